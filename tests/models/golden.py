@@ -1,0 +1,88 @@
+"""The golden files: outputs of the released implementation for weights and inputs made from their names.
+
+`GOLDEN_DIR` names the directory (default `tests/golden`); its README says how weights and inputs are made.
+Sizes, settings and the salt come from its `cases.json`: nothing here or in the tests assumes their values.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import zlib
+from collections.abc import Mapping, Sequence
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors.torch import load_file
+from torch import Tensor
+
+DIRECTORY = Path(os.environ.get("GOLDEN_DIR") or Path(__file__).parent.parent / "golden")
+TOLERANCE = 1e-4
+
+
+@cache
+def cases() -> dict[str, Any]:
+    """Sizes, sampler settings and the salt."""
+    return dict(json.loads(need("cases.json").read_text()))
+
+
+@cache
+def shapes(module: str) -> dict[str, tuple[int, ...]]:
+    """Tensor names and shapes of one entry of state_dicts.json."""
+    everything = json.loads(need("state_dicts.json").read_text())
+    if module not in everything:
+        pytest.skip(f"{DIRECTORY / 'state_dicts.json'} has no {module}")
+    return {name: tuple(shape) for name, shape in everything[module].items()}
+
+
+def need(name: str) -> Path:
+    """A file of the golden directory; the test is skipped where it is not there."""
+    path = DIRECTORY / name
+    if not path.exists():
+        pytest.skip(f"{path} is not there")
+    return path
+
+
+def outputs(name: str) -> dict[str, Tensor]:
+    """The tensors of one golden file."""
+    return load_file(need(name))
+
+
+def noise(name: str, shape: Sequence[int]) -> Tensor:
+    """r(name, shape): normal, seeded by the salted name."""
+    seed = zlib.crc32((cases()["salt"] + name).encode())
+    return torch.randn(tuple(shape), generator=torch.Generator().manual_seed(seed))
+
+
+def weights(named: Mapping[str, Sequence[int]]) -> dict[str, Tensor]:
+    """Values for tensors of these names and shapes (integer tensors are the `num_batches_tracked` of batch norms)."""
+    return {name: _value(name, tuple(shape)) for name, shape in named.items()}
+
+
+def _value(name: str, shape: tuple[int, ...]) -> Tensor:
+    if name.endswith("num_batches_tracked"):
+        return torch.zeros(shape, dtype=torch.int64)
+    x = noise(name, shape)
+    if name.endswith("running_var"):
+        return 1 + 0.1 * x.abs()
+    if len(shape) <= 1:
+        return 1 + 0.1 * x if name.endswith(("weight", "gamma")) else 0.1 * x
+    if len(shape) == 3:
+        return 0.02 * x
+    return x / x[0].numel() ** 0.5
+
+
+def shapes_of(module: torch.nn.Module) -> dict[str, tuple[int, ...]]:
+    """Names and shapes of a module's own state, to hold against `shapes`."""
+    return {name: tuple(value.shape) for name, value in module.state_dict().items()}
+
+
+def assert_close(actual: Tensor, expected: Tensor) -> None:
+    """||a - b|| / ||b|| <= 1e-4 in float32, and the same shape."""
+    assert actual.shape == expected.shape, f"{tuple(actual.shape)} is not {tuple(expected.shape)}"
+    error = torch.linalg.vector_norm(actual.double() - expected.double())
+    scale = torch.linalg.vector_norm(expected.double())
+    assert error <= TOLERANCE * scale, f"relative error {float(error / scale):.2e}"
