@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from typing import TypeVar
 
 __all__ = ["Stopwatch"]
+
+T = TypeVar("T")
 
 
 class Stopwatch:
@@ -34,6 +37,25 @@ class Stopwatch:
         finally:
             self._book()
             self._running.pop()
+
+    def each(self, stage: str, items: Iterable[T]) -> Iterator[T]:
+        """Pass `items` on, counting the time it takes to make each one to `stage`, not what is done with it.
+
+        Closing the returned generator closes `items`.
+        """
+        source = iter(items)
+        try:
+            while True:
+                with self(stage):
+                    try:
+                        item = next(source)
+                    except StopIteration:
+                        return
+                yield item
+        finally:
+            close = getattr(source, "close", None)
+            if close is not None:
+                close()
 
     def _book(self) -> None:
         now = time.perf_counter()

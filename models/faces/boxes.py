@@ -1,0 +1,44 @@
+"""Arithmetic on boxes (x1, y1, x2, y2)."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from troupe.faces import Floats
+
+__all__ = ["iou", "suppress"]
+
+
+def iou(box: Floats, boxes: Floats) -> NDArray[np.float64]:
+    """Intersection over union of one box with each of several; 0 where both are empty.
+
+    Args:
+        box: (4,).
+        boxes: (N, 4).
+
+    Returns:
+        (N,), 0..1.
+    """
+    one, many = box.astype(np.float64), boxes.astype(np.float64)
+    sides = np.minimum(one[2:], many[:, 2:]) - np.maximum(one[:2], many[:, :2])
+    shared = sides.clip(min=0).prod(axis=1)
+    united = (one[2:] - one[:2]).clip(min=0).prod() + (many[:, 2:] - many[:, :2]).clip(min=0).prod(axis=1) - shared
+    return np.asarray(np.divide(shared, united, out=np.zeros_like(shared), where=united > 0), dtype=np.float64)
+
+
+def suppress(boxes: Floats, scores: Floats, limit: float) -> list[int]:
+    """Greedy non-maximum suppression: indices of the boxes to keep, best score first.
+
+    Args:
+        boxes: (N, 4).
+        scores: (N,).
+        limit: a box that shares more than this IoU with a better one is dropped.
+    """
+    kept: list[int] = []
+    order = np.argsort(-scores, kind="stable")
+    while len(order):
+        best, rest = order[0], order[1:]
+        kept.append(int(best))
+        order = rest[iou(boxes[best], boxes[rest]) <= limit]
+    return kept

@@ -1,0 +1,152 @@
+"""The square crops that the networks see: the whole head, and the face alone.
+
+Their geometry is the release's, to the pixel: float boxes in, integer crops out, cut and resized by PIL.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from itertools import zip_longest
+from typing import TypeAlias
+
+import numpy as np
+from PIL import Image
+
+from troupe.errors import InputError, NoFace
+from troupe.faces import Floats, Picture, Track
+
+__all__ = ["Box", "FaceCrops", "clip_crops", "cut_face", "cut_head", "face_box", "head_box"]
+
+Box: TypeAlias = tuple[int, int, int, int]
+"""x1, y1, x2, y2 in pixels, x2 and y2 exclusive."""
+
+HEAD_MARGIN = 1.0
+FACE_BOX_SHARE = 0.45
+SMALLEST = 2
+"""Pixels a crop's side has at least: rounding may take one away."""
+WIDEST = 8
+"""A face crop's side has at most this many times the picture's longer side."""
+
+
+@dataclass(frozen=True, eq=False)
+class FaceCrops:
+    """What the motion encoders see of one driving frame.
+
+    Attributes:
+        face: (S, S, 3) uint8 RGB, for the expression encoder; follows the face.
+        head: (S, S, 3) uint8 RGB, for the head-pose encoder; stands still for the whole clip.
+    """
+
+    face: Picture
+    head: Picture
+
+
+def head_box(box: Floats, width: int, height: int, ratio: float = HEAD_MARGIN) -> Box:
+    """The square around a head, inside the picture.
+
+    The face box grows by `ratio` of its width and height on each side as far as the picture goes. Of the result, the
+    largest square counts: the central one, moved towards the face's centre as far as it stays inside.
+
+    Args:
+        box: (4,) of the face.
+        width, height: of the picture.
+        ratio: how far the box grows on each side.
+
+    Returns:
+        Inside the picture; the sides differ by one pixel at most, from rounding.
+
+    Raises:
+        NoFace: hardly anything of the box lies in the picture.
+    """
+    x1, y1, x2, y2 = (float(v) for v in box)
+    margin_x, margin_y = (x2 - x1) * ratio, (y2 - y1) * ratio
+    left, right = max(x1 - margin_x, 0.0), min(x2 + margin_x, float(width))
+    top, bottom = max(y1 - margin_y, 0.0), min(y2 + margin_y, float(height))
+    side = min(right - left, bottom - top)
+    if not side >= SMALLEST:  # so that NaN does not pass
+        raise NoFace(
+            f"the face box ({x1:g}, {y1:g}, {x2:g}, {y2:g}) has no room in a picture of {width}x{height}; "
+            "check the track, or choose another face"
+        )
+    x = _square_centre(left, right, (x1 + x2) / 2, side)
+    y = _square_centre(top, bottom, (y1 + y2) / 2, side)
+    return round(x - side / 2), round(y - side / 2), round(x + side / 2), round(y + side / 2)
+
+
+def _square_centre(low: float, high: float, wanted: float, side: float) -> float:
+    """The middle of low..high, moved towards `wanted` by at most half of what is left beside the square."""
+    middle, surplus = (low + high) / 2, high - low - side
+    return middle + min(max(wanted - middle, -surplus / 2), surplus / 2)
+
+
+def face_box(keypoints: Floats, first_box: Floats) -> Box:
+    """The square around a face of a driving frame, between its keypoints and the face box of the first frame.
+
+    Each side of the keypoints' bounding box moves 45% of the way to the same side of the first frame's box; the
+    square has the larger of the two extents, made even, about the centre's integer part.
+
+    Args:
+        keypoints: (5, 2) of this frame.
+        first_box: (4,) of the clip's first frame.
+
+    Returns:
+        A square of even side that may reach outside of the picture.
+
+    Raises:
+        NoFace: coordinates that are no numbers.
+    """
+    points, first = keypoints.astype(np.float64), first_box.astype(np.float64)
+    if not (np.isfinite(points).all() and np.isfinite(first).all()):
+        raise NoFace("the face's box or keypoints are no numbers; check the track")
+    low, high = points.min(axis=0), points.max(axis=0)
+    low += (first[:2] - low) * FACE_BOX_SHARE
+    high += (first[2:] - high) * FACE_BOX_SHARE
+    x, y = (int(v) for v in (low + high) / 2)
+    half = max(int(max(high - low)) // 2, SMALLEST // 2)
+    return x - half, y - half, x + half, y + half
+
+
+def cut_head(picture: Picture, box: Box, size: int) -> Picture:
+    """The head crop, (size, size, 3), by bicubic interpolation."""
+    return np.asarray(_cut(picture, box, size, Image.Resampling.BICUBIC))
+
+
+def cut_face(picture: Picture, box: Box, size: int) -> Picture:
+    """The face crop, (size, size, 3), by bilinear interpolation; black outside of the picture.
+
+    Raises:
+        InputError: the box is so much larger than the picture that it can be no face in it.
+    """
+    height, width = picture.shape[:2]
+    if max(box[2] - box[0], box[3] - box[1]) > WIDEST * max(height, width):
+        raise InputError(f"the face crop {box} is far larger than its picture of {width}x{height}; check the track")
+    return np.asarray(_cut(picture, box, size, Image.Resampling.BILINEAR))
+
+
+def clip_crops(frames: Iterable[Picture], track: Track, image_size: int, face_size: int) -> Iterator[FaceCrops]:
+    """The crops of every frame of a driving clip, one frame in memory at a time.
+
+    Args:
+        frames: (H, W, 3) each, as many as the track is long.
+        track: of the face.
+        image_size: the head crop is made in this size first, as a portrait's is.
+        face_size: pixels of the crops that the motion encoders see.
+
+    Raises:
+        InputError: track and clip do not fit together.
+    """
+    first = track.boxes[0]
+    for index, (frame, keypoints) in enumerate(zip_longest(frames, track.keypoints)):
+        if frame is None or keypoints is None:
+            relation = "ends after" if frame is None else "goes on after"
+            raise InputError(
+                f"the clip {relation} {index} frames, its track has {len(track)}; make the track from this very clip"
+            )
+        head = cut_head(frame, head_box(first, frame.shape[1], frame.shape[0]), image_size)
+        small = Image.fromarray(head).resize((face_size, face_size), Image.Resampling.BILINEAR)
+        yield FaceCrops(cut_face(frame, face_box(keypoints, first), face_size), np.asarray(small))
+
+
+def _cut(picture: Picture, box: Box, size: int, resampling: Image.Resampling) -> Image.Image:
+    return Image.fromarray(picture).crop(box).resize((size, size), resampling)

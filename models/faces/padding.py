@@ -1,0 +1,59 @@
+"""Looking for a face again, farther away.
+
+A detector that resizes the picture to its own input misses a face that fills the picture. With a black border around
+the picture, the same face is smaller and complete.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import cv2
+import numpy as np
+
+from troupe.faces import Face, Picture
+
+__all__ = ["detect_padded"]
+
+PADDINGS = (0.0, 0.5, 1.0)
+"""Borders tried in this order, as parts of the picture's height."""
+NARROWEST = 1 / 20
+"""Of the sides' ratio: a stripe beyond it shows no face, and would leave a detector less than a pixel of height."""
+
+
+def detect_padded(look: Callable[[Picture], list[Face]], picture: Picture) -> list[Face]:
+    """The faces that `look` finds in the picture or, where it finds none, in the picture with a wider and wider border.
+
+    Faces that lie outside of the picture or have coordinates that are no numbers are dropped.
+
+    Args:
+        look: one pass of a detector.
+        picture: (H, W, 3).
+
+    Returns:
+        The faces in pixels of `picture`; empty if none was found with any border.
+    """
+    height, width = picture.shape[:2]
+    if min(height, width) < NARROWEST * max(height, width):
+        return []
+    for part in PADDINGS:
+        border = int(height * part)
+        padded = cv2.copyMakeBorder(picture, *(border,) * 4, cv2.BORDER_CONSTANT) if border else picture
+        faces = [_shifted(face, border) for face in look(np.asarray(padded, dtype=np.uint8))]
+        faces = [face for face in faces if _visible(face, width, height)]
+        if faces:
+            return faces
+    return []
+
+
+def _shifted(face: Face, border: int) -> Face:
+    offset = np.float32(border)
+    return replace(face, box=face.box - offset, keypoints=face.keypoints - offset) if border else face
+
+
+def _visible(face: Face, width: int, height: int) -> bool:
+    """Whether at least a pixel of the box lies in the picture; never for NaN."""
+    x1, y1, x2, y2 = (float(v) for v in face.box)
+    inside = min(x2, width) - max(x1, 0) >= 1 and min(y2, height) - max(y1, 0) >= 1
+    return inside and bool(np.isfinite(face.box).all() and np.isfinite(face.keypoints).all())

@@ -1,0 +1,87 @@
+"""SCRFD (Guo et al., ICLR 2022), run by insightface from a file of the user's."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from pathlib import Path
+
+import cv2
+import numpy as np
+import onnxruntime
+import torch
+from insightface.model_zoo import SCRFD, get_model
+
+from models.faces.detector import file_fingerprint
+from models.faces.padding import PADDINGS, detect_padded
+from troupe.errors import WeightsError
+from troupe.faces import Face, Picture
+
+__all__ = ["SCRFDetector"]
+
+INPUT_SIZE = (640, 640)
+"""Width and height given to files whose input is free; a fixed one wins."""
+SCORE = 0.5
+OVERLAP = 0.4
+LONGEST = 1920
+"""Pixels of the longer side a picture is reduced to beforehand: the plain bilinear reduction to the network's input
+skips pixels of anything much larger, and the padded retries would copy it up to nine times over."""
+MOST_THREADS = 4
+"""So small a network gains nothing from more."""
+
+
+class SCRFDetector:
+    """Faces by an SCRFD with keypoints.
+
+    Args:
+        path: an ONNX file with 9 or 15 outputs (scores, boxes and keypoints of every stride).
+        device: `cuda` counts only where onnxruntime was built with it.
+
+    Raises:
+        WeightsError: the file is no such network.
+    """
+
+    def __init__(self, path: Path, device: torch.device) -> None:
+        # Absolute, because insightface takes other names for those of its own model packs; symbolic links are kept,
+        # because the files of a hub's cache have their suffix in the link's name only.
+        self._path = path.absolute()
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = min(torch.get_num_threads(), MOST_THREADS)
+        options.log_severity_level = 4  # what goes wrong is raised too
+        on_gpu = device.type == "cuda" and "CUDAExecutionProvider" in onnxruntime.get_available_providers()
+        gpu = [("CUDAExecutionProvider", {"device_id": device.index or 0})] if on_gpu else []
+        try:
+            model = get_model(str(self._path), providers=[*gpu, "CPUExecutionProvider"], sess_options=options)
+        except Exception as error:  # onnxruntime's errors share no class below this one
+            first_line = str(error).partition("\n")[0]
+            raise WeightsError(f"{path} cannot be read as an ONNX network: {first_line}") from error
+        if not isinstance(model, SCRFD) or not model.use_kps:
+            raise WeightsError(f"{path} is no SCRFD with keypoints: it needs 9 or 15 outputs")
+        # Context 0 keeps the providers chosen above; -1 would start the session again.
+        model.prepare(0, input_size=INPUT_SIZE, det_thresh=SCORE, nms_thresh=OVERLAP)
+        self._model = model
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """See `FaceDetector.fingerprint`."""
+        return file_fingerprint(self._path, f"scrfd {INPUT_SIZE} {SCORE} {OVERLAP} {LONGEST} {PADDINGS}")
+
+    def detect(self, picture: Picture) -> list[Face]:
+        """See `FaceDetector.detect`; best score first."""
+        height, width = picture.shape[:2]
+        scale = min(LONGEST / max(height, width), 1.0)
+        if scale == 1.0:
+            return detect_padded(self._look, picture)
+        sides = (max(round(width * scale), 1), max(round(height * scale), 1))
+        small = cv2.resize(picture, sides, interpolation=cv2.INTER_AREA)
+        ratio = np.array([width / sides[0], height / sides[1]], dtype=np.float32)
+        return [
+            Face(face.box * np.tile(ratio, 2), face.keypoints * ratio, face.score)
+            for face in detect_padded(self._look, np.asarray(small, dtype=np.uint8))
+        ]
+
+    def _look(self, picture: Picture) -> list[Face]:
+        boxes, keypoints = self._model.detect(cv2.cvtColor(picture, cv2.COLOR_RGB2BGR))
+        return [
+            Face(box[:4].astype(np.float32), points.astype(np.float32), float(box[4]))
+            for box, points in zip(boxes, keypoints, strict=True)
+        ]

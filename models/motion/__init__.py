@@ -1,0 +1,19 @@
+"""What the driving clip says: encoders of expression, head pose and intensity, and the refiner of motion tokens."""
+
+from models.motion.expression import ExpressionEncoder, expression_encoder_for
+from models.motion.headpose import HeadPoseEncoder, head_pose_encoder_for
+from models.motion.intensity import intensities, intensity
+from models.motion.motion import Motion
+from models.motion.refiner import MotionRefiner, motion_tokens
+
+__all__ = [
+    "ExpressionEncoder",
+    "HeadPoseEncoder",
+    "Motion",
+    "MotionRefiner",
+    "expression_encoder_for",
+    "head_pose_encoder_for",
+    "intensities",
+    "intensity",
+    "motion_tokens",
+]

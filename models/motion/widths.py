@@ -1,0 +1,36 @@
+"""What the tensors of a ResNet say about its sizes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TypeAlias
+
+from torch import Tensor
+
+__all__ = ["RELEASED_WIDTHS", "Widths", "rows", "stage_widths"]
+
+Widths: TypeAlias = tuple[int, int, int, int]
+RELEASED_WIDTHS: Widths = (64, 128, 256, 512)
+
+
+def rows(state: Mapping[str, Tensor], default: int, *names: str) -> int:
+    """Length of the first axis of the first of `names` that is there.
+
+    A file in which all of them are absent gets `default`, the release's: what it lacks is then told by loading it,
+    which lists every absent tensor at once.
+    """
+    return next((state[name].shape[0] for name in names if name in state and state[name].ndim > 0), default)
+
+
+def stage_widths(state: Mapping[str, Tensor], prefix: str, norm: str) -> Widths:
+    """Inner width of each of the four stages, from either of a stage's first two tensors.
+
+    Args:
+        prefix: of the tensors' names, with its dot.
+        norm: what the normalisations are called, `gn` or `bn`.
+    """
+    first, second, third, fourth = (
+        rows(state, default, f"{prefix}layer{stage}.0.conv1.weight", f"{prefix}layer{stage}.0.{norm}1.weight")
+        for stage, default in enumerate(RELEASED_WIDTHS, start=1)
+    )
+    return first, second, third, fourth

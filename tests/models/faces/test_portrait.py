@@ -1,0 +1,83 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+import onnxruntime
+import pytest
+from PIL import Image
+
+from models.faces.alignment import align
+from models.faces.crops import cut_head, head_box
+from models.faces.detector import open_detector
+from models.faces.portrait import prepare_portrait
+from tests.models.faces.fakes import ListedFaces, blank, face
+from troupe.errors import NoFace
+from troupe.faces import LARGEST, FaceChoice
+
+
+def textured(width: int, height: int) -> np.ndarray:
+    coarse = np.random.default_rng(5).integers(0, 256, (height // 10, width // 10, 3), dtype=np.uint8)
+    return np.asarray(cv2.resize(coarse, (width, height)), dtype=np.uint8)
+
+
+@pytest.mark.parametrize("size", [96, 512])
+def test_crop_of_the_size_and_keypoints_of_the_second_detection(size: int) -> None:
+    picture = textured(400, 300)
+    found, closer = face(150, 100, 200, 150), face(170, 170, 340, 345)
+    detector = ListedFaces([[found], [closer]])
+    portrait = prepare_portrait(picture, detector, LARGEST, size, "p.png")
+    assert portrait.face is found
+    assert portrait.box == head_box(found.box, 400, 300) == (100, 50, 250, 200)
+    np.testing.assert_array_equal(portrait.crop, cut_head(picture, portrait.box, size))
+    closeup = cut_head(picture, portrait.box, 512)
+    np.testing.assert_array_equal(detector.pictures[1], closeup)
+    np.testing.assert_array_equal(portrait.aligned, align(closeup, closer.keypoints))
+
+
+def test_the_first_keypoints_serve_where_the_second_detection_misses() -> None:
+    picture = textured(400, 300)
+    found = face(150, 100, 200, 150)
+    portrait = prepare_portrait(picture, ListedFaces([[found], []]), LARGEST, 64, "p.png")
+    expected = (found.keypoints - [100, 50]) * (512 / 150)
+    closeup = cut_head(picture, (100, 50, 250, 200), 512)
+    np.testing.assert_allclose(portrait.aligned, align(closeup, expected.astype(np.float32)), atol=1e-4)
+
+
+def test_the_chosen_face_is_aligned_and_not_a_larger_neighbour() -> None:
+    picture = textured(400, 300)
+    chosen, neighbour = face(150, 100, 200, 150), face(210, 60, 300, 150)
+    in_crop, neighbour_in_crop = face(172, 170, 342, 340), face(375, 34, 512, 340)
+    detector = ListedFaces([[neighbour, chosen], [neighbour_in_crop, in_crop]])
+    portrait = prepare_portrait(picture, detector, FaceChoice("index:0"), 512, "p.png")
+    np.testing.assert_array_equal(portrait.aligned, align(portrait.crop, in_crop.keypoints))
+
+
+def test_no_face() -> None:
+    with pytest.raises(NoFace, match=r"no face found in p\.png"):
+        prepare_portrait(blank(64, 64), ListedFaces([[]]), LARGEST, 64, "p.png")
+
+
+def test_real_portraits_keep_their_identities(shared: Path) -> None:
+    """Aligned at a small and at the released image size, a face is the same person, and another one is not."""
+    detector = open_detector(shared / "weights" / "scrfd_500m_bnkps.onnx", "cpu")
+    network = onnxruntime.InferenceSession(
+        shared / "weights" / "mobilefacenet.onnx", providers=["CPUExecutionProvider"]
+    )
+
+    def identity(picture: np.ndarray, size: int) -> np.ndarray:
+        aligned = prepare_portrait(picture, detector, LARGEST, size, "portrait").aligned
+        data = ((aligned * 255 - 127.5) / 128).astype(np.float32).transpose(2, 0, 1)[None]
+        vector = network.run(None, {network.get_inputs()[0].name: data})[0][0]
+        return vector / np.linalg.norm(vector)
+
+    vectors = []
+    for name in ("source_image.png", "s12.jpg"):
+        picture = np.asarray(Image.open(shared / "media" / name).convert("RGB"))
+        half = np.asarray(Image.fromarray(picture).reduce(2))
+        vectors.append((identity(picture, 512), identity(half, 96)))
+    (a, a_small), (b, b_small) = vectors
+    assert a @ a_small > 0.7
+    assert b @ b_small > 0.7
+    assert a @ b < 0.3

@@ -1,0 +1,98 @@
+"""Sizes, ranges and precision of the two motion ResNets; what they compute is in test_golden.py."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from models.motion import ExpressionEncoder, HeadPoseEncoder, expression_encoder_for, head_pose_encoder_for
+from tests.models.golden import shapes_of
+from troupe.errors import WeightsError
+
+EXPRESSION_WIDTHS = (8, 12, 16, 20)
+HEAD_POSE_WIDTHS = (32, 64, 32, 96)
+
+
+def small_expression() -> ExpressionEncoder:
+    torch.manual_seed(0)
+    return ExpressionEncoder(EXPRESSION_WIDTHS, features=24).requires_grad_(False).eval()
+
+
+def small_head_pose() -> HeadPoseEncoder:
+    torch.manual_seed(0)
+    return HeadPoseEncoder(HEAD_POSE_WIDTHS).requires_grad_(False).eval()
+
+
+@pytest.mark.parametrize(
+    ("encoder", "build"), [(small_expression, expression_encoder_for), (small_head_pose, head_pose_encoder_for)]
+)
+class TestBuiltFromTensors:
+    def test_fits_them(
+        self, encoder: Callable[[], nn.Module], build: Callable[[Mapping[str, Tensor]], nn.Module]
+    ) -> None:
+        original = encoder()
+        with torch.device("meta"):
+            copy = build(original.state_dict())
+        assert {tensor.device.type for tensor in copy.parameters()} == {"meta"}
+        copy.load_state_dict(original.state_dict(), strict=True, assign=True)
+
+        crops = torch.rand(2, 3, 64, 64)
+        torch.testing.assert_close(copy.eval()(crops), original(crops))
+
+    def test_fits_all_others_when_any_one_is_absent(
+        self, encoder: Callable[[], nn.Module], build: Callable[[Mapping[str, Tensor]], nn.Module]
+    ) -> None:
+        """So that a file with a tensor missing is reported as exactly that."""
+        state = encoder().state_dict()
+        wanted = shapes_of(encoder())
+        for name in state:
+            with torch.device("meta"):
+                copy = build({key: value for key, value in state.items() if key != name})
+            assert shapes_of(copy) == wanted, name
+
+    def test_of_nothing_is_the_release(
+        self, encoder: Callable[[], nn.Module], build: Callable[[Mapping[str, Tensor]], nn.Module]
+    ) -> None:
+        with torch.device("meta"):
+            assert shapes_of(build({})) == shapes_of(type(encoder())())
+
+
+@pytest.mark.parametrize("build", [small_expression, small_head_pose])
+def test_encoders_treat_frames_alone(build: Callable[[], nn.Module]) -> None:
+    encoder = build()
+    crops = torch.rand(3, 3, 64, 64)
+    # One tensor or two. The angles are in degrees, so rounding is too.
+    together = torch.cat(_parts(encoder(crops)), dim=1)
+    alone = torch.cat([torch.cat(_parts(encoder(crop[None])), dim=1) for crop in crops])
+    torch.testing.assert_close(alone, together, rtol=1e-4, atol=1e-3)
+
+
+def _parts(result: Tensor | tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+    return (result,) if isinstance(result, Tensor) else result
+
+
+def test_expression_in_bfloat16_is_nearly_the_same() -> None:
+    encoder, crops = small_expression(), torch.rand(2, 3, 64, 64)
+    exact = encoder(crops)
+    rough = encoder.to(torch.bfloat16)(crops.to(torch.bfloat16))
+    assert rough.dtype == torch.bfloat16
+    assert (rough.float() - exact).norm() < 0.05 * exact.norm()
+
+
+def test_head_pose_stays_in_its_range_and_in_float32() -> None:
+    encoder = small_head_pose()
+    encoder.head_pose_net.fc.bias.data = torch.tensor([100.0, -100.0, 0.0, 100.0, -100.0, 0.0])
+    encoder.head_pose_net.fc.weight.data.zero_()
+    for dtype in (torch.float32, torch.bfloat16):
+        rotation, translation = encoder.to(dtype)(torch.rand(2, 3, 64, 64).to(dtype))
+        torch.testing.assert_close(rotation, torch.tensor([[180.0, -180.0, 0.0]]).expand(2, -1))
+        torch.testing.assert_close(translation, torch.tensor([[2.0, -2.0, 0.0]]).expand(2, -1))
+
+
+@pytest.mark.parametrize("widths", [(32, 64, 48, 32), (0, 32, 32, 32)])
+def test_head_pose_refuses_widths_that_do_not_group(widths: tuple[int, int, int, int]) -> None:
+    with pytest.raises(WeightsError, match="multiples of 32"):
+        HeadPoseEncoder(widths)

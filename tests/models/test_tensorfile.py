@@ -1,0 +1,44 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import save_file
+
+from models.appearance import Appearance
+from models.motion import Motion
+from models.tensorfile import read_tensors, write_tensors
+
+
+def test_gives_tensors_in_the_order_asked_for(tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    write_tensors(path, "thing 1", {"a": torch.arange(3), "b": torch.ones(2, 2)})
+    b, a = read_tensors(path, "thing 1", "b", "a")
+    assert torch.equal(a, torch.arange(3))
+    assert torch.equal(b, torch.ones(2, 2))
+
+
+@pytest.mark.parametrize("names", [("a",), ("a", "b", "c"), ("a", "c")])
+def test_refuses_other_tensors_than_expected(tmp_path: Path, names: tuple[str, ...]) -> None:
+    path = tmp_path / "file"
+    write_tensors(path, "thing 1", {"a": torch.zeros(1), "b": torch.zeros(1)})
+    with pytest.raises(ValueError, match=r"file holds \['a', 'b'\]"):
+        read_tensors(path, "thing 1", *names)
+
+
+def test_refuses_files_of_unknown_origin(tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    save_file({"a": torch.zeros(1)}, path)
+    with pytest.raises(ValueError, match="holds something else, not thing 1"):
+        read_tensors(path, "thing 1", "a")
+
+
+def test_values_that_do_not_fit_name_the_file(tmp_path: Path) -> None:
+    wrong = torch.zeros(1)
+    write_tensors(tmp_path / "clip", "troupe motion 1", {"expression": wrong, "rotation": wrong, "intensity": wrong})
+    with pytest.raises(ValueError, match="clip holds no motion: a motion is"):
+        Motion.load(tmp_path / "clip")
+    write_tensors(tmp_path / "face", "troupe appearance 1", {"tokens": wrong, "latents": wrong})
+    with pytest.raises(ValueError, match="face holds no appearance: an appearance is"):
+        Appearance.load(tmp_path / "face")
