@@ -1,0 +1,66 @@
+"""What S3 clients are told: s3fs for files, deltalake for the catalog. Credentials come from the environment."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from typing import Any
+
+__all__ = ["SCHEMES", "delta_options", "fsspec_options"]
+
+SCHEMES = ("s3", "s3a")
+
+
+def fsspec_options(options: Mapping[str, Any]) -> dict[str, Any]:
+    """Options for s3fs: those given, and what makes trouble show within seconds."""
+    client = dict(options.get("client_kwargs") or {})
+    # botocore reads AWS_DEFAULT_REGION alone, other tools both.
+    if "region_name" not in client and os.environ.get("AWS_REGION"):
+        client["region_name"] = os.environ["AWS_REGION"]
+    config = {
+        "connect_timeout": 10,
+        "read_timeout": 60,
+        "max_pool_connections": 32,
+        "retries": {"mode": "standard", "total_max_attempts": 3},
+        **(options.get("config_kwargs") or {}),
+    }
+    # s3fs would find the endpoint by itself, but keeps one client for equal options, whatever the environment says.
+    options = {"endpoint_url": _endpoint(options), **options}
+    return {"use_listings_cache": False, **options, "client_kwargs": client, "config_kwargs": config}
+
+
+def delta_options(options: Mapping[str, Any]) -> dict[str, str]:
+    """s3fs' options in deltalake's words; what is missing it finds in the environment by itself."""
+    client = options.get("client_kwargs") or {}
+    given = {
+        "AWS_ACCESS_KEY_ID": options.get("key"),
+        "AWS_SECRET_ACCESS_KEY": options.get("secret"),
+        "AWS_SESSION_TOKEN": options.get("token"),
+        "AWS_SKIP_SIGNATURE": "true" if options.get("anon") else None,
+    }
+    endpoint = _endpoint(options)
+    region = (
+        client.get("region_name")
+        or os.environ.get("AWS_REGION")
+        or os.environ.get("AWS_DEFAULT_REGION")
+        or ("us-east-1" if endpoint else None)
+    )
+    given |= {"AWS_ENDPOINT_URL": endpoint, "AWS_REGION": region}
+    return {name: str(value) for name, value in given.items() if value} | {
+        "AWS_ALLOW_HTTP": "true" if str(endpoint).startswith("http://") else "false",
+        # A commit is a put that fails if the version exists: no lock service is needed.
+        "AWS_CONDITIONAL_PUT": "etag",
+        "max_retries": "3",
+        "retry_timeout": "30s",
+        "timeout": "60s",
+        "connect_timeout": "10s",
+    }
+
+
+def _endpoint(options: Mapping[str, Any]) -> str | None:
+    return (
+        options.get("endpoint_url")
+        or (options.get("client_kwargs") or {}).get("endpoint_url")
+        or os.environ.get("AWS_ENDPOINT_URL_S3")
+        or os.environ.get("AWS_ENDPOINT_URL")
+    )

@@ -1,0 +1,123 @@
+"""The main flow: a request becomes renders, rows of the catalog and a manifest."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+from typing import Any
+
+# Before prefect is imported. Its first start would log `database is locked` while it reports its use; what it says
+# of every state is for its own pages, the terminal has ours.
+os.environ.setdefault("PREFECT_SERVER_ANALYTICS_ENABLED", "false")
+os.environ.setdefault("PREFECT_LOGGING_LEVEL", "WARNING")
+
+from prefect import Task, flow, task
+from prefect.artifacts import create_markdown_artifact
+from prefect.cache_policies import NO_CACHE
+from prefect.futures import wait
+from prefect.states import Cancelled, State
+from prefect.task_runners import ThreadPoolTaskRunner
+from prefect.utilities.annotations import quote
+
+from flows.order import Shard, animate_shard, encode_identities, perform, plan, publish
+from flows.progress import listener
+from tasks.production import Production, Request, Summary
+
+__all__ = ["animate", "animate_here"]
+
+SHARDS_AT_ONCE = 4
+"""Enough that one's last jobs do not leave workers idle, few enough that preparation stays just ahead."""
+
+
+def _task(step: Callable[..., Any]) -> Task[..., Any]:
+    """A coarse task. What was done already the store knows, so Prefect's own result cache is off."""
+    return task(name=step.__name__.replace("_", " "), cache_policy=NO_CACHE, persist_result=False)(step)
+
+
+TASKS = {step: _task(step) for step in (plan, encode_identities, animate_shard, publish)}
+
+
+class PrefectCaller:
+    """Calls steps as tasks of the running flow; quoted, so that Prefect seeks no futures in thousands of orders."""
+
+    def one(self, step: Callable[..., Any], production: Production) -> Any:
+        """Its result."""
+        return TASKS[step](quote(production))
+
+    def each(self, step: Callable[..., Any], production: Production, shards: Sequence[Shard]) -> None:
+        """A few at a time, in the threads of the flow's task runner; all end before an error of one is raised."""
+        futures = [TASKS[step].submit(quote(production), quote(shard)) for shard in shards]
+        wait(futures)
+        for future in futures:
+            future.result()
+
+
+@flow(
+    name="animate",
+    description="Portraits act driving clips: videos, posters and a manifest in the store.",
+    task_runner=ThreadPoolTaskRunner(max_workers=SHARDS_AT_ONCE),
+    persist_result=False,
+)
+def animate(
+    store: str,
+    weights: str,
+    jobs: str | None = None,
+    portraits: str | None = None,
+    drivings: str | None = None,
+    detector: str | None = None,
+    defaults: dict[str, str] | None = None,
+    limit: int | None = None,
+    preview: float | None = None,
+    require_consent: bool = False,
+    device: str = "auto",
+    dtype: str = "auto",
+    run_id: str | None = None,
+) -> dict[str, Any] | State[Any]:
+    """Let portraits act: for every row of a jobs file, or every picture of a folder with every clip of another.
+
+    Args:
+        store: folder or bucket URL for results, caches and the catalog.
+        weights: the weights directory, a path that every worker has.
+        jobs: URI of a CSV, JSONL or Parquet file.
+        portraits: folder of pictures, instead of a jobs file.
+        drivings: folder of driving clips, with `portraits`.
+        detector: path of a face detector that replaces the weights directory's own.
+        defaults: columns of the jobs file for jobs that do not say themselves, such as preset or seed.
+        limit: only the first jobs.
+        preview: only the first seconds of every clip.
+        require_consent: refuse jobs without a reference to the permission to use the likeness.
+        device: for the networks; `auto` is a GPU if there is one.
+        dtype: of their numbers; `auto` is what the device is good at.
+        run_id: of the run; made from date and time if not given.
+    """
+    request = Request(
+        store=store,
+        weights=weights,
+        jobs=jobs,
+        portraits=portraits,
+        drivings=drivings,
+        detector=detector,
+        defaults=defaults or {},
+        limit=limit,
+        preview=preview,
+        require_consent=require_consent,
+        device=device,
+        dtype=dtype,
+        run_id=run_id,
+    )
+    summary = perform(request, PrefectCaller(), listener(), ray=True)
+    create_markdown_artifact(summary.markdown(), key="troupe-run", description=f"run {summary.run_id}")
+    if summary.counts.get("cancelled"):
+        return Cancelled(message=summary.line(), data=summary.as_dict())
+    return summary.as_dict()
+
+
+def animate_here(request: Request) -> Summary:
+    """Run the flow in this process, known to the Prefect server that is configured, or to a temporary one.
+
+    Raises:
+        TroupeError: the request cannot be carried out as it is.
+    """
+    state = animate(**request.parameters(), return_state=True)
+    result = state.data if state.is_cancelled() else state.result()
+    return Summary(**result)

@@ -1,0 +1,75 @@
+"""The command `troupe`.
+
+Nothing heavy is imported before a command runs: `--help` answers without torch, Ray and Prefect.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import typer
+from typer.core import TyperGroup
+
+from flows.cli import catalog, doctor, run, weights
+from flows.cli.console import print_error
+from troupe import __version__
+from troupe.errors import Cancelled, TroupeError
+
+__all__ = ["app", "main"]
+
+REFUSED = 2
+STOPPED = 130
+
+
+class Commands(TyperGroup):
+    """Runs a command; what troupe raises on purpose ends it with a message and an exit code, not with a trace."""
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run the command that the context names."""
+        try:
+            return super().invoke(ctx)
+        except TroupeError as error:
+            print_error(str(error))
+            raise typer.Exit(STOPPED if isinstance(error, Cancelled) else REFUSED) from None
+
+
+app = typer.Typer(
+    cls=Commands,
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="markdown",
+)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"troupe {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def troupe(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version and exit.")
+    ] = False,
+) -> None:
+    """One cast of portraits, many performances: make portraits act driving clips.
+
+    First steps:
+
+    - `troupe doctor`
+    - `troupe weights pull weights`
+    - `troupe run --portraits faces --drivings clips --weights weights --preview 2s`
+    """
+
+
+app.command()(run.run)
+app.add_typer(catalog.app, name="catalog")
+app.add_typer(weights.app, name="weights")
+app.command()(doctor.doctor)
+
+
+def main() -> None:
+    """Entry point."""
+    app(prog_name="troupe")

@@ -1,0 +1,153 @@
+"""`troupe run`: a jobs file, or two folders, becomes videos and a manifest."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from flows.cli.console import console, print_table, stderr
+from troupe.errors import SettingsError
+
+if TYPE_CHECKING:
+    from tasks.production import Request, Summary
+
+__all__ = ["perform", "run"]
+
+SOME_FAILED = 3
+CANCELLED = 130
+SHOWN = 20
+
+
+def seconds(text: str) -> float:
+    """`2`, `2.5` or `2s`."""
+    try:
+        value = float(text.removesuffix("s"))
+    except ValueError:
+        raise typer.BadParameter(f"{text!r} is no number of seconds; try 2s") from None
+    if not 0 < value < float("inf"):
+        raise typer.BadParameter("must be more than 0 seconds")
+    return value
+
+
+def run(
+    jobs: Annotated[
+        str | None, typer.Argument(help="Jobs file: CSV, JSONL or Parquet, a path or URL.", show_default=False)
+    ] = None,
+    portraits: Annotated[
+        str | None, typer.Option(help="Folder of pictures, instead of a jobs file: every one acts every clip.")
+    ] = None,
+    drivings: Annotated[str | None, typer.Option(help="Folder of driving clips.")] = None,
+    store: Annotated[
+        str, typer.Option(help="Folder or bucket URL for results and caches.", envvar="TROUPE_STORE")
+    ] = "troupe-store",
+    weights: Annotated[
+        str | None, typer.Option(help="Weights directory; see `troupe weights`.", envvar="TROUPE_WEIGHTS")
+    ] = None,
+    detector: Annotated[
+        str | None, typer.Option(help="Face detector (SCRFD .onnx or YOLOv5-face .pt) instead of the weights' own.")
+    ] = None,
+    preset: Annotated[
+        str | None, typer.Option(help="For jobs that name none: exact (released settings) or draft (fewer steps).")
+    ] = None,
+    seed: Annotated[int | None, typer.Option(help="For jobs that name none.")] = None,
+    output: Annotated[
+        str | None, typer.Option(help="For jobs that name none: full (pasted back), crop or both.")
+    ] = None,
+    limit: Annotated[int | None, typer.Option(min=1, help="Only the first N jobs.")] = None,
+    preview: Annotated[
+        float | None,
+        typer.Option(parser=seconds, metavar="SECONDS", help="Only the start of every clip, such as 2s."),
+    ] = None,
+    require_consent: Annotated[
+        bool, typer.Option("--require-consent", help="Refuse jobs without a consent reference.")
+    ] = False,
+    local: Annotated[
+        bool, typer.Option("--local", help="In this process, without Prefect and Ray: for a quick look.")
+    ] = False,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
+    dtype: Annotated[str, typer.Option(help="auto, float32, bfloat16 or float16.")] = "auto",
+    run_id: Annotated[str | None, typer.Option(help="Name of the run; made from date and time by default.")] = None,
+) -> None:
+    """Animate portraits: from a jobs file to videos and a manifest.
+
+    A jobs file has a row a video. Only `portrait` and `driving` are needed; `job_id`, `identity`, `face`, `start`,
+    `end`, `audio`, `output`, `preset`, `seed` and more are optional. What exists already is reused, so running again
+    is safe and continues where a run was stopped.
+
+    Exit code: 0 if every job ended done or reused, 3 if some failed, 2 for a bad request, 130 if stopped.
+
+    Examples:
+
+      troupe run jobs.csv --weights weights
+
+      troupe run --portraits faces --drivings clips --weights weights --store s3://bucket/troupe
+
+      troupe run jobs.csv --weights weights --limit 3 --preview 2s --preset draft
+    """
+    if weights is None:
+        raise SettingsError(
+            "name a weights directory with --weights: `troupe weights pull DIR` downloads the release's, "
+            "`troupe weights init-miniature DIR` makes a tiny untrained one to try the way"
+        )
+    from tasks.production import Request
+
+    defaults = {"preset": preset, "seed": seed, "output": output}
+    request = Request(
+        store=store,
+        weights=weights,
+        jobs=jobs,
+        portraits=portraits,
+        drivings=drivings,
+        detector=detector,
+        defaults={name: str(value) for name, value in defaults.items() if value is not None},
+        limit=limit,
+        preview=preview,
+        require_consent=require_consent,
+        device=device,
+        dtype=dtype,
+        run_id=run_id,
+    )
+    raise typer.Exit(exit_code(perform(request, local=local)))
+
+
+def perform(request: Request, *, local: bool) -> Summary:
+    """Carry the request out with progress on the terminal, and print how it ended.
+
+    Raises:
+        TroupeError: the request cannot be carried out as it is; told before anything is started where possible.
+    """
+    from flows.progress import console_listener, listening
+
+    request.read()
+    with console_listener(stderr) as listener, listening(listener):
+        if local:
+            from flows.local import animate_locally
+
+            summary = animate_locally(request)
+        else:
+            listener.note("starting Prefect")
+            from flows.animate import animate_here
+
+            summary = animate_here(request)
+    show(request, summary)
+    return summary
+
+
+def show(request: Request, summary: Summary) -> None:
+    """Where the results are, and what failed."""
+    from tasks.results import results
+
+    rows = results(request.store, summary.run_id, SHOWN)
+    print_table(("job", "status", "frames", "video or error"), [(r.job_id, r.status, r.frames, r.what) for r in rows])
+    if sum(summary.counts.values()) > len(rows):
+        stderr.print(f"... and more: troupe catalog ls --store {request.store} --run {summary.run_id}")
+    stderr.print(summary.line())
+    console.print(summary.manifest)
+
+
+def exit_code(summary: Summary) -> int:
+    """0 if every job ended done or reused."""
+    if summary.counts.get("cancelled"):
+        return CANCELLED
+    return SOME_FAILED if summary.counts.get("failed") else 0

@@ -1,0 +1,206 @@
+"""The whole model behind three verbs: encode an identity, encode a performance, let one act the other."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from itertools import islice
+from pathlib import Path
+from weakref import WeakKeyDictionary
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from models.appearance import Appearance, IdentityEncoder
+from models.autoencoder import decode_stream, encode_portrait
+from models.config import ModelConfig
+from models.denoiser import Context
+from models.device import budget_of, guarded, memory_errors, pick_device, pick_dtype
+from models.faces import Portrait, clip_crops
+from models.motion import Motion, intensities, motion_tokens
+from models.sampler.sample import Scene, draw_noise, fitting_windows, pad_motion, sample
+from models.weights import IDENTITY, Networks, load_networks
+from troupe import Picture, Settings, Track
+from troupe.stopwatch import Stopwatch
+
+__all__ = ["Animator", "load"]
+
+IMAGENET_MEAN = (0.485, 0.456, 0.406)
+IMAGENET_DEVIATION = (0.229, 0.224, 0.225)
+FACES_AT_ONCE = 16
+"""Driving frames that the motion encoders see together; bounds memory, does not change results."""
+
+
+class Animator:
+    """A loaded model.
+
+    Attributes:
+        config: what the weights directory says of its networks.
+        device: where they are.
+        dtype: in which the denoiser and the decoder compute.
+        evaluations: frames that went through the denoiser so far, once a branch and step.
+
+    Example:
+        >>> animator = load(Path("weights"))
+        >>> appearance = animator.encode_appearance(portrait)
+        >>> motion = animator.encode_motion(frames, track)
+        >>> for frame in animator.animate(appearance, motion, Settings()):
+        ...     ...
+    """
+
+    def __init__(self, config: ModelConfig, networks: Networks, identity: IdentityEncoder) -> None:
+        self.config = config
+        self.dtype = networks.denoiser.dtype
+        self.device = networks.denoiser.conv_in.weight.device
+        self.evaluations = 0
+        self._networks = networks
+        self._identity = identity
+        self._budget = budget_of(self.device)
+        # An identity's keys and values live as long as somebody holds the appearance.
+        self._contexts: WeakKeyDictionary[Appearance, Context] = WeakKeyDictionary()
+        with torch.inference_mode():
+            black = torch.zeros(1, 3, config.image_size, config.image_size, device=self.device, dtype=self.dtype)
+            self._pose: Tensor = networks.pose_guider(black)[0]
+
+    @property
+    def device_name(self) -> str:
+        """`cpu`, or the GPU's own name."""
+        return torch.cuda.get_device_name(self.device) if self.device.type == "cuda" else "cpu"
+
+    @property
+    def peak_gpu_bytes(self) -> int | None:
+        """The most GPU memory that was ever allocated in this process; None on a CPU."""
+        return torch.cuda.max_memory_allocated(self.device) if self.device.type == "cuda" else None
+
+    @torch.inference_mode()
+    def encode_appearance(self, portrait: Portrait) -> Appearance:
+        """Who the portrait shows; once per identity (section 3.1 of the paper).
+
+        Args:
+            portrait: its crop in the model's image size, its face aligned.
+        """
+        with memory_errors():
+            crop = _unit(portrait.crop, self.device)
+            side = self.config.appearance.input_size
+            seen = F.interpolate(crop[None], (side, side), mode="bilinear", antialias=True)
+            identity = self._identity(portrait.aligned).to(self.device)
+            tokens = self._networks.projector(self._networks.transformer(_imagenet(seen), identity))[0]
+            latents = encode_portrait(self._networks.vae, (crop - 0.5) / 0.5)
+            return Appearance(tokens=tokens.float().cpu(), latents=latents.cpu())
+
+    @torch.inference_mode()
+    def encode_motion(self, frames: Iterable[Picture], track: Track) -> Motion:
+        """What the clip's face does; once per clip, a few frames in memory at a time (section 3.2 of the paper).
+
+        Args:
+            frames: (H, W, 3) each, as many as the track is long.
+            track: of the face.
+
+        Raises:
+            InputError: clip and track differ in length, or a face does not lie in its frame.
+        """
+        expressions: list[Tensor] = []
+        rotations: list[Tensor] = []
+        crops = clip_crops(frames, track, self.config.image_size, self.config.face_size)
+        with memory_errors():
+            while batch := list(islice(crops, FACES_AT_ONCE)):
+                face = torch.stack([_unit(crop.face, self.device) for crop in batch])
+                head = torch.stack([_unit(crop.head, self.device) for crop in batch])
+                expressions.append(self._networks.expression(face).float().cpu())
+                rotations.append(self._networks.headpose(head)[0].float().cpu())
+        return Motion(
+            expression=torch.cat(expressions),
+            rotation=torch.cat(rotations),
+            intensity=torch.from_numpy(intensities(track.keypoints, self.config.window)),
+        )
+
+    def animate(
+        self,
+        appearance: Appearance,
+        motion: Motion,
+        settings: Settings | None = None,
+        watch: Stopwatch | None = None,
+        on_progress: Callable[[int, int], None] = lambda *_: None,
+    ) -> Iterator[Picture]:
+        """Let the identity act the performance; frames come as soon as they are decoded.
+
+        Args:
+            appearance, motion: of this very model.
+            settings: of the sampler; the released ones if not given.
+            watch: counts the seconds of `denoise` and `vae`.
+            on_progress: told (frame evaluations done, all there are); stops the work by raising.
+
+        Yields:
+            As many (S, S, 3) uint8 frames as the motion has.
+
+        Raises:
+            SettingsError: settings that do not fit the model's window.
+            OutOfMemory: the device's memory does not suffice.
+        """
+        settings = settings or Settings()
+        watch = watch or Stopwatch()
+        with watch("denoise"), memory_errors():
+            latents = self._denoise(appearance, motion, settings, on_progress)
+        chunks = decode_stream(self._networks.vae, latents, settings.decode_chunk, settings.padding)
+        for chunk in watch.each("vae", guarded(chunks)):
+            yield from (chunk * 255).to(torch.uint8).permute(0, 2, 3, 1).cpu().numpy()
+
+    @torch.inference_mode()
+    def _denoise(
+        self, appearance: Appearance, motion: Motion, settings: Settings, on_progress: Callable[[int, int], None]
+    ) -> Tensor:
+        """(F, 4, h, w) latents, the padding's among them."""
+        networks = self._networks
+        context = self._contexts.get(appearance)
+        if context is None:
+            context = networks.denoiser.project_appearance(appearance.tokens.to(self.device))
+            self._contexts[appearance] = context
+        expression = motion.expression.to(self.device)
+        intensity = motion.frame_intensity(self.config.window).to(self.device)
+        tokens = motion_tokens(networks.refiner(expression, intensity), motion.rotation.to(self.device))
+        padded = pad_motion(tokens, settings.padding)
+        scene = Scene(
+            appearance=context,
+            motion=networks.denoiser.project_motion(padded, self._budget.motion),
+            portrait=appearance.latents.to(self.device),
+            pose=self._pose,
+        )
+        sampled = sample(
+            networks.denoiser,
+            scene,
+            draw_noise(settings.seed, len(padded), self.config),
+            settings,
+            self.config,
+            fitting_windows(self.config, self.dtype, self._budget.activations),
+            on_progress,
+        )
+        self.evaluations += sampled.evaluations
+        return sampled.latents
+
+
+def load(directory: Path | str, device: str = "auto", dtype: str = "auto") -> Animator:
+    """The model of a weights directory.
+
+    Args:
+        directory: with the release's layout; see `models.weights`.
+        device: `cpu`, `cuda`, `cuda:N`; `auto` is a GPU if there is one.
+        dtype: of the denoiser and the decoder: `float32`, `bfloat16`, `float16` or `auto`.
+
+    Raises:
+        WeightsError: anything absent, extra or mis-shaped, all listed at once.
+        SettingsError: a device that is not there, or a type it is no good at.
+    """
+    place = pick_device(device)
+    config, networks = load_networks(Path(directory), place, pick_dtype(dtype, place))
+    return Animator(config, networks, IdentityEncoder(Path(directory) / IDENTITY, config.appearance.identity))
+
+
+def _unit(picture: Picture, device: torch.device) -> Tensor:
+    """(H, W, 3) uint8 to (3, H, W) float32 in [0, 1]."""
+    return torch.from_numpy(picture.copy()).to(device).permute(2, 0, 1).float() / 255
+
+
+def _imagenet(pictures: Tensor) -> Tensor:
+    """(B, 3, H, W) in [0, 1] to ImageNet's mean and deviation."""
+    mean, deviation = (pictures.new_tensor(v)[:, None, None] for v in (IMAGENET_MEAN, IMAGENET_DEVIATION))
+    return (pictures - mean) / deviation

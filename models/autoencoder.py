@@ -1,0 +1,85 @@
+"""Pictures to latents and back: Stable Video Diffusion's autoencoder, whose decoder looks along time.
+
+The network is diffusers' own; here is how the animator uses it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import torch
+from diffusers.models.autoencoders.autoencoder_kl_temporal_decoder import AutoencoderKLTemporalDecoder
+from torch import Tensor
+
+from models.config import VAEConfig
+
+__all__ = ["autoencoder_for", "decode", "decode_stream", "encode_portrait"]
+
+
+def autoencoder_for(config: VAEConfig) -> AutoencoderKLTemporalDecoder:
+    """The network of these sizes, without the weights' values."""
+    vae: AutoencoderKLTemporalDecoder = AutoencoderKLTemporalDecoder(
+        in_channels=config.in_channels,
+        out_channels=config.out_channels,
+        down_block_types=("DownEncoderBlock2D",) * len(config.block_out_channels),
+        block_out_channels=config.block_out_channels,
+        layers_per_block=config.layers_per_block,
+        latent_channels=config.latent_channels,
+        sample_size=config.sample_size,
+        scaling_factor=config.scaling_factor,
+        force_upcast=config.force_upcast,
+    )
+    return vae
+
+
+@torch.inference_mode()
+def encode_portrait(vae: AutoencoderKLTemporalDecoder, picture: Tensor) -> Tensor:
+    """The mean of a picture's latents, unscaled.
+
+    Computed in the type of the encoder's weights, which are float32 where the config says `force_upcast`, whatever
+    the decoder's are.
+
+    Args:
+        picture: (3, H, W) in [-1, 1].
+
+    Returns:
+        (4, h, w) float32.
+    """
+    weight = vae.quant_conv.weight
+    mean: Tensor = vae.encode(picture[None].to(weight)).latent_dist.mean
+    return mean[0].float()
+
+
+@torch.inference_mode()
+def decode(vae: AutoencoderKLTemporalDecoder, latents: Tensor) -> Tensor:
+    """Frames of one chunk, decoded together, in the type of the decoder's weights.
+
+    Args:
+        latents: (F, 4, h, w), scaled as the denoiser sees them.
+
+    Returns:
+        (F, 3, H, W) float32, about [0, 1] but not clamped.
+    """
+    scaled = (latents / vae.config["scaling_factor"]).to(vae.decoder.conv_in.weight)
+    decoded: Tensor = vae.decode(scaled, num_frames=len(latents)).sample
+    return decoded.float() / 2 + 0.5
+
+
+def decode_stream(vae: AutoencoderKLTemporalDecoder, latents: Tensor, chunk: int, padding: int = 0) -> Iterator[Tensor]:
+    """Decode a clip chunk by chunk and leave its padding out.
+
+    Chunks start at the first padded frame, as their borders change the result; those with nothing but padding are
+    not decoded.
+
+    Args:
+        latents: (padding + F + padding, 4, h, w), scaled as the denoiser sees them.
+        chunk: frames decoded together.
+        padding: frames on each side that are not wanted.
+
+    Yields:
+        (n, 3, H, W) float32 in [0, 1], n up to `chunk`, F frames in all.
+    """
+    first, last = padding, len(latents) - padding
+    for start in range(first // chunk * chunk, last, chunk):
+        frames = decode(vae, latents[start : start + chunk])
+        yield frames[max(first - start, 0) : last - start].clamp(0, 1)

@@ -1,0 +1,7 @@
+"""The network that removes noise, and how appearance and motion are told to it."""
+
+from models.denoiser.context import Context, MotionContext
+from models.denoiser.pose_guider import PoseGuider
+from models.denoiser.unet import Denoiser
+
+__all__ = ["Context", "Denoiser", "MotionContext", "PoseGuider"]

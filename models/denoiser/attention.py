@@ -1,0 +1,128 @@
+"""Attention inside the denoiser: of pixels or frames to each other, and to the two contexts.
+
+Module names are those of the checkpoint, where the second context's projections belong to a `processor`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import cast
+
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from models.denoiser.context import KeysValues
+
+__all__ = ["CrossAttention", "SelfAttention"]
+
+
+class SelfAttention(nn.Module):
+    """Multi-head attention of every token of a sequence to all of it.
+
+    Args:
+        width: channels of the tokens, in and out.
+        heads: that share them.
+    """
+
+    def __init__(self, width: int, heads: int) -> None:
+        super().__init__()
+        self.heads = heads
+        self.to_q = nn.Linear(width, width, bias=False)
+        self.to_k = nn.Linear(width, width, bias=False)
+        self.to_v = nn.Linear(width, width, bias=False)
+        self.to_out = nn.ModuleList([nn.Linear(width, width)])
+
+    def forward(self, x: Tensor, along: int = -2) -> Tensor:
+        """Attend along one dimension; all others but the last are batch.
+
+        Args:
+            x: (..., C).
+            along: the dimension, from the end.
+
+        Returns:
+            The same shape.
+        """
+        # One window's pixels lie evenly in memory also when seen along time, so that nothing is copied here or below.
+        q, k, v = (
+            _split(project(x).movedim(along, -2).flatten(0, -3), self.heads)
+            for project in (self.to_q, self.to_k, self.to_v)
+        )
+        attended = _join(F.scaled_dot_product_attention(q, k, v))
+        attended = attended.reshape(x.movedim(along, -2).shape).movedim(-2, along)
+        # Contiguous, or the projection would become one small product for every sequence.
+        out: Tensor = self.to_out[0](attended.contiguous())
+        return out
+
+
+class CrossAttention(nn.Module):
+    """Multi-head attention to appearance and motion, each with its own softmax, summed before one output projection.
+
+    Keys and values come from outside: they do not depend on the noisy latents, so `appearance` and `motion` make them
+    once and for all steps.
+
+    Args:
+        width: channels of the queries and the output.
+        heads: that share them.
+        context_width: of the tokens attended to.
+    """
+
+    def __init__(self, width: int, heads: int, context_width: int) -> None:
+        super().__init__()
+        self.heads = heads
+        self.to_q = nn.Linear(width, width, bias=False)
+        self.to_k = nn.Linear(context_width, width, bias=False)
+        self.to_v = nn.Linear(context_width, width, bias=False)
+        self.to_out = nn.ModuleList([nn.Linear(width, width)])
+        self.processor = _MotionProjections(width, context_width)
+
+    def appearance(self, tokens: Tensor) -> KeysValues:
+        """Keys and values (N, T, C) of appearance tokens (N, T, D)."""
+        return KeysValues(self.to_k(tokens), self.to_v(tokens))
+
+    def motion(self, tokens: Tensor) -> KeysValues:
+        """Keys and values (N, T, C) of motion tokens (N, T, D)."""
+        return KeysValues(self.processor.to_k_ip[0](tokens), self.processor.to_v_ip[0](tokens))
+
+    def forward(self, x: Tensor, contexts: Sequence[KeysValues]) -> Tensor:
+        """Attend to all of `contexts`, of which there is at least one.
+
+        Args:
+            x: (..., C), whose tokens the groups of each context share out in order.
+
+        Returns:
+            The same shape.
+        """
+        q = self.to_q(x)
+        first, *others = contexts
+        attended = self._attend(q, first)
+        for context in others:
+            attended = attended + self._attend(q, context)
+        out: Tensor = self.to_out[0](attended)
+        return out
+
+    def nothing(self) -> Tensor:
+        """What attention to zeros gives: values are zero, so only the output's bias (C,) remains."""
+        return cast("nn.Linear", self.to_out[0]).bias
+
+    def _attend(self, q: Tensor, context: KeysValues) -> Tensor:
+        """What queries (..., C) find in one context: the same shape."""
+        grouped = q.view(len(context.keys), -1, q.shape[-1])
+        k, v = _split(context.keys, self.heads), _split(context.values, self.heads)
+        return _join(F.scaled_dot_product_attention(_split(grouped, self.heads), k, v)).reshape(q.shape)
+
+
+class _MotionProjections(nn.Module):
+    def __init__(self, width: int, context_width: int) -> None:
+        super().__init__()
+        self.to_k_ip = nn.ModuleList([nn.Linear(context_width, width, bias=False)])
+        self.to_v_ip = nn.ModuleList([nn.Linear(context_width, width, bias=False)])
+
+
+def _split(x: Tensor, heads: int) -> Tensor:
+    """(N, L, C) -> (N, heads, L, C / heads)."""
+    return x.view(*x.shape[:2], heads, x.shape[2] // heads).transpose(1, 2)
+
+
+def _join(x: Tensor) -> Tensor:
+    """(N, heads, L, C / heads) -> (N, L, C)."""
+    return x.transpose(1, 2).flatten(2)

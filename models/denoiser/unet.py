@@ -1,0 +1,160 @@
+"""The denoiser: Stable Video Diffusion's spatio-temporal UNet that listens to appearance and motion."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from itertools import islice, repeat
+from typing import cast
+
+import torch
+import torch.nn.functional as F
+from diffusers.models.embeddings import TimestepEmbedding, Timesteps
+from torch import Tensor, nn
+
+from models.config import UNetConfig
+from models.denoiser.blocks import Downsample, ResBlock, Upsample
+from models.denoiser.context import Context, MotionContext
+from models.denoiser.stages import DownStage, MiddleStage, UpStage
+from models.denoiser.transformer import Transformer
+from troupe.errors import WeightsError
+
+__all__ = ["Denoiser"]
+
+
+class Denoiser(nn.Module):
+    """Predicts v for windows of frames (Blattmann et al. 2023, with the two contexts of Xu et al. 2025).
+
+    The conditions enter as contexts that are projected outside of the sampler's steps. One that is all zeros adds
+    exactly nothing, as no projection has a bias, and is simply not passed.
+
+    Args:
+        config: sizes. Every stage but the innermost has transformers.
+
+    Raises:
+        WeightsError: `num_attention_heads` does not fit `block_out_channels`.
+
+    Example:
+        >>> with torch.device("meta"):
+        ...     denoiser = Denoiser(UNetConfig())
+        >>> denoiser.load_state_dict(state, assign=True)
+        >>> appearance = denoiser.project_appearance(appearance_tokens)
+        >>> motion = denoiser.project_motion(motion_tokens, budget=2**30)
+        >>> v = denoiser(sample, timestep, time_ids, pose, (appearance, motion.of(windows)))
+    """
+
+    def __init__(self, config: UNetConfig) -> None:
+        super().__init__()
+        widths, heads = config.block_out_channels, config.num_attention_heads
+        if len(widths) != len(heads) or any(h == 0 or w % h or w % 32 for w, h in zip(widths, heads, strict=True)):
+            raise WeightsError(
+                f"unet/config.json: num_attention_heads {heads} do not divide block_out_channels {widths}, "
+                "which must be multiples of 32"
+            )
+        embedding, last = 4 * widths[0], len(widths) - 1
+
+        def resnets(channels: Sequence[int], level: int, eps: float) -> list[ResBlock]:
+            return [ResBlock(c, widths[level], embedding, eps) for c in channels]
+
+        def transformers(count: int, level: int) -> list[Transformer]:
+            return [Transformer(widths[level], heads[level], config.cross_attention_dim) for _ in range(count)]
+
+        self.conv_in = nn.Conv2d(config.in_channels, widths[0], 3, padding=1)
+        self.time_proj = Timesteps(widths[0], True, 0)
+        self.time_embedding = TimestepEmbedding(widths[0], embedding)
+        self.add_time_proj = Timesteps(config.addition_time_embed_dim, True, 0)
+        self.add_embedding = TimestepEmbedding(config.projection_class_embeddings_input_dim, embedding)
+
+        self.down_blocks = nn.ModuleList()
+        skipped = [widths[0]]  # channels of the maps that the way up takes, in reverse
+        for level, width in enumerate(widths):
+            channels = [skipped[-1], *[width] * (config.layers_per_block - 1)]
+            attentions = transformers(len(channels), level) if level < last else []
+            downsample = Downsample(width) if level < last else None
+            stage = resnets(channels, level, 1e-6 if level < last else 1e-5)
+            self.down_blocks.append(DownStage(stage, attentions, downsample))
+            skipped += [width] * (len(channels) + (level < last))
+
+        first, second = resnets([widths[-1]] * 2, last, 1e-5)
+        self.mid_block = MiddleStage(first, transformers(1, last)[0], second)
+
+        self.up_blocks = nn.ModuleList()
+        below = widths[-1]
+        for level, width in reversed(list(enumerate(widths))):
+            channels = [c + skipped.pop() for c in (below, *[width] * config.layers_per_block)]
+            attentions = transformers(len(channels), level) if level < last else []
+            upsample = Upsample(width) if level > 0 else None
+            self.up_blocks.append(UpStage(resnets(channels, level, 1e-6), attentions, upsample))
+            below = width
+
+        self.conv_norm_out = nn.GroupNorm(32, widths[0], eps=1e-5)
+        self.conv_out = nn.Conv2d(widths[0], config.out_channels, 3, padding=1)
+
+    @property
+    def transformers(self) -> list[Transformer]:
+        """All that listen to contexts, in the order in which they are run."""
+        return [module for module in self.modules() if isinstance(module, Transformer)]
+
+    def project_appearance(self, tokens: Tensor) -> Context:
+        """Keys and values of an identity, for all its clips.
+
+        Args:
+            tokens: (A, D).
+        """
+        alone = tokens[None].to(self.dtype)
+        return Context(tuple(layer.project_appearance(alone, alone) for layer in self.transformers))
+
+    def project_motion(self, tokens: Tensor, budget: int) -> MotionContext:
+        """Keys and values of a clip, for all steps.
+
+        Args:
+            tokens: (F, M, D), faded where the clip is padded.
+            budget: bytes that they may take; beyond it they are made again for every window.
+        """
+        widths = sum(layer.width for layer in self.transformers)
+        frame_bytes = 4 * widths * tokens.shape[1] * self.dtype.itemsize  # keys and values, in space and in time
+        return MotionContext(self._project_motion, tokens.to(self.dtype), frame_bytes, budget)
+
+    def _project_motion(self, frames: Tensor, windows: Tensor) -> Context:
+        return Context(tuple(layer.project_motion(frames, windows) for layer in self.transformers))
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """In which it computes."""
+        return self.conv_in.weight.dtype
+
+    def forward(
+        self, sample: Tensor, timestep: Tensor, time_ids: Tensor, pose: Tensor, contexts: Sequence[Context] = ()
+    ) -> Tensor:
+        """Predict v.
+
+        Args:
+            sample: (B, F, 8, h, w), scaled noisy latents and the portrait's latents.
+            timestep: (B,), or (1,) for all.
+            time_ids: (B, 3), or (1, 3) for all: frames per second, motion bucket, noise augmentation.
+            pose: the pose guider's feature map, anything that broadcasts to (B, F, C, h, w).
+            contexts: what the windows hear, none to two; absent ones are zeros.
+
+        Returns:
+            (B, F, 4, h, w).
+        """
+        frames = sample.shape[1]
+        activated = F.silu(self._embed(timestep, time_ids))
+        x = self.conv_in(sample.flatten(0, 1).contiguous(memory_format=torch.channels_last))
+        x = (x.view(*sample.shape[:2], *x.shape[1:]) + pose).flatten(0, 1)
+
+        heard = zip(*(context.layers for context in contexts), strict=True) if contexts else repeat(())
+        maps = [x]
+        for down in cast("Iterable[DownStage]", self.down_blocks):
+            maps += down(maps[-1], activated, frames, list(islice(heard, len(down.attentions))))
+        x = self.mid_block(maps[-1], activated, frames, list(islice(heard, 1)))
+        for up in cast("Iterable[UpStage]", self.up_blocks):
+            x = up(x, maps, activated, frames, list(islice(heard, len(up.attentions))))
+        out: Tensor = self.conv_out(F.silu(self.conv_norm_out(x)))
+        return out.reshape(*sample.shape[:2], *out.shape[1:])
+
+    def _embed(self, timestep: Tensor, time_ids: Tensor) -> Tensor:
+        """(1 or B, E) of time and of the clip's numbers."""
+        time = self.time_embedding(self.time_proj(timestep).to(self.dtype))
+        numbers = self.add_time_proj(time_ids.flatten()).reshape(len(time_ids), -1)
+        out: Tensor = time + self.add_embedding(numbers.to(self.dtype))
+        return out

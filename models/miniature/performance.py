@@ -1,0 +1,207 @@
+"""How a person of the miniature world moves and speaks."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from fractions import Fraction
+
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = ["NEUTRAL", "Moment", "Performance", "Speech"]
+
+Series = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Moment:
+    """One instant of a performance.
+
+    Attributes:
+        yaw, pitch, roll: degrees; positive turns to the picture's right, looks down, leans to the picture's right.
+        x, y: where the head is, in head units (half the width of an average face) right and down of its usual place.
+        scale: factor on everything; nearer is larger.
+        left, right: how open the eye on the picture's left and the other one are, 0..1.
+        gaze_x, gaze_y: -1..1, right and down.
+        brows: -1 (frown) .. 1 (raised).
+        mouth: how open, 0..1.
+        width: of the mouth, -1 (rounded) .. 1 (wide).
+        smile: -1..1.
+    """
+
+    yaw: float = 0.0
+    pitch: float = 0.0
+    roll: float = 0.0
+    x: float = 0.0
+    y: float = 0.0
+    scale: float = 1.0
+    left: float = 1.0
+    right: float = 1.0
+    gaze_x: float = 0.0
+    gaze_y: float = 0.0
+    brows: float = 0.0
+    mouth: float = 0.0
+    width: float = 0.0
+    smile: float = 0.0
+
+
+NEUTRAL = Moment()
+
+
+@dataclass(frozen=True, eq=False)
+class Knots:
+    """A value over time: eased from knot to knot, held before the first and after the last.
+
+    Attributes:
+        times: (K,) seconds, ascending. values: (K,).
+    """
+
+    times: Series
+    values: Series
+
+    def at(self, t: Series) -> Series:
+        """The values at times (N,), without a kink in between."""
+        right = np.clip(np.searchsorted(self.times, t, side="right"), 1, len(self.times) - 1)
+        t0, t1 = self.times[right - 1], self.times[right]
+        share = np.clip((t - t0) / (t1 - t0), 0, 1)
+        share = share * share * (3 - 2 * share)
+        return np.asarray(self.values[right - 1] * (1 - share) + self.values[right] * share)
+
+
+@dataclass(frozen=True, eq=False)
+class Speech:
+    """What the mouth says, independent of any frame rate.
+
+    Attributes:
+        opening: of the mouth, 0..1.
+        rounding: of the vowel, -1 (as in "you") .. 1 (as in "see").
+        melody: pitch over the speaker's median, as a factor.
+    """
+
+    opening: Knots
+    rounding: Knots
+    melody: Knots
+
+
+@dataclass(frozen=True, eq=False)
+class Performance:
+    """A stretch of moving and speaking.
+
+    A seed stands for one endless performance: more frames continue it, another rate samples it elsewhere.
+
+    Attributes:
+        moments: one a frame.
+        rate: frames a second.
+        speech: what is said meanwhile.
+    """
+
+    moments: tuple[Moment, ...]
+    rate: Fraction
+    speech: Speech
+
+    @classmethod
+    def from_seed(cls, seed: int, frames: int, fps: Fraction | float) -> Performance:
+        """The performance of that number (0 or more), from its beginning."""
+        rate = Fraction(fps)
+        t = np.arange(frames) / float(rate)
+        seconds = frames / float(rate)
+        speech = _speech(_stream(seed, "speech"), seconds)
+        opening = speech.opening.at(t)
+
+        def wander(name: str, spread: float, gap: tuple[float, float], middle: float = 0.0) -> Series:
+            return middle + spread * _wander(_stream(seed, name), seconds, gap).at(t)
+
+        lids = wander("lids", 0.10, (0.8, 2.5), 0.9)
+        left, right = _blinks(_stream(seed, "blinks"), seconds)
+        smile = wander("smile", 0.55, (1.2, 3.0), 0.4)
+        # A speaker nods with the stress and leans into a turn.
+        yaw = wander("yaw", 32, (0.6, 1.6)) + wander("sway", 3, (0.3, 0.6))
+        columns = {
+            "yaw": yaw,
+            "pitch": wander("pitch", 13, (0.5, 1.4)) + 3 * opening,
+            "roll": wander("roll", 10, (0.7, 1.8)) + 0.12 * yaw,
+            "x": wander("x", 0.22, (1.0, 2.5)) + 0.004 * yaw,
+            "y": wander("y", 0.14, (1.0, 2.5)),
+            "scale": wander("scale", 0.09, (1.5, 3.5), 1.0),
+            "left": lids * left.at(t),
+            "right": lids * right.at(t),
+            "gaze_x": wander("gaze_x", 0.9, (0.35, 1.6)),
+            "gaze_y": wander("gaze_y", 0.6, (0.35, 1.6)),
+            "brows": wander("brows", 0.8, (0.6, 1.8)) + 0.25 * opening,
+            "mouth": opening,
+            "width": speech.rounding.at(t) * np.minimum(opening * 3, 1) * 0.9,
+            "smile": smile,
+        }
+        rows = np.stack(list(columns.values()), axis=1).tolist()
+        return cls(tuple(Moment(**dict(zip(columns, row, strict=True))) for row in rows), rate, speech)
+
+    @property
+    def seconds(self) -> float:
+        """How long it lasts."""
+        return len(self.moments) / float(self.rate)
+
+
+def _stream(seed: int, name: str) -> np.random.Generator:
+    """Random numbers of one factor, so that the factors do not hang on each other or on the length."""
+    return np.random.default_rng((seed, *name.encode()))
+
+
+def _wander(rng: np.random.Generator, seconds: float, gap: tuple[float, float]) -> Knots:
+    """From rest to rest, most of them near the middle, a few at the ends -1 and 1."""
+    times, values = [-gap[1] * rng.random()], [_target(rng)]
+    while times[-1] < seconds:
+        times += [times[-1] + rng.uniform(*gap)]
+        values += [_target(rng)]
+    return Knots(np.array(times), np.array(values))
+
+
+def _target(rng: np.random.Generator) -> float:
+    return float(np.tanh(0.75 * rng.standard_normal()))
+
+
+def _blinks(rng: np.random.Generator, seconds: float) -> tuple[Knots, Knots]:
+    """How far blinks leave the two eyes open, 0..1; one in eight is a wink."""
+    times = [-1.0]
+    eyes: tuple[list[float], list[float]] = ([1.0], [1.0])
+    t = float(rng.uniform(0.3, 2.0))
+    while times[-1] < seconds:
+        wink = rng.random() < 0.125
+        who = int(rng.integers(2))
+        length = float(rng.uniform(0.2, 0.3)) * (2.2 if wink else 1.0)
+        times += [t, t + 0.3 * length, t + 0.55 * length, t + length]
+        for side, values in enumerate(eyes):
+            low = 1.0 if wink and side != who else 0.0
+            values += [1.0, low, low, 1.0]
+        t += length + float(rng.uniform(0.9, 3.6))
+    return Knots(np.array(times), np.array(eyes[0])), Knots(np.array(times), np.array(eyes[1]))
+
+
+def _speech(rng: np.random.Generator, seconds: float) -> Speech:
+    """Phrases of syllables, four to six a second, with pauses between them."""
+    times, opening, rounding, melody = [-0.1], [0.0], [0.0], [1.0]
+
+    def knot(time: float, how_open: float, vowel: float, pitch: float) -> None:
+        times.append(time)
+        opening.append(how_open)
+        rounding.append(vowel)
+        melody.append(pitch)
+
+    t = float(rng.uniform(0.05, 0.25))
+    uniform: Callable[[float, float], float] = rng.uniform
+    while t < seconds:
+        syllables = int(rng.integers(4, 12))
+        lift = uniform(1.05, 1.25)
+        knot(t, 0.0, 0.0, lift)
+        for k in range(syllables):
+            length = uniform(0.15, 0.27) * (1.35 if k == syllables - 1 else 1.0)
+            stress = uniform(0.3, 1.0)
+            vowel = uniform(-1, 1)
+            pitch = lift * (1 - 0.28 * k / syllables) * (1 + 0.12 * (stress - 0.6))
+            knot(t + 0.42 * length, stress * (1 - 0.35 * abs(vowel)), vowel, pitch)
+            closing = k == syllables - 1 or rng.random() < 0.45
+            t += length
+            knot(t, 0.0 if closing else uniform(0.05, 0.25) * stress, vowel / 2, pitch * 0.98)
+        t += uniform(0.25, 0.8)
+    stamps = np.array(times)
+    return Speech(Knots(stamps, np.array(opening)), Knots(stamps, np.array(rounding)), Knots(stamps, np.array(melody)))

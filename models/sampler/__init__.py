@@ -1,0 +1,14 @@
+"""From noise to the latents of a clip."""
+
+from models.sampler.sample import (
+    Progress,
+    Sampled,
+    Scene,
+    draw_noise,
+    evaluations,
+    fitting_windows,
+    pad_motion,
+    sample,
+)
+
+__all__ = ["Progress", "Sampled", "Scene", "draw_noise", "evaluations", "fitting_windows", "pad_motion", "sample"]

@@ -1,0 +1,56 @@
+"""Guidance by two conditions: how far to go from nothing to appearance, and from there to motion.
+
+v = u + g_appearance (a - u) + g_motion (f - a), where u knows neither condition, a the appearance and f both.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from enum import Enum
+
+import torch
+from torch import Tensor
+
+from troupe.settings import Settings
+
+__all__ = ["Branch", "branches", "guide", "strengths"]
+
+
+class Branch(Enum):
+    """What one evaluation of the denoiser is told."""
+
+    NOTHING = "nothing"
+    APPEARANCE = "appearance"
+    FULL = "full"
+
+
+def strengths(settings: Settings) -> list[tuple[float, float]]:
+    """(appearance, motion) guidance of every step, each linear from its first to its last value."""
+
+    def line(ends: tuple[float, float]) -> list[float]:
+        values: list[float] = torch.linspace(*ends, settings.steps, dtype=torch.float64).tolist()
+        return values
+
+    return list(zip(line(settings.appearance_guidance), line(settings.motion_guidance), strict=True))
+
+
+def branches(appearance: float, motion: float) -> tuple[Branch, ...]:
+    """The evaluations that a step needs: where both strengths are equal, the middle one would have weight 0."""
+    if appearance == motion:
+        return Branch.NOTHING, Branch.FULL
+    return Branch.NOTHING, Branch.APPEARANCE, Branch.FULL
+
+
+def guide(predict: Callable[[Branch], Tensor], appearance: float, motion: float) -> Tensor:
+    """The guided prediction.
+
+    Args:
+        predict: the network's v, float32, with what a branch is told; called once for each of `branches`.
+        appearance, motion: the strengths.
+    """
+    v = {branch: predict(branch) for branch in branches(appearance, motion)}
+    nothing, full = v[Branch.NOTHING], v[Branch.FULL]
+    middle = v.get(Branch.APPEARANCE)
+    if middle is None:
+        return nothing + appearance * (full - nothing)
+    return nothing + appearance * (middle - nothing) + motion * (full - middle)

@@ -1,0 +1,85 @@
+"""A driving clip becomes motion: fetched, its face followed, its crops encoded, put in the cache."""
+
+from __future__ import annotations
+
+from catalogs.tracks import read_track, write_track
+from models.faces import follow
+from models.motion import Motion
+from tasks import media
+from tasks.orders import Done, MotionOrder, TrackOrder
+from tasks.tools import Tools
+from troupe import Track
+from troupe.errors import StoreError
+from troupe.stopwatch import Stopwatch
+
+__all__ = ["encode_clip", "read_motion", "track_clip"]
+
+
+def track_clip(tools: Tools, order: TrackOrder) -> Done:
+    """See to it that the track of the clip's face lies in the cache.
+
+    Raises:
+        InputError: the clip or the ready-made track is missing or unreadable, or no face is seen in the clip.
+    """
+    if tools.store.exists(order.place):
+        return Done(reused=True)
+    watch = Stopwatch()
+    with watch("fetch"):
+        clip = tools.input(order.uri)
+        ready_made = tools.input(order.tracks) if order.tracks else None
+    if ready_made is not None:
+        track = read_track(ready_made)
+    else:
+        with watch("detect"):
+            frames = watch.each("decode", media.decode(clip, order.start, order.end))
+            track = follow(frames, tools.detector, order.face, order.uri)
+    with watch("put"), tools.scratch() as folder:
+        file = folder / "track.parquet"
+        write_track(track, file)
+        put = tools.store.put(file, order.place)
+    return Done(reused=False, seconds=watch.seconds, puts=int(put.created))
+
+
+def encode_clip(tools: Tools, order: MotionOrder) -> Done:
+    """See to it that the motion of the tracked clip lies in the cache.
+
+    Raises:
+        InputError: the clip is missing or unreadable, or has another number of frames than its track.
+    """
+    if tools.store.exists(order.place):
+        return Done(reused=True)
+    watch = Stopwatch()
+    with watch("fetch"):
+        clip = tools.input(order.track.uri)
+        track = fetch_track(tools, order.track)
+    with watch("encode"):
+        frames = watch.each("decode", media.decode(clip, order.track.start, order.track.end))
+        motion = tools.animator.encode_motion(frames, track)
+    with watch("put"), tools.scratch() as folder:
+        file = folder / "motion.safetensors"
+        motion.save(file)
+        put = tools.store.put(file, order.place)
+    return Done(reused=False, seconds=watch.seconds, puts=int(put.created))
+
+
+def fetch_track(tools: Tools, order: TrackOrder) -> Track:
+    """The track from the cache."""
+    with tools.scratch() as folder:
+        file = folder / "track.parquet"
+        tools.store.get(order.place, file)
+        return read_track(file)
+
+
+def read_motion(tools: Tools, order: MotionOrder) -> Motion:
+    """The motion from the cache.
+
+    Raises:
+        StoreError: it cannot be fetched, or is damaged.
+    """
+    with tools.scratch() as folder:
+        file = folder / "motion.safetensors"
+        tools.store.get(order.place, file)
+        try:
+            return Motion.load(file)
+        except ValueError as error:
+            raise StoreError(f"{order.place}: {error}") from error

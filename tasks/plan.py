@@ -1,0 +1,171 @@
+"""From a request to orders: what has to be made, under which keys, and what of it exists already."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from catalogs.hashes import ContentHashes
+from catalogs.keys import make_key
+from catalogs.store import Store
+from models import weights
+from tasks.orders import MotionOrder, PortraitOrder, RenderOrder, TrackOrder
+from tasks.publish import finished_record
+from troupe import Job, preset
+from troupe.errors import TroupeError
+
+__all__ = ["Plan", "PlannedJob", "plan_jobs", "shards", "weights_fingerprint"]
+
+VERSIONS = {"appearance": 1, "track": 1, "motion": 1, "render": 1}
+"""Raised when a step's result changes for the same inputs: old results are then not reused."""
+
+
+@dataclass(frozen=True)
+class PlannedJob:
+    """A job and what is known of it before any work: exactly one of order and error is None.
+
+    Attributes:
+        order: what to make.
+        error: why it cannot be made.
+        finished: the record of the render where it exists already.
+        portrait_hash, driving_hash: sha256 of the contents, where they could be read.
+    """
+
+    job: Job
+    order: RenderOrder | None = None
+    error: TroupeError | None = None
+    finished: Mapping[str, Any] | None = None
+    portrait_hash: str = ""
+    driving_hash: str = ""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A request, thought through.
+
+    Attributes:
+        weights: the fingerprint of the weights directory.
+        jobs: in the order of the request.
+    """
+
+    run_id: str
+    weights: str
+    jobs: tuple[PlannedJob, ...]
+
+    @property
+    def to_do(self) -> tuple[RenderOrder, ...]:
+        """The orders whose renders do not exist."""
+        return tuple(planned.order for planned in self.jobs if planned.order is not None and planned.finished is None)
+
+
+def plan_jobs(
+    run_id: str, jobs: Sequence[Job], store: Store, weights_directory: Path, detector: Path, dtype: str
+) -> Plan:
+    """Hash what the jobs depend on, make their keys and look which renders exist.
+
+    A job whose inputs cannot be read is planned with its error; it does not disturb the others.
+
+    Raises:
+        WeightsError: the weights directory or the detector cannot be used.
+        StoreError: the store cannot be read.
+    """
+    hashes = ContentHashes(store)
+    fingerprint = weights_fingerprint(weights_directory, hashes)
+    detector_hash = hashes.of(str(detector))
+    contents = hashes.of_many({uri for job in jobs for uri in _uris(job)})
+    hashes.save(run_id)
+
+    def plan(job: Job) -> PlannedJob:
+        found = {uri: contents[uri] for uri in _uris(job)}
+        known = {
+            "portrait_hash": _text(found[job.portrait]),
+            "driving_hash": _text(found[job.driving]),
+        }
+        for value in found.values():
+            if isinstance(value, TroupeError):
+                return PlannedJob(job, error=value, **known)
+        order = _order(run_id, job, {u: _text(v) for u, v in found.items()}, fingerprint, detector_hash, dtype)
+        return PlannedJob(job, order=order, **known)
+
+    planned = [plan(job) for job in jobs]
+    # One small read a job, and most of its time is waiting.
+    with ThreadPoolExecutor(16) as threads:
+        records = threads.map(lambda p: finished_record(store, p.order) if p.order else None, planned)
+        finished = [replace(p, finished=record) for p, record in zip(planned, records, strict=True)]
+    return Plan(run_id, fingerprint, tuple(finished))
+
+
+def shards(orders: Iterable[RenderOrder], most: int = 200) -> tuple[tuple[RenderOrder, ...], ...]:
+    """Groups of orders, the jobs of one identity together, at most `most` groups of about the same size."""
+    by_identity: dict[str, list[RenderOrder]] = {}
+    for order in orders:
+        by_identity.setdefault(order.portrait.key, []).append(order)
+    count = min(most, len(by_identity))
+    groups: list[list[RenderOrder]] = [[] for _ in range(count)]
+    for members in sorted(by_identity.values(), key=len, reverse=True):
+        min(groups, key=len).extend(members)
+    return tuple(tuple(group) for group in groups)
+
+
+def weights_fingerprint(directory: Path, hashes: ContentHashes) -> str:
+    """One hash for all that defines the model. A converted file counts as the file it was made from."""
+    parts = {
+        str(path.relative_to(directory).with_suffix("")): weights.source_hash(path) or hashes.of(str(path))
+        for path in weights.files(directory)
+    }
+    return make_key("weights", parts=parts)
+
+
+def _uris(job: Job) -> list[str]:
+    extra = [job.audio] if job.audio not in ("driving", "none") else []
+    return [job.portrait, job.driving, *([job.tracks] if job.tracks else []), *extra]
+
+
+def _text(value: str | TroupeError) -> str:
+    return value if isinstance(value, str) else ""
+
+
+def _order(
+    run_id: str, job: Job, contents: Mapping[str, str], fingerprint: str, detector: str, dtype: str
+) -> RenderOrder:
+    settings = replace(preset(job.preset), seed=job.seed)
+    portrait = PortraitOrder(
+        key=make_key(
+            "appearance",
+            version=VERSIONS["appearance"],
+            portrait=contents[job.portrait],
+            face=job.face.text,
+            detector=detector,
+            weights=fingerprint,
+        ),
+        uri=job.portrait,
+        face=job.face,
+    )
+    seen_by = {"tracks": contents[job.tracks]} if job.tracks else {"detector": detector, "face": job.driving_face.text}
+    part = {"clip": contents[job.driving], "start": job.start, "end": job.end}
+    track = TrackOrder(
+        key=make_key("track", version=VERSIONS["track"], **part, **seen_by),
+        uri=job.driving,
+        start=job.start,
+        end=job.end,
+        face=job.driving_face,
+        tracks=job.tracks,
+    )
+    motion = MotionOrder(
+        key=make_key("motion", version=VERSIONS["motion"], **part, track=track.key, weights=fingerprint), track=track
+    )
+    key = make_key(
+        "render",
+        version=VERSIONS["render"],
+        appearance=portrait.key,
+        motion=motion.key,
+        settings=asdict(settings),
+        dtype=dtype,
+        output=job.output,
+        audio=contents.get(job.audio, job.audio),
+        language=job.language,
+    )
+    return RenderOrder(key, run_id, job, portrait, motion, settings)

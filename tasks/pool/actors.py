@@ -1,0 +1,244 @@
+"""Ray actors, started and called. Nothing else in troupe starts any."""
+
+from __future__ import annotations
+
+import atexit
+import logging
+import math
+import os
+import pickle
+from collections.abc import Sequence
+from concurrent.futures import Future
+from contextlib import suppress
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import psutil
+import ray
+from ray.exceptions import RayError, RayTaskError, TaskCancelledError
+
+from tasks.pool.messages import Done, Failed, Kill, Lost, Order, Recall, Refused, Send, Start, Up
+from tasks.pool.transport import Post, Transport
+from tasks.pool.work import Role
+from tasks.pool.worker import Answer, call, construct
+from troupe.errors import SettingsError, TroupeError
+
+__all__ = ["RayTransport"]
+
+_OBJECT_STORE = 100 * 2**20
+"""Bytes; only URIs, keys and errors go through it."""
+
+_REASON = 300
+"""Characters of what Ray says of a death that a message quotes."""
+
+_log = logging.getLogger(__name__)
+
+_ray: Any = ray
+"""For what Ray leaves untyped."""
+
+
+class _Actor:
+    """The process around one worker."""
+
+    def __init__(self, role: Role) -> None:
+        self._role = role
+        self._worker: Any = None
+
+    def construct(self) -> Answer:
+        """Make the worker: in a call and not in the constructor, so that its error comes back as it is."""
+        answer = construct(self._role)
+        self._worker = answer.result
+        return _portable(Answer(error=answer.error, broken=answer.broken))
+
+    def call(self, method: str, args: tuple[Any, ...], where: str) -> Answer:
+        """Call the worker's method."""
+        return _portable(call(self._worker, method, args, where))
+
+    def __repr__(self) -> str:
+        return self._role.name
+
+
+def _portable(answer: Answer) -> Answer:
+    """The answer, with an error that survives the journey between processes."""
+    try:
+        pickle.loads(pickle.dumps(answer.error))
+    except Exception:
+        return Answer(error=TroupeError(f"{type(answer.error).__name__}: {answer.error}"))
+    return answer
+
+
+class RayTransport(Transport):
+    """Has Ray actors do the work.
+
+    Args:
+        post: where the answers go.
+        roles: all whose workers may be asked for.
+        address: of the cluster to join; None starts a Ray on this machine.
+        log_to_driver: whether the workers' output is printed here.
+    """
+
+    def __init__(self, post: Post, roles: Sequence[Role], address: str | None, *, log_to_driver: bool) -> None:
+        self._roles = roles
+        self._address = address
+        self._log_to_driver = log_to_driver
+        self._ours = False
+        self._actors: dict[int, Any] = {}
+        self._sent: dict[tuple[int, str], Any] = {}
+        super().__init__(post)
+
+    def open(self) -> None:
+        if ray.is_initialized():
+            return
+        self._ours = True
+        atexit.register(_end_half_started)
+        logging.getLogger("ray").setLevel(logging.ERROR)
+        start: dict[str, Any] = {"address": self._address}
+        if self._address is None:
+            # Roles are sized to the machine by those who made them: Ray must not leave one of them waiting.
+            asked = math.ceil(sum(role.workers * role.cpus for role in self._roles))
+            start = {
+                # "local" and not None, which joins any Ray that happens to run on this machine.
+                "address": "local",
+                "num_cpus": max(os.cpu_count() or 1, asked),
+                "num_gpus": None if self._gpus() else 0,
+                # Nobody else has business with it.
+                "_node_ip_address": "127.0.0.1",
+                "include_dashboard": False,
+                "object_store_memory": _OBJECT_STORE,
+                "_system_config": {
+                    # Actors have processes of their own; idle ones would only take memory.
+                    "prestart_worker_first_driver": False,
+                    # A killed worker takes its ffmpeg with it.
+                    "process_group_cleanup_enabled": True,
+                },
+            }
+        try:
+            ray.init(namespace="troupe", log_to_driver=self._log_to_driver, logging_level=logging.ERROR, **start)
+        except (RayError, OSError, RuntimeError, ValueError) as error:
+            where = f"joined at {self._address}" if self._address else "started on this machine"
+            raise TroupeError(f"Ray could not be {where}: {error}") from error
+        self._check_gpus()
+
+    def carry_out(self, order: Order) -> None:
+        match order:
+            case Start(worker=worker, role=role):
+                self._start(worker, role)
+            case Send(worker=worker, work=work):
+                # A worker that was lost this moment is known here before the scheduler hears of it.
+                if actor := self._actors.get(worker):
+                    answer = self._sent[worker, work.key] = actor.call.remote(work.method, work.args, work.key)
+                    answer.future().add_done_callback(partial(self._called, worker, work.key))
+            case Recall(worker=worker, key=key):
+                if answer := self._sent.get((worker, key)):
+                    ray.cancel(answer)
+            case Kill(worker=worker):
+                if actor := self._actors.pop(worker, None):
+                    ray.kill(actor)
+
+    def release(self) -> None:
+        for actor in self._actors.values():
+            ray.kill(actor)
+        self._actors.clear()
+        if self._ours:
+            ray.shutdown()
+            atexit.unregister(_end_half_started)
+
+    def _start(self, worker: int, role: Role) -> None:
+        variables = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), str(role.threads))
+        if not role.gpus:
+            variables["CUDA_VISIBLE_DEVICES"] = ""
+        actor: Any = _RemoteActor.options(
+            num_cpus=role.cpus,
+            num_gpus=role.gpus,
+            max_restarts=0,
+            max_task_retries=0,
+            runtime_env={"env_vars": variables},
+        ).remote(role)
+        self._actors[worker] = actor
+        actor.construct.remote().future().add_done_callback(partial(self._constructed, worker))
+
+    def _constructed(self, worker: int, future: Future[Answer]) -> None:
+        answer = self._answer(worker, future)
+        if answer and answer.error:
+            self.post(Refused(worker, answer.error))
+            self.do(Kill(worker))
+        elif answer:
+            self.post(Up(worker))
+
+    def _called(self, worker: int, key: str, future: Future[Answer]) -> None:
+        self._sent.pop((worker, key), None)
+        answer = self._answer(worker, future)
+        if answer and answer.error:
+            self.post(Failed(worker, key, answer.error))
+        elif answer:
+            self.post(Done(worker, key, answer.result))
+
+    def _answer(self, worker: int, future: Future[Answer]) -> Answer | None:
+        """What the worker said; None if there is no worker any more. Runs on a thread of Ray's."""
+        try:
+            answer = future.result()
+        except TaskCancelledError:
+            return None  # It was recalled.
+        except RayTaskError as error:
+            # Raised around the call: arguments or a result that cannot be pickled.
+            return Answer(error=TroupeError(f"a worker could not be reached or could not answer: {error}"))
+        except RayError as error:
+            reason = _reason(error)
+        else:
+            if not answer.broken:
+                return answer
+            reason = answer.broken
+        self.post(Lost(worker, reason))
+        self.do(Kill(worker))
+        return None
+
+    def _gpus(self) -> float:
+        return sum(role.workers * role.gpus for role in self._roles)
+
+    def _check_gpus(self) -> None:
+        """Not to wait forever for what is not there.
+
+        Raises:
+            SettingsError: a Ray of our own has too few GPUs.
+        """
+        if self._address is None:
+            found = _ray.cluster_resources().get("GPU", 0.0)
+            if self._gpus() > found:
+                raise SettingsError(
+                    f"the workers want {self._gpus():g} GPUs, this machine has {found:g}. Ask for fewer, or none"
+                )
+            return
+        nodes = [node["Resources"] for node in _ray.nodes() if node["Alive"]]
+        for role in self._roles:
+            if not any(node.get("CPU", 0) >= role.cpus and node.get("GPU", 0) >= role.gpus for node in nodes):
+                _log.warning(
+                    "no node of the Ray cluster has %g CPUs and %g GPUs for role %r yet; waiting for one",
+                    role.cpus,
+                    role.gpus,
+                    role.name,
+                )
+
+
+_RemoteActor = ray.remote(_Actor)
+
+
+def _end_half_started() -> None:
+    """At this process's exit, in the middle of Ray's start: end what was started, which would linger for seconds.
+
+    Not earlier, and never a Ray that runs: Ray ends a process whose Ray was killed.
+    """
+    if ray.is_initialized():
+        return
+    home = str(Path(ray.__file__).parent)
+    for process in psutil.Process().children(recursive=True):
+        with suppress(psutil.Error):
+            if any(part.startswith((home, "ray::")) for part in process.cmdline()):
+                process.kill()
+
+
+def _reason(error: RayError) -> str:
+    """What Ray says of a death, without its advice."""
+    text = str(error).strip().splitlines()[-1]
+    text = text.split("Worker exit detail:")[-1].split(" Some common causes")[0].strip()
+    return text[:_REASON]

@@ -1,0 +1,67 @@
+"""The pool whose workers are Ray actors."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Sequence
+
+from tasks.pool.base import ThreadedPool
+from tasks.pool.transport import Post, Transport
+from tasks.pool.work import Role
+from troupe.errors import SettingsError
+
+__all__ = ["RayPool"]
+
+_QUIET = {
+    "RAY_USAGE_STATS_ENABLED": "0",
+    # The pool reports a dead worker itself; Ray would on standard output.
+    "RAY_DEDUP_LOGS_SKIP_REGEX": "^A worker died or was killed while executing",
+}
+
+_OWN = {
+    # What Ray does of itself when it starts a cluster; said aloud, it does so without a warning.
+    "RAY_AUTH_MODE": "token",
+}
+
+
+class RayPool(ThreadedPool):
+    """Workers in processes of their own, on this machine or on a Ray cluster's.
+
+    Ray is started, or joined, when the first work can begin. A Ray that runs in this process already is used and
+    left running; otherwise `close` and `stop` shut down what was started. The actors belong to this process and
+    end with it.
+
+    Args:
+        roles: whose workers there can be; their names differ.
+        address: of a cluster that this process joins as a driver (`auto` or `HOST:PORT`); None starts a Ray of
+            its own on this machine, whatever else runs there.
+        stop: when set, the pool stops.
+        log_to_driver: whether the workers' output is printed here.
+
+    Raises:
+        SettingsError: the address is a Ray Client's.
+    """
+
+    def __init__(
+        self,
+        roles: Sequence[Role],
+        address: str | None = None,
+        stop: threading.Event | None = None,
+        *,
+        log_to_driver: bool = False,
+    ) -> None:
+        if address and address.startswith("ray://"):
+            raise SettingsError(
+                f"{address} is the address of a Ray Client. Run on a node of the cluster, with the address auto"
+            )
+
+        def connect(post: Post) -> Transport:
+            # Ray reads these when it is imported, and importing it takes a second: not before it is needed.
+            for name, value in (_QUIET if address else _QUIET | _OWN).items():
+                os.environ.setdefault(name, value)
+            from tasks.pool.actors import RayTransport
+
+            return RayTransport(post, roles, address, log_to_driver=log_to_driver)
+
+        super().__init__(roles, connect, ahead=1, stop=stop)

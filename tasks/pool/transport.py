@@ -1,0 +1,77 @@
+"""What carries out a scheduler's orders."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import traceback
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from queue import SimpleQueue
+from typing import TypeAlias
+
+from tasks.pool.messages import Broken, Event, Order
+from troupe.errors import TroupeError
+
+__all__ = ["Post", "Transport"]
+
+Post: TypeAlias = Callable[[Event], None]
+"""Tells the scheduler what happened; returns at once, from any thread."""
+
+_log = logging.getLogger(__name__)
+
+
+class Transport(ABC):
+    """Carries out orders, one after the other, on a thread of its own.
+
+    Nothing it does can hold up the scheduler: starting Ray takes seconds, a worker's method in this process hours.
+
+    Args:
+        post: where the answers go.
+    """
+
+    def __init__(self, post: Post) -> None:
+        self.post = post
+        self._orders: SimpleQueue[Order | None] = SimpleQueue()
+        self._thread = threading.Thread(target=self._run, name=type(self).__name__, daemon=True)
+        self._thread.start()
+
+    def do(self, order: Order) -> None:
+        """Carry out an order soon."""
+        self._orders.put(order)
+
+    def close(self, timeout: float) -> bool:
+        """Release everything, after the orders so far; returns whether that was done within `timeout` seconds."""
+        self._orders.put(None)
+        self._thread.join(timeout)
+        return not self._thread.is_alive()
+
+    @abstractmethod
+    def open(self) -> None:
+        """Get ready; the first thing that happens on the thread.
+
+        Raises:
+            TroupeError: no worker can be had.
+        """
+
+    @abstractmethod
+    def carry_out(self, order: Order) -> None:
+        """Do what an order says, on the thread."""
+
+    @abstractmethod
+    def release(self) -> None:
+        """Leave nothing behind; the last thing that happens on the thread."""
+
+    def _run(self) -> None:
+        try:
+            self.open()
+            while (order := self._orders.get()) is not None:
+                self.carry_out(order)
+        except TroupeError as error:
+            self.post(Broken(error))
+        except Exception as error:
+            _log.exception("the pool's workers are out of reach")
+            text = "".join(traceback.format_exception_only(error)).strip()
+            self.post(Broken(TroupeError(f"the pool's workers are out of reach: {text}; the log says more")))
+        finally:
+            self.release()

@@ -1,0 +1,311 @@
+"""One run, from its request to its manifest: what the flow's steps share and do."""
+
+from __future__ import annotations
+
+import secrets
+import tempfile
+import threading
+import time
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from concurrent.futures import Future, as_completed, wait
+from contextlib import ExitStack
+from dataclasses import asdict, dataclass, field, fields, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Protocol, Self
+
+from catalogs.jobs import cross, read_jobs, write_request
+from catalogs.ledger import Ledger
+from catalogs.manifest import write_manifest
+from catalogs.store import open_store
+from models.weights import detector_file
+from tasks.crew import crew
+from tasks.orders import Done, Rendered, RenderOrder
+from tasks.plan import PlannedJob, plan_jobs, shards
+from tasks.pool import LocalPool, Pool, RayPool, Work
+from tasks.rows import row_of
+from tasks.tools import Setup
+from tasks.workload import portrait_work, render_key, works
+from troupe import Job
+from troupe.errors import Cancelled, SettingsError, TroupeError, WeightsError
+
+__all__ = ["Listener", "Production", "Request", "Summary"]
+
+
+class Listener(Protocol):
+    """Told what happens in a run; called from several threads."""
+
+    def note(self, text: str) -> None:
+        """Something worth a line."""
+
+    def begin(self, jobs: int) -> None:
+        """So many jobs are going to be worked on."""
+
+    def finished(self, row: Mapping[str, Any]) -> None:
+        """A job ended: its row of the manifest."""
+
+
+@dataclass(frozen=True)
+class Request:
+    """What a run is asked to do; the flow's parameters say more.
+
+    Attributes:
+        defaults: cells of the jobs file's columns, for jobs that have none.
+    """
+
+    store: str
+    weights: str
+    jobs: str | None = None
+    portraits: str | None = None
+    drivings: str | None = None
+    detector: str | None = None
+    defaults: Mapping[str, str] = field(default_factory=dict)
+    limit: int | None = None
+    preview: float | None = None
+    require_consent: bool = False
+    device: str = "auto"
+    dtype: str = "auto"
+    run_id: str | None = None
+
+    def parameters(self) -> dict[str, Any]:
+        """All of it as the flow's parameters."""
+        return {f.name: getattr(self, f.name) for f in fields(self)}
+
+    def read(self) -> list[Job]:
+        """The jobs asked for, the first `limit` of them, with at most `preview` seconds of every clip.
+
+        Raises:
+            BadJob: rows that cannot be used, all at once.
+            SettingsError: the request contradicts itself.
+        """
+        if self.jobs is not None and (self.portraits or self.drivings):
+            raise SettingsError("give a jobs file or --portraits and --drivings, not both")
+        if self.jobs is not None:
+            jobs = read_jobs(self.jobs, self.defaults, require_consent=self.require_consent)
+        elif self.portraits and self.drivings:
+            jobs = cross(self.portraits, self.drivings, self.defaults, require_consent=self.require_consent)
+        else:
+            raise SettingsError("nothing to do: give a jobs file, or --portraits DIR and --drivings DIR")
+        if self.limit is not None:
+            jobs = jobs[: self.limit]
+        if self.preview is not None:
+            jobs = [_previewed(job, self.preview) for job in jobs]
+        return jobs
+
+
+@dataclass(frozen=True)
+class Summary:
+    """How a run ended.
+
+    Attributes:
+        counts: jobs by status.
+        frames: rendered in this run.
+        evaluations: of the denoiser in this run: frames that went through it, once a branch and step.
+        files_put: into caches and renders, in this run.
+        seconds: from request to manifest.
+        manifest: its URI.
+    """
+
+    run_id: str
+    counts: Mapping[str, int]
+    frames: int
+    evaluations: int
+    files_put: int
+    seconds: float
+    manifest: str
+
+    def line(self) -> str:
+        """All of it in a line."""
+        order = ("done", "reused", "failed", "cancelled")
+        counts = ", ".join(f"{self.counts[status]} {status}" for status in order if self.counts.get(status))
+        return (
+            f"run {self.run_id}: {counts or 'no jobs'}; {self.frames} frames rendered, {self.evaluations} network "
+            f"evaluations, {self.files_put} files put, {self.seconds:.1f} s"
+        )
+
+    def markdown(self) -> str:
+        """For a page of Prefect's."""
+        rows = "\n".join(f"| {status} | {count} |" for status, count in sorted(self.counts.items()))
+        return (
+            f"# Run {self.run_id}\n\n| status | jobs |\n| --- | --- |\n{rows}\n\n{self.line()}\n\n`{self.manifest}`\n"
+        )
+
+    def as_dict(self) -> dict[str, Any]:
+        """Small plain values."""
+        return asdict(self)
+
+
+def _previewed(job: Job, seconds: float) -> Job:
+    end = job.start + seconds
+    return replace(job, end=end if job.end is None else min(job.end, end))
+
+
+class Production:
+    """A run in progress. Steps call its methods in the order in which they stand here.
+
+    Args:
+        request: what to do.
+        tell: whom to tell of it.
+        stop: when set, work ends within seconds, and what is finished is committed.
+        ray: whether workers are Ray actors, or this process itself.
+
+    Raises:
+        SettingsError, BadJob, WeightsError: the request cannot be carried out as it is.
+        StoreError: the store cannot be written.
+    """
+
+    def __init__(self, request: Request, tell: Listener, stop: threading.Event, *, ray: bool) -> None:
+        self.run_id = request.run_id or datetime.now(UTC).strftime("%Y%m%d-%H%M%S-") + secrets.token_hex(2)
+        self.shards: tuple[tuple[RenderOrder, ...], ...] = ()
+        self._request, self._tell, self._stop = request, tell, stop
+        self._since = time.monotonic()
+        self._store = open_store(request.store)
+        self._stack = ExitStack()
+        self._pool_kind = RayPool if ray else LocalPool
+        self._lock = threading.Lock()
+        self._submitted: set[str] = set()
+        self._counts: Counter[str] = Counter()
+        self._evaluations = self._frames = self._puts = 0
+
+    def __enter__(self) -> Self:
+        request = self._request
+        self._store.check()
+        weights = Path(request.weights).expanduser().absolute()
+        scratch = Path(self._stack.enter_context(tempfile.TemporaryDirectory(prefix="troupe-run-")))
+        self._setup = Setup(
+            store=request.store,
+            weights=weights,
+            detector=Path(request.detector).expanduser().absolute() if request.detector else detector_file(weights),
+            device=request.device,
+            dtype=request.dtype,
+            scratch=scratch,
+        )
+        self._ledger = self._stack.enter_context(Ledger(self._store, self.run_id))
+        self._pool: Pool = self._stack.enter_context(self._pool_kind(crew(self._setup), stop=self._stop))
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._stack.__exit__(kind, error, trace)
+
+    def plan(self) -> None:
+        """Read the request, make the keys, commit what needs no work, share out what does.
+
+        Raises:
+            SettingsError, BadJob, WeightsError, StoreError: as above.
+        """
+        jobs = self._request.read()
+        write_request(self._store, self.run_id, jobs)
+        self._tell.note(f"run {self.run_id}: {len(jobs)} jobs, reading their inputs")
+        setup = self._setup
+        plan = plan_jobs(self.run_id, jobs, self._store, setup.weights, setup.detector, setup.dtype)
+        self._weights = plan.weights
+        self._planned = {planned.job.job_id: planned for planned in plan.jobs}
+        self._tell.begin(len(plan.jobs))
+        now = datetime.now(UTC)
+        for planned in plan.jobs:
+            if planned.error is not None:
+                self._commit(planned, "failed", started=now, error=planned.error)
+            elif planned.finished is not None:
+                self._commit(planned, "reused", started=now, facts=planned.finished)
+        self.shards = shards(plan.to_do)
+
+    def encode_identities(self) -> None:
+        """Encode every identity that is needed. One that cannot be fails its jobs, when their turn comes."""
+        orders = {order.portrait.key: order.portrait for shard in self.shards for order in shard}
+        self._tell.note(f"encoding {len(orders)} identities")
+        wait([self._submit(portrait_work(order)) for order in orders.values()])
+
+    def animate(self, shard: Sequence[RenderOrder]) -> None:
+        """Render a shard; every job's row is committed as the job ends.
+
+        Raises:
+            WeightsError, SettingsError: what concerns all jobs alike.
+        """
+        started = datetime.now(UTC)
+        futures: dict[Future[Any], list[RenderOrder]] = {}
+        for order in shard:
+            *_, render = [self._submit(work) for work in works(order)]
+            # Jobs that ask for the same render share its future.
+            futures.setdefault(render, []).append(order)
+        for future in as_completed(futures):
+            for number, order in enumerate(futures[future]):
+                self._end(order, future, started, shared=number > 0)
+
+    def publish(self) -> Summary:
+        """Commit what is left, write the manifest and sum up.
+
+        Raises:
+            StoreError: rows or manifest could not be written; the renders are there, and running again finds them.
+        """
+        self._ledger.commit()
+        manifest = write_manifest(self._store, self.run_id)
+        return Summary(
+            run_id=self.run_id,
+            counts=dict(self._counts),
+            frames=self._frames,
+            evaluations=self._evaluations,
+            files_put=self._puts,
+            seconds=time.monotonic() - self._since,
+            manifest=self._store.uri(manifest),
+        )
+
+    def _submit(self, work: Work) -> Future[Any]:
+        future = self._pool.submit(work)
+        with self._lock:
+            first = work.key not in self._submitted
+            self._submitted.add(work.key)
+        if first:
+            future.add_done_callback(self._count)
+        return future
+
+    def _count(self, future: Future[Any]) -> None:
+        """Add up what a work did; each is counted once, however many jobs need it."""
+        if future.exception() is not None:
+            return
+        done: Done = future.result()
+        with self._lock:
+            self._puts += done.puts
+            if isinstance(done, Rendered) and not done.reused:
+                self._evaluations += done.evaluations
+                self._frames += done.facts["frames"]
+
+    def _end(self, order: RenderOrder, future: Future[Any], started: datetime, *, shared: bool) -> None:
+        """Commit the row of a job whose render has ended, this way or that."""
+        planned, attempts = self._planned[order.job.job_id], self._pool.attempts(render_key(order))
+        error = future.exception()
+        if error is None:
+            rendered: Rendered = future.result()
+            status = "reused" if rendered.reused or shared else "done"
+            stages = {} if shared else self._stages(rendered, started)
+            self._commit(planned, status, started=started, facts=rendered.facts, stages=stages, attempts=attempts)
+            return
+        if not isinstance(error, TroupeError):
+            raise error
+        status = "cancelled" if isinstance(error, Cancelled) else "failed"
+        self._commit(planned, status, started=started, error=error, attempts=attempts)
+        if isinstance(error, WeightsError | SettingsError):
+            raise error  # It would be the same for every other job.
+
+    def _stages(self, rendered: Rendered, started: datetime) -> dict[str, float]:
+        """Seconds by stage of the render itself; `queue` is what went by before it, and before what it needed."""
+        passed = (datetime.now(UTC) - started).total_seconds()
+        return {**rendered.seconds, "queue": max(0.0, passed - sum(rendered.seconds.values()))}
+
+    def _commit(self, planned: PlannedJob, status: str, *, started: datetime, **outcome: Any) -> None:
+        row = row_of(
+            planned,
+            run_id=self.run_id,
+            weights=self._weights,
+            store=self._store,
+            status=status,
+            started=started,
+            **outcome,
+        )
+        self._ledger.append(row)
+        with self._lock:
+            self._counts[status] += 1
+        self._tell.finished(row)

@@ -1,0 +1,37 @@
+"""Finished files become visible: all of them put first, the record that makes the render exist last."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from catalogs.store import Store
+from tasks.orders import RenderOrder
+
+__all__ = ["finished_record", "publish"]
+
+
+def publish(store: Store, order: RenderOrder, files: Mapping[str, Path], record: Mapping[str, Any]) -> int:
+    """Put the files into the render's folder and then, exclusively, its `render.json`.
+
+    Of two workers that finish the same render only one's record gets there; its files are then the render's.
+
+    Returns:
+        How many files were put.
+
+    Raises:
+        StoreError: something could not be put; the render does not exist then, and may be tried again.
+    """
+    puts = [store.put(path, f"{order.folder}/{name}") for name, path in files.items()]
+    puts.append(store.put_bytes(json.dumps(record, indent=2).encode(), order.record))
+    return sum(put.created for put in puts)
+
+
+def finished_record(store: Store, order: RenderOrder) -> dict[str, Any] | None:
+    """The record of the render if it exists."""
+    if not store.exists(order.record):
+        return None
+    record: dict[str, Any] = json.loads(store.read(order.record))
+    return record

@@ -1,0 +1,179 @@
+"""A portrait acts a clip: appearance and motion become frames, frames become videos, videos are published."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import socket
+from collections.abc import Callable
+from contextlib import ExitStack, closing
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+from catalogs.store import file_hash
+from models.faces import Paster
+from models.motion import Motion
+from tasks import media
+from tasks.driving import fetch_track
+from tasks.media import AudioSource, Encoder, Note
+from tasks.orders import Rendered, RenderOrder
+from tasks.portrait import CastMember
+from tasks.publish import finished_record, publish
+from tasks.tools import Tools
+from troupe import ClipInfo, Picture, __version__
+from troupe.errors import UnreadableMedia
+from troupe.stopwatch import Stopwatch
+
+__all__ = ["render"]
+
+
+@dataclass(frozen=True)
+class Output:
+    """One of the videos of a render.
+
+    Attributes:
+        name: `full` or `crop`.
+        path: of the local file.
+        size: (width, height) of its frames.
+        finish: makes its frame of an animated crop.
+    """
+
+    name: str
+    path: Path
+    size: tuple[int, int]
+    finish: Callable[[Picture], Picture]
+
+
+def render(tools: Tools, order: RenderOrder, member: CastMember, motion: Motion) -> Rendered:
+    """See to it that the render of this order exists in the store.
+
+    Frames stream from the networks through paste-back into the encoders; no clip is held as pixels.
+
+    Args:
+        member, motion: what `encode_portrait` and `encode_clip` put into the cache.
+
+    Raises:
+        InputError: a file is missing or unreadable.
+        StoreError: the store failed; nothing half finished is visible.
+    """
+    worker = f"{socket.gethostname()}:{os.getpid()}"
+    record = finished_record(tools.store, order)
+    if record is not None:
+        return Rendered(reused=True, facts=record, worker=worker)
+    watch, evaluations = Stopwatch(), tools.animator.evaluations
+    with tools.scratch() as folder:
+        with watch("fetch"):
+            outputs = _outputs(tools, order, member, folder)
+            clip = tools.input(order.job.driving)
+            sound = _sound(tools, order, clip)
+        with watch("decode"):
+            rate = media.probe(clip).rate
+        poster = folder / "poster.jpg"
+        infos = _film(tools, order, member, motion, outputs, rate, sound, poster, watch)
+        facts = _facts(tools, order, member, outputs, infos) | {"worker": worker, "stage_seconds": watch.seconds}
+        with watch("put"):
+            files = {output.path.name: output.path for output in outputs} | {poster.name: poster}
+            puts = publish(tools.store, order, files, facts)
+    return Rendered(
+        reused=False,
+        seconds=watch.seconds,
+        puts=puts,
+        facts=facts,
+        evaluations=tools.animator.evaluations - evaluations,
+        worker=worker,
+    )
+
+
+def _outputs(tools: Tools, order: RenderOrder, member: CastMember, folder: Path) -> tuple[Output, ...]:
+    """What the job asked for; the first is the main one."""
+    side = tools.animator.config.image_size
+    crop = Output("crop", folder / "crop.mp4", (side, side), lambda frame: frame)
+    if order.job.output == "crop":
+        return (crop,)
+    picture = media.read_picture(tools.input(order.job.portrait))
+    height, width = picture.shape[:2]
+    full = Output("full", folder / "full.mp4", (width, height), Paster(picture, member.crop_box))
+    return (full, crop) if order.job.output == "both" else (full,)
+
+
+def _sound(tools: Tools, order: RenderOrder, clip: Path) -> AudioSource | None:
+    """Where the sound comes from: the part of the driving clip that is acted, a file of its own, or nowhere.
+
+    Raises:
+        UnreadableMedia: the job names a file for its sound that has none.
+    """
+    job = order.job
+    if job.audio == "none":
+        return None
+    if job.audio == "driving":
+        return AudioSource(clip, job.start, job.end)
+    source = AudioSource(tools.input(job.audio))
+    if media.find_sound(source) is None:
+        raise UnreadableMedia(f"{job.audio} has no sound; name another file, or `none`")
+    return source
+
+
+def _film(
+    tools: Tools,
+    order: RenderOrder,
+    member: CastMember,
+    motion: Motion,
+    outputs: tuple[Output, ...],
+    rate: Fraction,
+    sound: AudioSource | None,
+    poster: Path,
+    watch: Stopwatch,
+) -> list[ClipInfo]:
+    """Write every output's video and the poster, a frame from the middle; what each video turned out to be."""
+    note = Note(run_id=order.run_id, job_id=order.job.job_id, language=order.job.language)
+    with ExitStack() as stack:
+        encoders = [
+            stack.enter_context(Encoder(output.path, rate=rate, size=output.size, audio=sound, note=note))
+            for output in outputs
+        ]
+        frames = tools.animator.animate(member.appearance, motion, order.settings, watch)
+        stack.enter_context(closing(frames))
+        for index, frame in enumerate(frames):
+            for output, encoder in zip(outputs, encoders, strict=True):
+                with watch("paste"):
+                    finished = output.finish(frame)
+                with watch("encode_video"):
+                    encoder.write(finished)
+                if index == len(motion) // 2 and output is outputs[0]:
+                    media.write_poster(finished, poster)
+        with watch("encode_video"):
+            return [encoder.finish() for encoder in encoders]
+
+
+def _facts(
+    tools: Tools, order: RenderOrder, member: CastMember, outputs: tuple[Output, ...], infos: list[ClipInfo]
+) -> dict[str, Any]:
+    """What `render.json` says: all of the catalog's row that follows from the render itself."""
+    track = fetch_track(tools, order.motion.track)
+    main = infos[0]
+    return {
+        "key": order.key,
+        "run_id": order.run_id,
+        "job_id": order.job.job_id,
+        "outputs": {output.name: f"{order.folder}/{output.path.name}" for output in outputs},
+        "poster": f"{order.folder}/poster.jpg",
+        "face": list(member.face_box),
+        "gaps": [list(gap) for gap in track.gaps],
+        "width": main.width,
+        "height": main.height,
+        "fps": [main.rate.numerator, main.rate.denominator],
+        "frames": main.frames,
+        "seconds": main.seconds,
+        "audio": main.audio,
+        "bytes": sum(info.size for info in infos),
+        "checksum": file_hash(outputs[0].path),
+        "settings": json.dumps(dataclasses.asdict(order.settings), sort_keys=True),
+        "device": tools.animator.device_name,
+        "peak_gpu_bytes": tools.animator.peak_gpu_bytes,
+        "code_version": __version__,
+        "finished_at": datetime.now(UTC).isoformat(),
+    }

@@ -1,0 +1,110 @@
+"""What a worker holds in its hands: the store, the networks, the detector, a place for files."""
+
+from __future__ import annotations
+
+import tempfile
+from collections import OrderedDict
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Generic, TypeVar
+
+from catalogs.inputs import localise
+from catalogs.store import Store, open_store
+from models.animator import Animator
+from models.animator import load as load_animator
+from models.faces import FaceDetector, open_detector
+
+__all__ = ["Recent", "Setup", "Tools"]
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Setup:
+    """What every worker of a run is given.
+
+    Attributes:
+        store: URL of the store.
+        weights: the weights directory, a path that every node has.
+        detector: path of the detector file.
+        device, dtype: for the networks; `auto` takes what the machine is best at.
+        scratch: a folder of the run for temporary files, removed at its end.
+    """
+
+    store: str
+    weights: Path
+    detector: Path
+    device: str
+    dtype: str
+    scratch: Path
+
+
+class Recent(Generic[T]):
+    """The last few values by key, so that neighbouring jobs need not fetch or load them again."""
+
+    def __init__(self, size: int, forget: Callable[[T], None] = lambda _: None) -> None:
+        self._size, self._forget = size, forget
+        self._values: OrderedDict[str, T] = OrderedDict()
+
+    def get(self, key: str, make: Callable[[], T]) -> T:
+        """The value of that key, made if it is not among the recent ones."""
+        if key not in self._values:
+            self._values[key] = make()
+            while len(self._values) > self._size:
+                self._forget(self._values.popitem(last=False)[1])
+        self._values.move_to_end(key)
+        return self._values[key]
+
+
+class Tools:
+    """Everything is made when it is first needed and then kept: no network is loaded twice in a process."""
+
+    def __init__(self, setup: Setup) -> None:
+        self.setup = setup
+        setup.scratch.mkdir(parents=True, exist_ok=True)
+        self._inputs: Recent[tuple[Path, Path]] = Recent(4, lambda entry: _remove(entry[1]))
+
+    @cached_property
+    def store(self) -> Store:
+        """The store, opened in this process."""
+        return open_store(self.setup.store)
+
+    @cached_property
+    def animator(self) -> Animator:
+        """The networks of the weights directory."""
+        return load_animator(self.setup.weights, self.setup.device, self.setup.dtype)
+
+    @cached_property
+    def detector(self) -> FaceDetector:
+        """The face detector."""
+        return open_detector(self.setup.detector)
+
+    def input(self, uri: str) -> Path:
+        """A local path of the user's file; fetched where it is not local, and kept for the next few jobs.
+
+        Raises:
+            MissingInput: there is nothing at that URI.
+            StoreError: it could not be fetched.
+        """
+
+        def fetch() -> tuple[Path, Path]:
+            folder = Path(tempfile.mkdtemp(prefix="input-", dir=self.setup.scratch))
+            return localise(uri, folder), folder
+
+        return self._inputs.get(uri, fetch)[0]
+
+    @contextmanager
+    def scratch(self) -> Iterator[Path]:
+        """A private folder that is gone afterwards."""
+        with tempfile.TemporaryDirectory(prefix="work-", dir=self.setup.scratch) as folder:
+            yield Path(folder)
+
+
+def _remove(folder: Path) -> None:
+    """Of an input's folder: only what was fetched into it; a local file lies elsewhere."""
+    for path in folder.iterdir():
+        path.unlink()
+    folder.rmdir()

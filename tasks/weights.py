@@ -1,0 +1,56 @@
+"""What can be done with a weights directory as a whole: look at it, convert it, make a miniature one."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from pathlib import Path
+
+from models import weights
+from models.miniature.weights import init_weights
+from models.weights import PartReport
+from troupe.errors import WeightsError
+
+__all__ = ["PartReport", "check", "convert", "init_miniature"]
+
+
+def check(directory: Path) -> list[PartReport]:
+    """How every file of the directory looks; nothing is loaded.
+
+    Raises:
+        WeightsError: there is no such directory, or its configs cannot be used.
+    """
+    return weights.inspect(directory)
+
+
+def convert(directory: Path) -> Iterator[Path]:
+    """Write a `.safetensors` file beside every `.pth` that has none, and yield each when it is there.
+
+    Raises:
+        WeightsError: there is no such directory, a `.pth` file cannot be read, or the disk does not take the new one.
+    """
+    if not directory.is_dir():
+        raise WeightsError(f"{directory} is not a directory")
+    try:
+        yield from weights.convert(directory, _sha256)
+    except OSError as error:
+        raise WeightsError(f"{directory} cannot be converted: {error}") from error
+
+
+def init_miniature(directory: Path, seed: int) -> None:
+    """Write a complete weights directory of a small configuration with random values.
+
+    Raises:
+        WeightsError: the directory holds something already, or the disk does not take it.
+    """
+    if directory.exists() and (not directory.is_dir() or any(directory.iterdir())):
+        raise WeightsError(f"{directory} is not empty; name a new directory")
+    try:
+        init_weights(directory, seed)
+    except OSError as error:
+        raise WeightsError(f"{directory} cannot be written: {error}") from error
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()

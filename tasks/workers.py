@@ -1,0 +1,48 @@
+"""The two kinds of workers: one prepares clips ahead, one holds the networks and performs."""
+
+from __future__ import annotations
+
+from models.motion import Motion
+from tasks.driving import encode_clip, read_motion, track_clip
+from tasks.orders import Done, MotionOrder, PortraitOrder, Rendered, RenderOrder, TrackOrder
+from tasks.portrait import CastMember, encode_portrait, read_cast_member
+from tasks.render import render
+from tasks.tools import Recent, Setup, Tools
+
+__all__ = ["Performer", "Preparer"]
+
+
+class Preparer:
+    """Follows faces through clips; needs no network but the detector."""
+
+    def __init__(self, setup: Setup) -> None:
+        self._tools = Tools(setup)
+
+    def track(self, order: TrackOrder) -> Done:
+        """See `tasks.driving.track_clip`."""
+        return track_clip(self._tools, order)
+
+
+class Performer:
+    """Encodes portraits and clips and renders; keeps the identities and clips it last worked with at hand."""
+
+    def __init__(self, setup: Setup) -> None:
+        self._tools = Tools(setup)
+        self._members: Recent[CastMember] = Recent(4)
+        self._motions: Recent[Motion] = Recent(4)
+        # Weights that do not fit must fail the worker's start, not every one of its jobs.
+        self._tools.animator  # noqa: B018
+
+    def portrait(self, order: PortraitOrder) -> Done:
+        """See `tasks.portrait.encode_portrait`."""
+        return encode_portrait(self._tools, order)
+
+    def motion(self, order: MotionOrder) -> Done:
+        """See `tasks.driving.encode_clip`."""
+        return encode_clip(self._tools, order)
+
+    def render(self, order: RenderOrder) -> Rendered:
+        """See `tasks.render.render`."""
+        member = self._members.get(order.portrait.key, lambda: read_cast_member(self._tools, order.portrait))
+        motion = self._motions.get(order.motion.key, lambda: read_motion(self._tools, order.motion))
+        return render(self._tools, order, member, motion)

@@ -1,0 +1,78 @@
+"""Stores of three kinds; S3 is a real endpoint on loopback."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import boto3
+import fsspec
+import pytest
+from moto.server import ThreadedMotoServer
+
+from catalogs.schema import Row, make_row
+from catalogs.store import Store, open_store
+from troupe import Job
+
+BUCKET = "cast"
+NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
+
+
+@pytest.fixture(scope="package")
+def s3() -> Iterator[str]:
+    """The endpoint of an S3 server with an empty bucket; the environment has what clients need."""
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    server.start()
+    host, port = server.get_host_and_port()
+    endpoint = f"http://{host}:{port}"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("AWS_ACCESS_KEY_ID", "tester")
+        patch.setenv("AWS_SECRET_ACCESS_KEY", "not-a-secret")
+        patch.setenv("AWS_DEFAULT_REGION", "us-east-1")
+        patch.setenv("AWS_ENDPOINT_URL", endpoint)
+        patch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+        boto3.client("s3").create_bucket(Bucket=BUCKET)
+        yield endpoint
+    server.stop()
+
+
+@pytest.fixture(params=["local", "memory", "s3"])
+def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Store]:
+    """An empty store of every kind."""
+    yield from _empty_store(request, tmp_path)
+
+
+@pytest.fixture(params=["local", "s3"])
+def shared_store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Store]:
+    """An empty store of the kinds that other processes see, and deltalake."""
+    yield from _empty_store(request, tmp_path)
+
+
+@pytest.fixture
+def folder_store(tmp_path: Path) -> Store:
+    """An empty store in a folder."""
+    return open_store(str(tmp_path / "store"))
+
+
+def _empty_store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Store]:
+    name = f"store-{uuid4().hex}"
+    if request.param == "memory":
+        yield open_store(f"memory://{name}")
+        fsspec.filesystem("memory").store.clear()
+    elif request.param == "s3":
+        request.getfixturevalue("s3")
+        yield open_store(f"s3://{BUCKET}/{name}")
+    else:
+        yield open_store(str(tmp_path / name))
+        shutil.rmtree(tmp_path / name, ignore_errors=True)
+
+
+def row(run_id: str, job_id: str, status: str = "done", **columns: Any) -> Row:
+    """A row for tests, with a job of that name."""
+    job = Job(job_id, f"/pictures/{job_id}.png", "/clips/wave.mp4", identity=columns.pop("identity", ""))
+    end = NOON + timedelta(seconds=5)
+    return make_row(run_id, job, status, started_at=NOON, finished_at=end, **columns)

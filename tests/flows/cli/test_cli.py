@@ -1,0 +1,116 @@
+"""The command as a whole: help without weight, errors without traces."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from typer.main import get_command
+from typer.testing import CliRunner
+
+from flows.cli import app
+from troupe import __version__
+from troupe.errors import BadJob, Cancelled, StoreError, TroupeError
+
+HEAVY = ("torch", "ray", "prefect", "diffusers", "onnxruntime", "pyarrow", "duckdb", "huggingface_hub")
+HELP_OF_ALL = f"""
+import sys
+from typer.main import get_command
+from typer.testing import CliRunner
+from flows.cli import app
+
+def walk(command, words):
+    yield words
+    for name, child in getattr(command, "commands", {{}}).items():
+        yield from walk(child, [*words, name])
+
+for words in walk(get_command(app), []):
+    result = CliRunner().invoke(app, [*words, "--help"])
+    assert result.exit_code == 0, (words, result.output)
+    print(" ".join(words))
+loaded = sorted(set(sys.modules) & set({HEAVY!r}))
+assert not loaded, loaded
+"""
+
+
+def troupe(*words: str, cwd: Path) -> subprocess.CompletedProcess[str]:
+    """Run the command as a user does, in a process of its own."""
+    root = Path(__file__).parents[3]
+    code = f"import sys; sys.path.insert(0, {str(root)!r}); from flows.cli import main; main()"
+    return subprocess.run([sys.executable, "-c", code, *words], capture_output=True, text=True, cwd=cwd, check=False)
+
+
+def test_help_of_every_command_loads_nothing_heavy() -> None:
+    root = Path(__file__).parents[3]
+    done = subprocess.run([sys.executable, "-c", HELP_OF_ALL], capture_output=True, text=True, cwd=root, check=False)
+    assert done.returncode == 0, done.stderr
+    commands = done.stdout.splitlines()
+    assert {"run", "doctor", "catalog ls", "weights pull", "weights check", "weights convert"} <= set(commands)
+
+
+def test_every_command_teaches_by_example() -> None:
+    def leaves(command: object, words: list[str]) -> list[list[str]]:
+        children = getattr(command, "commands", {})
+        return [leaf for name, child in children.items() for leaf in leaves(child, [*words, name])] or [words]
+
+    for words in leaves(get_command(app), []):
+        text = CliRunner().invoke(app, [*words, "--help"]).output
+        assert "Examples:" in text, words
+        assert f"troupe {' '.join(words)}" in text.split("Examples:")[1], words
+
+
+def test_version(tmp_path: Path) -> None:
+    done = troupe("--version", cwd=tmp_path)
+    assert (done.returncode, done.stdout, done.stderr) == (0, f"troupe {__version__}\n", "")
+
+
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [
+        (StoreError("the bucket is gone; look for it"), 2),
+        (BadJob("2 rows are wrong", ["row 1: no portrait", "row 7: no driving"]), 2),
+        (Cancelled("stopped"), 130),
+    ],
+)
+def test_errors_are_one_message_and_a_code(error: TroupeError, code: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object) -> None:
+        raise error
+
+    monkeypatch.setattr("tasks.machine.examine", fail)
+    result = CliRunner().invoke(app, ["doctor"])
+    assert result.exit_code == code
+    assert result.stdout == ""
+    assert result.stderr == f"error: {error}\n"
+
+
+def test_control_c_ends_with_130(monkeypatch: pytest.MonkeyPatch) -> None:
+    def stop(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("tasks.machine.examine", stop)
+    result = CliRunner().invoke(app, ["doctor"])
+    assert result.exit_code == 130
+    assert result.stdout == ""
+
+
+def test_mistakes_of_troupe_itself_are_not_hidden(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object) -> None:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr("tasks.machine.examine", fail)
+    assert isinstance(CliRunner().invoke(app, ["doctor"]).exception, ZeroDivisionError)
+
+
+def test_error_in_a_real_process_has_no_trace(tmp_path: Path) -> None:
+    done = troupe("weights", "check", "nothing", cwd=tmp_path)
+    assert done.returncode == 2
+    assert done.stdout == ""
+    assert done.stderr.startswith("error: nothing is not a directory")
+    assert "Traceback" not in done.stderr
+
+
+def test_unknown_command_and_option() -> None:
+    assert CliRunner().invoke(app, ["weihgts"]).exit_code == 2
+    assert CliRunner().invoke(app, ["doctor", "--nothing"]).exit_code == 2

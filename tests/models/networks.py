@@ -1,0 +1,54 @@
+"""Networks that tests of several folders build: small random ones, and those that golden files were made with."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, TypeVar
+
+import torch
+from torch import Tensor, nn
+
+from models.config import UNetConfig
+from models.denoiser import Denoiser
+from tests.models import golden
+
+M = TypeVar("M", bound=nn.Module)
+
+SMALL = UNetConfig(
+    block_out_channels=(32, 64, 64, 64),
+    num_attention_heads=(1, 2, 2, 4),
+    cross_attention_dim=24,
+    addition_time_embed_dim=8,
+    projection_class_embeddings_input_dim=24,
+    num_frames=4,
+)
+TIME_IDS = torch.tensor([[12.5, 0.0, 0.0]])
+
+
+def filled(network: M, entry: str) -> M:
+    """A network built on `meta`, with the golden values of one entry of state_dicts.json."""
+    network.load_state_dict(golden.weights(golden.shapes(entry)), strict=True, assign=True)
+    return network.requires_grad_(False).eval()
+
+
+def unet_config(case: Mapping[str, Any]) -> UNetConfig:
+    """Of a configuration in cases.json."""
+    return UNetConfig(**{name: tuple(v) if isinstance(v, list) else v for name, v in case.items()})
+
+
+def small_denoiser(config: UNetConfig = SMALL) -> Denoiser:
+    """A denoiser of random weights, among them those of biases and mixers."""
+    denoiser = Denoiser(config).requires_grad_(False).eval()
+    generator = torch.Generator().manual_seed(7)
+    for parameter in denoiser.parameters():
+        if parameter.ndim <= 1:
+            parameter += 0.1 * torch.randn(parameter.shape, generator=generator)
+        else:
+            fan = parameter[0].numel()
+            parameter.copy_(torch.randn(parameter.shape, generator=generator) / fan**0.5)
+    return denoiser
+
+
+def randn(*shape: int, seed: int = 0) -> Tensor:
+    """Normal numbers, the same every time."""
+    return torch.randn(shape, generator=torch.Generator().manual_seed(seed))

@@ -1,0 +1,143 @@
+"""Clips made for the tests, whose content is known: each frame shows its number, sound marks moments."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import wave
+from collections.abc import Iterable, Iterator
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import numpy as np
+from numpy.typing import NDArray
+
+from tasks.media import ffmpeg_binary
+from troupe import Picture
+
+WIDTH, HEIGHT = 64, 48
+BITS = 8
+SAMPLE_RATE = 44100
+
+
+def numbered(count: int, width: int = WIDTH, height: int = HEIGHT) -> Iterator[Picture]:
+    """Frames that show their number as `BITS` black and white bars, lowest bit on the left."""
+    for number in range(count):
+        bits = (number >> np.arange(BITS)) & 1
+        row = np.repeat(bits * 255, -(-width // BITS))[:width].astype(np.uint8)
+        yield np.broadcast_to(row[None, :, None], (height, width, 3)).copy()
+
+
+def number_of(frame: Picture) -> int:
+    """The number that a frame shows."""
+    step = frame.shape[1] // BITS
+    bars = frame[:, step // 2 :: step].mean((0, 2))[:BITS] > 128
+    return int((bars << np.arange(BITS)).sum())
+
+
+def numbers(frames: Iterable[Picture]) -> list[int]:
+    return [number_of(frame) for frame in frames]
+
+
+def flash(count: int, at: int, length: int = 2) -> Iterator[Picture]:
+    """Black frames, white for `length` of them from frame `at`."""
+    for number in range(count):
+        yield np.full((HEIGHT, WIDTH, 3), 255 if at <= number < at + length else 0, np.uint8)
+
+
+def beep(seconds: float, at: float, length: float = 0.1) -> NDArray[np.float64]:
+    """Silence with a tone from `at`, mono, -1..1."""
+    times = np.arange(round(seconds * SAMPLE_RATE)) / SAMPLE_RATE
+    return np.where((times >= at) & (times < at + length), 0.8 * np.sin(2 * np.pi * 1000 * (times - at)), 0.0)
+
+
+def make(path: Path, *arguments: str, feed: bytes = b"") -> Path:
+    """Run ffmpeg by itself to make a file."""
+    ran = subprocess.run(
+        [ffmpeg_binary(), "-y", "-loglevel", "error", *arguments, f"file:{path}"], input=feed, capture_output=True
+    )
+    assert ran.returncode == 0, ran.stderr.decode()
+    return path
+
+
+def make_clip(
+    path: Path,
+    frames: Iterable[Picture],
+    rate: Fraction = Fraction(25),
+    *options: str,
+    sound: NDArray[np.float64] | None = None,
+    sound_offset: float = 0.0,
+) -> Path:
+    """Frames and sound as a clip, by ffmpeg alone, not by the encoder that is tested with it."""
+    pictures = list(frames)
+    height, width = pictures[0].shape[:2]
+    arguments = ["-f", "rawvideo", "-pix_fmt", "rgb24", "-s", f"{width}x{height}", "-r", str(rate), "-i", "pipe:0"]
+    if sound is not None:
+        file = path.with_name(f"{path.name}.wav")
+        write_wave(file, sound)
+        arguments += ["-itsoffset", str(sound_offset), "-i", str(file)]
+    codec = [] if "-c:v" in options else ["-c:v", "libx264", "-crf", "12"]
+    pixels = [] if "-pix_fmt" in options else ["-pix_fmt", "yuv420p"]
+    return make(path, *arguments, *codec, *pixels, *options, feed=b"".join(p.tobytes() for p in pictures))
+
+
+def write_wave(path: Path, sound: NDArray[np.float64]) -> None:
+    with wave.open(str(path), "wb") as file:
+        file.setnchannels(1)
+        file.setsampwidth(2)
+        file.setframerate(SAMPLE_RATE)
+        file.writeframes((sound * 32767).astype("<i2").tobytes())
+
+
+def counted_by_pyav(path: Path) -> int:
+    """Frames that decode, by another decoder than the one that is tested."""
+    with av.open(str(path)) as container:
+        return sum(1 for _ in container.decode(video=0))
+
+
+def flash_time(path: Path) -> float:
+    """When the first bright frame is shown, seconds on the container's clock."""
+    with av.open(str(path)) as container:
+        for frame in container.decode(video=0):
+            if frame.to_ndarray(format="gray").mean() > 128:
+                assert frame.time is not None
+                return frame.time
+    raise AssertionError("no flash")
+
+
+def sound_of(path: Path) -> tuple[NDArray[np.float64], float, int]:
+    """Samples of the first channel, when the first of them is heard, samples a second."""
+    with av.open(str(path)) as container:
+        frames = list(container.decode(audio=0))
+    samples = np.concatenate([_first_channel(frame) for frame in frames])
+    begin = frames[0].time
+    assert begin is not None
+    return samples, begin, frames[0].sample_rate
+
+
+def beep_time(path: Path) -> float:
+    """When the tone sets in, seconds on the container's clock."""
+    samples, begin, rate = sound_of(path)
+    return begin + int(np.argmax(np.abs(samples) > 0.3)) / rate
+
+
+def colour_patches() -> Picture:
+    """Flat patches of random colours, large enough for 4:2:0."""
+    colours = np.random.default_rng(0).integers(0, 256, (3, 4, 3), np.uint8)
+    return np.repeat(np.repeat(colours, HEIGHT // 3, 0), WIDTH // 4, 1)
+
+
+def children() -> set[int]:
+    """Processes started by this one that have not ended."""
+    found: set[int] = set()
+    for task in Path(f"/proc/{os.getpid()}/task").iterdir():
+        found |= {int(child) for child in (task / "children").read_text().split()}
+    return found
+
+
+def _first_channel(frame: av.AudioFrame) -> NDArray[np.float64]:
+    samples = frame.to_ndarray()
+    channel = samples[0] if frame.format.is_planar else samples[0, :: frame.layout.nb_channels]
+    scale = 1.0 if np.issubdtype(channel.dtype, np.floating) else 32768.0
+    return np.asarray(channel, np.float64) / scale

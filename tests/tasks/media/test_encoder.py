@@ -1,0 +1,338 @@
+"""Writing videos: rate, size, colour, length of sound, and the picture and its sound staying together."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Iterator
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+
+from tasks.media import AudioSource, Encoder, FfmpegError, Note, decode, encode, probe
+from tests.tasks.media.samples import (
+    HEIGHT,
+    SAMPLE_RATE,
+    WIDTH,
+    beep,
+    beep_time,
+    children,
+    colour_patches,
+    counted_by_pyav,
+    flash,
+    flash_time,
+    make,
+    make_clip,
+    numbered,
+    numbers,
+    sound_of,
+    write_wave,
+)
+from troupe import Picture
+from troupe.errors import InputError, UnreadableMedia
+
+SIZE = (WIDTH, HEIGHT)
+RATE = Fraction(25)
+NTSC, FILM = Fraction(30000, 1001), Fraction(24000, 1001)
+SYNC_SECONDS = 0.02
+
+
+class TestPicture:
+    @pytest.mark.parametrize(
+        "rate",
+        [FILM, RATE, NTSC, Fraction(50), Fraction(60000, 1001), Fraction(1000, 49), Fraction(2037, 100)],
+        ids=str,
+    )
+    def test_rate_and_number_are_exact(self, tmp_path: Path, rate: Fraction) -> None:
+        path = tmp_path / "out.mp4"
+        info = encode(numbered(50), path, rate=rate, size=SIZE)
+        assert info == probe(path)
+        assert (info.frames, info.rate, info.width, info.height) == (50, rate, *SIZE)
+        assert (info.codec, info.audio) == ("h264", False)
+        assert numbers(decode(path)) == list(range(50))
+        assert counted_by_pyav(path) == 50
+        with av.open(str(path)) as container:
+            assert container.streams.video[0].average_rate == rate
+            assert not container.streams.audio
+
+    def test_one_frame(self, tmp_path: Path) -> None:
+        info = encode(numbered(1), tmp_path / "out.mp4", rate=RATE, size=SIZE)
+        assert (info.frames, info.rate) == (1, RATE)
+
+    @pytest.mark.parametrize("size", [(65, 49), (64, 49), (65, 48)])
+    def test_odd_sides_repeat_their_edge(self, tmp_path: Path, size: tuple[int, int]) -> None:
+        width, height = size
+        frame = np.zeros((height, width, 3), np.uint8)
+        frame[:, -8:] = 255
+        frame[-8:] = 255
+        path = tmp_path / "out.mp4"
+        info = encode([frame] * 5, path, rate=RATE, size=size)
+        assert (info.width, info.height) == (width + width % 2, height + height % 2)
+        decoded = next(decode(path))
+        assert np.abs(decoded[:height, :width].astype(int) - frame).mean() < 3
+        assert decoded[:, -1].min() > 240
+        assert decoded[-1].min() > 240
+
+    def test_colours_come_back_and_are_tagged(self, tmp_path: Path) -> None:
+        patches = colour_patches()
+        path = tmp_path / "out.mp4"
+        encode([patches] * 3, path, rate=RATE, size=SIZE)
+        # The middle of each patch: 4:2:0 blurs the borders.
+        inside = (slice(4, None, 16), slice(6, None, 16))
+        assert np.abs(next(decode(path))[inside].astype(int) - patches[inside]).max() <= 4
+        with av.open(str(path)) as container:
+            context = container.streams.video[0].codec_context
+            assert context.pix_fmt == "yuv420p"
+            # BT.709 thrice, limited range, as ITU-T H.273 numbers them.
+            assert (context.colorspace, context.color_primaries, context.color_trc, context.color_range) == (1, 1, 1, 1)
+
+    def test_index_comes_first(self, tmp_path: Path) -> None:
+        path = tmp_path / "out.mp4"
+        encode(numbered(10), path, rate=RATE, size=SIZE)
+        content = path.read_bytes()
+        assert content.index(b"moov") < content.index(b"mdat")
+
+    def test_same_frames_same_bytes(self, tmp_path: Path) -> None:
+        clip = make_clip(tmp_path / "clip.mp4", numbered(30), sound=beep(1.2, 0.5))
+        for name in ("a.mp4", "b.mp4"):
+            encode(decode(clip), tmp_path / name, rate=RATE, size=SIZE, audio=AudioSource(clip), note=Note("r", "j"))
+        assert (tmp_path / "a.mp4").read_bytes() == (tmp_path / "b.mp4").read_bytes()
+
+    def test_what_it_says_of_itself(self, tmp_path: Path) -> None:
+        clip = make_clip(tmp_path / "clip.mp4", numbered(10), RATE, "-metadata", "title=secret", sound=beep(0.4, 0.1))
+        path = tmp_path / "out.mp4"
+        note = Note(run_id="run-7", job_id="anna", language="de-CH")
+        encode(decode(clip), path, rate=RATE, size=SIZE, audio=AudioSource(clip), note=note)
+        with av.open(str(path)) as container:
+            comment = container.metadata["comment"]
+            assert "AI-generated" in comment
+            assert "digitalsourcetype/trainedAlgorithmicMedia" in comment
+            assert "run run-7" in comment
+            assert "job anna" in comment
+            assert "title" not in container.metadata
+            assert container.streams.audio[0].language == "deu"
+
+    def test_not_contiguous_frames(self, tmp_path: Path) -> None:
+        turned = [np.rot90(frame, 2) for frame in numbered(5)]
+        encode(turned, tmp_path / "out.mp4", rate=RATE, size=SIZE)
+        assert numbers(np.rot90(frame, 2) for frame in decode(tmp_path / "out.mp4")) == list(range(5))
+
+    def test_wrong_frames_are_refused(self, tmp_path: Path) -> None:
+        with (
+            pytest.raises(ValueError, match=r"\(48, 64, 3\) uint8"),
+            Encoder(tmp_path / "out.mp4", rate=RATE, size=SIZE) as encoder,
+        ):
+            encoder.write(np.zeros((WIDTH, HEIGHT, 3), np.uint8))
+        assert not list(tmp_path.iterdir())
+
+
+class TestSound:
+    @pytest.mark.parametrize("rate", [FILM, RATE, NTSC, Fraction(2037, 100)], ids=str)
+    @pytest.mark.parametrize("sound_seconds", [0.5, 2.0, 9.0])
+    def test_as_long_as_the_picture(self, tmp_path: Path, rate: Fraction, sound_seconds: float) -> None:
+        clip = make_clip(tmp_path / "clip.mp4", numbered(50), rate, sound=beep(sound_seconds, 0.2))
+        path = tmp_path / "out.mp4"
+        info = encode(decode(clip), path, rate=rate, size=SIZE, audio=AudioSource(clip))
+        assert info.audio
+        assert info.audio_seconds == pytest.approx(50 / rate, abs=1e-3)
+        samples, begin, sample_rate = sound_of(path)
+        assert begin == pytest.approx(0, abs=1e-3)
+        # The decoder may give the last AAC frame whole.
+        assert 50 / rate <= len(samples) / sample_rate + 1e-3 < 50 / rate + 0.03
+
+    def test_none_in_the_source_none_in_the_video(self, tmp_path: Path) -> None:
+        clip = make_clip(tmp_path / "clip.mp4", numbered(10))
+        info = encode(decode(clip), tmp_path / "out.mp4", rate=RATE, size=SIZE, audio=AudioSource(clip))
+        assert not info.audio
+
+    @pytest.mark.parametrize(
+        ("suffix", "offset", "rate"),
+        [
+            ("mp4", 0.0, FILM),
+            ("mp4", 0.0, Fraction(24)),
+            ("mp4", 0.0, RATE),
+            ("mp4", 0.0, NTSC),
+            ("mp4", 0.0, Fraction(60000, 1001)),
+            ("mp4", 0.35, NTSC),
+            ("mov", 0.1, FILM),
+            ("mkv", 0.0, FILM),
+            ("mkv", 0.35, NTSC),
+            ("mkv", -0.25, RATE),
+            ("ts", 0.0, RATE),
+            ("ts", 0.35, NTSC),
+            ("ts", -0.25, FILM),
+        ],
+    )
+    def test_flash_and_beep_stay_together(self, tmp_path: Path, suffix: str, offset: float, rate: Fraction) -> None:
+        # Two seconds, and the moment is near the end, where drift would show.
+        count, at = round(2 * rate), round(1.6 * rate)
+        clip = make_clip(
+            tmp_path / f"clip.{suffix}",
+            flash(count, at),
+            rate,
+            sound=beep(2.5, float(at / rate) - offset),
+            sound_offset=offset,
+        )
+        assert beep_time(clip) - flash_time(clip) == pytest.approx(0, abs=0.005)
+        path = tmp_path / "out.mp4"
+        encode(decode(clip), path, rate=probe(clip).rate, size=SIZE, audio=AudioSource(clip))
+        assert flash_time(path) == pytest.approx(float(at / rate), abs=1e-3)
+        assert beep_time(path) == pytest.approx(flash_time(path), abs=0.005)
+
+    def test_sound_that_the_source_has_late_stays_late(self, tmp_path: Path) -> None:
+        """The encoder keeps what the source has, it does not mend it."""
+        clip = make_clip(tmp_path / "clip.mp4", flash(50, 25), sound=beep(2, 1.2))
+        path = tmp_path / "out.mp4"
+        encode(decode(clip), path, rate=RATE, size=SIZE, audio=AudioSource(clip))
+        assert beep_time(path) - flash_time(path) == pytest.approx(0.2, abs=0.005)
+
+    @pytest.mark.parametrize("suffix", ["mp4", "mkv", "ts"])
+    @pytest.mark.parametrize(("start", "end"), [(0.5, None), (0.51, None), (0.5, 1.5), (0.77, 1.43)])
+    def test_cuts_stay_together(self, tmp_path: Path, suffix: str, start: float, end: float | None) -> None:
+        at = 36
+        clip = make_clip(tmp_path / f"clip.{suffix}", flash(60, at), NTSC, sound=beep(2, float(at / NTSC)))
+        path = tmp_path / "out.mp4"
+        audio = AudioSource(clip, start, end)
+        info = encode(decode(clip, start, end), path, rate=NTSC, size=SIZE, audio=audio)
+        assert info.audio_seconds == pytest.approx(info.seconds, abs=1e-3)
+        assert beep_time(path) == pytest.approx(flash_time(path), abs=0.005)
+
+    def test_variable_rate_keeps_sound_within_limits(self, tmp_path: Path) -> None:
+        at = 30
+        steady = make_clip(tmp_path / "steady.mp4", flash(60, at))
+        write_wave(tmp_path / "beep.wav", beep(2.4, at / 25))
+        timing = ("-fps_mode", "passthrough", "-enc_time_base", "1:90000", "-video_track_timescale", "90000")
+        jitter = ("-filter_complex", "[0:v]setpts='(N+0.4*mod(N,2))/25/TB'[v]", "-map", "[v]", "-map", "1:a")
+        clip = make(tmp_path / "vfr.mp4", "-i", str(steady), "-i", str(tmp_path / "beep.wav"), *jitter, *timing)
+        path = tmp_path / "out.mp4"
+        info = encode(decode(clip), path, rate=probe(clip).rate, size=SIZE, audio=AudioSource(clip))
+        assert info.frames == 60
+        assert beep_time(path) == pytest.approx(flash_time(path), abs=SYNC_SECONDS)
+
+    def test_a_hole_in_the_sound_is_silence(self, tmp_path: Path) -> None:
+        write_wave(tmp_path / "beep.wav", beep(2, 1.6))
+        hole = "[1:a]aselect='not(between(t,0.5,1.0))'[a]"
+        steady = make_clip(tmp_path / "steady.mp4", flash(50, 40))
+        clip = make(
+            *(tmp_path / "clip.mkv", "-i", str(steady), "-i", str(tmp_path / "beep.wav")),
+            *("-filter_complex", hole, "-map", "0:v", "-map", "[a]", "-c:v", "copy", "-c:a", "pcm_s16le"),
+        )
+        path = tmp_path / "out.mp4"
+        encode(decode(clip), path, rate=RATE, size=SIZE, audio=AudioSource(clip))
+        assert beep_time(path) == pytest.approx(flash_time(path), abs=SYNC_SECONDS)
+
+    def test_no_sound_in_the_cut_is_silence(self, tmp_path: Path) -> None:
+        clip = make_clip(tmp_path / "clip.mp4", numbered(50), sound=beep(0.5, 0.1))
+        path = tmp_path / "out.mp4"
+        info = encode(decode(clip, 1.0), path, rate=RATE, size=SIZE, audio=AudioSource(clip, 1.0))
+        assert info.audio
+        assert np.abs(sound_of(path)[0]).max() < 0.01
+
+    def test_another_file_of_sound(self, tmp_path: Path) -> None:
+        write_wave(tmp_path / "voice.wav", beep(3, 1.5))
+        path = tmp_path / "out.mp4"
+        encode(flash(50, 12), path, rate=RATE, size=SIZE, audio=AudioSource(tmp_path / "voice.wav", 1.02, 2.5))
+        assert beep_time(path) == pytest.approx(flash_time(path), abs=0.005)
+        samples, _, rate = sound_of(path)
+        assert rate == SAMPLE_RATE
+        assert len(samples) / rate == pytest.approx(2, abs=0.03)
+
+    @pytest.mark.parametrize("codec", [("-c:a", "libmp3lame"), ("-c:a", "aac"), ("-c:a", "flac"), ("-c:a", "libopus")])
+    def test_sound_codecs(self, tmp_path: Path, codec: tuple[str, str]) -> None:
+        clip = make_clip(tmp_path / "clip.mkv", flash(50, 40), RATE, *codec, sound=beep(2, 1.6))
+        path = tmp_path / "out.mp4"
+        encode(decode(clip), path, rate=RATE, size=SIZE, audio=AudioSource(clip))
+        assert beep_time(path) == pytest.approx(flash_time(path), abs=SYNC_SECONDS)
+
+    def test_unusable_sound_is_reported_before_the_work(self, tmp_path: Path) -> None:
+        (tmp_path / "voice.mp3").write_bytes(b"no sound")
+        with pytest.raises(UnreadableMedia, match=r"voice\.mp3"):
+            Encoder(tmp_path / "out.mp4", rate=RATE, size=SIZE, audio=AudioSource(tmp_path / "voice.mp3"))
+        clip = make_clip(tmp_path / "clip.mp4", numbered(10), sound=beep(0.4, 0.1))
+        with pytest.raises(InputError, match="no frame from 5 s"):
+            Encoder(tmp_path / "out.mp4", rate=RATE, size=SIZE, audio=AudioSource(clip, 5.0))
+
+
+class TestFailure:
+    def test_an_error_inside_leaves_nothing(self, tmp_path: Path) -> None:
+        def broken() -> Iterator[Picture]:
+            yield from numbered(20)
+            raise RuntimeError("the network failed")
+
+        before = children()
+        with pytest.raises(RuntimeError, match="the network failed"):
+            encode(broken(), tmp_path / "out.mp4", rate=RATE, size=SIZE)
+        assert not list(tmp_path.iterdir())
+        assert not children() - before
+
+    def test_an_earlier_file_survives_an_error(self, tmp_path: Path) -> None:
+        def interrupted() -> Iterator[Picture]:
+            yield from numbered(3)
+            raise KeyboardInterrupt
+
+        path = tmp_path / "out.mp4"
+        encode(numbered(5), path, rate=RATE, size=SIZE)
+        content = path.read_bytes()
+        with pytest.raises(KeyboardInterrupt):
+            encode(interrupted(), path, rate=RATE, size=SIZE)
+        assert path.read_bytes() == content
+        assert list(tmp_path.iterdir()) == [path]
+
+    def test_no_frames(self, tmp_path: Path) -> None:
+        with pytest.raises(FfmpegError, match=r"out\.mp4"):
+            encode([], tmp_path / "out.mp4", rate=RATE, size=SIZE)
+        assert not list(tmp_path.iterdir())
+
+    def test_ffmpeg_killed_midway(self, tmp_path: Path) -> None:
+        before = children()
+
+        def killing() -> Iterator[Picture]:
+            yield from numbered(10, 320, 240)
+            (ffmpeg,) = children() - before
+            os.kill(ffmpeg, signal.SIGKILL)
+            yield from numbered(100, 320, 240)
+
+        with pytest.raises(FfmpegError):
+            encode(killing(), tmp_path / "out.mp4", rate=RATE, size=(320, 240))
+        assert not list(tmp_path.iterdir())
+        assert not children() - before
+
+    def test_two_from_one_source(self, tmp_path: Path) -> None:
+        paths = [tmp_path / "full.mp4", tmp_path / "crop.mp4"]
+        with Encoder(paths[0], rate=RATE, size=SIZE) as full, Encoder(paths[1], rate=RATE, size=(32, 48)) as crop:
+            for frame in numbered(20):
+                full.write(frame)
+                crop.write(frame[:, :32])
+            assert full.finish().frames == crop.finish().frames == 20
+        assert sorted(tmp_path.iterdir()) == sorted(paths)
+
+    def test_finishing_happens_once(self, tmp_path: Path) -> None:
+        with Encoder(tmp_path / "out.mp4", rate=RATE, size=SIZE) as encoder:
+            for frame in numbered(5):
+                encoder.write(frame)
+            assert encoder.finish() is encoder.finish()
+            with pytest.raises(ValueError, match="finished"):
+                encoder.write(next(numbered(1)))
+        assert probe(tmp_path / "out.mp4").frames == 5
+
+    def test_the_file_is_private_while_it_grows(self, tmp_path: Path) -> None:
+        with Encoder(tmp_path / "out.mp4", rate=RATE, size=SIZE) as encoder:
+            encoder.write(next(numbered(1)))
+            (folder,) = tmp_path.iterdir()
+            assert folder.stat().st_mode & 0o777 == 0o700
+
+
+@pytest.mark.parametrize("name", ["d0", "d9", "d19", "driving_video"])
+def test_real_clips_through_decode_and_encode(shared: Path, tmp_path: Path, name: str) -> None:
+    clip = shared / "media" / f"{name}.mp4"
+    source = probe(clip)
+    # Half the frames' sides: this is about numbers and sound.
+    small = (frame[::2, ::2] for frame in decode(clip))
+    size = (-(-source.width // 2), -(-source.height // 2))
+    info = encode(small, tmp_path / "out.mp4", rate=source.rate, size=size, audio=AudioSource(clip))
+    assert (info.frames, info.rate, info.audio) == (source.frames, source.rate, source.audio)
+    if info.audio:
+        assert info.audio_seconds == pytest.approx(info.seconds, abs=float(1 / info.rate))

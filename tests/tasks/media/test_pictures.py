@@ -1,0 +1,183 @@
+"""Pictures of every kind become upright 8-bit RGB, or a clear reason."""
+
+from __future__ import annotations
+
+import random
+import struct
+import zlib
+from contextlib import suppress
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from tasks.media import read_picture, write_poster
+from troupe.errors import MissingInput, TooLarge, UnreadableMedia
+
+RED = (200, 30, 10)
+
+
+def gradient() -> np.ndarray:
+    """(40, 60, 3), different in every corner."""
+    y, x = np.mgrid[0:40, 0:60]
+    return np.stack([x * 4, y * 6, 255 - x * 4], -1).astype(np.uint8)
+
+
+class TestModes:
+    @pytest.mark.parametrize("suffix", ["png", "webp", "tiff", "bmp", "ppm"])
+    def test_rgb_is_untouched(self, tmp_path: Path, suffix: str) -> None:
+        path = tmp_path / f"a.{suffix}"
+        Image.fromarray(gradient()).save(path, lossless=True)
+        picture = read_picture(path)
+        np.testing.assert_array_equal(picture, gradient())
+        assert picture.dtype == np.uint8
+        assert picture.flags.writeable
+
+    @pytest.mark.parametrize("mode", ["L", "1", "P", "CMYK", "YCbCr"])
+    def test_other_modes(self, tmp_path: Path, mode: str) -> None:
+        path = tmp_path / ("a.jpg" if mode in ("CMYK", "YCbCr") else "a.png")
+        Image.new("RGB", (20, 10), (255, 255, 255)).convert(mode).save(path)
+        assert read_picture(path).shape == (10, 20, 3)
+        assert read_picture(path).min() > 250
+
+    def test_colour_of_cmyk(self, tmp_path: Path) -> None:
+        Image.new("CMYK", (16, 16), (0, 255, 255, 0)).save(tmp_path / "a.tiff")
+        assert np.abs(read_picture(tmp_path / "a.tiff").astype(int) - (255, 0, 0)).max() <= 2
+
+    @pytest.mark.parametrize("suffix", ["png", "tiff"])
+    def test_16_bit_grey_is_scaled(self, tmp_path: Path, suffix: str) -> None:
+        levels = np.array([[0, 257, 32896, 65535]], np.uint16)
+        Image.fromarray(levels).save(tmp_path / f"a.{suffix}")
+        np.testing.assert_array_equal(read_picture(tmp_path / f"a.{suffix}")[0, :, 0], [0, 1, 128, 255])
+
+    def test_16_bit_colour(self, tmp_path: Path) -> None:
+        (tmp_path / "a.png").write_bytes(png(2, 1, bytes.fromhex("00" + "ffff80000000" * 2), depth=16, colour=2))
+        assert np.abs(read_picture(tmp_path / "a.png").astype(int) - (255, 128, 0)).max() <= 1
+
+    @pytest.mark.parametrize("mode", ["RGBA", "LA", "PA"])
+    def test_transparency_becomes_white(self, tmp_path: Path, mode: str) -> None:
+        image = Image.new("RGBA", (4, 2), (0, 0, 0, 255))
+        image.paste((0, 0, 0, 0), (0, 0, 2, 2))
+        path = tmp_path / ("a.tiff" if mode == "PA" else "a.png")
+        image.convert(mode).save(path)
+        np.testing.assert_array_equal(read_picture(path)[0, :, 1], [255, 255, 0, 0])
+
+    def test_half_transparency_is_mixed(self, tmp_path: Path) -> None:
+        Image.new("RGBA", (2, 2), (*RED, 128)).save(tmp_path / "a.png")
+        expected = np.array(RED) * 128 / 255 + 255 * 127 / 255
+        assert np.abs(read_picture(tmp_path / "a.png") - expected).max() <= 1
+
+    def test_a_colour_declared_transparent(self, tmp_path: Path) -> None:
+        image = Image.new("RGB", (4, 2), RED)
+        image.paste((1, 2, 3), (0, 0, 2, 2))
+        image.save(tmp_path / "a.png", transparency=(1, 2, 3))
+        np.testing.assert_array_equal(read_picture(tmp_path / "a.png")[0], [[255] * 3] * 2 + [list(RED)] * 2)
+
+    def test_only_the_first_frame_of_an_animation(self, tmp_path: Path) -> None:
+        first, second = Image.new("RGB", (4, 4), "white"), Image.new("RGB", (4, 4), "black")
+        first.save(tmp_path / "a.gif", save_all=True, append_images=[second])
+        assert read_picture(tmp_path / "a.gif").min() == 255
+
+    def test_floating_point_is_refused(self, tmp_path: Path) -> None:
+        Image.fromarray(np.full((4, 4), 0.5, np.float32)).save(tmp_path / "a.tiff")
+        with pytest.raises(UnreadableMedia, match=r"a\.tiff"):
+            read_picture(tmp_path / "a.tiff")
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_orientation(tmp_path: Path, orientation: int) -> None:
+    upright = gradient()
+    # EXIF: how the stored picture must be turned and mirrored to be upright; these undo it.
+    undo = {
+        1: lambda p: p,
+        2: lambda p: p[:, ::-1],
+        3: lambda p: p[::-1, ::-1],
+        4: lambda p: p[::-1],
+        5: lambda p: p.transpose(1, 0, 2),
+        6: lambda p: np.rot90(p),
+        7: lambda p: np.rot90(p, 2).transpose(1, 0, 2),
+        8: lambda p: np.rot90(p, -1),
+    }
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    Image.fromarray(np.ascontiguousarray(undo[orientation](upright))).save(tmp_path / "a.png", exif=exif)
+    np.testing.assert_array_equal(read_picture(tmp_path / "a.png"), upright)
+
+
+class TestBadInput:
+    def test_missing(self, tmp_path: Path) -> None:
+        with pytest.raises(MissingInput, match=r"no\.png"):
+            read_picture(tmp_path / "no.png")
+        with pytest.raises(MissingInput):
+            read_picture(tmp_path)
+
+    @pytest.mark.parametrize(
+        "content", [b"", b"text", b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n", b"<svg/>", b"\x89PNG\r\n\x1a\n"]
+    )
+    def test_no_picture(self, tmp_path: Path, content: bytes) -> None:
+        (tmp_path / "a.png").write_bytes(content)
+        with pytest.raises(UnreadableMedia, match=r"a\.png is not a picture"):
+            read_picture(tmp_path / "a.png")
+
+    @pytest.mark.parametrize(("width", "height"), [(50000, 50000), (10000, 10000), (2**31 - 1, 2**31 - 1)])
+    def test_bombs_are_refused_by_their_header(self, tmp_path: Path, width: int, height: int) -> None:
+        (tmp_path / "a.png").write_bytes(png(width, height, b""))
+        with pytest.raises(TooLarge, match="scale it down"):
+            read_picture(tmp_path / "a.png")
+
+    @pytest.mark.parametrize("suffix", ["png", "jpg", "webp", "tiff", "gif", "bmp"])
+    def test_damage_is_an_input_error_or_a_picture(self, tmp_path: Path, suffix: str) -> None:
+        whole = tmp_path / f"whole.{suffix}"
+        exif = Image.Exif()
+        exif[0x0112] = 6
+        Image.fromarray(gradient()).save(whole, exif=exif)
+        rng = random.Random(suffix)
+        content = whole.read_bytes()
+        path = tmp_path / f"a.{suffix}"
+        for _ in range(60):
+            damaged = bytearray(content[: rng.randrange(1, len(content))] if rng.random() < 0.5 else content)
+            for _ in range(rng.choice([0, 1, 5, 50])):
+                damaged[rng.randrange(len(damaged))] ^= 1 << rng.randrange(8)
+            path.write_bytes(damaged)
+            with suppress(UnreadableMedia, TooLarge):
+                picture = read_picture(path)
+                assert picture.ndim == 3
+                assert picture.dtype == np.uint8
+
+
+class TestPoster:
+    @pytest.mark.parametrize(
+        ("shape", "size"), [((960, 1280), (640, 480)), ((1000, 500), (320, 640)), ((30, 40), (40, 30))]
+    )
+    def test_size(self, tmp_path: Path, shape: tuple[int, int], size: tuple[int, int]) -> None:
+        write_poster(np.full((*shape, 3), RED, np.uint8), tmp_path / "poster.jpg")
+        with Image.open(tmp_path / "poster.jpg") as image:
+            assert (image.format, image.size) == ("JPEG", size)
+            assert b"AI-generated" in image.info["comment"]
+        assert np.abs(read_picture(tmp_path / "poster.jpg").astype(int) - RED).max() <= 3
+
+    def test_same_picture_same_bytes(self, tmp_path: Path) -> None:
+        for name in ("a.jpg", "b.jpg"):
+            write_poster(gradient(), tmp_path / name)
+        assert (tmp_path / "a.jpg").read_bytes() == (tmp_path / "b.jpg").read_bytes()
+
+
+def test_real_pictures(shared: Path) -> None:
+    for name, shape in {
+        "source_image.png": (512, 512, 3),
+        "s0.jpg": (704, 600, 3),
+        "s9.jpg": (1280, 720, 3),
+        "s12.jpg": (500, 375, 3),
+    }.items():
+        assert read_picture(shared / "media" / name).shape == shape
+
+
+def png(width: int, height: int, rows: bytes, depth: int = 8, colour: int = 2) -> bytes:
+    """A PNG file with any header and rows; colour 2 is RGB."""
+
+    def chunk(kind: bytes, data: bytes) -> bytes:
+        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+    header = struct.pack(">IIBBBBB", width, height, depth, colour, 0, 0, 0)
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b"")
