@@ -11,11 +11,11 @@ from typing import Any
 os.environ.setdefault("PREFECT_SERVER_ANALYTICS_ENABLED", "false")
 os.environ.setdefault("PREFECT_LOGGING_LEVEL", "WARNING")
 
-from prefect import Task, flow, task
+from prefect import State, Task, flow, task
 from prefect.artifacts import create_markdown_artifact
 from prefect.cache_policies import NO_CACHE
 from prefect.futures import wait
-from prefect.states import Cancelled, State
+from prefect.states import Cancelled
 from prefect.task_runners import ThreadPoolTaskRunner
 from prefect.utilities.annotations import quote
 
@@ -27,6 +27,8 @@ __all__ = ["animate", "animate_here"]
 
 SHARDS_AT_ONCE = 4
 """Enough that one's last jobs do not leave workers idle, few enough that preparation stays just ahead."""
+
+RUNNER: ThreadPoolTaskRunner[Any] = ThreadPoolTaskRunner(max_workers=SHARDS_AT_ONCE)
 
 
 def _task(step: Callable[..., Any]) -> Task[..., Any]:
@@ -55,7 +57,7 @@ class PrefectCaller:
 @flow(
     name="animate",
     description="Portraits act driving clips: videos, posters and a manifest in the store.",
-    task_runner=ThreadPoolTaskRunner(max_workers=SHARDS_AT_ONCE),
+    task_runner=RUNNER,
     persist_result=False,
 )
 def animate(
@@ -119,5 +121,5 @@ def animate_here(request: Request) -> Summary:
         TroupeError: the request cannot be carried out as it is.
     """
     state = animate(**request.parameters(), return_state=True)
-    result = state.data if state.is_cancelled() else state.result()
+    result: Any = state.data if state.is_cancelled() else state.result()
     return Summary(**result)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable
 from itertools import islice
 from pathlib import Path
 from weakref import WeakKeyDictionary
@@ -121,7 +121,7 @@ class Animator:
         settings: Settings | None = None,
         watch: Stopwatch | None = None,
         on_progress: Callable[[int, int], None] = lambda *_: None,
-    ) -> Iterator[Picture]:
+    ) -> Generator[Picture, None, None]:
         """Let the identity act the performance; frames come as soon as they are decoded.
 
         Args:

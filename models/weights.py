@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TypeVar, cast
 
 import torch
-from diffusers import AutoencoderKLTemporalDecoder
+from diffusers.models.autoencoders.autoencoder_kl_temporal_decoder import AutoencoderKLTemporalDecoder
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn

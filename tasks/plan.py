@@ -25,7 +25,7 @@ VERSIONS = {"appearance": 1, "track": 1, "motion": 1, "render": 1}
 
 @dataclass(frozen=True)
 class PlannedJob:
-    """A job and what is known of it before any work: exactly one of order and error is None.
+    """A job and what is known of it before any work; when planned, it has either an order or an error.
 
     Attributes:
         order: what to make.
@@ -80,15 +80,14 @@ def plan_jobs(
 
     def plan(job: Job) -> PlannedJob:
         found = {uri: contents[uri] for uri in _uris(job)}
-        known = {
-            "portrait_hash": _text(found[job.portrait]),
-            "driving_hash": _text(found[job.driving]),
-        }
+        hashed = {uri: value for uri, value in found.items() if isinstance(value, str)}
+        planned = PlannedJob(
+            job, portrait_hash=hashed.get(job.portrait, ""), driving_hash=hashed.get(job.driving, "")
+        )
         for value in found.values():
             if isinstance(value, TroupeError):
-                return PlannedJob(job, error=value, **known)
-        order = _order(run_id, job, {u: _text(v) for u, v in found.items()}, fingerprint, detector_hash, dtype)
-        return PlannedJob(job, order=order, **known)
+                return replace(planned, error=value)
+        return replace(planned, order=_order(run_id, job, hashed, fingerprint, detector_hash, dtype))
 
     planned = [plan(job) for job in jobs]
     # One small read a job, and most of its time is waiting.
@@ -122,10 +121,6 @@ def weights_fingerprint(directory: Path, hashes: ContentHashes) -> str:
 def _uris(job: Job) -> list[str]:
     extra = [job.audio] if job.audio not in ("driving", "none") else []
     return [job.portrait, job.driving, *([job.tracks] if job.tracks else []), *extra]
-
-
-def _text(value: str | TroupeError) -> str:
-    return value if isinstance(value, str) else ""
 
 
 def _order(

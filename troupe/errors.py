@@ -12,6 +12,7 @@ that the catalog's `error_kind` column carries.
      │   └─ TooLarge         over a stated limit
      ├─ SettingsError        a setting, option or combination of them
      ├─ WeightsError         the weights directory is incomplete or wrong
+     ├─ FfmpegError          ffmpeg is not there, or failed through no fault of its input
      ├─ StoreError           the store did not do what it was asked; retrying may help
      ├─ WorkerLost           a worker process died
      ├─ OutOfMemory          the device's memory did not suffice
@@ -25,6 +26,7 @@ from collections.abc import Sequence
 __all__ = [
     "BadJob",
     "Cancelled",
+    "FfmpegError",
     "InputError",
     "MissingInput",
     "NoFace",
@@ -112,6 +114,12 @@ class WeightsError(_Listing):
     """The weights directory is incomplete or wrong; `problems` lists every file and tensor concerned."""
 
     kind = "weights"
+
+
+class FfmpegError(TroupeError):
+    """ffmpeg is not there, or failed at something that is not the input's fault."""
+
+    kind = "ffmpeg"
 
 
 class StoreError(TroupeError):

@@ -26,7 +26,7 @@ COLUMNS = (
     "error",
 )
 
-app = typer.Typer(no_args_is_help=True, help="Look at what a store holds: a row for every job of every run.")
+app = typer.Typer(no_args_is_help=True)
 
 
 class Format(StrEnum):
@@ -37,9 +37,9 @@ class Format(StrEnum):
     csv = "csv"
 
 
-@app.callback()
+@app.callback()  # keeps `ls` a command of its own, though there is no other
 def catalog() -> None:
-    """Keeps `ls` a command of its own, though there is no other."""
+    """Look at what a store holds: a row for every job of every run."""
 
 
 @app.command()
@@ -68,10 +68,8 @@ def ls(
     from catalogs.store import open_store
 
     place = open_store(store)
-    wanted = query.latest_run(place) if run == "latest" else run
-    if run is not None and wanted is None:
-        stderr.print(f"{store} has no run yet")
-    select: dict[str, Any] = {"status": status, "identity": identity, "run": wanted}
+    run = query.latest_run(place) if run == "latest" else run
+    select: dict[str, Any] = {"status": status, "identity": identity, "run": run}
     if format is Format.table:
         # One more than is shown tells whether there are more.
         rows = query.ls(place, **select, limit=(limit or SHOWN) + 1, columns=COLUMNS).to_pylist()

@@ -7,9 +7,9 @@ what a file points at: only local files of listed formats are opened, playlists 
 from tasks.media.clips import decode, frames_between, probe, verify
 from tasks.media.encoder import AI_GENERATED, Encoder, Note, encode
 from tasks.media.pictures import MAX_PICTURE_PIXELS, read_picture, write_poster
-from tasks.media.process import FfmpegError, ffmpeg_binary
+from tasks.media.process import ffmpeg_binary
 from tasks.media.scan import MAX_CLIP_FRAMES, MAX_CLIP_PIXELS, MAX_CLIP_SECONDS
-from tasks.media.sound import AudioSource
+from tasks.media.sound import AudioSource, find_sound
 
 __all__ = [
     "AI_GENERATED",
@@ -19,11 +19,11 @@ __all__ = [
     "MAX_PICTURE_PIXELS",
     "AudioSource",
     "Encoder",
-    "FfmpegError",
     "Note",
     "decode",
     "encode",
     "ffmpeg_binary",
+    "find_sound",
     "frames_between",
     "probe",
     "read_picture",

@@ -11,10 +11,10 @@ import ffmpeg  # type: ignore[import-untyped]
 import numpy as np
 
 from tasks.media.formats import CLIPS, source
-from tasks.media.process import SCALING, FfmpegError, Process
+from tasks.media.process import SCALING, Process
 from tasks.media.scan import Clip, every_frame, open_clip
 from troupe.clips import ClipInfo
-from troupe.errors import InputError, UnreadableMedia
+from troupe.errors import FfmpegError, InputError, UnreadableMedia
 from troupe.faces import Picture
 
 __all__ = ["decode", "frames_between", "probe", "verify"]

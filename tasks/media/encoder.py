@@ -16,9 +16,10 @@ import numpy as np
 from tasks.media.clips import verify
 from tasks.media.formats import CLIPS, SOUNDS, source
 from tasks.media.languages import iso_639_2
-from tasks.media.process import SCALING, THREADS, FfmpegError, Process
+from tasks.media.process import SCALING, THREADS, Process
 from tasks.media.sound import AudioSource, Sound, find_sound
 from troupe.clips import ClipInfo
+from troupe.errors import FfmpegError
 from troupe.faces import Picture
 
 __all__ = ["AI_GENERATED", "Encoder", "Note", "encode"]

@@ -16,9 +16,9 @@ from typing import IO, Any, Self
 import ffmpeg  # type: ignore[import-untyped]
 import imageio_ffmpeg
 
-from troupe.errors import TroupeError
+from troupe.errors import FfmpegError
 
-__all__ = ["SCALING", "STALL_SECONDS", "THREADS", "FfmpegError", "Process", "ffmpeg_binary"]
+__all__ = ["SCALING", "STALL_SECONDS", "THREADS", "Process", "ffmpeg_binary"]
 
 STALL_SECONDS = 60.0
 """An ffmpeg that neither gives nor takes a byte for this long is taken for stuck."""
@@ -33,12 +33,6 @@ _FILTERS = ["-filter_threads", "1", "-filter_complex_threads", "1"]
 _ALWAYS = ["-hide_banner", "-nostdin", "-loglevel", "error", "-copyts", "-max_error_rate", "1", *_FILTERS]
 _TAIL_BYTES = 4096
 _PIPE_BYTES = 1 << 20
-
-
-class FfmpegError(TroupeError):
-    """ffmpeg is not there, or failed at something that is not the input's fault."""
-
-    kind = "ffmpeg"
 
 
 @functools.cache

@@ -15,10 +15,10 @@ import ffmpeg  # type: ignore[import-untyped]
 import numpy as np
 
 from tasks.media.formats import CLIPS, opened, source
-from tasks.media.process import FfmpegError, Process
+from tasks.media.process import Process
 from tasks.media.timing import Ticks, Timing, timing
 from troupe.clips import ClipInfo
-from troupe.errors import InputError, MissingInput, TooLarge, UnreadableMedia
+from troupe.errors import FfmpegError, InputError, MissingInput, TooLarge, UnreadableMedia
 
 __all__ = [
     "MAX_CLIP_FRAMES",

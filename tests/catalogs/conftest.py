@@ -12,11 +12,16 @@ from uuid import uuid4
 import boto3
 import fsspec
 import pytest
+from hypothesis import settings
 from moto.server import ThreadedMotoServer
 
 from catalogs.schema import Row, make_row
 from catalogs.store import Store, open_store
 from troupe import Job
+
+# Machines that test are busy; how long an example takes says nothing.
+settings.register_profile("catalogs", deadline=None)
+settings.load_profile("catalogs")
 
 BUCKET = "cast"
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)

@@ -27,7 +27,7 @@ def place(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     if request.param == "s3":
         request.getfixturevalue("s3")
         return f"s3://{BUCKET}/inputs-{tmp_path.name}"
-    return "memory://inputs" if request.param == "memory" else str(tmp_path / "inputs")
+    return f"memory://{tmp_path.name}" if request.param == "memory" else str(tmp_path / "inputs")
 
 
 def write(uri: str, data: bytes) -> None:

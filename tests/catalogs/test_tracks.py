@@ -47,7 +47,7 @@ def rows(tmp_path: Path) -> list[dict[str, Any]]:
 
 def test_columns_are_as_documented(tmp_path: Path) -> None:
     first = rows(tmp_path)[0]
-    assert list(first) == [*"frame x1 y1 x2 y2 kx0 ky0 kx1 ky1 kx2 ky2 kx3 ky3 kx4 ky4 score".split()]
+    assert list(first) == [*["frame", "x1", "y1", "x2", "y2", "kx0", "ky0", "kx1", "ky1", "kx2", "ky2", "kx3", "ky3", "kx4", "ky4", "score"]]
     points = track().keypoints
     assert (first["kx3"], first["ky3"]) == (points[0, 3, 0], points[0, 3, 1])
 

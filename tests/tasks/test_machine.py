@@ -13,7 +13,7 @@ import pytest
 import tasks.media.process
 from tasks import machine
 from tasks.machine import Finding, examine
-from tasks.media import FfmpegError
+from troupe.errors import FfmpegError
 
 NAMES = {"python", "packages", "cpu", "memory", "gpu", "ffmpeg", "opencv", "ray", "prefect"} | {
     "temporary folder",

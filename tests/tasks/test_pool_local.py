@@ -182,7 +182,11 @@ def test_a_callback_may_submit_and_stop() -> None:
     second = threading.Event()
 
     def go_on(_future: object) -> None:
-        pool.submit(Work("b", "puppet", "count")).add_done_callback(lambda _: (pool.stop(), second.set()))
+        pool.submit(Work("b", "puppet", "count")).add_done_callback(finish)
+
+    def finish(_future: object) -> None:
+        pool.stop()
+        second.set()
 
     pool.submit(Work("a", "puppet", "count")).add_done_callback(go_on)
     assert second.wait(20)

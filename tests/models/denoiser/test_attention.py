@@ -40,9 +40,7 @@ def test_self_attention_sees_one_dimension_only(along: int, windows: int) -> Non
     assert out.shape == x.shape
     for window, frame, pixel in ((0, 0, 0), (windows - 1, 2, 4), (0, 1, 3)):
         sequence = x[window, frame] if along == -2 else x[window, :, pixel]
-        found = one_query(
-            attention.to_q(x[window, frame, pixel]), attention.to_k(sequence), attention.to_v(sequence)
-        )
+        found = one_query(attention.to_q(x[window, frame, pixel]), attention.to_k(sequence), attention.to_v(sequence))
         torch.testing.assert_close(out[window, frame, pixel], attention.to_out[0](found))
 
 

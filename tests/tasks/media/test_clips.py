@@ -11,7 +11,6 @@ import numpy as np
 import pytest
 
 from tasks.media import decode, frames_between, probe, scan, verify
-from tasks.media.process import FfmpegError
 from tests.tasks.media.samples import (
     HEIGHT,
     WIDTH,
@@ -24,7 +23,7 @@ from tests.tasks.media.samples import (
     numbered,
     numbers,
 )
-from troupe.errors import InputError, MissingInput, TooLarge, UnreadableMedia
+from troupe.errors import FfmpegError, InputError, MissingInput, TooLarge, UnreadableMedia
 
 NTSC, FILM = Fraction(30000, 1001), Fraction(24000, 1001)
 RATES = [FILM, Fraction(24), Fraction(25), NTSC, Fraction(30), Fraction(50), Fraction(60000, 1001), Fraction(25, 2)]

@@ -12,7 +12,7 @@ import av
 import numpy as np
 import pytest
 
-from tasks.media import AudioSource, Encoder, FfmpegError, Note, decode, encode, probe
+from tasks.media import AudioSource, Encoder, Note, decode, encode, probe
 from tests.tasks.media.samples import (
     HEIGHT,
     SAMPLE_RATE,
@@ -32,7 +32,7 @@ from tests.tasks.media.samples import (
     write_wave,
 )
 from troupe import Picture
-from troupe.errors import InputError, UnreadableMedia
+from troupe.errors import FfmpegError, InputError, UnreadableMedia
 
 SIZE = (WIDTH, HEIGHT)
 RATE = Fraction(25)

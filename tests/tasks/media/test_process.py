@@ -11,11 +11,11 @@ import imageio_ffmpeg
 import numpy as np
 import pytest
 
-from tasks.media import Encoder, FfmpegError, decode, ffmpeg_binary, process
+from tasks.media import Encoder, decode, ffmpeg_binary, process
 from tasks.media.process import Process
 from tests.tasks.media.samples import make_clip, numbered
 from troupe import Picture
-from troupe.errors import UnreadableMedia
+from troupe.errors import FfmpegError, UnreadableMedia
 
 NOTHING = ffmpeg.output(ffmpeg.input("pipe:0"), "pipe:1")
 VERSION = "echo 'ffmpeg version x'; echo 'configuration: {options}'; echo 'libavutil      {util} / {util}'"
