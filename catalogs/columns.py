@@ -28,7 +28,7 @@ _CONTROL = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]")
 
 def values(cells: Mapping[str, Any], folder: str, where: str, problems: list[str]) -> dict[str, Any]:
     """The fields that the known, filled cells stand for; what is wrong goes to `problems`."""
-    values: dict[str, Any] = {}
+    fields: dict[str, Any] = {}
     for column, parse in _PARSERS.items():
         cell = cells.get(column)
         if is_empty(cell):
@@ -42,8 +42,8 @@ def values(cells: Mapping[str, Any], folder: str, where: str, problems: list[str
             problems.append(f"{where}: {column} {error}")
         else:
             if column not in _ONLY:
-                values[column] = value
-    return values
+                fields[column] = value
+    return fields
 
 
 def is_empty(cell: Any) -> bool:

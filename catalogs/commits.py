@@ -28,7 +28,8 @@ class Commits(Protocol):
         """Commit the rows.
 
         Raises:
-            StoreError: they are not committed; the same rows may be given again, and are still committed once.
+            StoreError: they are not, or not known to be, committed. The next call has to give the same rows again;
+                they are committed once all the same.
         """
 
 

@@ -63,9 +63,9 @@ def localise(uri: str, folder: Path) -> Path:
         MissingInput: the URI points at nothing, at a folder, or may not be read.
         StoreError: the place it is in does not answer.
     """
+    stat(uri)
     path = uris.local_path(uri)
     if path is not None:
-        stat(uri)
         return path
     # The name keeps its suffix, which tools go by, and cannot collide with another input of that name.
     suffix = Path(uris.name(uri)).suffix
@@ -75,8 +75,6 @@ def localise(uri: str, folder: Path) -> Path:
     files, there = _open(uri)
     try:
         _ask(uri, lambda: download(files, there, part))
-        if not part.is_file():
-            raise MissingInput(f"{uris.shown(uri)} is not a file; give the URI of one")
         part.replace(local)
     finally:
         part.unlink(missing_ok=True)

@@ -44,6 +44,7 @@ class Ledger:
         self._commits = commits_to(store, run_id)
         self._every_rows, self._every_seconds = every_rows, every_seconds
         self._pending: list[Row] = []
+        self._tried = 0  # of the pending rows, how many were in a batch that failed
         self._oldest = 0.0  # of the pending rows, on the monotonic clock
         self._recorded = datetime.min.replace(tzinfo=UTC)
         self._rows = threading.Lock()  # of the fields above
@@ -98,14 +99,20 @@ class Ledger:
             StoreError: they could not be committed and are kept.
         """
         with self._commit:
-            with self._rows:
-                batch = list(self._pending)
-            if len(batch) < at_least:
-                return  # another thread's commit took them along
-            self._commits.add(table_of(batch))
-            with self._rows:
-                del self._pending[: len(batch)]
-                self._oldest = time.monotonic()
+            while True:
+                with self._rows:
+                    # A batch that failed goes again as it was: it may have been committed without our knowing, and
+                    # is recognised by its number.
+                    size = self._tried or len(self._pending)
+                    if not self._tried and size < at_least:
+                        return
+                    batch = self._pending[:size]
+                self._tried = size
+                self._commits.add(table_of(batch))
+                self._tried = 0
+                with self._rows:
+                    del self._pending[:size]
+                    self._oldest = time.monotonic()
 
     def _tick(self) -> None:
         wait = self._every_seconds

@@ -9,6 +9,7 @@ from typing import Any
 __all__ = ["SCHEMES", "delta_options", "fsspec_options"]
 
 SCHEMES = ("s3", "s3a")
+_RETRIES = {"mode": "standard", "total_max_attempts": 3}
 
 
 def fsspec_options(options: Mapping[str, Any]) -> dict[str, Any]:
@@ -21,7 +22,7 @@ def fsspec_options(options: Mapping[str, Any]) -> dict[str, Any]:
         "connect_timeout": 10,
         "read_timeout": 60,
         "max_pool_connections": 32,
-        "retries": {"mode": "standard", "total_max_attempts": 3},
+        "retries": _RETRIES,
         **(options.get("config_kwargs") or {}),
     }
     # s3fs would find the endpoint by itself, but keeps one client for equal options, whatever the environment says.

@@ -177,6 +177,8 @@ def _checked(name: str, value: Any) -> Any:
         raise ValueError(f"{name} has no time zone; give it in UTC")
     if isinstance(value, Mapping) and pa.types.is_map(_TYPES[name]):
         value = list(value.items())
+    if isinstance(value, float) and not value.is_integer() and pa.types.is_integer(_TYPES[name]):
+        raise TypeError(f"column {name} is {_TYPES[name]}, not {value!r}")  # Arrow would cut it off
     try:
         return pa.scalar(value, _TYPES[name]).as_py()
     except (pa.ArrowException, TypeError, OverflowError) as error:

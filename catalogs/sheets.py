@@ -72,7 +72,7 @@ def _read_csv(data: bytes, name: str) -> Sheet:
                 header, first = cells, line
                 sheet.columns = dict.fromkeys(header, "header")
                 sheet.problems += [
-                    f"header: column {name!r} is there twice" for name in sheet.columns if header.count(name) > 1
+                    f"header: column {column!r} is there twice" for column in sheet.columns if header.count(column) > 1
                 ]
                 continue
             where = f"row {line - first} (line {line})"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, cast
 
 # Before prefect is imported. Its first start would log `database is locked` while it reports its use; what it says
 # of every state is for its own pages, the terminal has ours.
@@ -14,13 +14,14 @@ os.environ.setdefault("PREFECT_LOGGING_LEVEL", "WARNING")
 from prefect import State, Task, flow, task
 from prefect.artifacts import create_markdown_artifact
 from prefect.cache_policies import NO_CACHE
-from prefect.futures import wait
+from prefect.futures import PrefectFuture, wait
 from prefect.states import Cancelled
-from prefect.task_runners import ThreadPoolTaskRunner
+from prefect.task_runners import TaskRunner, ThreadPoolTaskRunner
 from prefect.utilities.annotations import quote
 
 from flows.order import Shard, animate_shard, encode_identities, perform, plan, publish
 from flows.progress import listener
+from flows.server import prefect_server
 from tasks.production import Production, Request, Summary
 
 __all__ = ["animate", "animate_here"]
@@ -28,7 +29,7 @@ __all__ = ["animate", "animate_here"]
 SHARDS_AT_ONCE = 4
 """Enough that one's last jobs do not leave workers idle, few enough that preparation stays just ahead."""
 
-RUNNER: ThreadPoolTaskRunner[Any] = ThreadPoolTaskRunner(max_workers=SHARDS_AT_ONCE)
+RUNNER = cast("TaskRunner[PrefectFuture[Any]]", ThreadPoolTaskRunner(max_workers=SHARDS_AT_ONCE))
 
 
 def _task(step: Callable[..., Any]) -> Task[..., Any]:
@@ -115,11 +116,13 @@ def animate(
 
 
 def animate_here(request: Request) -> Summary:
-    """Run the flow in this process, known to the Prefect server that is configured, or to a temporary one.
+    """Run the flow in this process, known to the Prefect server that is configured, or to one for this run only.
 
     Raises:
         TroupeError: the request cannot be carried out as it is.
     """
-    state = animate(**request.parameters(), return_state=True)
-    result: Any = state.data if state.is_cancelled() else state.result()
+    with prefect_server():
+        state = animate(**request.parameters(), return_state=True)
+    # A cancelled flow has a result, too; asked for it plainly, Prefect would raise.
+    result: Any = state.result(raise_on_failure=not state.is_cancelled())
     return Summary(**result)

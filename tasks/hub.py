@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -40,6 +41,7 @@ PAUSES = (1.0, 2.0, 4.0, 8.0)
 TIMEOUT = 30.0
 """Seconds without an answer or a byte."""
 CHUNK = 1 << 20
+_HASH = re.compile("[0-9a-f]{40}|[0-9a-f]{64}")
 AGAIN = "pull again, and it goes on where it stopped"
 
 
@@ -147,7 +149,8 @@ class Hub:
                     repo, info.sha, file.rfilename, file.size, file.lfs.sha256 if file.lfs else "", file.blob_id or ""
                 )
                 for file in info.siblings or ()
-                if file.size is not None and (file.lfs or file.blob_id)
+                # A checksum also names a local file: nothing but a hash may pass for one.
+                if file.size is not None and _HASH.fullmatch(file.lfs.sha256 if file.lfs else file.blob_id or "")
             }
 
         return _patiently(ask)
@@ -258,7 +261,7 @@ class Hub:
                 f"no connection to {self.endpoint} for {what} of {repo} ({str(error) or type(error).__name__}); "
                 f"see that the network, its proxy and HF_ENDPOINT are right; {AGAIN}"
             ) from error
-        except (httpx2.HTTPError, httpx2.InvalidURL, HFValidationError, ValueError) as error:
+        except (httpx2.HTTPError, httpx2.InvalidURL, HFValidationError, ValueError, TypeError, KeyError) as error:
             raise WeightsError(f"{self.endpoint} does not answer as a hub for {what} of {repo}: {error}") from error
 
 

@@ -285,7 +285,9 @@ class Production:
             return
         if not isinstance(error, TroupeError):
             raise error
-        status = "cancelled" if isinstance(error, Cancelled) else "failed"
+        status = "failed"
+        if isinstance(error, Cancelled):
+            status, error = "cancelled", Cancelled("the run was stopped before this job; run again to go on")
         self._commit(planned, status, started=started, error=error, attempts=attempts)
         if isinstance(error, WeightsError | SettingsError):
             raise error  # It would be the same for every other job.

@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from models import weights
-from models.miniature.weights import init_weights
 from models.weights import PartReport
 from troupe.errors import WeightsError
 
@@ -41,10 +40,12 @@ def init_miniature(directory: Path, seed: int) -> None:
     """Write a complete weights directory of a small configuration with random values.
 
     Raises:
-        WeightsError: the directory holds something already, or the disk does not take it.
+        SettingsError: the directory holds anything but that already.
+        WeightsError: the disk does not take it.
     """
-    if directory.exists() and (not directory.is_dir() or any(directory.iterdir())):
-        raise WeightsError(f"{directory} is not empty; name a new directory")
+    # Brings what draws and builds graphs, which looking and converting can do without.
+    from models.miniature.weights import init_weights
+
     try:
         init_weights(directory, seed)
     except OSError as error:

@@ -6,20 +6,16 @@ network with keypoints, which is what the rest of troupe reads. It finds at most
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
-
-import numpy as np
 import onnx
-from onnx import TensorProto, helper, numpy_helper
 
 from models.miniature import chroma
+from models.miniature.graph import Graph, Value
 
 __all__ = ["build_detector"]
 
 _STRIDES = (8, 16, 32)
 _ANCHORS = 2
-_POOL = 4  # pixels a side that are looked at as one
+_POOL = 2  # pixels a side that are looked at as one
 _FAR = 1e6
 _LEAST = 1e-6
 _SCORE = 0.98  # of a face without doubt
@@ -43,106 +39,6 @@ _EYE_AREA, _MOUTH_AREA, _SKIN_AREA = 0.0002, 0.001, 0.25
 _SMALLEST = 8.0  # width of the skin, in pooled pixels
 
 
-class _Value:
-    """A tensor of the graph under construction, with arithmetic."""
-
-    def __init__(self, graph: _Graph, name: str) -> None:
-        self.graph, self.name = graph, name
-
-    def __add__(self, other: _Value | float) -> _Value:
-        return self.graph.node("Add", self, other)
-
-    def __sub__(self, other: _Value | float) -> _Value:
-        return self.graph.node("Sub", self, other)
-
-    def __rsub__(self, other: float) -> _Value:
-        return self.graph.node("Sub", other, self)
-
-    def __mul__(self, other: _Value | float) -> _Value:
-        return self.graph.node("Mul", self, other)
-
-    def __truediv__(self, other: _Value | float) -> _Value:
-        return self.graph.node("Div", self, other)
-
-    def __gt__(self, other: _Value | float) -> _Value:
-        """1 where it is, else 0."""
-        return self.graph.cast(self.graph.node("Greater", self, other))
-
-    def __lt__(self, other: _Value | float) -> _Value:
-        """1 where it is, else 0."""
-        return self.graph.cast(self.graph.node("Less", self, other))
-
-    def sqrt(self) -> _Value:
-        return self.graph.node("Sqrt", self)
-
-    def clip(self, low: float, high: float) -> _Value:
-        return self.graph.node("Clip", self, low, high)
-
-    def total(self, *axes: int) -> _Value:
-        """Summed over axes, which stay with length 1; over all of them if none is named."""
-        return self.graph.node("ReduceSum", self, self.graph.integers(axes or (0, 1)), keepdims=1)
-
-    def most(self) -> _Value:
-        return self.graph.node("ReduceMax", self, keepdims=1)
-
-    def least(self) -> _Value:
-        return self.graph.node("ReduceMin", self, keepdims=1)
-
-    def where(self, condition: _Value, otherwise: float) -> _Value:
-        return self.graph.node("Where", self.graph.true(condition), self, otherwise)
-
-    def shaped(self, *shape: int) -> _Value:
-        return self.graph.node("Reshape", self, self.graph.integers(shape))
-
-
-class _Graph:
-    """Nodes and constants, named as they come."""
-
-    def __init__(self) -> None:
-        self.nodes: list[onnx.NodeProto] = []
-        self.constants: dict[str, onnx.TensorProto] = {}
-
-    def input(self, name: str) -> _Value:
-        return _Value(self, name)
-
-    def node(self, kind: str, *inputs: _Value | float, output: str = "", **attributes: Any) -> _Value:
-        names = [value.name if isinstance(value, _Value) else self.number(value).name for value in inputs]
-        name = output or f"{kind.lower()}_{len(self.nodes)}"
-        self.nodes.append(helper.make_node(kind, names, [name], **attributes))
-        return _Value(self, name)
-
-    def number(self, value: float) -> _Value:
-        return self._constant(f"number_{value!r}", np.array(value, np.float32))
-
-    def integer(self, value: int) -> _Value:
-        return self._constant(f"integer_{value}", np.array(value, np.int64))
-
-    def integers(self, values: Sequence[int]) -> _Value:
-        return self._constant(f"integers_{'_'.join(map(str, values))}", np.array(values, np.int64))
-
-    def cast(self, value: _Value) -> _Value:
-        return self.node("Cast", value, to=TensorProto.FLOAT)
-
-    def true(self, value: _Value) -> _Value:
-        return self.node("Cast", value, to=TensorProto.BOOL)
-
-    def length(self, value: _Value, axis: int) -> _Value:
-        """Of one axis, an int64 scalar."""
-        return self.node("Gather", self.node("Shape", value), self.integer(axis), axis=0)
-
-    def count(self, length: _Value) -> _Value:
-        """0, 1, ... length - 1, as float."""
-        return self.cast(self.node("Range", self.integer(0), length, self.integer(1)))
-
-    def joined(self, values: Sequence[_Value]) -> _Value:
-        """Side by side along axis 1."""
-        return self.node("Concat", *values, axis=1)
-
-    def _constant(self, name: str, value: np.ndarray[Any, Any]) -> _Value:
-        self.constants.setdefault(name, numpy_helper.from_array(value, name))
-        return _Value(self, name)
-
-
 def build_detector() -> onnx.ModelProto:
     """The detector as an ONNX model.
 
@@ -150,51 +46,35 @@ def build_detector() -> onnx.ModelProto:
     and 32 with n = 2 H W / stride^2: scores (n, 1), boxes (n, 4) as distances from the anchor to the left, upper, right
     and lower side, keypoints (n, 10) as distances from the anchor; distances in strides.
     """
-    graph = _Graph()
+    graph = Graph()
     picture = graph.input("input.1")
     score, box, points = _face(graph, picture)
-    outputs = [_anchors(graph, picture, stride, score, box, points) for stride in _STRIDES]
-    names = [f"{kind}_{stride}" for kind in ("score", "bbox", "kps") for stride in _STRIDES]
-    for name, value in zip(names, [outputs[i][k] for k in range(3) for i in range(3)], strict=True):
-        graph.node("Identity", value, output=name)
-    widths = [1, 1, 1, 4, 4, 4, 10, 10, 10]
-    model = helper.make_model(
-        helper.make_graph(
-            graph.nodes,
-            "miniature_detector",
-            [helper.make_tensor_value_info("input.1", TensorProto.FLOAT, [1, 3, "height", "width"])],
-            [
-                helper.make_tensor_value_info(name, TensorProto.FLOAT, [f"n_{name}", width])
-                for name, width in zip(names, widths, strict=True)
-            ],
-            list(graph.constants.values()),
-        ),
-        opset_imports=[helper.make_opsetid("", 17)],
-        producer_name="troupe",
-    )
-    model.ir_version = 8
-    onnx.checker.check_model(model)
-    return model
+    by_stride = [_anchors(graph, picture, stride, score, box, points) for stride in _STRIDES]
+    outputs = {}
+    for kind, width, values in zip(("score", "bbox", "kps"), (1, 4, 10), zip(*by_stride, strict=True), strict=True):
+        for stride, value in zip(_STRIDES, values, strict=True):
+            name = f"{kind}_{stride}"
+            graph.node("Identity", value, output=name)
+            outputs[name] = (f"n_{stride}", width)
+    return graph.model("miniature_detector", {"input.1": (1, 3, "height", "width")}, outputs)
 
 
-def _face(graph: _Graph, picture: _Value) -> tuple[_Value, _Value, _Value]:
+def _face(graph: Graph, picture: Value) -> tuple[Value, Value, Value]:
     """Score (1, 1), box (1, 4) and keypoints (1, 10) of the face, in pixels."""
     small = graph.node("AveragePool", picture * 128.0 + 127.5, kernel_shape=[_POOL] * 2, strides=[_POOL] * 2)
     channels = graph.node("Squeeze", small, graph.integers((0,)))
-    red, green, blue = (
-        graph.node("Gather", channels, graph.integer(k), axis=0) for k in range(3)
-    )
+    red, green, blue = (graph.node("Gather", channels, graph.integer(k), axis=0) for k in range(3))
     bright = red + green + blue + 1.0
     warm, gold = (red - green) / bright, (green - blue) / bright
     x = (graph.count(graph.length(red, 1)) + 0.5).shaped(1, -1)
     y = (graph.count(graph.length(red, 0)) + 0.5).shaped(-1, 1)
 
-    def centre(weight: _Value) -> tuple[_Value, _Value, _Value]:
+    def centre(weight: Value) -> tuple[Value, Value, Value]:
         """x, y and the sum of weights (H, W)."""
         amount = weight.total()
         return (weight * x).total() / (amount + _LEAST), (weight * y).total() / (amount + _LEAST), amount
 
-    def around(at_x: _Value, at_y: _Value, reach: float) -> _Value:
+    def around(at_x: Value, at_y: Value, reach: float) -> Value:
         """1 within that share of the skin's width, 0 beyond 1.4 times it."""
         away_x, away_y = x - at_x, y - at_y
         return (2.0 - (away_x * away_x + away_y * away_y) / (square * reach**2)).clip(0, 1)
@@ -212,15 +92,14 @@ def _face(graph: _Graph, picture: _Value) -> tuple[_Value, _Value, _Value]:
     faint = _ramp(chroma.INK_GOLD + _WASHED - gold, 12) * dark
     ink = _ramp(chroma.INK_GOLD - gold, 12) * dark + faint * _HINT
     split = centre(ink)[0]
-    left_eye, right_eye = centre(ink * (x < split)), centre(ink * (x > split))
-    for reach in (_FAR, _EYE_REACH):
-        split = (left_eye[0] + right_eye[0]) * 0.5
-        seen = ink if reach == _FAR else faint
-        left_eye, right_eye = (
-            centre(seen * around(eye[0], eye[1], reach) * side)
-            for eye, side in ((left_eye, x < split), (right_eye, x > split))
-        )
-    (left_x, left_y, left_ink), (right_x, right_y, right_ink) = left_eye, right_eye
+    left_x, left_y, _ = centre(ink * (x < split))
+    right_x, right_y, _ = centre(ink * (x > split))
+    split = (left_x + right_x) * 0.5
+    left_x, left_y, _ = centre(ink * (x < split))
+    right_x, right_y, _ = centre(ink * (x > split))
+    split = (left_x + right_x) * 0.5
+    left_x, left_y, left_ink = centre(faint * around(left_x, left_y, _EYE_REACH) * (x < split))
+    right_x, right_y, right_ink = centre(faint * around(right_x, right_y, _EYE_REACH) * (x > split))
     split = (left_x + right_x) * 0.5
     eyes_x, eyes_y = split, (left_y + right_y) * 0.5
     apart_x, apart_y = right_x - left_x, right_y - left_y
@@ -238,7 +117,7 @@ def _face(graph: _Graph, picture: _Value) -> tuple[_Value, _Value, _Value]:
     corners_x, corners_y = mouth_x + along_y * high, mouth_y - along_x * high
 
     down_x, down_y = mouth_x - eyes_x, mouth_y - eyes_y
-    down = (down_x * down_x + down_y * down_y).sqrt()
+    down = (down_x * down_x + down_y * down_y).sqrt() + _LEAST
     points = (
         (left_x - width * _EYE_OUT, left_y + width * _EYE_DOWN),
         (right_x - width * _EYE_OUT, right_y + width * _EYE_DOWN),
@@ -256,10 +135,18 @@ def _face(graph: _Graph, picture: _Value) -> tuple[_Value, _Value, _Value]:
         eyes_y + down * _BELOW[0] + width * _BELOW[1],
     )
     evidence = (
-        (left_ink / square / _EYE_AREA, right_ink / square / _EYE_AREA, mouth_size / square / _MOUTH_AREA)
-        + (skin.total() / square / _SKIN_AREA, 2.0 - skin.total() / square)
-        + (apart / width / 0.2, 3.0 - apart / width / 0.4, down / width / 0.2, 3.0 - down / width / 0.35)
-        + (width / _SMALLEST, down_y / (down + _LEAST) * 2.0)
+        left_ink / square / _EYE_AREA,
+        right_ink / square / _EYE_AREA,
+        mouth_size / square / _MOUTH_AREA,
+        skin.total() / square / _SKIN_AREA,
+        2.0 - skin.total() / square,
+        # The eyes a fifth to a bit over a whole of the skin's width apart, the mouth about as far below them.
+        apart / width / 0.2,
+        3.0 - apart / width / 0.4,
+        down / width / 0.2,
+        3.0 - down / width / 0.35,
+        down_y / down * 2.0,
+        width / _SMALLEST,
     )
     score = graph.number(_SCORE).shaped(1, 1)
     for share in evidence:
@@ -272,12 +159,12 @@ def _face(graph: _Graph, picture: _Value) -> tuple[_Value, _Value, _Value]:
     )
 
 
-def _ramp(value: _Value, slope: float) -> _Value:
+def _ramp(value: Value, slope: float) -> Value:
     """0 below 0, then rising to 1."""
     return (value * slope).clip(0, 1)
 
 
-def _skin(graph: _Graph, bright: _Value, warm: _Value, gold: _Value) -> _Value:
+def _skin(graph: Graph, bright: Value, warm: Value, gold: Value) -> Value:
     """(H, W), 1 where there is lit skin all round."""
     colour = warm + gold
     lit = (
@@ -293,7 +180,7 @@ def _skin(graph: _Graph, bright: _Value, warm: _Value, gold: _Value) -> _Value:
     return graph.node("Squeeze", share, graph.integers((0, 1))) > 0.6
 
 
-def _extent(profile: _Value, positions: _Value) -> tuple[_Value, _Value]:
+def _extent(profile: Value, positions: Value) -> tuple[Value, Value]:
     """Where a profile, of the shape of the positions, begins and ends; nothing begins after it ends."""
     seen = profile > profile.most() * 0.1
     first = positions.where(seen, _FAR).least().clip(0, _FAR)
@@ -302,19 +189,17 @@ def _extent(profile: _Value, positions: _Value) -> tuple[_Value, _Value]:
 
 
 def _anchors(
-    graph: _Graph, picture: _Value, stride: int, score: _Value, box: _Value, points: _Value
-) -> tuple[_Value, _Value, _Value]:
+    graph: Graph, picture: Value, stride: int, score: Value, box: Value, points: Value
+) -> tuple[Value, Value, Value]:
     """The one face as the outputs of a stride: the anchor nearest to its centre has the score, the others 0."""
-    sides = []
-    for axis in (2, 3):
-        sides.append(graph.node("Div", graph.length(picture, axis), graph.integer(stride)))
+    sides = [graph.node("Div", graph.length(picture, axis), graph.integer(stride)) for axis in (2, 3)]
     rows, columns = (graph.count(side) * float(stride) for side in sides)
     shape = graph.node("Concat", *(graph.node("Unsqueeze", side, graph.integers((0,))) for side in sides), axis=0)
     x = graph.node("Expand", columns.shaped(1, -1), shape).shaped(-1, 1)
     y = graph.node("Expand", rows.shaped(-1, 1), shape).shaped(-1, 1)
     x1, y1, x2, y2 = (graph.node("Slice", box, *map(graph.integers, ((k,), (k + 1,), (1,)))) for k in range(4))
 
-    def near(position: _Value, centre: _Value) -> _Value:
+    def near(position: Value, centre: Value) -> Value:
         # Half open, so that it is never two; a centre outside of the picture belongs to the anchor at its border.
         kept = graph.node("Min", graph.node("Max", centre, graph.number(0.0)), position.most())
         away = position - kept
@@ -326,6 +211,6 @@ def _anchors(
     return _twice(graph, scores, 1), _twice(graph, boxes, 4), _twice(graph, keypoints, 10)
 
 
-def _twice(graph: _Graph, rows: _Value, width: int) -> _Value:
+def _twice(graph: Graph, rows: Value, width: int) -> Value:
     """Every row for both anchors of its place."""
     return graph.joined([rows] * _ANCHORS).shaped(-1, width)

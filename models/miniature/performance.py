@@ -189,7 +189,7 @@ def _speech(rng: np.random.Generator, seconds: float) -> Speech:
 
     t = float(rng.uniform(0.05, 0.25))
     uniform: Callable[[float, float], float] = rng.uniform
-    while t < seconds:
+    while t < seconds or len(times) == 1:
         syllables = int(rng.integers(4, 12))
         lift = uniform(1.05, 1.25)
         knot(t, 0.0, 0.0, lift)

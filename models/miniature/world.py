@@ -1,6 +1,6 @@
 """The miniature world: people drawn from a number, who turn their heads, speak and blink.
 
-Everything is exact: `render` knows where the face is. The same numbers give the same pictures on every machine.
+Everything is exact: `render` knows where the face is. The same numbers give the same pictures.
 """
 
 from __future__ import annotations
@@ -11,12 +11,13 @@ from fractions import Fraction
 import numpy as np
 
 from models.miniature.bust import backdrop, draw_bust
-from models.miniature.features import draw_beard, draw_ear, draw_features, draw_glasses, keypoints
+from models.miniature.features import draw_features, keypoints
 from models.miniature.hair import draw_back, draw_cap, draw_front, hull, skin
 from models.miniature.head import Head
 from models.miniature.identity import Identity
 from models.miniature.paint import Canvas
 from models.miniature.performance import Moment, Performance
+from models.miniature.wear import draw_beard, draw_ear, draw_glasses
 from troupe import Face, Picture
 
 __all__ = ["CLIP_SIZE", "PORTRAIT_SIZE", "clip", "portrait", "render"]

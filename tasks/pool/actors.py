@@ -7,6 +7,8 @@ import logging
 import math
 import os
 import pickle
+import sys
+import sysconfig
 from collections.abc import Sequence
 from concurrent.futures import Future
 from contextlib import suppress
@@ -32,6 +34,9 @@ _OBJECT_STORE = 100 * 2**20
 _REASON = 300
 """Characters of what Ray says of a death that a message quotes."""
 
+_TAIL = 2000
+"""Characters of a traceback that a message quotes."""
+
 _log = logging.getLogger(__name__)
 
 _ray: Any = ray
@@ -41,13 +46,13 @@ _ray: Any = ray
 class _Actor:
     """The process around one worker."""
 
-    def __init__(self, role: Role) -> None:
-        self._role = role
+    def __init__(self, name: str) -> None:
+        self._name = name
         self._worker: Any = None
 
-    def construct(self) -> Answer:
+    def construct(self, role: Role) -> Answer:
         """Make the worker: in a call and not in the constructor, so that its error comes back as it is."""
-        answer = construct(self._role)
+        answer = construct(role)
         self._worker = answer.result
         return _portable(Answer(error=answer.error, broken=answer.broken))
 
@@ -56,7 +61,7 @@ class _Actor:
         return _portable(call(self._worker, method, args, where))
 
     def __repr__(self) -> str:
-        return self._role.name
+        return self._name
 
 
 def _portable(answer: Answer) -> Answer:
@@ -148,15 +153,17 @@ class RayTransport(Transport):
         variables = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), str(role.threads))
         if not role.gpus:
             variables["CUDA_VISIBLE_DEVICES"] = ""
+        if self._address is None:
+            variables["PYTHONPATH"] = os.pathsep.join(_import_path())
         actor: Any = _RemoteActor.options(
             num_cpus=role.cpus,
             num_gpus=role.gpus,
             max_restarts=0,
             max_task_retries=0,
             runtime_env={"env_vars": variables},
-        ).remote(role)
+        ).remote(role.name)
         self._actors[worker] = actor
-        actor.construct.remote().future().add_done_callback(partial(self._constructed, worker))
+        actor.construct.remote(role).future().add_done_callback(partial(self._constructed, worker))
 
     def _constructed(self, worker: int, future: Future[Answer]) -> None:
         answer = self._answer(worker, future)
@@ -181,8 +188,9 @@ class RayTransport(Transport):
         except TaskCancelledError:
             return None  # It was recalled.
         except RayTaskError as error:
-            # Raised around the call: arguments or a result that cannot be pickled.
-            return Answer(error=TroupeError(f"a worker could not be reached or could not answer: {error}"))
+            # Raised around the call: something that cannot be pickled, or imported over there.
+            text = str(error).strip()[-_TAIL:]
+            return Answer(error=TroupeError(f"what a worker was given, or gave, did not arrive:\n{text}"))
         except RayError as error:
             reason = _reason(error)
         else:
@@ -221,6 +229,12 @@ class RayTransport(Transport):
 
 
 _RemoteActor = ray.remote(_Actor)
+
+
+def _import_path() -> list[str]:
+    """Where this process finds modules beside its installation's: workers on this machine find them, too."""
+    installed = tuple(sysconfig.get_paths()[name] for name in ("stdlib", "platstdlib", "purelib", "platlib"))
+    return [str(Path(entry).absolute()) for entry in sys.path if not entry.startswith(installed)]
 
 
 def _end_half_started() -> None:

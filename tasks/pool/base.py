@@ -11,6 +11,7 @@ from queue import Empty, SimpleQueue
 from random import Random
 from types import TracebackType
 from typing import Any, Protocol, Self
+from weakref import WeakValueDictionary
 
 from tasks.pool.messages import Event, Finish, Order, Start
 from tasks.pool.scheduler import Scheduler
@@ -23,8 +24,11 @@ __all__ = ["Pool", "ThreadedPool"]
 GRACE = 2.0
 """Seconds that running works have to end by themselves after `stop`."""
 
-_LEAVE = 1.5
+_LEAVE = 2.5
 """Seconds that the transport has to leave, after that; then it is left to itself."""
+
+_LEAVE_IN_PEACE = 60.0
+"""The same, where everything was done and nobody is in a hurry."""
 
 _TICK = 0.25
 """Seconds after which the stop event is looked at even if nothing happens."""
@@ -91,6 +95,9 @@ class ThreadedPool:
         self._transport: Transport | None = None
         self._inbox: SimpleQueue[Work | Event | None] = SimpleQueue()
         self._futures: dict[str, Future[Any]] = {}
+        # A Future is some 2 kB: of what has ended only the outcome is kept, and the Future if somebody else has it.
+        self._outcomes: dict[str, tuple[Any, TroupeError | None]] = {}
+        self._kept: WeakValueDictionary[str, Future[Any]] = WeakValueDictionary()
         self._stop_event = stop
         self._grace: float | None = None
         self._ended = False
@@ -100,18 +107,21 @@ class ThreadedPool:
     def submit(self, work: Work) -> Future[Any]:
         """See `Pool.submit`."""
         with self._lock:
-            if future := self._futures.get(work.key):
+            if future := self._futures.get(work.key) or self._kept.get(work.key):
+                return future
+            if outcome := self._outcomes.get(work.key):
+                future = self._kept[work.key] = _future()
+                _resolve(future, *outcome)
                 return future
             if work.role not in self._roles:
                 raise ValueError(f"{work.key}: there is no role {work.role!r}, only {', '.join(sorted(self._roles))}")
-            if unknown := [need for need in work.needs if need not in self._futures]:
+            if unknown := [need for need in work.needs if not (need in self._futures or need in self._outcomes)]:
                 raise ValueError(f"{work.key}: it needs {', '.join(unknown)}, which was not submitted before")
-            future = self._futures[work.key] = Future()
-            # A running Future refuses `cancel()`: the scheduler could not be told.
-            future.set_running_or_notify_cancel()
+            future = _future()
             if self._ended:
                 future.set_exception(_cancelled(work.key))
                 return future
+            self._futures[work.key] = future
             if self._thread.ident is None:
                 self._thread.start()
         self._inbox.put(work)
@@ -153,43 +163,47 @@ class ThreadedPool:
             self._thread.join()
 
     def _run(self) -> None:
-        error: TroupeError | None = None
+        patience, error = _LEAVE, None
         try:
-            self._loop()
+            if self._loop():
+                patience = _LEAVE_IN_PEACE
         except Exception as defect:
             _log.exception("the pool's scheduler failed")
             error = TroupeError(f"the pool's scheduler failed: {defect!r}. This is a defect; please report it")
         with self._lock:
             self._ended = True
-            futures = list(self._futures.items())
-        for key, future in futures:
-            if not future.done():
-                future.set_exception(error or _cancelled(key))
-        if self._transport and not self._transport.close(_LEAVE):
+        for key in list(self._futures):
+            self._finish(key, None, error or _cancelled(key))
+        if self._transport and not self._transport.close(patience):
             _log.warning("the pool left something that still runs; it goes when it is done, or with this process")
 
-    def _loop(self) -> None:
+    def _loop(self) -> bool:
+        """Work until asked to stop; returns whether everything was done by then."""
         scheduler = self._scheduler
-        since: float | None = None
         while True:
-            for message in self._messages():
-                if isinstance(message, Work):
-                    scheduler.add(message)
-                elif message is not None:
-                    scheduler.take(message, time.monotonic())
-            now = time.monotonic()
+            self._listen()
             if self._stop_event and self._stop_event.is_set() and self._grace is None:
                 self._grace = GRACE
-            grace = self._grace
-            if grace is not None and since is None:
-                since = now
-                scheduler.stop()
-            over = grace is not None and since is not None and (now - since >= grace or not scheduler.busy)
-            if over:
-                scheduler.end()
-            self._carry_out(scheduler.decide(now))
-            if over:
-                return
+            if self._grace is not None:
+                break
+            self._carry_out(scheduler.decide(time.monotonic()))
+        complete = not self._futures
+        asked = time.monotonic()
+        scheduler.stop()
+        while scheduler.busy and time.monotonic() < asked + self._grace:
+            self._carry_out(scheduler.decide(time.monotonic()))
+            self._listen()
+        scheduler.end()
+        self._carry_out(scheduler.decide(time.monotonic()))
+        return complete
+
+    def _listen(self) -> None:
+        """Take in what has arrived; wait for it, but not beyond what is due."""
+        for message in self._messages():
+            if isinstance(message, Work):
+                self._scheduler.add(message)
+            elif message is not None:
+                self._scheduler.take(message, time.monotonic())
 
     def _messages(self) -> Iterator[Work | Event | None]:
         """What has come in; waits for it, but not beyond what is due."""
@@ -205,16 +219,32 @@ class ThreadedPool:
     def _carry_out(self, orders: Sequence[Order | Finish]) -> None:
         for order in orders:
             if isinstance(order, Finish):
-                future = self._futures[order.key]
-                if order.error:
-                    future.set_exception(order.error)
-                else:
-                    future.set_result(order.result)
+                self._finish(order.key, order.result, order.error)
                 continue
             if isinstance(order, Start) and self._transport is None:
                 self._transport = self._connect(self._inbox.put)
             if self._transport:
                 self._transport.do(order)
+
+    def _finish(self, key: str, result: Any, error: TroupeError | None) -> None:
+        with self._lock:
+            self._outcomes[key] = (result, error)
+            future = self._kept[key] = self._futures.pop(key)
+        _resolve(future, result, error)
+
+
+def _future() -> Future[Any]:
+    """One that cannot be cancelled by itself, as the scheduler could not be told."""
+    future: Future[Any] = Future()
+    future.set_running_or_notify_cancel()
+    return future
+
+
+def _resolve(future: Future[Any], result: Any, error: TroupeError | None) -> None:
+    if error:
+        future.set_exception(error)
+    else:
+        future.set_result(result)
 
 
 def _cancelled(key: str) -> Cancelled:

@@ -107,7 +107,7 @@ def test_a_place_that_does_not_answer(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "tester")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "Sesame-123")
-    monkeypatch.setenv("AWS_MAX_ATTEMPTS", "1")
+    monkeypatch.setattr("catalogs.s3._RETRIES", {"total_max_attempts": 1})
     with pytest.raises(StoreError, match=r"cannot read s3://unreachable/a\.png"):
         stat("s3://unreachable/a.png")
 

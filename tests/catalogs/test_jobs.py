@@ -9,6 +9,7 @@ import json
 import string
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import fsspec
 import pyarrow as pa
@@ -19,7 +20,7 @@ from hypothesis import strategies as st
 
 from catalogs.jobs import COLUMNS, cross, parse_jobs, read_jobs, read_request, write_request
 from catalogs.keys import valid_id
-from catalogs.store import Store
+from catalogs.store import Store, open_store
 from tests.catalogs.conftest import BUCKET
 from troupe import FaceChoice, Job
 from troupe.errors import BadJob, MissingInput, SettingsError
@@ -97,19 +98,12 @@ def test_every_column_in_every_kind_of_file(tmp_path: Path) -> None:
         assert read_jobs(str(tmp_path / "jobs.jsonl")) == [expected]
     nested = {**cells, "tags": {"campaign": "spring", "take": 2, "note": None}}
     assert parse("\n" + json.dumps(nested) + "\n\n", "JOBS.JSONL") == [FULL]
-    table = pa.Table.from_pylist([{**cells, "tags": {"campaign": "spring", "take": "2"}}])
-    for kind in (table.schema.field("tags").type, pa.map_(pa.string(), pa.string())):
-        column = pa.array(
-            [
-                {"campaign": "spring", "take": "2"}.items()
-                if pa.types.is_map(kind)
-                else {"campaign": "spring", "take": "2"}
-            ],
-            kind,
-        )
-        sink2 = io.BytesIO()
-        pq.write_table(table.set_column(table.num_columns - 1, "tags", column), sink2)
-        assert parse_jobs(sink2.getvalue(), "jobs.parquet", "/data") == [FULL]
+    for nested_tags in ({"campaign": "spring", "take": "2"}, [("campaign", "spring"), ("take", "2")]):
+        kind = None if isinstance(nested_tags, dict) else pa.map_(pa.string(), pa.string())
+        table = pa.Table.from_pylist([cells]).append_column("tags", pa.array([nested_tags], kind))
+        file = io.BytesIO()
+        pq.write_table(table, file)
+        assert parse_jobs(file.getvalue(), "jobs.parquet", "/data") == [FULL]
 
 
 def test_empty_cells_and_rows_mean_nothing() -> None:
@@ -299,7 +293,7 @@ def test_cross_in_a_bucket(s3: str) -> None:
     assert cross(f"{base}/p/", f"{base}/d") == [Job("a__x", f"{base}/p/a.png", f"{base}/d/x.mp4")]
 
 
-WORDS = st.text(st.characters(exclude_categories=("C",)), max_size=30).map(str.strip)
+WORDS = st.text(st.characters(exclude_categories=["Cc", "Cf", "Cs", "Co", "Cn"]), max_size=30).map(str.strip)
 PATHS = st.text(string.ascii_letters + string.digits + "äß =-._,;'\"@%", min_size=1, max_size=30).map(
     lambda path: "/data/" + path.strip() + "x"
 )
@@ -341,15 +335,10 @@ def test_round_trips(jobs: list[Job]) -> None:
     assert parse(sink.getvalue()) == jobs
 
 
-@given(st.lists(JOBS, max_size=4, unique_by=lambda job: job.job_id), st.data())
+@given(st.lists(JOBS, min_size=1, max_size=4, unique_by=lambda job: job.job_id))
 @settings(max_examples=30)
-def test_requests_round_trip(jobs: list[Job], data: st.DataObject) -> None:
-    from uuid import uuid4
-
-    from catalogs.store import open_store
-
+def test_requests_round_trip(jobs: list[Job]) -> None:
     store = open_store(f"memory://{uuid4().hex}")
-    jobs = jobs or [FULL]
     key = write_request(store, "r1", jobs)
     assert key == "runs/r1/request.parquet"
     assert read_request(store, "r1") == jobs
@@ -361,7 +350,7 @@ def test_a_run_keeps_its_request(store: Store) -> None:
     write_request(store, "r1", jobs)
     write_request(store, "r1", jobs)
     assert store.puts == 1
-    with pytest.raises(SettingsError, match="run r1 in .* has other jobs"):
+    with pytest.raises(SettingsError, match=r"run r1 in .* has other jobs"):
         write_request(store, "r1", jobs[:1])
     with pytest.raises(SettingsError, match="run_id is"):
         write_request(store, "../r1", jobs)
@@ -426,11 +415,14 @@ def test_damaged_parquet_is_a_bad_job(place: int, bit: int, cut: bool) -> None:
 
 def check_garbage(data: bytes, name: str) -> None:
     """It is refused with lines that can be printed, or it happens to be right."""
+    jobs, refused = None, None
     try:
         jobs = parse_jobs(data, name, "/data")
     except BadJob as error:
-        assert str(error).encode()
-        assert all("\n" not in problem for problem in error.problems)
+        refused = error
+    if refused is not None:
+        assert str(refused).encode()
+        assert all("\n" not in problem for problem in refused.problems)
     else:
         assert jobs
         assert all(valid_id(job.job_id) and job.portrait and job.driving for job in jobs)

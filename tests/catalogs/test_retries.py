@@ -6,14 +6,13 @@ import errno
 
 import pytest
 
-from catalogs import retries
 from catalogs.retries import again, transient
 
 
 @pytest.fixture
 def pauses(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     taken: list[float] = []
-    monkeypatch.setattr(retries.time, "sleep", taken.append)
+    monkeypatch.setattr("catalogs.retries.time.sleep", taken.append)
     return taken
 
 

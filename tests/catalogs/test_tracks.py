@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from pathlib import Path
 from typing import Any
@@ -47,7 +48,7 @@ def rows(tmp_path: Path) -> list[dict[str, Any]]:
 
 def test_columns_are_as_documented(tmp_path: Path) -> None:
     first = rows(tmp_path)[0]
-    assert list(first) == [*["frame", "x1", "y1", "x2", "y2", "kx0", "ky0", "kx1", "ky1", "kx2", "ky2", "kx3", "ky3", "kx4", "ky4", "score"]]
+    assert " ".join(first) == "frame x1 y1 x2 y2 kx0 ky0 kx1 ky1 kx2 ky2 kx3 ky3 kx4 ky4 score"
     points = track().keypoints
     assert (first["kx3"], first["ky3"]) == (points[0, 3, 0], points[0, 3, 1])
 
@@ -121,10 +122,8 @@ def test_damaged_parquet_is_an_input_error_or_a_track(tmp_path: Path, seed: int,
     else:
         data[random.integers(4, len(data))] ^= 1 << random.integers(8)
     path.write_bytes(data)
-    try:
+    with contextlib.suppress(InputError):
         assert len(read_track(path)) == 5
-    except InputError:
-        pass
 
 
 def test_schema() -> None:

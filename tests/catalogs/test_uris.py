@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import pytest
@@ -47,7 +46,7 @@ def test_absolute(uri: str, base: str, expected: str) -> None:
 
 def test_a_relative_base_is_the_working_folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    assert uris.absolute("a.png", "in") == os.path.join(tmp_path, "in", "a.png")
+    assert uris.absolute("a.png", "in") == str(tmp_path / "in" / "a.png")
     assert uris.parent("jobs.csv") == str(tmp_path)
 
 

@@ -37,18 +37,18 @@ def unet_config(case: Mapping[str, Any]) -> UNetConfig:
 
 
 def small_denoiser(config: UNetConfig = SMALL) -> Denoiser:
-    """A denoiser of random weights, among them those of biases and mixers."""
+    """A denoiser of random weights, the same every time; no bias or mixer is left at a special value."""
     denoiser = Denoiser(config).requires_grad_(False).eval()
     generator = torch.Generator().manual_seed(7)
-    for parameter in denoiser.parameters():
-        if parameter.ndim <= 1:
-            parameter += 0.1 * torch.randn(parameter.shape, generator=generator)
+    for name, parameter in denoiser.named_parameters():
+        value = torch.randn(parameter.shape, generator=generator)
+        if parameter.ndim > 1:
+            parameter.copy_(value / parameter[0].numel() ** 0.5)
         else:
-            fan = parameter[0].numel()
-            parameter.copy_(torch.randn(parameter.shape, generator=generator) / fan**0.5)
+            parameter.copy_(0.1 * value + name.endswith("weight"))
     return denoiser
 
 
-def randn(*shape: int, seed: int = 0) -> Tensor:
+def randn(*shape: int, seed: int = 0, dtype: torch.dtype = torch.float32) -> Tensor:
     """Normal numbers, the same every time."""
-    return torch.randn(shape, generator=torch.Generator().manual_seed(seed))
+    return torch.randn(shape, generator=torch.Generator().manual_seed(seed), dtype=dtype)

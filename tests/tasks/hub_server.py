@@ -84,7 +84,16 @@ def hub_server(files: dict[str, dict[str, bytes]] | None = None) -> Iterator[Hub
     contents = release() if files is None else files
     hub = HubServer({repo: {COMMITS.get(repo, "c" * 40): own} for repo, own in contents.items()})
 
-    class Front(_Handler):
+    class Logged(_Handler):
+        """Writes every request down before it answers."""
+
+        def do_GET(self) -> None:
+            self.token = (self.headers.get("Authorization") or "").removeprefix("Bearer ")
+            self.range = self.headers.get("Range") or ""
+            hub.requests.append(Request(self.host, self.path, self.range, self.token))
+            self.answer()
+
+    class Front(Logged):
         host = "hub"
 
         def answer(self) -> None:
@@ -119,7 +128,7 @@ def hub_server(files: dict[str, dict[str, bytes]] | None = None) -> Iterator[Hub
             headers |= {"X-Linked-Size": str(len(content)), "X-Linked-ETag": f'"{_sha256(content)}"'}
             return self.send(302, b"", headers | {"Location": f"{hub.storage}/{repo}/{revision}/{path}"})
 
-    class Storage(_Handler):
+    class Storage(Logged):
         host = "storage"
 
         def answer(self) -> None:
@@ -137,19 +146,7 @@ def hub_server(files: dict[str, dict[str, bytes]] | None = None) -> Iterator[Hub
             hub.sent[base] = hub.sent.get(base, 0) + len(body[: cut or None])
             return self.send(206 if start else 200, body, headers, cut or None)
 
-    class _Log:
-        """Mixed in below: every request is written down before it is answered."""
-
-        def do_GET(self) -> None:
-            assert isinstance(self, _Handler)
-            self.token = (self.headers.get("Authorization") or "").removeprefix("Bearer ")
-            self.range = self.headers.get("Range") or ""
-            hub.requests.append(Request(self.host, self.path, self.range, self.token))
-            self.answer()
-
-    servers = [
-        ThreadingHTTPServer(("127.0.0.1", 0), type(kind.__name__, (_Log, kind), {})) for kind in (Front, Storage)
-    ]
+    servers = [ThreadingHTTPServer(("127.0.0.1", 0), kind) for kind in (Front, Storage)]
     hub.endpoint, hub.storage = (f"http://127.0.0.1:{server.server_address[1]}" for server in servers)
     threads = [threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True) for server in servers]
     for thread in threads:

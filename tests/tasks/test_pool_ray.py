@@ -9,6 +9,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import psutil
@@ -100,7 +101,8 @@ class TestErrors:
             assert type(defect) is TroupeError
             assert 'return {"a": 1}["b"]' in str(defect)
             unpicklable = pool.submit(Work("unpicklable", "puppet", "unpicklable")).exception()
-            assert isinstance(unpicklable, TroupeError)
+            assert type(unpicklable) is TroupeError
+            assert "cannot pickle '_thread.lock'" in str(unpicklable)
             assert pool.stats.retries == pool.stats.workers_lost == 0
 
     def test_store_trouble_is_tried_again(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -187,8 +189,12 @@ class TestEnd:
             RayPool([puppets()], "ray://somewhere:10001")
 
 
+ROOT = Path(__file__).parents[2]
+
 OWN = """
-import os, signal, sys, threading, psutil
+import signal, sys, threading
+sys.path.insert(0, sys.argv[1])
+import psutil
 from tasks.pool import RayPool, Role, Work
 from tests.tasks.workers import Puppet
 assert "ray" not in sys.modules
@@ -228,16 +234,21 @@ print(type(future.exception()).__name__)
 """
 
 
-def run(program: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+def run(program: str, *arguments: str, cwd: Path = ROOT, **environment: str) -> subprocess.CompletedProcess[str]:
     """A process that has no Ray yet."""
-    root = Path(__file__).parents[2]
     return subprocess.run(
-        [sys.executable, "-c", program, *arguments], cwd=root, capture_output=True, text=True, timeout=120, check=False
+        [sys.executable, "-c", program, *arguments],
+        cwd=cwd,
+        env=os.environ | environment,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
     )
 
 
-def test_a_ray_of_its_own_is_quiet_and_leaves_nothing() -> None:
-    done = run(OWN)
+def test_a_ray_of_its_own_finds_all_is_quiet_and_leaves_nothing(tmp_path: Path) -> None:
+    done = run(OWN, str(ROOT), cwd=tmp_path)
     assert (done.stdout, done.returncode) == ("fine\n", 0), done.stderr
     assert all("died" in line for line in done.stderr.splitlines()), "only what the pool says itself"
 
@@ -247,11 +258,14 @@ def test_joining_a_cluster(ray_session: str) -> None:
     assert (done.stdout, done.returncode) == ("0\n", 0), done.stderr
 
 
-def test_stopping_while_ray_starts_leaves_nothing() -> None:
-    def rays() -> set[int]:
-        return {each.pid for each in psutil.process_iter() if each.name() in ("gcs_server", "raylet")}
+def test_stopping_while_ray_starts_leaves_nothing(tmp_path: Path) -> None:
+    def left() -> bool:
+        for process in psutil.process_iter():
+            with suppress(psutil.Error):
+                if process.environ().get("TROUPE_TEST_MARK") == str(tmp_path):
+                    return True
+        return False
 
-    before = rays()
-    done = run(HALF_STARTED)
+    done = run(HALF_STARTED, TROUPE_TEST_MARK=str(tmp_path))
     assert (done.stdout, done.returncode) == ("Cancelled\n", 0), done.stderr
-    assert eventually(lambda: rays() <= before)
+    assert eventually(lambda: not left())

@@ -305,6 +305,24 @@ def test_no_connection(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         pull(tmp_path, accept_licences=True, token=TOKEN, endpoint=endpoint)
 
 
+@pytest.mark.parametrize("checksum", ["", "../../escaped", "A" * 40])
+def test_listing_without_a_true_checksum(
+    checksum: str, tmp_path: Path, hub: HubServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What cannot be checked is not fetched."""
+    monkeypatch.setattr("tests.tasks.hub_server._sha256", lambda _: checksum)
+    with pytest.raises(WeightsError, match="not as the release describes it"):
+        fetch(tmp_path, hub)
+    assert hub.sent == {}
+
+
+def test_endpoint_that_is_no_hub(tmp_path: Path, hub: HubServer) -> None:
+    with pytest.raises(WeightsError, match=r"/elsewhere answers 404"):
+        pull(tmp_path, accept_licences=True, token=TOKEN, endpoint=f"{hub.endpoint}/elsewhere")
+    with pytest.raises(WeightsError, match=r"no connection to nonsense"):
+        pull(tmp_path, accept_licences=True, token=TOKEN, endpoint="nonsense")
+
+
 def test_endpoint_from_the_environment(tmp_path: Path, hub: HubServer, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HF_ENDPOINT", hub.endpoint)
     assert set(pull(tmp_path, accept_licences=True, token=TOKEN).fetched) == set(PATHS)

@@ -1,0 +1,10 @@
+"""What is measured, one command each.
+
+- `python -m bench.sampler`: frames a second, and how far that is from the least work and the machine's limit
+- `python -m bench.memory`: peak memory against the clip's length
+- `python -m bench.load`: seconds and memory until a model is ready
+- `python -m bench.end_to_end`: the whole path against the bare animator
+
+Each prints a table, and with `--json FILE` writes the same for programs (`bench.report`). What they gave on which
+machine is told in docs/performance.md.
+"""

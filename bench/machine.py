@@ -1,0 +1,110 @@
+"""What a benchmark runs on, and how to look at it: its description, its limit, a process' memory."""
+
+from __future__ import annotations
+
+import os
+import platform
+import time
+from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
+from pathlib import Path
+from typing import ParamSpec, TypeVar
+
+import psutil
+import torch
+
+from troupe import __version__
+
+__all__ = ["describe", "isolated", "matrix_rate", "peak_memory", "resident", "synchronise"]
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+MATRIX_SIDE = {"cpu": 2048, "cuda": 8192}
+"""Of the products that a device's rate is measured with: large enough that a larger one is no faster."""
+MATRIX_RUNS = 12
+
+
+def describe() -> dict[str, str | int | float | None]:
+    """The machine and what runs on it; `load` is how many processes wanted a core in the last minute."""
+    gpu = torch.cuda.get_device_properties(0) if torch.cuda.is_available() else None
+    return {
+        "system": platform.platform(terse=True),
+        "cpu": _cpu(),
+        "cores": len(psutil.Process().cpu_affinity()) if hasattr(psutil.Process, "cpu_affinity") else os.cpu_count(),
+        "threads": torch.get_num_threads(),
+        "memory_bytes": psutil.virtual_memory().total,
+        "gpu": gpu.name if gpu else None,
+        "gpu_memory_bytes": gpu.total_memory if gpu else None,
+        "python": platform.python_version(),
+        "torch": torch.__version__,
+        "troupe": __version__,
+        "load": round(os.getloadavg()[0], 1),
+    }
+
+
+def matrix_rate(device: torch.device, dtype: torch.dtype) -> float:
+    """Operations a second in a large matrix product, a multiplication and its addition being two: the best of some.
+
+    Args:
+        dtype: of the matrices.
+    """
+    side = MATRIX_SIDE[device.type]
+    generator = torch.Generator(device).manual_seed(0)
+    a, b = (torch.randn(side, side, device=device, generator=generator).to(dtype) for _ in range(2))
+    torch.mm(a, b)
+    seconds = []
+    for _ in range(MATRIX_RUNS):
+        synchronise(device)
+        since = time.perf_counter()
+        torch.mm(a, b)
+        synchronise(device)
+        seconds.append(time.perf_counter() - since)
+    return 2 * side**3 / min(seconds)
+
+
+def synchronise(device: torch.device) -> None:
+    """Wait until the device has done all it was asked to."""
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+
+
+def peak_memory() -> int:
+    """The most memory that this process ever had in RAM, mapped files included, in bytes."""
+    status = _status()
+    if "VmHWM" in status:
+        return status["VmHWM"]
+    import resource
+
+    # Not on Linux, where a process inherits the figure of the one that started it. In bytes only on macOS.
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if platform.system() == "Darwin" else 1024)
+
+
+def resident() -> int:
+    """The memory that this process has in RAM now, mapped files included, in bytes."""
+    return int(psutil.Process().memory_info().rss)
+
+
+def isolated(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+    """Call a module's function in a fresh process, so that nothing is warm and no memory is in use."""
+    with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
+        return pool.submit(function, *args, **kwargs).result()
+
+
+def _status() -> dict[str, int]:
+    """The sizes in the kernel's account of this process, in bytes; empty where it keeps none."""
+    try:
+        lines = Path("/proc/self/status").read_text().splitlines()
+    except OSError:
+        return {}
+    words = (line.split() for line in lines if line.endswith(" kB"))
+    return {name.rstrip(":"): int(size) * 1024 for name, size, _ in words}
+
+
+def _cpu() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        return platform.processor() or platform.machine()
+    return next((line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")), platform.machine())

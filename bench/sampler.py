@@ -1,0 +1,234 @@
+"""How fast a clip is sampled, and how far that is from the least work and from the machine's limit.
+
+Random weights; one clip of a new identity, again and again in a process of its own: the portrait encoded, the motion's
+tokens and their keys and values made, every step taken, every frame decoded. Configurations:
+
+  reference-cpu  a small model for runs side by side with other code: 44 frames of 128x128, 2 steps, no padding, in
+                 float32; its seconds end with the latents. The default where there is no GPU.
+  full           the released sizes: 100 and 250 frames of 512x512, 25 steps, in float16 and bfloat16. The default
+                 on a GPU.
+  tiny           for trying the command.
+
+Work is told per output frame, as products with weights and convolutions; attention's own are told apart. The least is
+that of a sampler without padding and overlap. Shares are of the rate that the machine reached in a large matrix
+product of the same type, with attention counted.
+"""
+
+from __future__ import annotations
+
+import statistics
+import tempfile
+import time
+from argparse import ArgumentParser, Namespace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import torch
+
+from bench.machine import isolated, matrix_rate, peak_memory, synchronise
+from bench.report import Case, Check, Findings, arguments, main, tell
+from bench.subjects import random_motion, random_portrait
+from bench.weights import FULL, REFERENCE, TINY, Model, write_weights
+from bench.work import Costs, Work, count_costs, count_work
+from models.animator import Animator, load
+from models.device import DTYPES, pick_device
+from models.faces import Portrait
+from models.motion import Motion
+from troupe import Settings
+
+__all__ = ["CONFIGURATIONS", "Clip", "Plan", "Session", "measure", "sample_clip", "sample_clips"]
+
+MOST_WARM_STEPS = 2
+"""Enough to have seen every shape before the clock runs."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What is sampled.
+
+    Attributes:
+        model: of which sizes.
+        settings: of the sampler.
+        frames: lengths of the clips.
+        runs: of every clip, after a warm-up.
+        decoded: whether the seconds end with pixels, not latents.
+    """
+
+    model: Model
+    settings: Settings
+    frames: tuple[int, ...]
+    runs: int
+    decoded: bool = True
+
+
+CONFIGURATIONS = {
+    "reference-cpu": Plan(REFERENCE, Settings(steps=2, padding=0), frames=(44,), runs=5, decoded=False),
+    "full": Plan(FULL, Settings(), frames=(100, 250), runs=1),
+    "tiny": Plan(TINY, Settings(steps=2, padding=2, overlap=2), frames=(7,), runs=2),
+}
+BRANCHES = 2
+REFERENCE_SECONDS = 4.0
+FULL_TFLOP = 1.13
+FULL_DECODE_TFLOP = 3.02
+H200_FRAMES_PER_SECOND = 3.5
+
+
+@dataclass(frozen=True)
+class Clip:
+    """Seconds that one clip took, by part, and the evaluations of the denoiser meanwhile."""
+
+    appearance: float
+    denoise: float
+    vae: float
+    evaluations: int
+
+
+@dataclass(frozen=True)
+class Session:
+    """What one process measured.
+
+    Attributes:
+        warm: length of a clip -> seconds of its first run, of few steps; compiling is among them.
+        clips: length -> the runs that count.
+        peaks: length -> bytes, the most that were in use meanwhile or, in RAM, until then.
+        rate: of the machine, operations a second.
+    """
+
+    warm: Mapping[int, float]
+    clips: Mapping[int, Sequence[Clip]]
+    peaks: Mapping[int, int]
+    rate: float
+
+
+def measure(chosen: Namespace) -> Findings:
+    """Sample what the arguments ask for."""
+    device = pick_device(chosen.device)
+    gpu = device.type == "cuda"
+    name = chosen.config or ("full" if gpu else "reference-cpu")
+    plan = _adapted(CONFIGURATIONS[name], chosen)
+    tell("counting the work")
+    costs = count_costs(plan.model.config, plan.settings.decode_chunk)
+    works = [count_work(frames, plan.model.config, plan.settings, costs) for frames in plan.frames]
+    cases: dict[str, Case] = {}
+    with tempfile.TemporaryDirectory(prefix="troupe-bench-") as folder:
+        tell("writing random weights")
+        directory = write_weights(Path(folder) / "weights", plan.model)
+        for dtype in chosen.dtype or (["float16", "bfloat16"] if gpu else ["float32"]):
+            tell(f"sampling in {dtype}")
+            session = isolated(sample_clips, directory, plan, chosen.device, dtype)
+            cases |= {f"{dtype}, {work.frames} frames": _case(plan, work, session) for work in works}
+    return Findings(cases, _checks(name, costs, cases))
+
+
+def sample_clips(directory: Path, plan: Plan, device: str, dtype: str) -> Session:
+    """Sample every clip of the plan in this process, shorter ones first."""
+    animator = load(directory, device, dtype)
+    portrait = random_portrait(animator.config)
+    few = replace(plan.settings, steps=min(plan.settings.steps, MOST_WARM_STEPS))
+    warm, clips, peaks = {}, {}, {}
+    for frames in sorted(plan.frames):
+        motion = random_motion(frames, animator.config)
+        since = time.perf_counter()
+        sample_clip(animator, portrait, motion, few)
+        warm[frames] = time.perf_counter() - since
+        if animator.device.type == "cuda":
+            torch.cuda.reset_peak_memory_stats(animator.device)
+        clips[frames] = [sample_clip(animator, portrait, motion, plan.settings) for _ in range(plan.runs)]
+        peaks[frames] = animator.peak_gpu_bytes or peak_memory()
+    return Session(warm, clips, peaks, matrix_rate(animator.device, animator.dtype))
+
+
+def sample_clip(animator: Animator, portrait: Portrait, motion: Motion, settings: Settings) -> Clip:
+    """Do all that one clip of a new identity takes.
+
+    Raises:
+        FloatingPointError: a frame is of one colour, as where numbers overflowed: its seconds would mean nothing.
+    """
+    evaluations = animator.evaluations
+    stamps = [time.perf_counter()]
+
+    def stamp(done: int = 0, total: int = 0) -> None:
+        if done == total:
+            synchronise(animator.device)
+            stamps.append(time.perf_counter())
+
+    appearance = animator.encode_appearance(portrait)
+    stamp()
+    for frame in animator.animate(appearance, motion, settings, on_progress=stamp):
+        if frame.min() == frame.max():
+            raise FloatingPointError(f"{animator.dtype} gave a frame of one colour")
+    stamp()
+    start, encoded, denoised, decoded = stamps
+    return Clip(encoded - start, denoised - encoded, decoded - denoised, animator.evaluations - evaluations)
+
+
+def _adapted(plan: Plan, chosen: Namespace) -> Plan:
+    """The plan, but for what the command line says otherwise."""
+    return replace(
+        plan,
+        settings=replace(plan.settings, steps=chosen.steps or plan.settings.steps),
+        frames=tuple(sorted(chosen.frames or plan.frames)),
+        runs=chosen.runs or plan.runs,
+    )
+
+
+def _case(plan: Plan, work: Work, session: Session) -> Case:
+    clips = session.clips[work.frames]
+    samples = {
+        "seconds": [clip.appearance + clip.denoise + clip.vae * plan.decoded for clip in clips],
+        "appearance_seconds": [clip.appearance for clip in clips],
+        "denoise_seconds": [clip.denoise for clip in clips],
+        "vae_seconds": [clip.vae for clip in clips],
+    }
+    seconds = {name: statistics.median(values) for name, values in samples.items()}
+    evaluations = clips[0].evaluations
+    return Case(
+        {
+            "frames_per_second": work.frames / seconds["seconds"],
+            **seconds,
+            "warm_up_seconds": session.warm[work.frames],
+            "peak_memory_bytes": session.peaks[work.frames],
+            "branches_per_step": evaluations / (plan.settings.steps * work.step_frames),
+            "evaluations_per_frame": evaluations / work.frames,
+            "least_evaluations_per_frame": work.least_evaluations / work.frames,
+            "tflop_per_frame": (work.denoise.products + work.decode.products) / work.frames / 1e12,
+            "least_tflop_per_frame": work.least / work.frames / 1e12,
+            "attention_tflop_per_frame": (work.denoise.attention + work.decode.attention) / work.frames / 1e12,
+            "matrix_tflop_per_second": session.rate / 1e12,
+            "denoise_matrix_share": work.denoise.total / seconds["denoise_seconds"] / session.rate,
+            "vae_matrix_share": work.decode.total / seconds["vae_seconds"] / session.rate,
+        },
+        samples,
+    )
+
+
+def _checks(name: str, costs: Costs, cases: Mapping[str, Case]) -> dict[str, Check]:
+    """What is promised of a configuration, where it is measured as promised."""
+    most_branches = max(case.number("branches_per_step") for case in cases.values())
+    checks = {"branches_per_step": Check.at_most(most_branches, BRANCHES)}
+    if name == "reference-cpu":
+        fastest = min(case.number("seconds") for case in cases.values())
+        checks["seconds"] = Check.at_most(fastest, REFERENCE_SECONDS)
+    if name == "full":
+        checks["tflop_per_evaluation"] = Check.at_most(costs.guided / 1e12, FULL_TFLOP)
+        checks["vae_tflop_per_frame"] = Check.at_most(costs.decode.products / 1e12, FULL_DECODE_TFLOP)
+        if torch.cuda.is_available():
+            fastest = max(case.number("frames_per_second") for case in cases.values())
+            checks["frames_per_second"] = Check.at_least(fastest, H200_FRAMES_PER_SECOND)
+    return checks
+
+
+def _arguments() -> ArgumentParser:
+    parser = arguments(__doc__)
+    parser.add_argument("--config", choices=CONFIGURATIONS, help="see above")
+    parser.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N")
+    parser.add_argument("--dtype", nargs="+", choices=DTYPES, help="one or more, instead of the configuration's")
+    parser.add_argument("--frames", nargs="+", type=int, metavar="N", help="lengths, instead of the configuration's")
+    parser.add_argument("--steps", type=int, metavar="N", help="instead of the configuration's")
+    parser.add_argument("--runs", type=int, metavar="N", help="of every clip, instead of the configuration's")
+    return parser
+
+
+if __name__ == "__main__":
+    main("sampler", _arguments(), measure)

@@ -1,0 +1,130 @@
+"""A complete weights directory of a small configuration: every file of the release's layout, a few MB in all."""
+
+from __future__ import annotations
+
+import filecmp
+import tempfile
+from pathlib import Path
+from typing import cast
+
+import onnx
+import torch
+from safetensors.torch import save_file
+from torch import Tensor, nn
+
+from models.appearance import AppearanceProjector, VisionTransformer
+from models.autoencoder import autoencoder_for
+from models.config import AppearanceConfig, ModelConfig, RefinerConfig, UNetConfig, VAEConfig
+from models.denoiser import Denoiser, PoseGuider
+from models.miniature.detector import build_detector
+from models.miniature.recogniser import build_recogniser
+from models.motion import ExpressionEncoder, HeadPoseEncoder, MotionRefiner
+from troupe.errors import SettingsError
+
+__all__ = ["MINIATURE", "init_weights"]
+
+MINIATURE = ModelConfig(
+    image_size=128,
+    face_size=64,
+    window=25,
+    appearance=AppearanceConfig(
+        width=64,
+        depth=6,
+        heads=4,
+        registers=4,
+        patch=16,
+        input_size=128,
+        position_grid=8,
+        adapter_width=32,
+        adapter_attention=32,
+        adapter_heads=4,
+        adapter_blocks=(1, 3, 5),
+        tokens=16,
+    ),
+    refiner=RefinerConfig(width=64, depth=2, heads=4, latents=16, expression=128),
+    unet=UNetConfig(
+        block_out_channels=(32, 32, 64),
+        num_attention_heads=(1, 1, 2),
+        cross_attention_dim=64,
+        addition_time_embed_dim=32,
+        projection_class_embeddings_input_dim=96,
+        layers_per_block=1,
+        num_frames=25,
+    ),
+    vae=VAEConfig(block_out_channels=(32, 32, 64, 64), layers_per_block=1, sample_size=128),
+)
+"""The released architecture, small enough for two CPU cores: 128 x 128 pixels, 4.5 million values."""
+
+_EXPRESSION_WIDTHS = (16, 24, 32, 48)
+_POSE_WIDTHS = (32, 32, 64, 64)
+
+
+def init_weights(directory: Path, seed: int) -> None:
+    """Write a weights directory of the `MINIATURE` configuration with untrained, random values.
+
+    The values follow from the seed alone. They are stored as float16, like the release's autoencoder. The detector is
+    the exception: it has a rule instead of values and finds the miniature world's faces as it is.
+
+    Args:
+        directory: new or empty; one that holds the very same files is left as it is.
+
+    Raises:
+        SettingsError: the directory holds anything else, or is none.
+    """
+    if directory.exists() and not directory.is_dir():
+        raise SettingsError(f"{directory} is not a directory; name a new one for the miniature's weights")
+    directory.parent.mkdir(parents=True, exist_ok=True)
+    # Made beside its place and moved there whole, so that nobody meets half of it.
+    with tempfile.TemporaryDirectory(prefix=f".{directory.name}.", dir=directory.parent) as scratch:
+        made = Path(scratch) / "weights"
+        _write(made, seed)
+        if directory.is_dir() and any(directory.iterdir()):
+            if _same(made, directory):
+                return
+            raise SettingsError(
+                f"{directory} is not empty and holds something else than the miniature of seed {seed}; name a new one"
+            )
+        if directory.is_dir():
+            directory.rmdir()
+        made.rename(directory)
+
+
+def _write(directory: Path, seed: int) -> None:
+    MINIATURE.write(directory)
+    networks = _networks(seed)
+    (directory / "hyportrait").mkdir()
+    for name, network in networks.items():
+        tensors = {key: _half(value) for key, value in network.state_dict().items()}
+        if name == "vae":
+            save_file(tensors, directory / "vae" / "diffusion_pytorch_model.fp16.safetensors")
+        else:
+            torch.save(tensors, directory / "hyportrait" / f"{name}.pth")
+    onnx.save(build_recogniser(seed, MINIATURE.appearance.identity), directory / "arcface.onnx")
+    onnx.save(build_detector(), directory / "detector.onnx")
+
+
+def _networks(seed: int) -> dict[str, nn.Module]:
+    """Every network by the name of its file, with the values that torch gives it for this seed."""
+    config = MINIATURE
+    with torch.random.fork_rng(devices=[]), torch.device("cpu"):
+        torch.manual_seed(seed)
+        return {
+            "expression": ExpressionEncoder(_EXPRESSION_WIDTHS, config.refiner.expression),
+            "headpose": HeadPoseEncoder(_POSE_WIDTHS),
+            "motion_proj": MotionRefiner(config.refiner, config.unet.cross_attention_dim),
+            "dino": VisionTransformer(config.appearance),
+            "image_proj": AppearanceProjector(config.appearance),
+            "pose_guider": PoseGuider(config.unet.block_out_channels[0]),
+            "unet": Denoiser(config.unet),
+            "vae": cast("nn.Module", autoencoder_for(config.vae)),
+        }
+
+
+def _half(value: Tensor) -> Tensor:
+    return (value.half() if value.is_floating_point() else value).contiguous()
+
+
+def _same(made: Path, there: Path) -> bool:
+    """Whether two directories hold the same files with the same content."""
+    names, others = ({path.relative_to(root) for path in root.rglob("*") if path.is_file()} for root in (made, there))
+    return names == others and all(filecmp.cmp(made / name, there / name, shallow=False) for name in names)

@@ -1,0 +1,28 @@
+"""`troupe doctor` on this machine."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from typer.testing import CliRunner
+
+from flows.cli import app
+
+
+def test_findings_as_a_table(tmp_path: Path) -> None:
+    result = CliRunner().invoke(app, ["doctor", "--store", str(tmp_path / "store")])
+    header, *rows = (line.split("\t") for line in result.stdout.splitlines())
+    assert header == ["state", "what", "found", "advice"]
+    states = {row[1]: row[0] for row in rows}
+    assert states["ffmpeg"] == states["ray"] == states["store"] == "ok"
+    assert result.exit_code == (2 if "bad" in states.values() else 0)
+
+
+def test_findings_as_json(tmp_path: Path) -> None:
+    words = ["doctor", "--format", "json", "--store", str(tmp_path / "store"), "--weights", str(tmp_path / "nothing")]
+    result = CliRunner().invoke(app, words)
+    assert result.exit_code == 2
+    (weights,) = [finding for finding in json.loads(result.stdout) if finding["name"] == "weights"]
+    assert weights["state"] == "bad"
+    assert "nothing is not a directory" in weights["what"]

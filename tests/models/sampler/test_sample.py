@@ -1,0 +1,198 @@
+"""The sampler on a small network: what must not matter, what is counted, how it stops."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from models.config import ModelConfig, VAEConfig
+from models.denoiser import Denoiser
+from models.sampler import Scene, draw_noise, evaluations, fitting_windows, pad_motion, sample
+from models.sampler.windows import windows
+from tests.models import golden
+from tests.models.networks import SMALL, randn, small_denoiser
+from troupe.errors import Cancelled, SettingsError
+from troupe.settings import Settings
+
+# Latents of 16: smaller, and the innermost norms see two values a group, which blows rounding up.
+CONFIG = ModelConfig(image_size=128, window=4, unet=SMALL, vae=VAEConfig())
+SETTINGS = Settings(steps=2, overlap=1, shift=2, padding=0)
+UNEQUAL = replace(SETTINGS, appearance_guidance=(1.5, 2), motion_guidance=(2.5, 2))
+TOKENS = 5
+
+
+@pytest.fixture(scope="module")
+def denoiser() -> Denoiser:
+    return small_denoiser()
+
+
+def scene(denoiser: Denoiser, frames: int, budget: int = 2**30, scale: float = 1) -> Scene:
+    return Scene(
+        appearance=denoiser.project_appearance(randn(TOKENS, SMALL.cross_attention_dim, seed=1)),
+        motion=denoiser.project_motion(scale * randn(frames, TOKENS, SMALL.cross_attention_dim, seed=2), budget),
+        portrait=randn(4, CONFIG.latent_size, CONFIG.latent_size, seed=3),
+        pose=0.1 * randn(SMALL.block_out_channels[0], CONFIG.latent_size, CONFIG.latent_size, seed=4),
+    )
+
+
+def latents(denoiser: Denoiser, frames: int, settings: Settings = SETTINGS, windows_per_call: int = 1) -> Tensor:
+    noise = draw_noise(0, frames, CONFIG)
+    return sample(denoiser, scene(denoiser, frames), noise, settings, CONFIG, windows_per_call).latents
+
+
+@pytest.fixture
+def calls(denoiser: Denoiser) -> Iterator[list[nn.Module]]:
+    """Every call of the denoiser and of its projections of contexts, as they happen."""
+    listening = [denoiser]
+    for transformer in denoiser.transformers:
+        for attention in (transformer.spatial.attn2, transformer.temporal.attn2):
+            listening += [attention.to_k, attention.to_v, *attention.processor.to_k_ip, *attention.processor.to_v_ip]
+    called: list[nn.Module] = []
+    hooks = [module.register_forward_pre_hook(lambda module, _: called.append(module)) for module in listening]
+    yield called
+    for hook in hooks:
+        hook.remove()
+
+
+@pytest.mark.parametrize("settings", [SETTINGS, UNEQUAL])
+@pytest.mark.parametrize("windows_per_call", [2, 5])
+def test_windows_per_call_do_not_matter(denoiser: Denoiser, settings: Settings, windows_per_call: int) -> None:
+    frames = 11
+    assert len(windows(frames, CONFIG.window, SETTINGS.overlap, 0)) == 4
+    golden.assert_close(latents(denoiser, frames, settings, windows_per_call), latents(denoiser, frames, settings))
+
+
+def test_the_motion_budget_does_not_matter(denoiser: Denoiser) -> None:
+    noise = draw_noise(0, 6, CONFIG)
+    kept = sample(denoiser, scene(denoiser, 6), noise, SETTINGS, CONFIG)
+    made = sample(denoiser, scene(denoiser, 6, budget=0), noise, SETTINGS, CONFIG)
+    golden.assert_close(made.latents, kept.latents)
+
+
+@pytest.mark.parametrize("settings", [SETTINGS, UNEQUAL])
+def test_no_context_is_projected_inside_the_steps(
+    denoiser: Denoiser, settings: Settings, calls: list[nn.Module]
+) -> None:
+    given = scene(denoiser, 6)
+    assert denoiser not in calls
+    projections = len(calls)
+    sample(denoiser, given, draw_noise(0, 6, CONFIG), settings, CONFIG)
+    assert projections == 8 * len(denoiser.transformers)
+    assert set(calls[projections:]) == {denoiser}
+
+
+@pytest.mark.parametrize(
+    ("appearance", "motion", "branches"),
+    [((2, 2), (2, 2), 2 + 2), ((1, 3), (1, 3), 2 + 2), ((1, 2), (3, 3), 3 + 3), ((1, 2), (3, 2), 3 + 2)],
+)
+def test_two_branches_where_guidance_is_equal_else_three(
+    denoiser: Denoiser,
+    calls: list[nn.Module],
+    appearance: tuple[float, float],
+    motion: tuple[float, float],
+    branches: int,
+) -> None:
+    settings = replace(SETTINGS, appearance_guidance=appearance, motion_guidance=motion)
+    frames = 6
+    result = sample(denoiser, scene(denoiser, frames), draw_noise(0, frames, CONFIG), settings, CONFIG)
+    covering = len(windows(frames, CONFIG.window, settings.overlap, 0))
+    assert calls.count(denoiser) == covering * branches
+    assert result.evaluations == evaluations(frames, CONFIG.window, settings)
+    assert result.evaluations == covering * CONFIG.window * branches
+
+
+@pytest.mark.parametrize("frames", [1, 2, 4, 5])
+def test_clips_around_the_windows_length(denoiser: Denoiser, frames: int) -> None:
+    made = latents(denoiser, frames)
+    assert made.shape == (frames, 4, CONFIG.latent_size, CONFIG.latent_size)
+    assert made.dtype == torch.float32
+    assert made.isfinite().all()
+
+
+def test_portrait_and_contexts_reach_the_latents(denoiser: Denoiser) -> None:
+    noise = draw_noise(0, 4, CONFIG)
+    given = scene(denoiser, 4)
+    made = sample(denoiser, given, noise, SETTINGS, CONFIG).latents
+    others = (
+        replace(given, portrait=2 * given.portrait),
+        replace(given, appearance=denoiser.project_appearance(randn(TOKENS, SMALL.cross_attention_dim, seed=9))),
+        scene(denoiser, 4, scale=0.5),
+        replace(given, pose=3 * given.pose),
+    )
+    for other in others:
+        assert not torch.allclose(sample(denoiser, other, noise, SETTINGS, CONFIG).latents, made, atol=1e-3)
+
+
+def test_latents_stay_float32_around_a_16_bit_denoiser(denoiser: Denoiser) -> None:
+    coarse = small_denoiser().to(torch.bfloat16)
+    given = scene(coarse, 5)
+    given = replace(given, pose=given.pose.bfloat16())
+    made = sample(coarse, given, draw_noise(0, 5, CONFIG), SETTINGS, CONFIG).latents
+    expected = latents(denoiser, 5)
+    assert made.dtype == torch.float32
+    assert (made - expected).norm() < 0.2 * expected.norm()
+
+
+def test_progress_counts_up_to_the_total(denoiser: Denoiser) -> None:
+    told: list[tuple[int, int]] = []
+    noise = draw_noise(0, 6, CONFIG)
+    result = sample(
+        denoiser, scene(denoiser, 6), noise, SETTINGS, CONFIG, on_progress=lambda *counts: told.append(counts)
+    )
+    assert [done for done, _ in told] == sorted(done for done, _ in told)
+    assert told[-1] == (result.evaluations, result.evaluations)
+    assert {total for _, total in told} == {result.evaluations}
+
+
+def test_progress_may_stop_it(denoiser: Denoiser, calls: list[nn.Module]) -> None:
+    def stop(done: int, total: int) -> None:
+        raise Cancelled(f"after {done} of {total}")
+
+    with pytest.raises(Cancelled):
+        sample(denoiser, scene(denoiser, 6), draw_noise(0, 6, CONFIG), SETTINGS, CONFIG, on_progress=stop)
+    assert calls.count(denoiser) == 2
+
+
+def test_an_overlap_of_the_whole_window_is_refused_before_any_work(denoiser: Denoiser, calls: list[nn.Module]) -> None:
+    settings = replace(SETTINGS, overlap=CONFIG.window)
+    given, noise = scene(denoiser, 6), draw_noise(0, 6, CONFIG)
+    calls.clear()
+    with pytest.raises(SettingsError, match="overlap"):
+        sample(denoiser, given, noise, settings, CONFIG)
+    assert not calls
+
+
+def test_noise_and_motion_have_to_be_of_one_length(denoiser: Denoiser) -> None:
+    with pytest.raises(ValueError, match="padding"):
+        sample(denoiser, scene(denoiser, 6), draw_noise(0, 5, CONFIG), SETTINGS, CONFIG)
+
+
+def test_motion_fades_in_and_out() -> None:
+    tokens = randn(3, 2, 5)
+    padded = pad_motion(tokens, 4)
+    assert padded.shape == (11, 2, 5)
+    torch.testing.assert_close(padded[:4], torch.stack([tokens[0] * i / 4 for i in range(4)]))
+    assert torch.equal(padded[4:7], tokens)
+    torch.testing.assert_close(padded[7:], torch.stack([tokens[2] * (1 - i / 4) for i in range(4)]))
+    assert torch.equal(pad_motion(tokens, 0), tokens)
+
+
+def test_noise_follows_from_the_seed() -> None:
+    noise = draw_noise(3, 5, CONFIG)
+    assert noise.shape == (5, 4, 16, 16)
+    assert noise.dtype == torch.float32
+    assert torch.equal(noise, torch.randn(5, 4, 16, 16, generator=torch.Generator().manual_seed(3)))
+    assert not torch.equal(noise, draw_noise(4, 5, CONFIG))
+
+
+def test_windows_that_fit() -> None:
+    full = ModelConfig()
+    assert fitting_windows(full, torch.bfloat16) == 1
+    assert fitting_windows(full, torch.bfloat16, 2**34) > fitting_windows(full, torch.float32, 2**34) > 1
+    assert fitting_windows(full, torch.bfloat16, 0) == 1
+    # A GPU's fused attention takes no more sequences at once, however much memory there is.
+    assert fitting_windows(full, torch.bfloat16, 2**60) * full.latent_size**2 < 2**16
