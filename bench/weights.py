@@ -5,6 +5,7 @@ A benchmark writes one and loads it as a user would, so that what it measures is
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -134,7 +135,7 @@ def random_state(module: nn.Module, dtype: torch.dtype) -> dict[str, Tensor]:
             return 1 + 0.1 * noise.abs()
         if noise.ndim < 2:
             return 0.1 * noise + name.endswith(("weight", "gamma"))
-        return noise * noise[0].numel() ** -0.5
+        return noise / math.sqrt(noise[0].numel())
 
     return {
         name: value(name, shaped).to(dtype if shaped.is_floating_point() else shaped.dtype)

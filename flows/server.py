@@ -12,10 +12,10 @@ import subprocess
 import sys
 import threading
 import time
+import urllib.request
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
-import httpx
 from prefect.settings import PREFECT_API_URL, temporary_settings
 
 from troupe.errors import TroupeError
@@ -62,13 +62,11 @@ def prefect_server() -> Iterator[None]:
 
 
 def _wait_until_healthy(address: str, child: subprocess.Popen[bytes]) -> None:
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))  # no proxy knows our own address
     deadline = time.monotonic() + START_SECONDS
     while time.monotonic() < deadline and child.poll() is None:
-        try:
-            if httpx.get(f"{address}/health", timeout=2, trust_env=False).is_success:
-                return
-        except httpx.TransportError:
-            pass
+        with suppress(OSError), opener.open(f"{address}/health", timeout=2):
+            return
         time.sleep(0.1)
     raise TroupeError(
         "Prefect's server does not start; see what `prefect server start` says, or run with --local to do without"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from models.device import pick_device
@@ -41,8 +42,12 @@ def this_machine(device: str) -> Machine:
     return Machine(cores=len(os.sched_getaffinity(0)), gpus=gpus)
 
 
-def crew(setup: Setup, machine: Machine | None = None) -> list[Role]:
-    """One performer a GPU, or one for every four cores; as many preparers, which work ahead, again by cores.
+def crew(setup: Setup, machine: Machine | None = None, stopped: Callable[[], bool] | None = None) -> list[Role]:
+    """One performer a GPU, or one for every four cores; preparers, which work ahead, by cores as well.
+
+    Args:
+        machine: what is shared out; this one by default.
+        stopped: for workers in this process, which cannot be killed, as `Performer` takes it.
 
     Raises:
         SettingsError: the device asked for is not there.
@@ -53,5 +58,13 @@ def crew(setup: Setup, machine: Machine | None = None) -> list[Role]:
     threads = max(1, machine.cores // performers)
     return [
         Role(PREPARE, Preparer, (setup,), workers=preparers, cpus=0.0, threads=min(2, threads)),
-        Role(PERFORM, Performer, (setup,), workers=performers, cpus=1.0, gpus=min(machine.gpus, 1), threads=threads),
+        Role(
+            PERFORM,
+            Performer,
+            (setup, stopped) if stopped else (setup,),
+            workers=performers,
+            cpus=1.0,
+            gpus=min(machine.gpus, 1),
+            threads=threads,
+        ),
     ]

@@ -81,9 +81,7 @@ def plan_jobs(
     def plan(job: Job) -> PlannedJob:
         found = {uri: contents[uri] for uri in _uris(job)}
         hashed = {uri: value for uri, value in found.items() if isinstance(value, str)}
-        planned = PlannedJob(
-            job, portrait_hash=hashed.get(job.portrait, ""), driving_hash=hashed.get(job.driving, "")
-        )
+        planned = PlannedJob(job, portrait_hash=hashed.get(job.portrait, ""), driving_hash=hashed.get(job.driving, ""))
         for value in found.values():
             if isinstance(value, TroupeError):
                 return replace(planned, error=value)

@@ -163,7 +163,7 @@ class Production:
         self._since = time.monotonic()
         self._store = open_store(request.store)
         self._stack = ExitStack()
-        self._pool_kind = RayPool if ray else LocalPool
+        self._ray = ray
         self._lock = threading.Lock()
         self._submitted: set[str] = set()
         self._counts: Counter[str] = Counter()
@@ -183,7 +183,12 @@ class Production:
             scratch=scratch,
         )
         self._ledger = self._stack.enter_context(Ledger(self._store, self.run_id))
-        self._pool: Pool = self._stack.enter_context(self._pool_kind(crew(self._setup), stop=self._stop))
+        stop = self._stop
+        self._pool: Pool = self._stack.enter_context(
+            RayPool(crew(self._setup), stop=stop)
+            if self._ray
+            else LocalPool(crew(self._setup, stopped=stop.is_set), stop=stop)
+        )
         return self
 
     def __exit__(

@@ -13,20 +13,30 @@ from tasks.orders import RenderOrder
 __all__ = ["finished_record", "publish"]
 
 
-def publish(store: Store, order: RenderOrder, files: Mapping[str, Path], record: Mapping[str, Any]) -> int:
+def publish(
+    store: Store, order: RenderOrder, files: Mapping[str, Path], facts: Mapping[str, Any]
+) -> tuple[dict[str, Any], int]:
     """Put the files into the render's folder and then, exclusively, its `render.json`.
 
-    Of two workers that finish the same render only one's record gets there; its files are then the render's.
+    Nothing is overwritten. Of two workers that finish the same render the first one's files stay, and the record says
+    what lies in the store, whoever put it there.
+
+    Args:
+        files: by name; the first one is what `checksum` and `bytes` are about.
+        facts: what the record says beside `checksum` and `bytes`.
 
     Returns:
-        How many files were put.
+        The render's record, and how many files were put.
 
     Raises:
         StoreError: something could not be put; the render does not exist then, and may be tried again.
     """
     puts = [store.put(path, f"{order.folder}/{name}") for name, path in files.items()]
-    puts.append(store.put_bytes(json.dumps(record, indent=2).encode(), order.record))
-    return sum(put.created for put in puts)
+    record = {**facts, "checksum": puts[0].sha256, "bytes": puts[0].bytes}
+    last = store.put_bytes(json.dumps(record, indent=2).encode(), order.record)
+    if not last.created:
+        record = json.loads(store.read(order.record))
+    return record, sum(put.created for put in (*puts, last))
 
 
 def finished_record(store: Store, order: RenderOrder) -> dict[str, Any] | None:

@@ -14,7 +14,6 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
-from catalogs.store import file_hash
 from models.faces import Paster
 from models.motion import Motion
 from tasks import media
@@ -61,9 +60,8 @@ def render(tools: Tools, order: RenderOrder, member: CastMember, motion: Motion)
         StoreError: the store failed; nothing half finished is visible.
     """
     worker = f"{socket.gethostname()}:{os.getpid()}"
-    record = finished_record(tools.store, order)
-    if record is not None:
-        return Rendered(reused=True, facts=record, worker=worker)
+    if (finished := finished_record(tools.store, order)) is not None:
+        return Rendered(reused=True, facts=finished, worker=worker)
     watch, evaluations = Stopwatch(), tools.animator.evaluations
     with tools.scratch() as folder:
         with watch("fetch"):
@@ -74,15 +72,15 @@ def render(tools: Tools, order: RenderOrder, member: CastMember, motion: Motion)
             rate = media.probe(clip).rate
         poster = folder / "poster.jpg"
         infos = _film(tools, order, member, motion, outputs, rate, sound, poster, watch)
-        facts = _facts(tools, order, member, outputs, infos) | {"worker": worker, "stage_seconds": watch.seconds}
+        facts = _facts(tools, order, member, outputs, infos[0]) | {"worker": worker, "stage_seconds": watch.seconds}
         with watch("put"):
             files = {output.path.name: output.path for output in outputs} | {poster.name: poster}
-            puts = publish(tools.store, order, files, facts)
+            record, puts = publish(tools.store, order, files, facts)
     return Rendered(
         reused=False,
         seconds=watch.seconds,
         puts=puts,
-        facts=facts,
+        facts=record,
         evaluations=tools.animator.evaluations - evaluations,
         worker=worker,
     )
@@ -135,9 +133,10 @@ def _film(
             stack.enter_context(Encoder(output.path, rate=rate, size=output.size, audio=sound, note=note))
             for output in outputs
         ]
-        frames = tools.animator.animate(member.appearance, motion, order.settings, watch)
+        frames = tools.animator.animate(member.appearance, motion, order.settings, watch, lambda *_: tools.go_on())
         stack.enter_context(closing(frames))
         for index, frame in enumerate(frames):
+            tools.go_on()
             for output, encoder in zip(outputs, encoders, strict=True):
                 with watch("paste"):
                     finished = output.finish(frame)
@@ -150,11 +149,10 @@ def _film(
 
 
 def _facts(
-    tools: Tools, order: RenderOrder, member: CastMember, outputs: tuple[Output, ...], infos: list[ClipInfo]
+    tools: Tools, order: RenderOrder, member: CastMember, outputs: tuple[Output, ...], main: ClipInfo
 ) -> dict[str, Any]:
-    """What `render.json` says: all of the catalog's row that follows from the render itself."""
+    """What `render.json` says: all of the catalog's row that follows from the render itself, the main video's first."""
     track = fetch_track(tools, order.motion.track)
-    main = infos[0]
     return {
         "key": order.key,
         "run_id": order.run_id,
@@ -169,8 +167,6 @@ def _facts(
         "frames": main.frames,
         "seconds": main.seconds,
         "audio": main.audio,
-        "bytes": sum(info.size for info in infos),
-        "checksum": file_hash(outputs[0].path),
         "settings": json.dumps(dataclasses.asdict(order.settings), sort_keys=True),
         "device": tools.animator.device_name,
         "peak_gpu_bytes": tools.animator.peak_gpu_bytes,

@@ -16,6 +16,7 @@ from catalogs.store import Store, open_store
 from models.animator import Animator
 from models.animator import load as load_animator
 from models.faces import FaceDetector, open_detector
+from troupe.errors import Cancelled
 
 __all__ = ["Recent", "Setup", "Tools"]
 
@@ -62,8 +63,9 @@ class Recent(Generic[T]):
 class Tools:
     """Everything is made when it is first needed and then kept: no network is loaded twice in a process."""
 
-    def __init__(self, setup: Setup) -> None:
+    def __init__(self, setup: Setup, stopped: Callable[[], bool] = lambda: False) -> None:
         self.setup = setup
+        self._stopped = stopped
         setup.scratch.mkdir(parents=True, exist_ok=True)
         self._inputs: Recent[tuple[Path, Path]] = Recent(4, lambda entry: _remove(entry[1]))
 
@@ -95,6 +97,15 @@ class Tools:
             return localise(uri, folder), folder
 
         return self._inputs.get(uri, fetch)[0]
+
+    def go_on(self) -> None:
+        """Called often in long work.
+
+        Raises:
+            Cancelled: the work is not wanted any more.
+        """
+        if self._stopped():
+            raise Cancelled("stopped in the middle of a render")
 
     @contextmanager
     def scratch(self) -> Iterator[Path]:

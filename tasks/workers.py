@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from models.motion import Motion
 from tasks.driving import encode_clip, read_motion, track_clip
 from tasks.orders import Done, MotionOrder, PortraitOrder, Rendered, RenderOrder, TrackOrder
@@ -24,10 +26,15 @@ class Preparer:
 
 
 class Performer:
-    """Encodes portraits and clips and renders; keeps the identities and clips it last worked with at hand."""
+    """Encodes portraits and clips and renders; keeps the identities and clips it last worked with at hand.
 
-    def __init__(self, setup: Setup) -> None:
-        self._tools = Tools(setup)
+    Args:
+        setup: what every worker of the run is given.
+        stopped: whether to give up, asked often. Only for workers that cannot be killed, as they are in our process.
+    """
+
+    def __init__(self, setup: Setup, stopped: Callable[[], bool] = lambda: False) -> None:
+        self._tools = Tools(setup, stopped)
         self._members: Recent[CastMember] = Recent(4)
         self._motions: Recent[Motion] = Recent(4)
         # Weights that do not fit must fail the worker's start, not every one of its jobs.

@@ -37,5 +37,6 @@ def demo(
         weights=str(weights),
         portraits=str(portraits),
         drivings=str(drivings),
+        defaults={"preset": "draft"},
     )
     raise typer.Exit(exit_code(perform(request, local=local)))

@@ -176,7 +176,7 @@ def _skin(graph: Graph, bright: Value, warm: Value, gold: Value) -> Value:
     )
     # Alone, such a colour is the blurred border of two others.
     planes = graph.node("Unsqueeze", lit, graph.integers((0, 1)))
-    share = graph.node("AveragePool", planes, kernel_shape=[3, 3], pads=[1, 1, 1, 1], count_include_pad=1)
+    share = graph.node("AveragePool", planes, kernel_shape=[5, 5], pads=[2, 2, 2, 2], count_include_pad=1)
     return graph.node("Squeeze", share, graph.integers((0, 1))) > 0.6
 
 

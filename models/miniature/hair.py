@@ -15,6 +15,7 @@ _SWELL = {
     "long": 0.11, "wavy": 0.13, "bun": 0.06, "ponytail": 0.07, "scarf": 0.12, "beanie": 0.13,
 }  # fmt: skip
 _LONG = ("bob", "long", "wavy")
+_UNDER_HAT = (58, 42, 22)
 
 
 def hull(points: Points) -> Points:
@@ -26,7 +27,7 @@ def skin(head: Head) -> Points:
     """(N, 3) all over the skin that hair leaves free."""
     if head.identity.hair == "bald":
         return np.concatenate([head.face(), head.cap(0.2, back=0.45)])
-    return head.face({"scarf": -0.66, "beanie": -0.60, "buzz": -0.84}.get(head.identity.hair, HAIRLINE))
+    return head.face({"scarf": -0.66, "beanie": -0.70, "buzz": -0.84}.get(head.identity.hair, HAIRLINE))
 
 
 def draw_back(canvas: Canvas, head: Head) -> None:
@@ -39,9 +40,7 @@ def draw_back(canvas: Canvas, head: Head) -> None:
         wide = {"bob": 1.16, "long": 1.06, "wavy": 1.22}[form]
         top = head.cap(0.4, _SWELL[form])
         ring = np.deg2rad(np.arange(0, 360, 24.0))
-        ends = np.stack(
-            [wide * np.cos(ring), np.full(len(ring), length), -0.45 + 0.55 * np.sin(ring)], axis=1
-        )
+        ends = np.stack([wide * np.cos(ring), np.full(len(ring), length), -0.45 + 0.55 * np.sin(ring)], axis=1)
         outline = hull(head.project(np.concatenate([top, ends])))
         canvas.fill(_wavy(outline, head, 0.07) if form == "wavy" else outline, colour)
     elif form == "afro":
@@ -71,10 +70,10 @@ def draw_cap(canvas: Canvas, head: Head) -> None:
     colour = identity.hair_colour
     if form == "buzz":
         colour = darker(colour, 0.9)
-    low, back = (0.95, 0.2) if form == "scarf" else (-0.25, 0.0) if form == "beanie" else (0.05, 0.55)
+    low, back = (0.95, 0.2) if form == "scarf" else (-0.40, 0.0) if form == "beanie" else (0.05, 0.55)
     if form == "beanie":
         under = hull(head.project(head.cap(0.15, 0.05, 0.4)))
-        canvas.fill(under, (58, 42, 22))
+        canvas.fill(under, _UNDER_HAT)
     outline = hull(head.project(head.cap(low, _SWELL[form], back)))
     if form == "curly":
         outline = _wavy(outline, head, 0.10)
@@ -160,11 +159,10 @@ def _draw_lock(canvas: Canvas, head: Head, side: int) -> None:
 
 def _draw_band(canvas: Canvas, head: Head) -> None:
     """The rolled edge of a hat."""
-    azimuth = np.arange(-180.0, 181.0, 12.0)
-    low = head.shell(np.full(31, -0.52), azimuth, 0.17)
-    high = head.shell(np.full(31, -0.80), azimuth, 0.15)
-    near = np.concatenate([low, high])
-    canvas.fill(hull(head.project(near)), darker(head.identity.hair_colour, 0.80))
+    azimuth = np.linspace(-92, 92, 19) - head.moment.yaw  # the half that faces us
+    low = head.shell(np.full(19, -0.64), azimuth, 0.12)
+    high = head.shell(np.full(19, -0.94), azimuth[::-1], 0.15)
+    canvas.fill(head.project(np.concatenate([low, high])), darker(head.identity.hair_colour, 0.80))
 
 
 def _strand(canvas: Canvas, head: Head, points: Points, colour: tuple[int, int, int]) -> None:

@@ -7,6 +7,7 @@ import logging
 import math
 import os
 import pickle
+import re
 import sys
 import sysconfig
 from collections.abc import Sequence
@@ -22,7 +23,7 @@ from ray.exceptions import RayError, RayTaskError, TaskCancelledError
 
 from tasks.pool.messages import Done, Failed, Kill, Lost, Order, Recall, Refused, Send, Start, Up
 from tasks.pool.transport import Post, Transport
-from tasks.pool.work import Role
+from tasks.pool.work import Role, Work
 from tasks.pool.worker import Answer, call, construct
 from troupe.errors import SettingsError, TroupeError
 
@@ -130,10 +131,7 @@ class RayTransport(Transport):
             case Start(worker=worker, role=role):
                 self._start(worker, role)
             case Send(worker=worker, work=work):
-                # A worker that was lost this moment is known here before the scheduler hears of it.
-                if actor := self._actors.get(worker):
-                    answer = self._sent[worker, work.key] = actor.call.remote(work.method, work.args, work.key)
-                    answer.future().add_done_callback(partial(self._called, worker, work.key))
+                self._send(worker, work)
             case Recall(worker=worker, key=key):
                 if answer := self._sent.get((worker, key)):
                     ray.cancel(answer)
@@ -163,7 +161,25 @@ class RayTransport(Transport):
             runtime_env={"env_vars": variables},
         ).remote(role.name)
         self._actors[worker] = actor
-        actor.construct.remote(role).future().add_done_callback(partial(self._constructed, worker))
+        try:
+            answer = actor.construct.remote(role)
+        except Exception as error:
+            self.post(Refused(worker, _undelivered(f"role {role.name!r}", error)))
+            self.do(Kill(worker))
+        else:
+            answer.future().add_done_callback(partial(self._constructed, worker))
+
+    def _send(self, worker: int, work: Work) -> None:
+        actor = self._actors.get(worker)
+        if actor is None:
+            return  # It was lost this moment; the scheduler is about to hear of it.
+        try:
+            answer = actor.call.remote(work.method, work.args, work.key)
+        except Exception as error:
+            self.post(Failed(worker, work.key, _undelivered(work.key, error)))
+        else:
+            self._sent[worker, work.key] = answer
+            answer.future().add_done_callback(partial(self._called, worker, work.key))
 
     def _constructed(self, worker: int, future: Future[Answer]) -> None:
         answer = self._answer(worker, future)
@@ -189,8 +205,7 @@ class RayTransport(Transport):
             return None  # It was recalled.
         except RayTaskError as error:
             # Raised around the call: something that cannot be pickled, or imported over there.
-            text = str(error).strip()[-_TAIL:]
-            return Answer(error=TroupeError(f"what a worker was given, or gave, did not arrive:\n{text}"))
+            return Answer(error=_undelivered("a worker's arguments or its result", error))
         except RayError as error:
             reason = _reason(error)
         else:
@@ -251,8 +266,14 @@ def _end_half_started() -> None:
                 process.kill()
 
 
+def _undelivered(what: str, error: Exception) -> TroupeError:
+    text = str(error).strip()[-_TAIL:]
+    return TroupeError(f"{what} could not travel between processes. This is a defect; please report it with\n{text}")
+
+
 def _reason(error: RayError) -> str:
     """What Ray says of a death, without its advice."""
-    text = str(error).strip().splitlines()[-1]
-    text = text.split("Worker exit detail:")[-1].split(" Some common causes")[0].strip()
-    return text[:_REASON]
+    text = str(error).strip()
+    process = f"process {pid[1]}: " if (pid := re.search(r"^\tpid: (\d+)$", text, re.MULTILINE)) else ""
+    detail = text.splitlines()[-1].split("Worker exit detail:")[-1].split(" Some common causes")[0].strip()
+    return f"{process}{detail}"[:_REASON]

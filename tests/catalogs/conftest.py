@@ -9,40 +9,22 @@ from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
-import boto3
 import fsspec
 import pytest
 from hypothesis import settings
-from moto.server import ThreadedMotoServer
 
 from catalogs.schema import Row, make_row
 from catalogs.store import Store, open_store
+from tests.s3 import BUCKET, s3
 from troupe import Job
+
+__all__ = ["BUCKET", "s3"]
 
 # Machines that test are busy; how long an example takes says nothing.
 settings.register_profile("catalogs", deadline=None)
 settings.load_profile("catalogs")
 
-BUCKET = "cast"
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
-
-
-@pytest.fixture(scope="package")
-def s3() -> Iterator[str]:
-    """The endpoint of an S3 server with an empty bucket; the environment has what clients need."""
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    server.start()
-    host, port = server.get_host_and_port()
-    endpoint = f"http://{host}:{port}"
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("AWS_ACCESS_KEY_ID", "tester")
-        patch.setenv("AWS_SECRET_ACCESS_KEY", "not-a-secret")
-        patch.setenv("AWS_DEFAULT_REGION", "us-east-1")
-        patch.setenv("AWS_ENDPOINT_URL", endpoint)
-        patch.setenv("AWS_EC2_METADATA_DISABLED", "true")
-        boto3.client("s3").create_bucket(Bucket=BUCKET)
-        yield endpoint
-    server.stop()
 
 
 @pytest.fixture(params=["local", "memory", "s3"])

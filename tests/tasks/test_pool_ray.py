@@ -103,6 +103,10 @@ class TestErrors:
             unpicklable = pool.submit(Work("unpicklable", "puppet", "unpicklable")).exception()
             assert type(unpicklable) is TroupeError
             assert "cannot pickle '_thread.lock'" in str(unpicklable)
+            argument = pool.submit(Work("argument", "puppet", "take", (threading.Lock(),))).exception()
+            assert type(argument) is TroupeError
+            assert "argument could not travel" in str(argument)
+            assert pool.submit(Work("after", "puppet", "count")).result() == 0
             assert pool.stats.retries == pool.stats.workers_lost == 0
 
     def test_store_trouble_is_tried_again(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -132,6 +136,7 @@ class TestErrors:
             error = killer.exception()
             assert isinstance(error, WorkerLost)
             assert "killer: the worker of role 'puppet' died in die 2 times" in error.message
+            assert "(process " in error.message
             assert pool.stats.workers_lost == 2
             assert sum(pool.attempts(str(i)) > 1 for i in range(30)) <= 1, "only a suspect runs again"
 

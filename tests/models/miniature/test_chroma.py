@@ -33,12 +33,11 @@ def chroma(colour: Colour) -> tuple[float, float]:
 
 def is_skin(colour: Colour, margin: float = 0.0) -> bool:
     warm, gold = chroma(colour)
-    low, high = SKIN_GOLD
-    least, most = SKIN_COLOUR
-    return (
-        low * (1 + margin) < gold / max(warm, 1e-9) < high * (1 - margin)
-        and least * (1 + margin) < warm + gold < most * (1 - margin)
-    )
+
+    def within(value: float, bounds: tuple[float, float]) -> bool:
+        return bounds[0] * (1 + margin) < value < bounds[1] * (1 - margin)
+
+    return within(gold / max(warm, 1e-9), SKIN_GOLD) and within(warm + gold, SKIN_COLOUR)
 
 
 def is_mouth(colour: Colour) -> bool:

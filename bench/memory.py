@@ -1,0 +1,129 @@
+"""Whether memory grows with a clip: the peak of a 100 s clip against that of a 10 s one.
+
+The miniature model with random weights, 2 steps, otherwise as released. Each clip is encoded, sampled and
+decoded in a process of its own, its frames counted and let go. What has to grow is a clip's latents and
+motion tokens, one copy of each; beyond them the longer clip may take 1.15 times the shorter one's memory.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from argparse import ArgumentParser, Namespace
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import cycle, islice
+from pathlib import Path
+from typing import TypeVar
+
+import numpy as np
+
+from bench.machine import isolated, peak_memory, resident
+from bench.report import Case, Check, Findings, arguments, main, tell
+from bench.subjects import random_portrait
+from models.animator import load
+from models.config import ModelConfig
+from models.miniature.weights import MINIATURE, init_weights
+from models.miniature.world import clip
+from troupe import Face, Picture, Settings, Track
+
+__all__ = ["Footprint", "measure", "render_clip"]
+
+T = TypeVar("T")
+
+RATE = 25
+SCENE = 50
+"""Frames that are drawn; a longer clip shows them again and again."""
+SECONDS = (10.0, 100.0)
+STEPS = 2
+MOST_GROWTH = 1.15
+FLOAT = 4
+"""Bytes of a latent's and of a token's numbers."""
+
+
+@dataclass(frozen=True)
+class Footprint:
+    """What a process took, in bytes.
+
+    Attributes:
+        loaded: in RAM when the model was there, before any clip.
+        encoded: the most until the clip was encoded.
+        peak: the most until the last frame.
+    """
+
+    loaded: int
+    encoded: int
+    peak: int
+
+
+def measure(chosen: Namespace) -> Findings:
+    """Render a short clip and a long one."""
+    cases: dict[str, Case] = {}
+    beyond: list[int] = []
+    growing = frame_bytes(MINIATURE)
+    with tempfile.TemporaryDirectory(prefix="troupe-bench-") as folder:
+        directory = Path(folder) / "weights"
+        init_weights(directory, 0)
+        for seconds in sorted(chosen.seconds):
+            frames = round(seconds * RATE)
+            tell(f"rendering {frames} frames")
+            footprint = isolated(render_clip, directory, frames, chosen.device)
+            held = growing * (frames + 2 * Settings().padding)
+            beyond.append(footprint.peak - held)
+            cases[f"{seconds:g} s"] = Case(
+                {
+                    "frames": frames,
+                    "loaded_bytes": footprint.loaded,
+                    "peak_while_encoding_bytes": footprint.encoded,
+                    "peak_bytes": footprint.peak,
+                    "latents_and_tokens_per_frame_bytes": growing,
+                    "latents_and_tokens_bytes": held,
+                    "peak_beyond_them_bytes": beyond[-1],
+                    "beyond_them_per_frame_bytes": round((beyond[-1] - footprint.loaded) / frames),
+                }
+            )
+    return Findings(cases, {"growth": Check.at_most(beyond[-1] / beyond[0], MOST_GROWTH)})
+
+
+def frame_bytes(config: ModelConfig) -> int:
+    """What a frame's latents and motion tokens take, in float32."""
+    latents = config.vae.latent_channels * config.latent_size**2
+    tokens = config.refiner.latents * config.unet.cross_attention_dim
+    return FLOAT * (latents + tokens)
+
+
+def render_clip(directory: Path, frames: int, device: str) -> Footprint:
+    """Do all that a clip takes in this process, keeping none of its pictures."""
+    animator = load(directory, device)
+    loaded = resident()
+    appearance = animator.encode_appearance(random_portrait(animator.config))
+    scene = list(clip(0, 0, min(frames, SCENE), RATE))
+    motion = animator.encode_motion(_again((picture for picture, _ in scene), frames), _track(scene, frames))
+    encoded = peak_memory()
+    rendered = sum(1 for _ in animator.animate(appearance, motion, Settings(steps=STEPS)))
+    assert rendered == frames
+    return Footprint(loaded, encoded, peak_memory())
+
+
+def _again(items: Iterable[T], times: int) -> Iterator[T]:
+    """`items` from the beginning again and again, `times` of them in all."""
+    return islice(cycle(items), times)
+
+
+def _track(scene: Sequence[tuple[Picture, Face]], frames: int) -> Track:
+    faces = list(_again((face for _, face in scene), frames))
+    return Track(
+        boxes=np.stack([face.box for face in faces]),
+        keypoints=np.stack([face.keypoints for face in faces]),
+        scores=np.ones(frames, np.float32),
+    )
+
+
+def _arguments() -> ArgumentParser:
+    parser = arguments(__doc__)
+    parser.add_argument("--device", default="cpu", help="cpu, cuda or cuda:N; memory is this process' in any case")
+    parser.add_argument("--seconds", nargs=2, type=float, default=SECONDS, metavar="S", help="lengths of the two clips")
+    return parser
+
+
+if __name__ == "__main__":
+    main("memory", _arguments(), measure)

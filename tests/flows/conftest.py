@@ -1,0 +1,47 @@
+"""A cast, its clips and a model that are quick to work with."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+
+import pytest
+import torch
+
+# What the flows' own module would set; the tests import it late.
+os.environ.setdefault("PREFECT_SERVER_ANALYTICS_ENABLED", "false")
+
+from models.miniature.weights import init_weights
+from tests.flows.cast import write_clip, write_portrait
+from tests.s3 import s3
+
+__all__ = ["s3"]
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _two_threads() -> None:
+    torch.set_num_threads(2)
+
+
+@pytest.fixture(scope="session")
+def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The miniature, with pictures and windows that are smaller still: neither changes a tensor."""
+    directory = tmp_path_factory.mktemp("model") / "weights"
+    init_weights(directory, 0)
+    config = json.loads((directory / "troupe.json").read_text())
+    (directory / "troupe.json").write_text(json.dumps(config | {"image_size": 64, "window": 8}))
+    return directory
+
+
+@pytest.fixture(scope="session")
+def cast(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with two portraits and two short clips with sound, of different rates."""
+    folder = tmp_path_factory.mktemp("cast")
+    (folder / "portraits").mkdir()
+    (folder / "clips").mkdir()
+    write_portrait(folder / "portraits" / "ruby.png", 0)
+    write_portrait(folder / "portraits" / "olive.png", 5)
+    write_clip(folder / "clips" / "hello.mp4", frames=10, rate="25")
+    write_clip(folder / "clips" / "film.mp4", frames=12, rate="24000/1001")
+    return folder

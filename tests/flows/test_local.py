@@ -1,0 +1,299 @@
+"""The way of one job, in this process: from a request to videos, rows and a manifest."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import threading
+from collections.abc import Callable, Mapping
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import fsspec
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+from PIL import Image
+
+from catalogs.query import ls
+from catalogs.store import open_store
+from catalogs.tracks import write_track
+from flows.local import animate_locally
+from flows.progress import listening
+from models.faces import open_detector
+from models.faces.follow import follow
+from tasks import media
+from tasks.production import Request, Summary
+from tests.flows.cast import write_clip, write_sound
+from tests.s3 import BUCKET
+from troupe import FaceChoice
+from troupe.errors import BadJob, SettingsError, StoreError, WeightsError
+
+Run = Callable[..., Summary]
+DRAFT = {"preset": "draft"}
+
+
+@pytest.fixture
+def run(tmp_path: Path, weights: Path, cast: Path) -> Run:
+    """Animate jobs, given as rows of a jobs file, into a store."""
+
+    def run(*rows: Mapping[str, Any], **more: Any) -> Summary:
+        names = list(dict.fromkeys(name for row in rows for name in row))
+        text = io.StringIO()
+        writer = csv.DictWriter(text, names)
+        writer.writeheader()
+        writer.writerows(rows)
+        path = cast / "jobs.csv"
+        path.write_text(text.getvalue())
+        request = {"store": str(tmp_path / "store"), "weights": str(weights), "defaults": DRAFT} | more
+        return animate_locally(Request(jobs=str(path), **request))
+
+    return run
+
+
+def manifest(summary: Summary) -> dict[str, dict[str, Any]]:
+    """Rows by job_id, read as anybody would."""
+    with fsspec.open(summary.manifest) as file:
+        return {row["job_id"]: row for row in pq.read_table(file).to_pylist()}
+
+
+JOB = {"portrait": "portraits/ruby.png", "driving": "clips/hello.mp4"}
+
+
+def test_every_portrait_acts_every_clip_once(cast: Path, weights: Path, tmp_path: Path) -> None:
+    request = Request(
+        store=str(tmp_path / "store"),
+        weights=str(weights),
+        portraits=str(cast / "portraits"),
+        drivings=str(cast / "clips"),
+        defaults=DRAFT,
+    )
+    first = animate_locally(request)
+    assert first.counts == {"done": 4}
+    assert first.frames == 2 * (10 + 12)
+    assert first.evaluations > 0
+    # Two appearances, two tracks, two motions; four videos, posters and records.
+    assert first.files_put == 6 + 12
+    rows = manifest(first)
+    expected = {"hello": (10, Fraction(25)), "film": (12, Fraction(24000, 1001))}
+    assert sorted(rows) == ["olive__film", "olive__hello", "ruby__film", "ruby__hello"]
+    for job_id, row in rows.items():
+        frames, rate = expected[job_id.split("__")[1]]
+        info = media.probe(Path(row["full_uri"]))
+        assert (info.frames, info.rate, info.audio) == (frames, rate, True)
+        assert abs(info.audio_seconds - info.seconds) <= 1 / rate
+        assert (info.width, info.height) == (256, 320) == (row["width"], row["height"])
+        assert (row["frames"], Fraction(row["fps_numerator"], row["fps_denominator"])) == (frames, rate)
+        assert Path(row["full_uri"]).stat().st_size == row["bytes"]
+        with Image.open(row["poster_uri"]) as poster:
+            assert poster.size == (256, 320)
+        assert row["seconds_denoise"] > 0
+        assert row["weights"]
+        assert row["portrait_sha256"]
+
+    again = animate_locally(request)
+    assert again.counts == {"reused": 4}
+    assert (again.frames, again.evaluations, again.files_put) == (0, 0, 0)
+    assert {row["checksum"] for row in manifest(again).values()} == {row["checksum"] for row in rows.values()}
+    assert len(ls(open_store(request.store))) == 8
+    assert len(ls(open_store(request.store), status="reused")) == 4
+
+
+def test_what_changes_is_new_work_and_nothing_else(run: Run) -> None:
+    first = run(JOB)
+    other_seed = run(JOB | {"seed": 1})
+    assert other_seed.counts == {"done": 1}
+    assert other_seed.files_put == 3  # The identity and the clip are as they were.
+    (a,), (b,) = manifest(first).values(), manifest(other_seed).values()
+    assert a["checksum"] != b["checksum"]
+    silent = run(JOB | {"audio": "none"})
+    (row,) = manifest(silent).values()
+    assert not media.probe(Path(row["full_uri"])).audio
+
+
+def test_jobs_that_ask_for_the_same_are_rendered_once(run: Run) -> None:
+    summary = run(JOB | {"job_id": "a"}, JOB | {"job_id": "b"})
+    assert summary.counts == {"done": 1, "reused": 1}
+    assert summary.frames == 10
+    rows = manifest(summary)
+    assert rows["a"]["full_uri"] == rows["b"]["full_uri"]
+
+
+def test_bad_inputs_end_in_their_rows_and_nowhere_else(run: Run, cast: Path) -> None:
+    Image.new("RGB", (300, 300), "grey").save(cast / "nobody.png")
+    (cast / "text.mp4").write_text("this is no film")
+    (cast / "empty.mp4").touch()
+    write_sound(cast / "voice.wav", 0.4)
+    rows = manifest(
+        run(
+            JOB | {"job_id": "good"},
+            JOB | {"job_id": "nobody", "portrait": "nobody.png"},
+            JOB | {"job_id": "text", "driving": "text.mp4"},
+            JOB | {"job_id": "empty", "driving": "empty.mp4"},
+            JOB | {"job_id": "missing", "driving": "clips/nowhere.mp4"},
+            JOB | {"job_id": "no-picture", "portrait": "text.mp4"},
+            JOB | {"job_id": "too-late", "start": 60},
+            JOB | {"job_id": "second-face", "face": "index:1"},
+            JOB | {"job_id": "mute", "audio": "portraits/ruby.png"},
+        )
+    )
+    assert {job_id: (row["status"], row["error_kind"]) for job_id, row in rows.items()} == {
+        "good": ("done", None),
+        "nobody": ("failed", "no_face"),
+        "text": ("failed", "unreadable_media"),
+        "empty": ("failed", "unreadable_media"),
+        "missing": ("failed", "missing_input"),
+        "no-picture": ("failed", "unreadable_media"),
+        "too-late": ("failed", "input"),
+        "second-face": ("failed", "no_face"),
+        "mute": ("failed", "unreadable_media"),
+    }
+    assert "nowhere.mp4" in rows["missing"]["error"]
+    assert all("\n" not in row["error"] for row in rows.values() if row["error"])
+
+
+@pytest.mark.parametrize(
+    ("rows", "said"),
+    [
+        ([{"potrait": "a.png", "driving": "b.mp4"}], "column 'potrait' is unknown"),
+        ([JOB | {"job_id": "x"}, JOB | {"job_id": "x"}], "'x'"),
+        ([JOB | {"job_id": "../x"}], "job_id"),
+        ([JOB | {"preset": "best"}], "preset"),
+        ([JOB | {"face": "the left one"}], "face"),
+        ([JOB | {"start": 3, "end": 2}], "end"),
+    ],
+)
+def test_bad_rows_are_refused_before_anything_starts(
+    run: Run, tmp_path: Path, rows: list[dict[str, Any]], said: str
+) -> None:
+    with pytest.raises(BadJob) as caught:
+        run(*rows)
+    assert said in str(caught.value)
+    assert "row" in str(caught.value) or "header" in str(caught.value)
+    assert not (tmp_path / "store" / "renders").exists()
+
+
+def test_a_missing_tensor_is_named(run: Run, weights: Path, tmp_path: Path) -> None:
+    import shutil
+
+    import torch
+
+    broken = tmp_path / "broken"
+    shutil.copytree(weights, broken)
+    path = broken / "hyportrait" / "unet.pth"
+    state = torch.load(path, weights_only=True)
+    del state["conv_in.bias"]
+    torch.save(state, path)
+    with pytest.raises(WeightsError) as caught:
+        run(JOB, weights=str(broken))
+    assert any("conv_in.bias: absent" in line for line in caught.value.problems)
+
+
+def test_a_store_that_cannot_be_written_is_refused(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(StoreError, match="file"):
+        run(JOB, store=str(tmp_path / "file" / "store"))
+
+
+def test_a_request_for_nothing_is_refused(weights: Path, tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match="nothing to do"):
+        animate_locally(Request(store=str(tmp_path), weights=str(weights)))
+
+
+def test_limit_preview_and_parts_of_clips(run: Run) -> None:
+    rows = manifest(
+        run(JOB | {"job_id": "a", "start": 0.2}, JOB | {"job_id": "b"}, JOB | {"job_id": "c"}, limit=2, preview=0.16)
+    )
+    assert {job_id: row["frames"] for job_id, row in rows.items()} == {"a": 4, "b": 4}
+    assert rows["a"]["start_seconds"] == 0.2
+    for row in rows.values():
+        info = media.probe(Path(row["full_uri"]))
+        assert abs(info.audio_seconds - info.seconds) <= 1 / 25
+
+
+def test_the_crop_and_both(run: Run) -> None:
+    rows = manifest(run(JOB | {"job_id": "crop", "output": "crop"}, JOB | {"job_id": "both", "output": "both"}))
+    assert (rows["crop"]["width"], rows["crop"]["full_uri"]) == (64, None)
+    assert (rows["both"]["width"], media.probe(Path(rows["both"]["crop_uri"])).width) == (256, 64)
+    crops = {media.probe(Path(row["crop_uri"])).frames for row in rows.values()}
+    assert crops == {10}
+
+
+def test_other_sound_and_no_sound(run: Run, cast: Path) -> None:
+    write_sound(cast / "dub.wav", 5.0)
+    write_clip(cast / "silent.mp4", frames=5, rate="25", voiced=False)
+    rows = manifest(
+        run(
+            JOB | {"job_id": "dubbed", "audio": "dub.wav", "language": "pt-BR"},
+            JOB | {"job_id": "silent", "driving": "silent.mp4"},
+        )
+    )
+    dubbed, silent = (media.probe(Path(rows[name]["full_uri"])) for name in ("dubbed", "silent"))
+    assert dubbed.audio
+    assert abs(dubbed.audio_seconds - 0.4) <= 1 / 25
+    assert not silent.audio
+
+
+def test_a_ready_made_track_replaces_detection(run: Run, cast: Path, weights: Path) -> None:
+    clip = cast / "clips" / "hello.mp4"
+    track = follow(media.decode(clip), open_detector(weights / "detector.onnx"), FaceChoice(), "hello")
+    write_track(track, cast / "hello.parquet")
+    short = follow(media.decode(clip, 0, 0.2), open_detector(weights / "detector.onnx"), FaceChoice(), "hello")
+    write_track(short, cast / "short.parquet")
+    rows = manifest(
+        run(
+            JOB | {"job_id": "found"},
+            JOB | {"job_id": "given", "tracks": "hello.parquet"},
+            JOB | {"job_id": "short", "tracks": "short.parquet"},
+        )
+    )
+    assert rows["given"]["status"] == "done"
+    for given, found in zip(*(media.decode(Path(rows[name]["full_uri"])) for name in ("given", "found")), strict=True):
+        assert np.array_equal(given, found)
+    assert rows["short"]["status"] == "failed"
+    assert "5" in rows["short"]["error"]
+
+
+def test_a_stopped_run_keeps_what_is_finished_and_goes_on(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    stop = threading.Event()
+
+    class StopAfterOne:
+        def note(self, text: str) -> None: ...
+        def begin(self, jobs: int) -> None: ...
+        def finished(self, row: Mapping[str, Any]) -> None:
+            stop.set()
+
+    from contextlib import nullcontext
+
+    jobs = [JOB | {"job_id": f"j{seed}", "seed": seed} for seed in range(3)]
+    with monkeypatch.context() as patch, listening(StopAfterOne()):
+        patch.setattr("flows.order.stoppable", lambda: nullcontext(stop))
+        stopped = run(*jobs)
+    assert stopped.counts == {"done": 1, "cancelled": 2}
+    assert {row["status"] for row in manifest(stopped).values()} == {"done", "cancelled"}
+    finished = run(*jobs)
+    assert finished.counts == {"reused": 1, "done": 2}
+
+
+def test_the_store_may_be_a_bucket(run: Run, s3: str) -> None:
+    store = f"s3://{BUCKET}/flows"
+    summary = run(JOB, JOB | {"portrait": "nowhere.png"}, store=store)
+    assert summary.counts == {"done": 1, "failed": 1}
+    assert run(JOB, store=store).counts == {"reused": 1}
+    rows = manifest(summary)
+    record = json.loads(open_store(store).read(f"renders/{rows['ruby__hello']['render_key']}/render.json"))
+    assert record["checksum"] == rows["ruby__hello"]["checksum"]
+    with fsspec.open(rows["ruby__hello"]["full_uri"]) as file:
+        assert len(file.read()) == record["bytes"]
+
+
+def test_a_render_whose_record_was_lost_is_finished_again(run: Run, tmp_path: Path) -> None:
+    (row,) = manifest(run(JOB)).values()
+    (tmp_path / "store" / "renders" / row["render_key"] / "render.json").unlink()
+    again = run(JOB)
+    assert again.counts == {"done": 1}
+    (new,) = manifest(again).values()
+    assert new["checksum"] == row["checksum"]
+    assert again.files_put == 1  # What was there already is kept.
