@@ -199,7 +199,16 @@ def _shown(name: str, value: Value) -> str:
     if name.endswith("_share"):
         return f"{value:.1%}"
     if name.endswith("_bytes"):
-        return f"{value / 1e6:,.1f} MB"
+        return _size(value)
     if isinstance(value, int):
         return f"{value:,}"
     return f"{value:.4g}" if abs(value) < 1e4 else f"{value:,.0f}"
+
+
+def _size(size: float) -> str:
+    """Bytes in the unit that leaves few digits."""
+    units = ("B", "kB", "MB", "GB", "TB")
+    power = 0
+    while abs(size) >= 999.5 and power < len(units) - 1:
+        size, power = size / 1000, power + 1
+    return f"{size:.3g} {units[power]}" if power else f"{size:.0f} B"

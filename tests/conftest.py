@@ -1,11 +1,22 @@
-"""Fixtures for every room."""
+"""Fixtures for every room: one Ray and one Prefect server for the whole session."""
 
 from __future__ import annotations
 
+import logging
 import os
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
+
+# Before anything imports prefect: a home of its own, no reports of its use, no chatter.
+_PREFECT_HOME = tempfile.TemporaryDirectory(prefix="troupe-tests-prefect-")
+os.environ["PREFECT_HOME"] = _PREFECT_HOME.name
+os.environ["PREFECT_SERVER_ANALYTICS_ENABLED"] = "false"
+os.environ["PREFECT_LOGGING_LEVEL"] = "ERROR"
+os.environ.pop("PREFECT_API_URL", None)
 
 
 @pytest.fixture(scope="session")
@@ -18,3 +29,36 @@ def shared() -> Path:
     assert (path / "media").is_dir(), f"TROUPE_SHARED is {path}, which holds no media"
     assert (path / "weights").is_dir(), f"TROUPE_SHARED is {path}, which holds no weights"
     return path
+
+
+@pytest.fixture(scope="session")
+def prefect_session() -> Iterator[None]:
+    """A real Prefect server, as `troupe run` starts one, that flows of this process report to."""
+    from flows.server import prefect_server
+
+    with prefect_server():
+        yield
+
+
+@pytest.fixture(scope="session")
+def ray_session() -> Iterator[str]:
+    """A Ray of two processors on this machine, which pools use as they find it; its address."""
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    os.environ.setdefault("RAY_AUTH_MODE", "token")
+    os.environ.setdefault("RAY_DEDUP_LOGS_SKIP_REGEX", "^A worker died or was killed while executing")
+    import ray
+
+    context: Any = ray.init(
+        address="local",
+        num_cpus=2,
+        num_gpus=0,
+        namespace="tests",
+        include_dashboard=False,
+        log_to_driver=False,
+        logging_level=logging.ERROR,
+        object_store_memory=100 * 2**20,
+        _node_ip_address="127.0.0.1",
+        _system_config={"prestart_worker_first_driver": False, "process_group_cleanup_enabled": True},
+    )
+    yield context.address_info["address"]
+    ray.shutdown()

@@ -1,0 +1,145 @@
+"""How long a model takes until it is ready, and how much memory, from `.pth` files and from converted ones.
+
+Random weights in two directories that differ only in their files' format; each is loaded in processes of its own, in
+turn. A mapped file costs little until it is used, so after `load` every value is read once, and both are told. The
+files were just written: the system has them in memory, and what a slow disk would add is not seen here.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import statistics
+import tempfile
+import time
+from argparse import ArgumentParser, Namespace
+from collections.abc import Sequence
+from dataclasses import dataclass, fields, replace
+from pathlib import Path
+from typing import cast
+
+import torch
+from torch import nn
+
+from bench.machine import isolated, peak_memory, resident
+from bench.report import Case, Check, Findings, arguments, main, tell
+from bench.weights import FULL, REFERENCE, TINY, Model, write_weights
+from models.animator import load
+from models.device import DTYPES, pick_device
+from tasks.weights import convert
+
+__all__ = ["Loading", "load_model", "measure"]
+
+MODELS = {
+    "small": REFERENCE,
+    "full": replace(FULL, stored=torch.float32),
+    "tiny": TINY,
+}
+FORMATS = ("pth", "safetensors")
+MOST_COPIES = 1.25
+"""Of the weights in memory at the peak: one, and what is around them."""
+
+
+@dataclass(frozen=True)
+class Loading:
+    """What one process measured.
+
+    Attributes:
+        load: seconds of `load`.
+        read: seconds in which every value was then read.
+        weights: bytes of the values on the device.
+        loaded, peak: bytes of RAM beyond those before, after `load` and the most until all was read.
+        gpu: bytes of the GPU's memory at the peak, if there is one.
+    """
+
+    load: float
+    read: float
+    weights: int
+    loaded: int
+    peak: int
+    gpu: int | None
+
+
+def measure(chosen: Namespace) -> Findings:
+    """Load both formats a few times in turn."""
+    model = MODELS["full" if chosen.full else chosen.model]
+    loadings: dict[str, list[Loading]] = {form: [] for form in FORMATS}
+    with tempfile.TemporaryDirectory(prefix="troupe-bench-") as folder:
+        tell("writing random weights")
+        directories = write_both(Path(folder), model)
+        sizes = {form: _size(directory) for form, directory in directories.items()}
+        for run in range(chosen.runs):
+            for form, directory in directories.items():
+                tell(f"run {run + 1} of {chosen.runs}: {form}")
+                loadings[form].append(isolated(load_model, directory, chosen.device, chosen.dtype))
+    cases = {form: _case(sizes[form], runs) for form, runs in loadings.items()}
+    checks: dict[str, Check] = {}
+    if pick_device(chosen.device).type == "cpu":
+        converted = cases["safetensors"]
+        checks["copies"] = Check.at_most(converted.number("copies"), MOST_COPIES)
+    return Findings(cases, checks)
+
+
+def write_both(folder: Path, model: Model) -> dict[str, Path]:
+    """The same random weights as directories of the two formats."""
+    directories = {form: folder / form for form in FORMATS}
+    write_weights(directories["pth"], model)
+    shutil.copytree(directories["pth"], directories["safetensors"], copy_function=os.link)
+    for made in convert(directories["safetensors"]):
+        made.with_suffix(".pth").unlink()
+    return directories
+
+
+def load_model(directory: Path, device: str, dtype: str) -> Loading:
+    """Load in this process."""
+    before, since = resident(), time.perf_counter()
+    animator = load(directory, device, dtype)
+    loaded, ready = resident() - before, time.perf_counter()
+    networks = animator._networks  # nobody else needs to reach every value
+    modules = [cast("nn.Module", getattr(networks, part.name)) for part in fields(networks)]
+    values = [value for module in modules for value in (*module.parameters(), *module.buffers())]
+    for value in values:
+        value.sum().item()
+    return Loading(
+        load=ready - since,
+        read=time.perf_counter() - ready,
+        weights=sum(value.nbytes for value in values),
+        loaded=loaded,
+        peak=peak_memory() - before,
+        gpu=animator.peak_gpu_bytes,
+    )
+
+
+def _size(directory: Path) -> int:
+    return sum(path.stat().st_size for path in directory.rglob("*") if path.is_file())
+
+
+def _case(size: int, runs: Sequence[Loading]) -> Case:
+    samples = {"load_seconds": [run.load for run in runs], "read_seconds": [run.read for run in runs]}
+    peak, weights = max(run.peak for run in runs), runs[0].weights
+    return Case(
+        {
+            **{name: statistics.median(values) for name, values in samples.items()},
+            "files_bytes": size,
+            "weights_bytes": weights,
+            "memory_after_load_bytes": max(run.loaded for run in runs),
+            "peak_memory_bytes": peak,
+            "copies": peak / weights,
+            "gpu_peak_bytes": runs[0].gpu,
+        },
+        samples,
+    )
+
+
+def _arguments() -> ArgumentParser:
+    parser = arguments(__doc__)
+    parser.add_argument("--model", choices=("small", "tiny"), default="small", help="sizes of the networks")
+    parser.add_argument("--full", action="store_true", help="the released sizes; needs 16 GB of temporary disk")
+    parser.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N")
+    parser.add_argument("--dtype", default="auto", choices=("auto", *DTYPES), help="of denoiser and decoder")
+    parser.add_argument("--runs", type=int, default=5, metavar="N", help="of each format")
+    return parser
+
+
+if __name__ == "__main__":
+    main("load", _arguments(), measure)

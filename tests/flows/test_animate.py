@@ -1,0 +1,102 @@
+"""The main flow for real: a Prefect server, Ray actors, a bad job among good ones, a stop."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pyarrow.parquet as pq
+import pytest
+
+from tasks import media
+
+
+@pytest.fixture
+def jobs(tmp_path: Path, cast: Path) -> Path:
+    """Two good jobs of two people, and one whose picture is missing."""
+    path = tmp_path / "jobs.jsonl"
+    rows = [
+        {"job_id": name, "portrait": f"{cast}/portraits/{name}.png", "driving": f"{cast}/clips/hello.mp4"}
+        for name in ("ruby", "olive", "nobody")
+    ]
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return path
+
+
+@pytest.mark.usefixtures("prefect_session", "ray_session")
+def test_the_flow_and_what_prefect_knows_of_it(jobs: Path, weights: Path, tmp_path: Path) -> None:
+    from prefect.client.orchestration import get_client
+
+    from flows.animate import animate
+
+    parameters: dict[str, Any] = {
+        "store": str(tmp_path / "store"),
+        "weights": str(weights),
+        "jobs": str(jobs),
+        "defaults": {"preset": "draft"},
+    }
+    state = animate(**parameters, return_state=True)
+    assert state.is_completed()
+    summary: Any = state.result()
+    assert summary["counts"] == {"done": 2, "failed": 1}
+    rows = {row["job_id"]: row for row in pq.read_table(summary["manifest"]).to_pylist()}
+    assert rows["nobody"]["error_kind"] == "missing_input"
+    for name in ("ruby", "olive"):
+        assert media.probe(Path(rows[name]["full_uri"])).frames == 10
+        assert rows[name]["worker"]
+        assert not rows[name]["worker"].endswith(f":{os.getpid()}")
+        assert rows[name]["attempts"] == 1
+    with get_client(sync_client=True) as client:
+        runs = client.read_task_runs()
+        names = sorted(run.name.rsplit("-", 1)[0] for run in runs)
+        # One shard an identity here; never a task a job.
+        assert names == ["animate shard", "animate shard", "encode identities", "plan", "publish"]
+        (artifact,) = client.read_artifacts()
+        assert summary["run_id"] in str(artifact.data)
+
+    again: Any = animate(**parameters)
+    assert again["counts"] == {"reused": 2, "failed": 1}
+    assert (again["evaluations"], again["files_put"]) == (0, 0)
+
+
+def test_ctrl_c_ends_a_run_within_seconds_and_leaves_nothing(jobs: Path, weights: Path, tmp_path: Path) -> None:
+    config = weights / "troupe.json"
+    store = tmp_path / "store"
+    command = [Path(sys.executable).with_name("troupe"), "run", jobs, "--weights", weights, "--store", store]
+    assert config.exists()
+    log = tmp_path / "log"
+    with log.open("wb") as out:
+        # A process group of its own, as a shell would give it: Ctrl-C reaches all of it.
+        run = subprocess.Popen(command, stdout=out, stderr=out, start_new_session=True)
+    children: list[psutil.Process] = []
+    try:
+        wait_for(lambda: (store / "cache" / "motion").exists(), run, log)
+        children = psutil.Process(run.pid).children(recursive=True)
+        assert any("ray" in " ".join(child.cmdline()) for child in children)
+        os.killpg(run.pid, signal.SIGINT)
+        code = run.wait(60)
+    finally:
+        run.kill()
+    text = log.read_text()
+    assert code == 130, text
+    assert "cancelled" in text
+    assert "Traceback" not in text
+    (manifest,) = store.glob("runs/*/manifest.parquet")
+    assert {row["status"] for row in pq.read_table(manifest).to_pylist()} <= {"done", "cancelled", "failed"}
+    _, alive = psutil.wait_procs(children, timeout=10)
+    assert not alive
+
+
+def wait_for(condition: Any, process: subprocess.Popen[bytes], log: Path, seconds: float = 120) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert process.poll() is None, log.read_text()
+        assert time.monotonic() < deadline, log.read_text()
+        time.sleep(0.05)
