@@ -8,10 +8,9 @@ from pathlib import Path
 from weakref import WeakKeyDictionary
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
-from models.appearance import Appearance, IdentityEncoder
+from models.appearance import Appearance, IdentityEncoder, transformer_input
 from models.autoencoder import decode_stream, encode_portrait
 from models.config import ModelConfig
 from models.denoiser import Context
@@ -25,8 +24,6 @@ from troupe.stopwatch import Stopwatch
 
 __all__ = ["Animator", "load"]
 
-IMAGENET_MEAN = (0.485, 0.456, 0.406)
-IMAGENET_DEVIATION = (0.229, 0.224, 0.225)
 FACES_AT_ONCE = 16
 """Driving frames that the motion encoders see together; bounds memory, does not change results."""
 
@@ -81,10 +78,9 @@ class Animator:
         """
         with memory_errors():
             crop = _unit(portrait.crop, self.device)
-            side = self.config.appearance.input_size
-            seen = F.interpolate(crop[None], (side, side), mode="bilinear", antialias=True)
+            seen = transformer_input(crop, self.config.appearance.input_size)
             identity = self._identity(portrait.aligned).to(self.device)
-            tokens = self._networks.projector(self._networks.transformer(_imagenet(seen), identity))[0]
+            tokens = self._networks.projector(self._networks.transformer(seen[None], identity))[0]
             latents = encode_portrait(self._networks.vae, (crop - 0.5) / 0.5)
             return Appearance(tokens=tokens.float().cpu(), latents=latents.cpu())
 
@@ -198,9 +194,3 @@ def load(directory: Path | str, device: str = "auto", dtype: str = "auto") -> An
 def _unit(picture: Picture, device: torch.device) -> Tensor:
     """(H, W, 3) uint8 to (3, H, W) float32 in [0, 1]."""
     return torch.from_numpy(picture.copy()).to(device).permute(2, 0, 1).float() / 255
-
-
-def _imagenet(pictures: Tensor) -> Tensor:
-    """(B, 3, H, W) in [0, 1] to ImageNet's mean and deviation."""
-    mean, deviation = (pictures.new_tensor(v)[:, None, None] for v in (IMAGENET_MEAN, IMAGENET_DEVIATION))
-    return (pictures - mean) / deviation

@@ -14,12 +14,30 @@ from models.appearance.adapter import IdentityAdapter
 from models.config import AppearanceConfig
 from troupe.errors import WeightsError
 
-__all__ = ["VisionTransformer"]
+__all__ = ["VisionTransformer", "transformer_input"]
 
 EPS = 1e-6
 ADAPTER_STRENGTH = 0.2
 GRID_OFFSET = 0.1
 """Added to the wanted grid before it is divided by the table's: the weights were trained with it."""
+
+IMAGENET_MEAN = (0.485, 0.456, 0.406)
+IMAGENET_DEVIATION = (0.229, 0.224, 0.225)
+
+
+def transformer_input(crop: Tensor, side: int) -> Tensor:
+    """The portrait's head crop as the transformer sees it: resized without aliases, normalised as ImageNet is.
+
+    Args:
+        crop: (3, S, S) in [0, 1].
+        side: pixels.
+
+    Returns:
+        (3, side, side).
+    """
+    resized = F.interpolate(crop[None], (side, side), mode="bilinear", antialias=True)[0]
+    mean, deviation = (crop.new_tensor(values)[:, None, None] for values in (IMAGENET_MEAN, IMAGENET_DEVIATION))
+    return (resized - mean) / deviation
 
 
 class VisionTransformer(nn.Module):

@@ -26,6 +26,7 @@ _SIDES = (-0.020, 0.010)
 _EYE_TO_MOUTH = 0.40
 _MOUTH_REACH = 0.26
 _EYE_REACH = 0.10
+# Ink that compression has washed out: how much more golden it may be, and what it counts while the eyes are sought.
 _WASHED, _HINT = 0.04, 0.05
 # The face's upper and lower end from the eyes, as shares of the way from the eyes to the mouth and of the skin's width.
 _ABOVE = (0.43, 0.21)

@@ -7,9 +7,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 from safetensors.numpy import load_file
 
+from models.appearance import transformer_input
 from models.faces.alignment import align
 from models.faces.crops import FaceCrops, clip_crops, cut_head, head_box
 from models.faces.detector import open_detector
@@ -84,6 +86,15 @@ def test_golden_portrait_crop(pair: dict[str, np.ndarray], source: Picture) -> N
     assert box == tuple(int(v) for v in pair["crop_bbox"])
     crop = cut_head(source, box, size)
     assert_same_images(channels_first(crop, stride) * 2 - 1, expected)
+
+
+def test_golden_picture_of_the_transformer(pair: dict[str, np.ndarray], source: Picture) -> None:
+    image, image_stride = strided(pair, "reference_image")
+    expected, stride = strided(pair, "dino_image")
+    crop = cut_head(source, tuple(int(v) for v in pair["crop_bbox"]), image.shape[-1] * image_stride)
+    unit = torch.from_numpy(crop.copy()).permute(2, 0, 1).float() / 255
+    seen = transformer_input(unit, expected.shape[-1] * stride)[:, ::stride, ::stride]
+    assert_same_images(seen.numpy(), expected)
 
 
 def test_golden_aligned_face(pair: dict[str, np.ndarray], source: Picture) -> None:
