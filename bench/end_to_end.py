@@ -14,7 +14,7 @@ import tempfile
 import time
 from argparse import ArgumentParser, Namespace
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from bench.machine import isolated, peak_memory
@@ -23,17 +23,18 @@ from catalogs.manifest import read_manifest
 from catalogs.store import open_store
 from flows.local import animate_locally
 from models.animator import load
-from models.faces import Portrait, follow, open_detector, prepare_portrait
+from models.config import ModelConfig
+from models.faces import FaceDetector, follow, open_detector, prepare_portrait
 from models.weights import detector_file
 from tasks import media
 from tasks.demo import prepare_demo
 from tasks.production import Request
-from troupe import PRESETS, FaceChoice, Job, Picture, Track, preset
+from troupe import PRESETS, Job, Picture, Track, preset
 from troupe.stopwatch import Stopwatch
 
 __all__ = ["Timing", "animate_bare", "measure", "run_pipeline"]
 
-STAGES = ("fetch", "decode", "denoise", "vae", "paste", "encode_video", "put")
+STAGES = ("encode", "denoise", "vae", "fetch", "decode", "paste", "encode_video", "put")
 
 
 @dataclass(frozen=True)
@@ -44,15 +45,15 @@ class Timing:
         seconds: in all.
         frames: rendered.
         evaluations: of the denoiser.
-        stages: seconds by stage of the renders.
         peak: bytes of memory, the most.
+        stages: seconds by stage; the pipeline tells those of its renders only.
     """
 
     seconds: float
     frames: int
     evaluations: int
     peak: int
-    stages: Mapping[str, float] = field(default_factory=dict)
+    stages: Mapping[str, float]
 
 
 def measure(chosen: Namespace) -> Findings:
@@ -89,15 +90,65 @@ def run_pipeline(request: Request) -> Timing:
     seconds = time.perf_counter() - since
     assert set(summary.counts) == {"done"}, summary.line()
     rows = read_manifest(open_store(request.store), summary.run_id)
-    stages = {stage: sum(rows[f"seconds_{stage}"].to_pylist()) for stage in STAGES}
+    columns = {stage: rows[f"seconds_{stage}"].drop_null().to_pylist() for stage in STAGES}
+    stages = {stage: float(sum(column)) for stage, column in columns.items() if column}
     return Timing(seconds, summary.frames, summary.evaluations, peak_memory(), stages)
 
 
 def animate_bare(request: Request) -> Timing:
     """The same with everything at hand and nothing kept."""
-    weights = Path(request.weights)
-    detector = open_detector(detector_file(weights))
-    jobs = request.read()
+    weights, jobs = Path(request.weights), request.read()
+    detector, size = open_detector(detector_file(weights)), ModelConfig.read(weights).image_size
+    portraits = {
+        job.portrait: prepare_portrait(media.read_picture(Path(job.portrait)), detector, job.face, size, job.portrait)
+        for job in jobs
+    }
     clips = {job.driving: _clip(job, detector) for job in jobs}
-    since, watch, frames = time.perf_counter(), Stopwatch(), 0
+
+    since, watch = time.perf_counter(), Stopwatch()
     animator = load(weights, request.device)
+    with watch("encode"):
+        appearances = {uri: animator.encode_appearance(portrait) for uri, portrait in portraits.items()}
+        motions = {uri: animator.encode_motion(pictures, track) for uri, (pictures, track) in clips.items()}
+    frames = 0
+    for job in jobs:
+        settings = replace(preset(job.preset), seed=job.seed)
+        frames += sum(1 for _ in animator.animate(appearances[job.portrait], motions[job.driving], settings, watch))
+    return Timing(time.perf_counter() - since, frames, animator.evaluations, peak_memory(), watch.seconds)
+
+
+def _clip(job: Job, detector: FaceDetector) -> tuple[list[Picture], Track]:
+    """The part of a clip that is acted, and the face in it."""
+    pictures = list(media.decode(Path(job.driving), job.start, job.end))
+    return pictures, follow(pictures, detector, job.driving_face, job.driving)
+
+
+def _case(timings: Sequence[Timing], cost: float | None = None) -> Case:
+    seconds, frames = statistics.median(timing.seconds for timing in timings), timings[0].frames
+    figures: dict[str, float | int | None] = {
+        "seconds": seconds,
+        "frames": frames,
+        "frames_per_second": frames / seconds,
+        "evaluations_per_frame": timings[0].evaluations / frames,
+        "peak_memory_bytes": max(timing.peak for timing in timings),
+    }
+    for stage in STAGES:
+        if stage in timings[0].stages:
+            figures[f"{stage}_seconds"] = statistics.median(timing.stages[stage] for timing in timings)
+    if cost is not None:
+        figures |= {"cost_seconds": cost, "cost_seconds_per_frame": cost / frames, "cost_share": cost / seconds}
+    return Case(figures, {"seconds": [timing.seconds for timing in timings]})
+
+
+def _arguments() -> ArgumentParser:
+    parser = arguments(__doc__)
+    parser.add_argument("--preset", choices=PRESETS, default="draft", help="of all jobs")
+    parser.add_argument("--jobs", type=int, metavar="N", help="only the first N of four")
+    parser.add_argument("--preview", type=float, metavar="S", help="only the first seconds of every clip")
+    parser.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N")
+    parser.add_argument("--runs", type=int, default=3, metavar="N", help="of each way")
+    return parser
+
+
+if __name__ == "__main__":
+    main("end_to_end", _arguments(), measure)

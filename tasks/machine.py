@@ -36,7 +36,7 @@ SCRATCH = 2 * GB
 """Some clips with their renders, for each worker."""
 FULL_DISK = 0.95
 """Ray stops keeping objects on a disk that is fuller than this."""
-PARTS = ("torch", "diffusers", "ray", "prefect", "onnxruntime", "pyarrow", "deltalake", "duckdb", "av")
+PARTS = ("torch", "diffusers", "ray", "prefect", "onnxruntime", "pyarrow", "deltalake", "av")
 
 
 @dataclass(frozen=True)

@@ -165,6 +165,7 @@ class Production:
         self._stack = ExitStack()
         self._ray = ray
         self._lock = threading.Lock()
+        self._unclaimed: dict[str, Future[Any]] = {}
         self._submitted: set[str] = set()
         self._counts: Counter[str] = Counter()
         self._evaluations = self._frames = self._puts = 0
@@ -263,6 +264,8 @@ class Production:
         with self._lock:
             first = work.key not in self._submitted
             self._submitted.add(work.key)
+            if first:
+                self._unclaimed[work.key] = future
         if first:
             future.add_done_callback(self._count)
         return future
@@ -285,7 +288,7 @@ class Production:
         if error is None:
             rendered: Rendered = future.result()
             status = "reused" if rendered.reused or shared else "done"
-            stages = {} if shared else self._stages(rendered, started)
+            stages = {} if shared else self._stages(order, started)
             self._commit(planned, status, started=started, facts=rendered.facts, stages=stages, attempts=attempts)
             return
         if not isinstance(error, TroupeError):
@@ -297,10 +300,20 @@ class Production:
         if isinstance(error, WeightsError | SettingsError):
             raise error  # It would be the same for every other job.
 
-    def _stages(self, rendered: Rendered, started: datetime) -> dict[str, float]:
-        """Seconds by stage of the render itself; `queue` is what went by before it, and before what it needed."""
+    def _stages(self, order: RenderOrder, started: datetime) -> dict[str, float]:
+        """Seconds by stage of the render and of what it needed.
+
+        An identity's and a clip's count for the first job that ends with them. `queue` is what remains of the time
+        that went by.
+        """
         passed = (datetime.now(UTC) - started).total_seconds()
-        return {**rendered.seconds, "queue": max(0.0, passed - sum(rendered.seconds.values()))}
+        with self._lock:
+            claimed = [self._unclaimed.pop(work.key, None) for work in works(order)]
+        total: Counter[str] = Counter()
+        for future in claimed:
+            if future is not None:
+                total.update(future.result().seconds)
+        return {**total, "queue": max(0.0, passed - total.total())}
 
     def _commit(self, planned: PlannedJob, status: str, *, started: datetime, **outcome: Any) -> None:
         row = row_of(

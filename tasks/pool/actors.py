@@ -117,6 +117,8 @@ class RayTransport(Transport):
                     "prestart_worker_first_driver": False,
                     # A killed worker takes its ffmpeg with it.
                     "process_group_cleanup_enabled": True,
+                    # Ray's own 15 leaves them next to nothing beside anything else that runs here.
+                    "worker_niceness": 0,
                 },
             }
         try:

@@ -93,6 +93,10 @@ def test_every_portrait_acts_every_clip_once(cast: Path, weights: Path, tmp_path
         assert row["weights"]
         assert row["portrait_sha256"]
 
+    # Every part of the work counts for one job.
+    for stage, times in (("detect", 4), ("encode", 4), ("denoise", 4)):
+        assert 1 <= sum(bool(row[f"seconds_{stage}"]) for row in rows.values()) <= times, stage
+
     again = animate_locally(request)
     assert again.counts == {"reused": 4}
     assert (again.frames, again.evaluations, again.files_put) == (0, 0, 0)
