@@ -22,13 +22,13 @@ import torch
 from torch import nn
 
 from bench.machine import isolated, peak_memory, resident
-from bench.report import Case, Check, Findings, arguments, main, tell
+from bench.report import Case, Check, Findings, arguments, main, positive, tell
 from bench.weights import FULL, REFERENCE, TINY, Model, write_weights
 from models.animator import load
 from models.device import DTYPES, pick_device
 from tasks.weights import convert
 
-__all__ = ["Loading", "load_model", "measure"]
+__all__ = ["Loading", "load_model", "measure", "parser"]
 
 MODELS = {
     "small": REFERENCE,
@@ -130,15 +130,16 @@ def _case(size: int, runs: Sequence[Loading]) -> Case:
     )
 
 
-def _arguments() -> ArgumentParser:
-    parser = arguments(__doc__)
-    parser.add_argument("--model", choices=("small", "tiny"), default="small", help="sizes of the networks")
-    parser.add_argument("--full", action="store_true", help="the released sizes; needs 16 GB of temporary disk")
-    parser.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N")
-    parser.add_argument("--dtype", default="auto", choices=("auto", *DTYPES), help="of denoiser and decoder")
-    parser.add_argument("--runs", type=int, default=5, metavar="N", help="of each format")
-    return parser
+def parser() -> ArgumentParser:
+    """What the command takes."""
+    options = arguments(__doc__)
+    options.add_argument("--model", choices=("small", "tiny"), default="small", help="sizes of the networks")
+    options.add_argument("--full", action="store_true", help="the released sizes; needs 16 GB of temporary disk")
+    options.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N")
+    options.add_argument("--dtype", default="auto", choices=("auto", *DTYPES), help="of denoiser and decoder")
+    options.add_argument("--runs", type=positive, default=5, metavar="N", help="of each format")
+    return options
 
 
 if __name__ == "__main__":
-    main("load", _arguments(), measure)
+    main("load", parser(), measure)

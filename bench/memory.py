@@ -26,7 +26,7 @@ from models.miniature.weights import MINIATURE, init_weights
 from models.miniature.world import clip
 from troupe import Face, Picture, Settings, Track
 
-__all__ = ["Footprint", "measure", "render_clip"]
+__all__ = ["Footprint", "measure", "parser", "render_clip"]
 
 T = TypeVar("T")
 
@@ -118,12 +118,15 @@ def _track(scene: Sequence[tuple[Picture, Face]], frames: int) -> Track:
     )
 
 
-def _arguments() -> ArgumentParser:
-    parser = arguments(__doc__)
-    parser.add_argument("--device", default="cpu", help="cpu, cuda or cuda:N; memory is this process' in any case")
-    parser.add_argument("--seconds", nargs=2, type=float, default=SECONDS, metavar="S", help="lengths of the two clips")
-    return parser
+def parser() -> ArgumentParser:
+    """What the command takes."""
+    options = arguments(__doc__)
+    options.add_argument("--device", default="cpu", help="cpu, cuda or cuda:N; memory is this process' in any case")
+    options.add_argument(
+        "--seconds", nargs=2, type=float, default=SECONDS, metavar="S", help="lengths of the two clips"
+    )
+    return options
 
 
 if __name__ == "__main__":
-    main("memory", _arguments(), measure)
+    main("memory", parser(), measure)

@@ -16,7 +16,7 @@ from __future__ import annotations
 import json
 import os
 import sys
-from argparse import ArgumentParser, Namespace, RawDescriptionHelpFormatter
+from argparse import ArgumentParser, ArgumentTypeError, Namespace, RawDescriptionHelpFormatter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
@@ -31,7 +31,7 @@ from rich.table import Table
 from bench.machine import describe
 from troupe.errors import TroupeError
 
-__all__ = ["Case", "Check", "Findings", "arguments", "main", "tell"]
+__all__ = ["Case", "Check", "Findings", "arguments", "main", "positive", "tell"]
 
 Value: TypeAlias = float | int | str | bool | None
 WIDTH = 120
@@ -109,6 +109,13 @@ def arguments(description: str | None) -> ArgumentParser:
     return parser
 
 
+def positive(text: str) -> int:
+    """A number of things, at least one, for `add_argument(type=...)`."""
+    if not text.isdecimal() or int(text) < 1:
+        raise ArgumentTypeError(f"{text!r} is no number above 0")
+    return int(text)
+
+
 def main(
     benchmark: str, parser: ArgumentParser, measure: Callable[[Namespace], Findings], argv: Sequence[str] | None = None
 ) -> None:
@@ -121,13 +128,15 @@ def main(
         argv: the command line; this process' own if not given.
     """
     chosen = parser.parse_args(argv)
+    alone = chosen.json == "-"
+    if chosen.json and not alone and not Path(chosen.json).absolute().parent.is_dir():
+        parser.error(f"there is no folder for {chosen.json}")  # better now than after an hour
     document: dict[str, Any] = {
         "benchmark": benchmark,
         "arguments": {name: value for name, value in vars(chosen).items() if name != "json"},
         "measured_at": datetime.now(UTC).isoformat(timespec="seconds"),
         "machine": describe(),
     }
-    alone = chosen.json == "-"
     with _standard_output(alone) as out:
         try:
             findings = measure(chosen)
@@ -170,7 +179,8 @@ def _standard_output(alone: bool) -> Iterator[TextIO]:
 
 def _print_tables(document: Mapping[str, Any], file: TextIO) -> None:
     console = Console(file=file, highlight=False, markup=False, width=None if file.isatty() else WIDTH)
-    console.print(", ".join(f"{name} {_shown(name, value)}" for name, value in document["machine"].items()))
+    known = {name: value for name, value in document["machine"].items() if value is not None}
+    console.print(", ".join(f"{_spoken(name)} {_shown(name, value)}" for name, value in known.items()))
     cases: Mapping[str, Mapping[str, Value]] = document["figures"]
     table = Table("", *cases, box=SIMPLE_HEAD, pad_edge=False)
     for column in table.columns[1:]:

@@ -27,7 +27,7 @@ from pathlib import Path
 import torch
 
 from bench.machine import isolated, matrix_rate, peak_memory, synchronise
-from bench.report import Case, Check, Findings, arguments, main, tell
+from bench.report import Case, Check, Findings, arguments, main, positive, tell
 from bench.subjects import random_motion, random_portrait
 from bench.weights import FULL, REFERENCE, TINY, Model, write_weights
 from bench.work import Costs, Work, count_costs, count_work
@@ -37,7 +37,7 @@ from models.faces import Portrait
 from models.motion import Motion
 from troupe import Settings
 
-__all__ = ["CONFIGURATIONS", "Clip", "Plan", "Session", "measure", "sample_clip", "sample_clips"]
+__all__ = ["CONFIGURATIONS", "Clip", "Plan", "Session", "measure", "parser", "sample_clip", "sample_clips"]
 
 MOST_WARM_STEPS = 2
 """Enough to have seen every shape before the clock runs."""
@@ -68,6 +68,7 @@ CONFIGURATIONS = {
     "tiny": Plan(TINY, Settings(steps=2, padding=2, overlap=2), frames=(7,), runs=2),
 }
 BRANCHES = 2
+REFERENCE_CASE = "float32, 44 frames"
 REFERENCE_SECONDS = 4.0
 FULL_TFLOP = 1.13
 FULL_DECODE_TFLOP = 3.02
@@ -118,7 +119,7 @@ def measure(chosen: Namespace) -> Findings:
             tell(f"sampling in {dtype}")
             session = isolated(sample_clips, directory, plan, chosen.device, dtype)
             cases |= {f"{dtype}, {work.frames} frames": _case(plan, work, session) for work in works}
-    return Findings(cases, _checks(name, costs, cases))
+    return Findings(cases, _checks(name, plan, costs, cases))
 
 
 def sample_clips(directory: Path, plan: Plan, device: str, dtype: str) -> Session:
@@ -203,32 +204,37 @@ def _case(plan: Plan, work: Work, session: Session) -> Case:
     )
 
 
-def _checks(name: str, costs: Costs, cases: Mapping[str, Case]) -> dict[str, Check]:
-    """What is promised of a configuration, where it is measured as promised."""
-    most_branches = max(case.number("branches_per_step") for case in cases.values())
-    checks = {"branches_per_step": Check.at_most(most_branches, BRANCHES)}
-    if name == "reference-cpu":
-        fastest = min(case.number("seconds") for case in cases.values())
-        checks["seconds"] = Check.at_most(fastest, REFERENCE_SECONDS)
+def _checks(name: str, plan: Plan, costs: Costs, cases: Mapping[str, Case]) -> dict[str, Check]:
+    """What is promised of a configuration; of its speed only where it is measured as promised."""
+    checks = {
+        "branches_per_step": Check.at_most(max(case.number("branches_per_step") for case in cases.values()), BRANCHES)
+    }
+    promised = CONFIGURATIONS[name]
+    same = (plan.settings, plan.frames) == (promised.settings, promised.frames)
+    if name == "reference-cpu" and same and REFERENCE_CASE in cases:
+        checks["seconds"] = Check.at_most(cases[REFERENCE_CASE].number("seconds"), REFERENCE_SECONDS)
     if name == "full":
         checks["tflop_per_evaluation"] = Check.at_most(costs.guided / 1e12, FULL_TFLOP)
         checks["vae_tflop_per_frame"] = Check.at_most(costs.decode.products / 1e12, FULL_DECODE_TFLOP)
-        if torch.cuda.is_available():
+        if same and torch.cuda.is_available() and "H200" in torch.cuda.get_device_name():
             fastest = max(case.number("frames_per_second") for case in cases.values())
             checks["frames_per_second"] = Check.at_least(fastest, H200_FRAMES_PER_SECOND)
     return checks
 
 
-def _arguments() -> ArgumentParser:
-    parser = arguments(__doc__)
-    parser.add_argument("--config", choices=CONFIGURATIONS, help="see above")
-    parser.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N")
-    parser.add_argument("--dtype", nargs="+", choices=DTYPES, help="one or more, instead of the configuration's")
-    parser.add_argument("--frames", nargs="+", type=int, metavar="N", help="lengths, instead of the configuration's")
-    parser.add_argument("--steps", type=int, metavar="N", help="instead of the configuration's")
-    parser.add_argument("--runs", type=int, metavar="N", help="of every clip, instead of the configuration's")
-    return parser
+def parser() -> ArgumentParser:
+    """What the command takes."""
+    options = arguments(__doc__)
+    options.add_argument("--config", choices=CONFIGURATIONS, help="see above")
+    options.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N")
+    options.add_argument("--dtype", nargs="+", choices=DTYPES, help="one or more, instead of the configuration's")
+    options.add_argument(
+        "--frames", nargs="+", type=positive, metavar="N", help="lengths, instead of the configuration's"
+    )
+    options.add_argument("--steps", type=positive, metavar="N", help="instead of the configuration's")
+    options.add_argument("--runs", type=positive, metavar="N", help="of every clip, instead of the configuration's")
+    return options
 
 
 if __name__ == "__main__":
-    main("sampler", _arguments(), measure)
+    main("sampler", parser(), measure)
