@@ -9,6 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from models.denoiser.norm import GroupNorm
 from models.denoiser.transformer import Mixer
 
 __all__ = ["Downsample", "ResBlock", "Upsample"]
@@ -19,10 +20,10 @@ class SpatialResBlock(nn.Module):
 
     def __init__(self, channels: int, out_channels: int, embedding: int, eps: float) -> None:
         super().__init__()
-        self.norm1 = nn.GroupNorm(32, channels, eps=eps)
+        self.norm1 = GroupNorm(channels, eps)
         self.conv1 = nn.Conv2d(channels, out_channels, 3, padding=1)
         self.time_emb_proj = nn.Linear(embedding, out_channels)
-        self.norm2 = nn.GroupNorm(32, out_channels, eps=eps)
+        self.norm2 = GroupNorm(out_channels, eps)
         self.conv2 = nn.Conv2d(out_channels, out_channels, 3, padding=1)
         self.conv_shortcut = nn.Conv2d(channels, out_channels, 1) if channels != out_channels else nn.Identity()
 
@@ -39,10 +40,10 @@ class TemporalResBlock(nn.Module):
 
     def __init__(self, channels: int, embedding: int, eps: float) -> None:
         super().__init__()
-        self.norm1 = nn.GroupNorm(32, channels, eps=eps)
+        self.norm1 = GroupNorm(channels, eps)
         self.conv1 = nn.Conv3d(channels, channels, (3, 1, 1), padding=(1, 0, 0))
         self.time_emb_proj = nn.Linear(embedding, channels)
-        self.norm2 = nn.GroupNorm(32, channels, eps=eps)
+        self.norm2 = GroupNorm(channels, eps)
         self.conv2 = nn.Conv3d(channels, channels, (3, 1, 1), padding=(1, 0, 0))
 
     def forward(self, x: Tensor, activated: Tensor) -> Tensor:

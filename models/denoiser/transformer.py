@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from models.denoiser.attention import CrossAttention, SelfAttention
 from models.denoiser.context import KeysValues, LayerContext
+from models.denoiser.norm import GroupNorm
 
 __all__ = ["Mixer", "SpatialBlock", "TemporalBlock", "Transformer"]
 
@@ -99,7 +100,7 @@ class Transformer(nn.Module):
     def __init__(self, width: int, heads: int, context_width: int) -> None:
         super().__init__()
         self.width = width
-        self.norm = nn.GroupNorm(32, width, eps=1e-6)
+        self.norm = GroupNorm(width, eps=1e-6)
         self.proj_in = nn.Linear(width, width)
         self.transformer_blocks = nn.ModuleList([SpatialBlock(width, heads, context_width)])
         self.temporal_transformer_blocks = nn.ModuleList([TemporalBlock(width, heads, context_width)])

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from models.config import UNetConfig
 from models.denoiser.blocks import Downsample, ResBlock, Upsample
 from models.denoiser.context import Context, MotionContext
+from models.denoiser.norm import GroupNorm
 from models.denoiser.stages import DownStage, MiddleStage, UpStage
 from models.denoiser.transformer import Transformer
 from troupe.errors import WeightsError
@@ -86,7 +87,7 @@ class Denoiser(nn.Module):
             self.up_blocks.append(UpStage(resnets(channels, level, 1e-6), attentions, upsample))
             below = width
 
-        self.conv_norm_out = nn.GroupNorm(32, widths[0], eps=1e-5)
+        self.conv_norm_out = GroupNorm(widths[0], eps=1e-5)
         self.conv_out = nn.Conv2d(widths[0], config.out_channels, 3, padding=1)
 
     @property

@@ -148,7 +148,8 @@ def sample(
     latents = config.vae.scaling_factor * scene.portrait + sigmas[0] * noise.to(device)
     for number, strength in enumerate(strengths(settings)):
         sigma, following, timestep = sigmas[number], sigmas[number + 1], timesteps[number : number + 1]
-        indices = windows(frames, config.window, settings.overlap, number * settings.shift % config.window).to(device)
+        shift = number * settings.shift % config.window
+        indices = windows(frames, config.window, settings.overlap, shift).to(device)
         summed = torch.zeros_like(latents)
         for together in torch.split(indices, windows_per_call):
             noisy = latents[together]
