@@ -18,6 +18,11 @@ os.environ["PREFECT_SERVER_ANALYTICS_ENABLED"] = "false"
 os.environ["PREFECT_LOGGING_LEVEL"] = "ERROR"
 os.environ.pop("PREFECT_API_URL", None)
 
+# Ray reads its environment when it is imported, which a test may do long before one starts it.
+os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+os.environ.setdefault("RAY_AUTH_MODE", "token")
+os.environ.setdefault("RAY_DEDUP_LOGS_SKIP_REGEX", "^A worker died or was killed while executing")
+
 
 @pytest.fixture(scope="session")
 def shared() -> Path:
@@ -43,9 +48,6 @@ def prefect_session() -> Iterator[None]:
 @pytest.fixture(scope="session")
 def ray_session() -> Iterator[str]:
     """A Ray of two processors on this machine, which pools use as they find it; its address."""
-    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-    os.environ.setdefault("RAY_AUTH_MODE", "token")
-    os.environ.setdefault("RAY_DEDUP_LOGS_SKIP_REGEX", "^A worker died or was killed while executing")
     import ray
 
     context: Any = ray.init(

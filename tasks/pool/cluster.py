@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 import threading
 from collections.abc import Sequence
 
@@ -57,9 +58,11 @@ class RayPool(ThreadedPool):
             )
 
         def connect(post: Post) -> Transport:
-            # Ray reads these when it is imported, and importing it takes a second: not before it is needed.
-            for name, value in (_QUIET if address else _QUIET | _OWN).items():
-                os.environ.setdefault(name, value)
+            # Ray reads these when it is imported, once: set later, only the processes it starts would heed them.
+            # Importing it takes a second: not before it is needed.
+            if "ray" not in sys.modules:
+                for name, value in (_QUIET if address else _QUIET | _OWN).items():
+                    os.environ.setdefault(name, value)
             from tasks.pool.actors import RayTransport
 
             return RayTransport(post, roles, address, log_to_driver=log_to_driver)
