@@ -77,11 +77,18 @@ H200_FRAMES_PER_SECOND = 3.5
 
 @dataclass(frozen=True)
 class Clip:
-    """Seconds that one clip took, by part, and the evaluations of the denoiser meanwhile."""
+    """What one clip took.
+
+    Attributes:
+        appearance, denoise, vae: seconds by part.
+        processor: seconds that all cores together spent on denoising: on a busy machine the steadier figure.
+        evaluations: of the denoiser.
+    """
 
     appearance: float
     denoise: float
     vae: float
+    processor: float
     evaluations: int
 
 
@@ -147,21 +154,28 @@ def sample_clip(animator: Animator, portrait: Portrait, motion: Motion, settings
         FloatingPointError: a frame is of one colour, as where numbers overflowed: its seconds would mean nothing.
     """
     evaluations = animator.evaluations
-    stamps = [time.perf_counter()]
+    stamps: list[tuple[float, float]] = []
 
     def stamp(done: int = 0, total: int = 0) -> None:
         if done == total:
             synchronise(animator.device)
-            stamps.append(time.perf_counter())
+            stamps.append((time.perf_counter(), time.process_time()))
 
+    stamp()
     appearance = animator.encode_appearance(portrait)
     stamp()
     for frame in animator.animate(appearance, motion, settings, on_progress=stamp):
         if frame.min() == frame.max():
             raise FloatingPointError(f"{animator.dtype} gave a frame of one colour")
     stamp()
-    start, encoded, denoised, decoded = stamps
-    return Clip(encoded - start, denoised - encoded, decoded - denoised, animator.evaluations - evaluations)
+    (start, _), (encoded, before), (denoised, after), (decoded, _) = stamps
+    return Clip(
+        appearance=encoded - start,
+        denoise=denoised - encoded,
+        vae=decoded - denoised,
+        processor=after - before,
+        evaluations=animator.evaluations - evaluations,
+    )
 
 
 def _adapted(plan: Plan, chosen: Namespace) -> Plan:
@@ -181,6 +195,7 @@ def _case(plan: Plan, work: Work, session: Session) -> Case:
         "appearance_seconds": [clip.appearance for clip in clips],
         "denoise_seconds": [clip.denoise for clip in clips],
         "vae_seconds": [clip.vae for clip in clips],
+        "denoise_processor_seconds": [clip.processor for clip in clips],
     }
     seconds = {name: statistics.median(values) for name, values in samples.items()}
     evaluations = clips[0].evaluations

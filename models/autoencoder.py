@@ -58,11 +58,11 @@ def decode(vae: AutoencoderKLTemporalDecoder, latents: Tensor) -> Tensor:
         latents: (F, 4, h, w), scaled as the denoiser sees them.
 
     Returns:
-        (F, 3, H, W) float32, about [0, 1] but not clamped.
+        (F, 3, H, W) float32, about [-1, 1] but not clamped.
     """
     scaled = (latents / vae.config["scaling_factor"]).to(vae.decoder.conv_in.weight)
     decoded: Tensor = vae.decode(scaled, num_frames=len(latents)).sample
-    return decoded.float() / 2 + 0.5
+    return decoded.float()
 
 
 def decode_stream(vae: AutoencoderKLTemporalDecoder, latents: Tensor, chunk: int, padding: int = 0) -> Iterator[Tensor]:
@@ -82,4 +82,5 @@ def decode_stream(vae: AutoencoderKLTemporalDecoder, latents: Tensor, chunk: int
     first, last = padding, len(latents) - padding
     for start in range(first // chunk * chunk, last, chunk):
         frames = decode(vae, latents[start : start + chunk])
-        yield frames[max(first - start, 0) : last - start].clamp(0, 1)
+        wanted = frames[max(first - start, 0) : last - start]
+        yield (wanted / 2 + 0.5).clamp(0, 1)

@@ -1,4 +1,4 @@
-"""Fixtures for every room: one Ray and one Prefect server for the whole session."""
+"""Fixtures for every room: one Ray, one Prefect server and one S3 endpoint for the whole session."""
 
 from __future__ import annotations
 
@@ -10,6 +10,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
+from tests.s3 import s3
+
+__all__ = ["s3"]
 
 # Before anything imports prefect: a home of its own, no reports of its use, no chatter.
 _PREFECT_HOME = tempfile.TemporaryDirectory(prefix="troupe-tests-prefect-")

@@ -11,7 +11,7 @@ from moto.server import ThreadedMotoServer
 BUCKET = "cast"
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="session")
 def s3() -> Iterator[str]:
     """The endpoint of an S3 server with an empty bucket; the environment has what clients need."""
     server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)

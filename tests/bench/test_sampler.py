@@ -26,6 +26,7 @@ def test_tiny() -> None:
             "appearance_seconds": 2,
             "denoise_seconds": 2,
             "vae_seconds": 2,
+            "denoise_processor_seconds": 2,
         }
         parts = case.number("frames_per_second"), frames / case.number("seconds")
         assert parts[0] == pytest.approx(parts[1])

@@ -15,10 +15,8 @@ from hypothesis import settings
 
 from catalogs.schema import Row, make_row
 from catalogs.store import Store, open_store
-from tests.s3 import BUCKET, s3
+from tests.s3 import BUCKET
 from troupe import Job
-
-__all__ = ["BUCKET", "s3"]
 
 # Machines that test are busy; how long an example takes says nothing.
 settings.register_profile("catalogs", deadline=None)

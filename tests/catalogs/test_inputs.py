@@ -13,7 +13,7 @@ from catalogs import hashes
 from catalogs.hashes import ContentHashes
 from catalogs.inputs import files_in, localise, read, stat
 from catalogs.store import Store, open_store
-from tests.catalogs.conftest import BUCKET
+from tests.s3 import BUCKET
 from troupe.errors import InputError, MissingInput, StoreError, TroupeError
 
 

@@ -21,7 +21,7 @@ from hypothesis import strategies as st
 from catalogs.jobs import COLUMNS, cross, parse_jobs, read_jobs, read_request, write_request
 from catalogs.keys import valid_id
 from catalogs.store import Store, open_store
-from tests.catalogs.conftest import BUCKET
+from tests.s3 import BUCKET
 from troupe import FaceChoice, Job
 from troupe.errors import BadJob, MissingInput, SettingsError
 

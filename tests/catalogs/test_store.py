@@ -19,7 +19,7 @@ import boto3
 import pytest
 
 from catalogs.store import Put, Store, open_store
-from tests.catalogs.conftest import BUCKET
+from tests.s3 import BUCKET
 from troupe.errors import SettingsError, StoreError
 
 

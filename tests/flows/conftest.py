@@ -14,9 +14,6 @@ os.environ.setdefault("PREFECT_SERVER_ANALYTICS_ENABLED", "false")
 
 from models.miniature.weights import init_weights
 from tests.flows.cast import write_clip, write_portrait
-from tests.s3 import s3
-
-__all__ = ["s3"]
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -51,10 +51,13 @@ def test_the_encoder_keeps_its_own_precision(vae: AutoencoderKLTemporalDecoder) 
     assert (coarse - frames).norm() < 0.05 * frames.norm()
 
 
-def test_pixels_are_about_zero_to_one(vae: AutoencoderKLTemporalDecoder) -> None:
+def test_latents_are_unscaled_and_pixels_brought_to_zero_to_one(vae: AutoencoderKLTemporalDecoder) -> None:
     latents = randn(3, 4, 8, 8)
     raw = vae.decode(latents / SMALL.scaling_factor, num_frames=3).sample
-    torch.testing.assert_close(decode(vae, latents), raw / 2 + 0.5)
+    torch.testing.assert_close(decode(vae, latents), raw)
+    (pixels,) = stream(vae, latents, 3, 0)
+    torch.testing.assert_close(pixels, (raw / 2 + 0.5).clamp(0, 1))
+    assert 0 <= pixels.min() < pixels.max() <= 1
 
 
 def stream(vae: AutoencoderKLTemporalDecoder, latents: Tensor, chunk: int, padding: int) -> list[Tensor]:
@@ -67,10 +70,11 @@ def test_a_stream_is_the_released_chunks_without_the_padding(
     vae: AutoencoderKLTemporalDecoder, frames: int, chunk: int, padding: int
 ) -> None:
     latents = randn(padding + frames + padding, 4, 4, 4)
-    whole = torch.cat([decode(vae, part) for part in latents.split(chunk)]).clamp(0, 1)
+    whole = torch.cat([decode(vae, part) for part in latents.split(chunk)])
+    pixels = (whole / 2 + 0.5).clamp(0, 1)
     streamed = stream(vae, latents, chunk, padding)
     assert all(len(part) in range(1, chunk + 1) for part in streamed)
-    torch.testing.assert_close(torch.cat(streamed), whole[padding : padding + frames])
+    torch.testing.assert_close(torch.cat(streamed), pixels[padding : padding + frames])
 
 
 @pytest.mark.parametrize(("frames", "chunk", "padding", "decoded"), [(5, 4, 9, 8), (8, 8, 15, 16), (1, 8, 0, 1)])

@@ -19,7 +19,8 @@ from troupe.errors import Cancelled, SettingsError
 from troupe.settings import Settings
 
 # Latents of 16: smaller, and the innermost norms see two values a group, which blows rounding up.
-CONFIG = ModelConfig(image_size=128, window=4, unet=SMALL, vae=VAEConfig())
+UNET = replace(SMALL, block_out_channels=(32,) * 4, num_attention_heads=(1, 1, 2, 2), layers_per_block=1)
+CONFIG = ModelConfig(image_size=128, window=4, unet=UNET, vae=VAEConfig())
 SETTINGS = Settings(steps=2, overlap=1, shift=2, padding=0)
 UNEQUAL = replace(SETTINGS, appearance_guidance=(1.5, 2), motion_guidance=(2.5, 2))
 TOKENS = 5
@@ -27,15 +28,15 @@ TOKENS = 5
 
 @pytest.fixture(scope="module")
 def denoiser() -> Denoiser:
-    return small_denoiser()
+    return small_denoiser(UNET)
 
 
 def scene(denoiser: Denoiser, frames: int, budget: int = 2**30, scale: float = 1) -> Scene:
     return Scene(
-        appearance=denoiser.project_appearance(randn(TOKENS, SMALL.cross_attention_dim, seed=1)),
-        motion=denoiser.project_motion(scale * randn(frames, TOKENS, SMALL.cross_attention_dim, seed=2), budget),
+        appearance=denoiser.project_appearance(randn(TOKENS, UNET.cross_attention_dim, seed=1)),
+        motion=denoiser.project_motion(scale * randn(frames, TOKENS, UNET.cross_attention_dim, seed=2), budget),
         portrait=randn(4, CONFIG.latent_size, CONFIG.latent_size, seed=3),
-        pose=0.1 * randn(SMALL.block_out_channels[0], CONFIG.latent_size, CONFIG.latent_size, seed=4),
+        pose=0.1 * randn(UNET.block_out_channels[0], CONFIG.latent_size, CONFIG.latent_size, seed=4),
     )
 
 
@@ -119,7 +120,7 @@ def test_portrait_and_contexts_reach_the_latents(denoiser: Denoiser) -> None:
     made = sample(denoiser, given, noise, SETTINGS, CONFIG).latents
     others = (
         replace(given, portrait=2 * given.portrait),
-        replace(given, appearance=denoiser.project_appearance(randn(TOKENS, SMALL.cross_attention_dim, seed=9))),
+        replace(given, appearance=denoiser.project_appearance(randn(TOKENS, UNET.cross_attention_dim, seed=9))),
         scene(denoiser, 4, scale=0.5),
         replace(given, pose=3 * given.pose),
     )
@@ -128,7 +129,7 @@ def test_portrait_and_contexts_reach_the_latents(denoiser: Denoiser) -> None:
 
 
 def test_latents_stay_float32_around_a_16_bit_denoiser(denoiser: Denoiser) -> None:
-    coarse = small_denoiser().to(torch.bfloat16)
+    coarse = small_denoiser(UNET).to(torch.bfloat16)
     given = scene(coarse, 5)
     given = replace(given, pose=given.pose.bfloat16())
     made = sample(coarse, given, draw_noise(0, 5, CONFIG), SETTINGS, CONFIG).latents
