@@ -6,7 +6,6 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from models.appearance import Appearance
 from models.motion import Motion
 from models.tensorfile import read_tensors, write_tensors
 
@@ -39,6 +38,3 @@ def test_values_that_do_not_fit_name_the_file(tmp_path: Path) -> None:
     write_tensors(tmp_path / "clip", "troupe motion 1", {"expression": wrong, "rotation": wrong, "intensity": wrong})
     with pytest.raises(ValueError, match="clip holds no motion: a motion is"):
         Motion.load(tmp_path / "clip")
-    write_tensors(tmp_path / "face", "troupe appearance 1", {"tokens": wrong, "latents": wrong})
-    with pytest.raises(ValueError, match="face holds no appearance: an appearance is"):
-        Appearance.load(tmp_path / "face")

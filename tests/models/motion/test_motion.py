@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
-from models.appearance import Appearance
 from models.motion import Motion
+from models.tensorfile import write_tensors
 
 
 def motion(frames: int = 7, chunks: int = 3, features: int = 8) -> Motion:
@@ -83,7 +83,7 @@ class TestFile:
             Motion.load(path)
 
     def test_of_another_kind_is_refused(self, tmp_path: Path) -> None:
-        Appearance(torch.randn(4, 8), torch.randn(4, 2, 2)).save(tmp_path / "face")
+        write_tensors(tmp_path / "face", "troupe appearance 1", {"tokens": torch.randn(4, 8)})
         with pytest.raises(ValueError, match="face holds troupe appearance 1, not troupe motion 1"):
             Motion.load(tmp_path / "face")
 

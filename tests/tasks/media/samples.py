@@ -128,8 +128,21 @@ def colour_patches() -> Picture:
     return np.repeat(np.repeat(colours, HEIGHT // 3, 0), WIDTH // 4, 1)
 
 
+_BEFORE: set[int] = set()
+
+
+def remember_children() -> None:
+    """What runs now, as the session's servers do, is not for `children` to count."""
+    _BEFORE.clear()
+    _BEFORE.update(_all_children())
+
+
 def children() -> set[int]:
-    """Processes started by this one that have not ended."""
+    """Processes started by this one since `remember_children` that have not ended."""
+    return _all_children() - _BEFORE
+
+
+def _all_children() -> set[int]:
     found: set[int] = set()
     for task in Path(f"/proc/{os.getpid()}/task").iterdir():
         found |= {int(child) for child in (task / "children").read_text().split()}
