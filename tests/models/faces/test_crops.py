@@ -25,7 +25,8 @@ def pictures_with_faces(draw: st.DrawFn) -> tuple[np.ndarray, int, int]:
     x2 = draw(st.floats(max(x1, 0) + 2, 2.0 * width + 2))
     y2 = draw(st.floats(max(y1, 0) + 2, 2.0 * height + 2))
     box = np.array([x1, y1, x2, y2], dtype=np.float32)
-    assume(box[2] - max(box[0], 0) >= 2 and box[3] - max(box[1], 0) >= 2)
+    left, top, right, bottom = (float(v) for v in box)  # float32 would round 1.9999999 up
+    assume(min(right, width) - max(left, 0) >= 2 and min(bottom, height) - max(top, 0) >= 2)
     return box, width, height
 
 

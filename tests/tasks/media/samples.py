@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 import wave
 from collections.abc import Iterable, Iterator
@@ -11,6 +10,7 @@ from pathlib import Path
 
 import av
 import numpy as np
+import psutil
 from numpy.typing import NDArray
 
 from tasks.media import ffmpeg_binary
@@ -143,10 +143,7 @@ def children() -> set[int]:
 
 
 def _all_children() -> set[int]:
-    found: set[int] = set()
-    for task in Path(f"/proc/{os.getpid()}/task").iterdir():
-        found |= {int(child) for child in (task / "children").read_text().split()}
-    return found
+    return {child.pid for child in psutil.Process().children()}
 
 
 def _first_channel(frame: av.AudioFrame) -> NDArray[np.float64]:
