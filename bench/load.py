@@ -14,12 +14,10 @@ import tempfile
 import time
 from argparse import ArgumentParser, Namespace
 from collections.abc import Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import cast
 
 import torch
-from torch import nn
 
 from bench.machine import isolated, peak_memory, resident
 from bench.report import Case, Check, Findings, arguments, main, positive, tell
@@ -95,8 +93,7 @@ def load_model(directory: Path, device: str, dtype: str) -> Loading:
     animator = load(directory, device, dtype)
     loaded, ready = resident() - before, time.perf_counter()
     networks = animator._networks  # nobody else needs to reach every value
-    modules = [cast("nn.Module", getattr(networks, part.name)) for part in fields(networks)]
-    values = [value for module in modules for value in (*module.parameters(), *module.buffers())]
+    values = [value for module in networks.all for value in (*module.parameters(), *module.buffers())]
     for value in values:
         value.sum().item()
     return Loading(

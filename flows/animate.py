@@ -74,6 +74,8 @@ def animate(
     require_consent: bool = False,
     device: str = "auto",
     dtype: str = "auto",
+    compile: bool = False,
+    gpu_memory: float | None = None,
     run_id: str | None = None,
 ) -> dict[str, Any] | State[Any]:
     """Let portraits act: for every row of a jobs file, or every picture of a folder with every clip of another.
@@ -91,6 +93,8 @@ def animate(
         require_consent: refuse jobs without a reference to the permission to use the likeness.
         device: for the networks; `auto` is a GPU if there is one.
         dtype: of their numbers; `auto` is what the device is good at.
+        compile: have torch compile the denoiser: pays off from some minutes of work on.
+        gpu_memory: GiB of a GPU that a worker may take; all of it if not given.
         run_id: of the run; made from date and time if not given.
     """
     request = Request(
@@ -106,6 +110,8 @@ def animate(
         require_consent=require_consent,
         device=device,
         dtype=dtype,
+        compile=compile,
+        gpu_memory=gpu_memory,
         run_id=run_id,
     )
     summary = perform(request, PrefectCaller(), listener(), ray=True)

@@ -12,12 +12,14 @@ from torch import Tensor
 
 from models.appearance import Appearance, IdentityEncoder, transformer_input
 from models.autoencoder import decode_stream, encode_portrait
+from models.compiling import compile_blocks
 from models.config import ModelConfig
 from models.denoiser import Context
-from models.device import budget_of, guarded, memory_errors, pick_device, pick_dtype
+from models.device import Budget, budget_of, guarded, memory_errors, pick_device, pick_dtype
 from models.faces import Portrait, clip_crops
 from models.motion import Motion, intensities, motion_tokens
-from models.sampler.sample import Scene, draw_noise, fitting_windows, pad_motion, sample
+from models.resting import at_work
+from models.sampler.sample import Scene, draw_noise, fitting_windows, pad_motion, sample, window_bytes
 from models.weights import IDENTITY, Networks, load_networks
 from troupe import Picture, Settings, Track
 from troupe.stopwatch import Stopwatch
@@ -25,7 +27,7 @@ from troupe.stopwatch import Stopwatch
 __all__ = ["Animator", "load"]
 
 FACES_AT_ONCE = 16
-"""Driving frames that the motion encoders see together; bounds memory, does not change results."""
+"""Driving frames that the motion encoders and the refiner see together; bounds memory, does not change results."""
 
 
 class Animator:
@@ -45,18 +47,20 @@ class Animator:
         ...     ...
     """
 
-    def __init__(self, config: ModelConfig, networks: Networks, identity: IdentityEncoder) -> None:
+    def __init__(
+        self, config: ModelConfig, networks: Networks, identity: IdentityEncoder, device: torch.device, budget: Budget
+    ) -> None:
         self.config = config
         self.dtype = networks.denoiser.dtype
-        self.device = networks.denoiser.conv_in.weight.device
+        self.device = device
+        self.budget = budget
         self.evaluations = 0
         self._networks = networks
         self._identity = identity
-        self._budget = budget_of(self.device)
         # An identity's keys and values live as long as somebody holds the appearance.
         self._contexts: WeakKeyDictionary[Appearance, Context] = WeakKeyDictionary()
-        with torch.inference_mode():
-            black = torch.zeros(1, 3, config.image_size, config.image_size, device=self.device, dtype=self.dtype)
+        with torch.inference_mode(), at_work(device, networks.pose_guider):
+            black = torch.zeros(1, 3, config.image_size, config.image_size, device=device, dtype=self.dtype)
             self._pose: Tensor = networks.pose_guider(black)[0]
 
     @property
@@ -69,6 +73,22 @@ class Animator:
         """The most GPU memory that was ever allocated in this process; None on a CPU."""
         return torch.cuda.max_memory_allocated(self.device) if self.device.type == "cuda" else None
 
+    def shrink(self) -> bool:
+        """Take less memory from now on, for the same results; False if there is nothing left to give up.
+
+        For a worker whose device ran out: fewer windows at once, no keys and values kept, in the end no networks on the
+        device but those at work.
+        """
+        smaller = self.budget.smaller(window_bytes(self.config, self.dtype))
+        if smaller is None or self.device.type == "cpu":
+            return False
+        if smaller.resting and not self.budget.resting:
+            for network in self._networks.all:
+                network.to("cpu")
+        self.budget = smaller
+        torch.cuda.empty_cache()
+        return True
+
     @torch.inference_mode()
     def encode_appearance(self, portrait: Portrait) -> Appearance:
         """Who the portrait shows; once per identity (section 3.1 of the paper).
@@ -76,12 +96,14 @@ class Animator:
         Args:
             portrait: its crop in the model's image size, its face aligned.
         """
-        with memory_errors():
-            crop = _unit(portrait.crop, self.device)
+        networks = self._networks
+        crop = _unit(portrait.crop, self.device)
+        identity = self._identity(portrait.aligned).to(self.device)
+        with memory_errors(), at_work(self.device, networks.transformer, networks.projector):
             seen = transformer_input(crop, self.config.appearance.input_size)
-            identity = self._identity(portrait.aligned).to(self.device)
-            tokens = self._networks.projector(self._networks.transformer(seen[None], identity))[0]
-            latents = encode_portrait(self._networks.vae, (crop - 0.5) / 0.5)
+            tokens = networks.projector(networks.transformer(seen[None], identity))[0]
+        with memory_errors(), at_work(self.device, networks.vae):
+            latents = encode_portrait(networks.vae, (crop - 0.5) / 0.5)
             return Appearance(tokens=tokens.float().cpu(), latents=latents.cpu())
 
     @torch.inference_mode()
@@ -97,13 +119,14 @@ class Animator:
         """
         expressions: list[Tensor] = []
         rotations: list[Tensor] = []
+        networks = self._networks
         crops = clip_crops(frames, track, self.config.image_size, self.config.face_size)
-        with memory_errors():
+        with memory_errors(), at_work(self.device, networks.expression, networks.headpose):
             while batch := list(islice(crops, FACES_AT_ONCE)):
                 face = torch.stack([_unit(crop.face, self.device) for crop in batch])
                 head = torch.stack([_unit(crop.head, self.device) for crop in batch])
-                expressions.append(self._networks.expression(face).float().cpu())
-                rotations.append(self._networks.headpose(head)[0].float().cpu())
+                expressions.append(networks.expression(face).float().cpu())
+                rotations.append(networks.headpose(head)[0].float().cpu())
         return Motion(
             expression=torch.cat(expressions),
             rotation=torch.cat(rotations),
@@ -135,11 +158,13 @@ class Animator:
         """
         settings = settings or Settings()
         watch = watch or Stopwatch()
-        with watch("denoise"), memory_errors():
+        networks = self._networks
+        with watch("denoise"), memory_errors(), at_work(self.device, networks.denoiser, networks.refiner):
             latents = self._denoise(appearance, motion, settings, on_progress)
-        chunks = decode_stream(self._networks.vae, latents, settings.decode_chunk, settings.padding)
-        for chunk in watch.each("vae", guarded(chunks)):
-            yield from (chunk * 255).to(torch.uint8).permute(0, 2, 3, 1).cpu().numpy()
+        with memory_errors(), at_work(self.device, networks.vae):
+            chunks = decode_stream(networks.vae, latents, settings.decode_chunk, settings.padding)
+            for chunk in watch.each("vae", guarded(chunks)):
+                yield from (chunk * 255).to(torch.uint8).permute(0, 2, 3, 1).cpu().numpy()
 
     @torch.inference_mode()
     def _denoise(
@@ -151,13 +176,11 @@ class Animator:
         if context is None:
             context = networks.denoiser.project_appearance(appearance.tokens.to(self.device))
             self._contexts[appearance] = context
-        expression = motion.expression.to(self.device)
-        intensity = motion.frame_intensity(self.config.window).to(self.device)
-        tokens = motion_tokens(networks.refiner(expression, intensity), motion.rotation.to(self.device))
+        tokens = motion_tokens(self._refine(motion), motion.rotation.to(self.device))
         padded = pad_motion(tokens, settings.padding)
         scene = Scene(
             appearance=context,
-            motion=networks.denoiser.project_motion(padded, self._budget.motion),
+            motion=networks.denoiser.project_motion(padded, self.budget.motion),
             portrait=appearance.latents.to(self.device),
             pose=self._pose,
         )
@@ -167,28 +190,50 @@ class Animator:
             draw_noise(settings.seed, len(padded), self.config),
             settings,
             self.config,
-            fitting_windows(self.config, self.dtype, self._budget.activations),
+            fitting_windows(self.config, self.dtype, self.budget.activations),
             on_progress,
         )
         self.evaluations += sampled.evaluations
         return sampled.latents
 
+    def _refine(self, motion: Motion) -> Tensor:
+        """The learned part of every frame's motion tokens; each frame is refined by itself."""
+        features = torch.split(motion.expression.to(self.device), FACES_AT_ONCE)
+        intensity = torch.split(motion.frame_intensity(self.config.window).to(self.device), FACES_AT_ONCE)
+        return torch.cat([self._networks.refiner(*batch) for batch in zip(features, intensity, strict=True)])
 
-def load(directory: Path | str, device: str = "auto", dtype: str = "auto") -> Animator:
+
+def load(
+    directory: Path | str,
+    device: str = "auto",
+    dtype: str = "auto",
+    *,
+    compile: bool = False,
+    gpu_memory: float | None = None,
+) -> Animator:
     """The model of a weights directory.
 
     Args:
         directory: with the release's layout; see `models.weights`.
         device: `cpu`, `cuda`, `cuda:N`; `auto` is a GPU if there is one.
         dtype: of the denoiser and the decoder: `float32`, `bfloat16`, `float16` or `auto`.
+        compile: have torch compile the denoiser's blocks: the first clip takes longer, the others less.
+        gpu_memory: GiB of the GPU that this process may take; all of it if not given.
 
     Raises:
         WeightsError: anything absent, extra or mis-shaped, all listed at once.
-        SettingsError: a device that is not there, or a type it is no good at.
+        SettingsError: a device that is not there or has less memory, or a type it is no good at.
     """
     place = pick_device(device)
-    config, networks = load_networks(Path(directory), place, pick_dtype(dtype, place))
-    return Animator(config, networks, IdentityEncoder(Path(directory) / IDENTITY, config.appearance.identity))
+    budget = budget_of(place, gpu_memory)
+    home = torch.device("cpu") if budget.resting else place
+    with memory_errors():
+        config, networks = load_networks(Path(directory), home, pick_dtype(dtype, place))
+    if compile:
+        compile_blocks(networks.denoiser)
+    return Animator(
+        config, networks, IdentityEncoder(Path(directory) / IDENTITY, config.appearance.identity), place, budget
+    )
 
 
 def _unit(picture: Picture, device: torch.device) -> Tensor:

@@ -9,11 +9,14 @@ from collections.abc import Iterator
 
 import torch
 from diffusers.models.autoencoders.autoencoder_kl_temporal_decoder import AutoencoderKLTemporalDecoder
-from torch import Tensor
+from torch import Tensor, nn
 
 from models.config import VAEConfig
 
-__all__ = ["autoencoder_for", "decode", "decode_stream", "encode_portrait"]
+__all__ = ["autoencoder_for", "channels_last", "decode", "decode_stream", "encode_portrait"]
+
+CHANNELS_LAST = {4: torch.channels_last, 5: torch.channels_last_3d}
+"""By a weight's dimensions."""
 
 
 def autoencoder_for(config: VAEConfig) -> AutoencoderKLTemporalDecoder:
@@ -30,6 +33,13 @@ def autoencoder_for(config: VAEConfig) -> AutoencoderKLTemporalDecoder:
         force_upcast=config.force_upcast,
     )
     return vae
+
+
+def channels_last(network: nn.Module) -> None:
+    """Lay a network's convolutions out in memory as they are fastest; their values stay."""
+    for value in network.parameters():
+        if value.ndim in CHANNELS_LAST:
+            value.data = value.data.contiguous(memory_format=CHANNELS_LAST[value.ndim])
 
 
 @torch.inference_mode()

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import pickle
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TypeVar, cast
 
@@ -19,7 +19,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from models.appearance import AppearanceProjector, VisionTransformer
-from models.autoencoder import autoencoder_for
+from models.autoencoder import autoencoder_for, channels_last
 from models.config import ModelConfig
 from models.denoiser import Denoiser, PoseGuider
 from models.motion import MotionRefiner, expression_encoder_for, head_pose_encoder_for
@@ -107,6 +107,11 @@ class Networks:
     denoiser: Denoiser
     vae: AutoencoderKLTemporalDecoder
 
+    @property
+    def all(self) -> list[nn.Module]:
+        """Every one of them."""
+        return [getattr(self, f.name) for f in fields(self)]
+
 
 def files(directory: Path) -> list[Path]:
     """The files that define the model in this directory, those that exist: what a fingerprint is made of."""
@@ -182,6 +187,9 @@ def load_networks(directory: Path, device: torch.device, dtype: torch.dtype) -> 
             own = {key.removeprefix(f"{name}."): value for key, value in state.items() if key.startswith(f"{name}.")}
             if own:
                 fill(vae.get_submodule(name), own, device, torch.float32)
+    channels_last(modules["vae"].get_submodule("decoder"))
+    if device.type != "cpu":  # there it is no faster, and would keep processes from sharing a mapped file's pages
+        channels_last(modules["unet"])
     return config, Networks(
         expression=modules["expression"],
         headpose=modules["headpose"],

@@ -67,6 +67,8 @@ class Request:
     require_consent: bool = False
     device: str = "auto"
     dtype: str = "auto"
+    compile: bool = False
+    gpu_memory: float | None = None
     run_id: str | None = None
 
     def parameters(self) -> dict[str, Any]:
@@ -182,6 +184,8 @@ class Production:
             device=request.device,
             dtype=request.dtype,
             scratch=scratch,
+            compile=request.compile,
+            gpu_memory=request.gpu_memory,
         )
         self._ledger = self._stack.enter_context(Ledger(self._store, self.run_id))
         stop = self._stop

@@ -32,6 +32,7 @@ class Setup:
         weights: the weights directory, a path that every node has.
         detector: path of the detector file.
         device, dtype: for the networks; `auto` takes what the machine is best at.
+        compile, gpu_memory: as `models.animator.load` takes them.
         scratch: a folder of the run for temporary files, removed at its end.
     """
 
@@ -41,6 +42,8 @@ class Setup:
     device: str
     dtype: str
     scratch: Path
+    compile: bool = False
+    gpu_memory: float | None = None
 
 
 class Recent(Generic[T]):
@@ -77,7 +80,10 @@ class Tools:
     @cached_property
     def animator(self) -> Animator:
         """The networks of the weights directory."""
-        return load_animator(self.setup.weights, self.setup.device, self.setup.dtype)
+        setup = self.setup
+        return load_animator(
+            setup.weights, setup.device, setup.dtype, compile=setup.compile, gpu_memory=setup.gpu_memory
+        )
 
     @cached_property
     def detector(self) -> FaceDetector:

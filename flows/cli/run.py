@@ -67,6 +67,15 @@ def run(
     ] = False,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
     dtype: Annotated[str, typer.Option(help="auto, float32, bfloat16 or float16.")] = "auto",
+    compile: Annotated[
+        bool, typer.Option("--compile", help="Let torch compile the denoiser: slow to start, then faster.")
+    ] = False,
+    gpu_memory: Annotated[
+        float | None,
+        typer.Option(
+            min=1, metavar="GIB", help="Take no more of a GPU, such as 12.", show_default="all that the GPU reports"
+        ),
+    ] = None,
     run_id: Annotated[str | None, typer.Option(help="Name of the run; made from date and time by default.")] = None,
 ) -> None:
     """Animate portraits: from a jobs file to videos and a manifest.
@@ -106,6 +115,8 @@ def run(
         require_consent=require_consent,
         device=device,
         dtype=dtype,
+        compile=compile,
+        gpu_memory=gpu_memory,
         run_id=run_id,
     )
     raise typer.Exit(exit_code(perform(request, local=local)))

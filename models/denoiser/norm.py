@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 __all__ = ["GroupNorm"]
+
+SMALL = 1024
+"""Pixels. For smaller maps the CPU's channels-last kernel reads memory in strides, six times as slowly in 16 bits."""
 
 
 class GroupNorm(nn.GroupNorm):
@@ -19,6 +23,10 @@ class GroupNorm(nn.GroupNorm):
 
     def forward(self, x: Tensor) -> Tensor:
         """(N, C, h, w) -> the same shape."""
-        if x.shape[2:].numel() == 1:
+        pixels = x.shape[2:].numel()
+        if pixels == 1:
             return super().forward(x.flatten(1)).view(x.shape)
+        if pixels < SMALL and x.device.type == "cpu" and x.itemsize == 2:
+            weight, bias = self.weight.float(), self.bias.float()
+            return F.group_norm(x.float(), self.num_groups, weight, bias, self.eps).to(x.dtype)
         return super().forward(x)

@@ -9,6 +9,17 @@ from models.sampler.sample import (
     fitting_windows,
     pad_motion,
     sample,
+    window_bytes,
 )
 
-__all__ = ["Progress", "Sampled", "Scene", "draw_noise", "evaluations", "fitting_windows", "pad_motion", "sample"]
+__all__ = [
+    "Progress",
+    "Sampled",
+    "Scene",
+    "draw_noise",
+    "evaluations",
+    "fitting_windows",
+    "pad_motion",
+    "sample",
+    "window_bytes",
+]

@@ -15,7 +15,7 @@ from models.sampler.schedule import karras, network_input, step
 from models.sampler.windows import check_overlap, occurrences, windows
 from troupe.settings import Settings
 
-__all__ = ["Sampled", "Scene", "draw_noise", "evaluations", "fitting_windows", "pad_motion", "sample"]
+__all__ = ["Sampled", "Scene", "draw_noise", "evaluations", "fitting_windows", "pad_motion", "sample", "window_bytes"]
 
 Progress = Callable[[int, int], None]
 """Told (evaluations done, evaluations in all) after every call of the denoiser; stops the sampler by raising."""
@@ -95,6 +95,17 @@ def evaluations(frames: int, window: int, settings: Settings) -> int:
     return sum(seen * len(branches(*strength)) for strength in strengths(settings))
 
 
+def window_bytes(config: ModelConfig, dtype: torch.dtype) -> int:
+    """Memory that the activations of one window take at their peak.
+
+    Args:
+        dtype: in which the denoiser computes.
+    """
+    return (
+        config.window * FRAME_ACTIVATIONS * config.unet.block_out_channels[0] * config.latent_size**2 * dtype.itemsize
+    )
+
+
 def fitting_windows(config: ModelConfig, dtype: torch.dtype, budget: int = 2**28) -> int:
     """Windows to denoise in one call: as many as fit, at least 1.
 
@@ -102,9 +113,7 @@ def fitting_windows(config: ModelConfig, dtype: torch.dtype, budget: int = 2**28
         dtype: in which the denoiser computes.
         budget: bytes that its activations may take.
     """
-    pixels = config.latent_size**2
-    values = FRAME_ACTIVATIONS * config.unet.block_out_channels[0] * pixels
-    return max(1, min(budget // (config.window * values * dtype.itemsize), MOST_SEQUENCES // pixels))
+    return max(1, min(budget // window_bytes(config, dtype), MOST_SEQUENCES // config.latent_size**2))
 
 
 @torch.inference_mode()
@@ -151,7 +160,8 @@ def sample(
         shift = number * settings.shift % config.window
         indices = windows(frames, config.window, settings.overlap, shift).to(device)
         summed = torch.zeros_like(latents)
-        for together in torch.split(indices, windows_per_call):
+        # Even calls: a small last one would cost a shape of its own where blocks are compiled.
+        for together in indices.tensor_split(-(-len(indices) // windows_per_call)):
             noisy = latents[together]
             predict = _predictor(denoiser, scene, together, network_input(noisy, sigma), timestep, time_ids)
             stepped = step(noisy, guide(predict, *strength), sigma, following)

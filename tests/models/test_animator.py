@@ -1,0 +1,116 @@
+"""The animator on a tiny model: budgets that must not matter, memory that is given up, frames that stream."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor
+
+from bench.subjects import random_motion, random_portrait
+from bench.weights import TINY, write_weights
+from models.animator import FACES_AT_ONCE, Animator, load
+from models.device import GIB, Budget, share_out
+from models.motion import Motion
+from models.weights import Networks
+from tests.models import golden
+from troupe import Settings
+from troupe.errors import Cancelled, SettingsError
+
+# Latents of 16: smaller, and the innermost norms see two values a group, which blows rounding up.
+MODEL = replace(TINY, config=replace(TINY.config, image_size=128))
+SETTINGS = Settings(steps=2, padding=2, overlap=2)
+FRAMES = FACES_AT_ONCE + 5
+
+
+@pytest.fixture(scope="module")
+def directory(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_weights(tmp_path_factory.mktemp("tiny") / "weights", MODEL)
+
+
+@pytest.fixture(scope="module")
+def loaded(directory: Path) -> Animator:
+    return load(directory, "cpu", "float32")
+
+
+@pytest.fixture
+def animator(loaded: Animator) -> Iterator[Animator]:
+    budget = loaded.budget
+    yield loaded
+    loaded.budget = budget
+
+
+def latents(animator: Animator, motion: Motion) -> Tensor:
+    appearance = animator.encode_appearance(random_portrait(animator.config))
+    return animator._denoise(appearance, motion, SETTINGS, lambda *_: None)
+
+
+@pytest.mark.parametrize("budget", [Budget(2**40, 0), Budget(0, 2**40)])
+def test_what_may_be_taken_does_not_matter(animator: Animator, budget: Budget) -> None:
+    motion = random_motion(6, animator.config)
+    expected = latents(animator, motion)
+    animator.budget = budget
+    golden.assert_close(latents(animator, motion), expected)
+
+
+def test_frames_are_refined_one_by_one(animator: Animator) -> None:
+    motion = random_motion(FRAMES, animator.config)
+    refined = animator._refine(motion)
+    assert len(refined) == FRAMES
+    whole = animator._networks.refiner(motion.expression, motion.frame_intensity(animator.config.window))
+    golden.assert_close(refined, whole)
+
+
+def test_frames_come_as_they_are_decoded_and_are_counted(animator: Animator) -> None:
+    appearance = animator.encode_appearance(random_portrait(animator.config))
+    before, told = animator.evaluations, []
+    frames = animator.animate(
+        appearance, random_motion(7, animator.config), SETTINGS, on_progress=lambda *n: told.append(n)
+    )
+    side = animator.config.image_size
+    assert [frame.shape for frame in frames] == [(side, side, 3)] * 7
+    # Two steps and branches; windows of 5 at every third of the 11 padded frames.
+    assert animator.evaluations - before == 2 * 2 * 4 * 5 == told[-1][1]
+
+
+def test_a_render_can_be_stopped_and_the_next_one_is_right(animator: Animator) -> None:
+    motion = random_motion(3, animator.config)
+    appearance = animator.encode_appearance(random_portrait(animator.config))
+    expected = [frame.copy() for frame in animator.animate(appearance, motion, SETTINGS)]
+
+    def stop(done: int, total: int) -> None:
+        raise Cancelled("enough")
+
+    with pytest.raises(Cancelled):
+        next(animator.animate(appearance, motion, SETTINGS, on_progress=stop))
+    half = animator.animate(appearance, motion, SETTINGS)
+    next(half)
+    half.close()
+    again = list(animator.animate(appearance, motion, SETTINGS))
+    assert all((a == b).all() for a, b in zip(again, expected, strict=True))
+
+
+def test_a_cpu_has_nothing_to_give_up(animator: Animator) -> None:
+    assert not animator.shrink()
+
+
+def test_memory_is_given_up_until_there_is_none_to_give(loaded: Animator) -> None:
+    """On `meta`, which has no memory at all, everything but the numbers is as on a GPU."""
+    networks = Networks(**{name: getattr(loaded._networks, name) for name in Networks.__dataclass_fields__})
+    animator = Animator(loaded.config, networks, loaded._identity, torch.device("meta"), share_out(24 * GIB))
+    seen = [animator.budget]
+    while animator.shrink():
+        seen.append(animator.budget)
+    assert seen[-1] == replace(seen[0], motion=0, activations=seen[-1].activations, resting=True)
+    assert seen[-1].activations <= 2 * 25 * 2**20
+    assert [budget.resting for budget in seen] == sorted(budget.resting for budget in seen)
+    assert {value.device.type for network in networks.all for value in network.parameters()} == {"cpu"}
+
+
+def test_a_limit_for_a_gpu_means_nothing_to_a_cpu_and_bad_ones_are_refused(directory: Path) -> None:
+    assert load(directory, "cpu", "float32", gpu_memory=12).budget == load(directory, "cpu").budget
+    with pytest.raises(SettingsError):
+        load(directory, "cpu", "float16")
