@@ -5,8 +5,8 @@ tokens and their keys and values made, every step taken, every frame decoded. Co
 
   reference-cpu  a small model for runs side by side with other code: 44 frames of 128x128, 2 steps, no padding, in
                  float32; its seconds end with the latents. The default where there is no GPU.
-  full           the released sizes: 100 and 250 frames of 512x512, 25 steps, in float16 and bfloat16. The default
-                 on a GPU.
+  full           the released sizes: 100 and 250 frames of 512x512, 25 steps, in float16 and bfloat16, each as it
+                 is and compiled. The default on a GPU.
   tiny           for trying the command.
 
 Work is told per output frame, as products with weights and convolutions; attention's own are told apart. The least is
@@ -22,6 +22,7 @@ import time
 from argparse import ArgumentParser, Namespace
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import product
 from pathlib import Path
 
 import torch
@@ -122,16 +123,18 @@ def measure(chosen: Namespace) -> Findings:
     with tempfile.TemporaryDirectory(prefix="troupe-bench-") as folder:
         tell("writing random weights")
         directory = write_weights(Path(folder) / "weights", plan.model)
-        for dtype in chosen.dtype or (["float16", "bfloat16"] if gpu else ["float32"]):
-            tell(f"sampling in {dtype}")
-            session = isolated(sample_clips, directory, plan, chosen.device, dtype)
-            cases |= {f"{dtype}, {work.frames} frames": _case(plan, work, session) for work in works}
+        dtypes = chosen.dtype or (["float16", "bfloat16"] if gpu else ["float32"])
+        for dtype, compiled in product(dtypes, chosen.compile or (["off", "on"] if gpu else ["off"])):
+            way = f"{dtype}, compiled" if compiled == "on" else dtype
+            tell(f"sampling in {way}")
+            session = isolated(sample_clips, directory, plan, chosen.device, dtype, compiled == "on")
+            cases |= {f"{way}, {work.frames} frames": _case(plan, work, session) for work in works}
     return Findings(cases, _checks(name, plan, costs, cases))
 
 
-def sample_clips(directory: Path, plan: Plan, device: str, dtype: str) -> Session:
+def sample_clips(directory: Path, plan: Plan, device: str, dtype: str, compiled: bool = False) -> Session:
     """Sample every clip of the plan in this process, shorter ones first."""
-    animator = load(directory, device, dtype)
+    animator = load(directory, device, dtype, compile=compiled)
     portrait = random_portrait(animator.config)
     few = replace(plan.settings, steps=min(plan.settings.steps, MOST_WARM_STEPS))
     warm, clips, peaks = {}, {}, {}
@@ -243,6 +246,7 @@ def parser() -> ArgumentParser:
     options.add_argument("--config", choices=CONFIGURATIONS, help="see above")
     options.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N")
     options.add_argument("--dtype", nargs="+", choices=DTYPES, help="one or more, instead of the configuration's")
+    options.add_argument("--compile", nargs="+", choices=("off", "on"), help="one or both")
     options.add_argument(
         "--frames", nargs="+", type=positive, metavar="N", help="lengths, instead of the configuration's"
     )

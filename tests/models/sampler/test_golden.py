@@ -11,6 +11,7 @@ from torch import Tensor
 
 from models.appearance import AppearanceProjector, VisionTransformer
 from models.autoencoder import autoencoder_for, decode, encode_portrait
+from models.compiling import compile_blocks
 from models.config import ModelConfig, VAEConfig
 from models.denoiser import Denoiser, PoseGuider
 from models.sampler import Scene, sample
@@ -33,6 +34,22 @@ class Pipeline:
 
 @pytest.fixture(scope="module")
 def pipeline() -> Pipeline:
+    return build_pipeline()
+
+
+@pytest.fixture(scope="module")
+def compiled() -> Pipeline:
+    built = build_pipeline()
+    compile_blocks(built.denoiser)
+    return built
+
+
+def build_pipeline(dtype: torch.dtype = torch.float32) -> Pipeline:
+    """The tiny pipeline.
+
+    Args:
+        dtype: of the denoiser and the decoder, as `models.weights` places it; all else is float32.
+    """
     case = golden.cases()["pipeline_tiny"]
     vae_sizes = {name: tuple(v) if isinstance(v, list) else v for name, v in case["vae"].items()}
     config = ModelConfig(
@@ -50,6 +67,8 @@ def pipeline() -> Pipeline:
         projector = AppearanceProjector(config.appearance)
     denoiser, vae = filled(denoiser, "e2e_tiny/unet"), filled(vae, "e2e_tiny/vae")
     guider = filled(guider, "e2e_tiny/pose_guider")
+    for module in (denoiser, guider, vae.decoder):
+        module.to(dtype)
     transformer, projector = filled(transformer, "e2e_tiny/dino"), filled(projector, "e2e_tiny/image_proj")
 
     size, latent, frames = case["size"], config.latent_size, case["frames"]
@@ -65,29 +84,54 @@ def pipeline() -> Pipeline:
         appearance=denoiser.project_appearance(tokens),
         motion=denoiser.project_motion(motion, budget=2**30),
         portrait=encode_portrait(vae, portrait),
-        pose=guider(torch.zeros(1, 3, size, size))[0],
+        pose=guider(torch.zeros(1, 3, size, size, dtype=dtype))[0],
     )
     noise = golden.noise("input.initial_noise", (1, frames, config.vae.latent_channels, latent, latent))[0]
     return Pipeline(config, denoiser, vae, scene, noise)
 
 
+def settings(name: str) -> Settings:
+    """Of a guidance case."""
+    case = golden.cases()["pipeline_tiny"]
+    guidance = case["guidance"][name]
+    return Settings(
+        steps=case["steps"],
+        appearance_guidance=tuple(guidance["appearance"]),
+        motion_guidance=tuple(guidance["motion"]),
+        overlap=case["overlap"],
+        shift=case["shift"],
+        padding=0,
+        fps=case["fps"],
+    )
+
+
+def latents(pipeline: Pipeline, name: str, windows_per_call: int) -> Tensor:
+    """(F, 4, h, w), as the sampler makes them."""
+    return sample(
+        pipeline.denoiser, pipeline.scene, pipeline.noise, settings(name), pipeline.config, windows_per_call
+    ).latents
+
+
+def frames(vae: Any, latents: Tensor) -> Tensor:
+    """(F, 3, H, W), not clamped, decoded in the released chunks."""
+    return torch.cat([decode(vae, chunk) for chunk in latents.split(golden.cases()["pipeline_tiny"]["decode_chunk"])])
+
+
+def assert_golden(pipeline: Pipeline, windows_per_call: int) -> None:
+    expected = golden.outputs("pipeline_tiny.safetensors")
+    for name in golden.cases()["pipeline_tiny"]["guidance"]:
+        made = latents(pipeline, name, windows_per_call)
+        golden.assert_close(made[None], expected[f"{name}.latents"])
+        golden.assert_close(frames(pipeline.vae, made).transpose(0, 1)[None], expected[f"{name}.frames"])
+
+
 @pytest.mark.parametrize("windows_per_call", [1, 2, 5])
 def test_golden_pipeline(pipeline: Pipeline, windows_per_call: int) -> None:
-    case = golden.cases()["pipeline_tiny"]
-    expected = golden.outputs("pipeline_tiny.safetensors")
-    for name, guidance in case["guidance"].items():
-        settings = Settings(
-            steps=case["steps"],
-            appearance_guidance=tuple(guidance["appearance"]),
-            motion_guidance=tuple(guidance["motion"]),
-            overlap=case["overlap"],
-            shift=case["shift"],
-            padding=0,
-            fps=case["fps"],
-        )
-        made = sample(
-            pipeline.denoiser, pipeline.scene, pipeline.noise, settings, pipeline.config, windows_per_call
-        ).latents
-        golden.assert_close(made[None], expected[f"{name}.latents"])
-        frames = torch.cat([decode(pipeline.vae, chunk) for chunk in made.split(case["decode_chunk"])])
-        golden.assert_close(frames.transpose(0, 1)[None], expected[f"{name}.frames"])
+    assert_golden(pipeline, windows_per_call)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1800)
+@pytest.mark.parametrize("windows_per_call", [1, 2, 5])
+def test_golden_pipeline_compiled(compiled: Pipeline, windows_per_call: int) -> None:
+    assert_golden(compiled, windows_per_call)

@@ -1,0 +1,19 @@
+"""What 16 bits change, on the tiny pipeline of the golden files."""
+
+from __future__ import annotations
+
+import torch
+
+from tests.models import golden
+from tests.models.sampler.test_golden import build_pipeline, frames, latents
+
+LEAST = 35.0
+"""Decibels: what is left out is far below what anybody sees. Measured: 37.9 with equal guidance, 36.1 with unequal."""
+
+
+def test_bfloat16_shows_the_same() -> None:
+    precise, coarse = build_pipeline(), build_pipeline(torch.bfloat16)
+    for name in golden.cases()["pipeline_tiny"]["guidance"]:
+        expected, made = ((frames(way.vae, latents(way, name, 1)) / 2 + 0.5).clamp(0, 1) for way in (precise, coarse))
+        psnr = -10 * (expected - made).square().mean().log10()
+        assert psnr >= LEAST, f"{name}: {psnr:.1f} dB"
