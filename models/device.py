@@ -113,7 +113,8 @@ def budget_of(device: torch.device, gpu_memory: float | None = None) -> Budget:
     if gpu_memory is not None:
         if not 0 < gpu_memory * GIB <= total:
             raise SettingsError(f"--gpu-memory {gpu_memory:g}: the GPU has {total / GIB:.1f} GiB")
-        torch.cuda.set_per_process_memory_fraction(gpu_memory * GIB / total, device)
+        index = torch.cuda.current_device() if device.index is None else device.index
+        torch.cuda.set_per_process_memory_fraction(gpu_memory * GIB / total, index)
         total = int(gpu_memory * GIB)
     return share_out(total)
 
