@@ -15,6 +15,7 @@ that the catalog's `error_kind` column carries.
      ├─ FfmpegError          ffmpeg is not there, or failed through no fault of its input
      ├─ StoreError           the store did not do what it was asked; retrying may help
      ├─ WorkerLost           a worker process died
+     ├─ Overdue              it took far longer than it should
      ├─ OutOfMemory          the device's memory did not suffice
      └─ Cancelled            somebody asked to stop
 """
@@ -31,6 +32,7 @@ __all__ = [
     "MissingInput",
     "NoFace",
     "OutOfMemory",
+    "Overdue",
     "SettingsError",
     "StoreError",
     "TooLarge",
@@ -132,6 +134,12 @@ class WorkerLost(TroupeError):
     """The process that did the work died."""
 
     kind = "worker_lost"
+
+
+class Overdue(TroupeError):
+    """Something took far longer than its length explains."""
+
+    kind = "overdue"
 
 
 class OutOfMemory(TroupeError):

@@ -6,6 +6,7 @@ worker holds already and what takes longest decide the order; the class of an er
     InputError, WeightsError, …    the work fails with that very error; nothing is tried again
     StoreError                     tried again, three times in all, with growing pauses
     OutOfMemory                    tried once more, alone on a fresh process
+    longer than its timeout        the worker is replaced, the work run again alone; then it fails with Overdue
     the process died               what it had is run again, each alone; what kills again fails with WorkerLost
     a bug                          the work fails with a TroupeError that quotes the traceback's end
     the constructor failed         the whole role fails with that error

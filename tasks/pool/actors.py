@@ -209,12 +209,12 @@ class RayTransport(Transport):
             # Raised around the call: something that cannot be pickled, or imported over there.
             return Answer(error=_undelivered("a worker's arguments or its result", error))
         except RayError as error:
-            reason = _reason(error)
+            reason, with_node = _reason(error), "node has died" in str(error)
         else:
             if not answer.broken:
                 return answer
-            reason = answer.broken
-        self.post(Lost(worker, reason))
+            reason, with_node = answer.broken, False
+        self.post(Lost(worker, reason, with_node))
         self.do(Kill(worker))
         return None
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -55,6 +56,9 @@ class Pool(Protocol):
     @property
     def stats(self) -> Stats:
         """What was counted so far."""
+
+    def drain(self) -> None:
+        """Begin nothing any more, and let what runs end, however long it takes; what waits raises Cancelled."""
 
     def stop(self) -> None:
         """End within seconds: nothing begins, what runs has a short grace, what is not done raises Cancelled."""
@@ -136,6 +140,10 @@ class ThreadedPool:
         """See `Pool.stats`."""
         return self._scheduler.stats
 
+    def drain(self) -> None:
+        """See `Pool.drain`."""
+        self._leave(math.inf)
+
     def stop(self) -> None:
         """See `Pool.stop`."""
         self._leave(GRACE)
@@ -190,9 +198,13 @@ class ThreadedPool:
         complete = not self._futures
         asked = time.monotonic()
         scheduler.stop()
+        hurry = self._grace < math.inf
         while scheduler.busy and time.monotonic() < asked + self._grace:
             self._carry_out(scheduler.decide(time.monotonic()))
             self._listen()
+            if not hurry and (self._grace < math.inf or (self._stop_event and self._stop_event.is_set())):
+                # Asked to stop while it drained: the grace begins now.
+                hurry, asked, self._grace = True, time.monotonic(), min(self._grace, GRACE)
         scheduler.end()
         self._carry_out(scheduler.decide(time.monotonic()))
         return complete

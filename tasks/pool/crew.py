@@ -37,7 +37,8 @@ class Item:
         dependants: what needs it.
         worker: that has it now.
         sent: how often a worker was given it.
-        deaths: workers that died while they had it.
+        deaths: workers that died, or had to be ended, while they had it.
+        began: when its worker came to it, as far as is known; None before.
         store_errors: how often it met a StoreError.
         wants_fresh: it ran out of memory and must begin on a worker that did nothing yet.
     """
@@ -49,6 +50,7 @@ class Item:
     worker: Worker | None = None
     sent: int = 0
     deaths: int = 0
+    began: float | None = None
     store_errors: int = 0
     wants_fresh: bool = False
 
@@ -113,9 +115,29 @@ class Crew:
         """Whether a worker has a work."""
         return any(worker.flight for worker in self.workers.values())
 
+    @property
+    def ready(self) -> int:
+        """Works that could begin now."""
+        return len(self._backlog) + len(self._ward)
+
+    def overdue(self, now: float) -> list[Item]:
+        """What its worker has had for longer than its timeout; what a worker has come to is noted on the way."""
+        late = []
+        for item in self._running():
+            if item.began is None:
+                item.began = now
+            elif item.work.timeout is not None and now - item.began >= item.work.timeout:
+                late.append(item)
+        return late
+
+    def due(self) -> float | None:
+        """When the next of the works that run will be overdue."""
+        running = [item for item in self._running() if item.began is not None and item.work.timeout is not None]
+        return min((item.began + item.work.timeout for item in running), default=None)  # type: ignore[operator]
+
     def admit(self, item: Item) -> None:
         """Know of an item that no worker has."""
-        item.worker = None
+        item.worker = item.began = None
         self._left += item.work.cost
 
     def queue(self, item: Item) -> None:
@@ -177,6 +199,9 @@ class Crew:
         for item in self.dismiss(worker):
             self.queue(item)
 
+    def _running(self) -> Iterator[Item]:
+        return (worker.flight[0] for worker in self.workers.values() if worker.flight)
+
     def _choose(self, worker: Worker) -> Work | None:
         longest = self._backlog.longest()
         if longest is None or longest.cost > self._left / self.role.workers:
@@ -215,8 +240,7 @@ class Crew:
 
     def _hire(self) -> None:
         coming = sum(not worker.up for worker in self.workers.values())
-        waiting = len(self._backlog) + len(self._ward)
-        for _ in range(min(waiting - coming, self.role.workers - len(self.workers))):
+        for _ in range(min(self.ready - coming, self.role.workers - len(self.workers))):
             worker = Worker(next(self._numbers))
             self.workers[worker.id] = worker
             self._orders.append(Start(worker.id, self.role))

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Sequence
+from concurrent.futures import Future
 from dataclasses import replace
 from typing import Any
 
 from tasks.pool.base import ThreadedPool
 from tasks.pool.messages import Done, Failed, Kill, Lost, Order, Recall, Refused, Send, Start, Up
 from tasks.pool.transport import Post, Transport
-from tasks.pool.work import Role
+from tasks.pool.work import Role, Work
 from tasks.pool.worker import Answer, call, construct
 
 __all__ = ["LocalPool"]
@@ -20,7 +21,7 @@ class LocalPool(ThreadedPool):
     """Does one work at a time, on a thread of this process, with one worker a role, made when first needed.
 
     Python cannot end a thread: a method that runs when the pool stops is left behind, and what it returns is
-    thrown away.
+    thrown away. For the same reason works have no timeout here.
 
     Args:
         roles: whose workers there can be; their names differ. `workers`, `cpus`, `gpus` and `threads` mean
@@ -30,6 +31,10 @@ class LocalPool(ThreadedPool):
 
     def __init__(self, roles: Sequence[Role], stop: threading.Event | None = None) -> None:
         super().__init__([replace(role, workers=1) for role in roles], _Local, ahead=0, stop=stop)
+
+    def submit(self, work: Work) -> Future[Any]:
+        """See `Pool.submit`."""
+        return super().submit(replace(work, timeout=None))
 
 
 class _Local(Transport):

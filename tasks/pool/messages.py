@@ -100,10 +100,11 @@ class Failed:
 
 @dataclass(frozen=True, slots=True)
 class Lost:
-    """The worker is dead, with all it had."""
+    """The worker is dead, with all it had; `with_node`: because the machine it was on is gone."""
 
     worker: int
     reason: str
+    with_node: bool = False
 
 
 @dataclass(frozen=True, slots=True)

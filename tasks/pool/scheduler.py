@@ -5,7 +5,8 @@ number that the caller gives and that only grows. Which work goes to which worke
 depends on what, and where an error leads.
 
 Suspects. What a worker had when it died is run again, each work alone on a worker. A work that had two workers
-die, the second while it was alone there, is the killer.
+die, the second while it was alone there, is the killer. A work that outlasts its timeout is a suspect, too: its
+worker is ended, and no other work is blamed.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from typing import Any
 from tasks.pool.crew import Crew, Item, Worker
 from tasks.pool.messages import Broken, Done, Event, Failed, Finish, Lost, Order, Recall, Refused, Send, Start, Up
 from tasks.pool.work import Role, Stats, Work
-from troupe.errors import Cancelled, OutOfMemory, StoreError, TroupeError, WorkerLost
+from troupe.errors import Cancelled, OutOfMemory, Overdue, StoreError, TroupeError, WorkerLost
 
 __all__ = ["BACKOFF", "DEATHS", "TRIES", "Scheduler"]
 
@@ -32,6 +33,9 @@ BACKOFF = 1.0
 
 DEATHS = 2
 """So many workers may one work end."""
+
+NODES = 3
+"""So many nodes may go while they have the same work, before it is a suspect."""
 
 _log = logging.getLogger(__name__)
 
@@ -75,6 +79,7 @@ class Scheduler:
     def wake(self) -> float | None:
         """When something is due even if nothing happens."""
         times = [crew.not_before for crew in self._crews.values() if crew.not_before]
+        times += [due for crew in self._crews.values() if (due := crew.due()) is not None]
         return min(times + [due for due, *_ in self._delayed[:1]], default=None)
 
     def add(self, work: Work) -> None:
@@ -112,8 +117,8 @@ class Scheduler:
             case Refused(error=error):
                 crew.dismiss(worker)
                 self._miss(crew, error, now, again=isinstance(error, StoreError))
-            case Lost(reason=reason) if worker.up:
-                self._lose(crew, worker, reason)
+            case Lost(reason=reason, with_node=with_node) if worker.up:
+                self._lose(crew, worker, reason, blame=not with_node)
             case Lost(reason=reason):
                 self._lost += 1
                 crew.dismiss(worker)
@@ -131,11 +136,14 @@ class Scheduler:
             item = heapq.heappop(self._delayed)[2]
             if item.work.key in self._items:
                 self._crews[item.work.role].queue(item)
+        ready = sum(crew.ready for crew in self._crews.values())
         for crew in self._crews.values():
+            for item in crew.overdue(now):
+                self._give_up_on(crew, item)
             if self._stopping:
                 for worker in [worker for worker in crew.workers.values() if not worker.flight]:
                     crew.kill(worker)
-            elif not crew.error:
+            elif not crew.error and (crew.role.bound is None or ready - crew.ready < crew.role.bound):
                 crew.employ(now)
         orders = self._orders.copy()
         self._orders.clear()
@@ -191,20 +199,36 @@ class Scheduler:
             crew.kill(worker)
             crew.queue(item)
 
-    def _lose(self, crew: Crew, worker: Worker, reason: str) -> None:
+    def _lose(self, crew: Crew, worker: Worker, reason: str, *, blame: bool) -> None:
         suspects = crew.dismiss(worker)
         self._lost += 1
         keys = ", ".join(item.work.key for item in suspects) or "nothing"
         _log.warning("a worker of role %r died (%s) while it had %s", crew.role.name, reason, keys)
         for item in suspects:
             was_suspect = item.deaths > 0
-            item.deaths += 1
+            # A machine goes for reasons of its own, as a rule: only what was on many that went is suspected.
+            item.deaths += blame or item.sent > NODES
             if self._stopping:
                 self._cancel(item)
             elif was_suspect and item.deaths >= DEATHS:
                 self._end(item, error=_killer(item, reason))
             else:
                 crew.queue(item)
+
+    def _give_up_on(self, crew: Crew, item: Item) -> None:
+        """End a worker that is stuck."""
+        work, worker = item.work, item.worker
+        assert worker is not None
+        crew.land(item)
+        crew.kill(worker)
+        item.deaths += 1
+        _log.warning("%s: no end after %.0f s; its worker is replaced", work.key, work.timeout)
+        if item.deaths >= DEATHS:
+            self._end(item, error=_stuck(item))
+        elif self._stopping:
+            self._cancel(item)
+        else:
+            crew.queue(item)
 
     def _miss(self, crew: Crew, error: TroupeError, now: float, *, again: bool) -> None:
         """A worker did not come up."""
@@ -257,6 +281,14 @@ def _killer(item: Item, reason: str) -> WorkerLost:
         f"{work.key}: the worker of role {work.role!r} died in {work.method} {item.deaths} times, the last time with "
         f"nothing else to do ({reason}). Its input probably crashes a library: see the worker's log, "
         "or do this work by itself in-process"
+    )
+
+
+def _stuck(item: Item) -> Overdue:
+    work = item.work
+    return Overdue(
+        f"{work.key}: {work.method} had no end after {work.timeout:.0f} s, and {item.deaths} workers were ended over it. "
+        "Its input probably keeps a library busy forever, or the device is far too slow for it"
     )
 
 

@@ -21,9 +21,10 @@ class Work:
         needs: keys, submitted before, that must be done first; if one fails, so does this, with the same error.
         holds: what a worker keeps at hand while doing this (an identity): more of it goes to the same worker.
         cost: how long it takes compared with other works of its role, in any unit; the longest begins first.
+        timeout: seconds after which a worker that still does it is taken for stuck, and replaced; None waits forever.
 
     Raises:
-        ValueError: the cost is negative or not a finite number.
+        ValueError: the cost is negative or not a finite number, or the timeout is not positive.
     """
 
     key: str
@@ -33,10 +34,13 @@ class Work:
     needs: tuple[str, ...] = ()
     holds: str = ""
     cost: float = 1.0
+    timeout: float | None = None
 
     def __post_init__(self) -> None:
         if not (math.isfinite(self.cost) and self.cost >= 0):
             raise ValueError(f"{self.key}: the cost is {self.cost}; it must be a finite number, 0 or more")
+        if self.timeout is not None and not self.timeout > 0:
+            raise ValueError(f"{self.key}: the timeout is {self.timeout}; it must be more than 0 seconds")
 
 
 @dataclass(frozen=True)
@@ -50,10 +54,12 @@ class Role:
         workers: at most so many at once; each is started when there is work for it.
         cpus: processor cores that one worker counts for in Ray.
         gpus: GPUs, or a share of one, that one worker has; with 0 it sees none.
+        bound: for workers that prepare what others go on with: they begin nothing while so many works of other roles
+            are ready to begin. None knows no bound.
         threads: for the arithmetic of one worker's process (OpenMP and what follows it, torch among them).
 
     Raises:
-        ValueError: fewer than one worker or thread, or a negative share of the machine.
+        ValueError: fewer than one worker or thread, a bound below one, or a negative share of the machine.
     """
 
     name: str
@@ -63,10 +69,11 @@ class Role:
     cpus: float = 1.0
     gpus: float = 0.0
     threads: int = 1
+    bound: int | None = None
 
     def __post_init__(self) -> None:
-        if self.workers < 1 or self.threads < 1 or self.cpus < 0 or self.gpus < 0:
-            raise ValueError(f"role {self.name}: at least one worker and thread, and no negative share of the machine")
+        if min(self.workers, self.threads, self.bound or 1) < 1 or self.cpus < 0 or self.gpus < 0:
+            raise ValueError(f"role {self.name}: at least one worker and thread, a bound above 0, and no negative share of the machine")
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ from tasks.pool.work import Role, Work
 from troupe.errors import TroupeError
 
 Fate = Callable[[Work, int], TroupeError | str | None]
-"""How a call of a work ends, the how-manieth it is (0 first): None well, an error, or `die`."""
+"""How a call of a work ends, the how-manieth it is (0 first): None well, an error, `die`, `hang` or `node` (it dies with its machine)."""
 
 
 def well(_work: Work, _call: int) -> None:
@@ -119,6 +119,10 @@ class Simulation:
         event: Event = Done(worker, work.key, work.key)
         if fate == "die":
             event = Lost(worker, "simulated")
+        elif fate == "node":
+            event = Lost(worker, "simulated", with_node=True)
+        elif fate == "hang":
+            return
         elif isinstance(fate, TroupeError):
             event = Failed(worker, work.key, fate)
         self._later(work.cost, worker, event)
@@ -131,7 +135,8 @@ class Simulation:
             return
         self._calls[process.queue[0].key] += 1  # Not before: a call that is cut short does not count.
         if isinstance(event, Lost):
-            self._deadly.update(work.key for work in process.queue)
+            if not event.with_node:
+                self._deadly.update(work.key for work in process.queue)
             del self._processes[worker]
         else:
             work = process.queue.pop(0)

@@ -177,6 +177,22 @@ def test_what_ends_within_the_grace_is_kept() -> None:
     assert isinstance(waiting.exception(), Cancelled)
 
 
+def test_draining_lets_what_runs_end_and_may_be_cut_short() -> None:
+    for cut in (False, True):
+        gate, stop = Gate(), threading.Event()
+        pool = LocalPool([Role("gate", lambda gate=gate: gate)], stop)
+        running = pool.submit(Work("running", "gate", "pass_through"))
+        waiting = pool.submit(Work("waiting", "gate", "pass_through"))
+        assert gate.begun.wait(20)
+        threading.Thread(target=pool.drain, daemon=True).start()
+        assert isinstance(waiting.exception(20), Cancelled)
+        assert not running.done()
+        (stop if cut else gate.open).set()
+        assert (running.exception(20) is None) is not cut
+        gate.open.set()
+        pool.close()
+
+
 def test_a_callback_may_submit_and_stop() -> None:
     pool = LocalPool([PUPPET])
     second = threading.Event()

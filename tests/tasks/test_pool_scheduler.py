@@ -14,7 +14,7 @@ from tasks.pool.scheduler import BACKOFF, TRIES
 from tasks.pool.work import Role, Work
 from tests.tasks.plans import Plan, kind, plans
 from tests.tasks.simulation import Fate, Simulation
-from troupe.errors import Cancelled, InputError, NoFace, OutOfMemory, StoreError, TroupeError, WorkerLost
+from troupe.errors import Cancelled, InputError, NoFace, OutOfMemory, Overdue, StoreError, TroupeError, WorkerLost
 
 
 def role(workers: int = 1, name: str = "play") -> Role:
@@ -113,6 +113,18 @@ class TestOrder:
         assert len({workers[i] for i in range(0, 16, 2)}) == 1
         assert len({workers[i] for i in range(1, 16, 2)}) == 1
 
+    def test_preparation_keeps_within_its_bound(self) -> None:
+        """A clip is prepared only while fewer than three renders could begin: no worker waits, none is far behind."""
+        simulation = Simulation([role(), Role("prepare", object, bound=3)])
+        clips = [work(f"clip{i}", role="prepare", cost=1) for i in range(12)]
+        simulation.run([*clips, *(work(f"render{i}", needs=(f"clip{i}",), cost=4) for i in range(12))])
+        assert simulation.now == 1 + 12 * 4
+        begun = {key: start for start, _, _, key in simulation.log}
+        for i in range(12):
+            prepared = sum(begun[f"clip{j}"] <= begun[f"clip{i}"] for j in range(12))
+            rendered = sum(begun[f"render{j}"] <= begun[f"clip{i}"] for j in range(12))
+            assert prepared - rendered <= 3 + 2  # what is being prepared, and what is rendered or sent ahead
+
     @pytest.mark.parametrize("identities", [0, 50, 400])
     def test_many_workers_are_used_well(self, identities: int) -> None:
         random = Random(7)
@@ -169,6 +181,30 @@ class TestErrors:
         assert set(ended.values()) == {None}
         assert simulation.scheduler.stats.workers_lost == 2
         assert sum(simulation.scheduler.attempts(str(i)) > 1 for i in range(50)) <= 1, "only a suspect runs again"
+
+    def test_a_work_without_end_is_tried_again_alone_and_then_fails(self) -> None:
+        simulation = Simulation([role()], fates(stuck="hang"))
+        ended = simulation.run([work("stuck", cost=2, timeout=9), work("other", timeout=9)])
+        error = ended.pop("stuck")
+        assert isinstance(error, Overdue)
+        assert "no end after 9 s, and 2 workers" in error.message
+        assert ended == {"other": None}
+        assert simulation.now == 9 + 9 + 1
+        assert simulation.scheduler.attempts("other") <= 2
+        assert simulation.scheduler.stats.workers_lost == 0
+
+    def test_time_counts_from_when_a_work_begins(self) -> None:
+        simulation = Simulation([role()])
+        assert set(simulation.run([work(i, cost=5, timeout=6) for i in range(9)]).values()) == {None}
+
+    def test_nobody_is_blamed_for_a_node_that_goes(self) -> None:
+        def node(work: Work, call: int) -> str | None:
+            return "node" if work.key == "a" and call < 3 else None
+
+        simulation = Simulation([role()], node)
+        assert set(simulation.run([work("a"), work("b")]).values()) == {None}
+        simulation = Simulation([role()], fates(a="node"))
+        assert isinstance(simulation.run([work("a"), work("b")])["a"], WorkerLost), "but not forever"
 
     def test_suspects_of_many_deaths_at_once(self) -> None:
         fate = fates(**{f"killer{i}": "die" for i in range(4)})
@@ -266,6 +302,8 @@ class TestEnd:
 def test_a_cost_that_is_no_number_is_refused() -> None:
     with pytest.raises(ValueError, match="finite"):
         work("a", cost=math.nan)
+    with pytest.raises(ValueError, match="more than 0 seconds"):
+        work("a", timeout=0)
     with pytest.raises(ValueError, match="at least one worker"):
         role(0)
 
