@@ -6,7 +6,7 @@ import io
 import logging
 import tempfile
 import threading
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -17,7 +17,7 @@ from catalogs import uris
 from catalogs.inputs import InputStat, localise, stat
 from catalogs.keys import run_key
 from catalogs.store import Store, file_hash
-from troupe.errors import InputError, TroupeError
+from troupe.errors import Cancelled, InputError, TroupeError
 
 __all__ = ["ContentHashes"]
 
@@ -34,9 +34,21 @@ _THREADS = 8
 
 
 class ContentHashes:
-    """SHA-256 of inputs; one that is as it was in an earlier run of the store is not read again. Thread-safe."""
+    """SHA-256 of inputs; one that is as it was in an earlier run of the store is not read again. Thread-safe.
 
-    def __init__(self, store: Store) -> None:
+    Args:
+        store: where they are remembered.
+        look: is shown every input that had to be read, as (URI, hash, local path), while it is at hand.
+        go_on: asked before every input; stops the work by raising.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        look: Callable[[str, str, Path], None] = lambda *_: None,
+        go_on: Callable[[], None] = lambda: None,
+    ) -> None:
+        self._look, self._go_on = look, go_on
         self._store = store
         self._known: dict[InputStat, str] | None = None
         self._fresh: dict[InputStat, str] = {}
@@ -50,6 +62,7 @@ class ContentHashes:
             InputError: it is missing, or changed while it was being read.
             StoreError: the place it is in does not answer.
         """
+        self._go_on()
         with self._lock:
             if self._known is None:
                 self._known = self._load()
@@ -59,7 +72,7 @@ class ContentHashes:
             known = self._known.get(found) or self._fresh.get(found)
             if known is not None:
                 return known
-            content = _hash(uri)
+            content = self._read(uri)
             if stat(uri) != found:
                 raise InputError(f"{uris.shown(uri)} changed while it was being read; run again when it is complete")
             if found.version:
@@ -94,9 +107,18 @@ class ContentHashes:
             self._known = {**(self._known or {}), **fresh}
             self._fresh = {entry: content for entry, content in self._fresh.items() if entry not in fresh}
 
+    def _read(self, uri: str) -> str:
+        with tempfile.TemporaryDirectory(prefix="troupe-") as folder:
+            path = localise(uri, Path(folder))
+            content = file_hash(path)
+            self._look(uri, content, path)
+            return content
+
     def _of_or_error(self, uri: str) -> str | TroupeError:
         try:
             return self.of(uri)
+        except Cancelled:
+            raise
         except TroupeError as error:
             return error
 
@@ -113,8 +135,3 @@ class ContentHashes:
                 columns = [table.column(name).to_pylist() for name in _SCHEMA.names]
                 known |= {InputStat(*state): content for *state, content in zip(*columns, strict=True)}
         return known
-
-
-def _hash(uri: str) -> str:
-    with tempfile.TemporaryDirectory(prefix="troupe-") as folder:
-        return file_hash(localise(uri, Path(folder)))

@@ -77,6 +77,10 @@ def animate(
     compile: bool = False,
     gpu_memory: float | None = None,
     run_id: str | None = None,
+    ray_address: str | None = None,
+    workers: int | None = None,
+    stop_after: float | None = None,
+    retry: list[str] | None = None,
 ) -> dict[str, Any] | State[Any]:
     """Let portraits act: for every row of a jobs file, or every picture of a folder with every clip of another.
 
@@ -95,7 +99,11 @@ def animate(
         dtype: of their numbers; `auto` is what the device is good at.
         compile: have torch compile the denoiser: pays off from some minutes of work on.
         gpu_memory: GiB of a GPU that a worker may take; all of it if not given.
-        run_id: of the run; made from date and time if not given.
+        run_id: of the run; made from date and time if not given. That of an earlier run resumes it.
+        ray_address: of a Ray cluster that this machine is part of, `auto` or HOST:PORT; if not given, its own.
+        workers: how many animators; one a GPU, or one for every four cores, if not given.
+        stop_after: seconds after which no further job begins; what runs then ends.
+        retry: do the failed jobs of `run_id` again, those with one of these kinds of error; an empty list means all.
     """
     request = Request(
         store=store,
@@ -113,6 +121,10 @@ def animate(
         compile=compile,
         gpu_memory=gpu_memory,
         run_id=run_id,
+        ray_address=ray_address,
+        workers=workers,
+        stop_after=stop_after,
+        retry=None if retry is None else tuple(retry),
     )
     summary = perform(request, PrefectCaller(), listener(), ray=True)
     create_markdown_artifact(summary.markdown(), key="troupe-run", description=f"run {summary.run_id}")

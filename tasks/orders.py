@@ -31,7 +31,10 @@ class PortraitOrder:
 
 @dataclass(frozen=True)
 class TrackOrder:
-    """Follow one face through a part of a clip, or take the ready-made track at `tracks`."""
+    """Follow one face through a part of a clip, or take the ready-made track at `tracks`.
+
+    `frames` is how many it probably has; it orders the work and is no part of the key.
+    """
 
     key: str
     uri: str
@@ -39,6 +42,7 @@ class TrackOrder:
     end: float | None
     face: FaceChoice
     tracks: str = ""
+    frames: int = 250
 
     @property
     def place(self) -> str:

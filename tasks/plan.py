@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -12,6 +12,7 @@ from catalogs.hashes import ContentHashes
 from catalogs.keys import make_key
 from catalogs.store import Store
 from models import weights
+from tasks.lengths import ClipLengths, frames_between
 from tasks.orders import MotionOrder, PortraitOrder, RenderOrder, TrackOrder
 from tasks.publish import finished_record
 from troupe import Job, preset
@@ -62,21 +63,41 @@ class Plan:
 
 
 def plan_jobs(
-    run_id: str, jobs: Sequence[Job], store: Store, weights_directory: Path, detector: Path, dtype: str
+    run_id: str,
+    jobs: Sequence[Job],
+    store: Store,
+    weights_directory: Path,
+    detector: Path,
+    dtype: str,
+    go_on: Callable[[], None] = lambda: None,
 ) -> Plan:
     """Hash what the jobs depend on, make their keys and look which renders exist.
 
     A job whose inputs cannot be read is planned with its error; it does not disturb the others.
 
+    Args:
+        run_id: under which what was learnt of inputs is remembered; empty remembers nothing.
+        go_on: called often; stops the work by raising.
+
     Raises:
         WeightsError: the weights directory or the detector cannot be used.
         StoreError: the store cannot be read.
     """
-    hashes = ContentHashes(store)
+    lengths, clips = ClipLengths(store), {job.driving for job in jobs}
+
+    def look(uri: str, content: str, path: Path) -> None:
+        if uri in clips:
+            lengths.look(content, path)
+
+    hashes = ContentHashes(store, look, go_on)
     fingerprint = weights_fingerprint(weights_directory, hashes)
     detector_hash = hashes.of(str(detector))
     contents = hashes.of_many({uri for job in jobs for uri in _uris(job)})
-    hashes.save(run_id)
+    known = {content: uri for uri in clips if isinstance(content := contents[uri], str)}
+    frames = lengths.of_many(known)
+    if run_id:
+        hashes.save(run_id)
+        lengths.save(run_id)
 
     def plan(job: Job) -> PlannedJob:
         found = {uri: contents[uri] for uri in _uris(job)}
@@ -85,22 +106,39 @@ def plan_jobs(
         for value in found.values():
             if isinstance(value, TroupeError):
                 return replace(planned, error=value)
-        return replace(planned, order=_order(run_id, job, hashed, fingerprint, detector_hash, dtype))
+        order = _order(run_id, job, hashed, fingerprint, detector_hash, dtype)
+        if length := frames.get(hashed[job.driving]):
+            track = replace(order.motion.track, frames=frames_between(length, job.start, job.end))
+            order = replace(order, motion=replace(order.motion, track=track))
+        return replace(planned, order=order)
+
+    def record(planned: PlannedJob) -> dict[str, Any] | None:
+        go_on()
+        return finished_record(store, planned.order) if planned.order else None
 
     planned = [plan(job) for job in jobs]
     # One small read a job, and most of its time is waiting.
     with ThreadPoolExecutor(16) as threads:
-        records = threads.map(lambda p: finished_record(store, p.order) if p.order else None, planned)
+        records = threads.map(record, planned)
         finished = [replace(p, finished=record) for p, record in zip(planned, records, strict=True)]
     return Plan(run_id, fingerprint, tuple(finished))
 
 
-def shards(orders: Iterable[RenderOrder], most: int = 200) -> tuple[tuple[RenderOrder, ...], ...]:
-    """Groups of orders, the jobs of one identity together, at most `most` groups of about the same size."""
+def shards(
+    orders: Iterable[RenderOrder], most: int = 200, at_once: int = 4, enough: int = 8
+) -> tuple[tuple[RenderOrder, ...], ...]:
+    """Groups of orders, the jobs of one identity together, of about the same size.
+
+    Args:
+        most: so many groups at most.
+        at_once: so many are worked on at a time.
+        enough: jobs of a group that keep all workers busy for a while; smaller ones are made only to have `at_once`.
+    """
     by_identity: dict[str, list[RenderOrder]] = {}
     for order in orders:
         by_identity.setdefault(order.portrait.key, []).append(order)
-    count = min(most, len(by_identity))
+    jobs = sum(map(len, by_identity.values()))
+    count = min(most, len(by_identity), max(at_once, jobs // enough))
     groups: list[list[RenderOrder]] = [[] for _ in range(count)]
     for members in sorted(by_identity.values(), key=len, reverse=True):
         min(groups, key=len).extend(members)

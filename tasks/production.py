@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import secrets
-import tempfile
 import threading
 import time
 from collections import Counter
@@ -16,22 +15,29 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Protocol, Self
 
-from catalogs.jobs import cross, read_jobs, write_request
+from catalogs.jobs import cross, read_jobs, read_request, write_request
 from catalogs.ledger import Ledger
 from catalogs.manifest import write_manifest
+from catalogs.rows import latest, snapshot
 from catalogs.store import open_store
-from models.weights import detector_file
-from tasks.crew import crew
+from catalogs.uris import absolute
+from tasks.crew import PERFORM, cluster_crew, crew
+from tasks.fetched import local_weights
 from tasks.orders import Done, Rendered, RenderOrder
 from tasks.plan import PlannedJob, plan_jobs, shards
-from tasks.pool import LocalPool, Pool, RayPool, Work
+from tasks.pool import LocalPool, Pool, RayPool, Role, Work
+from tasks.record import Record
 from tasks.rows import row_of
-from tasks.tools import Setup
+from tasks.scratch import scratch_folder
+from tasks.tools import Setup, local_detector
 from tasks.workload import portrait_work, render_key, works
 from troupe import Job
 from troupe.errors import Cancelled, SettingsError, TroupeError, WeightsError
 
 __all__ = ["Listener", "Production", "Request", "Summary"]
+
+JOBS_A_PERFORMER = 8
+"""In a shard, of which a few are worked on at once: enough to choose from."""
 
 
 class Listener(Protocol):
@@ -53,6 +59,8 @@ class Request:
 
     Attributes:
         defaults: cells of the jobs file's columns, for jobs that have none.
+        retry: of the run `run_id`, do the failed jobs again, all or those with one of these kinds of error; None is
+            a run of its own.
     """
 
     store: str
@@ -70,6 +78,10 @@ class Request:
     compile: bool = False
     gpu_memory: float | None = None
     run_id: str | None = None
+    ray_address: str | None = None
+    workers: int | None = None
+    stop_after: float | None = None
+    retry: tuple[str, ...] | None = None
 
     def parameters(self) -> dict[str, Any]:
         """All of it as the flow's parameters."""
@@ -82,6 +94,8 @@ class Request:
             BadJob: rows that cannot be used, all at once.
             SettingsError: the request contradicts itself.
         """
+        if self.retry is not None:
+            return self._failed(self.retry)
         if self.jobs is not None and (self.portraits or self.drivings):
             raise SettingsError("give a jobs file or --portraits and --drivings, not both")
         if self.jobs is not None:
@@ -95,6 +109,20 @@ class Request:
         if self.preview is not None:
             jobs = [_previewed(job, self.preview) for job in jobs]
         return jobs
+
+    def _failed(self, kinds: Sequence[str]) -> list[Job]:
+        if not self.run_id:
+            raise SettingsError("name the run whose failed jobs are to be done again")
+        store = open_store(self.store)
+        columns = ["run_id", "job_id", "status", "recorded_at", "error_kind"]
+        rows = latest(snapshot(store, self.run_id).read(columns=columns))
+        failed = {row["job_id"]: row["error_kind"] for row in rows.to_pylist() if row["status"] == "failed"}
+        unknown = set(kinds) - set(failed.values())
+        if unknown:
+            there = ", ".join(sorted(set(failed.values()))) or "none at all"
+            raise SettingsError(f"run {self.run_id} has no failures of kind {', '.join(sorted(unknown))}, only {there}")
+        wanted = {job_id for job_id, kind in failed.items() if not kinds or kind in kinds}
+        return [job for job in read_request(store, self.run_id) if job.job_id in wanted]
 
 
 @dataclass(frozen=True)
@@ -164,6 +192,7 @@ class Production:
         self._request, self._tell, self._stop = request, tell, stop
         self._since = time.monotonic()
         self._store = open_store(request.store)
+        self._record = Record(self._store, self.run_id, request.parameters())
         self._stack = ExitStack()
         self._ray = ray
         self._lock = threading.Lock()
@@ -175,31 +204,50 @@ class Production:
     def __enter__(self) -> Self:
         request = self._request
         self._store.check()
-        weights = Path(request.weights).expanduser().absolute()
-        scratch = Path(self._stack.enter_context(tempfile.TemporaryDirectory(prefix="troupe-run-")))
-        self._setup = Setup(
-            store=request.store,
-            weights=weights,
-            detector=Path(request.detector).expanduser().absolute() if request.detector else detector_file(weights),
-            device=request.device,
-            dtype=request.dtype,
-            scratch=scratch,
-            compile=request.compile,
-            gpu_memory=request.gpu_memory,
-        )
-        self._ledger = self._stack.enter_context(Ledger(self._store, self.run_id))
-        stop = self._stop
-        self._pool: Pool = self._stack.enter_context(
-            RayPool(crew(self._setup), stop=stop)
-            if self._ray
-            else LocalPool(crew(self._setup, stopped=stop.is_set), stop=stop)
-        )
+        with self._stack:
+            self._stack.enter_context(self._record)
+            scratch = self._stack.enter_context(scratch_folder())
+            self._setup = Setup(
+                store=request.store,
+                weights=absolute(request.weights, str(Path.cwd())),
+                detector=absolute(request.detector, str(Path.cwd())) if request.detector else "",
+                device=request.device,
+                dtype=request.dtype,
+                scratch=scratch,
+                compile=request.compile,
+                gpu_memory=request.gpu_memory,
+            )
+            self._weights_here, self._detector_here = local_weights(self._setup.weights), local_detector(self._setup)
+            self._ledger = self._stack.enter_context(Ledger(self._store, self.run_id))
+            roles = self._roles()
+            self._performers = next(role.workers for role in roles if role.name == PERFORM)
+            self._pool: Pool = self._stack.enter_context(
+                RayPool(roles, request.ray_address, self._stop, folder=scratch / "ray")
+                if self._ray
+                else LocalPool(roles, self._stop)
+            )
+            if request.stop_after is not None:
+                timer = threading.Timer(request.stop_after, self._pool.drain)
+                timer.daemon = True
+                timer.start()
+                self._stack.callback(timer.cancel)
+            self._opened = self._stack.pop_all()
         return self
+
+    def _roles(self) -> list[Role]:
+        request = self._request
+        if not self._ray:
+            return crew(self._setup, stopped=self._stop.is_set)
+        if request.ray_address:
+            return cluster_crew(self._setup, request.ray_address, request.workers)
+        return crew(self._setup, workers=request.workers)
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._stack.__exit__(kind, error, trace)
+        if error is not None:
+            self._record.broken(error)
+        self._opened.__exit__(kind, error, trace)
 
     def plan(self) -> None:
         """Read the request, make the keys, commit what needs no work, share out what does.
@@ -208,10 +256,15 @@ class Production:
             SettingsError, BadJob, WeightsError, StoreError: as above.
         """
         jobs = self._request.read()
-        write_request(self._store, self.run_id, jobs)
+        if self._request.retry is None:
+            write_request(self._store, self.run_id, jobs)
+        self._committed = self._rows_so_far() if self._request.run_id else {}
         self._tell.note(f"run {self.run_id}: {len(jobs)} jobs, reading their inputs")
         setup = self._setup
-        plan = plan_jobs(self.run_id, jobs, self._store, setup.weights, setup.detector, setup.dtype)
+        self._record.begin(len(jobs))
+        plan = plan_jobs(
+            self.run_id, jobs, self._store, self._weights_here, self._detector_here, setup.dtype, self._go_on
+        )
         self._weights = plan.weights
         self._planned = {planned.job.job_id: planned for planned in plan.jobs}
         self._tell.begin(len(plan.jobs))
@@ -219,9 +272,12 @@ class Production:
         for planned in plan.jobs:
             if planned.error is not None:
                 self._commit(planned, "failed", started=now, error=planned.error)
-            elif planned.finished is not None:
-                self._commit(planned, "reused", started=now, facts=planned.finished)
-        self.shards = shards(plan.to_do)
+            elif (facts := planned.finished) is not None:
+                # A run that was killed between a render and its row finds its own work again.
+                own = (facts.get("run_id"), facts.get("job_id")) == (self.run_id, planned.job.job_id)
+                stages = facts.get("stage_seconds") if own else None
+                self._commit(planned, "done" if own else "reused", started=now, facts=facts, stages=stages)
+        self.shards = shards(plan.to_do, enough=JOBS_A_PERFORMER * self._performers)
 
     def encode_identities(self) -> None:
         """Encode every identity that is needed. One that cannot be fails its jobs, when their turn comes."""
@@ -253,7 +309,7 @@ class Production:
         """
         self._ledger.commit()
         manifest = write_manifest(self._store, self.run_id)
-        return Summary(
+        summary = Summary(
             run_id=self.run_id,
             counts=dict(self._counts),
             frames=self._frames,
@@ -262,6 +318,12 @@ class Production:
             seconds=time.monotonic() - self._since,
             manifest=self._store.uri(manifest),
         )
+        self._record.end(summary.line())
+        return summary
+
+    def _go_on(self) -> None:
+        if self._stop.is_set():
+            raise Cancelled("stopped while the jobs' inputs were read; nothing was begun")
 
     def _submit(self, work: Work) -> Future[Any]:
         future = self._pool.submit(work)
@@ -319,6 +381,11 @@ class Production:
                 total.update(future.result().seconds)
         return {**total, "queue": max(0.0, passed - total.total())}
 
+    def _rows_so_far(self) -> dict[str, str]:
+        """Of a run that is resumed, the status of every job that has a row."""
+        rows = latest(snapshot(self._store, self.run_id).read(columns=["run_id", "job_id", "status", "recorded_at"]))
+        return {row["job_id"]: row["status"] for row in rows.to_pylist()}
+
     def _commit(self, planned: PlannedJob, status: str, *, started: datetime, **outcome: Any) -> None:
         row = row_of(
             planned,
@@ -329,7 +396,9 @@ class Production:
             started=started,
             **outcome,
         )
-        self._ledger.append(row)
+        if self._committed.get(planned.job.job_id) not in ("done", "reused"):
+            self._ledger.append(row)
         with self._lock:
             self._counts[status] += 1
+        self._record.count(status)
         self._tell.finished(row)

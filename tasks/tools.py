@@ -16,9 +16,12 @@ from catalogs.store import Store, open_store
 from models.animator import Animator
 from models.animator import load as load_animator
 from models.faces import FaceDetector, open_detector
+from models.weights import detector_file
+from tasks.fetched import local_file, local_weights
+from tasks.scratch import claim
 from troupe.errors import Cancelled
 
-__all__ = ["Recent", "Setup", "Tools"]
+__all__ = ["Recent", "Setup", "Tools", "local_detector"]
 
 T = TypeVar("T")
 
@@ -29,21 +32,30 @@ class Setup:
 
     Attributes:
         store: URL of the store.
-        weights: the weights directory, a path that every node has.
-        detector: path of the detector file.
+        weights: the weights directory: a path that every machine has, or a URL from which each fetches them once.
+        detector: likewise, of a detector file that replaces the weights' own; empty for that.
         device, dtype: for the networks; `auto` takes what the machine is best at.
         compile, gpu_memory: as `models.animator.load` takes them.
-        scratch: a folder of the run for temporary files, removed at its end.
+        scratch: a folder of the run for temporary files; the same path on every machine.
     """
 
     store: str
-    weights: Path
-    detector: Path
+    weights: str
+    detector: str
     device: str
     dtype: str
     scratch: Path
     compile: bool = False
     gpu_memory: float | None = None
+
+
+def local_detector(setup: Setup) -> Path:
+    """The detector's file on this machine.
+
+    Raises:
+        WeightsError: there is none.
+    """
+    return local_file(setup.detector) if setup.detector else detector_file(local_weights(setup.weights))
 
 
 class Recent(Generic[T]):
@@ -69,7 +81,7 @@ class Tools:
     def __init__(self, setup: Setup, stopped: Callable[[], bool] = lambda: False) -> None:
         self.setup = setup
         self._stopped = stopped
-        setup.scratch.mkdir(parents=True, exist_ok=True)
+        self._claim = claim(setup.scratch)
         self._inputs: Recent[tuple[Path, Path]] = Recent(4, lambda entry: _remove(entry[1]))
 
     @cached_property
@@ -82,13 +94,13 @@ class Tools:
         """The networks of the weights directory."""
         setup = self.setup
         return load_animator(
-            setup.weights, setup.device, setup.dtype, compile=setup.compile, gpu_memory=setup.gpu_memory
+            local_weights(setup.weights), setup.device, setup.dtype, compile=setup.compile, gpu_memory=setup.gpu_memory
         )
 
     @cached_property
     def detector(self) -> FaceDetector:
         """The face detector."""
-        return open_detector(self.setup.detector)
+        return open_detector(local_detector(self.setup))
 
     def input(self, uri: str) -> Path:
         """A local path of the user's file; fetched where it is not local, and kept for the next few jobs.

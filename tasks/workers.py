@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
+from typing import Protocol, TypeVar, runtime_checkable
 
 from models.motion import Motion
 from tasks.driving import encode_clip, read_motion, track_clip
@@ -10,6 +12,11 @@ from tasks.orders import Done, MotionOrder, PortraitOrder, Rendered, RenderOrder
 from tasks.portrait import CastMember, encode_portrait, read_cast_member
 from tasks.render import render
 from tasks.tools import Recent, Setup, Tools
+from troupe.errors import OutOfMemory
+
+T = TypeVar("T")
+
+_log = logging.getLogger(__name__)
 
 __all__ = ["Performer", "Preparer"]
 
@@ -23,6 +30,14 @@ class Preparer:
     def track(self, order: TrackOrder) -> Done:
         """See `tasks.driving.track_clip`."""
         return track_clip(self._tools, order)
+
+
+@runtime_checkable
+class Shrinking(Protocol):
+    """An animator that can do with less memory, at the cost of time."""
+
+    def shrink(self) -> bool:
+        """Take less from now on; False when there is nothing left to give up."""
 
 
 class Performer:
@@ -42,14 +57,25 @@ class Performer:
 
     def portrait(self, order: PortraitOrder) -> Done:
         """See `tasks.portrait.encode_portrait`."""
-        return encode_portrait(self._tools, order)
+        return self._within_memory(lambda: encode_portrait(self._tools, order))
 
     def motion(self, order: MotionOrder) -> Done:
         """See `tasks.driving.encode_clip`."""
-        return encode_clip(self._tools, order)
+        return self._within_memory(lambda: encode_clip(self._tools, order))
 
     def render(self, order: RenderOrder) -> Rendered:
         """See `tasks.render.render`."""
         member = self._members.get(order.portrait.key, lambda: read_cast_member(self._tools, order.portrait))
         motion = self._motions.get(order.motion.key, lambda: read_motion(self._tools, order.motion))
-        return render(self._tools, order, member, motion)
+        return self._within_memory(lambda: render(self._tools, order, member, motion))
+
+    def _within_memory(self, work: Callable[[], T]) -> T:
+        """Do the work, again with less memory as long as it does not suffice; after that a fresh process may help."""
+        while True:
+            try:
+                return work()
+            except OutOfMemory as error:
+                animator = self._tools.animator
+                if not (isinstance(animator, Shrinking) and animator.shrink()):
+                    raise
+                _log.warning("%s; trying again with a smaller share of the memory", error.message)

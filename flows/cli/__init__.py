@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from flows.cli import catalog, demo, doctor, run, weights
+from flows.cli import catalog, demo, doctor, plan, run, runs, weights
 from flows.cli.console import print_error
 from troupe import __version__
 from troupe.errors import Cancelled, TroupeError
@@ -65,6 +65,9 @@ def troupe(
 
 
 app.command()(run.run)
+app.command()(plan.plan)
+app.command()(runs.runs)
+app.command()(runs.retry)
 app.command()(demo.demo)
 app.add_typer(catalog.app, name="catalog")
 app.add_typer(weights.app, name="weights")

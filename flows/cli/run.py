@@ -30,6 +30,15 @@ def seconds(text: str) -> float:
     return value
 
 
+UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0}
+
+
+def duration(text: str) -> float:
+    """`30`, `30s`, `90m` or `8h`, in seconds."""
+    unit = text[-1:] if text[-1:] in UNITS else ""
+    return seconds(text.removesuffix(unit)) * UNITS.get(unit, 1.0)
+
+
 def run(
     jobs: Annotated[
         str | None, typer.Argument(help="Jobs file: CSV, JSONL or Parquet, a path or URL.", show_default=False)
@@ -76,13 +85,28 @@ def run(
             min=1, metavar="GIB", help="Take no more of a GPU, such as 12.", show_default="all that the GPU reports"
         ),
     ] = None,
-    run_id: Annotated[str | None, typer.Option(help="Name of the run; made from date and time by default.")] = None,
+    run_id: Annotated[
+        str | None, typer.Option(help="Name of the run; made from date and time by default. An earlier one goes on.")
+    ] = None,
+    ray_address: Annotated[
+        str | None,
+        typer.Option(
+            help="Work on the Ray cluster that this machine is part of: auto or HOST:PORT.", envvar="TROUPE_RAY"
+        ),
+    ] = None,
+    workers: Annotated[
+        int | None, typer.Option(min=1, help="Animators; by default one a GPU, else one for every four cores.")
+    ] = None,
+    stop_after: Annotated[
+        float | None,
+        typer.Option(parser=duration, metavar="TIME", help="Begin no job after that long, such as 90m or 8h."),
+    ] = None,
 ) -> None:
     """Animate portraits: from a jobs file to videos and a manifest.
 
     A jobs file has a row a video. Only `portrait` and `driving` are needed; `job_id`, `identity`, `face`, `start`,
     `end`, `audio`, `output`, `preset`, `seed` and more are optional. What exists already is reused, so running again
-    is safe and continues where a run was stopped.
+    is safe and continues where a run was stopped; with its --run-id, into the same manifest.
 
     Exit code: 0 if every job ended done or reused, 3 if some failed, 2 for a bad request, 130 if stopped.
 
@@ -118,6 +142,9 @@ def run(
         compile=compile,
         gpu_memory=gpu_memory,
         run_id=run_id,
+        ray_address=ray_address,
+        workers=workers,
+        stop_after=stop_after,
     )
     raise typer.Exit(exit_code(perform(request, local=local)))
 

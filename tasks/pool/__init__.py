@@ -20,8 +20,8 @@ without clock and threads · `transport` carries out: `local` here, `actors` in 
 """
 
 from tasks.pool.base import Pool
-from tasks.pool.cluster import RayPool
+from tasks.pool.cluster import Node, RayPool, cluster_nodes
 from tasks.pool.local import LocalPool
 from tasks.pool.work import Role, Stats, Work
 
-__all__ = ["LocalPool", "Pool", "RayPool", "Role", "Stats", "Work"]
+__all__ = ["LocalPool", "Node", "Pool", "RayPool", "Role", "Stats", "Work", "cluster_nodes"]

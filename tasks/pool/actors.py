@@ -27,10 +27,13 @@ from tasks.pool.work import Role, Work
 from tasks.pool.worker import Answer, call, construct
 from troupe.errors import SettingsError, TroupeError
 
-__all__ = ["RayTransport"]
+__all__ = ["RayTransport", "nodes"]
 
 _OBJECT_STORE = 100 * 2**20
 """Bytes; only URIs, keys and errors go through it."""
+
+_LONGEST_FOLDER = 40
+"""Characters: a socket's path may have 107, and Ray adds up to 67."""
 
 _REASON = 300
 """Characters of what Ray says of a death that a message quotes."""
@@ -42,6 +45,26 @@ _log = logging.getLogger(__name__)
 
 _ray: Any = ray
 """For what Ray leaves untyped."""
+
+
+def nodes(address: str) -> list[tuple[float, float]]:
+    """CPUs and GPUs of every machine of a cluster.
+
+    Raises:
+        TroupeError: it cannot be reached.
+    """
+    joined = not ray.is_initialized()
+    if joined:
+        try:
+            ray.init(address, namespace="troupe", log_to_driver=False, logging_level=logging.ERROR)
+        except (RayError, OSError, RuntimeError, ValueError) as error:
+            raise TroupeError(f"Ray could not be joined at {address}: {error}") from error
+    try:
+        alive = [node["Resources"] for node in _ray.nodes() if node["Alive"]]
+        return [(float(node.get("CPU", 0)), float(node.get("GPU", 0))) for node in alive]
+    finally:
+        if joined:
+            ray.shutdown()
 
 
 class _Actor:
@@ -82,9 +105,14 @@ class RayTransport(Transport):
         roles: all whose workers may be asked for.
         address: of the cluster to join; None starts a Ray on this machine.
         log_to_driver: whether the workers' output is printed here.
+        folder: for what a Ray of its own writes while it runs; None is Ray's usual one.
     """
 
-    def __init__(self, post: Post, roles: Sequence[Role], address: str | None, *, log_to_driver: bool) -> None:
+    def __init__(
+        self, post: Post, roles: Sequence[Role], address: str | None, *, log_to_driver: bool, folder: Path | None
+    ) -> None:
+        # Ray's sockets lie below it, and the path of a socket is short.
+        self._folder = folder if folder and len(str(folder)) <= _LONGEST_FOLDER else None
         self._roles = roles
         self._address = address
         self._log_to_driver = log_to_driver
@@ -108,6 +136,7 @@ class RayTransport(Transport):
                 "address": "local",
                 "num_cpus": max(os.cpu_count() or 1, asked),
                 "num_gpus": None if self._gpus() else 0,
+                **({"_temp_dir": str(self._folder)} if self._folder else {}),
                 # Nobody else has business with it.
                 "_node_ip_address": "127.0.0.1",
                 "include_dashboard": False,
@@ -160,6 +189,8 @@ class RayTransport(Transport):
             num_gpus=role.gpus,
             max_restarts=0,
             max_task_retries=0,
+            # On a cluster a role's workers are spread, so that each machine prepares for those that are there.
+            scheduling_strategy="SPREAD" if self._address else "DEFAULT",
             runtime_env={"env_vars": variables},
         ).remote(role.name)
         self._actors[worker] = actor
@@ -209,7 +240,7 @@ class RayTransport(Transport):
             # Raised around the call: something that cannot be pickled, or imported over there.
             return Answer(error=_undelivered("a worker's arguments or its result", error))
         except RayError as error:
-            reason, with_node = _reason(error), "node has died" in str(error)
+            reason, with_node = _reason(error, self._folder), "node has died" in str(error)
         else:
             if not answer.broken:
                 return answer
@@ -273,9 +304,22 @@ def _undelivered(what: str, error: Exception) -> TroupeError:
     return TroupeError(f"{what} could not travel between processes. This is a defect; please report it with\n{text}")
 
 
-def _reason(error: RayError) -> str:
-    """What Ray says of a death, without its advice."""
+def _reason(error: RayError, folder: Path | None) -> str:
+    """What Ray says of a death, without its advice, and the process' own last words where they can be had."""
     text = str(error).strip()
     process = f"process {pid[1]}: " if (pid := re.search(r"^\tpid: (\d+)$", text, re.MULTILINE)) else ""
     detail = text.splitlines()[-1].split("Worker exit detail:")[-1].split(" Some common causes")[0].strip()
-    return f"{process}{detail}"[:_REASON]
+    words = _last_words(folder, pid[1]) if folder and pid else ""
+    return f"{process}{detail}"[:_REASON] + words
+
+
+def _last_words(folder: Path, pid: str) -> str:
+    """Where Python was when it crashed, as the process wrote to its log."""
+    for log in folder.glob(f"session_latest/logs/worker-*-{pid}.err"):
+        with suppress(OSError):
+            lines = log.read_text(errors="replace").splitlines()
+            for number, line in enumerate(lines):
+                if line.startswith("Fatal Python error"):
+                    places = [place.strip() for place in lines[number:] if place.startswith("  File ")]
+                    return f"; {line}" + (f" at {places[0]}" if places else "")
+    return ""

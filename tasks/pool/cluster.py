@@ -6,13 +6,15 @@ import os
 import sys
 import threading
 from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
 
 from tasks.pool.base import ThreadedPool
 from tasks.pool.transport import Post, Transport
 from tasks.pool.work import Role
 from troupe.errors import SettingsError
 
-__all__ = ["RayPool"]
+__all__ = ["Node", "RayPool", "cluster_nodes"]
 
 _QUIET = {
     "RAY_USAGE_STATS_ENABLED": "0",
@@ -24,6 +26,45 @@ _OWN = {
     # What Ray does of itself when it starts a cluster; said aloud, it does so without a warning.
     "RAY_AUTH_MODE": "token",
 }
+
+
+@dataclass(frozen=True)
+class Node:
+    """A machine of a Ray cluster, by what it has for actors."""
+
+    cpus: float
+    gpus: float
+
+
+def cluster_nodes(address: str) -> list[Node]:
+    """The machines that a Ray cluster has now.
+
+    Raises:
+        SettingsError: the address is a Ray Client's.
+        TroupeError: the cluster cannot be reached.
+    """
+    _check(address)
+    _before_import(address)
+    from tasks.pool.actors import nodes
+
+    return [Node(cpus, gpus) for cpus, gpus in nodes(address)]
+
+
+def _check(address: str | None) -> None:
+    if address and address.startswith("ray://"):
+        raise SettingsError(
+            f"{address} is the address of a Ray Client. Run on a node of the cluster, with the address auto"
+        )
+
+
+def _before_import(address: str | None) -> None:
+    """Ray reads these when it is imported, once: set later, only the processes it starts would heed them.
+
+    Importing it takes a second: not before it is needed.
+    """
+    if "ray" not in sys.modules:
+        for name, value in (_QUIET if address else _QUIET | _OWN).items():
+            os.environ.setdefault(name, value)
 
 
 class RayPool(ThreadedPool):
@@ -39,6 +80,7 @@ class RayPool(ThreadedPool):
             its own on this machine, whatever else runs there.
         stop: when set, the pool stops.
         log_to_driver: whether the workers' output is printed here.
+        folder: for what a Ray of its own writes while it runs; Ray's usual one by default.
 
     Raises:
         SettingsError: the address is a Ray Client's.
@@ -51,20 +93,14 @@ class RayPool(ThreadedPool):
         stop: threading.Event | None = None,
         *,
         log_to_driver: bool = False,
+        folder: Path | None = None,
     ) -> None:
-        if address and address.startswith("ray://"):
-            raise SettingsError(
-                f"{address} is the address of a Ray Client. Run on a node of the cluster, with the address auto"
-            )
+        _check(address)
 
         def connect(post: Post) -> Transport:
-            # Ray reads these when it is imported, once: set later, only the processes it starts would heed them.
-            # Importing it takes a second: not before it is needed.
-            if "ray" not in sys.modules:
-                for name, value in (_QUIET if address else _QUIET | _OWN).items():
-                    os.environ.setdefault(name, value)
+            _before_import(address)
             from tasks.pool.actors import RayTransport
 
-            return RayTransport(post, roles, address, log_to_driver=log_to_driver)
+            return RayTransport(post, roles, address, log_to_driver=log_to_driver, folder=folder)
 
         super().__init__(roles, connect, ahead=1, stop=stop)

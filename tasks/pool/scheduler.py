@@ -287,7 +287,7 @@ def _killer(item: Item, reason: str) -> WorkerLost:
 def _stuck(item: Item) -> Overdue:
     work = item.work
     return Overdue(
-        f"{work.key}: {work.method} had no end after {work.timeout:.0f} s, and {item.deaths} workers were ended over it. "
+        f"{work.key}: {work.method} had no end after {work.timeout:.0f} s, {item.deaths} workers were ended over it. "
         "Its input probably keeps a library busy forever, or the device is far too slow for it"
     )
 

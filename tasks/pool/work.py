@@ -73,7 +73,7 @@ class Role:
 
     def __post_init__(self) -> None:
         if min(self.workers, self.threads, self.bound or 1) < 1 or self.cpus < 0 or self.gpus < 0:
-            raise ValueError(f"role {self.name}: at least one worker and thread, a bound above 0, and no negative share of the machine")
+            raise ValueError(f"role {self.name}: at least one worker and thread, a bound above 0, no negative share")
 
 
 @dataclass(frozen=True)

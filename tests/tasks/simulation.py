@@ -15,7 +15,8 @@ from tasks.pool.work import Role, Work
 from troupe.errors import TroupeError
 
 Fate = Callable[[Work, int], TroupeError | str | None]
-"""How a call of a work ends, the how-manieth it is (0 first): None well, an error, `die`, `hang` or `node` (it dies with its machine)."""
+"""How a call of a work ends, the how-manieth it is (0 first): None well, an error, `die`, `hang`, or `node`, if its
+worker dies with its machine."""
 
 
 def well(_work: Work, _call: int) -> None:
