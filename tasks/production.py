@@ -20,7 +20,7 @@ from catalogs.ledger import Ledger
 from catalogs.manifest import write_manifest
 from catalogs.rows import latest, snapshot
 from catalogs.store import open_store
-from catalogs.uris import absolute
+from catalogs.uris import scheme
 from tasks.crew import PERFORM, cluster_crew, crew
 from tasks.fetched import local_weights
 from tasks.orders import Done, Rendered, RenderOrder
@@ -167,6 +167,11 @@ class Summary:
         return asdict(self)
 
 
+def _anywhere(uri: str) -> str:
+    """What names the same from every working folder."""
+    return uri if scheme(uri) else str(Path(uri.removeprefix("file://")).expanduser().absolute())
+
+
 def _previewed(job: Job, seconds: float) -> Job:
     end = job.start + seconds
     return replace(job, end=end if job.end is None else min(job.end, end))
@@ -192,7 +197,10 @@ class Production:
         self._request, self._tell, self._stop = request, tell, stop
         self._since = time.monotonic()
         self._store = open_store(request.store)
-        self._record = Record(self._store, self.run_id, request.parameters())
+        self._weights_uri = _anywhere(request.weights)
+        self._detector_uri = _anywhere(request.detector) if request.detector else ""
+        places = {"weights": self._weights_uri, "detector": self._detector_uri or None}
+        self._record = Record(self._store, self.run_id, request.parameters() | places)
         self._stack = ExitStack()
         self._ray = ray
         self._lock = threading.Lock()
@@ -209,8 +217,8 @@ class Production:
             scratch = self._stack.enter_context(scratch_folder())
             self._setup = Setup(
                 store=request.store,
-                weights=absolute(request.weights, str(Path.cwd())),
-                detector=absolute(request.detector, str(Path.cwd())) if request.detector else "",
+                weights=self._weights_uri,
+                detector=self._detector_uri,
                 device=request.device,
                 dtype=request.dtype,
                 scratch=scratch,

@@ -64,9 +64,7 @@ def retry(
     store: Store = "troupe-store",
     failed_kind: Annotated[
         list[str] | None,
-        typer.Option(
-            help="Only jobs that failed with this kind of error, such as no_face; may be repeated."
-        ),
+        typer.Option(help="Only jobs that failed with this kind of error, such as no_face; may be repeated."),
     ] = None,
     weights: Annotated[
         str | None, typer.Option(help="Other weights than the run had.", envvar="TROUPE_WEIGHTS")

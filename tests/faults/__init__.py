@@ -1,0 +1,6 @@
+"""What goes wrong around a run, done to real ones: long rounds are commands with seeds, CI runs a few.
+
+python -m tests.faults.kill --seeds 0-29     SIGKILL at random moments, resume, compare with an undisturbed run
+python -m tests.faults.cancel                Ctrl-C, SIGTERM and Prefect's cancellation in every stage
+python -m tests.faults.schedule              a server, a worker, deployments: triggered, on a cron, cancelled
+"""

@@ -1,0 +1,159 @@
+"""What every fault is tried on: a small cast, a small model, `troupe run` in processes of their own."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pyarrow.parquet as pq
+
+from catalogs.store import file_hash
+from models.miniature.weights import init_weights
+from tests.flows.cast import write_clip, write_portrait
+
+__all__ = ["Ground", "lasting", "prepare", "server", "wait_until"]
+
+MARK = "TROUPE_TEST_MARK"
+TROUPE = [sys.executable, "-c", "from flows.cli import main; main()"]
+ROOT = Path(__file__).parents[2]
+PASSING = ("started_at", "finished_at", "recorded_at", "attempts", "worker", "run_id")
+"""Columns that depend on when and by whom a job was done; so do `seconds_*`."""
+
+
+@dataclass
+class Ground:
+    """A folder with all of it.
+
+    Attributes:
+        folder: everything lies below it, temporary files, too.
+        jobs: how many the jobs file has.
+        variables: of the processes' environment.
+    """
+
+    folder: Path
+    jobs: int
+    variables: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def weights(self) -> Path:
+        """The model."""
+        return self.folder / "weights"
+
+    @property
+    def request(self) -> Path:
+        """The jobs file."""
+        return self.folder / "cast" / "jobs.jsonl"
+
+    @property
+    def scratch(self) -> Path:
+        """Where temporary files go."""
+        return self.folder / "tmp"
+
+    def environment(self) -> dict[str, str]:
+        """For a process whose children can be told from all others."""
+        own = {MARK: str(self.folder), "TMPDIR": str(self.scratch), "PYTHONPATH": str(ROOT)}
+        own |= {"PREFECT_HOME": str(self.folder / "prefect"), "PREFECT_SERVER_ANALYTICS_ENABLED": "false"}
+        return os.environ | own | {"OMP_WAIT_POLICY": "PASSIVE"} | self.variables
+
+    def start(self, store: str, run_id: str, log: Path, *more: str) -> subprocess.Popen[bytes]:
+        """`troupe run`, in a session of its own, as a shell would start it."""
+        words = ["run", str(self.request), "--weights", str(self.weights), "--store", store, "--run-id", run_id, *more]
+        with log.open("ab") as out:
+            return subprocess.Popen(
+                [*TROUPE, *words],
+                stdout=out,
+                stderr=out,
+                cwd=self.folder,
+                env=self.environment(),
+                start_new_session=True,
+            )
+
+    def run(self, store: str, run_id: str, log: Path, *more: str) -> int:
+        """The same, until its end; its exit code."""
+        return self.start(store, run_id, log, *more).wait(600)
+
+    def processes(self) -> list[psutil.Process]:
+        """All that were started from here and still run."""
+        found = []
+        for process in psutil.process_iter():
+            with suppress(psutil.Error):
+                if process.environ().get(MARK) == str(self.folder) and process.status() != psutil.STATUS_ZOMBIE:
+                    found.append(process)
+        return found
+
+
+def prepare(folder: Path, portraits: int = 3, clips: int = 2, frames: int = 10) -> Ground:
+    """Draw a cast: every portrait acts every clip."""
+    cast = folder / "cast"
+    for place in (cast, folder / "tmp"):
+        place.mkdir(parents=True)
+    init_weights(folder / "weights", 0)
+    config = folder / "weights" / "troupe.json"
+    config.write_text(json.dumps(json.loads(config.read_text()) | {"image_size": 64, "window": 8}))
+    for number in range(portraits):
+        write_portrait(cast / f"p{number}.png", number)
+    for number in range(clips):
+        write_clip(cast / f"c{number}.mp4", frames=frames + number, rate="25")
+    names = [(f"p{p}", f"c{c}") for p in range(portraits) for c in range(clips)]
+    rows = [{"portrait": f"{p}.png", "driving": f"{c}.mp4", "job_id": p + c, "preset": "draft"} for p, c in names]
+    (cast / "jobs.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return Ground(folder, len(rows))
+
+
+@contextmanager
+def server(ground: Ground) -> Iterator[str]:
+    """A Prefect server that all runs report to, so that not each has to start its own."""
+    os.environ.update(PREFECT_HOME=str(ground.folder / "prefect"), PREFECT_SERVER_ANALYTICS_ENABLED="false")
+    from prefect.settings import PREFECT_API_URL
+
+    from flows.server import prefect_server
+
+    with prefect_server():
+        address = str(PREFECT_API_URL.value())
+        ground.variables["PREFECT_API_URL"] = address
+        try:
+            yield address
+        finally:
+            del ground.variables["PREFECT_API_URL"]
+
+
+def lasting(store: Path, run_id: str) -> dict[str, dict[str, Any]]:
+    """A manifest's rows without what depends on when, where and by whom they were made; every file is as it says."""
+    rows = {}
+    for row in pq.read_table(store / "runs" / run_id / "manifest.parquet").to_pylist():
+        if row["full_uri"]:
+            assert file_hash(Path(row["full_uri"])) == row["checksum"], f"{row['full_uri']} is not what its row says"
+            assert Path(row["full_uri"]).stat().st_size == row["bytes"]
+        plain = {name: _relative(value, store) for name, value in row.items() if name not in PASSING}
+        rows[row["job_id"]] = {name: value for name, value in plain.items() if not name.startswith("seconds_")}
+    return rows
+
+
+def records(store: Path) -> Mapping[str, bytes]:
+    """What makes every render of the store exist."""
+    return {path.parent.name: path.read_bytes() for path in store.glob("renders/*/render.json")}
+
+
+def wait_until(true: Callable[[], bool], seconds: float, process: subprocess.Popen[bytes] | None = None) -> bool:
+    """Whether it becomes true in time, before the process ends."""
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        if true():
+            return True
+        if process is not None and process.poll() is not None:
+            return False
+        time.sleep(0.02)
+    return False
+
+
+def _relative(value: Any, store: Path) -> Any:
+    return value.replace(str(store), "") if isinstance(value, str) else value

@@ -1,0 +1,126 @@
+"""Runs are killed at random moments and resumed; what comes out is what an undisturbed run makes.
+
+Every seed chooses a victim (the run's own process, a process with an actor, any process of Ray's, the Prefect server)
+and a moment between the run's first sign of life in the store and its end. Then the run is resumed under its name
+until it ends well. Its manifest has to be that of an undisturbed run but for times, places and ids; every file has to
+have its checksum; what was published when the victim died has to stay as it was, byte by byte, and no work may go
+into it again: the denoiser's evaluations of the last attempt are those of the missing renders.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import sys
+import tempfile
+import time
+from argparse import ArgumentParser
+from collections import Counter
+from pathlib import Path
+from random import Random
+
+import psutil
+
+from tests.faults.ground import Ground, lasting, prepare, records, server, wait_until
+
+VICTIMS = ("driver", "actor", "ray", "server")
+MOST_ATTEMPTS = 4
+
+
+def victims(ground: Ground, driver: int) -> dict[str, list[psutil.Process]]:
+    """The processes of a run, by what they are."""
+    found: dict[str, list[psutil.Process]] = {name: [] for name in VICTIMS}
+    found["driver"] = [psutil.Process(driver)]
+    for process in ground.processes() if driver else []:
+        line = " ".join(process.cmdline())
+        if process.pid == driver:
+            continue
+        if "ray::_Actor" in line:
+            found["actor"].append(process)
+            found["ray"].append(process)
+        elif "ray" in line and "flows.server" not in line:
+            found["ray"].append(process)
+        elif "flows.server" in line:
+            found["server"].append(process)
+    found["ray"] += [p for p in psutil.Process(driver).children(recursive=True) if "ray" in p.name()]
+    return found
+
+
+def round_of(ground: Ground, seed: int, whole: dict[str, dict[str, object]], seconds: float) -> str:
+    """Kill, resume, compare; what happened, in a line."""
+    random = Random(seed)
+    victim, moment = VICTIMS[seed % len(VICTIMS)], random.uniform(0, seconds)
+    store, log = ground.folder / f"store-{seed}", ground.folder / f"log-{seed}"
+    if victim == "server":
+        ground.variables.pop("PREFECT_API_URL", None)  # it has one of its own then
+    run = ground.start(str(store), "run", log)
+    assert wait_until((store / "runs" / "run" / "run.json").exists, 180, run), log.read_text()
+    time.sleep(moment)
+    killed = "nobody was there"
+    if run.poll() is None and (found := victims(ground, run.pid)[victim]):
+        target = random.choice(found)
+        killed = f"{victim} {' '.join(target.cmdline())[:40] or target.name()}"
+        os.kill(target.pid, signal.SIGKILL)
+    published, code = {}, None
+    deadline = time.monotonic() + 300
+    while (code := run.poll()) is None and time.monotonic() < deadline:
+        published = records(store)
+        time.sleep(0.05)
+    if code is None:
+        run.kill()
+        raise AssertionError(f"seed {seed}: the run hangs after {killed}\n{log.read_text()}")
+    published, attempts, computed = dict(records(store)), 1, 0
+    while code != 0:
+        attempts += 1
+        assert attempts <= MOST_ATTEMPTS, f"seed {seed}: exit code {code} again\n{log.read_text()}"
+        before = records(store)
+        code = ground.run(str(store), "run", log)
+        if code == 0:
+            made = len(records(store)) - len(before)
+            evaluations = int(re.findall(r"(\d+) network evaluations", log.read_text())[-1])
+            computed = evaluations
+            assert (evaluations > 0) is (made > 0), f"seed {seed}: {made} renders, {evaluations} evaluations"
+    after = records(store)
+    assert all(after[key] == text for key, text in published.items()), f"seed {seed}: a published render has changed"
+    assert lasting(store, "run") == whole, f"seed {seed}: another manifest"
+    assert not list(store.rglob(".*.part")) or victim in ("driver", "ray", "actor")
+    return (
+        f"seed {seed}: killed {killed} after {moment:.1f} s with {len(published)} of {len(whole)} renders published; "
+        f"{attempts} attempts, the last with {computed} evaluations"
+    )
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Run the rounds; the exit code is 1 if one of them fails."""
+    parser = ArgumentParser(description=__doc__)
+    parser.add_argument("--seeds", default="0-3", help="FIRST-LAST, both included")
+    chosen = parser.parse_args(arguments)
+    first, _, last = chosen.seeds.partition("-")
+    failed = []
+    outcome: Counter[str] = Counter()
+    with tempfile.TemporaryDirectory(prefix="tf-") as folder:
+        ground = prepare(Path(folder))
+        with server(ground) as address:
+            store, log = ground.folder / "whole", ground.folder / "log"
+            began = time.monotonic()
+            run = ground.start(str(store), "run", log)
+            wait_until((store / "runs" / "run" / "run.json").exists, 180, run)
+            since = time.monotonic()
+            assert run.wait(600) == 0, log.read_text()
+            seconds, whole = time.monotonic() - since, lasting(store, "run")
+            print(f"undisturbed: {len(whole)} jobs in {time.monotonic() - began:.1f} s", flush=True)
+            for seed in range(int(first), int(last or first) + 1):
+                ground.variables["PREFECT_API_URL"] = address
+                try:
+                    print(round_of(ground, seed, whole, seconds), flush=True)
+                    outcome["right"] += 1
+                except AssertionError as error:
+                    failed.append(seed)
+                    print(f"FAILED {error}", flush=True)
+    print(f"{outcome['right']} right, {len(failed)} wrong {failed or ''}", flush=True)
+    sys.exit(bool(failed))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,162 @@
+"""Runs that go on, are done again in part, are listed and planned; in this process, with a real model."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pyarrow.parquet as pq
+import pytest
+from PIL import Image
+from typer.testing import CliRunner, Result
+
+from catalogs.query import ls
+from catalogs.runs import list_runs, read_run, write_run
+from catalogs.store import open_store
+from flows.cli import app
+from flows.local import animate_locally
+from tasks.production import Request, Summary
+from troupe.errors import SettingsError
+
+TIMES = ("started_at", "finished_at", "recorded_at", "attempts", "worker")
+
+
+@pytest.fixture
+def request_of(tmp_path: Path, weights: Path, cast: Path) -> Callable[..., Request]:
+    """A request for jobs named by their portraits, all with the same clip."""
+
+    def make(*portraits: str, **more: Any) -> Request:
+        jobs = tmp_path / "jobs.jsonl"
+        rows = [{"job_id": Path(p).stem, "portrait": p, "driving": f"{cast}/clips/hello.mp4"} for p in portraits]
+        jobs.write_text("".join(json.dumps(row) + "\n" for row in rows))
+        values: dict[str, Any] = {"store": str(tmp_path / "store"), "weights": str(weights), "jobs": str(jobs)}
+        return Request(**values | {"defaults": {"preset": "draft"}} | more)
+
+    return make
+
+
+def cli(*words: object) -> Result:
+    return CliRunner().invoke(app, [str(word) for word in words])
+
+
+def rows(summary: Summary) -> dict[str, dict[str, Any]]:
+    return {row["job_id"]: row for row in pq.read_table(summary.manifest).to_pylist()}
+
+
+def lasting(rows: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
+    """What does not depend on when and by whom a job was done."""
+    return {
+        job: {name: value for name, value in row.items() if name not in TIMES and not name.startswith("seconds_")}
+        for job, row in rows.items()
+    }
+
+
+def test_a_run_goes_on_under_its_name_and_ends_as_if_nothing_had_happened(
+    request_of: Callable[..., Request], cast: Path, tmp_path: Path
+) -> None:
+    request = request_of(f"{cast}/portraits/ruby.png", f"{cast}/portraits/olive.png", run_id="night")
+    whole = lasting(rows(animate_locally(replace(request, store=str(tmp_path / "other")))))
+    first = animate_locally(request)
+    store = open_store(request.store)
+    # As if it had been killed after a render and before its row.
+    for part in (Path(request.store) / "catalog").rglob("*.*"):
+        part.unlink()
+    again = animate_locally(request)
+    assert again.counts == {"done": 2}
+    assert (again.evaluations, again.files_put) == (0, 0)
+    found = lasting(rows(again))
+    assert found == {
+        job: row | {name: str(row[name]).replace("/other/", "/store/") for name in ("full_uri", "poster_uri")}
+        for job, row in whole.items()
+    }
+    assert all(row["seconds_denoise"] for row in rows(again).values())
+
+    files = store.list("catalog")
+    once_more = animate_locally(request)
+    assert (once_more.counts, len(ls(store))) == ({"done": 2}, 2)
+    assert store.list("catalog") == files, "rows that are there are not written again"
+    with pytest.raises(SettingsError, match="has other jobs"):
+        animate_locally(request_of(f"{cast}/portraits/ruby.png", run_id="night"))
+    assert [run.state for run in list_runs(store)] == ["done"]
+    assert first.run_id == "night"
+
+
+def test_what_failed_is_done_again_and_nothing_else(
+    request_of: Callable[..., Request], cast: Path, tmp_path: Path
+) -> None:
+    Image.new("RGB", (300, 300), "grey").save(tmp_path / "nobody.png")
+    request = request_of(
+        f"{cast}/portraits/ruby.png", f"{tmp_path}/late.png", f"{tmp_path}/nobody.png", run_id="r", limit=3
+    )
+    assert animate_locally(request).counts == {"done": 1, "failed": 2}
+    (tmp_path / "late.png").symlink_to(cast / "portraits" / "olive.png")
+    with pytest.raises(SettingsError, match="no failures of kind typo, only missing_input, no_face"):
+        replace(request, retry=("typo",)).read()
+    ended = cli("retry", "latest", "--store", request.store, "--failed-kind", "missing_input", "--local")
+    assert ended.exit_code == 0, ended.output
+    table = {row["job_id"]: row for row in ls(open_store(request.store), run="r").to_pylist()}
+    assert {job: row["status"] for job, row in table.items()} == {"ruby": "done", "late": "done", "nobody": "failed"}
+    manifest = {
+        row["job_id"]: row["status"]
+        for row in pq.read_table(Path(request.store, "runs/r/manifest.parquet")).to_pylist()
+    }
+    assert manifest == {"ruby": "done", "late": "done", "nobody": "failed"}
+    assert cli("retry", "r", "--store", request.store, "--local").exit_code == 3
+    assert cli("retry", "unknown", "--store", request.store, "--local").exit_code == 2
+
+
+def test_runs_are_listed_with_their_state(request_of: Callable[..., Request], cast: Path, tmp_path: Path) -> None:
+    request = request_of(f"{tmp_path}/nowhere.png", run_id="one")
+    animate_locally(request)
+    store = open_store(request.store)
+    done = read_run(store, "one")
+    assert (done.state, done.jobs, done.counts) == ("failed", 1, {"failed": 1})
+    assert done.request["weights"] == request.weights
+    now = datetime.now(UTC)
+    write_run(store, replace(done, run_id="two", state="running", started_at=now, updated_at=now))
+    write_run(store, replace(done, run_id="three", state="running", updated_at=now - timedelta(hours=1)))
+    listed = json.loads(cli("runs", "--store", request.store, "--format", "json").stdout)
+    assert {run["run_id"]: run["state"] for run in listed} == {"one": "failed", "two": "running", "three": "lost"}
+    assert listed[0]["run_id"] == "two"
+    live = cli("runs", "--live", "--store", request.store).stdout.splitlines()
+    assert len(live) == 2
+    assert "two\trunning" in live[1]
+    assert "still running" in cli("retry", "two", "--store", request.store).output
+    assert cli("runs", "--store", tmp_path / "empty").exit_code == 0
+
+
+def test_a_plan_says_what_a_run_would_take_and_does_nothing(
+    request_of: Callable[..., Request], cast: Path, tmp_path: Path
+) -> None:
+    request = request_of(f"{cast}/portraits/ruby.png", f"{cast}/portraits/olive.png", f"{tmp_path}/nowhere.png")
+    words = ("plan", request.jobs, "--store", request.store, "--weights", request.weights, "--preset", "draft")
+
+    def plan(*more: str) -> dict[str, Any]:
+        ended = cli(*words, "--format", "json", *more)
+        assert ended.exit_code == 0, ended.output
+        found: dict[str, Any] = json.loads(ended.stdout)
+        return found
+
+    before = plan()
+    assert not Path(request.store).exists()
+    assert (before["jobs"], before["renders"], before["reused"]) == (3, 2, 0)
+    assert (before["identities"], before["clips"], before["tracks"]) == ([2, 2], [1, 1], [1, 1])
+    assert before["frames"] == {"draft": 20}
+    assert before["worker_hours"] is None
+    assert list(before["problems"]) == ["nowhere"]
+    animate_locally(replace(request, limit=1))
+    after = plan("--price", "3600", "--workers", "2")
+    assert (after["renders"], after["reused"]) == (1, 1)
+    assert (after["identities"], after["clips"], after["tracks"]) == ([2, 1], [1, 0], [1, 0])
+    basis = after["basis"]["draft"]
+    assert (basis["jobs"], basis["frames"], basis["same_weights"], basis["device"]) == (1, 10, True, "cpu")
+    assert after["worker_hours"] == pytest.approx(10 * basis["seconds_a_frame"] / 3600)
+    assert after["cost"] == pytest.approx(3600 * after["worker_hours"])
+    assert after["run_hours"] == after["worker_hours"] / 2
+    text = cli(*words, "--seed", "7").stdout
+    assert "2 to render" in text
+    assert "jobs with these weights on cpu" in text

@@ -1,0 +1,45 @@
+"""Temporary folders of runs: gone with their run, whatever way that ends."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import pytest
+
+from tasks import scratch
+
+OWNER = """
+import sys, time
+from tasks.scratch import scratch_folder
+with scratch_folder() as folder:
+    (folder / "half.mp4").touch()
+    print(folder, flush=True)
+    time.sleep(600)
+"""
+
+
+def test_a_folder_ends_with_its_run_or_when_the_next_begins(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    monkeypatch.setattr(scratch, "_SETTLED", 0.0)
+    with subprocess.Popen(
+        [sys.executable, "-c", OWNER],
+        stdout=subprocess.PIPE,
+        text=True,
+        cwd=Path(__file__).parents[2],
+        env=os.environ | {"TMPDIR": str(tmp_path)},
+    ) as owner:
+        assert owner.stdout
+        left = Path(owner.stdout.readline().strip())
+        with scratch.scratch_folder() as mine:
+            assert left.exists(), "it has an owner"
+        assert not mine.exists()
+        owner.send_signal(signal.SIGKILL)
+    assert left.exists()
+    with scratch.scratch_folder():
+        assert not left.exists()
+    assert list(tmp_path.iterdir()) == []
