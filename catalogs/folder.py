@@ -5,8 +5,12 @@ from __future__ import annotations
 import errno
 import os
 import shutil
+from contextlib import suppress
+from datetime import UTC, datetime
 from pathlib import Path
 from uuid import uuid4
+
+from catalogs.entries import Entry
 
 __all__ = ["Folder"]
 
@@ -79,6 +83,17 @@ class Folder:
             for file in files
             if not (file.startswith(".") and file.endswith(".part"))
         ]
+
+    def entries(self, prefix: str) -> list[Entry]:
+        """Of all files below a folder, half-written ones among them."""
+        found = []
+        for path in (self.root / prefix).rglob("*"):
+            with suppress(FileNotFoundError):  # it went while we looked
+                status = path.stat()
+                if not path.is_dir():
+                    time = datetime.fromtimestamp(status.st_mtime, UTC)
+                    found.append(Entry(path.relative_to(self.root).as_posix(), status.st_size, time))
+        return found
 
     def delete(self, key: str) -> None:
         """Remove a file."""

@@ -13,8 +13,9 @@ import re
 import tempfile
 import threading
 from collections.abc import Callable, Mapping
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Protocol, TypeAlias, TypeVar
 from uuid import uuid4
@@ -22,14 +23,25 @@ from uuid import uuid4
 import fsspec  # type: ignore[import-untyped]
 
 from catalogs import s3, uris
+from catalogs.entries import Entry
 from catalogs.folder import Folder
 from catalogs.retries import again, transient
-from troupe.errors import SettingsError, StoreError
+from troupe.errors import NoSpace, SettingsError, StoreError
 
 __all__ = ["Put", "Store", "download", "file_hash", "open_filesystem", "open_store", "reason"]
 
 Options: TypeAlias = Mapping[str, Any]
 T = TypeVar("T")
+
+EXCLUSIVE = frozenset({"memory", *s3.SCHEMES, "gs", "gcs", "abfs", "abfss", "az"})
+"""Kinds of stores that refuse to create a file twice, beside local folders. With any other, a look comes before the
+put: of two writers in the same moment the later one's file stays. Renders are then whole all the same, since both
+make the same one, but two runs should not share such a store."""
+
+FULL = (errno.ENOSPC, errno.EDQUOT)
+
+EXTRAS = {"s3": "s3", "s3a": "s3", "gs": "gcs", "gcs": "gcs", "abfs": "abfs", "abfss": "abfs", "az": "abfs"}
+"""What brings the file system of a scheme."""
 
 _KEY = re.compile(r"[^/\\\x00-\x1f]+(/[^/\\\x00-\x1f]+)*")
 # What deltalake 1.6 takes for something else in a local path: it decodes %20 and refuses the others.
@@ -62,6 +74,7 @@ class _Place(Protocol):
     def create(self, source: Path | bytes, key: str, nonce: str) -> bool: ...
     def replace(self, data: bytes, key: str) -> None: ...
     def list(self, prefix: str) -> list[str]: ...
+    def entries(self, prefix: str) -> list[Entry]: ...
     def delete(self, key: str) -> None: ...
 
 
@@ -106,6 +119,11 @@ class Store:
         finally:
             self._do("delete from", self.uri(key), lambda: self._place.delete(key))
 
+    @property
+    def exclusive(self) -> bool:
+        """Whether the store itself refuses to create a file twice; see `EXCLUSIVE`."""
+        return uris.scheme(self.url) in ("", *EXCLUSIVE)
+
     def uri(self, key: str) -> str:
         """The absolute URI of a key; a plain path in a local folder."""
         return f"{self.url}{'' if self.url.endswith('/') else '/'}{_checked(key)}"
@@ -148,6 +166,20 @@ class Store:
         """Keys of all files below the folder `prefix`, sorted; empty if there is no such folder."""
         return sorted(self._do("list", self.uri(prefix) if prefix else self.url, lambda: self._place.list(prefix)))
 
+    def entries(self, prefix: str = "") -> list[Entry]:
+        """The same with sizes and times; what half-written files there are in a folder, too."""
+        where = self.uri(prefix) if prefix else self.url
+        return sorted(self._do("list", where, lambda: self._place.entries(prefix)), key=lambda entry: entry.key)
+
+    def delete(self, key: str) -> None:
+        """Remove a file; nothing if there is none."""
+
+        def remove() -> None:
+            with suppress(FileNotFoundError):
+                self._place.delete(key)
+
+        self._do("delete", self.uri(key), remove)
+
     def delta(self, key: str = "catalog") -> tuple[str, dict[str, str]] | None:
         """URI and storage options for a deltalake table at `key`; None where deltalake cannot go."""
         uri = self.uri(key)
@@ -185,7 +217,9 @@ class Store:
         try:
             return again(call, worth)
         except Exception as error:  # stores raise whatever their client libraries do
-            raise StoreError(f"cannot {action} {where}: {reason(error)}; {_advice(error, self.url)}") from error
+            full = isinstance(error, OSError) and error.errno in FULL
+            kind = NoSpace if full else StoreError
+            raise kind(f"cannot {action} {where}: {reason(error)}; {_advice(error, self.url)}") from error
 
 
 class _Bucket:
@@ -217,11 +251,15 @@ class _Bucket:
         try:
             # A file system in memory checks before it writes, and shows a file that is still being written.
             with _MEMORY if self._kind == "memory" else nullcontext():
+                if self._kind in EXCLUSIVE:
+                    extra["mode"] = "create"
+                elif files.exists(path):
+                    return False
                 if isinstance(source, bytes) or self._kind == "memory":
                     data = source if isinstance(source, bytes) else source.read_bytes()
-                    files.pipe_file(path, data, mode="create", **extra)
+                    files.pipe_file(path, data, **extra)
                 else:
-                    files.put_file(str(source), path, mode="create", **extra)
+                    files.put_file(str(source), path, **extra)
         except Exception as error:
             if not _taken(error):
                 raise
@@ -236,6 +274,16 @@ class _Bucket:
         files, path = self._at(prefix)
         root = self._at("")[1].rstrip("/") + "/"
         return [found.removeprefix(root) for found in files.find(path) if not found.endswith("/")]
+
+    def entries(self, prefix: str) -> list[Entry]:
+        files, path = self._at(prefix)
+        root = self._at("")[1].rstrip("/") + "/"
+        found = files.find(path, detail=True)
+        return [
+            Entry(name.removeprefix(root), int(info["size"] or 0), _modified(info))
+            for name, info in found.items()
+            if not name.endswith("/")
+        ]
 
     def delete(self, key: str) -> None:
         files, path = self._at(key)
@@ -306,7 +354,7 @@ def _filesystem_class(uri: str) -> Any:
     try:
         return fsspec.get_filesystem_class(kind)
     except ImportError as error:
-        extra = "pip install 'troupe[s3]'" if kind in s3.SCHEMES else str(error)
+        extra = f"pip install 'troupe[{EXTRAS[kind]}]'" if kind in EXTRAS else str(error)
         raise SettingsError(f"{uri} needs a package that is not installed: {extra}") from error
     except ValueError:
         raise SettingsError(f"{uri}: no kind of store is called {kind}://") from None
@@ -348,6 +396,20 @@ def download(files: Any, path: str, local: Path) -> None:
         files.get_file(path, str(local))
 
 
+def _modified(info: Mapping[str, Any]) -> datetime | None:
+    """When a file was put, in the words of the many kinds of stores."""
+    for name in ("LastModified", "last_modified", "mtime", "updated", "created"):
+        match info.get(name):
+            case datetime() as time:
+                return time.astimezone(UTC) if time.tzinfo else time.replace(tzinfo=UTC)
+            case int() | float() as seconds:
+                return datetime.fromtimestamp(seconds, UTC)
+            case str() as text:
+                with suppress(ValueError):
+                    return datetime.fromisoformat(text).astimezone(UTC)
+    return None
+
+
 def _checked(key: str) -> str:
     if not _KEY.fullmatch(key) or any(part in (".", "..") for part in key.split("/")):
         raise ValueError(f"{key!r} is no key of a store")
@@ -372,7 +434,7 @@ def _advice(error: Exception, url: str) -> str:
         return "check that the bucket and the file exist" if uris.scheme(url) else "check the path"
     if isinstance(error, NotADirectoryError | FileExistsError):
         return "a file is where a folder should be; choose another store"
-    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+    if isinstance(error, OSError) and error.errno in FULL:
         return "make room there and run again"
     if isinstance(error, OSError) and error.errno == errno.EROFS:
         return "choose a store that can be written"

@@ -245,7 +245,11 @@ def _store(url: str) -> Finding:
     if new:
         with suppress(OSError):  # looking leaves nothing behind; another run may have begun to fill it
             Path(url).rmdir()
-    return Finding("store", "ok", f"{url} can be read, written and listed")
+    what = f"{url} can be read, written and listed"
+    if not open_store(url).exclusive:
+        advice = "let only one run at a time write to it; folders, S3, GCS and Azure know no such limit"
+        return Finding("store", "warn", f"{what}, but lets a second writer overwrite a file", advice)
+    return Finding("store", "ok", what)
 
 
 def _weights(directory: Path | None) -> Finding:

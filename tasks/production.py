@@ -32,7 +32,7 @@ from tasks.scratch import scratch_folder
 from tasks.tools import Setup, local_detector
 from tasks.workload import portrait_work, render_key, works
 from troupe import Job
-from troupe.errors import Cancelled, SettingsError, TroupeError, WeightsError
+from troupe.errors import Cancelled, InputError, NoSpace, SettingsError, TroupeError, WeightsError
 
 __all__ = ["Listener", "Production", "Request", "Summary"]
 
@@ -297,7 +297,7 @@ class Production:
         """Render a shard; every job's row is committed as the job ends.
 
         Raises:
-            WeightsError, SettingsError: what concerns all jobs alike.
+            WeightsError, SettingsError, NoSpace: what concerns all jobs alike.
         """
         started = datetime.now(UTC)
         futures: dict[Future[Any], list[RenderOrder]] = {}
@@ -351,9 +351,9 @@ class Production:
         done: Done = future.result()
         with self._lock:
             self._puts += done.puts
-            if isinstance(done, Rendered) and not done.reused:
+            if isinstance(done, Rendered):
                 self._evaluations += done.evaluations
-                self._frames += done.facts["frames"]
+                self._frames += 0 if done.reused else done.facts["frames"]
 
     def _end(self, order: RenderOrder, future: Future[Any], started: datetime, *, shared: bool) -> None:
         """Commit the row of a job whose render has ended, this way or that."""
@@ -368,10 +368,13 @@ class Production:
         if not isinstance(error, TroupeError):
             raise error
         status = "failed"
-        if isinstance(error, Cancelled):
+        # A signal to our process group ends ffmpeg's processes, too.
+        ended = self._stop.is_set() and not isinstance(error, InputError)
+        if ended or isinstance(error, Cancelled):
             status, error = "cancelled", Cancelled("the run was stopped before this job; run again to go on")
         self._commit(planned, status, started=started, error=error, attempts=attempts)
-        if isinstance(error, WeightsError | SettingsError):
+        if isinstance(error, WeightsError | SettingsError | NoSpace):
+            self._pool.stop()
             raise error  # It would be the same for every other job.
 
     def _stages(self, order: RenderOrder, started: datetime) -> dict[str, float]:

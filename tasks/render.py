@@ -77,7 +77,8 @@ def render(tools: Tools, order: RenderOrder, member: CastMember, motion: Motion)
             files = {output.path.name: output.path for output in outputs} | {poster.name: poster}
             record, puts = publish(tools.store, order, files, facts)
     return Rendered(
-        reused=False,
+        # Another run may have published the same render meanwhile: then it is that one's.
+        reused=(record["run_id"], record["job_id"]) != (order.run_id, order.job.job_id),
         seconds=watch.seconds,
         puts=puts,
         facts=record,

@@ -14,6 +14,7 @@ that the catalog's `error_kind` column carries.
      ├─ WeightsError         the weights directory is incomplete or wrong
      ├─ FfmpegError          ffmpeg is not there, or failed through no fault of its input
      ├─ StoreError           the store did not do what it was asked; retrying may help
+     │   └─ NoSpace          no room left, in the store or in the folder for temporary files
      ├─ WorkerLost           a worker process died
      ├─ Overdue              it took far longer than it should
      ├─ OutOfMemory          the device's memory did not suffice
@@ -31,6 +32,7 @@ __all__ = [
     "InputError",
     "MissingInput",
     "NoFace",
+    "NoSpace",
     "OutOfMemory",
     "Overdue",
     "SettingsError",
@@ -128,6 +130,12 @@ class StoreError(TroupeError):
     """The store could not read, write or list."""
 
     kind = "store"
+
+
+class NoSpace(StoreError):
+    """There is no room left, in the store or in the folder for temporary files."""
+
+    kind = "no_space"
 
 
 class WorkerLost(TroupeError):

@@ -10,15 +10,16 @@ import pickle
 import re
 import sys
 import sysconfig
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import Future
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import psutil
 import ray
+from ray._private import services
 from ray.exceptions import RayError, RayTaskError, TaskCancelledError
 
 from tasks.pool.messages import Done, Failed, Kill, Lost, Order, Recall, Refused, Send, Start, Up
@@ -151,7 +152,8 @@ class RayTransport(Transport):
                 },
             }
         try:
-            ray.init(namespace="troupe", log_to_driver=self._log_to_driver, logging_level=logging.ERROR, **start)
+            with _groups_of_their_own():
+                ray.init(namespace="troupe", log_to_driver=self._log_to_driver, logging_level=logging.ERROR, **start)
         except (RayError, OSError, RuntimeError, ValueError) as error:
             where = f"joined at {self._address}" if self._address else "started on this machine"
             raise TroupeError(f"Ray could not be {where}: {error}") from error
@@ -277,6 +279,24 @@ class RayTransport(Transport):
 
 
 _RemoteActor = ray.remote(_Actor)
+
+
+@contextmanager
+def _groups_of_their_own() -> Iterator[None]:
+    """Processes that Ray starts meanwhile are out of reach of signals to our process group.
+
+    Prefect's worker, `timeout` and shells end a whole group with SIGTERM. Ray's processes would be gone at once, and
+    Ray ends a process whose Ray is gone: before it could commit what it has.
+    """
+    popen = getattr(services, "ConsolePopen", None)
+    if popen is None:  # It is not Ray's public interface.
+        yield
+        return
+    services.ConsolePopen = partial(popen, process_group=0)
+    try:
+        yield
+    finally:
+        services.ConsolePopen = popen
 
 
 def _import_path() -> list[str]:

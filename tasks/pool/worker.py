@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import re
+import tempfile
 import traceback
 from dataclasses import dataclass
 from typing import Any
 
 from tasks.pool.work import Role
-from troupe.errors import OutOfMemory, TroupeError
+from troupe.errors import FfmpegError, NoSpace, OutOfMemory, TroupeError
 
 __all__ = ["Answer", "call", "construct"]
 
@@ -50,7 +53,17 @@ def call(worker: Any, method: str, args: tuple[Any, ...], where: str) -> Answer:
         return _failure(error, f"{where}: {method} failed")
 
 
+def _no_space(error: Exception) -> bool:
+    """Whether a disk is full: as the system says it, or as ffmpeg repeats it."""
+    if isinstance(error, OSError):
+        return error.errno in (errno.ENOSPC, errno.EDQUOT)
+    return isinstance(error, FfmpegError) and os.strerror(errno.ENOSPC) in str(error)
+
+
 def _failure(error: Exception, what: str) -> Answer:
+    if _no_space(error):
+        where = getattr(error, "filename", None) or f"{tempfile.gettempdir()} or the store"
+        return Answer(error=NoSpace(f"{what}: no space left in {where}; make room, or set TMPDIR to another disk"))
     if isinstance(error, TroupeError):
         return Answer(error=error)
     text = f"{what}: {type(error).__name__}: {error}"

@@ -123,7 +123,7 @@ def server(ground: Ground) -> Iterator[str]:
         try:
             yield address
         finally:
-            del ground.variables["PREFECT_API_URL"]
+            ground.variables.pop("PREFECT_API_URL", None)
 
 
 def lasting(store: Path, run_id: str) -> dict[str, dict[str, Any]]:

@@ -17,6 +17,7 @@ import tempfile
 import time
 from argparse import ArgumentParser
 from collections import Counter
+from contextlib import suppress
 from pathlib import Path
 from random import Random
 
@@ -57,8 +58,15 @@ def round_of(ground: Ground, seed: int, whole: dict[str, dict[str, object]], sec
     run = ground.start(str(store), "run", log)
     assert wait_until((store / "runs" / "run" / "run.json").exists, 180, run), log.read_text()
     time.sleep(moment)
-    killed = "nobody was there"
-    if run.poll() is None and (found := victims(ground, run.pid)[victim]):
+    killed = "nobody: the run was over"
+    found: list[psutil.Process] = []
+
+    def there() -> bool:
+        with suppress(psutil.Error):
+            found[:] = victims(ground, run.pid)[victim]
+        return bool(found)
+
+    if wait_until(there, 180, run):
         target = random.choice(found)
         killed = f"{victim} {' '.join(target.cmdline())[:40] or target.name()}"
         os.kill(target.pid, signal.SIGKILL)

@@ -1,0 +1,172 @@
+"""A Prefect server and a process worker: deploy, trigger from the command line, a cron that fires, a cancelled run.
+
+Everything is the real thing, started and ended here; the deployments are those of prefect.yaml with this folder's
+places in them. Prints the state that every flow run came to, and fails if one is not as it should be.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+import psutil
+import yaml
+
+from flows.server import _free_port
+from tests.faults.ground import ROOT, Ground, prepare, wait_until
+
+PREFECT = [sys.executable, "-m", "prefect"]
+
+
+class Prefect:
+    """A server and a worker, and what the command line says to them."""
+
+    def __init__(self, ground: Ground, port: int) -> None:
+        self.ground = ground
+        self.api = f"http://127.0.0.1:{port}/api"
+        ground.variables |= {"PREFECT_API_URL": self.api, "PREFECT_SERVER_API_PORT": str(port)}
+
+    def say(self, *words: str) -> str:
+        """One command; what it printed."""
+        done = subprocess.run(
+            [*PREFECT, *words], cwd=ROOT, env=self.ground.environment(), capture_output=True, text=True, check=False
+        )
+        assert done.returncode == 0, f"prefect {' '.join(words)}: {done.stdout}{done.stderr}"
+        return done.stdout
+
+    def ask(self, path: str, body: dict[str, Any] | None = None) -> Any:
+        """The API's answer."""
+        data = None if body is None else json.dumps(body).encode()
+        request = urllib.request.Request(f"{self.api}/{path}", data, {"Content-Type": "application/json"})
+        with urllib.request.urlopen(request, timeout=30) as answer:
+            return json.load(answer)
+
+    def start(self, deployment: str, **parameters: object) -> str:
+        """Trigger a deployment from the command line; the flow run's id."""
+        words = [word for name, value in parameters.items() for word in ("--param", f"{name}={json.dumps(value)}")]
+        printed = self.say("deployment", "run", deployment, *words)
+        found = re.search(r"UUID: ([0-9a-f-]{36})", printed)
+        assert found, printed
+        return found[1]
+
+    def state(self, run: str) -> str:
+        """Of a flow run."""
+        return str(self.ask(f"flow_runs/{run}")["state"]["type"])
+
+    def wait(self, run: str, *states: str, seconds: float = 180) -> str:
+        """Until it is in one of the states."""
+        wait_until(lambda: self.state(run) in states, seconds)
+        return self.state(run)
+
+
+@contextmanager
+def prefect(ground: Ground) -> Iterator[Prefect]:
+    """A server with its services and a worker of the pool `troupe`; both gone afterwards."""
+    port = _free_port()
+    known, log = Prefect(ground, port), (ground.folder / "server.log").open("wb")
+    started = []
+
+    def begin(*words: str) -> None:
+        started.append(
+            subprocess.Popen(
+                [*PREFECT, *words], cwd=ROOT, env=ground.environment(), stdout=log, stderr=log, start_new_session=True
+            )
+        )
+
+    try:
+        begin("server", "start", "--host", "127.0.0.1", "--port", str(port), "--no-ui")
+
+        def healthy() -> bool:
+            with suppress(OSError):
+                return bool(known.ask("health"))
+            return False
+
+        assert wait_until(healthy, 120), "the server does not start"
+        known.say("work-pool", "create", "troupe", "--type", "process")
+        begin("worker", "start", "--pool", "troupe", "--limit", "4")
+        yield known
+    finally:
+        for process in reversed(started):
+            process.send_signal(signal.SIGINT)
+            try:
+                process.wait(40)
+            except subprocess.TimeoutExpired:
+                process.kill()
+
+
+def deployments(ground: Ground, store: Path) -> Path:
+    """prefect.yaml with this ground's places; maintenance every minute."""
+    text = yaml.safe_load((ROOT / "prefect.yaml").read_text())
+    for deployment in text["deployments"]:
+        deployment["parameters"] |= {"store": str(store)}
+        if deployment["name"] == "maintenance":
+            deployment["schedules"] = [{"cron": "* * * * *", "timezone": "UTC", "active": True}]
+    text["pull"] = [{"prefect.deployments.steps.set_working_directory": {"directory": str(ROOT)}}]
+    path = ground.folder / "prefect.yaml"
+    path.write_text(yaml.safe_dump(text))
+    return path
+
+
+def main() -> None:
+    """All of it; the exit code is 1 if something is not as it should be."""
+    with tempfile.TemporaryDirectory(prefix="tf-") as folder:
+        ground = prepare(Path(folder))
+        store = ground.folder / "store"
+        with prefect(ground) as known:
+            known.say("--no-prompt", "deploy", "--all", "--prefect-file", str(deployments(ground, store)))
+            names = sorted(found["name"] for found in known.ask("deployments/filter", {}))
+            print(f"deployed: {', '.join(names)}", flush=True)
+            assert names == ["animate", "maintenance", "nightly"]
+            schema = known.ask("deployments/name/animate/animate")["parameter_openapi_schema"]
+            print(f"form: {len(schema['properties'])} fields, {len(schema['required'])} required", flush=True)
+            given = {"jobs": str(ground.request), "weights": str(ground.weights), "store": str(store)}
+
+            run = known.start("animate/animate", **given)
+            state = known.wait(run, "COMPLETED", "FAILED", "CRASHED")
+            print(f"triggered from the command line: {state}", flush=True)
+            assert state == "COMPLETED", known.ask("logs/filter", {})
+            artifacts = {found["key"]: found["type"] for found in known.ask("artifacts/filter", {}) if found["key"]}
+            print(f"artifacts: {artifacts}", flush=True)
+
+            def fired() -> list[str]:
+                runs = known.ask("flow_runs/filter", {"flows": {"name": {"any_": ["maintenance"]}}})
+                return [str(found["state"]["type"]) for found in runs if found["auto_scheduled"]]
+
+            assert wait_until(lambda: "COMPLETED" in fired(), 150), fired()
+            print(f"a cron fired: {fired().count('COMPLETED')} COMPLETED", flush=True)
+
+            run = known.start("animate/animate", **given, run_id="stopped", defaults={"seed": "5"})
+            begun = store / "runs" / "stopped" / "run.json"
+            assert wait_until(begun.exists, 120), known.state(run)
+            wait_until(lambda: any("ray::_Actor" in " ".join(p.cmdline()) for p in ground.processes()), 60)
+            known.say("flow-run", "cancel", run)
+            since = time.monotonic()
+            state = known.wait(run, "CANCELLED", "COMPLETED", "FAILED", "CRASHED", seconds=120)
+            took = time.monotonic() - since
+
+            def left() -> list[psutil.Process]:
+                return [p for p in ground.processes() if "ray" in p.name() or "flows" in " ".join(p.cmdline())]
+
+            wait_until(lambda: not left(), 30)
+            print(f"cancelled: {state} {took:.1f} s after the command, {len(left())} processes left", flush=True)
+            assert state == "CANCELLED"
+            assert not left()
+            assert json.loads(begun.read_text())["state"] == "stopped"
+            assert (store / "runs" / "stopped" / "manifest.parquet").exists()
+        print("as it should be", flush=True)
+
+
+if __name__ == "__main__":
+    os.environ.setdefault("PYTHONUNBUFFERED", "1")
+    main()

@@ -1,0 +1,120 @@
+"""Runs on an S3 endpoint where answers are errors, slow, lost or late: all is done, nothing is half visible.
+
+Two drivers do the same jobs at once, in threads of this process (`--local`), with the real model. Prints what went
+wrong on the way, by kind.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import os
+import sys
+import tempfile
+import threading
+from argparse import ArgumentParser
+from collections import Counter
+from pathlib import Path
+from uuid import uuid4
+
+import boto3
+from moto.server import ThreadedMotoServer
+
+from catalogs.query import ls
+from catalogs.store import open_store
+from flows.local import animate_locally
+from tasks.production import Request, Summary
+from tests.faults.ground import Ground, prepare
+from tests.faults.weather import weather
+from tests.s3 import BUCKET
+
+__all__ = ["storm"]
+
+
+def storm(ground: Ground, endpoint: str, seed: int, share: float = 0.05, drivers: int = 2) -> str:
+    """One round; what happened, in a line.
+
+    Args:
+        endpoint: of a quiet S3 server with the bucket, whose credentials are in the environment.
+    """
+    url = f"s3://{BUCKET}/storm-{uuid4().hex}"
+    summaries: dict[int, Summary | BaseException] = {}
+
+    def drive(number: int) -> None:
+        try:
+            request = Request(store=url, weights=str(ground.weights), jobs=str(ground.request), run_id=f"run-{number}")
+            summaries[number] = animate_locally(request)
+        except BaseException as error:
+            summaries[number] = error
+
+    with weather(endpoint, share, seed) as passage:
+        os.environ["AWS_ENDPOINT_URL"] = passage.endpoint
+        try:
+            threads = [threading.Thread(target=drive, args=(number,)) for number in range(drivers)]
+            for thread in threads:
+                thread.start()
+            for thread in threads:
+                thread.join(600)
+        finally:
+            os.environ["AWS_ENDPOINT_URL"] = endpoint
+        happened = dict(sorted(passage.happened.items()))
+    counts: Counter[str] = Counter()
+    for number, summary in summaries.items():
+        if isinstance(summary, BaseException):
+            raise AssertionError(f"seed {seed}: driver {number} failed: {summary!r}") from summary
+        assert set(summary.counts) <= {"done", "reused"}, f"seed {seed}: {summary.line()}"
+        assert sum(summary.counts.values()) == ground.jobs
+        counts.update(summary.counts)
+    assert counts["done"] == ground.jobs, f"seed {seed}: each render is published by one driver: {counts}"
+    check(url, ground.jobs, drivers)
+    return f"seed {seed}: {dict(counts)} by {drivers} drivers; {happened}"
+
+
+def check(url: str, jobs: int, drivers: int) -> None:
+    """Every render is whole and there once; every driver's rows are in the catalog, and true."""
+    store = open_store(url)
+    keys = [key for key in store.list("renders") if key.endswith("/render.json")]
+    assert len(keys) == jobs
+    sums = {}
+    for key in keys:
+        record = json.loads(store.read(key))
+        data = store.read(record["outputs"]["full"])
+        assert hashlib.sha256(data).hexdigest() == record["checksum"], f"{key}: the video is not what its record says"
+        assert len(data) == record["bytes"]
+        assert store.exists(record["poster"])
+        sums[record["key"]] = record["checksum"]
+    rows = ls(store).to_pylist()
+    assert Counter(row["run_id"] for row in rows) == {f"run-{number}": jobs for number in range(drivers)}
+    assert all(row["checksum"] == sums[row["render_key"]] for row in rows)
+
+
+def main() -> None:
+    """Some rounds on a server of their own; the exit code is 1 if one fails."""
+    parser = ArgumentParser(description=__doc__)
+    parser.add_argument("--seeds", default="0-4", help="FIRST-LAST, both included")
+    parser.add_argument("--share", type=float, default=0.05, help="of the requests, for each kind of trouble")
+    chosen = parser.parse_args()
+    first, _, last = chosen.seeds.partition("-")
+    server, failed = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False), []
+    logging.getLogger("werkzeug").setLevel(logging.ERROR)
+    server.start()
+    host, port = server.get_host_and_port()
+    os.environ |= {"AWS_ACCESS_KEY_ID": "tester", "AWS_SECRET_ACCESS_KEY": "not-a-secret"}
+    os.environ |= {"AWS_DEFAULT_REGION": "us-east-1", "AWS_ENDPOINT_URL": f"http://{host}:{port}"}
+    boto3.client("s3").create_bucket(Bucket=BUCKET)
+    with tempfile.TemporaryDirectory(prefix="tf-") as folder:
+        ground = prepare(Path(folder))
+        for seed in range(int(first), int(last or first) + 1):
+            try:
+                print(storm(ground, f"http://{host}:{port}", seed, chosen.share), flush=True)
+            except AssertionError as error:
+                failed.append(seed)
+                print(f"FAILED {error}", flush=True)
+    server.stop()
+    print(f"{len(failed)} wrong {failed or ''}", flush=True)
+    sys.exit(bool(failed))
+
+
+if __name__ == "__main__":
+    main()
