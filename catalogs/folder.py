@@ -70,6 +70,17 @@ class Folder:
         finally:
             part.unlink(missing_ok=True)
 
+    def entries(self, prefix: str) -> list[Entry]:
+        """Of all files below a folder, half-written ones among them."""
+        found = []
+        for path in (self.root / prefix).rglob("*"):
+            with suppress(FileNotFoundError):  # it went while we looked
+                status = path.stat()
+                if not path.is_dir():
+                    time = datetime.fromtimestamp(status.st_mtime, UTC)
+                    found.append(Entry(path.relative_to(self.root).as_posix(), status.st_size, time))
+        return found
+
     def list(self, prefix: str) -> list[str]:
         """Keys of all files below a folder."""
 
@@ -83,17 +94,6 @@ class Folder:
             for file in files
             if not (file.startswith(".") and file.endswith(".part"))
         ]
-
-    def entries(self, prefix: str) -> list[Entry]:
-        """Of all files below a folder, half-written ones among them."""
-        found = []
-        for path in (self.root / prefix).rglob("*"):
-            with suppress(FileNotFoundError):  # it went while we looked
-                status = path.stat()
-                if not path.is_dir():
-                    time = datetime.fromtimestamp(status.st_mtime, UTC)
-                    found.append(Entry(path.relative_to(self.root).as_posix(), status.st_size, time))
-        return found
 
     def delete(self, key: str) -> None:
         """Remove a file."""

@@ -171,6 +171,8 @@ def _of_job(job: Job) -> dict[str, Any]:
 
 
 def _checked(name: str, value: Any) -> Any:
+    if value is None or (type(value) is str and _TYPES[name] == _TEXT):
+        return value  # most cells, and asking Arrow takes a while
     if isinstance(value, float) and not math.isfinite(value):
         return None
     if isinstance(value, datetime) and value.tzinfo is None:

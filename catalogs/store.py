@@ -73,8 +73,8 @@ class _Place(Protocol):
     def get(self, key: str, local: Path) -> None: ...
     def create(self, source: Path | bytes, key: str, nonce: str) -> bool: ...
     def replace(self, data: bytes, key: str) -> None: ...
-    def list(self, prefix: str) -> list[str]: ...
     def entries(self, prefix: str) -> list[Entry]: ...
+    def list(self, prefix: str) -> list[str]: ...
     def delete(self, key: str) -> None: ...
 
 
@@ -162,14 +162,14 @@ class Store:
         self._verify(key, len(data))
         self._count()
 
+    def entries(self, prefix: str = "") -> list[Entry]:
+        """All files below the folder `prefix`, sorted, with sizes and times; in a folder, half-written ones, too."""
+        where = self.uri(prefix) if prefix else self.url
+        return sorted(self._do("list", where, lambda: self._place.entries(prefix)), key=lambda entry: entry.key)
+
     def list(self, prefix: str = "") -> list[str]:
         """Keys of all files below the folder `prefix`, sorted; empty if there is no such folder."""
         return sorted(self._do("list", self.uri(prefix) if prefix else self.url, lambda: self._place.list(prefix)))
-
-    def entries(self, prefix: str = "") -> list[Entry]:
-        """The same with sizes and times; what half-written files there are in a folder, too."""
-        where = self.uri(prefix) if prefix else self.url
-        return sorted(self._do("list", where, lambda: self._place.entries(prefix)), key=lambda entry: entry.key)
 
     def delete(self, key: str) -> None:
         """Remove a file; nothing if there is none."""
@@ -270,11 +270,6 @@ class _Bucket:
         files, path = self._at(key)
         files.pipe_file(path, data, **self._s3_extra(key))
 
-    def list(self, prefix: str) -> list[str]:
-        files, path = self._at(prefix)
-        root = self._at("")[1].rstrip("/") + "/"
-        return [found.removeprefix(root) for found in files.find(path) if not found.endswith("/")]
-
     def entries(self, prefix: str) -> list[Entry]:
         files, path = self._at(prefix)
         root = self._at("")[1].rstrip("/") + "/"
@@ -284,6 +279,11 @@ class _Bucket:
             for name, info in found.items()
             if not name.endswith("/")
         ]
+
+    def list(self, prefix: str) -> list[str]:
+        files, path = self._at(prefix)
+        root = self._at("")[1].rstrip("/") + "/"
+        return [found.removeprefix(root) for found in files.find(path) if not found.endswith("/")]
 
     def delete(self, key: str) -> None:
         files, path = self._at(key)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from typing import Any, cast
 
 # Before prefect is imported. Its first start would log `database is locked` while it reports its use; what it says
@@ -12,17 +13,20 @@ os.environ.setdefault("PREFECT_SERVER_ANALYTICS_ENABLED", "false")
 os.environ.setdefault("PREFECT_LOGGING_LEVEL", "WARNING")
 
 from prefect import State, Task, flow, task
-from prefect.artifacts import create_markdown_artifact
 from prefect.cache_policies import NO_CACHE
+from prefect.exceptions import TerminationSignal
 from prefect.futures import PrefectFuture, wait
-from prefect.states import Cancelled
+from prefect.states import Cancelled as cancelled
 from prefect.task_runners import TaskRunner, ThreadPoolTaskRunner
 from prefect.utilities.annotations import quote
 
+from flows.artifacts import Artifacts
 from flows.order import Shard, animate_shard, encode_identities, perform, plan, publish
-from flows.progress import listener
+from flows.progress import Everyone, listener, listening_here, watched
 from flows.server import prefect_server
 from tasks.production import Production, Request, Summary
+from tasks.stopping import stoppable
+from troupe.errors import Cancelled
 
 __all__ = ["animate", "animate_here"]
 
@@ -126,10 +130,12 @@ def animate(
         stop_after=stop_after,
         retry=None if retry is None else tuple(retry),
     )
-    summary = perform(request, PrefectCaller(), listener(), ray=True)
-    create_markdown_artifact(summary.markdown(), key="troupe-run", description=f"run {summary.run_id}")
+    artifacts = Artifacts()
+    with nullcontext(listener()) if listening_here() else watched() as told:
+        summary = perform(request, PrefectCaller(), Everyone(told, artifacts), ray=True)
+    artifacts.end(summary)
     if summary.counts.get("cancelled"):
-        return Cancelled(message=summary.line(), data=summary.as_dict())
+        return cancelled(message=summary.line(), data=summary.as_dict())
     return summary.as_dict()
 
 
@@ -138,9 +144,14 @@ def animate_here(request: Request) -> Summary:
 
     Raises:
         TroupeError: the request cannot be carried out as it is.
+        Cancelled: it was stopped before anything was begun.
     """
-    with prefect_server():
-        state = animate(**request.parameters(), return_state=True)
+    with stoppable() as stop, prefect_server(stop):
+        try:
+            state = animate(**request.parameters(), return_state=True)
+        except TerminationSignal:
+            # Prefect's own answer to SIGTERM, while its engine gets a flow under way.
+            raise Cancelled("stopped before anything was begun") from None
     # A cancelled flow has a result, too; asked for it plainly, Prefect would raise.
     result: Any = state.result(raise_on_failure=not state.is_cancelled())
     return Summary(**result)

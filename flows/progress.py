@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import threading
 import time
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from contextvars import ContextVar
 from typing import Any, Protocol
 
@@ -20,7 +21,9 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
-__all__ = ["Lines", "Listener", "Silent", "Terminal", "listener", "listening"]
+from troupe.errors import SettingsError
+
+__all__ = ["Everyone", "Lines", "Listener", "Silent", "Terminal", "listener", "listening", "listening_here", "watched"]
 
 
 class Listener(Protocol):
@@ -129,6 +132,11 @@ def listener() -> Listener:
     return _listener.get()
 
 
+def listening_here() -> bool:
+    """Whether somebody is told: the command line, rather than a worker of Prefect's."""
+    return not isinstance(_listener.get(), Silent)
+
+
 @contextmanager
 def listening(to: Listener) -> Iterator[None]:
     """Runs started inside the `with` block tell `to`."""
@@ -137,6 +145,55 @@ def listening(to: Listener) -> Iterator[None]:
         yield
     finally:
         _listener.reset(token)
+
+
+class Everyone:
+    """Tells several listeners."""
+
+    def __init__(self, *listeners: Listener) -> None:
+        self._listeners = listeners
+
+    def note(self, text: str) -> None:
+        """Tell them."""
+        for each in self._listeners:
+            each.note(text)
+
+    def begin(self, jobs: int) -> None:
+        """Tell them."""
+        for each in self._listeners:
+            each.begin(jobs)
+
+    def finished(self, row: Mapping[str, Any]) -> None:
+        """Tell them."""
+        for each in self._listeners:
+            each.finished(row)
+
+
+@contextmanager
+def watched(otherwise: Callable[[], AbstractContextManager[Listener]] = nullcontext) -> Iterator[Listener]:  # type: ignore[assignment]
+    """The listeners that the environment asks for.
+
+    `TROUPE_LOG=json` logs JSON instead of what is shown `otherwise`; `TROUPE_METRICS=PORT` serves numbers for
+    Prometheus beside it.
+
+    Raises:
+        SettingsError: the environment asks for something else.
+    """
+    kind, where = os.environ.get("TROUPE_LOG", "text"), os.environ.get("TROUPE_METRICS", "")
+    if kind not in ("text", "json"):
+        raise SettingsError(f"TROUPE_LOG is {kind!r}; use text or json")
+    with ExitStack() as stack:
+        if kind == "json":
+            from flows.logs import json_logs
+
+            listeners: list[Listener] = [stack.enter_context(json_logs())]
+        else:
+            listeners = [stack.enter_context(otherwise()) or Silent()]
+        if where:
+            from flows.metrics import metrics
+
+            listeners.append(stack.enter_context(metrics(where)))
+        yield Everyone(*listeners)
 
 
 @contextmanager

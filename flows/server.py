@@ -18,7 +18,7 @@ from contextlib import contextmanager, suppress
 
 from prefect.settings import PREFECT_API_URL, temporary_settings
 
-from troupe.errors import TroupeError
+from troupe.errors import Cancelled, TroupeError
 
 __all__ = ["prefect_server"]
 
@@ -27,13 +27,17 @@ STOP_SECONDS = 5.0
 
 
 @contextmanager
-def prefect_server() -> Iterator[None]:
+def prefect_server(stop: threading.Event | None = None) -> Iterator[None]:
     """Have a server: the one that is configured, else one of our own, gone afterwards even if this process is killed.
 
     Its database is Prefect's usual one, so that its pages show past runs.
 
+    Args:
+        stop: when set while the server starts, it is not waited for.
+
     Raises:
         TroupeError: it does not start.
+        Cancelled: it was stopped.
     """
     if PREFECT_API_URL.value():
         yield
@@ -49,7 +53,7 @@ def prefect_server() -> Iterator[None]:
     )
     try:
         address = f"http://127.0.0.1:{port}/api"
-        _wait_until_healthy(address, child)
+        _wait_until_healthy(address, child, stop or threading.Event())
         with temporary_settings({PREFECT_API_URL: address}):
             yield
     finally:
@@ -61,13 +65,14 @@ def prefect_server() -> Iterator[None]:
             child.wait()
 
 
-def _wait_until_healthy(address: str, child: subprocess.Popen[bytes]) -> None:
+def _wait_until_healthy(address: str, child: subprocess.Popen[bytes], stop: threading.Event) -> None:
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))  # no proxy knows our own address
     deadline = time.monotonic() + START_SECONDS
     while time.monotonic() < deadline and child.poll() is None:
         with suppress(OSError), opener.open(f"{address}/health", timeout=2):
             return
-        time.sleep(0.1)
+        if stop.wait(0.1):
+            raise Cancelled("stopped before anything was begun")
     raise TroupeError(
         "Prefect's server does not start; see what `prefect server start` says, or run with --local to do without"
     )

@@ -13,6 +13,7 @@ import pyarrow.compute as pc
 
 from catalogs.rows import snapshot
 from catalogs.store import Store
+from models.weights import detector_file
 from tasks.orders import MotionOrder, PortraitOrder, RenderOrder, TrackOrder
 from tasks.plan import Plan, plan_jobs
 from troupe import Job
@@ -80,14 +81,19 @@ class Estimate:
         return sum(frames * self.basis[preset].seconds_a_frame for preset, frames in self.frames.items()) / 3600
 
 
-def estimate(jobs: Sequence[Job], store: Store, weights: Path, detector: Path, dtype: str = "auto") -> Estimate:
+def estimate(
+    jobs: Sequence[Job], store: Store, weights: Path, detector: Path | None = None, dtype: str = "auto"
+) -> Estimate:
     """Weigh a request. The store is only read.
+
+    Args:
+        detector: that replaces the weights' own.
 
     Raises:
         WeightsError: weights or detector cannot be used.
         StoreError: the store cannot be read.
     """
-    plan = plan_jobs("", jobs, store, weights, detector, dtype)
+    plan = plan_jobs("", jobs, store, weights, detector or detector_file(weights), dtype)
     orders = [planned.order for planned in plan.jobs if planned.order is not None]
     to_do = {order.key: order for order in plan.to_do}
     frames: Counter[str] = Counter()

@@ -24,7 +24,7 @@ from catalogs.uris import scheme
 from tasks.crew import PERFORM, cluster_crew, crew
 from tasks.fetched import local_weights
 from tasks.orders import Done, Rendered, RenderOrder
-from tasks.plan import PlannedJob, plan_jobs, shards
+from tasks.plan import Plan, PlannedJob, plan_jobs, shards
 from tasks.pool import LocalPool, Pool, RayPool, Role, Work
 from tasks.record import Record
 from tasks.rows import row_of
@@ -32,6 +32,7 @@ from tasks.scratch import scratch_folder
 from tasks.tools import Setup, local_detector
 from tasks.workload import portrait_work, render_key, works
 from troupe import Job
+from troupe.context import run_is
 from troupe.errors import Cancelled, InputError, NoSpace, SettingsError, TroupeError, WeightsError
 
 __all__ = ["Listener", "Production", "Request", "Summary"]
@@ -211,6 +212,7 @@ class Production:
 
     def __enter__(self) -> Self:
         request = self._request
+        run_is(self.run_id)
         self._store.check()
         with self._stack:
             self._stack.enter_context(self._record)
@@ -230,7 +232,7 @@ class Production:
             roles = self._roles()
             self._performers = next(role.workers for role in roles if role.name == PERFORM)
             self._pool: Pool = self._stack.enter_context(
-                RayPool(roles, request.ray_address, self._stop, folder=scratch / "ray")
+                RayPool(roles, request.ray_address, self._stop, folder=scratch / "r")
                 if self._ray
                 else LocalPool(roles, self._stop)
             )
@@ -270,16 +272,20 @@ class Production:
         self._tell.note(f"run {self.run_id}: {len(jobs)} jobs, reading their inputs")
         setup = self._setup
         self._record.begin(len(jobs))
-        plan = plan_jobs(
-            self.run_id, jobs, self._store, self._weights_here, self._detector_here, setup.dtype, self._go_on
-        )
+        try:
+            plan = plan_jobs(
+                self.run_id, jobs, self._store, self._weights_here, self._detector_here, setup.dtype, self._go_on
+            )
+        except Cancelled as error:
+            plan = Plan(self.run_id, "", tuple(PlannedJob(job, error=error) for job in jobs))
         self._weights = plan.weights
         self._planned = {planned.job.job_id: planned for planned in plan.jobs}
         self._tell.begin(len(plan.jobs))
         now = datetime.now(UTC)
         for planned in plan.jobs:
             if planned.error is not None:
-                self._commit(planned, "failed", started=now, error=planned.error)
+                status = "cancelled" if isinstance(planned.error, Cancelled) else "failed"
+                self._commit(planned, status, started=now, error=planned.error)
             elif (facts := planned.finished) is not None:
                 # A run that was killed between a render and its row finds its own work again.
                 own = (facts.get("run_id"), facts.get("job_id")) == (self.run_id, planned.job.job_id)
@@ -331,7 +337,7 @@ class Production:
 
     def _go_on(self) -> None:
         if self._stop.is_set():
-            raise Cancelled("stopped while the jobs' inputs were read; nothing was begun")
+            raise Cancelled("the run was stopped before this job; run again to go on")
 
     def _submit(self, work: Work) -> Future[Any]:
         future = self._pool.submit(work)

@@ -12,30 +12,40 @@ __all__ = ["stoppable"]
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
+_current: threading.Event | None = None
+
 
 @contextmanager
 def stoppable() -> Iterator[threading.Event]:
     """An event that the first SIGINT or SIGTERM sets; the second does what it did before.
 
+    Inside of another `stoppable` it is the same event: a command is stoppable from its first moment on, and the flow
+    in it again, because Prefect's engine has handlers of its own in between.
+
     Outside of the main thread, where Python allows no handlers, nobody sets the event.
     """
-    stop = threading.Event()
+    global _current
     if threading.current_thread() is not threading.main_thread():
-        yield stop
+        yield threading.Event()
         return
+    outer, stop = _current, _current or threading.Event()
     before = {number: signal.getsignal(number) for number in SIGNALS}
 
     def restore() -> None:
         for number, handler in before.items():
             signal.signal(number, handler)
 
-    def handle(_: int, __: FrameType | None) -> None:
+    def handle(number: int, frame: FrameType | None) -> None:
+        if stop.is_set() and callable(handler := before[signal.Signals(number)]):
+            handler(number, frame)
         stop.set()
         restore()
 
     for number in SIGNALS:
         signal.signal(number, handle)
+    _current = stop
     try:
         yield stop
     finally:
+        _current = outer
         restore()

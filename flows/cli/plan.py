@@ -61,7 +61,6 @@ def plan(
     from tasks.estimate import estimate
     from tasks.fetched import local_file, local_weights
     from tasks.production import Request
-    from tasks.tools import detector_file
 
     defaults = {"preset": preset, "seed": seed, "output": output}
     request = Request(
@@ -74,12 +73,11 @@ def plan(
         limit=limit,
         preview=preview,
     )
-    here = local_weights(absolute(weights, str(Path.cwd())))
     found = estimate(
         request.read(),
         open_store(store),
-        here,
-        local_file(absolute(detector, str(Path.cwd()))) if detector else detector_file(here),
+        local_weights(absolute(weights, str(Path.cwd()))),
+        local_file(absolute(detector, str(Path.cwd()))) if detector else None,
         dtype,
     )
     if format is Format.json:

@@ -110,6 +110,8 @@ def run(
 
     Exit code: 0 if every job ended done or reused, 3 if some failed, 2 for a bad request, 130 if stopped.
 
+    TROUPE_LOG=json in the environment logs a JSON object a line; TROUPE_METRICS=PORT serves numbers for Prometheus.
+
     Examples:
 
       troupe run jobs.csv --weights weights
@@ -155,10 +157,11 @@ def perform(request: Request, *, local: bool) -> Summary:
     Raises:
         TroupeError: the request cannot be carried out as it is; told before anything is started where possible.
     """
-    from flows.progress import console_listener, listening
+    from flows.progress import console_listener, listening, watched
+    from tasks.stopping import stoppable
 
     request.read()
-    with console_listener(stderr) as listener, listening(listener):
+    with stoppable(), watched(lambda: console_listener(stderr)) as listener, listening(listener):
         if local:
             from flows.local import animate_locally
 

@@ -13,6 +13,7 @@ import sysconfig
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -22,10 +23,12 @@ import ray
 from ray._private import services
 from ray.exceptions import RayError, RayTaskError, TaskCancelledError
 
+from tasks.pool.echo import echo, listened
 from tasks.pool.messages import Done, Failed, Kill, Lost, Order, Recall, Refused, Send, Start, Up
 from tasks.pool.transport import Post, Transport
 from tasks.pool.work import Role, Work
 from tasks.pool.worker import Answer, call, construct
+from troupe.context import here, run_is
 from troupe.errors import SettingsError, TroupeError
 
 __all__ = ["RayTransport", "nodes"]
@@ -33,8 +36,11 @@ __all__ = ["RayTransport", "nodes"]
 _OBJECT_STORE = 100 * 2**20
 """Bytes; only URIs, keys and errors go through it."""
 
-_LONGEST_FOLDER = 40
-"""Characters: a socket's path may have 107, and Ray adds up to 67."""
+_LONGEST_FOLDER = 43
+"""Characters: a socket's path may have 107, and Ray adds up to 64."""
+
+_RUN = "TROUPE_RUN"
+"""Tells workers for which run they work."""
 
 _REASON = 300
 """Characters of what Ray says of a death that a message quotes."""
@@ -77,13 +83,17 @@ class _Actor:
 
     def construct(self, role: Role) -> Answer:
         """Make the worker: in a call and not in the constructor, so that its error comes back as it is."""
+        with suppress(KeyError):
+            run_is(os.environ[_RUN])
         answer = construct(role)
         self._worker = answer.result
         return _portable(Answer(error=answer.error, broken=answer.broken))
 
     def call(self, method: str, args: tuple[Any, ...], where: str) -> Answer:
         """Call the worker's method."""
-        return _portable(call(self._worker, method, args, where))
+        with listened() as lines:
+            answer = call(self._worker, method, args, where)
+        return replace(_portable(answer), lines=tuple(lines))
 
     def __repr__(self) -> str:
         return self._name
@@ -181,7 +191,9 @@ class RayTransport(Transport):
             atexit.unregister(_end_half_started)
 
     def _start(self, worker: int, role: Role) -> None:
-        variables = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), str(role.threads))
+        variables = {_RUN: here()["run"]} | dict.fromkeys(
+            ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), str(role.threads)
+        )
         if not role.gpus:
             variables["CUDA_VISIBLE_DEVICES"] = ""
         if self._address is None:
@@ -244,6 +256,7 @@ class RayTransport(Transport):
         except RayError as error:
             reason, with_node = _reason(error, self._folder), "node has died" in str(error)
         else:
+            echo(answer.lines)
             if not answer.broken:
                 return answer
             reason, with_node = answer.broken, False
@@ -288,15 +301,16 @@ def _groups_of_their_own() -> Iterator[None]:
     Prefect's worker, `timeout` and shells end a whole group with SIGTERM. Ray's processes would be gone at once, and
     Ray ends a process whose Ray is gone: before it could commit what it has.
     """
-    popen = getattr(services, "ConsolePopen", None)
+    private: Any = services
+    popen = getattr(private, "ConsolePopen", None)
     if popen is None:  # It is not Ray's public interface.
         yield
         return
-    services.ConsolePopen = partial(popen, process_group=0)
+    private.ConsolePopen = partial(popen, process_group=0)
     try:
         yield
     finally:
-        services.ConsolePopen = popen
+        private.ConsolePopen = popen
 
 
 def _import_path() -> list[str]:

@@ -119,12 +119,12 @@ class ThreadedPool:
                 return future
             if work.role not in self._roles:
                 raise ValueError(f"{work.key}: there is no role {work.role!r}, only {', '.join(sorted(self._roles))}")
-            if unknown := [need for need in work.needs if not (need in self._futures or need in self._outcomes)]:
-                raise ValueError(f"{work.key}: it needs {', '.join(unknown)}, which was not submitted before")
             future = _future()
             if self._ended:
                 future.set_exception(_cancelled(work.key))
                 return future
+            if unknown := [need for need in work.needs if not (need in self._futures or need in self._outcomes)]:
+                raise ValueError(f"{work.key}: it needs {', '.join(unknown)}, which was not submitted before")
             self._futures[work.key] = future
             if self._thread.ident is None:
                 self._thread.start()

@@ -191,10 +191,10 @@ class Scheduler:
         elif store:
             item.store_errors += 1
             pause = self._pause(item.store_errors)
-            _log.info("%s: %s; trying again in %.1f s", key, error.message, pause)
+            _log.info("%s: %s; trying again in %.1f s", key, error.message, pause, extra=_about(item))
             heapq.heappush(self._delayed, (now + pause, item.order, item))
         else:
-            _log.warning("%s: %s; trying once more on a fresh process", key, error.message)
+            _log.warning("%s: %s; trying once more on a fresh process", key, error.message, extra=_about(item))
             item.wants_fresh = True
             crew.kill(worker)
             crew.queue(item)
@@ -203,7 +203,8 @@ class Scheduler:
         suspects = crew.dismiss(worker)
         self._lost += 1
         keys = ", ".join(item.work.key for item in suspects) or "nothing"
-        _log.warning("a worker of role %r died (%s) while it had %s", crew.role.name, reason, keys)
+        about = {"about": {"job": keys, "worker": f"{crew.role.name} {worker.id}"}}
+        _log.warning("a worker of role %r died (%s) while it had %s", crew.role.name, reason, keys, extra=about)
         for item in suspects:
             was_suspect = item.deaths > 0
             # A machine goes for reasons of its own, as a rule: only what was on many that went is suspected.
@@ -222,7 +223,7 @@ class Scheduler:
         crew.land(item)
         crew.kill(worker)
         item.deaths += 1
-        _log.warning("%s: no end after %.0f s; its worker is replaced", work.key, work.timeout)
+        _log.warning("%s: no end after %.0f s; its worker is replaced", work.key, work.timeout, extra=_about(item))
         if item.deaths >= DEATHS:
             self._end(item, error=_stuck(item))
         elif self._stopping:
@@ -273,6 +274,10 @@ class Scheduler:
 
     def _pause(self, failures: int) -> float:
         return BACKOFF * 2.0 ** (failures - 1) * self._random.uniform(0.5, 1.5)
+
+
+def _about(item: Item) -> dict[str, dict[str, str]]:
+    return {"about": {"job": item.work.key, "worker": item.work.role}}
 
 
 def _killer(item: Item, reason: str) -> WorkerLost:

@@ -10,7 +10,9 @@ import traceback
 from dataclasses import dataclass
 from typing import Any
 
+from tasks.pool.echo import Line
 from tasks.pool.work import Role
+from troupe.context import about
 from troupe.errors import FfmpegError, NoSpace, OutOfMemory, TroupeError
 
 __all__ = ["Answer", "call", "construct"]
@@ -30,11 +32,13 @@ class Answer:
         result: what the method returned, or the new worker.
         error: what it raised, as the pool's callers will see it.
         broken: why this process can do nothing more; empty if it can.
+        lines: what was logged meanwhile, where that was in another process.
     """
 
     result: Any = None
     error: TroupeError | None = None
     broken: str = ""
+    lines: tuple[Line, ...] = ()
 
 
 def construct(role: Role) -> Answer:
@@ -47,10 +51,11 @@ def construct(role: Role) -> Answer:
 
 def call(worker: Any, method: str, args: tuple[Any, ...], where: str) -> Answer:
     """Call a worker's method; `where` names the work in the message of an unforeseen error."""
-    try:
-        return Answer(getattr(worker, method)(*args))
-    except Exception as error:
-        return _failure(error, f"{where}: {method} failed")
+    with about(where):
+        try:
+            return Answer(getattr(worker, method)(*args))
+        except Exception as error:
+            return _failure(error, f"{where}: {method} failed")
 
 
 def _no_space(error: Exception) -> bool:

@@ -162,7 +162,9 @@ def main() -> None:
             print(f"cancelled: {state} {took:.1f} s after the command, {len(left())} processes left", flush=True)
             assert state == "CANCELLED"
             assert not left()
-            assert json.loads(begun.read_text())["state"] == "stopped"
+            assert json.loads(begun.read_text())["state"] == "stopped", (
+                begun.read_text() + (ground.folder / "server.log").read_text()[-6000:]
+            )
             assert (store / "runs" / "stopped" / "manifest.parquet").exists()
         print("as it should be", flush=True)
 

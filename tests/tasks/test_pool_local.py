@@ -161,7 +161,8 @@ def test_stopping_cancels_what_waits_and_what_does_not_end(by_event: bool, monke
     gate.open.set()
     pool.close()
     pool.stop()
-    assert isinstance(pool.submit(Work("late", "gate", "pass_through")).exception(timeout=20), Cancelled)
+    for late in (Work("late", "gate", "pass_through"), Work("later", "gate", "pass_through", needs=("late",))):
+        assert isinstance(pool.submit(late).exception(timeout=20), Cancelled)
     assert pool.submit(Work("running", "gate", "pass_through")) is running
 
 

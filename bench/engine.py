@@ -1,0 +1,233 @@
+"""What the engine itself costs: everything around the animator, with an animator that does nothing.
+
+A whole run, from the request to the manifest, with Ray actors and a store in a folder: inputs are hashed, keys made,
+existing renders looked for, works scheduled, rows committed. A job's work is one put of 1 kB, verified. Each size runs
+in a process of its own, which is the driver whose memory is told. Beside that, the pool's scheduler alone is driven by
+a counted clock: 64 workers, jobs of log-normal lengths, many identities; its time against the least that is possible.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import math
+import os
+import tempfile
+import time
+from argparse import ArgumentParser, Namespace
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from random import Random
+from typing import Any
+
+from bench.machine import isolated, peak_memory
+from bench.report import Case, Check, Findings, arguments, main, positive, tell
+from catalogs.store import Store, open_store
+from flows.order import PlainCaller, perform
+from flows.progress import Silent
+from models.miniature.weights import init_weights
+from tasks import production
+from tasks.crew import AHEAD, PERFORM, PREPARE
+from tasks.orders import Done, MotionOrder, PortraitOrder, Rendered, RenderOrder, TrackOrder
+from tasks.pool import Role, Work
+from tasks.production import Request
+from tasks.results import results
+from tasks.tools import Setup
+from tests.tasks.simulation import Simulation
+
+__all__ = ["Idler", "Round", "measure", "parser", "run_jobs", "utilisation"]
+
+CLIPS = 100
+RECORD = 1000
+"""Bytes that a job puts."""
+LEAST_RATE, MOST_GROWTH, LEAST_UTILISATION = 300.0, 1.2, 0.95
+
+
+class Idler:
+    """Prepares and performs nothing; what a job puts is its record."""
+
+    def __init__(self, setup: Setup) -> None:
+        self._store = open_store(setup.store)
+        self._calls = _counted()
+
+    def track(self, _order: TrackOrder) -> Done:
+        """Nothing."""
+        return Done(reused=False)
+
+    def portrait(self, _order: PortraitOrder) -> Done:
+        """Nothing."""
+        return Done(reused=False)
+
+    def motion(self, _order: MotionOrder) -> Done:
+        """Nothing."""
+        return Done(reused=False)
+
+    def render(self, order: RenderOrder) -> Rendered:
+        """One put. The store's calls go where a run counts the denoiser's evaluations."""
+        facts: dict[str, Any] = dict.fromkeys(("width", "height", "frames", "bytes"), 1) | {
+            "outputs": {},
+            "poster": f"{order.folder}/poster.jpg",
+            "fps": [25, 1],
+            "face": [0, 0, 1, 1],
+            "gaps": [],
+            "seconds": 0.04,
+            "checksum": order.key,
+            "device": "none",
+            "peak_gpu_bytes": None,
+            "worker": str(os.getpid()),
+        }
+        before = self._calls[0]
+        put = self._store.put_bytes(json.dumps(facts).ljust(RECORD).encode(), order.record)
+        return Rendered(reused=not put.created, puts=1, facts=facts, evaluations=self._calls[0] - before)
+
+
+def _counted() -> list[int]:
+    """How many calls all stores of this process made so far, from now on."""
+    calls, do = [0], Store._do
+
+    def counting(self: Store, *args: Any, **more: Any) -> Any:
+        calls[0] += 1
+        return do(self, *args, **more)
+
+    Store._do = counting  # type: ignore[method-assign]
+    return calls
+
+
+@dataclass(frozen=True)
+class Round:
+    """How a run did.
+
+    Attributes:
+        seconds: from the request to the manifest, without the start of Ray.
+        start: seconds of that start.
+        memory: bytes, the driver's most.
+        calls: of the store.
+    """
+
+    seconds: float
+    start: float
+    memory: int
+    calls: int
+
+
+def run_jobs(folder: Path, jobs: int) -> Round:
+    """One run in this process."""
+    calls = _counted()
+    request = Request(store=str(folder / f"store-{jobs}"), weights=str(folder / "weights"), jobs=_request(folder, jobs))
+    with _idle_crew():
+        start = _start_ray()
+        since = time.perf_counter()
+        summary = perform(request, PlainCaller(), Silent(), ray=True)
+        seconds = time.perf_counter() - since
+    assert summary.counts == {"done": jobs}, f"{summary.line()}: {results(request.store, summary.run_id, 1)}"
+    return Round(seconds, start, peak_memory(), calls[0] + summary.evaluations)
+
+
+def _start_ray() -> float:
+    """As the pool starts one; in this thread, because Ray's processes end with the thread that started them."""
+    os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
+    import ray
+
+    since = time.perf_counter()
+    ray.init(
+        address="local",
+        num_cpus=4,
+        num_gpus=0,
+        include_dashboard=False,
+        log_to_driver=False,
+        logging_level=logging.ERROR,
+        object_store_memory=100 * 2**20,
+        _node_ip_address="127.0.0.1",
+        _system_config={"prestart_worker_first_driver": False, "worker_niceness": 0},
+    )
+    return time.perf_counter() - since
+
+
+@contextmanager
+def _idle_crew() -> Iterator[None]:
+    from bench import engine  # not __main__, which no worker could import
+
+    real: Callable[..., list[Role]] = production.crew
+
+    def idle(setup: Setup, **_: Any) -> list[Role]:
+        return [
+            Role(PREPARE, engine.Idler, (setup,), workers=1, cpus=0.0, bound=AHEAD * 2),
+            Role(PERFORM, engine.Idler, (setup,), workers=2, cpus=1.0),
+        ]
+
+    production.crew = idle
+    try:
+        yield
+    finally:
+        production.crew = real
+
+
+def _request(folder: Path, jobs: int) -> str:
+    """Every portrait acts every clip, and both are a few bytes."""
+    path, portraits = folder / f"jobs-{jobs}.csv", math.ceil(jobs / CLIPS)
+    for kind, count in (("portrait", portraits), ("clip", CLIPS)):
+        for number in range(count):
+            (folder / f"{kind}{number}").write_text(f"{kind} {number}")
+    pairs = [(f"portrait{n // CLIPS}", f"clip{n % CLIPS}") for n in range(jobs)]
+    path.write_text("portrait,driving\n" + "".join(f"{portrait},{clip}\n" for portrait, clip in pairs))
+    return str(path)
+
+
+def utilisation(workers: int, jobs: int, identities: int, seed: int = 7) -> float:
+    """The least time that is possible against the scheduler's."""
+    random = Random(seed)
+    works = [
+        Work(str(n), "play", "act", cost=random.lognormvariate(0, 1), holds=str(random.randrange(identities)))
+        for n in range(jobs)
+    ]
+    simulation = Simulation([Role("play", object, workers=workers)])
+    simulation.run(works)
+    least = max(math.fsum(work.cost for work in works) / workers, max(work.cost for work in works))
+    return least / simulation.now
+
+
+def measure(chosen: Namespace) -> Findings:
+    """The runs, smallest first, and the simulation."""
+    cases, rounds = {}, {}
+    with tempfile.TemporaryDirectory(prefix="tb-") as name:
+        folder = Path(name)
+        init_weights(folder / "weights", 0)
+        for jobs in sorted(chosen.jobs):
+            tell(f"{jobs} jobs")
+            done = rounds[jobs] = isolated(run_jobs, folder, jobs)
+            cases[f"{jobs} jobs"] = Case(
+                {
+                    "seconds": done.seconds,
+                    "jobs_per_second": jobs / done.seconds,
+                    "driver_peak_memory_bytes": done.memory,
+                    "store_calls_per_job": done.calls / jobs,
+                    "ray_start_seconds": done.start,
+                }
+            )
+    tell("the scheduler on a counted clock")
+    used = utilisation(chosen.workers, chosen.simulated, max(1, chosen.simulated // 10))
+    cases["scheduler"] = Case({"workers": chosen.workers, "jobs": chosen.simulated, "utilisation_share": used})
+    least, most = min(rounds), max(rounds)
+    checks = {
+        "jobs_per_second": Check.at_least(most / rounds[most].seconds, LEAST_RATE),
+        "utilisation": Check.at_least(used, LEAST_UTILISATION),
+    }
+    if least < most:
+        growth = rounds[most].memory / rounds[least].memory
+        checks["driver_memory_growth"] = Check.at_most(growth, MOST_GROWTH)
+    return Findings(cases, checks)
+
+
+def parser() -> ArgumentParser:
+    """What the command takes."""
+    options = arguments(__doc__)
+    options.add_argument("--jobs", type=positive, nargs="+", default=[2000, 20000], metavar="N", help="of each run")
+    options.add_argument("--workers", type=positive, default=64, metavar="N", help="of the simulation")
+    options.add_argument("--simulated", type=positive, default=4000, metavar="N", help="jobs of the simulation")
+    return options
+
+
+if __name__ == "__main__":
+    main("engine", parser(), measure)

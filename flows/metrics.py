@@ -1,0 +1,70 @@
+"""A run's numbers for Prometheus, on a port of this process."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, start_http_server
+
+from troupe.errors import SettingsError
+
+__all__ = ["Metrics", "metrics"]
+
+
+class Metrics:
+    """A listener that counts.
+
+    troupe_jobs_requested · troupe_jobs_total{status} · troupe_failures_total{kind} · troupe_frames_total ·
+    troupe_stage_seconds_total{stage}: of workers, so that its rate is how many are busy with a stage.
+    """
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self._requested = Gauge("troupe_jobs_requested", "Jobs of the run.", registry=registry)
+        self._jobs = Counter("troupe_jobs", "Jobs that ended.", ["status"], registry=registry)
+        self._failures = Counter("troupe_failures", "Jobs that failed.", ["kind"], registry=registry)
+        self._frames = Counter("troupe_frames", "Frames rendered.", registry=registry)
+        self._stages = Counter("troupe_stage_seconds", "Workers' time.", ["stage"], registry=registry)
+
+    def note(self, text: str) -> None:
+        """Nothing."""
+
+    def begin(self, jobs: int) -> None:
+        """The size of the run."""
+        self._requested.set(jobs)
+
+    def finished(self, row: Mapping[str, Any]) -> None:
+        """Count the job."""
+        self._jobs.labels(row["status"]).inc()
+        if row["status"] == "failed":
+            self._failures.labels(row["error_kind"]).inc()
+        if row["status"] == "done":
+            self._frames.inc(row["frames"] or 0)
+        for name, seconds in row.items():
+            if name.startswith("seconds_") and seconds:
+                self._stages.labels(name.removeprefix("seconds_")).inc(seconds)
+
+
+@contextmanager
+def metrics(where: str) -> Iterator[Metrics]:
+    """Serve a run's numbers at `http://HOST:PORT/metrics` inside the `with` block.
+
+    Args:
+        where: `PORT`, on loopback, or `HOST:PORT`.
+
+    Raises:
+        SettingsError: that is no port, or it is taken.
+    """
+    host, _, port = where.rpartition(":")
+    registry = CollectorRegistry()
+    try:
+        server, thread = start_http_server(int(port), host or "127.0.0.1", registry)
+    except (ValueError, OverflowError, OSError) as error:
+        raise SettingsError(f"metrics cannot be served at {where}: {error}; give PORT or HOST:PORT") from error
+    try:
+        yield Metrics(registry)
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()
