@@ -232,7 +232,7 @@ class Production:
             roles = self._roles()
             self._performers = next(role.workers for role in roles if role.name == PERFORM)
             self._pool: Pool = self._stack.enter_context(
-                RayPool(roles, request.ray_address, self._stop, folder=scratch / "r")
+                RayPool(roles, request.ray_address, self._stop, folder=scratch)
                 if self._ray
                 else LocalPool(roles, self._stop)
             )

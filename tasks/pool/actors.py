@@ -8,6 +8,7 @@ import math
 import os
 import pickle
 import re
+import shutil
 import sys
 import sysconfig
 from collections.abc import Iterator, Sequence
@@ -41,6 +42,8 @@ _LONGEST_FOLDER = 43
 
 _RUN = "TROUPE_RUN"
 """Tells workers for which run they work."""
+
+_TEMPORARY = "r"
 
 _REASON = 300
 """Characters of what Ray says of a death that a message quotes."""
@@ -116,14 +119,14 @@ class RayTransport(Transport):
         roles: all whose workers may be asked for.
         address: of the cluster to join; None starts a Ray on this machine.
         log_to_driver: whether the workers' output is printed here.
-        folder: for what a Ray of its own writes while it runs; None is Ray's usual one.
+        folder: of the run, where a Ray of its own keeps what it writes; None is Ray's usual one.
     """
 
     def __init__(
         self, post: Post, roles: Sequence[Role], address: str | None, *, log_to_driver: bool, folder: Path | None
     ) -> None:
         # Ray's sockets lie below it, and the path of a socket is short.
-        self._folder = folder if folder and len(str(folder)) <= _LONGEST_FOLDER else None
+        self._folder = folder if folder and len(str(folder / _TEMPORARY)) <= _LONGEST_FOLDER else None
         self._roles = roles
         self._address = address
         self._log_to_driver = log_to_driver
@@ -136,7 +139,8 @@ class RayTransport(Transport):
         if ray.is_initialized():
             return
         self._ours = True
-        atexit.register(_end_half_started)
+        self._at_exit = partial(_end_half_started, self._folder)
+        atexit.register(self._at_exit)
         logging.getLogger("ray").setLevel(logging.ERROR)
         start: dict[str, Any] = {"address": self._address}
         if self._address is None:
@@ -147,7 +151,7 @@ class RayTransport(Transport):
                 "address": "local",
                 "num_cpus": max(os.cpu_count() or 1, asked),
                 "num_gpus": None if self._gpus() else 0,
-                **({"_temp_dir": str(self._folder)} if self._folder else {}),
+                **({"_temp_dir": str(self._folder / _TEMPORARY)} if self._folder else {}),
                 # Nobody else has business with it.
                 "_node_ip_address": "127.0.0.1",
                 "include_dashboard": False,
@@ -188,7 +192,7 @@ class RayTransport(Transport):
         self._actors.clear()
         if self._ours:
             ray.shutdown()
-            atexit.unregister(_end_half_started)
+            atexit.unregister(self._at_exit)
 
     def _start(self, worker: int, role: Role) -> None:
         variables = {_RUN: here()["run"]} | dict.fromkeys(
@@ -319,18 +323,24 @@ def _import_path() -> list[str]:
     return [str(Path(entry).absolute()) for entry in sys.path if not entry.startswith(installed)]
 
 
-def _end_half_started() -> None:
+def _end_half_started(folder: Path | None) -> None:
     """At this process's exit, in the middle of Ray's start: end what was started, which would linger for seconds.
+
+    With it goes the run's folder, which these processes would otherwise make anew.
 
     Not earlier, and never a Ray that runs: Ray ends a process whose Ray was killed.
     """
     if ray.is_initialized():
         return
-    home = str(Path(ray.__file__).parent)
+    home, killed = str(Path(ray.__file__).parent), []
     for process in psutil.Process().children(recursive=True):
         with suppress(psutil.Error):
             if any(part.startswith((home, "ray::")) for part in process.cmdline()):
                 process.kill()
+                killed.append(process)
+    if folder is not None:
+        psutil.wait_procs(killed, timeout=1)
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def _undelivered(what: str, error: Exception) -> TroupeError:
@@ -349,7 +359,7 @@ def _reason(error: RayError, folder: Path | None) -> str:
 
 def _last_words(folder: Path, pid: str) -> str:
     """Where Python was when it crashed, as the process wrote to its log."""
-    for log in folder.glob(f"session_latest/logs/worker-*-{pid}.err"):
+    for log in folder.glob(f"{_TEMPORARY}/session_latest/logs/worker-*-{pid}.err"):
         with suppress(OSError):
             lines = log.read_text(errors="replace").splitlines()
             for number, line in enumerate(lines):

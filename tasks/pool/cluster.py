@@ -80,7 +80,7 @@ class RayPool(ThreadedPool):
             its own on this machine, whatever else runs there.
         stop: when set, the pool stops.
         log_to_driver: whether the workers' output is printed here.
-        folder: for what a Ray of its own writes while it runs; Ray's usual one by default.
+        folder: of the run, where a Ray of its own keeps what it writes; gone with it. Ray's usual one by default.
 
     Raises:
         SettingsError: the address is a Ray Client's.

@@ -18,6 +18,9 @@ __all__ = ["Post", "Transport"]
 Post: TypeAlias = Callable[[Event], None]
 """Tells the scheduler what happened; returns at once, from any thread."""
 
+_UNREADY = 0.5
+"""Seconds."""
+
 _log = logging.getLogger(__name__)
 
 
@@ -33,6 +36,7 @@ class Transport(ABC):
     def __init__(self, post: Post) -> None:
         self.post = post
         self._orders: SimpleQueue[Order | None] = SimpleQueue()
+        self._opened = threading.Event()
         self._thread = threading.Thread(target=self._run, name=type(self).__name__, daemon=True)
         self._thread.start()
 
@@ -41,9 +45,12 @@ class Transport(ABC):
         self._orders.put(order)
 
     def close(self, timeout: float) -> bool:
-        """Release everything, after the orders so far; returns whether that was done within `timeout` seconds."""
+        """Release everything, after the orders so far; returns whether that was done within `timeout` seconds.
+
+        One that is still getting ready is not waited for.
+        """
         self._orders.put(None)
-        self._thread.join(timeout)
+        self._thread.join(timeout if self._opened.is_set() else min(timeout, _UNREADY))
         return not self._thread.is_alive()
 
     @abstractmethod
@@ -65,6 +72,7 @@ class Transport(ABC):
     def _run(self) -> None:
         try:
             self.open()
+            self._opened.set()
             while (order := self._orders.get()) is not None:
                 self.carry_out(order)
         except TroupeError as error:

@@ -50,7 +50,7 @@ def cancel(ground: Ground, stage: str, way: str) -> tuple[float, str]:
     address = ground.variables.get("PREFECT_API_URL", "")
     if stage == "server":
         ground.variables.pop("PREFECT_API_URL", None)
-    others = {process.pid for process in ground.processes()}
+    others, old = {process.pid for process in ground.processes()}, {*ground.scratch.iterdir()}
 
     def mine() -> list[int]:
         return [process.pid for process in ground.processes() if process.pid not in others]
@@ -72,7 +72,7 @@ def cancel(ground: Ground, stage: str, way: str) -> tuple[float, str]:
         run.kill()
     wait_until(lambda: not mine(), 2)
     left = mine()
-    files = [path.name for path in ground.scratch.iterdir() if not path.name.startswith(OTHERS)]
+    files = [path.name for path in {*ground.scratch.iterdir()} - old if not path.name.startswith(OTHERS)]
     text = log.read_text()
     assert "Traceback" not in text, f"{stage} {way}: {text[-3000:]}"
     assert not left, f"{stage} {way}: {[p.cmdline() for p in ground.processes()]}"
