@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import atexit
+import ctypes
 import logging
 import math
 import os
 import pickle
 import re
 import shutil
+import signal
 import sys
 import sysconfig
 from collections.abc import Iterator, Sequence
@@ -42,6 +44,9 @@ _LONGEST_FOLDER = 43
 
 _RUN = "TROUPE_RUN"
 """Tells workers for which run they work."""
+
+_SIGACTION = 256
+"""Bytes; the C library's structure is smaller."""
 
 _TEMPORARY = "r"
 
@@ -166,7 +171,7 @@ class RayTransport(Transport):
                 },
             }
         try:
-            with _groups_of_their_own():
+            with _groups_of_their_own(), _sigterm_as_it_was():
                 ray.init(namespace="troupe", log_to_driver=self._log_to_driver, logging_level=logging.ERROR, **start)
         except (RayError, OSError, RuntimeError, ValueError) as error:
             where = f"joined at {self._address}" if self._address else "started on this machine"
@@ -296,6 +301,23 @@ class RayTransport(Transport):
 
 
 _RemoteActor = ray.remote(_Actor)
+
+
+@contextmanager
+def _sigterm_as_it_was() -> Iterator[None]:
+    """Ray's C++ takes SIGTERM for a crash: it prints where it was, and aborts the process three seconds later.
+
+    Ours may need four to commit what is finished. Python sets handlers in the main thread only, which this is not.
+    """
+    if sys.platform != "linux":
+        yield
+        return
+    libc, kept = ctypes.CDLL(None), ctypes.create_string_buffer(_SIGACTION)
+    libc.sigaction(signal.SIGTERM, None, kept)
+    try:
+        yield
+    finally:
+        libc.sigaction(signal.SIGTERM, kept, None)
 
 
 @contextmanager

@@ -22,7 +22,7 @@ from troupe.errors import Cancelled, TroupeError
 
 __all__ = ["Pool", "ThreadedPool"]
 
-GRACE = 2.0
+GRACE = 1.0
 """Seconds that running works have to end by themselves after `stop`."""
 
 _LEAVE = 2.5

@@ -17,7 +17,9 @@ import psutil
 import pyarrow.parquet as pq
 
 from catalogs.store import file_hash
+from flows.local import animate_locally
 from models.miniature.weights import init_weights
+from tasks.production import Request, Summary
 from tests.flows.cast import write_clip, write_portrait
 
 __all__ = ["Ground", "lasting", "prepare", "server", "wait_until"]
@@ -80,6 +82,11 @@ class Ground:
     def run(self, store: str, run_id: str, log: Path, *more: str) -> int:
         """The same, until its end; its exit code."""
         return self.start(store, run_id, log, *more).wait(600)
+
+    def here(self, store: Path, run_id: str) -> Summary:
+        """The same without Prefect and Ray, in this process."""
+        request = Request(str(store), str(self.weights), jobs=str(self.request), run_id=run_id)
+        return animate_locally(request)
 
     def processes(self) -> list[psutil.Process]:
         """All that were started from here and still run."""

@@ -1,0 +1,121 @@
+"""A few of every kind of fault; the commands of this folder do more of them, with seeds."""
+
+from __future__ import annotations
+
+import ctypes
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pyarrow.parquet as pq
+import pytest
+
+from tasks.orders import Done, TrackOrder
+from tasks.workers import Preparer
+from tests.faults.ground import TROUPE, Ground, lasting, prepare, records, wait_until
+from tests.faults.storm import storm
+
+DEADLY = "deadly"
+
+
+class DeadlyPreparer(Preparer):
+    """Its detector crashes on some clips."""
+
+    def track(self, order: TrackOrder) -> Done:
+        """As it should, or not at all."""
+        if DEADLY in order.uri:
+            ctypes.string_at(0)
+        return super().track(order)
+
+
+@pytest.fixture(scope="module")
+def ground(tmp_path_factory: pytest.TempPathFactory) -> Ground:
+    """Two people, one clip."""
+    return prepare(tmp_path_factory.mktemp("ground") / "g", portraits=2, clips=1)
+
+
+@pytest.mark.usefixtures("ray_session")
+def test_a_clip_that_crashes_the_detector_among_good_ones(
+    ground: Ground, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from flows.order import PlainCaller, perform
+    from flows.progress import Silent
+    from tasks.production import Request
+
+    monkeypatch.setattr("tasks.crew.Preparer", DeadlyPreparer)
+    cast = ground.request.parent
+    (tmp_path / f"{DEADLY}.mp4").write_bytes((cast / "c0.mp4").read_bytes() + b"\0")
+    good = int(os.environ.get("TROUPE_GOOD_JOBS", "3"))
+    rows: list[dict[str, Any]] = [
+        {"job_id": f"good{n}", "portrait": f"{cast}/p0.png", "driving": f"{cast}/c0.mp4", "seed": n}
+        for n in range(good)
+    ]
+    rows.insert(1, {"job_id": "bad", "portrait": f"{cast}/p0.png", "driving": f"{tmp_path}/{DEADLY}.mp4"})
+    (tmp_path / "jobs.jsonl").write_text("".join(json.dumps(row | {"preset": "draft"}) + "\n" for row in rows))
+    request = Request(str(tmp_path / "store"), str(ground.weights), jobs=str(tmp_path / "jobs.jsonl"))
+    summary = perform(request, PlainCaller(), Silent(), ray=True)
+    assert summary.counts == {"done": good, "failed": 1}
+    ended = {row["job_id"]: row for row in pq.read_table(summary.manifest).to_pylist()}
+    assert ended["bad"]["error_kind"] == "worker_lost"
+    assert "died in track 2 times" in ended["bad"]["error"]
+    assert all(row["attempts"] == 1 for job, row in ended.items() if job != "bad"), "no render was a suspect"
+
+
+def test_a_killed_run_goes_on_as_if_nothing_had_happened(ground: Ground, tmp_path: Path) -> None:
+    whole, store, log = tmp_path / "whole", tmp_path / "store", tmp_path / "log"
+    ground.here(whole, "run")
+    run = ground.start(str(store), "run", log, "--local")
+    assert wait_until(lambda: len(records(store)) == 1, 120, run), log.read_text()
+    run.send_signal(signal.SIGKILL)
+    run.wait(60)
+    published = records(store)
+    ground.here(store, "run")
+    after = records(store)
+    assert len(after) == ground.jobs
+    assert all(after[key] == text for key, text in published.items())
+    assert lasting(store, "run") == lasting(whole, "run")
+
+
+def test_a_stormy_endpoint_and_two_drivers(ground: Ground, s3: str) -> None:
+    told = storm(ground, s3, seed=3)
+    assert "500" in told, told
+
+
+SMALL = "mount -t tmpfs -o size={size} none {folder} && exec {command}"
+
+
+def in_a_small_disk(ground: Ground, folder: Path, size: str, store: Path, log: Path, **variables: str) -> int:
+    """`troupe run` where a folder has little room, in a mount namespace of its own."""
+    words = ["run", str(ground.request), "--weights", str(ground.weights), "--store", str(store), "--run-id", "run"]
+    shell = SMALL.format(size=size, folder=folder, command='"$@"')
+    command = ["unshare", "--user", "--map-root-user", "--mount", "sh", "-c", shell, "sh", *TROUPE, *words, "--local"]
+    with log.open("ab") as out:
+        environment = ground.environment() | variables
+        return subprocess.run(command, stdout=out, stderr=out, env=environment, check=False, timeout=240).returncode
+
+
+@pytest.mark.parametrize("where", ["temporary folder", "store"])
+def test_a_full_disk(ground: Ground, tmp_path: Path, where: str) -> None:
+    probe = ["unshare", "--user", "--map-root-user", "--mount", "mount", "-t", "tmpfs", "none", str(tmp_path)]
+    if sys.platform != "linux" or subprocess.run(probe, capture_output=True, check=False).returncode:
+        pytest.skip("no mount namespaces here: a small disk needs one")
+    store, scratch, log = tmp_path / "store", tmp_path / "scratch", tmp_path / "log"
+    store.mkdir()
+    scratch.mkdir()
+    if where == "store":
+        (store / "renders").mkdir()
+        code = in_a_small_disk(ground, store / "renders", "16k", store, log)
+    else:
+        code = in_a_small_disk(ground, scratch, "64k", store, log, TMPDIR=str(scratch))
+    text = log.read_text()
+    assert code == 2, text
+    assert "Traceback" not in text, text
+    assert "make room" in text, text
+    assert records(store) == {}
+    assert not list(store.rglob(".*.part"))
+    ground.here(store, "run")
+    assert {row["status"] for row in lasting(store, "run").values()} == {"done"}
