@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from typing import Protocol, TypeVar, runtime_checkable
+from typing import TypeVar
 
 from models.motion import Motion
 from tasks.driving import encode_clip, read_motion, track_clip
@@ -30,14 +30,6 @@ class Preparer:
     def track(self, order: TrackOrder) -> Done:
         """See `tasks.driving.track_clip`."""
         return track_clip(self._tools, order)
-
-
-@runtime_checkable
-class Shrinking(Protocol):
-    """An animator that can do with less memory, at the cost of time."""
-
-    def shrink(self) -> bool:
-        """Take less from now on; False when there is nothing left to give up."""
 
 
 class Performer:
@@ -75,7 +67,6 @@ class Performer:
             try:
                 return work()
             except OutOfMemory as error:
-                animator = self._tools.animator
-                if not (isinstance(animator, Shrinking) and animator.shrink()):
+                if not self._tools.animator.shrink():
                     raise
                 _log.warning("%s; trying again with a smaller share of the memory", error.message)

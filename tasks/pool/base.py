@@ -25,7 +25,7 @@ __all__ = ["Pool", "ThreadedPool"]
 GRACE = 1.0
 """Seconds that running works have to end by themselves after `stop`."""
 
-_LEAVE = 2.5
+_LEAVE = 2.0
 """Seconds that the transport has to leave, after that; then it is left to itself."""
 
 _LEAVE_IN_PEACE = 60.0

@@ -71,8 +71,10 @@ class Transport(ABC):
 
     def _run(self) -> None:
         try:
-            self.open()
-            self._opened.set()
+            try:
+                self.open()
+            finally:
+                self._opened.set()
             while (order := self._orders.get()) is not None:
                 self.carry_out(order)
         except TroupeError as error:

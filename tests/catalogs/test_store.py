@@ -11,12 +11,16 @@ import threading
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import Any, ClassVar
 from urllib.parse import urlsplit
 
 import boto3
+import fsspec
 import pytest
+from fsspec.implementations.memory import MemoryFileSystem
 
 from catalogs.store import Put, Store, open_store
 from tests.s3 import BUCKET
@@ -94,6 +98,44 @@ def test_missing_file(store: Store, tmp_path: Path) -> None:
     with pytest.raises(StoreError, match=r"cannot read .*no/such"):
         store.get("no/such", tmp_path / "out")
     assert list(tmp_path.glob("*out*")) + list(tmp_path.glob(".*")) == []
+
+
+def test_entries_and_deleting(store: Store) -> None:
+    store.put_bytes(b"one", "a/b")
+    store.put_bytes(b"three", "c")
+    found = {entry.key: entry for entry in store.entries()}
+    assert {key: entry.bytes for key, entry in found.items()} == {"a/b": 3, "c": 5}
+    for entry in found.values():
+        assert entry.modified is not None
+        assert abs((datetime.now(UTC) - entry.modified).total_seconds()) < 60
+    assert [entry.key for entry in store.entries("a")] == ["a/b"]
+    assert store.entries("nothing") == []
+    store.delete("a/b")
+    store.delete("a/b")
+    assert store.list() == ["c"]
+
+
+def test_a_store_that_does_not_refuse_is_looked_at_first(tmp_path: Path) -> None:
+    class Plain(MemoryFileSystem):  # type: ignore[misc]
+        """Overwrites what is there."""
+
+        protocol = "plain"
+        store: ClassVar[dict[str, Any]] = {}
+
+        def pipe_file(self, path: str, value: bytes, mode: str = "overwrite", **kwargs: Any) -> None:
+            super().pipe_file(path, value, mode="overwrite", **kwargs)
+
+    fsspec.register_implementation("plain", Plain, clobber=True)
+    store = open_store("plain://x")
+    assert not store.exclusive
+    store.check()
+    assert store.put_bytes(b"first", "k").created
+    assert not store.put_bytes(b"second", "k").created
+    local = tmp_path / "f"
+    local.write_bytes(b"file")
+    assert store.put(local, "f") == Put("f", 4, sha(b"file"), created=True)
+    assert not store.put(local, "f").created
+    assert store.read("k") == b"first"
 
 
 def test_half_written_files_are_not_listed(folder_store: Store) -> None:

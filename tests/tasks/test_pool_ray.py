@@ -20,6 +20,7 @@ from tests.tasks.workers import Puppet, Stillborn, Unmade
 from troupe.errors import (
     Cancelled,
     NoFace,
+    Overdue,
     SettingsError,
     StoreError,
     TroupeError,
@@ -77,6 +78,21 @@ class TestWork:
         with RayPool([puppets()]) as pool:
             names = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "CUDA_VISIBLE_DEVICES")
             assert pool.submit(Work("a", "puppet", "environment", names)).result() == ["3", "3", ""]
+
+    def test_what_a_worker_logs_is_logged_here(self, caplog: pytest.LogCaptureFixture) -> None:
+        with RayPool([puppets()]) as pool:
+            pool.submit(Work("talk", "puppet", "say", ("hello",))).result()
+        (record,) = [record for record in caplog.records if record.name == "tasks.puppet"]
+        assert record.getMessage() == "hello"
+        about = record.__dict__["about"]
+        assert about["job"] == "talk"
+        assert not about["worker"].endswith(f":{os.getpid()}")
+
+    def test_a_worker_without_end_is_replaced(self) -> None:
+        with RayPool([puppets()]) as pool:
+            error = pool.submit(Work("stuck", "puppet", "sleep", (600,), timeout=0.5)).exception()
+            assert isinstance(error, Overdue)
+            assert pool.submit(Work("after", "puppet", "count")).result() == 0
 
     def test_nothing_is_started_without_work(self) -> None:
         before = set(threading.enumerate())
