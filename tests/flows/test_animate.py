@@ -58,8 +58,10 @@ def test_the_flow_and_what_prefect_knows_of_it(jobs: Path, weights: Path, tmp_pa
         names = sorted(run.name.rsplit("-", 1)[0] for run in runs)
         # One shard an identity here; never a task a job.
         assert names == ["animate shard", "animate shard", "encode identities", "plan", "publish"]
-        (artifact,) = client.read_artifacts()
-        assert summary["run_id"] in str(artifact.data)
+        artifacts = {artifact.key: artifact for artifact in client.read_artifacts()}
+        assert summary["run_id"] in str(artifacts["troupe-run"].data)
+        assert artifacts["troupe-progress"].data == 100
+        assert "nobody" in str(artifacts["troupe-failures"].data)
 
     again: Any = animate(**parameters)
     assert again["counts"] == {"reused": 2, "failed": 1}
