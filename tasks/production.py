@@ -271,7 +271,9 @@ class Production:
         self._committed = self._rows_so_far() if self._request.run_id else {}
         self._tell.note(f"run {self.run_id}: {len(jobs)} jobs, reading their inputs")
         setup = self._setup
-        self._record.begin(len(jobs))
+        asked = {job.job_id for job in jobs}
+        others = [status for job_id, status in self._committed.items() if job_id not in asked]
+        self._record.begin(len(jobs) + len(others), others)
         try:
             plan = plan_jobs(
                 self.run_id, jobs, self._store, self._weights_here, self._detector_here, setup.dtype, self._go_on

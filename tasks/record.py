@@ -7,7 +7,7 @@ import os
 import socket
 import threading
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
 from types import TracebackType
@@ -55,9 +55,15 @@ class Record:
         self._thread.join()
         self._write()
 
-    def begin(self, jobs: int) -> None:
-        """The request has so many jobs, and the run_id is ours: tell of it from now on."""
+    def begin(self, jobs: int, ended: Iterable[str] = ()) -> None:
+        """The run_id is ours: tell of the run from now on.
+
+        Args:
+            jobs: how many it has.
+            ended: the status of those that ended before and are not done again.
+        """
         with self._lock:
+            self._counts.update(ended)
             self._info = replace(self._info, jobs=jobs)
         self._thread.start()
 

@@ -105,6 +105,8 @@ def test_what_failed_is_done_again_and_nothing_else(
         for row in pq.read_table(Path(request.store, "runs/r/manifest.parquet")).to_pylist()
     }
     assert manifest == {"ruby": "done", "late": "done", "nobody": "failed"}
+    run = read_run(open_store(request.store), "r")
+    assert (run.state, run.jobs, run.counts) == ("failed", 3, {"done": 2, "failed": 1})
     assert cli("retry", "r", "--store", request.store, "--local").exit_code == 3
     assert cli("retry", "unknown", "--store", request.store, "--local").exit_code == 2
 
