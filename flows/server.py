@@ -6,6 +6,7 @@ how it ended.
 
 from __future__ import annotations
 
+import logging
 import os
 import socket
 import subprocess
@@ -24,6 +25,10 @@ __all__ = ["prefect_server"]
 
 START_SECONDS = 120.0
 STOP_SECONDS = 5.0
+LIVES = 5
+"""So often a server that dies is replaced."""
+
+_log = logging.getLogger(__name__)
 
 
 @contextmanager
@@ -42,33 +47,70 @@ def prefect_server(stop: threading.Event | None = None) -> Iterator[None]:
     if PREFECT_API_URL.value():
         yield
         return
-    port = _free_port()
-    child = subprocess.Popen(
-        [sys.executable, "-m", "flows.server", str(port)],
-        stdin=subprocess.PIPE,  # closes when we are gone, however that came
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        start_new_session=True,
-        env={**os.environ, "PREFECT_SERVER_ANALYTICS_ENABLED": "false", "PREFECT_UI_ENABLED": "false"},
-    )
+    server = _Server(_free_port())
     try:
-        address = f"http://127.0.0.1:{port}/api"
-        _wait_until_healthy(address, child, stop or threading.Event())
+        address = f"http://127.0.0.1:{server.port}/api"
+        _wait_until_healthy(address, server, stop or threading.Event())
+        server.keep()
         with temporary_settings({PREFECT_API_URL: address}):
             yield
     finally:
-        child.terminate()
+        server.close()
+
+
+class _Server:
+    """The child, and once it is kept, its successors: what it knows lies in its database, and clients try again."""
+
+    def __init__(self, port: int) -> None:
+        self.port = port
+        self._closing = threading.Event()
+        self._child = self._start()
+        self._keeper = threading.Thread(target=self._keep, name="prefect-server", daemon=True)
+
+    @property
+    def alive(self) -> bool:
+        """Whether the child runs."""
+        return self._child.poll() is None
+
+    def keep(self) -> None:
+        """From now on, start another one when it dies."""
+        self._keeper.start()
+
+    def close(self) -> None:
+        """End it."""
+        self._closing.set()
+        if self._keeper.ident is not None:
+            self._keeper.join()
+        self._child.terminate()
         try:
-            child.wait(STOP_SECONDS)
+            self._child.wait(STOP_SECONDS)
         except subprocess.TimeoutExpired:
-            child.kill()
-            child.wait()
+            self._child.kill()
+            self._child.wait()
+
+    def _start(self) -> subprocess.Popen[bytes]:
+        return subprocess.Popen(
+            [sys.executable, "-m", "flows.server", str(self.port)],
+            stdin=subprocess.PIPE,  # closes when we are gone, however that came
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
+            env={**os.environ, "PREFECT_SERVER_ANALYTICS_ENABLED": "false", "PREFECT_UI_ENABLED": "false"},
+        )
+
+    def _keep(self) -> None:
+        for _ in range(LIVES):
+            while self.alive:
+                if self._closing.wait(0.5):
+                    return
+            _log.warning("Prefect's server died; another one takes its place")
+            self._child = self._start()
 
 
-def _wait_until_healthy(address: str, child: subprocess.Popen[bytes], stop: threading.Event) -> None:
+def _wait_until_healthy(address: str, server: _Server, stop: threading.Event) -> None:
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))  # no proxy knows our own address
     deadline = time.monotonic() + START_SECONDS
-    while time.monotonic() < deadline and child.poll() is None:
+    while time.monotonic() < deadline and server.alive:
         with suppress(OSError), opener.open(f"{address}/health", timeout=2):
             return
         if stop.wait(0.1):

@@ -171,6 +171,7 @@ def perform(request: Request, *, local: bool) -> Summary:
             from flows.animate import animate_here
 
             summary = animate_here(request)
+        listener.note(summary.line())
     show(request, summary)
     return summary
 
@@ -183,7 +184,6 @@ def show(request: Request, summary: Summary) -> None:
     print_table(("job", "status", "frames", "video or error"), [(r.job_id, r.status, r.frames, r.what) for r in rows])
     if sum(summary.counts.values()) > len(rows):
         stderr.print(f"... and more: troupe catalog ls --store {request.store} --run {summary.run_id}")
-    stderr.print(summary.line())
     console.print(summary.manifest)
 
 
