@@ -16,7 +16,8 @@ worker holds already and what takes longest decide the order; the class of an er
         future.result()
 
 `work` what is asked · `messages` what scheduler and workers tell each other · `backlog` and `scheduler` decide,
-without clock and threads · `transport` carries out: `local` here, `actors` in Ray · `base` joins them.
+without clock and threads · `transport` carries out: `local` here, `actors` in Ray · `base` joins them ·
+`echo` brings home what workers log.
 """
 
 from tasks.pool.base import Pool

@@ -111,6 +111,12 @@ def test_what_failed_is_done_again_and_nothing_else(
     assert cli("retry", "unknown", "--store", request.store, "--local").exit_code == 2
 
 
+def test_no_job_begins_after_the_time_that_is_given(request_of: Callable[..., Request], cast: Path) -> None:
+    request = request_of(f"{cast}/portraits/ruby.png", f"{cast}/portraits/olive.png", run_id="short", stop_after=0.0)
+    assert animate_locally(request).counts == {"cancelled": 2}
+    assert read_run(open_store(request.store), "short").state == "stopped"
+
+
 def test_runs_are_listed_with_their_state(request_of: Callable[..., Request], cast: Path, tmp_path: Path) -> None:
     request = request_of(f"{tmp_path}/nowhere.png", run_id="one")
     animate_locally(request)
