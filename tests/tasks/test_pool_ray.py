@@ -213,16 +213,22 @@ class TestEnd:
 ROOT = Path(__file__).parents[2]
 
 OWN = """
-import signal, sys, threading
+import signal, sys, tempfile, threading
+from pathlib import Path
 sys.path.insert(0, sys.argv[1])
 import psutil
 from tasks.pool import RayPool, Role, Work
 from tests.tasks.workers import Puppet
 assert "ray" not in sys.modules
 handlers = [signal.getsignal(each) for each in (signal.SIGINT, signal.SIGTERM)]
-with RayPool([Role("puppet", Puppet, workers=3, cpus=2)]) as pool:
-    assert [pool.submit(Work(str(i), "puppet", "count", cost=9 - i)).result() for i in range(2)] == [0, 1]
-    assert "WorkerLost" in repr(pool.submit(Work("killer", "puppet", "die", ("exit",))).exception())
+folder = tempfile.TemporaryDirectory(prefix="tp-", dir="/tmp")  # a short name: Ray's sockets lie in it
+with folder as name, RayPool([Role("puppet", Puppet, workers=3, cpus=2)], folder=Path(name)) as pool:
+    assert pool.submit(Work("kept", "puppet", "count")).result() == 0
+    assert list(Path(name).iterdir())
+    assert [pool.submit(Work(str(i), "puppet", "count", cost=9 - i)).result() for i in range(2)] == [1, 2]
+    error = repr(pool.submit(Work("killer", "puppet", "die", ("segfault",))).exception())
+    assert "WorkerLost" in error and "Fatal Python error: Segmentation fault at File" in error, error
+assert not Path(name).exists()
 with RayPool([Role("puppet", Puppet, gpus=99)]) as pool:
     assert "want 99 GPUs" in repr(pool.submit(Work("a", "puppet", "count")).exception())
 import ray
