@@ -9,6 +9,7 @@ import threading
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import TypeAlias
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -32,6 +33,8 @@ _TYPES: dict[str, pa.DataType] = {
 _SCHEMA = pa.schema(_TYPES)
 _THREADS = 8
 
+Look: TypeAlias = Callable[[str, str, Path], None]
+
 
 class ContentHashes:
     """SHA-256 of inputs; one that is as it was in an earlier run of the store is not read again. Thread-safe.
@@ -45,7 +48,7 @@ class ContentHashes:
     def __init__(
         self,
         store: Store,
-        look: Callable[[str, str, Path], None] = lambda *_: None,
+        look: Look = lambda *_: None,
         go_on: Callable[[], None] = lambda: None,
     ) -> None:
         self._look, self._go_on = look, go_on
@@ -72,7 +75,7 @@ class ContentHashes:
             known = self._known.get(found) or self._fresh.get(found)
             if known is not None:
                 return known
-            content = self._read(uri)
+            content = _hash(uri, self._look)
             if stat(uri) != found:
                 raise InputError(f"{uris.shown(uri)} changed while it was being read; run again when it is complete")
             if found.version:
@@ -107,13 +110,6 @@ class ContentHashes:
             self._known = {**(self._known or {}), **fresh}
             self._fresh = {entry: content for entry, content in self._fresh.items() if entry not in fresh}
 
-    def _read(self, uri: str) -> str:
-        with tempfile.TemporaryDirectory(prefix="troupe-") as folder:
-            path = localise(uri, Path(folder))
-            content = file_hash(path)
-            self._look(uri, content, path)
-            return content
-
     def _of_or_error(self, uri: str) -> str | TroupeError:
         try:
             return self.of(uri)
@@ -135,3 +131,11 @@ class ContentHashes:
                 columns = [table.column(name).to_pylist() for name in _SCHEMA.names]
                 known |= {InputStat(*state): content for *state, content in zip(*columns, strict=True)}
         return known
+
+
+def _hash(uri: str, look: Look) -> str:
+    with tempfile.TemporaryDirectory(prefix="troupe-") as folder:
+        path = localise(uri, Path(folder))
+        content = file_hash(path)
+        look(uri, content, path)
+        return content

@@ -128,7 +128,7 @@ def test_hashes_are_remembered_from_run_to_run(
     assert store.list("cache/hashes") == ["cache/hashes/r1.parquet"]
 
     with monkeypatch.context() as patch:
-        patch.setattr(hashes, "_hash", lambda uri: pytest.fail(f"{uri} was read again"))
+        patch.setattr(hashes, "_hash", lambda uri, _: pytest.fail(f"{uri} was read again"))
         second = ContentHashes(store)
         assert second.of_many(uris) == expected
         second.save("r2")
@@ -167,7 +167,7 @@ def test_an_input_that_changes_while_it_is_read(
     path = tmp_path / "a.png"
     path.write_bytes(b"half")
 
-    def reading(uri: str) -> str:
+    def reading(uri: str, _: object) -> str:
         path.write_bytes(b"half and half")
         return "torn"
 
@@ -191,7 +191,7 @@ def test_an_input_is_read_once_whoever_asks(
 ) -> None:
     (tmp_path / "a.png").write_bytes(b"one")
     reads: list[str] = []
-    monkeypatch.setattr(hashes, "_hash", lambda uri: reads.append(uri) or "abc")  # type: ignore[func-returns-value]
+    monkeypatch.setattr(hashes, "_hash", lambda uri, _: reads.append(uri) or "abc")  # type: ignore[func-returns-value]
     known = ContentHashes(folder_store)
     uris = [f"{tmp_path}/a.png", f"{tmp_path}/./a.png"]
     known.of_many(uris * 4)

@@ -187,7 +187,7 @@ class TestErrors:
         ended = simulation.run([work("stuck", cost=2, timeout=9), work("other", timeout=9)])
         error = ended.pop("stuck")
         assert isinstance(error, Overdue)
-        assert "no end after 9 s, and 2 workers" in error.message
+        assert "no end after 9 s, 2 workers" in error.message
         assert ended == {"other": None}
         assert simulation.now == 9 + 9 + 1
         assert simulation.scheduler.attempts("other") <= 2
