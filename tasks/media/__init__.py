@@ -4,29 +4,36 @@
 what a file points at: only local files of listed formats are opened, playlists and scripts are refused.
 """
 
-from tasks.media.clips import decode, frames_between, probe, verify
-from tasks.media.encoder import AI_GENERATED, Encoder, Note, encode
-from tasks.media.pictures import MAX_PICTURE_PIXELS, read_picture, write_poster
+from tasks.media.clips import decode, probe, timing_of, verify
+from tasks.media.encoder import Encoder, Note, encode
+from tasks.media.forms import LOSSLESS, PRORES, Form, h264, master
+from tasks.media.limits import Limits, limits
+from tasks.media.pictures import read_picture, write_poster
 from tasks.media.process import ffmpeg_binary
-from tasks.media.scan import MAX_CLIP_FRAMES, MAX_CLIP_PIXELS, MAX_CLIP_SECONDS
+from tasks.media.provenance import AI_GENERATED
 from tasks.media.sound import AudioSource, find_sound
+from tasks.media.timing import Timing
 
 __all__ = [
     "AI_GENERATED",
-    "MAX_CLIP_FRAMES",
-    "MAX_CLIP_PIXELS",
-    "MAX_CLIP_SECONDS",
-    "MAX_PICTURE_PIXELS",
+    "LOSSLESS",
+    "PRORES",
     "AudioSource",
     "Encoder",
+    "Form",
+    "Limits",
     "Note",
+    "Timing",
     "decode",
     "encode",
     "ffmpeg_binary",
     "find_sound",
-    "frames_between",
+    "h264",
+    "limits",
+    "master",
     "probe",
     "read_picture",
+    "timing_of",
     "verify",
     "write_poster",
 ]

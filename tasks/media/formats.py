@@ -30,7 +30,7 @@ SOUNDS = f"{CLIPS},aac,ac3,aiff,amr,caf,eac3,flac,mp3,w64,wav"
 _OPEN_SECONDS = 30.0
 
 
-def source(path: Path, formats: str, **options: int) -> Any:
+def source(path: Path, formats: str, **options: int | str) -> Any:
     """A file as an input of ffmpeg, kept to this one file, these containers and `THREADS` threads."""
     return ffmpeg.input(_address(path), threads=THREADS, **_guards(formats), **options)
 

@@ -2,25 +2,29 @@
 
 from __future__ import annotations
 
+import struct
 import warnings
+import zlib
 from pathlib import Path
 
 import numpy as np
 from PIL import Image, ImageOps
 
-from tasks.media.encoder import AI_GENERATED
+from tasks.media.limits import limits
+from tasks.media.provenance import AI_GENERATED, xmp
 from troupe.errors import MissingInput, TooLarge, UnreadableMedia
 from troupe.faces import Picture
 
-__all__ = ["MAX_PICTURE_PIXELS", "read_picture", "write_poster"]
+__all__ = ["read_picture", "write_poster"]
 
-MAX_PICTURE_PIXELS = 80_000_000
-_LIMIT = f"{MAX_PICTURE_PIXELS} are the limit: scale it down"
 POSTER_SIDE = 640
 _FORMATS = ("PNG", "JPEG", "WEBP", "TIFF", "BMP", "GIF", "AVIF", "PPM")
 """None of them runs another program or opens another file, as EPS or FLI would."""
 # What Pillow's readers raise for damaged files of these formats, by trying.
-_DAMAGE = (OSError, SyntaxError, ValueError, EOFError, LookupError, TypeError, ArithmeticError, RuntimeError)
+_DAMAGE = (
+    *(OSError, SyntaxError, ValueError, EOFError, LookupError, TypeError, ArithmeticError, RuntimeError),
+    *(struct.error, zlib.error),
+)
 
 
 def read_picture(path: Path) -> Picture:
@@ -29,8 +33,12 @@ def read_picture(path: Path) -> Picture:
     Raises:
         MissingInput: there is no such file.
         UnreadableMedia: it is no picture that can be decoded.
-        TooLarge: more than `MAX_PICTURE_PIXELS`, found out before anything is decoded.
+        TooLarge: more pixels than `limits` allow, found out before anything is decoded.
     """
+    most = limits()
+    advice = most.advice("picture_pixels", "scale it down")
+    # Pillow's own limit must not be the lower one.
+    Image.MAX_IMAGE_PIXELS = max(Image.MAX_IMAGE_PIXELS or 0, most.picture_pixels)
     try:
         path.open("rb").close()
     except OSError as error:
@@ -41,11 +49,12 @@ def read_picture(path: Path) -> Picture:
             warnings.simplefilter("ignore")
             with Image.open(path, formats=_FORMATS) as image:
                 width, height = image.size
-                if width * height > MAX_PICTURE_PIXELS:
-                    raise TooLarge(f"{path.name} has {width}x{height} pixels; {_LIMIT}")
-                return _rgb(ImageOps.exif_transpose(image))
+                if width * height > most.picture_pixels:
+                    raise TooLarge(f"{path.name} has {width}x{height} pixels; {advice}")
+                image.load()
+                return _rgb(_upright(image))
     except Image.DecompressionBombError:
-        raise TooLarge(f"{path.name} has far more pixels than are read; {_LIMIT}") from None
+        raise TooLarge(f"{path.name} has far more pixels than are read; {advice}") from None
     except _DAMAGE as error:
         raise UnreadableMedia(
             f"{path.name} is not a picture that can be decoded ({type(error).__name__}); "
@@ -57,7 +66,15 @@ def write_poster(picture: Picture, path: Path) -> None:
     """A JPEG preview, `POSTER_SIDE` pixels at most on its longer side, marked as AI-generated."""
     image = Image.fromarray(picture)
     image.thumbnail((POSTER_SIDE, POSTER_SIDE), Image.Resampling.LANCZOS)
-    image.save(path, "JPEG", quality=90, subsampling="4:4:4", comment=AI_GENERATED)
+    image.save(path, "JPEG", quality=90, subsampling="4:4:4", comment=AI_GENERATED, xmp=xmp(AI_GENERATED))
+
+
+def _upright(image: Image.Image) -> Image.Image:
+    """Turned as its EXIF says, unless that is damaged: then the picture is all there is."""
+    try:
+        return ImageOps.exif_transpose(image)
+    except _DAMAGE:
+        return image
 
 
 def _rgb(image: Image.Image) -> Picture:

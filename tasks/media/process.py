@@ -28,6 +28,8 @@ SCALING = "bicubic+accurate_rnd+full_chroma_int"
 """Without the last two, swscale's YUV to RGB is off by a level or more, always in the same direction."""
 MIN_LIBAVUTIL = (57, 28)
 """ffmpeg 5.1, the first with -fps_mode. libavutil's number, since builds from git have no release number."""
+NEEDED = ("libx264", "libzimg")
+"""Parts of ffmpeg that are not in every build: H.264 is written with one, HDR is read with the other."""
 _FILTERS = ["-filter_threads", "1", "-filter_complex_threads", "1"]
 # How to report; time stamps as they are in the file; a damaged frame, or many, is no reason to give up the others.
 _ALWAYS = ["-hide_banner", "-nostdin", "-loglevel", "error", "-copyts", "-max_error_rate", "1", *_FILTERS]
@@ -58,7 +60,9 @@ def ffmpeg_binary() -> str:
         if not lacking:
             return packaged
         reasons.append(f"{packaged} {lacking}")
-    raise FfmpegError(f"no usable ffmpeg: {'; '.join(reasons)}. Install ffmpeg 5.1 or newer, with libx264, on PATH")
+    raise FfmpegError(
+        f"no usable ffmpeg: {'; '.join(reasons)}. Install ffmpeg 5.1 or newer, with {' and '.join(NEEDED)}, on PATH"
+    )
 
 
 def _lacking(binary: str) -> str:
@@ -73,7 +77,8 @@ def _lacking(binary: str) -> str:
     version = re.search(r"libavutil\s+(\d+)\.\s*(\d+)", text)
     if version is None or (int(version[1]), int(version[2])) < MIN_LIBAVUTIL:
         return "is older than 5.1"
-    return "" if "--enable-libx264" in text else "was built without libx264"
+    lacking = [name for name in NEEDED if f"--enable-{name}" not in text]
+    return f"was built without {' and '.join(lacking)}" if lacking else ""
 
 
 class Process:

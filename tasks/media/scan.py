@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import time
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -15,15 +16,13 @@ import ffmpeg  # type: ignore[import-untyped]
 import numpy as np
 
 from tasks.media.formats import CLIPS, opened, source
+from tasks.media.limits import limits
 from tasks.media.process import Process
 from tasks.media.timing import Ticks, Timing, timing
 from troupe.clips import ClipInfo
 from troupe.errors import FfmpegError, InputError, MissingInput, TooLarge, UnreadableMedia
 
 __all__ = [
-    "MAX_CLIP_FRAMES",
-    "MAX_CLIP_PIXELS",
-    "MAX_CLIP_SECONDS",
     "Clip",
     "every_frame",
     "open_clip",
@@ -31,15 +30,15 @@ __all__ = [
     "sound_stream",
 ]
 
-MAX_CLIP_PIXELS = 36_000_000
-"""Of one frame: 8K."""
-MAX_CLIP_FRAMES = 216_000
-"""An hour at 60 frames a second."""
-MAX_CLIP_SECONDS = 3600.0
-
 _HD = (1280, 576)
 """From this width, or above this height, colours without a tag are BT.709, else BT.601, as players take them."""
 _UNTAGGED = 2
+_PRIMARIES = {9: "bt2020", 11: "smpte431", 12: "smpte432"}
+"""ffmpeg's names of the wide gamuts, by their numbers in ITU-T H.273: what is in them is brought to BT.709's."""
+_MATRICES = {1: "bt709", 5: "bt470bg", 6: "smpte170m", 9: "bt2020nc", 10: "bt2020c"}
+"""The same of YUV matrices; other numbers in such clips are mistakes."""
+_HDR = {16: "smpte2084", 18: "arib-std-b67"}
+"""The same of transfer functions for high dynamic range: PQ and HLG."""
 _NO_TIME = -(2**63)
 
 
@@ -54,7 +53,9 @@ class Clip:
         stream: the picture's index in the container.
         ticks: (F,) the frames' time stamps, on the container's clock.
         tick: seconds.
-        matrix: ffmpeg's name of the picture's YUV matrix; `auto` where the frames themselves say.
+        matrix: ffmpeg's name of the YUV matrix; `auto` where the frames themselves say, never in a wide gamut.
+        primaries, transfer: ffmpeg's names of a wide gamut and a high dynamic range; empty for what is as BT.709.
+        alpha: whether frames may be transparent.
     """
 
     path: Path
@@ -64,6 +65,9 @@ class Clip:
     ticks: Ticks
     tick: Fraction
     matrix: str
+    primaries: str
+    transfer: str
+    alpha: bool
 
     def cut(self, start: float, end: float | None) -> tuple[int, int]:
         """(first, last + 1) of the frames shown from `start` until before `end`, seconds since the first frame.
@@ -96,7 +100,7 @@ def open_clip(path: Path) -> Clip:
     Raises:
         MissingInput: there is no such file.
         UnreadableMedia: it holds no picture that can be decoded.
-        TooLarge: more pixels, frames or seconds than the limits above.
+        TooLarge: more pixels, frames or seconds than `limits` allow.
     """
     try:
         stat = path.stat()
@@ -126,20 +130,33 @@ def sound_stream(container: av.container.InputContainer) -> av.stream.Stream | N
 
 @functools.lru_cache(maxsize=32)
 def _scan(path: Path, size: int, _modified: int, _inode: int) -> Clip:
-    with opened(path, CLIPS, max_pixels=str(MAX_CLIP_PIXELS)) as container:
+    with opened(path, CLIPS, max_pixels=str(limits().clip_pixels)) as container:
         stream = picture_stream(container)
         if stream is None:
             raise UnreadableMedia(f"{path.name} holds no video that can be decoded")
         _check_claims(container, stream, path)
         index, codec, hint = stream.index, stream.codec.canonical_name, stream.average_rate
         tick, matrix = stream.time_base or Fraction(1, av.time_base), _matrix(stream)
+        context = stream.codec_context
+        transfer = _HDR.get(int(context.color_trc or 0), "")
+        primaries = _PRIMARIES.get(int(context.color_primaries or 0), "bt2020" if transfer else "")
+        if primaries:
+            usual = "bt2020nc" if primaries == "bt2020" else "bt709"
+            is_rgb = context.format is not None and context.format.is_rgb
+            matrix = "gbr" if is_rgb else _MATRICES.get(int(context.colorspace or 0), usual)
+        alpha = context.format is not None and any(part.is_alpha for part in context.format.components)
         sound = sound_stream(container)
         sound_seconds = _sound_seconds(container, sound)
     headers, ticks, last_duration = _count(path, index, tick)
     width, height = _square(headers, path)
     shown = timing(ticks, last_duration, tick, hint)
-    if shown.seconds > MAX_CLIP_SECONDS:
+    if shown.seconds > limits().clip_seconds:
         raise _too_long(path, shown.seconds)
+    if len(ticks) * width * height * 3 > limits().clip_bytes:
+        raise TooLarge(
+            f"{path.name} has {len(ticks) * width * height * 3} bytes when decoded; "
+            f"{limits().advice('clip_bytes', 'cut it into parts or scale it down')}"
+        )
     info = ClipInfo(
         width=width,
         height=height,
@@ -151,30 +168,31 @@ def _scan(path: Path, size: int, _modified: int, _inode: int) -> Clip:
         codec=codec,
         size=size,
     )
-    return Clip(path, info, shown, index, ticks, tick, matrix)
+    return Clip(path, info, shown, index, ticks, tick, matrix, primaries, transfer, alpha)
 
 
 def _check_claims(container: av.container.InputContainer, stream: av.video.stream.VideoStream, path: Path) -> None:
     """Refuse what is over a limit by its own headers."""
-    if stream.width * stream.height > MAX_CLIP_PIXELS:
+    if stream.width * stream.height > limits().clip_pixels:
         raise _too_wide(path, stream.width, stream.height)
-    if stream.frames > MAX_CLIP_FRAMES:
+    if stream.frames > limits().clip_frames:
         raise _too_many(path, f"claims {stream.frames}")
     seconds = (container.duration or 0) / av.time_base
-    if seconds > MAX_CLIP_SECONDS:
+    if seconds > limits().clip_seconds:
         raise _too_long(path, seconds)
 
 
 def _too_wide(path: Path, width: int, height: int) -> TooLarge:
-    return TooLarge(f"{path.name} has {width}x{height} pixels a frame; {MAX_CLIP_PIXELS} are the limit: scale it down")
+    advice = limits().advice("clip_pixels", "scale it down")
+    return TooLarge(f"{path.name} has {width}x{height} pixels a frame; {advice}")
 
 
 def _too_many(path: Path, number: str) -> TooLarge:
-    return TooLarge(f"{path.name} {number} frames; {MAX_CLIP_FRAMES} are the limit: cut it into parts")
+    return TooLarge(f"{path.name} {number} frames; {limits().advice('clip_frames', 'cut it into parts')}")
 
 
 def _too_long(path: Path, seconds: float) -> TooLarge:
-    return TooLarge(f"{path.name} lasts {seconds:.0f} s; {MAX_CLIP_SECONDS:.0f} are the limit: cut it into parts")
+    return TooLarge(f"{path.name} lasts {seconds:.0f} s; {limits().advice('clip_seconds', 'cut it into parts')}")
 
 
 def _matrix(stream: av.video.stream.VideoStream) -> str:
@@ -201,7 +219,7 @@ def _count(path: Path, stream: int, tick: Fraction) -> tuple[dict[str, str], Tic
     """
     # wrapped_avframe: the frame itself is handed on, no copy of its pixels.
     output = ffmpeg.output(
-        source(path, CLIPS, max_pixels=MAX_CLIP_PIXELS)[str(stream)],
+        source(path, CLIPS, max_pixels=limits().clip_pixels)[str(stream)],
         "pipe:1",
         format="framecrc",
         vcodec="wrapped_avframe",
@@ -209,7 +227,8 @@ def _count(path: Path, stream: int, tick: Fraction) -> tuple[dict[str, str], Tic
     )
     headers: dict[str, str] = {}
     ticks: list[int] = []
-    duration = 0
+    duration, most = 0, limits()
+    deadline = time.monotonic() + most.scan_seconds
     with Process(output) as process:
         try:
             for line in process.lines():
@@ -219,8 +238,11 @@ def _count(path: Path, stream: int, tick: Fraction) -> tuple[dict[str, str], Tic
                     continue
                 _, _, shown, duration, *_ = (int(field, 0) for field in line.split(","))
                 ticks.append(shown)
-                if len(ticks) > MAX_CLIP_FRAMES:
+                if len(ticks) > most.clip_frames:
                     raise _too_many(path, "has more than the allowed")
+                if time.monotonic() > deadline:
+                    advice = most.advice("scan_seconds", "cut it into parts or scale it down")
+                    raise TooLarge(f"{path.name} takes more seconds to decode than allowed; {advice}")
             code = process.finish()
         except FfmpegError as error:
             raise UnreadableMedia(f"{path.name} does not decode: {error.message}") from error
@@ -242,6 +264,6 @@ def _square(headers: dict[str, str], path: Path) -> tuple[int, int]:
         width = round(width * aspect)
     else:
         height = round(height / aspect)
-    if width * height > MAX_CLIP_PIXELS:
+    if width * height > limits().clip_pixels:
         raise _too_wide(path, width, height)
     return width, height

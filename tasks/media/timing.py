@@ -50,6 +50,28 @@ class Timing:
         last = len(self.times) if end is None else int(np.searchsorted(self.times, end - _SAME_INSTANT))
         return first, max(first, last)
 
+    def part(self, first: int, last: int) -> Timing:
+        """The frames from `first` until before `last`, their times counted anew from 0."""
+        if self.even:
+            return _even(last - first, self.rate)
+        ends = [*self.times, self.seconds]
+        seconds = float(ends[last] - ends[first])
+        return Timing(self.times[first:last] - self.times[first], self.rate, seconds, even=False)
+
+    def resampled(self, rate: Fraction) -> tuple[Timing, Ticks]:
+        """At a constant rate as long as before, within half a frame.
+
+        Each frame is shown at the moment of the new rate that is nearest to its own time. Frames that share a moment
+        with a later one are left out, and a frame stays until the next one's moment.
+
+        Returns:
+            the timing, and for each of its frames the index of the one that it shows, never falling.
+        """
+        count = max(round(self.seconds * rate), 1)
+        moments = np.floor(self.times * float(rate) + 0.5 + _SAME_INSTANT)
+        shown = np.searchsorted(moments, np.arange(count), side="right") - 1
+        return _even(count, rate), np.maximum(shown, 0).astype(np.int64)
+
 
 def timing(ticks: Ticks, last_duration: int, tick: Fraction, hint: Fraction | None) -> Timing:
     """Read a clip's timing off its frames' time stamps.

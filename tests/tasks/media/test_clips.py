@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tasks.media import decode, frames_between, probe, scan, verify
+from tasks.media import decode, probe, timing_of, verify
 from tests.tasks.media.samples import (
     HEIGHT,
     WIDTH,
@@ -100,7 +100,7 @@ class TestCuts:
     ) -> None:
         clip = make_clip(tmp_path / f"clip.{suffix}", numbered(60), NTSC)
         assert numbers(decode(clip, start, end)) == list(expected)
-        assert frames_between(clip, start, end) == len(expected)
+        assert len(timing_of(clip, start, end).times) == len(expected)
 
     @pytest.mark.parametrize(
         ("start", "end"), [(3.0, None), (1.0, 1.0), (1.5, 0.5), (-1.0, None), (float("nan"), None)]
@@ -110,7 +110,7 @@ class TestCuts:
         with pytest.raises(InputError, match="has no frame from"):
             list(decode(clip, start, end))
         with pytest.raises(InputError, match="change start and end"):
-            frames_between(clip, start, end)
+            timing_of(clip, start, end)
 
     def test_a_stream_that_changes_its_size_midway(self, tmp_path: Path) -> None:
         parts = [
@@ -121,7 +121,7 @@ class TestCuts:
         clip.write_bytes(b"".join(part.read_bytes() for part in parts))
         frames = list(decode(clip, 0.2, 1.0))
         assert {frame.shape for frame in frames} == {(HEIGHT, WIDTH, 3)}
-        assert len(frames) == frames_between(clip, 0.2, 1.0) == 20
+        assert len(frames) == len(timing_of(clip, 0.2, 1.0).times) == 20
         assert numbers(frames)[:5] == [5, 6, 7, 8, 9]
 
 
@@ -195,6 +195,16 @@ class TestBadInput:
         assert probe(clip).frames == len(frames)
         assert frames[:-5] == list(range(len(frames) - 5))
 
+    def test_a_frame_that_says_nonsense_of_its_colours(self, tmp_path: Path) -> None:
+        clip = make_clip(
+            tmp_path / "clip.mov", numbered(5), Fraction(25), "-c:v", "prores_ks", "-pix_fmt", "yuv422p10le"
+        )
+        content = bytearray(clip.read_bytes())
+        frame = [at for at in range(len(content)) if content.startswith(b"icpf", at)][3]
+        content[frame + 4 + 15] = 10  # the transfer function in the frame's header
+        clip.write_bytes(content)
+        assert numbers(decode(clip)) == list(range(5))
+
     def test_truncated_before_its_index(self, tmp_path: Path) -> None:
         whole = make_clip(tmp_path / "whole.mp4", numbered(30))
         clip = tmp_path / "half.mp4"
@@ -211,22 +221,23 @@ class TestBadInput:
     @pytest.mark.parametrize(
         ("name", "limit", "message"),
         [
-            ("MAX_CLIP_FRAMES", 10, "20 frames; 10 are the limit"),
-            ("MAX_CLIP_SECONDS", 0.5, "cut it into parts"),
-            ("MAX_CLIP_PIXELS", 1000, "64x48 pixels a frame"),
+            ("TROUPE_MAX_CLIP_FRAMES", 10, "20 frames; 10 are the limit"),
+            ("TROUPE_MAX_CLIP_SECONDS", 1, "cut it into parts"),
+            ("TROUPE_MAX_CLIP_PIXELS", 1000, "64x48 pixels a frame"),
+            ("TROUPE_MAX_CLIP_BYTES", 180_000, "184320 bytes when decoded; 180000 are the limit"),
         ],
     )
     def test_limits(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, limit: float, message: str
     ) -> None:
-        clip = make_clip(tmp_path / "clip.mp4", numbered(20))
-        monkeypatch.setattr(scan, name, limit)
+        clip = make_clip(tmp_path / "clip.mp4", numbered(20), Fraction(10))
+        monkeypatch.setenv(name, str(limit))
         with pytest.raises(TooLarge, match=message):
             probe(clip)
 
     def test_a_limit_that_no_header_tells(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         clip = make_clip(tmp_path / "clip.mkv", numbered(20))
-        monkeypatch.setattr(scan, "MAX_CLIP_FRAMES", 10)
+        monkeypatch.setenv("TROUPE_MAX_CLIP_FRAMES", "10")
         with pytest.raises(TooLarge, match="10 are the limit"):
             probe(clip)
         assert not children()
@@ -312,7 +323,7 @@ class TestProcesses:
 class TestVerify:
     def test_right(self, tmp_path: Path) -> None:
         clip = make_clip(tmp_path / "clip.mp4", numbered(50), sound=beep(2, 1))
-        info = verify(clip, frames=50, rate=Fraction(25), size=(63, 47), audio=True)
+        info = verify(clip, frames=50, rate=Fraction(25), size=(64, 48), audio=True)
         assert info == probe(clip)
 
     @pytest.mark.parametrize(

@@ -4,15 +4,31 @@ from __future__ import annotations
 
 import os
 import signal
+import struct
 from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
+from xml.etree import ElementTree
 
 import av
 import numpy as np
 import pytest
 
-from tasks.media import AudioSource, Encoder, Note, decode, encode, probe
+from tasks.media import (
+    LOSSLESS,
+    PRORES,
+    AudioSource,
+    Encoder,
+    Form,
+    Note,
+    Timing,
+    decode,
+    encode,
+    forms,
+    h264,
+    probe,
+    timing_of,
+)
 from tests.tasks.media.samples import (
     HEIGHT,
     SAMPLE_RATE,
@@ -32,7 +48,7 @@ from tests.tasks.media.samples import (
     write_wave,
 )
 from troupe import Picture
-from troupe.errors import FfmpegError, InputError, UnreadableMedia
+from troupe.errors import FfmpegError, InputError, SettingsError, UnreadableMedia
 
 SIZE = (WIDTH, HEIGHT)
 RATE = Fraction(25)
@@ -115,6 +131,82 @@ class TestPicture:
             assert "title" not in container.metadata
             assert container.streams.audio[0].language == "deu"
 
+    def test_programs_read_that_it_is_generated(self, tmp_path: Path) -> None:
+        path = tmp_path / "out.mp4"
+        encode(numbered(10), path, rate=RATE, size=SIZE, note=Note(run_id="r", job_id='<&"'))
+        content = path.read_bytes()
+        packet = content[content.index(b"<x:xmpmeta") : content.index(b"</x:xmpmeta>") + 12]
+        (description,) = ElementTree.fromstring(packet).iter("{http://www.w3.org/1999/02/22-rdf-syntax-ns#}Description")
+        name = "{http://iptc.org/std/Iptc4xmpExt/2008-02-29/}DigitalSourceType"
+        assert description.attrib[name].endswith("/digitalsourcetype/trainedAlgorithmicMedia")
+        assert 'job <&"' in description.attrib["{http://ns.adobe.com/xap/1.0/}Label"]
+        # The box that holds it is the file's last, and as long as it says.
+        begin = content.index(bytes.fromhex("be7acfcb97a942e89c71999491e3afac")) - 8
+        assert struct.unpack(">I4s", content[begin : begin + 8]) == (len(content) - begin, b"uuid")
+
+    def test_quality(self, tmp_path: Path) -> None:
+        noise = np.random.default_rng(0).integers(0, 256, (5, HEIGHT, WIDTH, 3), dtype=np.uint8)
+        sizes = []
+        for quality in (5, 18, 40):
+            encode(noise, tmp_path / f"{quality}.mp4", rate=RATE, size=SIZE, form=h264(quality))
+            sizes.append((tmp_path / f"{quality}.mp4").stat().st_size)
+        assert sizes == sorted(sizes, reverse=True)
+        assert sizes[0] > 3 * sizes[2]
+
+    @pytest.mark.parametrize(("form", "off"), [(LOSSLESS, 0), (PRORES, 3)], ids=["lossless", "prores"])
+    def test_masters(self, tmp_path: Path, form: Form, off: int) -> None:
+        patches = colour_patches()
+        clip = make_clip(tmp_path / "clip.mp4", numbered(10), sound=beep(0.4, 0.2))
+        path = tmp_path / f"master{form.suffix}"
+        info = encode([patches] * 10, path, rate=NTSC, size=SIZE, audio=AudioSource(clip), form=form, note=Note("r"))
+        assert (info.frames, info.rate, info.audio) == (10, NTSC, True)
+        inside = (slice(4, None, 16), slice(6, None, 16))
+        assert np.abs(next(decode(path))[inside].astype(int) - patches[inside]).max() <= off
+        with av.open(str(path)) as container:
+            assert container.streams.audio[0].codec_context.name == "pcm_s16le"
+            assert "trainedAlgorithmicMedia" in str({key.lower(): value for key, value in container.metadata.items()})
+
+    def test_a_lossless_master_of_odd_size(self, tmp_path: Path) -> None:
+        frame = np.random.default_rng(0).integers(0, 256, (47, 63, 3), dtype=np.uint8)
+        path = tmp_path / "master.mkv"
+        encode([frame] * 3, path, rate=RATE, size=(63, 47), form=LOSSLESS)
+        np.testing.assert_array_equal(next(decode(path)), frame)
+
+    def test_the_encoder_is_chosen_by_the_environment(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(forms, "has_nvenc", lambda: False)
+        monkeypatch.setenv("TROUPE_ENCODER", "auto")
+        assert h264(size=(512, 512)).picture["vcodec"] == "libx264"
+        monkeypatch.setenv("TROUPE_ENCODER", "nvenc")
+        with pytest.raises(FfmpegError, match="use auto or x264"):
+            h264(size=(512, 512))
+        monkeypatch.setattr(forms, "has_nvenc", lambda: True)
+        assert h264(size=(512, 512)).picture["vcodec"] == "h264_nvenc"
+        assert h264(size=(64, 64)).picture["vcodec"] == h264(0, (512, 512)).picture["vcodec"] == "libx264"
+        monkeypatch.setenv("TROUPE_ENCODER", "x265")
+        with pytest.raises(SettingsError, match="x264, nvenc, auto"):
+            h264()
+
+    def test_nvenc_is_not_where_there_is_no_gpu(self) -> None:
+        assert forms.has_nvenc() == Path("/dev/nvidia0").exists()
+
+    @pytest.mark.parametrize("form", [None, LOSSLESS, PRORES], ids=["h264", "lossless", "prores"])
+    def test_uneven_times_are_kept(self, tmp_path: Path, form: Form | None) -> None:
+        times = np.cumsum([0, 40, 40, 120, 33, 33, 200, 10, 40]) / 1000
+        timing = Timing(times, Fraction(15), 0.6, even=False)
+        path = tmp_path / f"out{(form or h264()).suffix}"
+        info = encode(numbered(9), path, rate=timing.rate, size=SIZE, timing=timing, form=form)
+        written = timing_of(path)
+        np.testing.assert_allclose(written.times, times, atol=1e-3)
+        # Matroska does not say how long the last one is shown.
+        assert info.seconds == pytest.approx(0.6, abs=0.1 if form is LOSSLESS else 2e-3)
+        assert numbers(decode(path)) == list(range(9))
+
+    def test_times_of_other_frames_are_refused(self, tmp_path: Path) -> None:
+        timing = Timing(np.array([0, 0.1]), Fraction(10), 0.3, even=False)
+        with pytest.raises(ValueError, match="3 frames were given, times of 2"):
+            encode(numbered(3), tmp_path / "out.mp4", rate=Fraction(10), size=SIZE, timing=timing)
+        assert not list(tmp_path.iterdir())
+
     def test_not_contiguous_frames(self, tmp_path: Path) -> None:
         turned = [np.rot90(frame, 2) for frame in numbered(5)]
         encode(turned, tmp_path / "out.mp4", rate=RATE, size=SIZE)
@@ -137,10 +229,10 @@ class TestSound:
         path = tmp_path / "out.mp4"
         info = encode(decode(clip), path, rate=rate, size=SIZE, audio=AudioSource(clip))
         assert info.audio
-        assert info.audio_seconds == pytest.approx(50 / rate, abs=1e-3)
+        # Sound that goes on is copied, with its last packet whole; sound that ends earlier is continued by silence.
+        assert info.audio_seconds == pytest.approx(50 / rate, abs=0.024 if sound_seconds > 50 / rate else 1e-3)
         samples, begin, sample_rate = sound_of(path)
         assert begin == pytest.approx(0, abs=1e-3)
-        # The decoder may give the last AAC frame whole.
         assert 50 / rate <= len(samples) / sample_rate + 1e-3 < 50 / rate + 0.03
 
     def test_none_in_the_source_none_in_the_video(self, tmp_path: Path) -> None:
@@ -246,6 +338,41 @@ class TestSound:
         path = tmp_path / "out.mp4"
         encode(decode(clip), path, rate=RATE, size=SIZE, audio=AudioSource(clip))
         assert beep_time(path) == pytest.approx(flash_time(path), abs=SYNC_SECONDS)
+
+    @pytest.mark.parametrize(
+        ("suffix", "codec", "start", "copied"),
+        [
+            ("mp4", "aac", 0.0, True),
+            ("mkv", "aac", 0.0, True),
+            ("mkv", "libmp3lame", 0.0, True),
+            ("mkv", "libopus", 0.0, False),
+            ("mov", "pcm_s16le", 0.0, False),
+            ("mp4", "aac", 0.4, False),
+        ],
+    )
+    def test_sound_is_copied_where_it_can_be(
+        self, tmp_path: Path, suffix: str, codec: str, start: float, copied: bool
+    ) -> None:
+        clip = make_clip(tmp_path / f"clip.{suffix}", flash(50, 40), RATE, "-c:a", codec, sound=beep(2.1, 1.6))
+        path = tmp_path / "out.mp4"
+        encode(decode(clip, start), path, rate=RATE, size=SIZE, audio=AudioSource(clip, start))
+
+        def packets(file: Path) -> list[bytes]:
+            with av.open(str(file)) as container:
+                return [bytes(packet) for packet in container.demux(audio=0) if packet.size]
+
+        before, after = packets(clip), packets(path)
+        assert (after == before[: len(after)]) == copied
+        assert beep_time(path) == pytest.approx(flash_time(path), abs=SYNC_SECONDS)
+
+    def test_damaged_sound_of_a_whole_picture_is_none(self, tmp_path: Path) -> None:
+        clip = make_clip(tmp_path / "clip.mkv", numbered(10), RATE, "-c:a", "libvorbis", sound=beep(0.4, 0.1))
+        content = bytearray(clip.read_bytes())
+        setup = content.index(b"vorbis")
+        content[setup : setup + 200] = bytes(200)
+        clip.write_bytes(content)
+        path = tmp_path / "out.mp4"
+        assert not encode(decode(clip), path, rate=RATE, size=SIZE, audio=AudioSource(clip)).audio
 
     def test_unusable_sound_is_reported_before_the_work(self, tmp_path: Path) -> None:
         (tmp_path / "voice.mp3").write_bytes(b"no sound")

@@ -13,7 +13,7 @@ import pytest
 from PIL import Image
 
 from tasks.media import read_picture, write_poster
-from troupe.errors import MissingInput, TooLarge, UnreadableMedia
+from troupe.errors import MissingInput, SettingsError, TooLarge, UnreadableMedia
 
 RED = (200, 30, 10)
 
@@ -105,6 +105,11 @@ def test_orientation(tmp_path: Path, orientation: int) -> None:
     np.testing.assert_array_equal(read_picture(tmp_path / "a.png"), upright)
 
 
+def test_a_picture_with_damaged_exif_is_read_as_it_is(tmp_path: Path) -> None:
+    Image.fromarray(gradient()).save(tmp_path / "a.webp", lossless=True, exif=b"Exif\0\0II*\0\xff\xff\xff")
+    np.testing.assert_array_equal(read_picture(tmp_path / "a.webp"), gradient())
+
+
 class TestBadInput:
     def test_missing(self, tmp_path: Path) -> None:
         with pytest.raises(MissingInput, match=r"no\.png"):
@@ -124,6 +129,17 @@ class TestBadInput:
     def test_bombs_are_refused_by_their_header(self, tmp_path: Path, width: int, height: int) -> None:
         (tmp_path / "a.png").write_bytes(png(width, height, b""))
         with pytest.raises(TooLarge, match="scale it down"):
+            read_picture(tmp_path / "a.png")
+
+    def test_limits_can_be_raised_and_lowered(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        Image.new("RGB", (30, 20)).save(tmp_path / "a.png")
+        monkeypatch.setenv("TROUPE_MAX_PICTURE_PIXELS", "599")
+        with pytest.raises(TooLarge, match="599 are the limit: scale it down, or set TROUPE_MAX_PICTURE_PIXELS"):
+            read_picture(tmp_path / "a.png")
+        monkeypatch.setenv("TROUPE_MAX_PICTURE_PIXELS", "600")
+        assert read_picture(tmp_path / "a.png").shape == (20, 30, 3)
+        monkeypatch.setenv("TROUPE_MAX_PICTURE_PIXELS", "many")
+        with pytest.raises(SettingsError, match="TROUPE_MAX_PICTURE_PIXELS is 'many'"):
             read_picture(tmp_path / "a.png")
 
     @pytest.mark.parametrize("suffix", ["png", "jpg", "webp", "tiff", "gif", "bmp"])
@@ -155,6 +171,7 @@ class TestPoster:
         with Image.open(tmp_path / "poster.jpg") as image:
             assert (image.format, image.size) == ("JPEG", size)
             assert b"AI-generated" in image.info["comment"]
+            assert b"digitalsourcetype/trainedAlgorithmicMedia" in image.info["xmp"]
         assert np.abs(read_picture(tmp_path / "poster.jpg").astype(int) - RED).max() <= 3
 
     def test_same_picture_same_bytes(self, tmp_path: Path) -> None:

@@ -41,19 +41,22 @@ def use(monkeypatch: pytest.MonkeyPatch, binary: Path) -> None:
 
 class TestBinary:
     def test_the_systems_own_is_preferred(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        binary = stand_in(tmp_path, VERSION.format(options="--enable-gpl --enable-libx264", util="57. 28.100"))
+        binary = stand_in(
+            tmp_path, VERSION.format(options="--enable-gpl --enable-libx264 --enable-libzimg", util="57. 28.100")
+        )
         monkeypatch.setenv("PATH", f"{tmp_path}:/bin:/usr/bin")
         assert ffmpeg_binary() == str(binary)
 
     @pytest.mark.parametrize(
         "script",
         [
-            VERSION.format(options="--enable-libx264", util="56. 70.100"),
-            VERSION.format(options="--enable-gpl", util="60. 1.100"),
+            VERSION.format(options="--enable-libx264 --enable-libzimg", util="56. 70.100"),
+            VERSION.format(options="--enable-libzimg", util="60. 1.100"),
+            VERSION.format(options="--enable-libx264", util="60. 1.100"),
             "exit 1",
             "echo nonsense",
         ],
-        ids=["old", "no x264", "broken", "strange"],
+        ids=["old", "no x264", "no HDR", "broken", "strange"],
     )
     def test_one_that_cannot_do_the_work_is_passed_over(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, script: str
@@ -63,7 +66,7 @@ class TestBinary:
         assert ffmpeg_binary() == imageio_ffmpeg.get_ffmpeg_exe()
 
     def test_none(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        old = stand_in(tmp_path, VERSION.format(options="--enable-libx264", util="56. 70.100"))
+        old = stand_in(tmp_path, VERSION.format(options="--enable-libx264 --enable-libzimg", util="56. 70.100"))
         monkeypatch.setenv("PATH", f"{tmp_path}:/bin:/usr/bin")
         monkeypatch.setenv("IMAGEIO_FFMPEG_EXE", str(old))
         with pytest.raises(FfmpegError, match=r"is older than 5\.1.*Install ffmpeg"):
