@@ -7,19 +7,22 @@ import json
 import math
 import re
 from collections.abc import Callable, Iterable, Mapping
+from fractions import Fraction
 from typing import Any
 
 from catalogs import uris
 from catalogs.keys import ID, valid_id
 from troupe import PRESETS, FaceChoice
 from troupe.errors import SettingsError
+from troupe.jobs import BLENDS, CROPS, GAPS, MASTERS
 
 __all__ = ["COLUMNS", "REQUIRED", "is_empty", "meant", "values"]
 
 _AUDIO = ("driving", "none")
 _OUTPUTS = ("full", "crop", "both")
-_ONLY = {"fps": "", "gaps": "hold", "crop": "first", "blend": "reference"}
-"""Columns of which there is just the default so far."""
+_QUALITIES = 51
+_RATES = (1, 240)
+_NTSC = (24, 30, 48, 60, 120)
 _SEEDS = 2**63
 _NUMBER = re.compile(r"(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)
 _LANGUAGE = re.compile(r"[A-Za-z]{2,3}(-[A-Za-z0-9]{1,8})*")
@@ -41,8 +44,7 @@ def values(cells: Mapping[str, Any], folder: str, where: str, problems: list[str
         except ValueError as error:
             problems.append(f"{where}: {column} {error}")
         else:
-            if column not in _ONLY:
-                fields[column] = value
+            fields[column] = value
     return fields
 
 
@@ -118,13 +120,25 @@ def _one_of(*choices: str) -> Callable[[str, str], str]:
     return parse
 
 
-def _only(value: str) -> Callable[[str, str], str]:
-    def parse(text: str, _folder: str) -> str:
-        if text != value:
-            raise ValueError(f"is {_short(text)}, which is not supported yet; leave it empty")
-        return text
+def _rate(text: str, _folder: str) -> Fraction:
+    """`25`, `30000/1001`, or `29.97`, by which people mean 30000/1001."""
+    wrong = f"is {_short(text)}; give frames a second from {_RATES[0]} to {_RATES[1]}, such as 25, 29.97 or 30000/1001"
+    try:
+        rate = Fraction(text)
+    except (ValueError, ZeroDivisionError):
+        raise ValueError(wrong) from None
+    if "/" not in text:
+        exact = next((n for n in (Fraction(rate * 1000, 1001) for rate in _NTSC) if abs(n - rate) < n / 5000), rate)
+        rate = exact.limit_denominator(1001)
+    if not _RATES[0] <= rate <= _RATES[1] or rate.denominator > 90000:
+        raise ValueError(wrong)
+    return rate
 
-    return parse
+
+def _quality(text: str, _folder: str) -> int:
+    if not re.fullmatch(r"[0-9]{1,2}", text) or int(text) > _QUALITIES:
+        raise ValueError(f"is {_short(text)}; give a whole number from 0 (lossless) to {_QUALITIES}, 18 is the default")
+    return int(text)
 
 
 def _tags(cell: Any, _folder: str) -> dict[str, str]:
@@ -187,7 +201,12 @@ _PARSERS: dict[str, Callable[[Any, str], Any]] = {
     "audio": _audio,
     "language": _language,
     "output": _one_of(*_OUTPUTS),
-    **{column: _only(value) for column, value in _ONLY.items()},
+    "fps": _rate,
+    "gaps": _one_of(*GAPS),
+    "crop": _one_of(*CROPS),
+    "blend": _one_of(*BLENDS),
+    "quality": _quality,
+    "master": _one_of(*MASTERS),
     "preset": _one_of(*PRESETS),
     "seed": _seed,
     "consent": _as_is,

@@ -8,6 +8,7 @@ import re
 import unicodedata
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from fractions import Fraction
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -31,6 +32,7 @@ _TYPES: dict[str, pa.DataType] = {
     "start": pa.float64(),
     "end": pa.float64(),
     "seed": pa.int64(),
+    "quality": pa.int64(),
     "tags": pa.map_(pa.string(), pa.string()),
 }
 _FIELDS = [field.name for field in dataclasses.fields(Job)]
@@ -204,4 +206,6 @@ def _unknown(columns: Mapping[str, Any]) -> list[tuple[str, Any]]:
 def _cell(value: Any) -> Any:
     if isinstance(value, FaceChoice):
         return value.text
+    if isinstance(value, Fraction):
+        return str(value)
     return dict(value) if isinstance(value, Mapping) else value

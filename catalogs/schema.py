@@ -76,6 +76,9 @@ _TYPES: dict[str, Any] = {
     **{f"quality_{name}": _REAL for name in QUALITIES},
     "started_at": _TIME,
     "finished_at": _TIME,
+    "cuts": pa.list_(_WHOLE),  # frames of the clip with which another scene begins
+    "detection_score": _REAL,  # mean over the frames in which the face was seen, 0..1
+    "master_uri": _TEXT,
     "recorded_at": _TIME,  # when the ledger took it: of two rows of a job and run, the later one counts
 }
 

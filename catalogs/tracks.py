@@ -1,7 +1,8 @@
 """Tracks as files: Parquet, or JSON as a list of the same rows.
 
 Columns: `frame` (from 0, every frame once), `x1, y1, x2, y2` (the box), `kx0, ky0 ... kx4, ky4` (the keypoints in
-the order of `troupe.Face`), `score` (0..1; 0 where the face was not seen). Pixels of the decoded frame.
+the order of `troupe.Face`), `score` (0..1; 0 where the face was not seen). Pixels of the decoded frame. A column `cut`
+(true where another scene begins) may be left out.
 """
 
 from __future__ import annotations
@@ -24,7 +25,8 @@ _KEYPOINTS = tuple(f"k{axis}{point}" for point in range(5) for axis in "xy")
 _NUMBERS = (*_BOX, *_KEYPOINTS, "score")
 
 _TYPES: dict[str, pa.DataType] = {"frame": pa.int64(), **dict.fromkeys(_NUMBERS, pa.float32())}
-SCHEMA = pa.schema(_TYPES)
+SCHEMA = pa.schema({**_TYPES, "cut": pa.bool_()})
+_REQUIRED = tuple(_TYPES)
 
 
 def read_track(path: Path) -> Track:
@@ -63,13 +65,17 @@ def read_track(path: Path) -> Track:
     flat = (boxes[:, 2] <= boxes[:, 0]) | (boxes[:, 3] <= boxes[:, 1])
     if flat.any():
         raise InputError(f"{path}: the box of frame {int(np.flatnonzero(flat)[0])} is empty; x1 < x2 and y1 < y2")
-    return Track(boxes, _stack(numbers, _KEYPOINTS).reshape(-1, 5, 2), scores)
+    cuts = np.flatnonzero(np.array([bool(cut) for cut in table.column("cut").to_pylist()])[order])
+    return Track(
+        boxes, _stack(numbers, _KEYPOINTS).reshape(-1, 5, 2), scores, tuple(int(cut) for cut in cuts if cut > 0)
+    )
 
 
 def write_track(track: Track, path: Path) -> None:
     """Write Parquet, or JSON if the name ends in `.json`."""
     numbers = np.concatenate([track.boxes, track.keypoints.reshape(-1, 10), track.scores[:, None]], axis=1)
-    columns = [np.arange(len(track)), *numbers.astype(np.float32).T]
+    frames = np.arange(len(track))
+    columns = [frames, *numbers.astype(np.float32).T, np.isin(frames, track.cuts)]
     table = pa.table([pa.array(np.ascontiguousarray(column)) for column in columns], schema=SCHEMA)
     if path.suffix.lower() == ".json":
         path.write_text(json.dumps(table.to_pylist()), encoding="utf-8")
@@ -85,15 +91,18 @@ def _json(data: bytes) -> pa.Table:
     rows = json.loads(data)
     if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
         raise ValueError("not a list of rows")
-    return _typed(pa.table({name: [row.get(name) for row in rows] for name in SCHEMA.names}))
+    names = [name for name in SCHEMA.names if name in _REQUIRED or any(name in row for row in rows)]
+    return _typed(pa.table({name: [row.get(name) for row in rows] for name in names}))
 
 
 def _typed(table: pa.Table) -> pa.Table:
-    missing = [name for name in SCHEMA.names if name not in table.column_names]
+    missing = [name for name in _REQUIRED if name not in table.column_names]
     if missing:
         raise ValueError(f"without column {', '.join(missing)}")
+    if "cut" not in table.column_names:
+        table = table.append_column("cut", pa.array([False] * len(table)))
     table = table.select(SCHEMA.names).cast(SCHEMA)
-    for name in SCHEMA.names:
+    for name in _REQUIRED:
         if table.column(name).null_count:
             raise ValueError(f"an empty {name}")
     return table

@@ -16,7 +16,7 @@ from models.compiling import compile_blocks
 from models.config import ModelConfig
 from models.denoiser import Context
 from models.device import Budget, budget_of, guarded, memory_errors, pick_device, pick_dtype
-from models.faces import Portrait, clip_crops
+from models.faces import Portrait, clip_crops, fill, references, steadied
 from models.motion import Motion, intensities, motion_tokens
 from models.resting import at_work
 from models.sampler.sample import Scene, draw_noise, fitting_windows, pad_motion, sample, window_bytes
@@ -107,20 +107,25 @@ class Animator:
             return Appearance(tokens=tokens.float().cpu(), latents=latents.cpu())
 
     @torch.inference_mode()
-    def encode_motion(self, frames: Iterable[Picture], track: Track) -> Motion:
+    def encode_motion(self, frames: Iterable[Picture], track: Track, crop: str = "first") -> Motion:
         """What the clip's face does; once per clip, a few frames in memory at a time (section 3.2 of the paper).
+
+        Where the face was not seen, its motion is filled in as `models.faces.gaps.fill` says.
 
         Args:
             frames: (H, W, 3) each, as many as the track is long.
             track: of the face.
+            crop: how the crops are framed, one of `troupe.jobs.CROPS`.
 
         Raises:
             InputError: clip and track differ in length, or a face does not lie in its frame.
+            SettingsError: there is no such `crop`.
         """
         expressions: list[Tensor] = []
         rotations: list[Tensor] = []
         networks = self._networks
-        crops = clip_crops(frames, track, self.config.image_size, self.config.face_size)
+        framing = references(track, crop)
+        crops = clip_crops(frames, track, self.config.image_size, self.config.face_size, framing)
         with memory_errors(), at_work(self.device, networks.expression, networks.headpose):
             while batch := list(islice(crops, FACES_AT_ONCE)):
                 face = torch.stack([_unit(crop.face, self.device) for crop in batch])
@@ -128,9 +133,9 @@ class Animator:
                 expressions.append(networks.expression(face).float().cpu())
                 rotations.append(networks.headpose(head)[0].float().cpu())
         return Motion(
-            expression=torch.cat(expressions),
-            rotation=torch.cat(rotations),
-            intensity=torch.from_numpy(intensities(track.keypoints, self.config.window)),
+            expression=_mended(torch.cat(expressions), track),
+            rotation=_mended(torch.cat(rotations), track),
+            intensity=torch.from_numpy(intensities(steadied(track, framing), self.config.window)),
         )
 
     def animate(
@@ -234,6 +239,14 @@ def load(
     return Animator(
         config, networks, IdentityEncoder(Path(directory) / IDENTITY, config.appearance.identity), place, budget
     )
+
+
+def _mended(values: Tensor, track: Track) -> Tensor:
+    """(F, N) with the rows filled in that show no face; a track that never saw one keeps them."""
+    seen = track.scores > 0
+    if seen.all() or not seen.any():
+        return values
+    return torch.from_numpy(fill(values.double().numpy(), seen, track.cuts)).float()
 
 
 def _unit(picture: Picture, device: torch.device) -> Tensor:

@@ -25,7 +25,17 @@ from models.denoiser import Denoiser, PoseGuider
 from models.motion import MotionRefiner, expression_encoder_for, head_pose_encoder_for
 from troupe.errors import WeightsError
 
-__all__ = ["Networks", "PartReport", "convert", "detector_file", "files", "inspect", "load_networks", "source_hash"]
+__all__ = [
+    "Networks",
+    "PartReport",
+    "convert",
+    "detector_file",
+    "files",
+    "inspect",
+    "load_networks",
+    "recogniser_file",
+    "source_hash",
+]
 
 M = TypeVar("M", bound=nn.Module)
 
@@ -119,6 +129,11 @@ def files(directory: Path) -> list[Path]:
     found += [path for part in PARTS if (path := _find(directory, part)) is not None]
     found.append(directory / IDENTITY)
     return [path for path in found if path.is_file()]
+
+
+def recogniser_file(directory: Path) -> Path:
+    """The face recognition network of the directory."""
+    return directory / IDENTITY
 
 
 def detector_file(directory: Path) -> Path:

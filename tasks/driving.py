@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from itertools import islice
+
 from catalogs.tracks import read_track, write_track
-from models.faces import follow
-from models.motion import Motion
+from models.faces import follow, refuse_gaps, shots
+from models.motion import Motion, load_shots, save_shots
 from tasks import media
 from tasks.orders import Done, MotionOrder, TrackOrder
 from tasks.tools import Tools
@@ -19,7 +21,8 @@ def track_clip(tools: Tools, order: TrackOrder) -> Done:
     """See to it that the track of the clip's face lies in the cache.
 
     Raises:
-        InputError: the clip or the ready-made track is missing or unreadable, or no face is seen in the clip.
+        InputError: the clip or the ready-made track is missing or unreadable, or no face is seen in the clip, or is
+            missing from it for longer than the job allows.
     """
     if tools.store.exists(order.place):
         return Done(reused=True)
@@ -31,8 +34,11 @@ def track_clip(tools: Tools, order: TrackOrder) -> Done:
         track = read_track(ready_made)
     else:
         with watch("detect"):
-            frames = watch.each("decode", media.decode(clip, order.start, order.end))
-            track = follow(frames, tools.detector, order.face, order.uri)
+            frames = watch.each("decode", media.decode(clip, order.start, order.end, order.fps))
+            anew = order.gaps == "cut"
+            track = follow(frames, tools.detector, order.face, order.uri, recognise=tools.recognise, anew=anew)
+    if order.gaps == "fail":
+        refuse_gaps(track, order.uri)
     with watch("put"), tools.scratch() as folder:
         file = folder / "track.parquet"
         write_track(track, file)
@@ -53,11 +59,15 @@ def encode_clip(tools: Tools, order: MotionOrder) -> Done:
         clip = tools.input(order.track.uri)
         track = fetch_track(tools, order.track)
     with watch("encode"):
-        frames = watch.each("decode", media.decode(clip, order.track.start, order.track.end))
-        motion = tools.animator.encode_motion(frames, track)
+        frames = watch.each("decode", media.decode(clip, order.track.start, order.track.end, order.track.fps))
+        motions = []
+        for first, stop in shots(track, order.track.gaps):
+            # The last shot takes all there is, so that a track that is too short is found out.
+            shown = islice(frames, stop - first) if stop < len(track) else frames
+            motions.append(tools.animator.encode_motion(shown, track.part(first, stop), order.crop))
     with watch("put"), tools.scratch() as folder:
         file = folder / "motion.safetensors"
-        motion.save(file)
+        save_shots(motions, file)
         put = tools.store.put(file, order.place)
     return Done(reused=False, seconds=watch.seconds, puts=int(put.created))
 
@@ -70,8 +80,8 @@ def fetch_track(tools: Tools, order: TrackOrder) -> Track:
         return read_track(file)
 
 
-def read_motion(tools: Tools, order: MotionOrder) -> Motion:
-    """The motion from the cache.
+def read_motion(tools: Tools, order: MotionOrder) -> tuple[Motion, ...]:
+    """The motion from the cache, a shot at a time.
 
     Raises:
         StoreError: it cannot be fetched, or is damaged.
@@ -80,6 +90,6 @@ def read_motion(tools: Tools, order: MotionOrder) -> Motion:
         file = folder / "motion.safetensors"
         tools.store.get(order.place, file)
         try:
-            return Motion.load(file)
+            return load_shots(file)
         except ValueError as error:
             raise StoreError(f"{order.place}: {error}") from error

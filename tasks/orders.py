@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from fractions import Fraction
 from typing import Any
 
 from troupe import FaceChoice, Job, Settings
@@ -33,14 +34,16 @@ class PortraitOrder:
 class TrackOrder:
     """Follow one face through a part of a clip, or take the ready-made track at `tracks`.
 
-    `frames` is how many it probably has; it orders the work and is no part of the key.
+    `gaps` is as a job has it. `frames` is how many it probably has; it orders the work and is no part of the key.
     """
 
     key: str
     uri: str
     start: float
     end: float | None
+    fps: Fraction | None
     face: FaceChoice
+    gaps: str
     tracks: str = ""
     frames: int = 250
 
@@ -52,10 +55,11 @@ class TrackOrder:
 
 @dataclass(frozen=True)
 class MotionOrder:
-    """Encode the performance in the tracked part of a clip."""
+    """Encode the performance in the tracked part of a clip; `crop` as a job has it."""
 
     key: str
     track: TrackOrder
+    crop: str
 
     @property
     def place(self) -> str:

@@ -12,6 +12,7 @@ from catalogs.hashes import ContentHashes
 from catalogs.keys import make_key
 from catalogs.store import Store
 from models import weights
+from models.weights import recogniser_file
 from tasks.lengths import ClipLengths, frames_between
 from tasks.orders import MotionOrder, PortraitOrder, RenderOrder, TrackOrder
 from tasks.publish import finished_record
@@ -20,7 +21,7 @@ from troupe.errors import TroupeError
 
 __all__ = ["Plan", "PlannedJob", "plan_jobs", "shards", "weights_fingerprint"]
 
-VERSIONS = {"appearance": 1, "track": 1, "motion": 1, "render": 1}
+VERSIONS = {"appearance": 1, "track": 2, "motion": 2, "render": 2}
 """Raised when a step's result changes for the same inputs: old results are then not reused."""
 
 
@@ -91,7 +92,7 @@ def plan_jobs(
 
     hashes = ContentHashes(store, look, go_on)
     fingerprint = weights_fingerprint(weights_directory, hashes)
-    detector_hash = hashes.of(str(detector))
+    eyes = {"detector": hashes.of(str(detector)), "recogniser": hashes.of(str(recogniser_file(weights_directory)))}
     contents = hashes.of_many({uri for job in jobs for uri in _uris(job)})
     known = {content: uri for uri in clips if isinstance(content := contents[uri], str)}
     frames = lengths.of_many(known)
@@ -106,7 +107,7 @@ def plan_jobs(
         for value in found.values():
             if isinstance(value, TroupeError):
                 return replace(planned, error=value)
-        order = _order(run_id, job, hashed, fingerprint, detector_hash, dtype)
+        order = _order(run_id, job, hashed, fingerprint, eyes, dtype)
         if length := frames.get(hashed[job.driving]):
             track = replace(order.motion.track, frames=frames_between(length, job.start, job.end))
             order = replace(order, motion=replace(order.motion, track=track))
@@ -160,7 +161,7 @@ def _uris(job: Job) -> list[str]:
 
 
 def _order(
-    run_id: str, job: Job, contents: Mapping[str, str], fingerprint: str, detector: str, dtype: str
+    run_id: str, job: Job, contents: Mapping[str, str], fingerprint: str, eyes: Mapping[str, str], dtype: str
 ) -> RenderOrder:
     settings = replace(preset(job.preset), seed=job.seed)
     portrait = PortraitOrder(
@@ -169,24 +170,28 @@ def _order(
             version=VERSIONS["appearance"],
             portrait=contents[job.portrait],
             face=job.face.text,
-            detector=detector,
+            detector=eyes["detector"],
             weights=fingerprint,
         ),
         uri=job.portrait,
         face=job.face,
     )
-    seen_by = {"tracks": contents[job.tracks]} if job.tracks else {"detector": detector, "face": job.driving_face.text}
-    part = {"clip": contents[job.driving], "start": job.start, "end": job.end}
+    seen_by = {"tracks": contents[job.tracks]} if job.tracks else {**eyes, "face": job.driving_face.text}
+    part = {"clip": contents[job.driving], "start": job.start, "end": job.end, "fps": str(job.fps or "")}
     track = TrackOrder(
-        key=make_key("track", version=VERSIONS["track"], **part, **seen_by),
+        key=make_key("track", version=VERSIONS["track"], **part, gaps=job.gaps, **seen_by),
         uri=job.driving,
         start=job.start,
         end=job.end,
+        fps=job.fps,
         face=job.driving_face,
+        gaps=job.gaps,
         tracks=job.tracks,
     )
     motion = MotionOrder(
-        key=make_key("motion", version=VERSIONS["motion"], **part, track=track.key, weights=fingerprint), track=track
+        key=make_key("motion", version=VERSIONS["motion"], **part, track=track.key, crop=job.crop, weights=fingerprint),
+        track=track,
+        crop=job.crop,
     )
     key = make_key(
         "render",
@@ -196,6 +201,9 @@ def _order(
         settings=asdict(settings),
         dtype=dtype,
         output=job.output,
+        blend=job.blend,
+        quality=job.quality,
+        master=job.master,
         audio=contents.get(job.audio, job.audio),
         language=job.language,
     )

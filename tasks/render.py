@@ -6,19 +6,18 @@ import dataclasses
 import json
 import os
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Generator, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
-from models.faces import Paster
+from models.faces import make_paster
 from models.motion import Motion
 from tasks import media
 from tasks.driving import fetch_track
-from tasks.media import AudioSource, Encoder, Note
+from tasks.media import AudioSource, Encoder, Note, Timing
 from tasks.orders import Rendered, RenderOrder
 from tasks.portrait import CastMember
 from tasks.publish import finished_record, publish
@@ -35,25 +34,25 @@ class Output:
     """One of the videos of a render.
 
     Attributes:
-        name: `full` or `crop`.
+        name: `full`, `crop` or `master`.
         path: of the local file.
         size: (width, height) of its frames.
-        finish: makes its frame of an animated crop.
+        form: of the file.
     """
 
     name: str
     path: Path
     size: tuple[int, int]
-    finish: Callable[[Picture], Picture]
+    form: media.Form
 
 
-def render(tools: Tools, order: RenderOrder, member: CastMember, motion: Motion) -> Rendered:
+def render(tools: Tools, order: RenderOrder, member: CastMember, shots: Sequence[Motion]) -> Rendered:
     """See to it that the render of this order exists in the store.
 
     Frames stream from the networks through paste-back into the encoders; no clip is held as pixels.
 
     Args:
-        member, motion: what `encode_portrait` and `encode_clip` put into the cache.
+        member, shots: what `encode_portrait` and `encode_clip` put into the cache; shots are rendered one by one.
 
     Raises:
         InputError: a file is missing or unreadable.
@@ -65,13 +64,16 @@ def render(tools: Tools, order: RenderOrder, member: CastMember, motion: Motion)
     watch, evaluations = Stopwatch(), tools.animator.evaluations
     with tools.scratch() as folder:
         with watch("fetch"):
-            outputs = _outputs(tools, order, member, folder)
+            picture = media.read_picture(tools.input(order.job.portrait)) if order.job.output != "crop" else None
             clip = tools.input(order.job.driving)
             sound = _sound(tools, order, clip)
         with watch("decode"):
-            rate = media.probe(clip).rate
+            timing = media.timing_of(clip, order.job.start, order.job.end, order.job.fps)
+        with watch("paste"):
+            paster = make_paster(order.job.blend, picture, member.crop_box) if picture is not None else None
+        outputs = _outputs(tools, order, picture, folder)
         poster = folder / "poster.jpg"
-        infos = _film(tools, order, member, motion, outputs, rate, sound, poster, watch)
+        infos = _film(tools, order, member, shots, outputs, paster, timing, sound, poster, watch)
         facts = _facts(tools, order, member, outputs, infos[0]) | {"worker": worker, "stage_seconds": watch.seconds}
         with watch("put"):
             files = {output.path.name: output.path for output in outputs} | {poster.name: poster}
@@ -87,16 +89,18 @@ def render(tools: Tools, order: RenderOrder, member: CastMember, motion: Motion)
     )
 
 
-def _outputs(tools: Tools, order: RenderOrder, member: CastMember, folder: Path) -> tuple[Output, ...]:
+def _outputs(tools: Tools, order: RenderOrder, picture: Picture | None, folder: Path) -> tuple[Output, ...]:
     """What the job asked for; the first is the main one."""
-    side = tools.animator.config.image_size
-    crop = Output("crop", folder / "crop.mp4", (side, side), lambda frame: frame)
-    if order.job.output == "crop":
-        return (crop,)
-    picture = media.read_picture(tools.input(order.job.portrait))
-    height, width = picture.shape[:2]
-    full = Output("full", folder / "full.mp4", (width, height), Paster(picture, member.crop_box))
-    return (full, crop) if order.job.output == "both" else (full,)
+    job, side = order.job, tools.animator.config.image_size
+    sizes = {"crop": (side, side)}
+    if picture is not None:
+        sizes = {"full": (picture.shape[1], picture.shape[0])} | (sizes if job.output == "both" else {})
+    outputs = [
+        Output(name, folder / f"{name}.mp4", size, media.h264(job.quality, size)) for name, size in sizes.items()
+    ]
+    if (form := media.master(job.master)) is not None:
+        outputs.append(Output("master", folder / f"master{form.suffix}", outputs[0].size, form))
+    return tuple(outputs)
 
 
 def _sound(tools: Tools, order: RenderOrder, clip: Path) -> AudioSource | None:
@@ -120,33 +124,53 @@ def _film(
     tools: Tools,
     order: RenderOrder,
     member: CastMember,
-    motion: Motion,
+    shots: Sequence[Motion],
     outputs: tuple[Output, ...],
-    rate: Fraction,
+    paster: Callable[[Picture], Picture] | None,
+    timing: Timing,
     sound: AudioSource | None,
     poster: Path,
     watch: Stopwatch,
 ) -> list[ClipInfo]:
     """Write every output's video and the poster, a frame from the middle; what each video turned out to be."""
     note = Note(run_id=order.run_id, job_id=order.job.job_id, language=order.job.language)
+    middle = sum(len(shot) for shot in shots) // 2
     with ExitStack() as stack:
         encoders = [
-            stack.enter_context(Encoder(output.path, rate=rate, size=output.size, audio=sound, note=note))
+            stack.enter_context(
+                Encoder(
+                    output.path,
+                    rate=timing.rate,
+                    size=output.size,
+                    audio=sound,
+                    note=note,
+                    timing=timing,
+                    form=output.form,
+                )
+            )
             for output in outputs
         ]
-        frames = tools.animator.animate(member.appearance, motion, order.settings, watch, lambda *_: tools.go_on())
+        frames = _frames(tools, order, member, shots, watch)
         stack.enter_context(closing(frames))
         for index, frame in enumerate(frames):
             tools.go_on()
+            with watch("paste"):
+                whole = paster(frame) if paster is not None else frame
             for output, encoder in zip(outputs, encoders, strict=True):
-                with watch("paste"):
-                    finished = output.finish(frame)
                 with watch("encode_video"):
-                    encoder.write(finished)
-                if index == len(motion) // 2 and output is outputs[0]:
-                    media.write_poster(finished, poster)
+                    encoder.write(frame if output.name == "crop" else whole)
+            if index == middle:
+                media.write_poster(whole, poster)
         with watch("encode_video"):
             return [encoder.finish() for encoder in encoders]
+
+
+def _frames(
+    tools: Tools, order: RenderOrder, member: CastMember, shots: Sequence[Motion], watch: Stopwatch
+) -> Generator[Picture, None, None]:
+    """The animated crops of all shots, each shot sampled by itself."""
+    for shot in shots:
+        yield from tools.animator.animate(member.appearance, shot, order.settings, watch, lambda *_: tools.go_on())
 
 
 def _facts(
@@ -162,6 +186,8 @@ def _facts(
         "poster": f"{order.folder}/poster.jpg",
         "face": list(member.face_box),
         "gaps": [list(gap) for gap in track.gaps],
+        "cuts": list(track.cuts),
+        "detection_score": track.score,
         "width": main.width,
         "height": main.height,
         "fps": [main.rate.numerator, main.rate.denominator],

@@ -46,11 +46,14 @@ def row_of(
         columns = {name: facts[name] for name in SAME} | {
             "full_uri": uris.get("full"),
             "crop_uri": uris.get("crop"),
+            "master_uri": uris.get("master"),
             "poster_uri": store.uri(facts["poster"]),
             "fps_numerator": facts["fps"][0],
             "fps_denominator": facts["fps"][1],
             "face": facts["face"],
             "gaps": [tuple(gap) for gap in facts["gaps"]],
+            "cuts": facts["cuts"],
+            "detection_score": facts["detection_score"],
         }
     return make_row(
         run_id,

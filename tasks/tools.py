@@ -15,10 +15,11 @@ from catalogs.inputs import localise
 from catalogs.store import Store, open_store
 from models.animator import Animator
 from models.animator import load as load_animator
-from models.faces import FaceDetector, open_detector
-from models.weights import detector_file
+from models.faces import FaceDetector, Recogniser, open_detector
+from models.weights import detector_file, recogniser_file
 from tasks.fetched import local_file, local_weights
 from tasks.scratch import claim
+from troupe import Face, Floats, Picture
 from troupe.errors import Cancelled
 
 __all__ = ["Recent", "Setup", "Tools", "local_detector"]
@@ -101,6 +102,15 @@ class Tools:
     def detector(self) -> FaceDetector:
         """The face detector."""
         return open_detector(local_detector(self.setup))
+
+    @cached_property
+    def recogniser(self) -> Recogniser:
+        """The face recognition network, to tell the people in a clip apart."""
+        return Recogniser(recogniser_file(local_weights(self.setup.weights)))
+
+    def recognise(self, picture: Picture, face: Face) -> Floats:
+        """Who a face is, by `recogniser`, which few clips need and is loaded then."""
+        return self.recogniser(picture, face)
 
     def input(self, uri: str) -> Path:
         """A local path of the user's file; fetched where it is not local, and kept for the next few jobs.

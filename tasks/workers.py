@@ -43,7 +43,7 @@ class Performer:
     def __init__(self, setup: Setup, stopped: Callable[[], bool] = lambda: False) -> None:
         self._tools = Tools(setup, stopped)
         self._members: Recent[CastMember] = Recent(4)
-        self._motions: Recent[Motion] = Recent(4)
+        self._motions: Recent[tuple[Motion, ...]] = Recent(4)
         # Weights that do not fit must fail the worker's start, not every one of its jobs.
         self._tools.animator  # noqa: B018
 
@@ -58,8 +58,8 @@ class Performer:
     def render(self, order: RenderOrder) -> Rendered:
         """See `tasks.render.render`."""
         member = self._members.get(order.portrait.key, lambda: read_cast_member(self._tools, order.portrait))
-        motion = self._motions.get(order.motion.key, lambda: read_motion(self._tools, order.motion))
-        return self._within_memory(lambda: render(self._tools, order, member, motion))
+        shots = self._motions.get(order.motion.key, lambda: read_motion(self._tools, order.motion))
+        return self._within_memory(lambda: render(self._tools, order, member, shots))
 
     def _within_memory(self, work: Callable[[], T]) -> T:
         """Do the work, again with less memory as long as it does not suffice; after that a fresh process may help."""

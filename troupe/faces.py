@@ -105,11 +105,13 @@ class Track:
         boxes: (F, 4) float32, x1, y1, x2, y2 in pixels of the decoded frame.
         keypoints: (F, 5, 2) float32, in the order of `Face.keypoints`.
         scores: (F,) float32, the detection score; 0 where the face was not seen and its place is filled in.
+        cuts: frames with which another scene begins, rising; never 0, which begins the first one.
     """
 
     boxes: Floats
     keypoints: Floats
     scores: Floats
+    cuts: tuple[int, ...] = ()
 
     def __post_init__(self) -> None:
         frames = len(self.boxes)
@@ -120,6 +122,8 @@ class Track:
                 f"a track's boxes, keypoints and scores are (F, 4), (F, 5, 2), (F,); these are "
                 f"{self.boxes.shape}, {self.keypoints.shape}, {self.scores.shape}"
             )
+        if any(not 0 < cut < frames for cut in self.cuts) or list(self.cuts) != sorted(set(self.cuts)):
+            raise ValueError(f"a track's cuts rise and lie within its {frames} frames; these are {self.cuts}")
 
     def __len__(self) -> int:
         return len(self.boxes)
@@ -134,3 +138,14 @@ class Track:
         missing = np.concatenate([[False], self.scores <= 0, [False]])
         edges = np.flatnonzero(missing[1:] != missing[:-1])
         return tuple((int(a), int(b)) for a, b in zip(edges[::2], edges[1::2], strict=True))
+
+    @property
+    def score(self) -> float:
+        """The mean detection score of the frames in which the face was seen; 0 if it never was."""
+        seen = self.scores[self.scores > 0]
+        return float(seen.mean()) if len(seen) else 0.0
+
+    def part(self, first: int, stop: int) -> Track:
+        """The frames from `first` until before `stop`, counted anew from 0."""
+        cuts = tuple(cut - first for cut in self.cuts if first < cut < stop)
+        return Track(self.boxes[first:stop], self.keypoints[first:stop], self.scores[first:stop], cuts)

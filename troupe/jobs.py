@@ -4,10 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from fractions import Fraction
 
 from troupe.faces import LARGEST, FaceChoice
 
-__all__ = ["Job"]
+__all__ = ["BLENDS", "CROPS", "GAPS", "MASTERS", "Job"]
+
+GAPS = ("hold", "cut", "fail")
+CROPS = ("first", "follow")
+BLENDS = ("seamless", "reference")
+MASTERS = ("none", "lossless", "prores")
 
 
 @dataclass(frozen=True)
@@ -24,6 +30,13 @@ class Job:
         audio: `driving`, `none` or a URI.
         language: of the speech, BCP 47; empty if unknown.
         output: `full` (pasted back into the portrait), `crop` or `both`.
+        fps: frames a second that the clip is resampled to; None renders its own frames, each at its own time.
+        gaps: what follows where the face is long unseen, or another scene begins: `hold` the last motion, `cut` the
+            render into shots, `fail`.
+        crop: how the clip's crops are framed: `first` (the released geometry) or `follow` (moving with the driver).
+        blend: how the animated crop is pasted back: `seamless`, or `reference` (the released linear blend).
+        quality: of the videos, x264's constant rate factor; 0 is lossless, lower is better.
+        master: a further file for editing: `none`, `lossless` or `prores`.
         preset: name of the sampling settings.
         seed: of the starting noise.
         consent: reference to the permission to use the likeness.
@@ -42,6 +55,12 @@ class Job:
     audio: str = "driving"
     language: str = ""
     output: str = "full"
+    fps: Fraction | None = None
+    gaps: str = "hold"
+    crop: str = "first"
+    blend: str = "seamless"
+    quality: int = 18
+    master: str = "none"
     preset: str = "exact"
     seed: int = 0
     consent: str = ""

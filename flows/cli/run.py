@@ -105,8 +105,9 @@ def run(
     """Animate portraits: from a jobs file to videos and a manifest.
 
     A jobs file has a row a video. Only `portrait` and `driving` are needed; `job_id`, `identity`, `face`, `start`,
-    `end`, `audio`, `output`, `preset`, `seed` and more are optional. What exists already is reused, so running again
-    is safe and continues where a run was stopped; with its --run-id, into the same manifest.
+    `end`, `audio`, `output`, `fps`, `gaps` (hold, cut, fail), `crop` (first, follow), `blend` (seamless, reference),
+    `quality`, `master`, `preset`, `seed` and more are optional. What exists already is reused, so running again is
+    safe and continues where a run was stopped; with its --run-id, into the same manifest.
 
     Exit code: 0 if every job ended done or reused, 3 if some failed, 2 for a bad request, 130 if stopped.
 

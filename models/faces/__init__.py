@@ -4,8 +4,12 @@ from models.faces.alignment import align
 from models.faces.crops import Box, FaceCrops, clip_crops, cut_face, cut_head, face_box, head_box
 from models.faces.detector import FaceDetector, open_detector
 from models.faces.follow import follow
-from models.faces.paste import Paster, paste, paste_mask
+from models.faces.framing import references, steadied
+from models.faces.gaps import fill, refuse_gaps, shots
+from models.faces.likeness import Recognise, Recogniser
+from models.faces.paste import Paster, make_paster, paste, paste_mask
 from models.faces.portrait import Portrait, prepare_portrait
+from models.faces.seamless import SeamlessPaster
 
 __all__ = [
     "Box",
@@ -13,15 +17,24 @@ __all__ = [
     "FaceDetector",
     "Paster",
     "Portrait",
+    "Recognise",
+    "Recogniser",
+    "SeamlessPaster",
     "align",
     "clip_crops",
     "cut_face",
     "cut_head",
     "face_box",
+    "fill",
     "follow",
     "head_box",
+    "make_paster",
     "open_detector",
     "paste",
     "paste_mask",
     "prepare_portrait",
+    "references",
+    "refuse_gaps",
+    "shots",
+    "steadied",
 ]

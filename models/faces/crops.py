@@ -35,7 +35,7 @@ class FaceCrops:
 
     Attributes:
         face: (S, S, 3) uint8 RGB, for the expression encoder; follows the face.
-        head: (S, S, 3) uint8 RGB, for the head-pose encoder; stands still for the whole clip.
+        head: (S, S, 3) uint8 RGB, for the head-pose encoder; stands still or moves as its reference does.
     """
 
     face: Picture
@@ -80,15 +80,15 @@ def _square_centre(low: float, high: float, wanted: float, side: float) -> float
     return middle + min(max(wanted - middle, -surplus / 2), surplus / 2)
 
 
-def face_box(keypoints: Floats, first_box: Floats) -> Box:
-    """The square around a face of a driving frame, between its keypoints and the face box of the first frame.
+def face_box(keypoints: Floats, reference: Floats) -> Box:
+    """The square around a face of a driving frame, between its keypoints and a box that frames it.
 
-    Each side of the keypoints' bounding box moves 45% of the way to the same side of the first frame's box; the
-    square has the larger of the two extents, made even, about the centre's integer part.
+    Each side of the keypoints' bounding box moves 45% of the way to the same side of the reference; the square has
+    the larger of the two extents, made even, about the centre's integer part.
 
     Args:
         keypoints: (5, 2) of this frame.
-        first_box: (4,) of the clip's first frame.
+        reference: (4,), the face box of the clip's first frame in the released geometry.
 
     Returns:
         A square of even side that may reach outside of the picture.
@@ -96,7 +96,7 @@ def face_box(keypoints: Floats, first_box: Floats) -> Box:
     Raises:
         NoFace: coordinates that are no numbers.
     """
-    points, first = keypoints.astype(np.float64), first_box.astype(np.float64)
+    points, first = keypoints.astype(np.float64), reference.astype(np.float64)
     if not (np.isfinite(points).all() and np.isfinite(first).all()):
         raise NoFace("the face's box or keypoints are no numbers; check the track")
     low, high = points.min(axis=0), points.max(axis=0)
@@ -124,7 +124,9 @@ def cut_face(picture: Picture, box: Box, size: int) -> Picture:
     return np.asarray(_cut(picture, box, size, Image.Resampling.BILINEAR))
 
 
-def clip_crops(frames: Iterable[Picture], track: Track, image_size: int, face_size: int) -> Iterator[FaceCrops]:
+def clip_crops(
+    frames: Iterable[Picture], track: Track, image_size: int, face_size: int, references: Floats | None = None
+) -> Iterator[FaceCrops]:
     """The crops of every frame of a driving clip, one frame in memory at a time.
 
     Args:
@@ -132,20 +134,23 @@ def clip_crops(frames: Iterable[Picture], track: Track, image_size: int, face_si
         track: of the face.
         image_size: the head crop is made in this size first, as a portrait's is.
         face_size: pixels of the crops that the motion encoders see.
+        references: (F, 4) as `models.faces.framing.references` makes them; None for the released geometry.
 
     Raises:
         InputError: track and clip do not fit together.
     """
-    first = track.boxes[0]
+    if references is None:
+        references = np.broadcast_to(track.boxes[:1], track.boxes.shape)
     for index, (frame, keypoints) in enumerate(zip_longest(frames, track.keypoints)):
         if frame is None or keypoints is None:
             relation = "ends after" if frame is None else "goes on after"
             raise InputError(
                 f"the clip {relation} {index} frames, its track has {len(track)}; make the track from this very clip"
             )
-        head = cut_head(frame, head_box(first, frame.shape[1], frame.shape[0]), image_size)
+        reference = references[index]
+        head = cut_head(frame, head_box(reference, frame.shape[1], frame.shape[0]), image_size)
         small = Image.fromarray(head).resize((face_size, face_size), Image.Resampling.BILINEAR)
-        yield FaceCrops(cut_face(frame, face_box(keypoints, first), face_size), np.asarray(small))
+        yield FaceCrops(cut_face(frame, face_box(keypoints, reference), face_size), np.asarray(small))
 
 
 def _cut(picture: Picture, box: Box, size: int, resampling: Image.Resampling) -> Image.Image:

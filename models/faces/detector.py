@@ -9,7 +9,7 @@ from typing import Protocol
 import torch
 
 from troupe.errors import WeightsError
-from troupe.faces import Face, Picture
+from troupe.faces import Face, Floats, Picture
 
 __all__ = ["FaceDetector", "file_fingerprint", "open_detector"]
 
@@ -23,6 +23,9 @@ class FaceDetector(Protocol):
 
     def detect(self, picture: Picture) -> list[Face]:
         """All faces of the picture (H, W, 3), in its pixels; empty if there is none. Boxes may reach outside."""
+
+    def detect_near(self, picture: Picture, box: Floats) -> list[Face]:
+        """The faces around `box`, (4,) of a face in the picture before; a quick look that may miss what is there."""
 
 
 def open_detector(path: Path, device: torch.device | str | None = None) -> FaceDetector:

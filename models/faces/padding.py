@@ -14,7 +14,7 @@ import numpy as np
 
 from troupe.faces import Face, Picture
 
-__all__ = ["detect_padded"]
+__all__ = ["detect_padded", "visible"]
 
 PADDINGS = (0.0, 0.5, 1.0)
 """Borders tried in this order, as parts of the picture's height."""
@@ -41,7 +41,7 @@ def detect_padded(look: Callable[[Picture], list[Face]], picture: Picture) -> li
         border = int(height * part)
         padded = cv2.copyMakeBorder(picture, *(border,) * 4, cv2.BORDER_CONSTANT) if border else picture
         faces = [_shifted(face, border) for face in look(np.asarray(padded, dtype=np.uint8))]
-        faces = [face for face in faces if _visible(face, width, height)]
+        faces = [face for face in faces if visible(face, width, height)]
         if faces:
             return faces
     return []
@@ -52,7 +52,7 @@ def _shifted(face: Face, border: int) -> Face:
     return replace(face, box=face.box - offset, keypoints=face.keypoints - offset) if border else face
 
 
-def _visible(face: Face, width: int, height: int) -> bool:
+def visible(face: Face, width: int, height: int) -> bool:
     """Whether at least a pixel of the box lies in the picture; never for NaN."""
     x1, y1, x2, y2 = (float(v) for v in face.box)
     inside = min(x2, width) - max(x1, 0) >= 1 and min(y2, height) - max(y1, 0) >= 1

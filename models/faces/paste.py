@@ -1,14 +1,19 @@
-"""An animated crop back in its picture, with soft edges."""
+"""An animated crop back in its picture, with soft edges: the released blend, and the choice of one."""
 
 from __future__ import annotations
+
+from collections.abc import Callable
 
 import cv2
 import numpy as np
 
 from models.faces.crops import Box
+from models.faces.seamless import SeamlessPaster
+from troupe.errors import SettingsError
 from troupe.faces import Floats, Picture
+from troupe.jobs import BLENDS
 
-__all__ = ["Paster", "paste", "paste_mask"]
+__all__ = ["Paster", "make_paster", "paste", "paste_mask"]
 
 EDGE = 0.1
 """Of each side of the box, where the crop fades into the picture."""
@@ -65,6 +70,18 @@ class Paster:
         pasted = self._picture.copy()
         pasted[self._place] = ((resized / WHITE * self._mask + self._background) * WHITE).astype(np.uint8)
         return pasted
+
+
+def make_paster(blend: str, picture: Picture, box: Box) -> Callable[[Picture], Picture]:
+    """What pastes frame after frame, by the name that a job has for it: `seamless`, or `reference`, the released blend.
+
+    Raises:
+        SettingsError: there is no such blend.
+        ValueError: the box is empty or not inside the picture.
+    """
+    if blend not in BLENDS:
+        raise SettingsError(f"blend is {blend!r}; use {' or '.join(BLENDS)}")
+    return SeamlessPaster(picture, box) if blend == "seamless" else Paster(picture, box)
 
 
 def paste(picture: Picture, box: Box, frame: Picture) -> Picture:

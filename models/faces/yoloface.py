@@ -13,13 +13,16 @@ from torch import Tensor
 
 from models.faces.boxes import suppress
 from models.faces.detector import file_fingerprint
-from models.faces.padding import PADDINGS, detect_padded
+from models.faces.padding import PADDINGS, detect_padded, visible
+from models.faces.region import WIDER, cut_region
 from troupe.errors import WeightsError
 from troupe.faces import Face, Floats, Picture
 
 __all__ = ["YoloFaceDetector"]
 
 SHORT_SIDE = 416
+NEAR_SIZE = 416
+"""Pixels of the surroundings of one face: what the network makes of any square."""
 STRIDES = (8, 16, 32)
 SCORE = 0.5
 OVERLAP = 0.45
@@ -61,11 +64,19 @@ class YoloFaceDetector:
     @cached_property
     def fingerprint(self) -> str:
         """See `FaceDetector.fingerprint`."""
-        return file_fingerprint(self._path, f"yoloface {SHORT_SIDE} {STRIDES} {SCORE} {OVERLAP} {PADDINGS}")
+        return file_fingerprint(self._path, f"yoloface {SHORT_SIDE} {STRIDES} {SCORE} {OVERLAP} {WIDER} {PADDINGS}")
 
     def detect(self, picture: Picture) -> list[Face]:
         """See `FaceDetector.detect`; best score first."""
         return detect_padded(self._look, picture)
+
+    def detect_near(self, picture: Picture, box: Floats) -> list[Face]:
+        """See `FaceDetector.detect_near`; best score first."""
+        region = cut_region(picture, box, NEAR_SIZE)
+        if region is None:
+            return []
+        faces = [region.outside(face) for face in self._look(region.picture)]
+        return [face for face in faces if visible(face, picture.shape[1], picture.shape[0])]
 
     def _look(self, picture: Picture) -> list[Face]:
         height, width = input_size(*picture.shape[:2])

@@ -5,6 +5,7 @@ from models.motion.headpose import HeadPoseEncoder, head_pose_encoder_for
 from models.motion.intensity import intensities, intensity
 from models.motion.motion import Motion
 from models.motion.refiner import MotionRefiner, motion_tokens
+from models.motion.shots import load_shots, save_shots
 
 __all__ = [
     "ExpressionEncoder",
@@ -15,5 +16,7 @@ __all__ = [
     "head_pose_encoder_for",
     "intensities",
     "intensity",
+    "load_shots",
     "motion_tokens",
+    "save_shots",
 ]

@@ -7,6 +7,7 @@ import dataclasses
 import io
 import json
 import string
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -55,6 +56,12 @@ FULL = Job(
     audio="/data/voice.wav",
     language="pt-BR",
     output="both",
+    fps=Fraction(30000, 1001),
+    gaps="cut",
+    crop="follow",
+    blend="reference",
+    quality=20,
+    master="prores",
     preset="draft",
     seed=2**63 - 1,
     consent="form 12, page 3",
@@ -76,10 +83,12 @@ def test_every_column_in_every_kind_of_file(tmp_path: Path) -> None:
         "audio": "voice.wav",
         "language": "pt-BR",
         "output": "both",
-        "fps": "",
-        "gaps": "hold",
-        "crop": "first",
+        "fps": "29.97",
+        "gaps": "cut",
+        "crop": "follow",
         "blend": "reference",
+        "quality": 20,
+        "master": "prores",
         "preset": "draft",
         "seed": 2**63 - 1,
         "consent": "form 12, page 3",
@@ -126,7 +135,7 @@ def test_other_separators(mark: str) -> None:
 def test_every_problem_is_told_at_once() -> None:
     text = (
         "portrait,driving,job_id,face,start,end,preset,output,audio,seed,language,tags,fps,portrit\n"
-        "a.png,,../x,first,soon,,exct,ful,drivng,1.5,English,a,25,\n"
+        "a.png,,../x,first,soon,,exct,ful,drivng,1.5,English,a,fast,\n"
         "\n"
         "a.png,b.mp4,x,largest,5,3,exact,full,none,0,en,a=1;a=2,,\n"
         "k:Sesame/a.png,s3://k:Sesame@b/c.mp4,x,largest,-1,inf,exact,full,none,9223372036854775808,en,=1,,\n"
@@ -142,7 +151,7 @@ def test_every_problem_is_told_at_once() -> None:
         "row 1 (line 2): audio is 'drivng'; use driving, none or the URI of a sound file",
         "row 1 (line 2): language is 'English'; give a BCP 47 tag, such as en, pt-BR or zh-Hant",
         "row 1 (line 2): output is 'ful'; use full or crop or both; did you mean 'full'?",
-        "row 1 (line 2): fps is '25', which is not supported yet; leave it empty",
+        "row 1 (line 2): fps is 'fast'; give frames a second from 1 to 240, such as 25, 29.97 or 30000/1001",
         "row 1 (line 2): preset is 'exct'; use exact or draft; did you mean 'exact'?",
         "row 1 (line 2): seed is '1.5'; give a whole number from 0 to 9223372036854775807",
         "row 1 (line 2): tags is 'a'; write name=value;name=value or a JSON object",
@@ -200,11 +209,33 @@ def test_other_encodings() -> None:
         parse_jobs("portrait,driving\n".encode("utf-16"), "jobs.csv", "/data")
 
 
-def test_only_one_value_is_there_so_far() -> None:
-    assert len(parse("portrait,driving,fps,gaps,crop,blend\na,b,,hold,first,reference\n")) == 1
-    found = problems("portrait,driving,fps,gaps,crop,blend\na,b,12,cut,follow,colour\n")
-    assert [problem.split("; ")[1] for problem in found] == ["leave it empty"] * 4
-    assert all("is not supported yet" in problem for problem in found)
+@pytest.mark.parametrize(
+    ("text", "rate"),
+    [
+        ("25", "25"),
+        ("29.97", "30000/1001"),
+        ("23.976", "24000/1001"),
+        ("59.94", "60000/1001"),
+        ("30000/1001", "30000/1001"),
+        ("12.5", "25/2"),
+        ("30", "30"),
+    ],
+)
+def test_rates_are_exact(text: str, rate: str) -> None:
+    (job,) = parse(f"portrait,driving,fps\na,b,{text}\n")
+    assert job.fps == Fraction(rate)
+
+
+def test_choices_and_rates_that_are_none() -> None:
+    found = problems("portrait,driving,fps,gaps,crop,blend,quality,master\na,b,0.5,bridge,folow,colour,52,avi\n")
+    assert [problem.split("; ")[-1] for problem in found] == [
+        "give frames a second from 1 to 240, such as 25, 29.97 or 30000/1001",
+        "use hold or cut or fail",
+        "did you mean 'follow'?",
+        "use seamless or reference",
+        "give a whole number from 0 (lossless) to 51, 18 is the default",
+        "use none or lossless or prores",
+    ]
 
 
 def test_default_ids_are_plain_and_unique() -> None:

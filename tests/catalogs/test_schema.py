@@ -113,5 +113,6 @@ def test_the_schema_only_grows() -> None:
         "map<string, string>",
         "struct<x1: double, y1: double, x2: double, y2: double>",
         "list<item: struct<first: int64, stop: int64>>",
+        "list<item: int64>",
     }
     assert datetime.now(UTC).tzinfo is UTC

@@ -26,7 +26,7 @@ def track(frames: int = 5) -> Track:
     scores = random.uniform(0, 1, frames)
     scores[1] = 0
     points = random.uniform(0, 100, (frames, 5, 2))
-    return Track(boxes.astype(np.float32), points.astype(np.float32), scores.astype(np.float32))
+    return Track(boxes.astype(np.float32), points.astype(np.float32), scores.astype(np.float32), cuts=(3,))
 
 
 @pytest.mark.parametrize("name", ["t.parquet", "t.json", "T.JSON", "t"])
@@ -38,6 +38,7 @@ def test_what_is_written_is_read(tmp_path: Path, name: str) -> None:
         np.testing.assert_array_equal(getattr(found, part), getattr(written, part))
         assert getattr(found, part).dtype == np.float32
     assert found.gaps == ((1, 2),)
+    assert found.cuts == (3,)
 
 
 def rows(tmp_path: Path) -> list[dict[str, Any]]:
@@ -48,9 +49,19 @@ def rows(tmp_path: Path) -> list[dict[str, Any]]:
 
 def test_columns_are_as_documented(tmp_path: Path) -> None:
     first = rows(tmp_path)[0]
-    assert " ".join(first) == "frame x1 y1 x2 y2 kx0 ky0 kx1 ky1 kx2 ky2 kx3 ky3 kx4 ky4 score"
+    assert " ".join(first) == "frame x1 y1 x2 y2 kx0 ky0 kx1 ky1 kx2 ky2 kx3 ky3 kx4 ky4 score cut"
     points = track().keypoints
     assert (first["kx3"], first["ky3"]) == (points[0, 3, 0], points[0, 3, 1])
+
+
+@pytest.mark.parametrize("name", ["t.json", "t.parquet"])
+def test_cuts_may_be_left_out(tmp_path: Path, name: str) -> None:
+    few = [{column: value for column, value in row.items() if column != "cut"} for row in rows(tmp_path)]
+    if name == "t.json":
+        (tmp_path / name).write_text(json.dumps(few))
+    else:
+        pq.write_table(pa.Table.from_pylist(few), tmp_path / name)
+    assert read_track(tmp_path / name).cuts == ()
 
 
 def test_rows_in_any_order_and_with_more_columns(tmp_path: Path) -> None:
@@ -128,4 +139,4 @@ def test_damaged_parquet_is_an_input_error_or_a_track(tmp_path: Path, seed: int,
 
 def test_schema() -> None:
     assert SCHEMA.field("frame").type == pa.int64()
-    assert {field.type for field in SCHEMA} == {pa.int64(), pa.float32()}
+    assert {field.type for field in SCHEMA} == {pa.int64(), pa.float32(), pa.bool_()}

@@ -8,13 +8,20 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from models.faces.follow import follow
-from tests.models.faces.fakes import ListedFaces, blank, face
+from tests.models.faces.fakes import ListedFaces, face
 from troupe.errors import InputError, NoFace
 from troupe.faces import LARGEST, Face, FaceChoice, Picture, Track
 
 
+def lit(width: int, height: int) -> Picture:
+    """A picture that is not all the same, as a frame without anything to see would be."""
+    picture = np.zeros((height, width, 3), dtype=np.uint8)
+    picture[:, : width // 2] = 60
+    return picture
+
+
 def followed(answers: Sequence[Sequence[Face]], choice: FaceChoice = LARGEST) -> Track:
-    return follow((blank(8, 8) for _ in answers), ListedFaces(answers), choice, "clip.mp4")
+    return follow((lit(8, 8) for _ in answers), ListedFaces(answers), choice, "clip.mp4")
 
 
 def test_seen_in_every_frame() -> None:
@@ -87,6 +94,102 @@ def test_the_first_frame_with_faces_must_show_the_chosen_one() -> None:
         followed([[], [face(0, 0, 9, 9)]], FaceChoice("index:1"))
 
 
+def scene(colour: int) -> Picture:
+    picture = np.full((32, 32, 3), (colour, 255 - colour, 40), dtype=np.uint8)
+    picture[:, :16] = np.minimum(picture[:, :16], 200) + 20
+    return picture
+
+
+def by_width(_picture: Picture, found: Face) -> np.ndarray:
+    """Tells people by the width of their faces: everybody has a direction of their own."""
+    vector = np.zeros(200, dtype=np.float32)
+    vector[int(found.box[2] - found.box[0])] = 1
+    return vector
+
+
+def seen_in(shown: Sequence[tuple[Picture, Sequence[Face]]], choice: str = "largest", anew: bool = False) -> Track:
+    detector = ListedFaces([faces for _, faces in shown])
+    pictures = (picture.copy() for picture, _ in shown)
+    return follow(pictures, detector, FaceChoice(choice), "clip", recognise=by_width, anew=anew)
+
+
+ANA, BOB = face(0, 0, 20, 20), face(2, 0, 24, 20)
+
+
+def test_another_scene_is_noted_and_the_same_person_goes_on_elsewhere() -> None:
+    moved = face(100, 0, 120, 20)
+    track = seen_in([(scene(0), [ANA])] * 3 + [(scene(255), [BOB, moved])] * 3)
+    assert track.cuts == (3,)
+    assert track.gaps == ()
+    assert track.boxes[3:, 0].tolist() == [100] * 3
+
+
+def test_somebody_else_in_another_scene_is_nobody_unless_chosen_anew() -> None:
+    shown = [(scene(0), [ANA])] * 3 + [(scene(255), [BOB])] * 3 + [(scene(0), [ANA])] * 2
+    held = seen_in(shown)
+    assert (held.cuts, held.gaps) == ((3, 6), ((3, 6),))
+    assert held.boxes[3:6].tolist() == [ANA.box.tolist()] * 3
+    anew = seen_in(shown, anew=True)
+    assert (anew.cuts, anew.gaps) == ((3, 6), ())
+    assert anew.boxes[3:6].tolist() == [BOB.box.tolist()] * 3
+
+
+def test_chosen_anew_where_fewer_are_shown_is_the_largest() -> None:
+    shown = [(scene(0), [ANA, face(40, 0, 70, 30)])] * 2 + [(scene(255), [BOB])] * 2
+    assert seen_in(shown, "index:1", anew=True).boxes[2].tolist() == BOB.box.tolist()
+
+
+def test_somebody_who_comes_back_into_the_scene_is_found() -> None:
+    track = seen_in([(scene(0), [ANA])] * 2 + [(scene(255), [BOB])] * 4 + [(scene(255), [BOB, ANA])] * 8)
+    assert track.cuts == (2,)
+    assert track.gaps == ((2, 7),)
+    assert track.boxes[8].tolist() == ANA.box.tolist()
+
+
+def test_black_frames_are_a_gap_and_no_other_scene() -> None:
+    track = seen_in([(scene(90), [ANA])] * 3 + [(lit(32, 32), [])] * 20 + [(scene(90), [ANA])] * 3)
+    assert track.cuts == ()
+    assert track.gaps == ((3, 23),)
+
+
+def test_people_who_pass_before_each_other_are_told_apart_by_their_faces() -> None:
+    def at(x: int, width: int) -> Face:
+        return face(x, 0, x + width, 20)
+
+    shown = [(scene(90), [at(4 * i, 20), at(60 - 4 * i, 22)]) for i in range(16)]
+    for choice, start, width in (("index:0", 0, 20), ("index:1", 60, 22)):
+        track = seen_in(shown, choice)
+        assert track.gaps == ()
+        assert (track.boxes[:, 2] - track.boxes[:, 0]).tolist() == [width] * 16
+        assert abs(track.boxes[-1, 0] - start) == 60
+
+
+def test_after_a_long_gap_a_stranger_in_the_same_place_is_not_taken() -> None:
+    track = seen_in([(scene(90), [ANA])] * 2 + [(scene(90), [])] * 20 + [(scene(90), [BOB])] * 3)
+    assert track.gaps == ((2, 25),)
+
+
+def test_the_place_to_look_at_stands_still_while_the_face_hardly_moves() -> None:
+    around: list[float] = []
+
+    class Noting(ListedFaces):
+        def detect_near(self, picture: Picture, box: np.ndarray) -> list[Face]:
+            around.append(float(box[0]))
+            return super().detect_near(picture, box)
+
+    faces = [[face(i, 0, 40 + i, 40)] for i in range(14)]
+    follow((lit(8, 8) for _ in faces), Noting(faces), LARGEST, "clip")
+    assert sorted(set(around)) == [0, 8]
+
+
+def test_a_frame_without_anything_to_see_is_not_searched() -> None:
+    detector = ListedFaces([[ANA]] * 2)
+    dark = np.full((8, 8, 3), 20, dtype=np.uint8)
+    track = follow(iter([lit(8, 8), dark, lit(8, 8)]), detector, LARGEST, "clip")
+    assert len(detector.pictures) == 2
+    assert track.gaps == ((1, 2),)
+
+
 def test_never_seen() -> None:
     with pytest.raises(NoFace, match=r"any of the 3 frames of clip\.mp4"):
         followed([[], [], []])
@@ -103,6 +206,6 @@ def test_one_pass_frame_by_frame() -> None:
     def frames() -> Iterator[Picture]:
         for index in range(4):
             assert len(detector.pictures) == index
-            yield blank(8, 8)
+            yield lit(8, 8)
 
     assert len(follow(frames(), detector, LARGEST, "clip")) == 4

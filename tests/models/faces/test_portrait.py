@@ -10,7 +10,7 @@ from PIL import Image
 
 from models.faces.alignment import align
 from models.faces.crops import cut_head, head_box
-from models.faces.detector import open_detector
+from models.faces.detector import FaceDetector, open_detector
 from models.faces.portrait import prepare_portrait
 from tests.models.faces.fakes import ListedFaces, blank, face
 from troupe.errors import NoFace
@@ -81,3 +81,40 @@ def test_real_portraits_keep_their_identities(shared: Path) -> None:
     assert a @ a_small > 0.7
     assert b @ b_small > 0.7
     assert a @ b < 0.3
+
+
+@pytest.fixture(scope="module")
+def real(shared: Path) -> FaceDetector:
+    return open_detector(shared / "weights" / "scrfd_500m_bnkps.onnx", "cpu")
+
+
+def painting(shared: Path, name: str) -> np.ndarray:
+    return np.asarray(Image.open(shared / "media" / name).convert("RGB"))
+
+
+@pytest.mark.parametrize("side", ["left", "right", "top", "bottom"])
+def test_a_face_partly_outside_of_its_picture(shared: Path, real: FaceDetector, side: str) -> None:
+    whole = painting(shared, "s9.jpg")
+    x1, y1, x2, y2 = (int(v) for v in LARGEST.pick(real.detect(whole), "s9").box)
+    fifth_x, fifth_y = (x2 - x1) // 5, (y2 - y1) // 5
+    cuts = {"left": np.s_[:, x1 + fifth_x :], "right": np.s_[:, : x2 - fifth_x], "top": np.s_[y1 + fifth_y :]}
+    picture = np.ascontiguousarray(whole[cuts.get(side, np.s_[: y2 - fifth_y])])
+    portrait = prepare_portrait(picture, real, LARGEST, 512, side)
+    left, top, right, bottom = portrait.box
+    assert 0 <= left < right <= picture.shape[1]
+    assert 0 <= top < bottom <= picture.shape[0]
+    assert (portrait.crop.shape, portrait.aligned.shape) == ((512, 512, 3), (112, 112, 3))
+    edges = {"left": left == 0, "right": right == picture.shape[1], "top": top == 0, "bottom": bottom == len(picture)}
+    assert edges[side]
+
+
+def test_each_of_several_faces_can_be_meant(shared: Path, real: FaceDetector) -> None:
+    pictures = [painting(shared, name)[:500, :375] for name in ("s12.jpg", "s0.jpg", "s12.jpg")]
+    pictures[1] = np.asarray(Image.fromarray(painting(shared, "s0.jpg")).crop((170, 0, 470, 400)).resize((375, 500)))
+    beside = np.concatenate(pictures, axis=1)
+    expected = [LARGEST.pick(real.detect(np.ascontiguousarray(picture)), "one").box for picture in pictures]
+    for index, box in enumerate(expected):
+        centre = (box[:2] + box[2:]) / 2 + [375 * index, 0]
+        for choice in (f"index:{index}", f"{centre[0]:.0f},{centre[1]:.0f}"):
+            found = prepare_portrait(beside, real, FaceChoice(choice), 128, choice).face.box
+            assert np.abs((found[:2] + found[2:]) / 2 - centre).max() < 12

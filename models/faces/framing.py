@@ -1,0 +1,66 @@
+"""What a driving clip's crops are framed by: a box that stands still, or one that follows the driver about."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+import cv2
+import numpy as np
+
+from troupe.errors import SettingsError
+from troupe.faces import Floats, Track
+from troupe.jobs import CROPS
+
+__all__ = ["references", "steadied"]
+
+CALM = 10.0
+"""Standard deviation, in frames, of the average that `follow` moves by: a nod stays a nod, a step does not."""
+
+
+def references(track: Track, crop: str) -> Floats:
+    """The box that frames each frame's crops. Every scene has its own.
+
+    `first` is the released geometry: the face box of the scene's first frame. `follow` is where the face is on average
+    at that time, for drivers who walk about or come nearer.
+
+    Args:
+        track: of the face.
+        crop: one of `troupe.jobs.CROPS`.
+
+    Returns:
+        (F, 4) float32, x1, y1, x2, y2 in pixels of the frame.
+
+    Raises:
+        SettingsError: there is no such way to crop.
+    """
+    if crop not in CROPS:
+        raise SettingsError(f"crop is {crop!r}; use {' or '.join(CROPS)}")
+    boxes = np.empty_like(track.boxes)
+    for start, stop in pairwise([0, *track.cuts, len(track)]):
+        if crop == "first":
+            seen = np.flatnonzero(track.scores[start:stop] > 0)
+            boxes[start:stop] = track.boxes[start + seen[0] if len(seen) else start]
+        else:
+            reach = 2 * int(3 * CALM) + 1
+            scene = np.ascontiguousarray(track.boxes[start:stop])
+            boxes[start:stop] = cv2.GaussianBlur(scene, (1, reach), 1, sigmaY=CALM, borderType=cv2.BORDER_REPLICATE)
+    return boxes
+
+
+def steadied(track: Track, boxes: Floats) -> Floats:
+    """The keypoints as if every frame had been framed by the first one's box.
+
+    Args:
+        track: of the face.
+        boxes: (F, 4), its `references`.
+
+    Returns:
+        (F, 5, 2) float32; where the references stand still, the keypoints themselves.
+    """
+    if (boxes == boxes[0]).all():
+        return track.keypoints
+    corners = boxes.reshape(-1, 2, 2).astype(np.float64)
+    centres = corners.mean(axis=1, keepdims=True)
+    sizes = np.linalg.norm(corners[:, 1] - corners[:, 0], axis=1)[:, None, None]
+    moved = (track.keypoints - centres) * (sizes[0] / np.maximum(sizes, 1e-6)) + centres[0]
+    return np.asarray(moved, dtype=np.float32)

@@ -1,0 +1,113 @@
+"""Clips that people really have, through the whole path: gaps, cuts, odd times, walking, masters."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+
+from flows.local import animate_locally
+from models.faces.gaps import BRIDGED
+from models.miniature.world import clip, portrait
+from tasks import media
+from tasks.production import Request
+from troupe import Picture
+
+Run = Callable[..., dict[str, dict[str, Any]]]
+LONG = BRIDGED + 3
+
+
+@pytest.fixture
+def run(weights: Path, cast: Path, tmp_path: Path) -> Run:
+    """Run jobs with the portrait `ruby`; their rows by job_id."""
+
+    def perform(*jobs: dict[str, Any]) -> dict[str, dict[str, Any]]:
+        rows = [
+            {"portrait": str(cast / "portraits" / "ruby.png"), "preset": "draft", "output": "crop", **job}
+            for job in jobs
+        ]
+        (tmp_path / "jobs.jsonl").write_text("\n".join(json.dumps(row) for row in rows))
+        store = str(tmp_path / "store")
+        summary = animate_locally(Request(store=store, weights=str(weights), jobs=str(tmp_path / "jobs.jsonl")))
+        return {row["job_id"]: row for row in pq.read_table(summary.manifest).to_pylist()}
+
+    return perform
+
+
+def performance(count: int) -> list[Picture]:
+    return [picture for picture, _ in clip(3, 7, count, Fraction(25))]
+
+
+def write(path: Path, pictures: Iterator[Picture] | list[Picture], timing: media.Timing | None = None) -> str:
+    media.encode(pictures, path, rate=Fraction(25), size=(192, 192), timing=timing)
+    return str(path)
+
+
+def test_what_follows_a_long_gap_is_the_jobs_choice(run: Run, tmp_path: Path) -> None:
+    pictures = performance(8 + LONG)
+    pictures[4 : 4 + LONG] = [np.zeros_like(pictures[0])] * LONG
+    driving = write(tmp_path / "gap.mp4", pictures)
+    rows = run(*({"job_id": gaps, "driving": driving, "gaps": gaps} for gaps in ("hold", "cut", "fail")))
+    for gaps in ("hold", "cut"):
+        assert rows[gaps]["status"] == "done"
+        assert rows[gaps]["frames"] == 8 + LONG
+        assert rows[gaps]["gaps"] == [{"first": 4, "stop": 4 + LONG}]
+        assert rows[gaps]["cuts"] == []
+        assert 0.5 < rows[gaps]["detection_score"] <= 1
+    assert (rows["fail"]["status"], rows["fail"]["error_kind"]) == ("failed", "no_face")
+    assert f"frames 4 to {3 + LONG}" in rows["fail"]["error"]
+    assert rows["hold"]["checksum"] != rows["cut"]["checksum"]
+
+
+def test_a_cut_is_noted_and_a_short_gap_is_bridged(run: Run, tmp_path: Path) -> None:
+    pictures = performance(14)
+    pictures[3:5] = [np.zeros_like(pictures[0])] * 2
+    # Another scene: the same performer before another wall, that is everything but the face turned over.
+    other = [np.ascontiguousarray(255 - picture) for picture in pictures[8:]]
+    for picture, negative in zip(pictures[8:], other, strict=True):
+        negative[48:168, 36:156] = picture[48:168, 36:156]
+    driving = write(tmp_path / "cut.mp4", [*pictures[:8], *other])
+    rows = run(
+        {"job_id": "cut", "driving": driving, "gaps": "cut"}, {"job_id": "fail", "driving": driving, "gaps": "fail"}
+    )
+    assert (rows["cut"]["cuts"], rows["cut"]["gaps"]) == ([8], [{"first": 3, "stop": 5}])
+    assert rows["cut"]["frames"] == 14
+    assert "another scene begins with frame 8" in rows["fail"]["error"]
+
+
+def test_times_are_the_clips_own_or_resampled(run: Run, tmp_path: Path) -> None:
+    times = np.array([0, 0.04, 0.08, 0.3, 0.34, 0.38, 0.42, 0.7])
+    timing = media.Timing(times, Fraction(10), 0.8, even=False)
+    driving = write(tmp_path / "recording.mp4", performance(8), timing)
+    rows = run({"job_id": "own", "driving": driving}, {"job_id": "even", "driving": driving, "fps": "20"})
+    np.testing.assert_allclose(media.timing_of(Path(rows["own"]["crop_uri"])).times, times, atol=1e-4)
+    even = rows["even"]
+    assert (even["frames"], even["fps_numerator"], even["fps_denominator"]) == (16, 20, 1)
+
+
+def test_masters_quality_blends_and_moving_crops(run: Run, tmp_path: Path) -> None:
+    driving = write(tmp_path / "clip.mp4", performance(6))
+    common = {"driving": driving, "output": "full"}
+    rows = run(
+        {"job_id": "lossless", **common, "master": "lossless"},
+        {"job_id": "prores", **common, "master": "prores", "blend": "reference"},
+        {"job_id": "follow", **common, "crop": "follow", "quality": 40},
+    )
+    assert {row["status"] for row in rows.values()} == {"done"}
+    picture = portrait(0)[0]
+    for name, suffix in (("lossless", "mkv"), ("prores", "mov")):
+        master = Path(rows[name]["master_uri"])
+        assert master.name == f"master.{suffix}"
+        info = media.probe(master)
+        assert (info.frames, info.width, info.height) == (6, picture.shape[1], picture.shape[0])
+    assert rows["follow"]["master_uri"] is None
+    assert rows["follow"]["bytes"] < rows["lossless"]["bytes"]
+    # Far from the face the lossless master is the portrait, to the level.
+    frame = next(media.decode(Path(rows["lossless"]["master_uri"])))
+    np.testing.assert_array_equal(frame[:4, :4], picture[:4, :4])

@@ -1,0 +1,69 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from models.faces.framing import references, steadied
+from models.motion import intensities
+from tests.models.faces.fakes import face
+from troupe.errors import SettingsError
+from troupe.faces import Track
+
+
+def walking(count: int, pace: float, growth: float = 0.0, cuts: tuple[int, ...] = ()) -> Track:
+    """A face that walks to the right, and perhaps comes nearer, nodding quickly all the while."""
+    nod = 3 * np.sin(np.arange(count) * 2.0)
+    size = 60 * np.exp(growth * np.arange(count))
+    faces = [
+        face(pace * i - s / 2, 100 - s / 2 + n, pace * i + s / 2, 100 + s / 2 + n)
+        for i, (s, n) in enumerate(zip(size, nod, strict=True))
+    ]
+    boxes, points = np.stack([f.box for f in faces]), np.stack([f.keypoints for f in faces])
+    return Track(boxes, points, np.ones(count, dtype=np.float32), cuts)
+
+
+def test_the_released_framing_is_the_first_box() -> None:
+    track = walking(5, 2)
+    np.testing.assert_array_equal(references(track, "first"), np.tile(track.boxes[0], (5, 1)))
+    assert steadied(track, references(track, "first")) is track.keypoints
+
+
+def test_every_scene_is_framed_by_its_own_first_sighting() -> None:
+    track = walking(8, 2, cuts=(4,))
+    track.scores[4] = 0
+    boxes = references(track, "first")
+    np.testing.assert_array_equal(boxes[:4], np.tile(track.boxes[0], (4, 1)))
+    np.testing.assert_array_equal(boxes[4:], np.tile(track.boxes[5], (4, 1)))
+
+
+def test_a_moving_frame_goes_with_the_walk_and_not_with_the_nod() -> None:
+    track = walking(120, 5)
+    boxes = references(track, "follow")
+    centres = (boxes[:, :2] + boxes[:, 2:]) / 2
+    inner = slice(35, 85)
+    np.testing.assert_allclose(centres[inner, 0], 5 * np.arange(120)[inner], atol=0.5)
+    np.testing.assert_allclose(centres[inner, 1], 100, atol=0.3)
+    assert boxes.dtype == np.float32
+
+
+def test_a_moving_frame_does_not_reach_over_a_cut() -> None:
+    left, right = walking(30, 0), walking(30, 0)
+    boxes = np.concatenate([left.boxes, right.boxes + 500])
+    points = np.concatenate([left.keypoints, right.keypoints + 500])
+    track = Track(boxes, points, np.ones(60, dtype=np.float32), cuts=(30,))
+    framed = references(track, "follow")
+    assert framed[:30, 0].max() < 0
+    assert framed[30:, 0].min() > 460
+
+
+def test_walking_is_no_liveliness() -> None:
+    still, moving = walking(75, 0), walking(75, 6, growth=0.004)
+    steady = steadied(moving, references(moving, "follow"))
+    levels = intensities(steady, 25)
+    assert abs(levels[1] - intensities(still.keypoints, 25)[1]).max() <= 5
+    assert intensities(moving.keypoints, 25)[1, 0] == 127
+
+
+def test_there_is_no_other_way() -> None:
+    with pytest.raises(SettingsError, match="first or follow"):
+        references(walking(3, 0), "centre")
