@@ -1,0 +1,195 @@
+"""From a driving clip to its crops: decoding, following the face and cutting it out, as a worker does.
+
+The clip is scanned, decoded and followed, then decoded again and cropped; nothing is kept in memory. Two ways to
+find the face are held against each other: around where it was last, and in the whole frame, every frame. Each runs
+in processes of its own, in turn. Then the clip is made four times as long, to see that memory is not.
+
+Where `TROUPE_SHARED` names a folder with real media and networks, a real clip and its SCRFD are the default, else a
+drawn clip and the miniature's detector, which looks for colours and costs less than a network does.
+"""
+
+from __future__ import annotations
+
+import os
+import statistics
+import tempfile
+import time
+from argparse import ArgumentParser, Namespace
+from collections.abc import Iterator
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from bench.machine import isolated, peak_memory
+from bench.report import Case, Check, Findings, arguments, main, positive, tell
+from models.faces import FaceDetector, clip_crops, follow, open_detector
+from models.miniature.weights import init_weights
+from models.miniature.world import clip as drawn
+from tasks import media
+from troupe import LARGEST, Face, Floats, Picture
+
+__all__ = ["Timing", "measure", "parser", "prepare_clip"]
+
+SIZE = 512
+IMAGE_SIZE, FACE_SIZE = 512, 224
+"""Of the released model."""
+RATE = Fraction(25)
+LEAST_RATE = 100.0
+"""Frames a second that the project promises on two cores."""
+MOST_GROWTH = 30e6
+"""Bytes of memory that a clip of four times the length may take more; its track alone needs 60 a frame."""
+LONGER = 4
+
+
+@dataclass(frozen=True)
+class Timing:
+    """How one process did.
+
+    Attributes:
+        frames: of the clip.
+        scan, track, crop: seconds for decoding and counting, decoding and following, decoding and cropping.
+        gaps: frames in which the face was not seen.
+        peak: bytes of memory, the most.
+    """
+
+    frames: int
+    scan: float
+    track: float
+    crop: float
+    gaps: int
+    peak: int
+
+    @property
+    def seconds(self) -> float:
+        """In all."""
+        return self.scan + self.track + self.crop
+
+
+class FullFrame:
+    """A detector that always looks at the whole frame."""
+
+    def __init__(self, detector: FaceDetector) -> None:
+        self._detector = detector
+        self.fingerprint = detector.fingerprint
+
+    def detect(self, picture: Picture) -> list[Face]:
+        """As the detector does."""
+        return self._detector.detect(picture)
+
+    def detect_near(self, picture: Picture, _box: Floats) -> list[Face]:
+        """The same."""
+        return self._detector.detect(picture)
+
+
+def measure(chosen: Namespace) -> Findings:
+    """Go through the clip both ways, a few times in turn, then through the long one."""
+    timings: dict[str, list[Timing]] = {"region": [], "full frame": []}
+    with tempfile.TemporaryDirectory(prefix="troupe-bench-") as name:
+        folder = Path(name)
+        detector = chosen.detector or _default_detector(folder)
+        tell("preparing the clip")
+        short, long = folder / "short.mp4", folder / "long.mp4"
+        prepare_clip(chosen.clip or _default_clip(), short, chosen.frames)
+        prepare_clip(short, long, LONGER * chosen.frames)
+        for run in range(chosen.runs):
+            for way in timings:
+                tell(f"run {run + 1} of {chosen.runs}: {way}")
+                timings[way].append(isolated(go_through, short, detector, way == "full frame"))
+        tell("the long clip")
+        stretched = isolated(go_through, long, detector, False)
+    cases = {way: _case(found) for way, found in timings.items()} | {"region, 4x as long": _case([stretched])}
+    growth = stretched.peak - max(timing.peak for timing in timings["region"])
+    checks = {
+        "frames_per_second": Check.at_least(cases["region"].number("frames_per_second"), LEAST_RATE),
+        "memory_growth_bytes": Check.at_most(growth, MOST_GROWTH),
+        "unseen_frames": Check.exactly(cases["region"].number("unseen_frames"), 0),
+    }
+    return Findings(cases, checks)
+
+
+def go_through(clip: Path, detector_file: Path, full: bool) -> Timing:
+    """What a preparer and a performer do with a clip before any network of the model sees it."""
+    cv2.setNumThreads(2)
+    detector = open_detector(detector_file, "cpu")
+    detector.detect(np.zeros((SIZE, SIZE, 3), dtype=np.uint8))
+    begin = time.perf_counter()
+    frames = media.probe(clip).frames
+    scanned = time.perf_counter()
+    track = follow(media.decode(clip), FullFrame(detector) if full else detector, LARGEST, clip.name)
+    tracked = time.perf_counter()
+    count = sum(1 for _ in clip_crops(media.decode(clip), track, IMAGE_SIZE, FACE_SIZE))
+    cropped = time.perf_counter()
+    assert count == frames == len(track)
+    unseen = sum(stop - first for first, stop in track.gaps)
+    return Timing(frames, scanned - begin, tracked - scanned, cropped - tracked, unseen, peak_memory())
+
+
+def prepare_clip(source: Path | None, target: Path, frames: int) -> None:
+    """A clip of that many frames of 512x512: the source played to and fro, or a drawn one."""
+    pictures = _to_and_fro(source) if source is not None else _drawn(frames)
+    some = (cv2.resize(picture, (SIZE, SIZE)) for picture, _ in zip(pictures, range(frames), strict=False))
+    media.encode((np.asarray(p, dtype=np.uint8) for p in some), target, rate=RATE, size=(SIZE, SIZE))
+
+
+def _to_and_fro(source: Path) -> Iterator[Picture]:
+    # Few enough frames to hold them, for a clip cannot be decoded backwards.
+    held = [picture for picture, _ in zip(media.decode(source), range(100), strict=False)]
+    while True:
+        yield from held
+        yield from reversed(held)
+
+
+def _drawn(frames: int) -> Iterator[Picture]:
+    return (picture for picture, _ in drawn(3, 7, frames, RATE))
+
+
+def _shared(name: str) -> Path | None:
+    folder = os.environ.get("TROUPE_SHARED")
+    return Path(folder) / name if folder and (Path(folder) / name).is_file() else None
+
+
+def _default_clip() -> Path | None:
+    return _shared("media/d0.mp4")
+
+
+def _default_detector(folder: Path) -> Path:
+    if (real := _shared("weights/scrfd_500m_bnkps.onnx")) is not None:
+        return real
+    init_weights(folder / "weights", 0)
+    return folder / "weights" / "detector.onnx"
+
+
+def _case(timings: list[Timing]) -> Case:
+    def median(name: str) -> float:
+        return statistics.median(getattr(timing, name) for timing in timings)
+
+    frames = timings[0].frames
+    return Case(
+        {
+            "frames": frames,
+            "frames_per_second": frames / median("seconds"),
+            "scan_per_frame_seconds": median("scan") / frames,
+            "track_per_frame_seconds": median("track") / frames,
+            "crop_per_frame_seconds": median("crop") / frames,
+            "unseen_frames": timings[0].gaps,
+            "peak_memory_bytes": max(timing.peak for timing in timings),
+        },
+        {"seconds": [timing.seconds for timing in timings]},
+    )
+
+
+def parser() -> ArgumentParser:
+    """What the command takes."""
+    options = arguments(__doc__)
+    options.add_argument("--clip", type=Path, metavar="FILE", help="to go through, made 512x512")
+    options.add_argument("--detector", type=Path, metavar="FILE", help="SCRFD .onnx or YOLOv5-face .pt")
+    options.add_argument("--frames", type=positive, default=500, metavar="N", help="of the clip")
+    options.add_argument("--runs", type=positive, default=3, metavar="N", help="of each way")
+    return options
+
+
+if __name__ == "__main__":
+    main("media", parser(), measure)
