@@ -92,7 +92,12 @@ def plan_jobs(
 
     hashes = ContentHashes(store, look, go_on)
     fingerprint = weights_fingerprint(weights_directory, hashes)
-    eyes = {"detector": hashes.of(str(detector)), "recogniser": hashes.of(str(recogniser_file(weights_directory)))}
+    recogniser = recogniser_file(weights_directory)
+    eyes = {
+        "detector": hashes.of(str(detector)),
+        # One that is missing is reported with all else that is wrong with the directory, by who loads it.
+        "recogniser": hashes.of(str(recogniser)) if recogniser.is_file() else "",
+    }
     contents = hashes.of_many({uri for job in jobs for uri in _uris(job)})
     known = {content: uri for uri in clips if isinstance(content := contents[uri], str)}
     frames = lengths.of_many(known)
