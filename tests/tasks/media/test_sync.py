@@ -55,7 +55,7 @@ def check(source: Path, made: Path) -> None:
         np.testing.assert_allclose(after, before, atol=SYNC_SECONDS)
 
 
-@pytest.mark.parametrize(("rate", "sound"), zip(RATES, cycle(["aac", "pcm_s16le"]), strict=False))
+@pytest.mark.parametrize(("rate", "sound"), list(zip(RATES, cycle(["aac", "pcm_s16le"]), strict=False)))
 def test_constant_rates(tmp_path: Path, rate: str, sound: str) -> None:
     pace = Fraction(rate)
     beep = beeps([round(moment * pace) / float(pace) for moment in MOMENTS])
