@@ -11,6 +11,7 @@ drawn clip and the miniature's detector, which looks for colours and costs less 
 from __future__ import annotations
 
 import os
+import resource
 import statistics
 import tempfile
 import time
@@ -51,6 +52,7 @@ class Timing:
     Attributes:
         frames: of the clip.
         scan, track, crop: seconds for decoding and counting, decoding and following, decoding and cropping.
+        processor: seconds of all cores in all of that, ffmpeg's among them.
         gaps: frames in which the face was not seen.
         peak: bytes of memory, the most.
     """
@@ -59,6 +61,7 @@ class Timing:
     scan: float
     track: float
     crop: float
+    processor: float
     gaps: int
     peak: int
 
@@ -115,7 +118,7 @@ def go_through(clip: Path, detector_file: Path, full: bool) -> Timing:
     cv2.setNumThreads(2)
     detector = open_detector(detector_file, "cpu")
     detector.detect(np.zeros((SIZE, SIZE, 3), dtype=np.uint8))
-    begin = time.perf_counter()
+    begin, spent = time.perf_counter(), _processor()
     frames = media.probe(clip).frames
     scanned = time.perf_counter()
     track = follow(media.decode(clip), FullFrame(detector) if full else detector, LARGEST, clip.name)
@@ -124,7 +127,14 @@ def go_through(clip: Path, detector_file: Path, full: bool) -> Timing:
     cropped = time.perf_counter()
     assert count == frames == len(track)
     unseen = sum(stop - first for first, stop in track.gaps)
-    return Timing(frames, scanned - begin, tracked - scanned, cropped - tracked, unseen, peak_memory())
+    spent = _processor() - spent
+    return Timing(frames, scanned - begin, tracked - scanned, cropped - tracked, spent, unseen, peak_memory())
+
+
+def _processor() -> float:
+    """Seconds that this process and its children that have ended have spent so far."""
+    usages = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+    return sum(usage.ru_utime + usage.ru_stime for usage in usages)
 
 
 def prepare_clip(source: Path | None, target: Path, frames: int) -> None:
@@ -174,6 +184,7 @@ def _case(timings: list[Timing]) -> Case:
             "scan_per_frame_seconds": median("scan") / frames,
             "track_per_frame_seconds": median("track") / frames,
             "crop_per_frame_seconds": median("crop") / frames,
+            "processor_per_frame_seconds": median("processor") / frames,
             "unseen_frames": timings[0].gaps,
             "peak_memory_bytes": max(timing.peak for timing in timings),
         },
