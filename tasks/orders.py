@@ -41,10 +41,10 @@ class TrackOrder:
     uri: str
     start: float
     end: float | None
-    fps: Fraction | None
     face: FaceChoice
-    gaps: str
     tracks: str = ""
+    fps: Fraction | None = None
+    gaps: str = "hold"
     frames: int = 250
 
     @property
@@ -59,7 +59,7 @@ class MotionOrder:
 
     key: str
     track: TrackOrder
-    crop: str
+    crop: str = "first"
 
     @property
     def place(self) -> str:
