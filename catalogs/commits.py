@@ -14,7 +14,7 @@ from deltalake.exceptions import CommitFailedError, DeltaError
 from catalogs.keys import run_key
 from catalogs.retries import again, transient
 from catalogs.rows import open_table
-from catalogs.schema import SCHEMA
+from catalogs.schema import INDEXED, SCHEMA
 from catalogs.store import Store, reason
 from troupe.errors import StoreError
 
@@ -82,7 +82,19 @@ class _Delta:
         uri, options = self._store.delta() or ("", {})
         # Without retries: one that lost against another creator would put its own schema over the other's.
         once = CommitProperties(max_commit_retries=0)
-        return DeltaTable.create(uri, SCHEMA, mode="ignore", storage_options=options, commit_properties=once)
+        return DeltaTable.create(
+            uri,
+            _physical(),
+            mode="ignore",
+            storage_options=options,
+            commit_properties=once,
+            configuration={"delta.dataSkippingStatsColumns": ",".join(INDEXED)},
+        )
+
+
+def _physical() -> pa.Schema:
+    """The schema with the indexed columns first: deltalake 1.6 loses statistics of columns behind nested ones."""
+    return pa.schema(sorted(SCHEMA, key=lambda field: field.name not in INDEXED))
 
 
 class _Parts:

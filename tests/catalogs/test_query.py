@@ -100,7 +100,7 @@ def test_manifest(filled: Store, tmp_path: Path) -> None:
         ("d", "cancelled"),
     ]
     assert plain.schema.equals(SCHEMA)
-    assert plain.schema.metadata[b"troupe.schema_version"] == b"1"
+    assert plain.schema.metadata[b"troupe.schema_version"] == b"2"
     assert plain.column("error_kind").to_pylist() == [None] * 3
     assert read_manifest(filled, "r1").equals(plain)
     commit(filled, "r1", [row("r1", "e")])
