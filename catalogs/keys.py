@@ -4,7 +4,8 @@ cache/appearance/<key>.safetensors    cache/motion/<key>.safetensors    cache/tr
 cache/hashes/<run_id>.parquet
 renders/<key>/{full.mp4, crop.mp4, poster.jpg, render.json}
 catalog/                              the Delta table
-runs/<run_id>/{request.parquet, manifest.parquet, parts/NNNNN.parquet}
+runs/<run_id>/{request.parquet, manifest.parquet, parts/NNNNN.parquet, report/index.html}
+tombstones/<hash of an identity>.json
 """
 
 from __future__ import annotations

@@ -33,7 +33,7 @@ def native_filesystem(uri: str, options: Mapping[str, str]) -> fs.FileSystem | N
         session_token=options.get("AWS_SESSION_TOKEN"),
         anonymous=options.get("AWS_SKIP_SIGNATURE") == "true",
         region=options.get("AWS_REGION"),
-        scheme=endpoint.scheme or None,
+        scheme="http" if endpoint.scheme == "http" else "https",
         endpoint_override=endpoint.netloc + endpoint.path.rstrip("/") or None,
         connect_timeout=10,
         request_timeout=60,

@@ -9,7 +9,7 @@ import math
 import unicodedata
 from collections.abc import Iterator, Sequence
 from datetime import datetime
-from typing import Any
+from typing import Any, Literal
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -25,6 +25,11 @@ __all__ = ["both", "latest_run", "ls", "plain_rows", "to_csv", "to_json", "to_pa
 _KEY = ["run_id", "job_id", "recorded_at"]
 _COUNTING = [*_KEY, "status"]
 """What tells which rows count."""
+_NEWEST_FIRST: list[tuple[str, Literal["ascending", "descending"]]] = [
+    ("recorded_at", "descending"),
+    ("run_id", "ascending"),
+    ("job_id", "ascending"),
+]
 _FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")
 
 
@@ -66,8 +71,7 @@ def ls(
         found.append(latest(candidates) if whole else _counting(rows, candidates))
         if limit is not None and rest is not None and _newer(found, rest) >= limit:
             break
-    order = [("recorded_at", "descending"), ("run_id", "ascending"), ("job_id", "ascending")]
-    return pa.concat_tables(found).sort_by(order).slice(0, limit).select(wanted)
+    return pa.concat_tables(found).sort_by(_NEWEST_FIRST).slice(0, limit).select(wanted)
 
 
 def latest_run(store: Store) -> str | None:
@@ -121,7 +125,7 @@ def _counting(rows: Snapshot, candidates: pa.Table) -> pa.Table:
 def _newer(found: Sequence[pa.Table], time: int) -> int:
     """How many rows were recorded after that time, microseconds since 1970."""
     moment = pa.scalar(time, pa.timestamp("us", "UTC"))
-    return sum(pc.sum(pc.greater(table.column("recorded_at"), moment)).as_py() or 0 for table in found)
+    return sum(len(table.filter(pc.field("recorded_at") > moment)) for table in found)
 
 
 def both(one: pc.Expression | None, other: pc.Expression | None) -> pc.Expression | None:

@@ -119,15 +119,17 @@ def snapshot(store: Store, run_id: str | None = None, as_of: Moment | None = Non
         if isinstance(as_of, int):
             raise SettingsError(f"{store.url} holds no Delta table and so no versions; name a time")
         rows = _of_runs(store, run_id)
-        if as_of is not None:
-            rows = rows.filter(pc.field("recorded_at") <= pa.scalar(as_of, pa.timestamp("us", "UTC")))
-        return Snapshot(store.url, ds.dataset(rows))
+        return Snapshot(store.url, ds.dataset(rows if as_of is None else rows.filter(_by(as_of))))
     table = open_table(store, as_of)
     if table is None:
         return Snapshot(store.url, ds.dataset(SCHEMA.empty_table()))
     data = table.to_pyarrow_dataset(schema=_grown(table), filesystem=native_filesystem(*place))
     if run_id is not None:
-        return Snapshot(store.url, data.filter(pc.field("run_id") == run_id))
+        data = data.filter(pc.field("run_id") == run_id)
+    if isinstance(as_of, datetime):
+        data = data.filter(_by(as_of))  # some stores know the time of a commit to the second only
+    if run_id is not None or isinstance(as_of, datetime):
+        return Snapshot(store.url, data)
     return Snapshot(store.url, data, *_newest(table))
 
 
@@ -188,9 +190,9 @@ def _grown(table: DeltaTable) -> pa.Schema:
     """The schema, and what a newer version added to the table; what the table lacks reads as null."""
     grown = SCHEMA
     there: Any = table.schema().to_arrow()
-    for field in pa.schema(there):
-        if field.name not in SCHEMA.names:
-            grown = grown.append(field)
+    for column in pa.schema(there):
+        if column.name not in SCHEMA.names:
+            grown = grown.append(column)
     return grown
 
 
@@ -199,7 +201,7 @@ def _newest(table: DeltaTable) -> tuple[dict[str, int], frozenset[str]]:
     files = pa.table(table.get_add_actions(flatten=True))
     if "max.recorded_at" not in files.column_names:
         return {}, frozenset()
-    names = [_name(path) for path in files.column("path").to_pylist()]
+    names = [_name(str(path)) for path in files.column("path").to_pylist()]
     times = files.column("max.recorded_at").cast(pa.timestamp("us", "UTC")).cast(pa.int64()).to_pylist()
     rows = files.column("num_records").to_pylist()
     # Delta Lake cuts times to milliseconds.
@@ -207,8 +209,12 @@ def _newest(table: DeltaTable) -> tuple[dict[str, int], frozenset[str]]:
     return newest, frozenset(name for name, count in zip(names, rows, strict=True) if (count or 0) > _LARGE)
 
 
+def _by(time: datetime) -> pc.Expression:
+    return pc.field("recorded_at") <= pa.scalar(time, pa.timestamp("us", "UTC"))
+
+
 def _microseconds(time: datetime) -> int:
-    return int(pa.scalar(time, pa.timestamp("us", "UTC")).value)
+    return int(pa.scalar(time, pa.timestamp("us", "UTC")).cast(pa.int64()).as_py() or 0)
 
 
 def _name(path: str) -> str:

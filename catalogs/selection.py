@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from functools import reduce
 from operator import and_
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -26,6 +27,7 @@ class Selection:
     Attributes:
         status: `done`, `reused`, `failed`, `cancelled` or `forgotten`.
         identity: of the person shown.
+        portraits: SHA-256 of pictures, one of which the job's portrait is.
         driving: the clip's URI, or its name alone (`welcome.mp4`).
         tags: `name` or `name=value`, all of which the job must have.
         language: BCP 47, as in the request.
@@ -41,6 +43,7 @@ class Selection:
 
     status: str | None = None
     identity: str | None = None
+    portraits: Sequence[str] = ()
     driving: str | None = None
     tags: Sequence[str] = ()
     language: str | None = None
@@ -83,6 +86,8 @@ class Selection:
         ):
             if value is not None:
                 yield pc.field(column) == value
+        if self.portraits:
+            yield pc.field("portrait_sha256").isin(list(self.portraits))
         if self.driving is not None:
             named = pc.field("driving") == self.driving
             # A name says nothing about the folders before it, so that files' statistics cannot help.
@@ -112,7 +117,7 @@ def _all(conditions: Iterator[pc.Expression]) -> pc.Expression | None:
     return reduce(and_, every) if every else None
 
 
-def _moment(time: datetime) -> pa.Scalar:
+def _moment(time: datetime) -> pa.TimestampScalar[Any, Any]:
     return pa.scalar(time, pa.timestamp("us", "UTC"))
 
 

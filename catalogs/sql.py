@@ -71,11 +71,12 @@ def _answer(connection: duckdb.DuckDBPyConnection, query: str, store: Store) -> 
         statements = connection.extract_statements(query)
         questions = (duckdb.StatementType.SELECT, duckdb.StatementType.EXPLAIN, duckdb.StatementType.RELATION)
         if len(statements) != 1 or statements[0].type not in questions:
-            raise SettingsError("ask one question, a SELECT over `jobs` or `rows`; the catalog cannot be changed by SQL")
+            raise SettingsError("ask one question, a SELECT over `jobs` or `rows`; SQL cannot change the catalog")
         answer = connection.sql(query)
         if answer is None:
             raise SettingsError("that is no question with an answer; use a SELECT over `jobs` or `rows`")
-        return answer.to_arrow_table()
+        table: pa.Table = answer.to_arrow_table()
+        return table
     except duckdb.IOException as error:
         raise StoreError(f"cannot read the catalog of {store.url}: {reason(error)}; run again") from error
     except duckdb.Error as error:

@@ -41,7 +41,7 @@ class Table:
     Attributes:
         version: of its last commit.
         files, bytes: that it is made of now.
-        small_files: of these, the ones that `compact` would put together.
+        small_files: of these, the ones below 16 MB, which `compact` puts together.
     """
 
     version: int
@@ -70,5 +70,6 @@ def table_state(store: Store) -> Table | None:
     table = open_table(store) if store.delta() is not None else None
     if table is None:
         return None
-    sizes = pa.table(table.get_add_actions(flatten=True)).column("size_bytes").to_pylist()
+    files: list[Any] = pa.table(table.get_add_actions(flatten=True)).column("size_bytes").to_pylist()
+    sizes = [int(size) for size in files]
     return Table(int(table.version()), len(sizes), sum(sizes), sum(size < 2**24 for size in sizes))

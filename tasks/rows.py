@@ -8,6 +8,7 @@ from typing import Any
 
 from catalogs.schema import Row, make_row
 from catalogs.store import Store
+from tasks.orders import RenderOrder
 from tasks.plan import PlannedJob
 from troupe.errors import TroupeError
 
@@ -40,10 +41,10 @@ def row_of(
         attempts: how often a worker was given the render.
     """
     order = planned.order
-    columns: dict[str, Any] = {}
+    columns: dict[str, Any] = _keys(order)
     if facts is not None:
         uris = {name: store.uri(key) for name, key in facts["outputs"].items()}
-        columns = {name: facts[name] for name in SAME} | {
+        columns |= {name: facts[name] for name in SAME} | {
             "full_uri": uris.get("full"),
             "crop_uri": uris.get("crop"),
             "poster_uri": store.uri(facts["poster"]),
@@ -63,8 +64,19 @@ def row_of(
         settings=order.settings if order is not None else None,
         portrait_sha256=planned.portrait_hash or None,
         driving_sha256=planned.driving_hash or None,
-        render_key=order.key if order is not None else None,
         weights=weights,
         attempts=attempts,
         **columns,
     )
+
+
+def _keys(order: RenderOrder | None) -> dict[str, str]:
+    """Where the job's render and what it was made of lie in the store."""
+    if order is None:
+        return {}
+    return {
+        "render_key": order.key,
+        "appearance_key": order.portrait.key,
+        "track_key": order.motion.track.key,
+        "motion_key": order.motion.key,
+    }
