@@ -36,9 +36,11 @@ class NameTemplate:
             self._parts = [(literal, column) for literal, column, *rest in _parsed(text) if not _odd(rest)]
         except ValueError as error:
             raise SettingsError(f"{text!r} is no template of names: {error}") from error
-        unknown = sorted({c for _, c in self._parts if c and c not in columns and not c.startswith("tags.")})
+        named = {column for _, column in self._parts if column is not None}
+        unknown = sorted(name for name in named if name not in columns and not name.startswith("tags."))
         if unknown:
-            raise SettingsError(f"{text!r} names {', '.join(unknown)}, which no job has; there are {_some(columns)}")
+            what = ", ".join(unknown) or "nothing"
+            raise SettingsError(f"{text!r} names {what}, which no job has; there are {_some(columns)}")
         folders = "".join(literal for literal, _ in self._parts).split("/")
         if text.startswith("/") or not text.strip("/") or ".." in folders or "\\" in text:
             raise SettingsError(f"{text!r} leads out of the folder; name files below it, such as {{job_id}}.mp4")
@@ -74,7 +76,9 @@ def _value(row: Mapping[str, Any], column: str) -> Any:
 def _safe(value: Any) -> str:
     """The value's text as a part of a name."""
     text = unicodedata.normalize("NFC", str(value if value is not None else ""))
-    text = _FORBIDDEN.sub("-", "".join(c for c in text if unicodedata.category(c)[0] != "C")).strip(" -.")
+    kinds = [(character, unicodedata.category(character)[0]) for character in text]
+    text = "".join(" " if kind == "Z" else character for character, kind in kinds if kind != "C")
+    text = _FORBIDDEN.sub("-", text).strip(" -.")
     return text[:_LONGEST].strip(" .") or _UNKNOWN
 
 

@@ -24,10 +24,10 @@ __all__ = ["Forgotten", "Tombstones", "forget"]
 
 _FOLDER = "tombstones"
 _GONE = (
-    *("full_uri", "crop_uri", "poster_uri", "checksum", "bytes", "face", "portrait", "portrait_sha256"),
+    *("full_uri", "crop_uri", "poster_uri", "checksum", "bytes", "face", "portrait"),
     *("appearance_key", "render_key", "error", "error_kind"),
 )
-"""Columns of a forgotten job that tell nothing any more."""
+"""Columns of a forgotten job that tell nothing any more. The portrait's hash stays: by it the person is known."""
 
 
 @dataclass(frozen=True)

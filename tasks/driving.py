@@ -7,6 +7,7 @@ from models.faces import follow
 from models.motion import Motion
 from tasks import media
 from tasks.orders import Done, MotionOrder, TrackOrder
+from tasks.thumbnails import FirstFrame, put_thumbnail
 from tasks.tools import Tools
 from troupe import Track
 from troupe.errors import StoreError
@@ -53,13 +54,14 @@ def encode_clip(tools: Tools, order: MotionOrder) -> Done:
         clip = tools.input(order.track.uri)
         track = fetch_track(tools, order.track)
     with watch("encode"):
-        frames = watch.each("decode", media.decode(clip, order.track.start, order.track.end))
+        frames = FirstFrame(watch.each("decode", media.decode(clip, order.track.start, order.track.end)), track)
         motion = tools.animator.encode_motion(frames, track)
     with watch("put"), tools.scratch() as folder:
         file = folder / "motion.safetensors"
         motion.save(file)
         put = tools.store.put(file, order.place)
-    return Done(reused=False, seconds=watch.seconds, puts=int(put.created))
+        puts = put.created + put_thumbnail(tools.store, order.place, frames.head)
+    return Done(reused=False, seconds=watch.seconds, puts=puts)
 
 
 def fetch_track(tools: Tools, order: TrackOrder) -> Track:

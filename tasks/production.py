@@ -18,6 +18,7 @@ from typing import Any, Protocol, Self
 from catalogs.jobs import cross, read_jobs, read_request, write_request
 from catalogs.ledger import Ledger
 from catalogs.manifest import write_manifest
+from catalogs.report import write_report
 from catalogs.rows import latest, snapshot
 from catalogs.store import open_store
 from catalogs.uris import scheme
@@ -137,6 +138,7 @@ class Summary:
         files_put: into caches and renders, in this run.
         seconds: from request to manifest.
         manifest: its URI.
+        report: URI of the page that shows it all.
     """
 
     run_id: str
@@ -146,6 +148,7 @@ class Summary:
     files_put: int
     seconds: float
     manifest: str
+    report: str
 
     def line(self) -> str:
         """All of it in a line."""
@@ -159,9 +162,8 @@ class Summary:
     def markdown(self) -> str:
         """For a page of Prefect's."""
         rows = "\n".join(f"| {status} | {count} |" for status, count in sorted(self.counts.items()))
-        return (
-            f"# Run {self.run_id}\n\n| status | jobs |\n| --- | --- |\n{rows}\n\n{self.line()}\n\n`{self.manifest}`\n"
-        )
+        files = f"`{self.report}`\n\n`{self.manifest}`\n"
+        return f"# Run {self.run_id}\n\n| status | jobs |\n| --- | --- |\n{rows}\n\n{self.line()}\n\n{files}"
 
     def as_dict(self) -> dict[str, Any]:
         """Small plain values."""
@@ -325,6 +327,7 @@ class Production:
         """
         self._ledger.commit()
         manifest = write_manifest(self._store, self.run_id)
+        report = write_report(self._store, self.run_id)
         summary = Summary(
             run_id=self.run_id,
             counts=dict(self._counts),
@@ -333,6 +336,7 @@ class Production:
             files_put=self._puts,
             seconds=time.monotonic() - self._since,
             manifest=self._store.uri(manifest),
+            report=self._store.uri(report),
         )
         self._record.end(summary.line())
         return summary

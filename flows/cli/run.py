@@ -184,6 +184,7 @@ def show(request: Request, summary: Summary) -> None:
     print_table(("job", "status", "frames", "video or error"), [(r.job_id, r.status, r.frames, r.what) for r in rows])
     if sum(summary.counts.values()) > len(rows):
         stderr.print(f"... and more: troupe catalog ls --store {request.store} --run {summary.run_id}")
+    stderr.print(f"report: {summary.report}")
     console.print(summary.manifest)
 
 

@@ -227,7 +227,7 @@ def test_filters(folder_store: Store) -> None:
     assert found(job="b") == "b"
     assert found(identity="Ana", status="failed") == ""
     for wrong in ({"least": {"job_id": 1}}, {"most": {"identity') OR 1=1": 1}}, {"since": late.replace(tzinfo=None)}):
-        with pytest.raises(SettingsError, match="no column of numbers|no time zone"):
+        with pytest.raises(SettingsError, match=r"no column of numbers|no time zone"):
             found(**wrong)
 
 
@@ -274,7 +274,7 @@ def test_the_past(shared_store: Store) -> None:
     assert ids(ls(shared_store, as_of=2)) == ["b", "a"]
     assert ids(ls(shared_store, as_of=then - timedelta(days=999))) == []
     for never in (99, then.replace(tzinfo=None)):
-        with pytest.raises(SettingsError, match="has no state|no time zone"):
+        with pytest.raises(SettingsError, match=r"has no state|no time zone"):
             ls(shared_store, as_of=never)
 
 
