@@ -27,6 +27,7 @@ from tasks.fetched import local_weights
 from tasks.orders import Done, Rendered, RenderOrder
 from tasks.plan import Plan, PlannedJob, plan_jobs, shards
 from tasks.pool import LocalPool, Pool, RayPool, Role, Work
+from tasks.quality import Thresholds
 from tasks.record import Record
 from tasks.rows import row_of
 from tasks.scratch import scratch_folder
@@ -61,6 +62,7 @@ class Request:
 
     Attributes:
         defaults: cells of the jobs file's columns, for jobs that have none.
+        min_identity, max_quality, fail_quality: as `tasks.quality.Thresholds` has them.
         retry: of the run `run_id`, do the failed jobs again, all or those with one of these kinds of error; None is
             a run of its own.
     """
@@ -75,6 +77,9 @@ class Request:
     limit: int | None = None
     preview: float | None = None
     require_consent: bool = False
+    min_identity: float | None = None
+    max_quality: Mapping[str, float] = field(default_factory=dict)
+    fail_quality: bool = False
     device: str = "auto"
     dtype: str = "auto"
     compile: bool = False
@@ -198,6 +203,7 @@ class Production:
         self.run_id = request.run_id or datetime.now(UTC).strftime("%Y%m%d-%H%M%S-") + secrets.token_hex(2)
         self.shards: tuple[tuple[RenderOrder, ...], ...] = ()
         self._request, self._tell, self._stop = request, tell, stop
+        self._thresholds = Thresholds(request.min_identity, request.max_quality, request.fail_quality)
         self._since = time.monotonic()
         self._store = open_store(request.store)
         self._weights_uri = _anywhere(request.weights)
@@ -410,6 +416,7 @@ class Production:
         return {row["job_id"]: row["status"] for row in rows.to_pylist()}
 
     def _commit(self, planned: PlannedJob, status: str, *, started: datetime, **outcome: Any) -> None:
+        status, outcome = self._thresholds.judged(status, outcome)
         row = row_of(
             planned,
             run_id=self.run_id,

@@ -22,6 +22,7 @@ from tasks.media import AudioSource, Encoder, Note
 from tasks.orders import Rendered, RenderOrder
 from tasks.portrait import CastMember
 from tasks.publish import finished_record, publish
+from tasks.quality import Meter
 from tasks.tools import Tools
 from troupe import ClipInfo, Picture, __version__
 from troupe.errors import UnreadableMedia
@@ -71,8 +72,10 @@ def render(tools: Tools, order: RenderOrder, member: CastMember, motion: Motion)
         with watch("decode"):
             rate = media.probe(clip).rate
         poster = folder / "poster.jpg"
-        infos = _film(tools, order, member, motion, outputs, rate, sound, poster, watch)
-        facts = _facts(tools, order, member, outputs, infos[0]) | {"worker": worker, "stage_seconds": watch.seconds}
+        meter = _meter(tools, order, motion)
+        infos = _film(tools, order, member, motion, outputs, rate, sound, poster, meter, watch)
+        facts = _facts(tools, order, member, outputs, infos[0]) | {"worker": worker, "quality": meter.measures()}
+        facts |= {"stage_seconds": watch.seconds}
         with watch("put"):
             files = {output.path.name: output.path for output in outputs} | {poster.name: poster}
             record, puts = publish(tools.store, order, files, facts)
@@ -116,6 +119,12 @@ def _sound(tools: Tools, order: RenderOrder, clip: Path) -> AudioSource | None:
     return source
 
 
+def _meter(tools: Tools, order: RenderOrder, motion: Motion) -> Meter:
+    """What measures this render."""
+    portrait = (tools.input(order.portrait.uri), order.portrait.face)
+    return Meter(tools.animator, tools.detector, portrait, motion, fetch_track(tools, order.motion.track))
+
+
 def _film(
     tools: Tools,
     order: RenderOrder,
@@ -125,6 +134,7 @@ def _film(
     rate: Fraction,
     sound: AudioSource | None,
     poster: Path,
+    meter: Meter,
     watch: Stopwatch,
 ) -> list[ClipInfo]:
     """Write every output's video and the poster, a frame from the middle; what each video turned out to be."""
@@ -138,6 +148,7 @@ def _film(
         stack.enter_context(closing(frames))
         for index, frame in enumerate(frames):
             tools.go_on()
+            meter.see(index, frame)
             for output, encoder in zip(outputs, encoders, strict=True):
                 with watch("paste"):
                     finished = output.finish(frame)

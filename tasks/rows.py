@@ -30,6 +30,7 @@ def row_of(
     error: TroupeError | None = None,
     stages: Mapping[str, float] | None = None,
     attempts: int | None = None,
+    flagged: str | None = None,
 ) -> Row:
     """A row.
 
@@ -39,6 +40,7 @@ def row_of(
         error: why there is none.
         stages: seconds by stage that this run spent on the job.
         attempts: how often a worker was given the render.
+        flagged: quality that was asked for and is not there.
     """
     order = planned.order
     columns: dict[str, Any] = _keys(order)
@@ -52,6 +54,8 @@ def row_of(
             "fps_denominator": facts["fps"][1],
             "face": facts["face"],
             "gaps": [tuple(gap) for gap in facts["gaps"]],
+            # Renders that an earlier version made were not measured.
+            **{f"quality_{name}": value for name, value in facts.get("quality", {}).items()},
         }
     return make_row(
         run_id,
@@ -66,6 +70,7 @@ def row_of(
         driving_sha256=planned.driving_hash or None,
         weights=weights,
         attempts=attempts,
+        flagged=flagged,
         **columns,
     )
 

@@ -10,7 +10,7 @@ from typing import Annotated, Any, get_type_hints
 
 import typer
 
-__all__ = ["AS_OF", "STORE", "moment", "with_filters"]
+__all__ = ["AS_OF", "STORE", "bound", "moment", "with_filters"]
 
 
 def moment(text: str) -> datetime:

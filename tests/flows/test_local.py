@@ -74,8 +74,8 @@ def test_every_portrait_acts_every_clip_once(cast: Path, weights: Path, tmp_path
     assert first.counts == {"done": 4}
     assert first.frames == 2 * (10 + 12)
     assert first.evaluations > 0
-    # Two appearances, two tracks, two motions; four videos, posters and records.
-    assert first.files_put == 6 + 12
+    # Two appearances, tracks and motions, small pictures of four of these; four videos, posters and records.
+    assert first.files_put == 6 + 4 + 12
     rows = manifest(first)
     expected = {"hello": (10, Fraction(25)), "film": (12, Fraction(24000, 1001))}
     assert sorted(rows) == ["olive__film", "olive__hello", "ruby__film", "ruby__hello"]

@@ -1,0 +1,104 @@
+"""The cheap measures that every render is given."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+from torch import Tensor
+
+from models.animator import Animator
+from models.faces import FaceDetector, align, prepare_portrait
+from models.motion import Motion
+from tasks.media import read_picture
+from tasks.quality.measures import Flicker, expression_distance, pose_distance, shape_distance, similarity
+from troupe import FaceChoice, Picture, Track
+from troupe.errors import TroupeError
+from troupe.faces import LARGEST, Face
+
+__all__ = ["Meter", "portrait_identity", "track_of"]
+
+SAMPLES = 5
+"""Frames that are looked at closely; flicker sees all."""
+
+
+class Meter:
+    """Sees the animated crops of a render pass by, and says then how good they are.
+
+    Args:
+        animator, detector: what the render is made with; identity is what its own encoder takes for it.
+        portrait: file of the picture, and which face in it.
+        motion, track: of the driving clip.
+    """
+
+    def __init__(
+        self,
+        animator: Animator,
+        detector: FaceDetector,
+        portrait: tuple[Path, FaceChoice],
+        motion: Motion,
+        track: Track,
+    ) -> None:
+        self._animator, self._detector, self._portrait = animator, detector, portrait
+        self._motion, self._track = motion, track
+        self._flicker = Flicker()
+        self._wanted = set(np.linspace(0, len(motion) - 1, SAMPLES).round().astype(int).tolist())
+        self._sampled: list[tuple[int, Picture]] = []
+
+    def see(self, index: int, frame: Picture) -> None:
+        """The next frame, (S, S, 3) uint8."""
+        self._flicker.see(frame)
+        if index in self._wanted:
+            self._sampled.append((index, frame.copy()))
+
+    def measures(self) -> dict[str, float | None]:
+        """By name, as in the catalog's columns `quality_<name>`.
+
+        `identity`: similarity to the portrait. `landmarks`: `shape_distance` to the driver. `expression`, `pose`:
+        distances to the driver in the words of the model's own motion encoders. `flicker`: see `Flicker`. All but
+        the last are None where no face is seen in the frames that are looked at. No trouble of measuring is
+        worth losing a render for.
+        """
+        found: dict[str, float | None] = dict.fromkeys(("identity", "landmarks", "expression", "pose"))
+        try:
+            seen = [(i, frame, face) for i, frame in self._sampled if (face := self._face(frame)) is not None]
+            if seen:
+                found |= self._compared([i for i, *_ in seen], [f for _, f, _ in seen], [face for *_, face in seen])
+        except TroupeError:
+            pass
+        return {**found, "flicker": self._flicker.value}
+
+    def _face(self, frame: Picture) -> Face | None:
+        faces = self._detector.detect(frame)
+        return LARGEST.pick(faces, "the render") if faces else None
+
+    def _compared(self, at: list[int], frames: list[Picture], faces: list[Face]) -> dict[str, float]:
+        identity = portrait_identity(self._animator, self._detector, *self._portrait)
+        vectors = [self._animator.identify(align(f, face.keypoints)) for f, face in zip(frames, faces, strict=True)]
+        own = self._animator.encode_motion(frames, track_of(faces))
+        shapes = [shape_distance(face.keypoints, self._track.keypoints[i]) for i, face in zip(at, faces, strict=True)]
+        return {
+            "identity": float(np.mean([similarity(identity, vector) for vector in vectors])),
+            "landmarks": float(np.mean(shapes)),
+            "expression": expression_distance(own.expression, self._motion.expression[at]),
+            "pose": pose_distance(own.rotation, self._motion.rotation[at]),
+        }
+
+
+def portrait_identity(animator: Animator, detector: FaceDetector, path: Path, choice: FaceChoice) -> Tensor:
+    """(1, N) of the portrait's face, in the model's own words.
+
+    Raises:
+        InputError: the picture cannot be read, or shows no such face.
+    """
+    portrait = prepare_portrait(read_picture(path), detector, choice, animator.config.image_size, path.name)
+    return animator.identify(portrait.aligned)
+
+
+def track_of(faces: list[Face]) -> Track:
+    """Faces of successive frames as a track."""
+    return Track(
+        boxes=np.stack([face.box for face in faces]),
+        keypoints=np.stack([face.keypoints for face in faces]),
+        scores=np.array([face.score for face in faces], dtype=np.float32),
+    )
