@@ -5,6 +5,7 @@ cache/hashes/<run_id>.parquet
 renders/<key>/{full.mp4, crop.mp4, poster.jpg, render.json}
 catalog/                              the Delta table
 runs/<run_id>/{request.parquet, manifest.parquet, parts/NNNNN.parquet, report/index.html}
+evaluations/<run_id>/{jobs.jsonl, portraits/, clips.parquet, summary.md}
 tombstones/<hash of an identity>.json
 """
 

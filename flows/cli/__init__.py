@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from flows.cli import catalog, delivery, demo, doctor, plan, report, run, runs, weights
+from flows.cli import catalog, delivery, demo, doctor, evaluate, plan, report, run, runs, weights
 from flows.cli.console import print_error
 from troupe import __version__
 from troupe.errors import Cancelled, TroupeError
@@ -71,6 +71,7 @@ app.command()(runs.retry)
 app.command()(demo.demo)
 app.add_typer(catalog.app, name="catalog")
 app.command()(report.report)
+app.command()(evaluate.evaluate)
 app.command()(delivery.export)
 app.command()(delivery.forget)
 app.add_typer(weights.app, name="weights")

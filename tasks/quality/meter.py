@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
-from torch import Tensor
 
 from models.animator import Animator
 from models.faces import FaceDetector, align, prepare_portrait
@@ -14,9 +13,9 @@ from tasks.media import read_picture
 from tasks.quality.measures import Flicker, expression_distance, pose_distance, shape_distance, similarity
 from troupe import FaceChoice, Picture, Track
 from troupe.errors import TroupeError
-from troupe.faces import LARGEST, Face
+from troupe.faces import LARGEST, Face, Floats
 
-__all__ = ["Meter", "portrait_identity", "track_of"]
+__all__ = ["Meter", "aligned_portrait", "track_of"]
 
 SAMPLES = 5
 """Frames that are looked at closely; flicker sees all."""
@@ -73,7 +72,8 @@ class Meter:
         return LARGEST.pick(faces, "the render") if faces else None
 
     def _compared(self, at: list[int], frames: list[Picture], faces: list[Face]) -> dict[str, float]:
-        identity = portrait_identity(self._animator, self._detector, *self._portrait)
+        size = self._animator.config.image_size
+        identity = self._animator.identify(aligned_portrait(self._detector, size, *self._portrait))
         vectors = [self._animator.identify(align(f, face.keypoints)) for f, face in zip(frames, faces, strict=True)]
         own = self._animator.encode_motion(frames, track_of(faces))
         shapes = [shape_distance(face.keypoints, self._track.keypoints[i]) for i, face in zip(at, faces, strict=True)]
@@ -85,14 +85,13 @@ class Meter:
         }
 
 
-def portrait_identity(animator: Animator, detector: FaceDetector, path: Path, choice: FaceChoice) -> Tensor:
-    """(1, N) of the portrait's face, in the model's own words.
+def aligned_portrait(detector: FaceDetector, size: int, path: Path, choice: FaceChoice) -> Floats:
+    """The portrait's face as identity networks want it, (112, 112, 3) float32 in [0, 1].
 
     Raises:
         InputError: the picture cannot be read, or shows no such face.
     """
-    portrait = prepare_portrait(read_picture(path), detector, choice, animator.config.image_size, path.name)
-    return animator.identify(portrait.aligned)
+    return prepare_portrait(read_picture(path), detector, choice, size, path.name).aligned
 
 
 def track_of(faces: list[Face]) -> Track:
