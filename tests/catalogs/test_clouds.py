@@ -1,4 +1,4 @@
-"""catalogs.clouds: what deltalake is told. (There is no such store here; that it knows these words is what can be seen.)"""
+"""catalogs.clouds: what deltalake is told. There is no such store here; that it knows these words can be seen."""
 
 from __future__ import annotations
 
@@ -46,5 +46,5 @@ def test_deltalake_knows_them(uri: str, monkeypatch: pytest.MonkeyPatch) -> None
     monkeypatch.setenv("AZURE_STORAGE_ACCOUNT_KEY", "c2VjcmV0")
     _, words = delta_place(uri.split("://")[0], uri, {})
     nobody = {"proxy_url": "http://127.0.0.1:9", "max_retries": "0", "google_skip_signature": "true"}
-    with pytest.raises(Exception, match="(?i)error sending request|connect|transport|127.0.0.1"):
+    with pytest.raises(Exception, match=r"(?i)error sending request|connect|transport|127\.0\.0\.1"):
         DeltaTable(uri, storage_options=words | nobody)
