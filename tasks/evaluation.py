@@ -223,7 +223,7 @@ def _measured(tools: Tools, evaluator: Evaluator, row: Mapping[str, Any]) -> dic
                 portrait=tools.input(row["portrait"]),
                 face=FaceChoice(),
                 frames=media.decode(tools.input(row["driving"]), row["start_seconds"] or 0.0, row["end_seconds"]),
-                motion=Motion.load(files["motion.safetensors"]),
+                shots=(Motion.load(files["motion.safetensors"]),),
                 track=read_track(files["track.parquet"]),
                 own=kind == "self",
             )

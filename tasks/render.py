@@ -122,7 +122,7 @@ def _sound(tools: Tools, order: RenderOrder, clip: Path) -> AudioSource | None:
 def _meter(tools: Tools, order: RenderOrder, motion: Motion) -> Meter:
     """What measures this render."""
     portrait = (tools.input(order.portrait.uri), order.portrait.face)
-    return Meter(tools.animator, tools.detector, portrait, motion, fetch_track(tools, order.motion.track))
+    return Meter(tools.animator, tools.detector, portrait, (motion,), fetch_track(tools, order.motion.track))
 
 
 def _film(

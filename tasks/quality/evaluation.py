@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 from torch import Tensor, nn
 from torchmetrics.image.fid import FrechetInceptionDistance
@@ -56,7 +57,7 @@ class Subject:
         render: frames of the animated square.
         portrait, face: file of the picture, and which face in it.
         frames: of the driving clip, all that were acted.
-        motion, track: of the driving clip.
+        shots, track: of the driving clip; its motion, in the parts in which it was encoded.
         own: whether the clip drives its own first frame.
     """
 
@@ -64,7 +65,7 @@ class Subject:
     portrait: Path
     face: FaceChoice
     frames: Iterable[Picture]
-    motion: Motion
+    shots: Sequence[Motion]
     track: Track
     own: bool
 
@@ -140,8 +141,10 @@ class Evaluator:
         if seen:
             at = [index for index, *_ in seen]
             own = self._animator.encode_motion((f for _, f, _ in seen), track_of([face for *_, face in seen]))
-            expressions.add(expression_distance(own.expression, subject.motion.expression[at]))
-            poses.add(pose_distance(own.rotation, subject.motion.rotation[at]))
+            expression = torch.cat([shot.expression for shot in subject.shots])
+            rotation = torch.cat([shot.rotation for shot in subject.shots])
+            expressions.add(expression_distance(own.expression, expression[at]))
+            poses.add(pose_distance(own.rotation, rotation[at]))
         return {
             "identity": identities.value,
             "expression": expressions.value,

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
+import torch
 
 from models.animator import Animator
 from models.faces import FaceDetector, align, prepare_portrait
@@ -27,7 +29,7 @@ class Meter:
     Args:
         animator, detector: what the render is made with; identity is what its own encoder takes for it.
         portrait: file of the picture, and which face in it.
-        motion, track: of the driving clip.
+        shots, track: of the driving clip; its motion, in the parts in which it was encoded.
     """
 
     def __init__(
@@ -35,13 +37,15 @@ class Meter:
         animator: Animator,
         detector: FaceDetector,
         portrait: tuple[Path, FaceChoice],
-        motion: Motion,
+        shots: Sequence[Motion],
         track: Track,
     ) -> None:
         self._animator, self._detector, self._portrait = animator, detector, portrait
-        self._motion, self._track = motion, track
+        self._expression = torch.cat([shot.expression for shot in shots])
+        self._rotation = torch.cat([shot.rotation for shot in shots])
+        self._track = track
         self._flicker = Flicker()
-        self._wanted = set(np.linspace(0, len(motion) - 1, SAMPLES).round().astype(int).tolist())
+        self._wanted = set(np.linspace(0, len(self._rotation) - 1, SAMPLES).round().astype(int).tolist())
         self._sampled: list[tuple[int, Picture]] = []
 
     def see(self, index: int, frame: Picture) -> None:
@@ -80,8 +84,8 @@ class Meter:
         return {
             "identity": float(np.mean([similarity(identity, vector) for vector in vectors])),
             "landmarks": float(np.mean(shapes)),
-            "expression": expression_distance(own.expression, self._motion.expression[at]),
-            "pose": pose_distance(own.rotation, self._motion.rotation[at]),
+            "expression": expression_distance(own.expression, self._expression[at]),
+            "pose": pose_distance(own.rotation, self._rotation[at]),
         }
 
 

@@ -61,7 +61,7 @@ class Attack:
     readers: int = 2
     kill_every: float = 1.0
     seed: int = 0
-    limit: float = 900.0
+    limit: float = 1800.0
 
 
 @dataclass

@@ -80,7 +80,8 @@ def known(model: Model, frames: list[Picture], tmp_path_factory: pytest.TempPath
     track = follow(frames, detector, FaceChoice(), "clip")
     height, width = frames[0].shape[:2]
     perfect = [cut_head(frame, head_box(track.boxes[0], width, height), 128) for frame in frames]
-    return Subject(perfect, path, FaceChoice(), frames, animator.encode_motion(frames, track), track, own=True)
+    shots = (animator.encode_motion(frames, track),)
+    return Subject(perfect, path, FaceChoice(), frames, shots, track, own=True)
 
 
 def test_a_perfect_render(model: Model, known: Subject, networks: dict[str, Path]) -> None:
@@ -133,7 +134,7 @@ def test_the_cheap_measures(model: Model, known: Subject) -> None:
     noise = list(np.random.default_rng(0).integers(0, 256, (FRAMES, 128, 128, 3), np.uint8))
 
     def measured(render: Iterable[Picture], portrait: Path = known.portrait) -> dict[str, float | None]:
-        meter = Meter(*model, (portrait, known.face), known.motion, known.track)
+        meter = Meter(*model, (portrait, known.face), known.shots, known.track)
         for index, frame in enumerate(render):
             meter.see(index, frame)
         return meter.measures()
