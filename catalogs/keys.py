@@ -1,6 +1,6 @@
 """Names in a store.
 
-cache/appearance/<key>.safetensors    cache/motion/<key>.safetensors    cache/tracks/<key>.parquet
+cache/appearance/<key>.{safetensors, jpg}    cache/motion/<key>.{safetensors, jpg}    cache/tracks/<key>.parquet
 cache/hashes/<run_id>.parquet
 renders/<key>/{full.mp4, crop.mp4, poster.jpg, render.json}
 catalog/                              the Delta table

@@ -64,9 +64,6 @@ class Selection:
         for name in (*self.least, *self.most):
             _number_column(name)
 
-    def __bool__(self) -> bool:
-        return bool(list(self._asked()) or list(self._ended()))
-
     @property
     def asked(self) -> pc.Expression | None:
         """On what was asked for: the same in all rows of a job and run. None where it asks for nothing."""

@@ -153,7 +153,7 @@ class Summary:
     files_put: int
     seconds: float
     manifest: str
-    report: str
+    report: str = ""
 
     def line(self) -> str:
         """All of it in a line."""

@@ -70,12 +70,14 @@ class Outcome:
 
     Attributes:
         rows: in the catalog in the end.
+        finished: whether all writers came through before the limit.
         missing, twice: of those that should be there exactly once.
         kills: by what was killed.
         looks: of the readers that ended, and what was wrong with what they saw.
         version, files: of the table in the end.
     """
 
+    finished: bool = False
     rows: int = 0
     missing: int = 0
     twice: int = 0
@@ -115,6 +117,7 @@ def attack(plan: Attack) -> Outcome:
                 alive[victim].kill()
                 outcome.kills[victim.split("-")[0]] += 1
                 next_kill = time.monotonic() + plan.kill_every * dice.uniform(0.5, 1.5)
+        outcome.finished = not any(name in alive for name in workers)
         (notes / "stop").touch()
         for process in alive.values():
             process.join(60)
