@@ -47,11 +47,13 @@ class Answer:
 
     Attributes:
         seconds: from the start of the imports to the rows.
+        cpu: seconds of all processors, the interpreter's start included; what is left of a busy machine's figures.
         peak: bytes of memory at most, all that was loaded included.
         rows: of the answer.
     """
 
     seconds: float
+    cpu: float
     peak: int
     rows: int
 
@@ -129,6 +131,7 @@ def _ask(url: str, chosen: Namespace, requests: Path | None, spent: float) -> Ca
         answers = [_answer(url, question) for _ in range(chosen.runs)]
         samples[f"{question}_seconds"] = [answer.seconds for answer in answers]
         figures[f"{question}_seconds"] = statistics.median(samples[f"{question}_seconds"])
+        figures[f"{question}_processor_seconds"] = statistics.median(answer.cpu for answer in answers)
         figures[f"{question}_bytes"] = max(answer.peak for answer in answers)
         figures[f"{question}_rows"] = answers[0].rows
         if requests is not None:

@@ -13,5 +13,5 @@ def test_every_picture_is_there(tmp_path: Path) -> None:
     page = Page(path.read_text())
     assert len(page.all("article")) == 45
     images = [path.parent / image["src"] for image in page.all("img")]
-    assert len(images) == 43 * 3
+    assert len(images) == 44 * 3
     assert all(image.is_file() for image in images)
