@@ -88,7 +88,8 @@ def vacuum(store: Store, grace: timedelta, *, dry_run: bool = False) -> list[str
     return _kept_trying(
         "clean up",
         store,
-        lambda: list(table.vacuum(int(hours), dry_run=dry_run, enforce_retention_duration=False)),
+        # Full: also what writers that were killed left behind.
+        lambda: list(table.vacuum(int(hours), dry_run=dry_run, enforce_retention_duration=False, full=True)),
     )
 
 

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import time
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
 
@@ -50,6 +53,16 @@ def test_vacuum_keeps_what_is_young_or_used(folder_store: Store) -> None:
     fill(folder_store)
     compact(folder_store)
     assert vacuum(folder_store, timedelta(hours=1)) == []
+    assert ls(folder_store).num_rows == ls(folder_store, as_of=6).num_rows == 6
+    left = [Path(folder_store.url, "catalog", f"part-0000{n}-left-by-a-killed-writer.parquet") for n in range(2)]
+    for file in left:
+        file.write_bytes(b"x")
+    long_ago = time.time() - 7300
+    os.utime(left[0], (long_ago, long_ago))
+    assert vacuum(folder_store, timedelta(hours=2), dry_run=True) == [left[0].name]
+    assert left[0].exists()
+    assert vacuum(folder_store, timedelta(hours=2)) == [left[0].name]
+    assert [file.exists() for file in left] == [False, True]
     assert ls(folder_store).num_rows == ls(folder_store, as_of=6).num_rows == 6
     for wrong in (timedelta(minutes=59), timedelta(minutes=90), timedelta(0)):
         with pytest.raises(SettingsError, match="whole number of hours"):
