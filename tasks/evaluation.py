@@ -24,7 +24,6 @@ from catalogs.store import Store, open_store
 from catalogs.tracks import read_track
 from models.device import pick_device
 from models.motion import Motion
-from models.weights import detector_file
 from tasks import media
 from tasks.production import Request
 from tasks.quality.evaluation import CROSS, SELF, Evaluator, Subject
@@ -125,12 +124,11 @@ def measure(
         WeightsError: a network cannot be used.
         StoreError: the run's manifest cannot be read.
     """
-    weights = Path(request.weights).expanduser().absolute()
     device = pick_device(request.device)
     rows = [row for row in read_manifest(open_store(request.store), request.run_id).to_pylist() if row["tags"]]
     with tempfile.TemporaryDirectory(prefix="troupe-evaluation-") as scratch:
-        detector = Path(request.detector).expanduser().absolute() if request.detector else detector_file(weights)
-        tools = Tools(Setup(request.store, weights, detector, request.device, request.dtype, Path(scratch)))
+        places = (request.store, request.weights, request.detector or "")
+        tools = Tools(Setup(*places, request.device, request.dtype, Path(scratch)))
         embedder = Embedder(tools.animator, Path(request.embedder) if request.embedder else None)
         networks = Networks(
             lpips=_network(request.lpips, device, "LPIPS"),
