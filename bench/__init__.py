@@ -5,6 +5,8 @@
 - `python -m bench.load`: seconds and memory until a model is ready
 - `python -m bench.end_to_end`: the whole path against the bare animator
 - `python -m bench.engine`: jobs a second and the driver's memory with an animator that does nothing
+- `python -m bench.catalog`: seconds, memory and requests of questions to a million rows
+- `python -m bench.page`: how quick a report of 1000 jobs is in a browser
 
 Each prints a table, and with `--json FILE` writes the same for programs (`bench.report`). What they gave on which
 machine is told in docs/performance.md.

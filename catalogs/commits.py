@@ -14,11 +14,11 @@ from deltalake.exceptions import CommitFailedError, DeltaError
 from catalogs.keys import run_key
 from catalogs.retries import again, transient
 from catalogs.rows import open_table
-from catalogs.schema import SCHEMA
+from catalogs.schema import INDEXED, SCHEMA
 from catalogs.store import Store, reason
 from troupe.errors import StoreError
 
-__all__ = ["Commits", "commits_to"]
+__all__ = ["Commits", "commits_to", "create_table"]
 
 
 class Commits(Protocol):
@@ -65,7 +65,7 @@ class _Delta:
     def _append(self, rows: pa.Table) -> None:
         table, self._table = self._table, None  # after a failure, a fresh look
         if table is None:
-            table = open_table(self._store) or self._created()
+            table = open_table(self._store) or create_table(self._store)
             if table.transaction_version(self._writer) == self._batch:
                 self._table = table
                 return
@@ -78,11 +78,25 @@ class _Delta:
         )
         self._table = table
 
-    def _created(self) -> DeltaTable:
-        uri, options = self._store.delta() or ("", {})
-        # Without retries: one that lost against another creator would put its own schema over the other's.
-        once = CommitProperties(max_commit_retries=0)
-        return DeltaTable.create(uri, SCHEMA, mode="ignore", storage_options=options, commit_properties=once)
+
+def create_table(store: Store) -> DeltaTable:
+    """The store's Delta table, made if it is not there."""
+    uri, options = store.delta() or ("", {})
+    # Without retries: one that lost against another creator would put its own schema over the other's.
+    once = CommitProperties(max_commit_retries=0)
+    return DeltaTable.create(
+        uri,
+        _physical(),
+        mode="ignore",
+        storage_options=options,
+        commit_properties=once,
+        configuration={"delta.dataSkippingStatsColumns": ",".join(INDEXED)},
+    )
+
+
+def _physical() -> pa.Schema:
+    """The schema with the indexed columns first: deltalake 1.6 loses statistics of columns behind nested ones."""
+    return pa.schema(sorted(SCHEMA, key=lambda field: field.name not in INDEXED))
 
 
 class _Parts:

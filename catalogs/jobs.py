@@ -24,7 +24,7 @@ from catalogs.store import Store
 from troupe import FaceChoice, Job
 from troupe.errors import BadJob, SettingsError
 
-__all__ = ["COLUMNS", "cross", "parse_jobs", "read_jobs", "read_request", "write_request"]
+__all__ = ["COLUMNS", "cross", "job_cells", "parse_jobs", "read_jobs", "read_request", "write_request"]
 
 PICTURES = (".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".bmp")
 CLIPS = (".mp4", ".mov", ".m4v", ".mkv", ".webm", ".avi", ".mpg", ".mpeg", ".ts", ".mts", ".mxf", ".3gp", ".gif")
@@ -113,12 +113,17 @@ def write_request(store: Store, run_id: str, jobs: Sequence[Job]) -> str:
         StoreError: it cannot be written.
     """
     key = run_key(run_id, "request.parquet")
-    rows = [{name: _cell(getattr(job, name)) for name in _REQUEST.names} for job in jobs]
+    rows = [job_cells(job) for job in jobs]
     sink = io.BytesIO()
     pq.write_table(pa.Table.from_pylist(rows, schema=_REQUEST), sink)
     if not store.put_bytes(sink.getvalue(), key).created and read_request(store, run_id) != list(jobs):
         raise SettingsError(f"run {run_id} in {store.url} has other jobs than these; choose another run_id")
     return key
+
+
+def job_cells(job: Job) -> dict[str, Any]:
+    """The job as a row of a jobs file, by column."""
+    return {name: _cell(getattr(job, name)) for name in _REQUEST.names}
 
 
 def read_request(store: Store, run_id: str) -> list[Job]:

@@ -1,10 +1,12 @@
 """Names in a store.
 
-cache/appearance/<key>.safetensors    cache/motion/<key>.safetensors    cache/tracks/<key>.parquet
+cache/appearance/<key>.{safetensors, jpg}    cache/motion/<key>.{safetensors, jpg}    cache/tracks/<key>.parquet
 cache/hashes/<run_id>.parquet
 renders/<key>/{full.mp4, crop.mp4, poster.jpg, render.json}
 catalog/                              the Delta table
-runs/<run_id>/{request.parquet, manifest.parquet, parts/NNNNN.parquet}
+runs/<run_id>/{request.parquet, manifest.parquet, parts/NNNNN.parquet, report/index.html}
+evaluations/<run_id>/{jobs.jsonl, portraits/, clips.parquet, summary.md}
+tombstones/<hash of an identity>.json
 """
 
 from __future__ import annotations

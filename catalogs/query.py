@@ -9,61 +9,69 @@ import math
 import unicodedata
 from collections.abc import Iterator, Sequence
 from datetime import datetime
-from typing import Any
+from typing import Any, Literal
 
 import pyarrow as pa
 import pyarrow.compute as pc
+import pyarrow.parquet as pq
 
-from catalogs.rows import Snapshot, latest, snapshot
-from catalogs.schema import STATUSES
+from catalogs.rows import Moment, Snapshot, latest, snapshot
+from catalogs.selection import Selection
 from catalogs.store import Store
 from troupe.errors import SettingsError
 
-__all__ = ["latest_run", "ls", "to_csv", "to_json"]
+__all__ = ["both", "latest_run", "ls", "plain_rows", "to_csv", "to_json", "to_parquet"]
 
-_COUNTING = ["run_id", "job_id", "status", "recorded_at"]
+_KEY = ["run_id", "job_id", "recorded_at"]
+_COUNTING = [*_KEY, "status"]
 """What tells which rows count."""
+_NEWEST_FIRST: list[tuple[str, Literal["ascending", "descending"]]] = [
+    ("recorded_at", "descending"),
+    ("run_id", "ascending"),
+    ("job_id", "ascending"),
+]
 _FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")
 
 
 def ls(
     store: Store,
     *,
-    status: str | None = None,
-    identity: str | None = None,
-    run: str | None = None,
     limit: int | None = None,
     columns: Sequence[str] | None = None,
+    as_of: Moment | None = None,
+    **filters: Any,
 ) -> pa.Table:
     """Rows of the catalog, one a job and run, the newest first.
 
+    What is asked for is pushed down to the files' statistics. With a limit, files are read from the newest backwards,
+    and no more of them than needed.
+
     Args:
         store: whose catalog it is.
-        status: `done`, `reused`, `failed` or `cancelled`.
-        identity: of the person shown.
-        run: its run_id.
         limit: at most so many rows.
         columns: these, in this order; all without.
+        as_of: the catalog as it was at that version or time.
+        filters: which jobs, as `catalogs.selection.Selection` has them.
 
     Raises:
-        SettingsError: there is no such status or column, or the limit is negative.
+        SettingsError: there is no such status, column or version, or the limit is negative.
         StoreError: the catalog cannot be read.
     """
-    if status is not None and status not in STATUSES:
-        raise SettingsError(f"no status {status!r}; there are {', '.join(STATUSES)}")
+    select = Selection(**filters)
     if limit is not None and limit < 0:
         raise SettingsError(f"limit is {limit}; it cannot be negative")
-    rows = snapshot(store, run)
+    rows = snapshot(store, select.run if store.delta() is None else None, as_of)
     wanted = list(columns) if columns is not None else rows.data.schema.names
-    where = None if identity is None else pc.field("identity") == identity
-    # First the few columns that tell which rows are wanted, and only of those the rest.
-    chosen = latest(rows.read(where, _COUNTING))
-    if status is not None:
-        chosen = chosen.filter(pc.field("status") == status)
-    chosen = chosen.sort_by([("recorded_at", "descending"), ("run_id", "ascending"), ("job_id", "ascending")])
-    if limit is not None:
-        chosen = chosen.slice(0, limit)
-    return _whole(rows, chosen, wanted)
+    needed = list(dict.fromkeys([*wanted, *_COUNTING]))
+    where = both(select.asked, select.ended)
+    found: list[pa.Table] = []
+    for part, rest in rows.backwards() if limit is not None else [(rows, None)]:
+        candidates = part.read(where, needed)
+        whole = select.ended is None and part is rows
+        found.append(latest(candidates) if whole else _counting(rows, candidates))
+        if limit is not None and rest is not None and _newer(found, rest) >= limit:
+            break
+    return pa.concat_tables(found).sort_by(_NEWEST_FIRST).slice(0, limit).select(wanted)
 
 
 def latest_run(store: Store) -> str | None:
@@ -81,32 +89,52 @@ def to_csv(table: pa.Table) -> str:
     sink = io.StringIO()
     writer = csv.writer(sink, lineterminator="\n")
     writer.writerow(map(_harmless, table.column_names))
-    for row in _plain_rows(table):
+    for row in plain_rows(table):
         writer.writerow([_csv_cell(value) for value in row.values()])
     return sink.getvalue()
 
 
 def to_json(table: pa.Table) -> str:
     """A list with an object for every row; times in ISO 8601, UTC."""
-    return json.dumps(list(_plain_rows(table)), ensure_ascii=False, allow_nan=False, indent=2)
+    return json.dumps(list(plain_rows(table)), ensure_ascii=False, allow_nan=False, indent=2)
 
 
-def _whole(rows: Snapshot, chosen: pa.Table, wanted: list[str]) -> pa.Table:
-    """The chosen rows, in their order, with the columns that are wanted."""
-    times = chosen.column("recorded_at")
-    time, span = pc.field("recorded_at"), pc.min_max(times)
-    # The span rules out files by their statistics, the set rows.
-    where = (time >= span["min"]) & (time <= span["max"]) & time.isin(times.combine_chunks())
-    found = rows.read(where, list(dict.fromkeys([*_COUNTING, *wanted])))
-    places = {key: place for place, key in enumerate(_keys(found))}
-    return found.take(pa.array([places[key] for key in _keys(chosen)], pa.int64())).select(wanted)
+def to_parquet(table: pa.Table) -> bytes:
+    """A Parquet file."""
+    sink = io.BytesIO()
+    pq.write_table(table, sink)
+    return sink.getvalue()
 
 
-def _keys(table: pa.Table) -> Iterator[tuple[Any, ...]]:
-    return zip(*(table.column(name).to_pylist() for name in ("run_id", "job_id", "recorded_at")), strict=True)
+def _counting(rows: Snapshot, candidates: pa.Table) -> pa.Table:
+    """Those of the candidates that are what counts of their job and run: none of all its rows is preferred to it."""
+    if not len(candidates):
+        return candidates
+    runs, jobs = (pc.unique(candidates.column(name)) for name in ("run_id", "job_id"))
+    # A range of runs rules out files by their statistics, the sets rows.
+    span = pc.min_max(runs)
+    run = pc.field("run_id")
+    rivals = rows.read(
+        (run >= span["min"]) & (run <= span["max"]) & run.isin(runs) & pc.field("job_id").isin(jobs), _COUNTING
+    )
+    # By place, because Arrow joins no tables with nested columns.
+    placed = candidates.select(_KEY).append_column("place", pa.array(range(len(candidates)), pa.int64()))
+    return candidates.take(placed.join(latest(rivals).select(_KEY), _KEY, join_type="left semi").column("place"))
 
 
-def _plain_rows(table: pa.Table) -> Iterator[dict[str, Any]]:
+def _newer(found: Sequence[pa.Table], time: int) -> int:
+    """How many rows were recorded after that time, microseconds since 1970."""
+    moment = pa.scalar(time, pa.timestamp("us", "UTC"))
+    return sum(len(table.filter(pc.field("recorded_at") > moment)) for table in found)
+
+
+def both(one: pc.Expression | None, other: pc.Expression | None) -> pc.Expression | None:
+    """Both conditions, where there are two."""
+    return other if one is None else one if other is None else one & other
+
+
+def plain_rows(table: pa.Table) -> Iterator[dict[str, Any]]:
+    """The rows with values as JSON has them: times in ISO 8601, tags as an object, null for what is not finite."""
     maps = {field.name for field in table.schema if pa.types.is_map(field.type)}
     for batch in table.to_batches(max_chunksize=1000):
         for row in batch.to_pylist():

@@ -14,12 +14,13 @@ from catalogs.keys import canonical
 from troupe import Job, Settings, __version__
 from troupe.errors import TroupeError
 
-__all__ = ["QUALITIES", "SCHEMA", "STAGES", "STATUSES", "VERSION", "Row", "conform", "make_row", "table_of"]
+__all__ = ["INDEXED", "QUALITIES", "SCHEMA", "STAGES", "STATUSES", "VERSION", "Row", "conform", "make_row", "table_of"]
 
-VERSION = 1
+VERSION = 2
 """Of the schema. Columns are only ever added, never renamed, never given another type."""
 
-STATUSES = ("done", "reused", "failed", "cancelled")
+STATUSES = ("done", "reused", "failed", "cancelled", "forgotten")
+"""How a job ended; `forgotten`: it was done, and what it made was deleted because the person shown wanted it."""
 STAGES = ("fetch", "decode", "detect", "encode", "denoise", "vae", "paste", "encode_video", "put", "queue")
 """Parts of a job's time; columns `seconds_<stage>`."""
 QUALITIES = ("identity", "landmarks", "expression", "pose", "flicker")
@@ -80,7 +81,19 @@ _TYPES: dict[str, Any] = {
     "detection_score": _REAL,  # mean over the frames in which the face was seen, 0..1
     "master_uri": _TEXT,
     "recorded_at": _TIME,  # when the ledger took it: of two rows of a job and run, the later one counts
+    # Since version 2.
+    "appearance_key": _TEXT,  # of what lies in the cache
+    "track_key": _TEXT,
+    "motion_key": _TEXT,
+    "flagged": _TEXT,  # quality that was asked for and is not there, in words
 }
+
+INDEXED = (
+    *("run_id", "job_id", "status", "identity", "driving", "error_kind"),
+    *("quality_identity", "finished_at", "recorded_at"),
+)
+"""Columns of which the Delta table keeps every file's least and greatest value, so that queries skip files. Few,
+because opening a table of many files takes time for each."""
 
 SCHEMA = pa.schema(_TYPES, metadata={"troupe.schema_version": str(VERSION)})
 

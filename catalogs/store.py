@@ -22,7 +22,7 @@ from uuid import uuid4
 
 import fsspec  # type: ignore[import-untyped]
 
-from catalogs import s3, uris
+from catalogs import clouds, s3, uris
 from catalogs.entries import Entry
 from catalogs.folder import Folder
 from catalogs.retries import again, transient
@@ -187,6 +187,8 @@ class Store:
             return None if _NOT_FOR_DELTA.search(uri) else (uri, {})
         if uris.scheme(self.url) in s3.SCHEMES:
             return "s3://" + uri.split("://", 1)[1], s3.delta_options(self._options)
+        if uris.scheme(self.url) in clouds.SCHEMES:
+            return clouds.delta_place(uris.scheme(self.url), uri, self._options)
         return None
 
     def _create(self, source: Path | bytes, key: str, size: int, sha256: str) -> Put:

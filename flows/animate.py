@@ -76,6 +76,9 @@ def animate(
     limit: int | None = None,
     preview: float | None = None,
     require_consent: bool = False,
+    min_identity: float | None = None,
+    max_quality: dict[str, float] | None = None,
+    fail_quality: bool = False,
     device: str = "auto",
     dtype: str = "auto",
     compile: bool = False,
@@ -99,6 +102,9 @@ def animate(
         limit: only the first jobs.
         preview: only the first seconds of every clip.
         require_consent: refuse jobs without a reference to the permission to use the likeness.
+        min_identity: similarity to the portrait below which a render is flagged.
+        max_quality: of landmarks, expression, pose or flicker, above which a render is flagged.
+        fail_quality: such jobs fail.
         device: for the networks; `auto` is a GPU if there is one.
         dtype: of their numbers; `auto` is what the device is good at.
         compile: have torch compile the denoiser: pays off from some minutes of work on.
@@ -120,6 +126,9 @@ def animate(
         limit=limit,
         preview=preview,
         require_consent=require_consent,
+        min_identity=min_identity,
+        max_quality=max_quality or {},
+        fail_quality=fail_quality,
         device=device,
         dtype=dtype,
         compile=compile,

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from flows.order import PlainCaller, perform
 from flows.progress import listener
+from tasks.evaluation import EvaluationRequest, measure, prepare, publish_evaluation
 from tasks.production import Request, Summary
+from tasks.stopping import stoppable
 
-__all__ = ["animate_locally"]
+__all__ = ["animate_locally", "evaluate_locally"]
 
 
 def animate_locally(request: Request) -> Summary:
@@ -16,3 +18,15 @@ def animate_locally(request: Request) -> Summary:
         TroupeError: the request cannot be carried out as it is.
     """
     return perform(request, PlainCaller(), listener(), ray=False)
+
+
+def evaluate_locally(request: EvaluationRequest) -> dict[str, str]:
+    """Carry an evaluation out; its tables' URI and text.
+
+    Raises:
+        TroupeError: the request cannot be carried out as it is.
+    """
+    animate_locally(prepare(request))
+    with stoppable() as stop:
+        evaluation = measure(request, listener().note, stop.is_set)
+    return {"summary": publish_evaluation(request, evaluation), "text": evaluation.markdown()}

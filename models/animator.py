@@ -22,6 +22,7 @@ from models.resting import at_work
 from models.sampler.sample import Scene, draw_noise, fitting_windows, pad_motion, sample, window_bytes
 from models.weights import IDENTITY, Networks, load_networks
 from troupe import Picture, Settings, Track
+from troupe.faces import Floats
 from troupe.stopwatch import Stopwatch
 
 __all__ = ["Animator", "load"]
@@ -105,6 +106,17 @@ class Animator:
         with memory_errors(), at_work(self.device, networks.vae):
             latents = encode_portrait(networks.vae, (crop - 0.5) / 0.5)
             return Appearance(tokens=tokens.float().cpu(), latents=latents.cpu())
+
+    def identify(self, aligned: Floats) -> Tensor:
+        """Whose face it is, in the identity encoder's words; for comparing.
+
+        Args:
+            aligned: (112, 112, 3) float32 in [0, 1], as `models.faces.align` gives it.
+
+        Returns:
+            (1, N) float32, of unit norm.
+        """
+        return self._identity(aligned)
 
     @torch.inference_mode()
     def encode_motion(self, frames: Iterable[Picture], track: Track, crop: str = "first") -> Motion:

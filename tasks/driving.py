@@ -9,6 +9,7 @@ from models.faces import follow, refuse_gaps, shots
 from models.motion import Motion, load_shots, save_shots
 from tasks import media
 from tasks.orders import Done, MotionOrder, TrackOrder
+from tasks.thumbnails import FirstFrame, put_thumbnail
 from tasks.tools import Tools
 from troupe import Track
 from troupe.errors import StoreError
@@ -59,7 +60,8 @@ def encode_clip(tools: Tools, order: MotionOrder) -> Done:
         clip = tools.input(order.track.uri)
         track = fetch_track(tools, order.track)
     with watch("encode"):
-        frames = watch.each("decode", media.decode(clip, order.track.start, order.track.end, order.track.fps))
+        decoded = media.decode(clip, order.track.start, order.track.end, order.track.fps)
+        frames = FirstFrame(watch.each("decode", decoded), track)
         motions = []
         for first, stop in shots(track, order.track.gaps):
             # The last shot takes all there is, so that a track that is too short is found out.
@@ -69,7 +71,8 @@ def encode_clip(tools: Tools, order: MotionOrder) -> Done:
         file = folder / "motion.safetensors"
         save_shots(motions, file)
         put = tools.store.put(file, order.place)
-    return Done(reused=False, seconds=watch.seconds, puts=int(put.created))
+        puts = put.created + put_thumbnail(tools.store, order.place, frames.head)
+    return Done(reused=False, seconds=watch.seconds, puts=puts)
 
 
 def fetch_track(tools: Tools, order: TrackOrder) -> Track:

@@ -11,6 +11,7 @@ from typing import Any
 from catalogs.hashes import ContentHashes
 from catalogs.keys import make_key
 from catalogs.store import Store
+from catalogs.tombstones import Tombstones
 from models import weights
 from models.weights import recogniser_file
 from tasks.lengths import ClipLengths, frames_between
@@ -104,6 +105,7 @@ def plan_jobs(
     if run_id:
         hashes.save(run_id)
         lengths.save(run_id)
+    tombstones = Tombstones(store)
 
     def plan(job: Job) -> PlannedJob:
         found = {uri: contents[uri] for uri in _uris(job)}
@@ -112,6 +114,8 @@ def plan_jobs(
         for value in found.values():
             if isinstance(value, TroupeError):
                 return replace(planned, error=value)
+        if (refusal := tombstones.refusal(job.identity, planned.portrait_hash)) is not None:
+            return replace(planned, error=refusal)
         order = _order(run_id, job, hashed, fingerprint, eyes, dtype)
         if length := frames.get(hashed[job.driving]):
             track = replace(order.motion.track, frames=frames_between(length, job.start, job.end))

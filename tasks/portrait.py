@@ -12,6 +12,7 @@ from models.faces import Box, prepare_portrait
 from models.tensorfile import read_tensors, write_tensors
 from tasks.media import read_picture
 from tasks.orders import Done, PortraitOrder
+from tasks.thumbnails import put_thumbnail
 from tasks.tools import Tools
 from troupe.errors import StoreError
 from troupe.faces import Floats
@@ -58,7 +59,8 @@ def encode_portrait(tools: Tools, order: PortraitOrder) -> Done:
         file = folder / "appearance.safetensors"
         _write(CastMember(appearance, portrait.box, _four(portrait.face.box)), file)
         put = tools.store.put(file, order.place)
-    return Done(reused=False, seconds=watch.seconds, puts=int(put.created))
+        puts = put.created + put_thumbnail(tools.store, order.place, portrait.crop)
+    return Done(reused=False, seconds=watch.seconds, puts=puts)
 
 
 def read_cast_member(tools: Tools, order: PortraitOrder) -> CastMember:

@@ -18,6 +18,7 @@ from typing import Any, Protocol, Self
 from catalogs.jobs import cross, read_jobs, read_request, write_request
 from catalogs.ledger import Ledger
 from catalogs.manifest import write_manifest
+from catalogs.report import write_report
 from catalogs.rows import latest, snapshot
 from catalogs.store import open_store
 from catalogs.uris import scheme
@@ -26,6 +27,7 @@ from tasks.fetched import local_weights
 from tasks.orders import Done, Rendered, RenderOrder
 from tasks.plan import Plan, PlannedJob, plan_jobs, shards
 from tasks.pool import LocalPool, Pool, RayPool, Role, Work
+from tasks.quality import Thresholds
 from tasks.record import Record
 from tasks.rows import row_of
 from tasks.scratch import scratch_folder
@@ -60,6 +62,7 @@ class Request:
 
     Attributes:
         defaults: cells of the jobs file's columns, for jobs that have none.
+        min_identity, max_quality, fail_quality: as `tasks.quality.Thresholds` has them.
         retry: of the run `run_id`, do the failed jobs again, all or those with one of these kinds of error; None is
             a run of its own.
     """
@@ -74,6 +77,9 @@ class Request:
     limit: int | None = None
     preview: float | None = None
     require_consent: bool = False
+    min_identity: float | None = None
+    max_quality: Mapping[str, float] = field(default_factory=dict)
+    fail_quality: bool = False
     device: str = "auto"
     dtype: str = "auto"
     compile: bool = False
@@ -137,6 +143,7 @@ class Summary:
         files_put: into caches and renders, in this run.
         seconds: from request to manifest.
         manifest: its URI.
+        report: URI of the page that shows it all.
     """
 
     run_id: str
@@ -146,6 +153,7 @@ class Summary:
     files_put: int
     seconds: float
     manifest: str
+    report: str = ""
 
     def line(self) -> str:
         """All of it in a line."""
@@ -159,9 +167,8 @@ class Summary:
     def markdown(self) -> str:
         """For a page of Prefect's."""
         rows = "\n".join(f"| {status} | {count} |" for status, count in sorted(self.counts.items()))
-        return (
-            f"# Run {self.run_id}\n\n| status | jobs |\n| --- | --- |\n{rows}\n\n{self.line()}\n\n`{self.manifest}`\n"
-        )
+        files = f"`{self.report}`\n\n`{self.manifest}`\n"
+        return f"# Run {self.run_id}\n\n| status | jobs |\n| --- | --- |\n{rows}\n\n{self.line()}\n\n{files}"
 
     def as_dict(self) -> dict[str, Any]:
         """Small plain values."""
@@ -196,6 +203,7 @@ class Production:
         self.run_id = request.run_id or datetime.now(UTC).strftime("%Y%m%d-%H%M%S-") + secrets.token_hex(2)
         self.shards: tuple[tuple[RenderOrder, ...], ...] = ()
         self._request, self._tell, self._stop = request, tell, stop
+        self._thresholds = Thresholds(request.min_identity, request.max_quality, request.fail_quality)
         self._since = time.monotonic()
         self._store = open_store(request.store)
         self._weights_uri = _anywhere(request.weights)
@@ -325,6 +333,7 @@ class Production:
         """
         self._ledger.commit()
         manifest = write_manifest(self._store, self.run_id)
+        report = write_report(self._store, self.run_id)
         summary = Summary(
             run_id=self.run_id,
             counts=dict(self._counts),
@@ -333,6 +342,7 @@ class Production:
             files_put=self._puts,
             seconds=time.monotonic() - self._since,
             manifest=self._store.uri(manifest),
+            report=self._store.uri(report),
         )
         self._record.end(summary.line())
         return summary
@@ -406,6 +416,7 @@ class Production:
         return {row["job_id"]: row["status"] for row in rows.to_pylist()}
 
     def _commit(self, planned: PlannedJob, status: str, *, started: datetime, **outcome: Any) -> None:
+        status, outcome = self._thresholds.judged(status, outcome)
         row = row_of(
             planned,
             run_id=self.run_id,

@@ -21,6 +21,7 @@ from tasks.media import AudioSource, Encoder, Note, Timing
 from tasks.orders import Rendered, RenderOrder
 from tasks.portrait import CastMember
 from tasks.publish import finished_record, publish
+from tasks.quality import Meter
 from tasks.tools import Tools
 from troupe import ClipInfo, Picture, __version__
 from troupe.errors import UnreadableMedia
@@ -73,8 +74,10 @@ def render(tools: Tools, order: RenderOrder, member: CastMember, shots: Sequence
             paster = make_paster(order.job.blend, picture, member.crop_box) if picture is not None else None
         outputs = _outputs(tools, order, picture, folder)
         poster = folder / "poster.jpg"
-        infos = _film(tools, order, member, shots, outputs, paster, timing, sound, poster, watch)
-        facts = _facts(tools, order, member, outputs, infos[0]) | {"worker": worker, "stage_seconds": watch.seconds}
+        meter = _meter(tools, order, shots)
+        infos = _film(tools, order, member, shots, outputs, paster, timing, sound, poster, meter, watch)
+        facts = _facts(tools, order, member, outputs, infos[0]) | {"worker": worker, "quality": meter.measures()}
+        facts |= {"stage_seconds": watch.seconds}
         with watch("put"):
             files = {output.path.name: output.path for output in outputs} | {poster.name: poster}
             record, puts = publish(tools.store, order, files, facts)
@@ -120,6 +123,12 @@ def _sound(tools: Tools, order: RenderOrder, clip: Path) -> AudioSource | None:
     return source
 
 
+def _meter(tools: Tools, order: RenderOrder, shots: Sequence[Motion]) -> Meter:
+    """What measures this render."""
+    portrait = (tools.input(order.portrait.uri), order.portrait.face)
+    return Meter(tools.animator, tools.detector, portrait, shots, fetch_track(tools, order.motion.track))
+
+
 def _film(
     tools: Tools,
     order: RenderOrder,
@@ -130,6 +139,7 @@ def _film(
     timing: Timing,
     sound: AudioSource | None,
     poster: Path,
+    meter: Meter,
     watch: Stopwatch,
 ) -> list[ClipInfo]:
     """Write every output's video and the poster, a frame from the middle; what each video turned out to be."""
@@ -154,6 +164,7 @@ def _film(
         stack.enter_context(closing(frames))
         for index, frame in enumerate(frames):
             tools.go_on()
+            meter.see(index, frame)
             with watch("paste"):
                 whole = paster(frame) if paster is not None else frame
             for output, encoder in zip(outputs, encoders, strict=True):

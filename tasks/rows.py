@@ -8,6 +8,7 @@ from typing import Any
 
 from catalogs.schema import Row, make_row
 from catalogs.store import Store
+from tasks.orders import RenderOrder
 from tasks.plan import PlannedJob
 from troupe.errors import TroupeError
 
@@ -29,6 +30,7 @@ def row_of(
     error: TroupeError | None = None,
     stages: Mapping[str, float] | None = None,
     attempts: int | None = None,
+    flagged: str | None = None,
 ) -> Row:
     """A row.
 
@@ -38,12 +40,13 @@ def row_of(
         error: why there is none.
         stages: seconds by stage that this run spent on the job.
         attempts: how often a worker was given the render.
+        flagged: quality that was asked for and is not there.
     """
     order = planned.order
-    columns: dict[str, Any] = {}
+    columns: dict[str, Any] = _keys(order)
     if facts is not None:
         uris = {name: store.uri(key) for name, key in facts["outputs"].items()}
-        columns = {name: facts[name] for name in SAME} | {
+        columns |= {name: facts[name] for name in SAME} | {
             "full_uri": uris.get("full"),
             "crop_uri": uris.get("crop"),
             "master_uri": uris.get("master"),
@@ -54,6 +57,8 @@ def row_of(
             "gaps": [tuple(gap) for gap in facts["gaps"]],
             "cuts": facts["cuts"],
             "detection_score": facts["detection_score"],
+            # Renders that an earlier version made were not measured.
+            **{f"quality_{name}": value for name, value in facts.get("quality", {}).items()},
         }
     return make_row(
         run_id,
@@ -66,8 +71,20 @@ def row_of(
         settings=order.settings if order is not None else None,
         portrait_sha256=planned.portrait_hash or None,
         driving_sha256=planned.driving_hash or None,
-        render_key=order.key if order is not None else None,
         weights=weights,
         attempts=attempts,
+        flagged=flagged,
         **columns,
     )
+
+
+def _keys(order: RenderOrder | None) -> dict[str, str]:
+    """Where the job's render and what it was made of lie in the store."""
+    if order is None:
+        return {}
+    return {
+        "render_key": order.key,
+        "appearance_key": order.portrait.key,
+        "track_key": order.motion.track.key,
+        "motion_key": order.motion.key,
+    }

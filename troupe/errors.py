@@ -9,7 +9,9 @@ that the catalog's `error_kind` column carries.
      │   ├─ MissingInput     a URI that points at nothing
      │   ├─ UnreadableMedia  not a picture or clip that can be decoded
      │   ├─ NoFace           no face where one is needed
+     │   ├─ Withdrawn        the person shown does not want it any more
      │   └─ TooLarge         over a stated limit
+     ├─ QualityError         a render that is not as good as was asked for
      ├─ SettingsError        a setting, option or combination of them
      ├─ WeightsError         the weights directory is incomplete or wrong
      ├─ FfmpegError          ffmpeg is not there, or failed through no fault of its input
@@ -35,12 +37,14 @@ __all__ = [
     "NoSpace",
     "OutOfMemory",
     "Overdue",
+    "QualityError",
     "SettingsError",
     "StoreError",
     "TooLarge",
     "TroupeError",
     "UnreadableMedia",
     "WeightsError",
+    "Withdrawn",
     "WorkerLost",
 ]
 
@@ -102,10 +106,22 @@ class NoFace(InputError):
     kind = "no_face"
 
 
+class Withdrawn(InputError):
+    """The person shown withdrew the consent."""
+
+    kind = "withdrawn"
+
+
 class TooLarge(InputError):
     """More pixels, frames, seconds or bytes than the stated limit."""
 
     kind = "too_large"
+
+
+class QualityError(TroupeError):
+    """A render that misses a threshold the run was given."""
+
+    kind = "quality"
 
 
 class SettingsError(TroupeError, ValueError):

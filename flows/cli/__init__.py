@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from flows.cli import catalog, demo, doctor, plan, run, runs, weights
+from flows.cli import catalog, delivery, demo, doctor, evaluate, plan, report, run, runs, weights
 from flows.cli.console import print_error
 from troupe import __version__
 from troupe.errors import Cancelled, TroupeError
@@ -70,6 +70,10 @@ app.command()(runs.runs)
 app.command()(runs.retry)
 app.command()(demo.demo)
 app.add_typer(catalog.app, name="catalog")
+app.command()(report.report)
+app.command()(evaluate.evaluate)
+app.command()(delivery.export)
+app.command()(delivery.forget)
 app.add_typer(weights.app, name="weights")
 app.command()(doctor.doctor)
 

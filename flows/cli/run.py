@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from flows.cli.console import console, print_table, stderr
+from flows.cli.filters import bound
 from troupe.errors import SettingsError
 
 if TYPE_CHECKING:
@@ -70,6 +71,22 @@ def run(
     ] = None,
     require_consent: Annotated[
         bool, typer.Option("--require-consent", help="Refuse jobs without a consent reference.")
+    ] = False,
+    min_identity: Annotated[
+        float | None, typer.Option(help="Flag renders less similar to their portrait, such as 0.5.", show_default=False)
+    ] = None,
+    max_quality: Annotated[
+        list[Any] | None,
+        typer.Option(
+            "--max",
+            parser=bound,
+            metavar="NAME=NUMBER",
+            help="Flag renders with more landmarks, expression, pose or flicker.",
+            show_default=False,
+        ),
+    ] = None,
+    fail_quality: Annotated[
+        bool, typer.Option("--fail-quality", help="Such jobs fail, with error_kind quality; else only flagged.")
     ] = False,
     local: Annotated[
         bool, typer.Option("--local", help="In this process, without Prefect and Ray: for a quick look.")
@@ -140,6 +157,9 @@ def run(
         limit=limit,
         preview=preview,
         require_consent=require_consent,
+        min_identity=min_identity,
+        max_quality=dict(max_quality or ()),
+        fail_quality=fail_quality,
         device=device,
         dtype=dtype,
         compile=compile,
@@ -185,6 +205,7 @@ def show(request: Request, summary: Summary) -> None:
     print_table(("job", "status", "frames", "video or error"), [(r.job_id, r.status, r.frames, r.what) for r in rows])
     if sum(summary.counts.values()) > len(rows):
         stderr.print(f"... and more: troupe catalog ls --store {request.store} --run {summary.run_id}")
+    stderr.print(f"report: {summary.report}")
     console.print(summary.manifest)
 
 

@@ -5,19 +5,23 @@ from __future__ import annotations
 import csv
 import io
 import json
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
+import pyarrow.dataset as ds
 import pyarrow.parquet as pq
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pyarrow import fs
 
+import catalogs
 from catalogs.ledger import Ledger
 from catalogs.manifest import read_manifest, write_manifest
 from catalogs.query import latest_run, ls, to_csv, to_json
-from catalogs.rows import latest
+from catalogs.rows import latest, snapshot
 from catalogs.schema import SCHEMA, Row, table_of
 from catalogs.store import Store, open_store
 from tests.catalogs.conftest import NOON, row
@@ -100,7 +104,7 @@ def test_manifest(filled: Store, tmp_path: Path) -> None:
         ("d", "cancelled"),
     ]
     assert plain.schema.equals(SCHEMA)
-    assert plain.schema.metadata[b"troupe.schema_version"] == b"1"
+    assert plain.schema.metadata[b"troupe.schema_version"] == b"2"
     assert plain.column("error_kind").to_pylist() == [None] * 3
     assert read_manifest(filled, "r1").equals(plain)
     commit(filled, "r1", [row("r1", "e")])
@@ -191,3 +195,103 @@ def test_json(folder_store: Store) -> None:
     )
     assert (entry["gaps"], entry["finished_at"]) == ([{"first": 1, "stop": 2}], "2026-03-01T12:00:05Z")
     assert json.loads(to_json(pa.table({"x": [float("inf"), None, 1.5]}))) == [{"x": None}, {"x": None}, {"x": 1.5}]
+
+
+def test_filters(folder_store: Store) -> None:
+    """Each of them on rows that differ in nothing else; and where they are recorded in many files."""
+    late = NOON + timedelta(days=1)
+    no_face = NoFace("none")
+    rows = [
+        row("r1", "a", identity="Ana", tags=[("scene", "1"), ("take", "2")], quality_identity=0.9, frames=10),
+        row("r1", "b", "failed", error=no_face, identity="Bo", tags=[("scene", "2")]),
+        row("r1", "c", identity="Ana", quality_identity=0.3, frames=99),
+        {**row("r1", "d"), "driving": "s3://clips/laugh.mp4", "language": "pt-BR", "finished_at": late},
+    ]
+    commit(folder_store, "r1", rows, every_rows=1)
+
+    def found(**filters: Any) -> str:
+        return "".join(sorted(ids(ls(folder_store, **filters))))
+
+    assert found(tags=["scene"]) == "ab"
+    assert found(tags=["scene=1"]) == "a"
+    assert found(tags=["scene=1", "take=2"]) == "a"
+    assert found(tags=["scene=1", "take=3"]) == ""
+    assert found(driving="laugh.mp4") == found(driving="s3://clips/laugh.mp4") == found(language="pt-BR") == "d"
+    assert found(driving="ugh.mp4") == ""
+    assert found(error_kind="no_face") == "b"
+    assert found(since=late) == "d"
+    assert found(until=late) == "abc"
+    assert found(least={"identity": 0.5}) == "a"
+    assert found(most={"identity": 0.5}) == "c"
+    assert found(least={"frames": 10}, most={"quality_identity": 0.5}) == "c"
+    assert found(job="b") == "b"
+    assert found(identity="Ana", status="failed") == ""
+    for wrong in ({"least": {"job_id": 1}}, {"most": {"identity') OR 1=1": 1}}, {"since": late.replace(tzinfo=None)}):
+        with pytest.raises(SettingsError, match=r"no column of numbers|no time zone"):
+            found(**wrong)
+
+
+def test_the_newest_rows_are_found_without_reading_the_others(folder_store: Store) -> None:
+    """A job that was found again counts where it was done, however far back that is."""
+    commit(folder_store, "r0", [row("r0", "first")])
+    for n in range(20):
+        commit(folder_store, f"r{n + 1}", [row(f"r{n + 1}", f"j{n}")])
+    commit(folder_store, "r0", [row("r0", "first", "reused")])
+    assert ids(ls(folder_store, limit=3)) == ["j19", "j18", "j17"]
+    assert ids(ls(folder_store)) == [*(f"j{n}" for n in reversed(range(20))), "first"]
+    assert ids(ls(folder_store, limit=1, status="reused")) == []
+    files = sorted(Path(folder_store.url).glob("catalog/*.parquet"), key=lambda path: path.stat().st_mtime_ns)
+    for old in files[1:11]:
+        old.unlink()
+    assert ids(ls(folder_store, limit=3)) == ["j19", "j18", "j17"]
+    with pytest.raises(StoreError):
+        ls(folder_store)
+
+
+def test_times_are_kept_to_the_microsecond(folder_store: Store) -> None:
+    """Delta Lake cuts those of its statistics to milliseconds."""
+    end = NOON + timedelta(microseconds=999_999)
+    commit(folder_store, "r1", [{**row("r1", "a"), "finished_at": end}])
+    assert ids(ls(folder_store, since=end, until=end + timedelta(microseconds=1))) == ["a"]
+    assert ids(ls(folder_store, until=end)) == []
+
+
+def test_files_are_read_without_asking_python(shared_store: Store) -> None:
+    """With deltalake's own file system, a process that ended was aborted now and then."""
+    commit(shared_store, "r1", [row("r1", "a")])
+    data = snapshot(shared_store).data
+    assert isinstance(data, ds.FileSystemDataset)
+    assert isinstance(data.filesystem, fs.SubTreeFileSystem)
+    assert not isinstance(data.filesystem.base_fs, fs.PyFileSystem)
+
+
+def test_the_past(shared_store: Store) -> None:
+    commit(shared_store, "r1", [row("r1", "a")])
+    then = datetime.now(UTC)
+    commit(shared_store, "r2", [row("r2", "b")])
+    assert ids(ls(shared_store, as_of=then)) == ["a"]
+    assert ids(ls(shared_store, as_of=1)) == ["a"]
+    assert ids(ls(shared_store, as_of=2)) == ["b", "a"]
+    assert ids(ls(shared_store, as_of=then - timedelta(days=999))) == []
+    for never in (99, then.replace(tzinfo=None)):
+        with pytest.raises(SettingsError, match=r"has no state|no time zone"):
+            ls(shared_store, as_of=never)
+
+
+def test_the_past_without_delta() -> None:
+    store = open_store("memory://past")
+    commit(store, "r1", [row("r1", "a")])
+    then = datetime.now(UTC)
+    commit(store, "r2", [row("r2", "b")])
+    assert ids(ls(store, as_of=then)) == ["a"]
+    with pytest.raises(SettingsError, match="no versions"):
+        ls(store, as_of=1)
+
+
+def test_for_notebooks(folder_store: Store) -> None:
+    commit(folder_store, "r1", [row("r1", "a"), row("r1", "b", "failed", error=NoFace("none"))])
+    catalog = catalogs.open(folder_store.url)
+    assert ids(catalog.jobs(status="failed")) == ["b"]
+    assert catalog.dataset().count_rows() == 2
+    assert catalog.sql("SELECT count(*) AS n FROM jobs").to_pylist() == [{"n": 2}]
+    assert catalogs.open(folder_store.url, as_of=0).jobs().num_rows == 0

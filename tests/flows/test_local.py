@@ -19,6 +19,7 @@ from PIL import Image
 
 from catalogs.query import ls
 from catalogs.store import open_store
+from catalogs.tombstones import forget
 from catalogs.tracks import write_track
 from flows.local import animate_locally
 from flows.progress import listening
@@ -74,8 +75,8 @@ def test_every_portrait_acts_every_clip_once(cast: Path, weights: Path, tmp_path
     assert first.counts == {"done": 4}
     assert first.frames == 2 * (10 + 12)
     assert first.evaluations > 0
-    # Two appearances, two tracks, two motions; four videos, posters and records.
-    assert first.files_put == 6 + 12
+    # Two appearances, tracks and motions, small pictures of four of these; four videos, posters and records.
+    assert first.files_put == 6 + 4 + 12
     rows = manifest(first)
     expected = {"hello": (10, Fraction(25)), "film": (12, Fraction(24000, 1001))}
     assert sorted(rows) == ["olive__film", "olive__hello", "ruby__film", "ruby__hello"]
@@ -301,3 +302,51 @@ def test_a_render_whose_record_was_lost_is_finished_again(run: Run, tmp_path: Pa
     (new,) = manifest(again).values()
     assert new["checksum"] == row["checksum"]
     assert again.files_put == 1  # What was there already is kept.
+
+
+def test_renders_are_measured_and_flagged_or_failed(run: Run) -> None:
+    """The untrained miniature makes noise: it flickers, and shows no face."""
+    (row,) = manifest(run(JOB)).values()
+    assert row["quality_flicker"] > 1
+    assert row["quality_identity"] is None
+    assert (row["flagged"], row["status"]) == (None, "done")
+    flagged = run(JOB, min_identity=0.5)
+    assert flagged.counts == {"reused": 1}
+    assert manifest(flagged)["ruby__hello"]["flagged"] == "no face was found in the video"
+    failed = run(JOB, max_quality={"flicker": 1.0}, fail_quality=True)
+    assert failed.counts == {"failed": 1}
+    (row,) = manifest(failed).values()
+    assert row["error_kind"] == "quality"
+    assert row["error"].startswith("flicker")
+    assert row["full_uri"]  # it can be looked at all the same
+    assert failed.evaluations == 0
+
+
+def test_who_withdrew_is_not_shown_again(run: Run, tmp_path: Path, cast: Path) -> None:
+    store = open_store(str(tmp_path / "store"))
+    jobs = [JOB | {"identity": "Ruby"}, JOB | {"portrait": "portraits/olive.png", "identity": "Olive"}]
+    first = run(*jobs)
+    assert forget(store, "Ruby").jobs == 1
+    (render,) = {row["render_key"] for row in manifest(first).values() if row["status"] == "done"}
+    assert {key.split("/")[1] for key in store.list("renders")} == {render}
+    again = run(*jobs, JOB | {"job_id": "other", "identity": "Somebody"})
+    rows = manifest(again)
+    assert again.counts == {"reused": 1, "failed": 2}
+    assert {row["error_kind"] for row in rows.values() if row["status"] == "failed"} == {"withdrawn"}
+    assert again.files_put == 0
+    assert len(store.list("cache/appearance")) == 2
+
+
+def test_every_run_has_a_report(run: Run) -> None:
+    summary = run(JOB, JOB | {"job_id": "bad", "portrait": "nowhere.png"})
+    page = Path(summary.report).read_text()
+    (row,) = [row for row in manifest(summary).values() if row["status"] == "done"]
+    for link in (
+        f"renders/{row['render_key']}/full.mp4",
+        f"renders/{row['render_key']}/poster.jpg",
+        f"cache/appearance/{row['appearance_key']}.jpg",
+        f"cache/motion/{row['motion_key']}.jpg",
+    ):
+        assert f'"../../../{link}"' in page
+        assert (Path(summary.report).parent / "../../.." / link).is_file()
+    assert "nowhere.png" in page

@@ -111,4 +111,4 @@ def test_nothing_there_is_said_beside_the_output(tmp_path: Path, store: str) -> 
 def test_unknown_status(store: str) -> None:
     result = ls(store, "--status", "broken")
     assert result.exit_code == 2
-    assert result.stderr == "error: no status 'broken'; there are done, reused, failed, cancelled\n"
+    assert result.stderr == "error: no status 'broken'; there are done, reused, failed, cancelled, forgotten\n"

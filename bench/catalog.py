@@ -1,0 +1,202 @@
+"""How long questions to a large catalog take, and how much memory: many small files, and the same put together.
+
+A catalog of generated rows, a commit a thousand by default, is asked by the command line's own ways, each time in a
+fresh process; then it is compacted and asked again, and put in Z-order and asked again. With --s3 the same through an
+S3 endpoint on loopback, whose requests are counted. (The endpoint is a Python program and far slower than a bucket,
+but a request is a request.)
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from argparse import ArgumentParser, Namespace
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from deltalake import DeltaTable, write_deltalake
+
+from bench.asking import QUESTIONS
+from bench.report import Case, Check, Findings, arguments, main, positive, tell
+from catalogs.commits import create_table
+from catalogs.schema import SCHEMA
+from catalogs.store import open_store
+from catalogs.upkeep import compact
+
+__all__ = ["fill", "measure", "parser"]
+
+IDENTITIES, CLIPS, COMMITS_A_RUN = 500, 200, 4
+MOST_SECONDS, MOST_BYTES = 2.0, 500e6
+
+
+@dataclass(frozen=True)
+class Answer:
+    """To one question, in one process.
+
+    Attributes:
+        seconds: from the start of the imports to the rows.
+        cpu: seconds of all processors, the interpreter's start included; what is left of a busy machine's figures.
+        peak: bytes of memory at most, all that was loaded included.
+        rows: of the answer.
+    """
+
+    seconds: float
+    cpu: float
+    peak: int
+    rows: int
+
+
+def measure(chosen: Namespace) -> Findings:
+    """Fill, ask, compact, ask, order, ask."""
+    cases: dict[str, Case] = {}
+    with tempfile.TemporaryDirectory(prefix="troupe-bench-") as folder, _place(chosen, folder) as (url, requests):
+        tell(f"writing {chosen.commits} commits of {chosen.rows} rows")
+        since = time.perf_counter()
+        fill(url, chosen.commits, chosen.rows)
+        tell(f"took {time.perf_counter() - since:.0f} s")
+        for state in ("small files", "compacted", "z-order"):
+            spent = 0.0
+            if state != "small files":
+                tell(f"making it {state}")
+                since = time.perf_counter()
+                compact(open_store(url), order=state == "z-order")
+                spent = time.perf_counter() - since
+            cases[state] = _ask(url, chosen, requests, spent)
+    checks: dict[str, Check] = {}
+    if chosen.commits * chosen.rows >= 1_000_000 and not chosen.s3:
+        for state in ("small files", "compacted"):
+            for question in ("newest", "identity", "failed", "run", "quality"):
+                name = f"{state.replace(' ', '_')}_{question}"
+                checks[f"{name}_seconds"] = Check.at_most(cases[state].number(f"{question}_seconds"), MOST_SECONDS)
+                checks[f"{name}_bytes"] = Check.at_most(cases[state].number(f"{question}_bytes"), MOST_BYTES)
+    return Findings(cases, checks)
+
+
+def fill(url: str, commits: int, rows: int) -> None:
+    """Write the catalog as a few years of runs would: in order of time, a run in a few commits."""
+    table = create_table(open_store(url))
+    for commit in range(commits):
+        write_deltalake(table, _batch(commit, rows), mode="append", schema_mode="merge")
+
+
+def _batch(commit: int, rows: int) -> pa.Table:
+    """Rows of a commit; columns that no question is about are empty."""
+    random = np.random.default_rng(commit)
+    number = np.arange(rows)
+    failed = random.random(rows) < 0.02
+    start = datetime(2026, 1, 1, tzinfo=UTC) + timedelta(minutes=10 * commit)
+    times = pa.array([start + timedelta(milliseconds=100 * int(n)) for n in number], pa.timestamp("us", "UTC"))
+    columns: dict[str, Any] = {
+        "schema_version": np.full(rows, 2),
+        "run_id": [f"run-{commit // COMMITS_A_RUN:05}"] * rows,
+        "job_id": [f"job-{commit:05}-{n:05}" for n in number],
+        "status": np.where(failed, "failed", "done"),
+        "error_kind": [("no_face" if bad else None) for bad in failed],
+        "identity": [f"person-{n}" for n in random.integers(0, IDENTITIES, rows)],
+        "driving": [f"s3://clips/{n}.mp4" for n in random.integers(0, CLIPS, rows)],
+        "render_key": [random.bytes(16).hex() for _ in number],
+        "frames": random.integers(25, 900, rows),
+        "seconds": random.random(rows) * 30,
+        "quality_identity": random.normal(0.7, 0.1, rows),
+        "finished_at": times,
+        "recorded_at": times,
+    }
+    filled = {
+        field.name: pa.array(columns[field.name], field.type) if field.name in columns else pa.nulls(rows, field.type)
+        for field in SCHEMA
+    }
+    return pa.table(filled, schema=SCHEMA)
+
+
+def _ask(url: str, chosen: Namespace, requests: Path | None, spent: float) -> Case:
+    figures: dict[str, Any] = {"making_seconds": spent}
+    samples: dict[str, list[float]] = {}
+    table = DeltaTable(*_delta(url))
+    figures["files"] = len(table.file_uris())
+    for question in QUESTIONS:
+        tell(f"asking: {question}")
+        before = _lines(requests)
+        answers = [_answer(url, question) for _ in range(chosen.runs)]
+        samples[f"{question}_seconds"] = [answer.seconds for answer in answers]
+        figures[f"{question}_seconds"] = statistics.median(samples[f"{question}_seconds"])
+        figures[f"{question}_processor_seconds"] = statistics.median(answer.cpu for answer in answers)
+        figures[f"{question}_bytes"] = max(answer.peak for answer in answers)
+        figures[f"{question}_rows"] = answers[0].rows
+        if requests is not None:
+            figures[f"{question}_requests"] = (_lines(requests) - before) / chosen.runs
+    return Case(figures, samples)
+
+
+def _answer(url: str, question: str) -> Answer:
+    """In a process of its own, which loads no more than it needs."""
+    words = [sys.executable, "-m", "bench.asking", url, question]
+    done = subprocess.run(words, check=True, capture_output=True, text=True, cwd=Path(__file__).parents[1])
+    return Answer(**json.loads(done.stdout))
+
+
+def _delta(url: str) -> tuple[str, None, dict[str, str]]:
+    place = open_store(url).delta()
+    assert place is not None
+    return place[0], None, place[1]
+
+
+@contextmanager
+def _place(chosen: Namespace, folder: str) -> Iterator[tuple[str, Path | None]]:
+    """URL of the store, and the log of its requests if it is an endpoint."""
+    if not chosen.s3:
+        yield f"{folder}/store", None
+        return
+    from moto.server import ThreadedMotoServer
+
+    log = Path(folder) / "requests"
+    handler = logging.FileHandler(log)
+    logger = logging.getLogger("werkzeug")
+    logger.handlers, logger.propagate = [handler], False
+    logger.setLevel(logging.INFO)
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    server.start()
+    host, port = server.get_host_and_port()
+    os.environ |= {
+        "AWS_ACCESS_KEY_ID": "bench",
+        "AWS_SECRET_ACCESS_KEY": "not-a-secret",
+        "AWS_DEFAULT_REGION": "us-east-1",
+        "AWS_ENDPOINT_URL": f"http://{host}:{port}",
+        "AWS_EC2_METADATA_DISABLED": "true",
+    }
+    import boto3
+
+    boto3.client("s3").create_bucket(Bucket="bench")
+    try:
+        yield "s3://bench/store", log
+    finally:
+        server.stop()
+
+
+def _lines(log: Path | None) -> int:
+    return log.read_bytes().count(b"HTTP/1.1") if log is not None else 0
+
+
+def parser() -> ArgumentParser:
+    """What the command takes."""
+    options = arguments(__doc__)
+    options.add_argument("--commits", type=positive, default=1000)
+    options.add_argument("--rows", type=positive, default=1000, help="of each commit")
+    options.add_argument("--runs", type=positive, default=3, metavar="N", help="of each question")
+    options.add_argument("--s3", action="store_true", help="through an S3 endpoint on loopback; counts its requests")
+    return options
+
+
+if __name__ == "__main__":
+    main("catalog", parser(), measure)

@@ -1,0 +1,90 @@
+"""Names of files made from a job's columns: `{identity}/{job_id}_{language}.mp4`."""
+
+from __future__ import annotations
+
+import re
+import string
+import unicodedata
+from collections.abc import Collection, Mapping
+from typing import Any
+
+from troupe.errors import SettingsError
+
+__all__ = ["NameTemplate"]
+
+_UNKNOWN = "unknown"
+_LONGEST = 120
+"""Characters of one column's text."""
+_FORBIDDEN = re.compile(r'[\x00-\x1f\x7f<>:"/\\|?*]+')
+_DEVICES = frozenset({"con", "prn", "aux", "nul", *(f"{port}{n}" for port in ("com", "lpt") for n in range(1, 10))})
+"""Windows' names for devices, whatever their suffix."""
+
+
+class NameTemplate:
+    """Makes names that are safe on every system and never lead out of the folder they are for.
+
+    Args:
+        text: a path with columns in braces; `{tags.scene}` is the value of a tag.
+        columns: that there are.
+
+    Raises:
+        SettingsError: the text is no such template.
+    """
+
+    def __init__(self, text: str, columns: Collection[str]) -> None:
+        try:
+            self._parts = [(literal, column) for literal, column, *rest in _parsed(text) if not _odd(rest)]
+        except ValueError as error:
+            raise SettingsError(f"{text!r} is no template of names: {error}") from error
+        named = {column for _, column in self._parts if column is not None}
+        unknown = sorted(name for name in named if name not in columns and not name.startswith("tags."))
+        if unknown:
+            what = ", ".join(unknown) or "nothing"
+            raise SettingsError(f"{text!r} names {what}, which no job has; there are {_some(columns)}")
+        folders = "".join(literal for literal, _ in self._parts).split("/")
+        if text.startswith("/") or not text.strip("/") or ".." in folders or "\\" in text:
+            raise SettingsError(f"{text!r} leads out of the folder; name files below it, such as {{job_id}}.mp4")
+
+    def name(self, row: Mapping[str, Any], suffix: str) -> str:
+        """The name for a row of the catalog, ending in `suffix`; what is not known is called `unknown`."""
+        filled = "".join(literal + (_safe(_value(row, column)) if column else "") for literal, column in self._parts)
+        filled = filled if filled.lower().endswith(suffix) else filled + suffix
+        return "/".join(_part(part) for part in filled.split("/") if part)
+
+
+def _parsed(text: str) -> list[tuple[str, str | None, str | None, str | None]]:
+    return list(string.Formatter().parse(text))
+
+
+def _odd(rest: list[str | None]) -> bool:
+    if any(rest):
+        raise ValueError("only a column's name goes into braces")
+    return False
+
+
+def _some(columns: Collection[str]) -> str:
+    usual = ("job_id", "identity", "language", "run_id", "preset", "seed", "tags.NAME")
+    return ", ".join(name for name in usual if name in columns or name.startswith("tags"))
+
+
+def _value(row: Mapping[str, Any], column: str) -> Any:
+    if column.startswith("tags."):
+        return dict(row.get("tags") or {}).get(column.removeprefix("tags."))
+    return row.get(column)
+
+
+def _safe(value: Any) -> str:
+    """The value's text as a part of a name."""
+    text = unicodedata.normalize("NFC", str(value if value is not None else ""))
+    kinds = [(character, unicodedata.category(character)[0]) for character in text]
+    text = "".join(" " if kind == "Z" else character for character, kind in kinds if kind != "C")
+    text = _FORBIDDEN.sub("-", text).strip(" -.")
+    return text[:_LONGEST].strip(" .") or _UNKNOWN
+
+
+def _part(part: str) -> str:
+    part = part.strip(" ")
+    part = f"_{part}" if part.split(".")[0].lower() in _DEVICES or part.startswith(".") else part
+    stem, dot, suffix = part.rpartition(".")
+    room = 255 - len(f"{dot}{suffix}".encode())
+    return part if len(part.encode()) <= 255 else stem.encode()[:room].decode(errors="ignore") + dot + suffix

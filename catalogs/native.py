@@ -1,0 +1,41 @@
+"""Arrow's own file systems for reading the catalog's files.
+
+deltalake brings one of its own, whose every read asks the Python interpreter: slower, and a process that ends while
+one of Arrow's threads still lets go of a file may be aborted ("terminate called without an active exception").
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from urllib.parse import urlsplit
+
+from pyarrow import fs
+
+__all__ = ["native_filesystem"]
+
+
+def native_filesystem(uri: str, options: Mapping[str, str]) -> fs.FileSystem | None:
+    """What reads the files below `uri`; None where deltalake's own has to.
+
+    Args:
+        uri: of a Delta table, a local path or `s3://bucket/key`.
+        options: for deltalake, as `Store.delta` gives them.
+    """
+    parts = urlsplit(uri)
+    if uri.startswith("/"):
+        return fs.SubTreeFileSystem(uri, fs.LocalFileSystem())
+    if parts.scheme != "s3":
+        return None
+    endpoint = urlsplit(options.get("AWS_ENDPOINT_URL", ""))
+    bucket = fs.S3FileSystem(
+        access_key=options.get("AWS_ACCESS_KEY_ID"),
+        secret_key=options.get("AWS_SECRET_ACCESS_KEY"),
+        session_token=options.get("AWS_SESSION_TOKEN"),
+        anonymous=options.get("AWS_SKIP_SIGNATURE") == "true",
+        region=options.get("AWS_REGION"),
+        scheme="http" if endpoint.scheme == "http" else "https",
+        endpoint_override=endpoint.netloc + endpoint.path.rstrip("/") or None,
+        connect_timeout=10,
+        request_timeout=60,
+    )
+    return fs.SubTreeFileSystem(f"{parts.netloc}{parts.path}", bucket)

@@ -1,0 +1,74 @@
+"use strict";
+// The page is whole without this; it adds search, order, and videos in their place.
+const place = document.getElementById("jobs");
+const jobs = [...place.children];
+const field = (name) => document.getElementById(name);
+const texts = new Map(jobs.map((job) => [job, job.textContent.toLowerCase()]));
+
+const order = {
+  job: (a, b) => compare(a.dataset.job, b.dataset.job),
+  identity: (a, b) => compare(a.dataset.identity, b.dataset.identity) || order.job(a, b),
+  driving: (a, b) => compare(a.dataset.driving, b.dataset.driving) || order.job(a, b),
+  finished: (a, b) => compare(b.dataset.finished, a.dataset.finished) || order.job(a, b),
+  seconds: (a, b) => b.dataset.seconds - a.dataset.seconds || order.job(a, b),
+};
+
+const collator = new Intl.Collator(undefined, { numeric: true });
+function compare(a, b) {
+  return collator.compare(a, b);
+}
+
+function worstFirst(measure) {
+  const sign = measure === "quality-identity" ? 1 : -1;
+  const value = (job) => {
+    const text = job.getAttribute(`data-${measure}`);
+    return text === null ? Infinity : sign * Number(text); // what was not measured comes last
+  };
+  return (a, b) => value(a) - value(b) || order.job(a, b);
+}
+
+function show() {
+  const wanted = field("search").value.trim().toLowerCase();
+  const status = field("status").value;
+  const flagged = field("flagged").checked;
+  let count = 0;
+  for (const job of jobs) {
+    job.hidden =
+      (status && job.dataset.status !== status) ||
+      (flagged && !("flagged" in job.dataset)) ||
+      !texts.get(job).includes(wanted);
+    count += job.hidden ? 0 : 1;
+  }
+  field("count").textContent = `${count} of ${jobs.length} jobs`;
+}
+
+function sort() {
+  const by = field("sort").value;
+  place.append(...jobs.sort(order[by] || worstFirst(by)));
+}
+
+function play(event) {
+  const link = event.target.closest("a.play");
+  if (!link || event.ctrlKey || event.metaKey || event.shiftKey) return;
+  event.preventDefault();
+  const video = document.createElement("video");
+  video.controls = true;
+  video.loop = true;
+  video.playsInline = true;
+  video.src = link.href;
+  video.setAttribute("aria-label", link.getAttribute("aria-label").replace("Play the", "The"));
+  link.closest(".trio").classList.add("playing");
+  link.replaceWith(video);
+  video.focus();
+  video.play().catch(() => {}); // then the controls are there
+}
+
+field("controls").hidden = false;
+field("controls").addEventListener("submit", (event) => event.preventDefault());
+field("search").addEventListener("input", show);
+field("status").addEventListener("change", show);
+field("flagged").addEventListener("change", show);
+field("sort").addEventListener("change", sort);
+place.addEventListener("click", play);
+// A picture that is not there leaves an empty frame.
+place.addEventListener("error", (event) => event.target.tagName === "IMG" && event.target.remove(), true);

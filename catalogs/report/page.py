@@ -1,0 +1,83 @@
+"""The page itself: a template, a style and a script in one file that needs nothing else."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import shlex
+from collections.abc import Mapping, Sequence
+from importlib.resources import files
+from typing import Any
+
+import jinja2
+from markupsafe import Markup
+
+from catalogs.keys import run_key
+from catalogs.manifest import read_manifest
+from catalogs.report.facts import facts_of
+from catalogs.schema import QUALITIES, STATUSES, conform
+from catalogs.store import Store
+
+__all__ = ["render_page", "write_report"]
+
+MOST_CARDS = 2000
+"""In one page; a browser has them within seconds."""
+
+
+def write_report(store: Store, run_id: str) -> str:
+    """Write `runs/<run_id>/report/index.html` from the run's manifest, and return its key.
+
+    Raises:
+        SettingsError: the run_id cannot be one.
+        StoreError: there is no manifest, or the page cannot be written.
+    """
+    key = run_key(run_id, "report/index.html")
+    rows = conform(read_manifest(store, run_id)).to_pylist()
+    store.replace(render_page(store.url, run_id, rows).encode(), key)
+    return key
+
+
+def render_page(store: str, run_id: str, rows: Sequence[Mapping[str, Any]]) -> str:
+    """The page as HTML.
+
+    Args:
+        store: its URL, for the commands that the page suggests.
+        run_id: of the run.
+        rows: of its manifest, one a job.
+    """
+    folder = files("catalogs.report")
+    style, script = ((folder / name).read_text() for name in ("page.css", "page.js"))
+    # All that comes from rows is escaped by the template; and if it were not, this would not let it run.
+    policy = (
+        "default-src 'none'; base-uri 'none'; form-action 'none'; img-src 'self' file: data:; media-src 'self' file:; "
+        f"style-src {_source(style)}; script-src {_source(script)}"
+    )
+    templates = jinja2.Environment(
+        autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+    templates.filters["duration"] = _duration
+    return templates.from_string((folder / "page.html").read_text()).render(
+        facts=facts_of(run_id, rows, MOST_CARDS),
+        style=Markup(style),
+        script=Markup(script),
+        policy=policy,
+        statuses=STATUSES,
+        qualities=QUALITIES,
+        retry=f"troupe retry {shlex.quote(run_id)} --store {shlex.quote(store)}",
+        ls=f"troupe catalog ls --run {shlex.quote(run_id)} --store {shlex.quote(store)}",
+    )
+
+
+def _source(text: str) -> str:
+    """What a policy calls an inline script or style of this very text."""
+    return f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'"
+
+
+def _duration(seconds: float) -> str:
+    """`12.3 s`, `4 min 5 s`, `3 h 20 min`."""
+    if seconds < 60:
+        return f"{seconds:.1f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    if minutes < 60:
+        return f"{minutes} min {rest} s"
+    return f"{minutes // 60} h {minutes % 60} min"

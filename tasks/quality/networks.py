@@ -1,0 +1,115 @@
+"""Networks that measure, from files that the user has: none of them is part of troupe."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnxruntime
+import torch
+from torch import Tensor
+
+from models.animator import Animator
+from troupe import Picture
+from troupe.errors import WeightsError
+from troupe.faces import Floats
+
+__all__ = ["Embedder", "Networks", "TorchScript", "batch"]
+
+
+class TorchScript:
+    """A TorchScript module by path.
+
+    Args:
+        path: of the file.
+        device: where to run it.
+        what: it is meant to be, for messages.
+
+    Raises:
+        WeightsError: there is no such file, or it is no TorchScript.
+    """
+
+    def __init__(self, path: Path, device: torch.device, what: str) -> None:
+        if not path.is_file():
+            raise WeightsError(f"there is no file {path} for {what}")
+        try:
+            self._module = torch.jit.load(str(path), map_location=device).eval()  # type: ignore[no-untyped-call]
+        except RuntimeError as error:
+            raise WeightsError(f"{path} for {what} is no TorchScript: {str(error).splitlines()[0]}") from error
+        self._device, self._path, self._what = device, path, what
+
+    @torch.inference_mode()
+    def __call__(self, *inputs: Tensor) -> Tensor:
+        """(N, ...) float64 on the CPU, everything behind the first dimension in one.
+
+        Raises:
+            WeightsError: the module does not take these inputs, or does not give a tensor of N entries.
+        """
+        try:
+            out: Any = self._module(*(value.to(self._device) for value in inputs))
+        except RuntimeError as error:
+            raise WeightsError(f"{self._path} does not work as {self._what}: {str(error).splitlines()[-1]}") from error
+        if not isinstance(out, Tensor) or out.ndim == 0 or len(out) != len(inputs[0]):
+            raise WeightsError(f"{self._path} is no {self._what}: it gives no tensor with an entry for each input")
+        return out.double().cpu().reshape(len(out), -1)
+
+
+class Embedder:
+    """Whose face it is: by an ArcFace network of one's own choice, or else by the model's own identity encoder.
+
+    Args:
+        animator: whose encoder serves where `path` is None. It was trained with the model, so that it flatters it.
+        path: of an ONNX file: (1, 3, 112, 112) RGB as (x - 127.5) / 128 to (1, N).
+
+    Raises:
+        WeightsError: the file cannot be used.
+    """
+
+    def __init__(self, animator: Animator, path: Path | None) -> None:
+        self._animator, self._session = animator, None
+        self.name = path.name if path else "the model's own identity encoder"
+        if path is None:
+            return
+        try:
+            self._session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+            self._run(np.zeros((112, 112, 3), np.float32))
+        except Exception as error:  # onnxruntime's have no base of their own
+            raise WeightsError(f"{path} cannot be used as a face embedder: {error}") from error
+
+    def __call__(self, aligned: Floats) -> Tensor:
+        """(1, N) of a face aligned by `models.faces.align`, (112, 112, 3) float32 in [0, 1]."""
+        return self._animator.identify(aligned) if self._session is None else self._run(aligned)
+
+    def _run(self, aligned: Floats) -> Tensor:
+        assert self._session is not None
+        pixels = (aligned * np.float32(255) - np.float32(127.5)) / np.float32(128)
+        inputs = {self._session.get_inputs()[0].name: np.ascontiguousarray(pixels.transpose(2, 0, 1)[None])}
+        return torch.from_numpy(np.asarray(self._session.run(None, inputs)[0], dtype=np.float32)).reshape(1, -1)
+
+
+@dataclass(frozen=True)
+class Networks:
+    """What an evaluation measures with; None where no file was given.
+
+    Attributes:
+        lpips: (N, 3, H, W) and (N, 3, H, W), both in [-1, 1], to N distances.
+        inception: (N, 3, H, W) uint8 to (N, D) features, for FID.
+        video: (N, 3, T, H, W) float32 in 0..255 to (N, D) features, for FVD.
+    """
+
+    lpips: TorchScript | None = None
+    inception: TorchScript | None = None
+    video: TorchScript | None = None
+
+    @property
+    def missing(self) -> frozenset[str]:
+        """Measures that there is no network for."""
+        needs = (("lpips", self.lpips), ("temporal_lpips", self.lpips), ("fid", self.inception), ("fvd", self.video))
+        return frozenset(measure for measure, network in needs if network is None)
+
+
+def batch(frames: list[Picture]) -> Tensor:
+    """(N, 3, H, W) uint8."""
+    return torch.from_numpy(np.stack(frames)).permute(0, 3, 1, 2)

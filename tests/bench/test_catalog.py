@@ -1,0 +1,25 @@
+"""bench.catalog: that it asks what it says, of a catalog that is as it says."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from bench.asking import QUESTIONS
+from bench.catalog import _answer, fill
+from catalogs.query import ls
+from catalogs.store import open_store
+
+
+def test_a_small_catalog(tmp_path: Path) -> None:
+    url = str(tmp_path / "store")
+    fill(url, commits=5, rows=40)
+    store = open_store(url)
+    rows = ls(store)
+    assert rows.num_rows == 200
+    assert len(set(rows.column("run_id").to_pylist())) == 2
+    assert len(list(Path(url).glob("catalog/*.parquet"))) == 5
+    for question in ("failed", "sql"):
+        answer = _answer(url, question)
+        assert 0 < answer.rows <= 20
+        assert 0 < answer.cpu < answer.peak
+    assert ls(store, **QUESTIONS["run"]).num_rows == 0

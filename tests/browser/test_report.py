@@ -1,0 +1,106 @@
+"""The report in a browser: from a file and from a server, sorted, filtered, played, large, small, light and dark."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from selenium.webdriver.common.by import By
+from selenium.webdriver.common.keys import Keys
+from selenium.webdriver.support.ui import Select, WebDriverWait
+
+from catalogs.report import render_page
+from tests.browser.conftest import AXE, Browser
+from tests.catalogs.test_report import NASTY, made
+
+
+def shown(browser: Browser) -> list[str]:
+    """Names of the jobs that are seen, in their order."""
+    jobs = browser.find_elements(By.CSS_SELECTOR, "article:not([hidden]) h3")
+    return [job.text for job in jobs]
+
+
+@pytest.fixture(params=["file", "server"])
+def page(request: pytest.FixtureRequest, browser: Browser, report: Path) -> Browser:
+    """The report of a real run, opened."""
+    browser.look()
+    browser.get(report.as_uri() if request.param == "file" else request.getfixturevalue("served"))
+    browser.execute_script("document.querySelectorAll('img').forEach(image => image.loading = 'eager')")
+    return browser
+
+
+def test_everything_is_there(page: Browser) -> None:
+    assert "Run r1" in page.find_element(By.TAG_NAME, "h1").text
+    assert shown(page) == ["nobody", "olive", "ruby"]
+    WebDriverWait(page, 20).until(
+        lambda _: page.execute_script("return [...document.images].every(i => i.complete && i.naturalWidth > 0)")
+    )
+    assert len(page.find_elements(By.TAG_NAME, "img")) == 6
+    text = page.find_element(By.TAG_NAME, "main").text
+    assert "<i>Olive" in text
+    assert "troupe retry r1" in text
+    assert "missing_input" in text
+    assert page.complaints() == []
+
+
+def test_sorting_and_filtering(page: Browser) -> None:
+    Select(page.find_element(By.ID, "sort")).select_by_value("seconds")
+    assert shown(page) == ["olive", "ruby", "nobody"]
+    Select(page.find_element(By.ID, "status")).select_by_visible_text("done")
+    assert shown(page) == ["olive", "ruby"]
+    page.find_element(By.ID, "search").send_keys("HELLO")
+    assert shown(page) == ["ruby"]
+    assert page.find_element(By.ID, "count").text == "1 of 3 jobs"
+    page.find_element(By.ID, "search").send_keys(Keys.CONTROL, "a", Keys.DELETE)
+    page.find_element(By.ID, "flagged").click()
+    assert shown(page) == []
+    assert page.complaints() == []
+
+
+def test_a_video_plays_in_its_place(page: Browser) -> None:
+    link = page.find_element(By.CSS_SELECTOR, "article[data-job=ruby] a.play")
+    link.send_keys(Keys.ENTER)  # as somebody without a mouse does
+    WebDriverWait(page, 20).until(
+        lambda _: page.execute_script("const v = document.querySelector('video'); return v && v.currentTime > 0.05")
+    )
+    state: Any = page.execute_script(
+        "const v = document.querySelector('video'); return [v.videoWidth, v.error, v.duration]"
+    )
+    assert state[:2] == [256, None]
+    assert state[2] == pytest.approx(0.2, abs=0.05)
+    assert page.complaints() == []
+
+
+@pytest.mark.parametrize(("width", "dark"), [(1280, False), (1280, True), (390, False)])
+def test_for_everybody(browser: Browser, report: Path, width: int, dark: bool) -> None:
+    if not AXE.exists():
+        pytest.skip("axe-core is not there: npm install --prefix build/axe axe-core")
+    browser.look(width=width, height=844, dark=dark, touch=width < 500)
+    browser.get(report.as_uri())
+    assert browser.axe() == []
+    # Nothing is wider than the window.
+    assert browser.execute_script("return document.documentElement.scrollWidth <= window.innerWidth")
+    background = browser.execute_script("return getComputedStyle(document.body).backgroundColor")
+    assert (background == "rgb(21, 20, 18)") == dark
+
+
+def test_html_in_rows_does_nothing(browser: Browser, tmp_path: Path) -> None:
+    rows = [made(f"j{n}", identity=NASTY, tags=[(NASTY, NASTY)], language=NASTY) for n in range(3)]
+    for entry in rows:
+        entry |= {"job_id": NASTY, "flagged": NASTY, "appearance_key": None, "motion_key": None, "render_key": None}
+    (tmp_path / "page.html").write_text(render_page(NASTY, "r1", rows))
+    browser.look()
+    browser.get((tmp_path / "page.html").as_uri())
+    assert shown(browser) == [NASTY] * 3
+    assert browser.execute_script("return document.scripts.length") == 1
+    assert browser.complaints() == []
+
+
+def test_the_policy_holds(browser: Browser, report: Path, tmp_path: Path) -> None:
+    """Were something not escaped, it would not run all the same."""
+    text = report.read_text().replace("<main>", "<main><script>document.title = 'taken'</script><b onclick=0>x</b>")
+    (tmp_path / "page.html").write_text(text)
+    browser.get((tmp_path / "page.html").as_uri())
+    assert browser.title == "Run r1 \u2013 troupe"
+    assert any("Content Security Policy" in complaint for complaint in browser.complaints())

@@ -1,0 +1,78 @@
+"""Tables that other versions of troupe wrote."""
+
+from __future__ import annotations
+
+import io
+import shutil
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from deltalake import write_deltalake
+
+from catalogs.ledger import Ledger
+from catalogs.manifest import write_manifest
+from catalogs.query import ls
+from catalogs.schema import SCHEMA, VERSION, table_of
+from catalogs.sql import sql
+from catalogs.store import Store, open_store
+from catalogs.upkeep import compact
+from tests.catalogs.conftest import row
+
+VERSION_1 = Path(__file__).parent / "version1"
+"""A store that the first version wrote: run `old` with a job that was done and one that failed."""
+
+
+@pytest.fixture(params=["delta", "parts"])
+def old(request: pytest.FixtureRequest, tmp_path: Path) -> Store:
+    """The store of the first version, as a table and as plain files."""
+    if request.param == "delta":
+        shutil.copytree(VERSION_1, tmp_path / "store")
+        return open_store(str(tmp_path / "store"))
+    store = open_store(f"memory://{tmp_path.name}")
+    store.put_bytes((VERSION_1 / "runs/old/manifest.parquet").read_bytes(), "runs/old/manifest.parquet")
+    return store
+
+
+def test_version_1(old: Store) -> None:
+    assert VERSION > 1
+    assert "flagged" not in pq.read_schema(VERSION_1 / "runs/old/manifest.parquet").names
+    read = ls(old)
+    assert read.column_names == SCHEMA.names
+    first = {entry["job_id"]: entry for entry in read.to_pylist()}
+    assert (first["a"]["frames"], first["a"]["tags"], first["a"]["quality_identity"]) == (10, [("scene", "1")], 0.75)
+    assert (first["b"]["error_kind"], first["b"]["flagged"], first["b"]["schema_version"]) == ("no_face", None, 1)
+    with Ledger(old, "new") as ledger:
+        ledger.append(row("new", "c", flagged="identity 0.2", motion_key="m"))
+    assert [(e["job_id"], e["flagged"]) for e in ls(old).to_pylist()] == [
+        ("c", "identity 0.2"),
+        *((e["job_id"], None) for e in read.to_pylist()),
+    ]
+    assert ls(old, run="old").equals(read)
+    assert sql(old, "SELECT job_id FROM jobs WHERE motion_key IS NULL ORDER BY 1").column(0).to_pylist() == ["a", "b"]
+    if old.delta() is not None:
+        before = ls(old)
+        compact(old, order=True)
+        assert ls(old).equals(before)
+
+
+def test_a_column_from_the_future(old: Store) -> None:
+    """It is read, kept by who does not know it, and written to manifests."""
+    newer = table_of([row("future", "z")]).append_column("mood", pa.array(["calm"]))
+    place = old.delta()
+    if place is not None:
+        write_deltalake(place[0], newer, mode="append", schema_mode="merge")
+    else:
+        sink = io.BytesIO()
+        pq.write_table(newer, sink)
+        old.put_bytes(sink.getvalue(), "runs/future/parts/00000.parquet")
+    with Ledger(old, "future") as ledger:
+        ledger.append(row("future", "y"))
+    assert ls(old).column_names == [*SCHEMA.names, "mood"]
+    moods = {entry["job_id"]: entry["mood"] for entry in ls(old, columns=["job_id", "mood"]).to_pylist()}
+    assert moods == {"a": None, "b": None, "y": None, "z": "calm"}
+    assert sql(old, "SELECT job_id FROM jobs WHERE mood = 'calm'").column(0).to_pylist() == ["z"]
+    write_manifest(old, "future")
+    manifest = pq.read_table(io.BytesIO(old.read("runs/future/manifest.parquet")))
+    assert manifest.column("mood").to_pylist() == [None, "calm"]

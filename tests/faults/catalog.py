@@ -1,0 +1,275 @@
+"""The catalog under attack: writers, a compactor, a vacuum and readers at once, all of them killed now and then.
+
+    python -m tests.faults.catalog --writers 4 --runs 50
+    python -m tests.faults.catalog --writers 4 --runs 50 --s3
+
+Every writer commits runs of a few rows in small batches; one that was killed is started again and goes on with what
+the catalog says it had done. Readers look all the time, and what they see must be a state that there was: of every run
+the first so many rows, each once, and never less than before. In the end every row must be there exactly once.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import multiprocessing
+import os
+import random
+import tempfile
+import time
+from argparse import ArgumentParser
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import timedelta
+from multiprocessing.process import BaseProcess
+from pathlib import Path
+from typing import Any
+
+from catalogs.ledger import Ledger
+from catalogs.query import ls
+from catalogs.rows import snapshot
+from catalogs.store import Store, open_store
+from catalogs.upkeep import compact, vacuum
+from tests.catalogs.conftest import row
+from troupe.errors import StoreError
+
+__all__ = ["Attack", "Outcome", "attack"]
+
+BATCH = 4
+CONTEXT = multiprocessing.get_context("forkserver")
+
+
+@dataclass(frozen=True)
+class Attack:
+    """How much of it.
+
+    Attributes:
+        url: of the store.
+        writers, readers: processes.
+        runs: that each writer commits.
+        rows: of each run.
+        kill_every: seconds between kills; each hits one process at random.
+        seed: of what is killed when.
+        limit: seconds after which it is given up.
+    """
+
+    url: str
+    writers: int = 4
+    runs: int = 50
+    rows: int = 10
+    readers: int = 2
+    kill_every: float = 1.0
+    seed: int = 0
+    limit: float = 1800.0
+
+
+@dataclass
+class Outcome:
+    """What came of it.
+
+    Attributes:
+        rows: in the catalog in the end.
+        finished: whether all writers came through before the limit.
+        missing, twice: of those that should be there exactly once.
+        kills: by what was killed.
+        looks: of the readers that ended, and what was wrong with what they saw.
+        version, files: of the table in the end.
+    """
+
+    finished: bool = False
+    rows: int = 0
+    missing: int = 0
+    twice: int = 0
+    kills: Counter[str] = field(default_factory=Counter)
+    looks: int = 0
+    wrong: list[str] = field(default_factory=list)
+    failures: list[str] = field(default_factory=list)
+    version: int = 0
+    files: int = 0
+    seconds: float = 0.0
+
+
+def attack(plan: Attack) -> Outcome:
+    """Do it; returns when all writers are through."""
+    outcome, since, dice = Outcome(), time.monotonic(), random.Random(plan.seed)
+    # Modules are loaded once, not by each of the many processes that follow those that are killed.
+    CONTEXT.set_forkserver_preload(["catalogs.query", "catalogs.upkeep", "tests.catalogs.conftest", "s3fs"])
+    with tempfile.TemporaryDirectory(prefix="troupe-attack-") as folder:
+        notes = Path(folder)
+        workers = {f"writer-{n}": (write, (plan, n, notes)) for n in range(plan.writers)}
+        helpers = {f"reader-{n}": (look, (plan, n, notes)) for n in range(plan.readers)}
+        helpers |= {"compactor": (tidy, (plan, notes)), "vacuum": (clean, (plan, notes))}
+        everyone: dict[str, tuple[Callable[..., None], tuple[Any, ...]]] = {**workers, **helpers}
+        alive = {name: _started(*everyone[name]) for name in everyone}
+        next_kill = time.monotonic() + plan.kill_every
+        while any(name in alive for name in workers) and time.monotonic() - since < plan.limit:
+            time.sleep(0.05)
+            for name, process in list(alive.items()):
+                if process.is_alive():
+                    continue
+                del alive[name]
+                if name in workers and process.exitcode == 0:
+                    continue
+                alive[name] = _started(*everyone[name])
+            if time.monotonic() >= next_kill and alive:
+                victim = dice.choice(sorted(alive))
+                alive[victim].kill()
+                outcome.kills[victim.split("-")[0]] += 1
+                next_kill = time.monotonic() + plan.kill_every * dice.uniform(0.5, 1.5)
+        outcome.finished = not any(name in alive for name in workers)
+        (notes / "stop").touch()
+        for process in alive.values():
+            process.join(60)
+            process.kill()
+        for path in notes.glob("*.json"):
+            note = json.loads(path.read_text())
+            outcome.looks += note.get("looks", 0)
+            outcome.wrong += note.get("wrong", [])
+            outcome.failures += note.get("failures", [])
+    _count(plan, outcome)
+    outcome.seconds = time.monotonic() - since
+    return outcome
+
+
+def write(plan: Attack, number: int, _: Path) -> None:
+    """A writer: its runs one after the other, each from where the catalog says it stands."""
+    store = open_store(plan.url)
+    for n in range(plan.runs):
+        run = f"w{number}-{n:03}"
+        there = set(ls(store, run=run, columns=["job_id"]).column("job_id").to_pylist())
+        with Ledger(store, run, every_rows=BATCH) as ledger:
+            for job in (f"{run}-{j:03}" for j in range(plan.rows)):
+                if job not in there:
+                    ledger.append(row(run, job, identity=f"p{n % 5}"))
+
+
+def look(plan: Attack, number: int, notes: Path) -> None:
+    """A reader: sees the first so many rows of every run, each once, and never less than before."""
+    store = open_store(plan.url)
+    before: dict[str, int] = {}
+    looks, wrong = 0, []
+    while not (notes / "stop").exists():
+        seen: dict[str, list[str]] = {}
+        for run, job in _pairs(store):
+            seen.setdefault(run, []).append(job)
+        for run, jobs in seen.items():
+            if sorted(jobs) != [f"{run}-{n:03}" for n in range(len(jobs))]:
+                wrong.append(f"{run}: {sorted(jobs)}")
+        wrong += [
+            f"{run}: {len(seen.get(run, []))} after {count}"
+            for run, count in before.items()
+            if count > len(seen.get(run, []))
+        ]
+        before = {run: len(jobs) for run, jobs in seen.items()}
+        newest = ls(store, limit=5, columns=["job_id"])
+        if newest.num_rows < min(5, sum(before.values())):
+            wrong.append(f"the newest five are {newest.num_rows}")
+        looks += 1
+        _note(notes / f"reader-{number}-{os.getpid()}.json", {"looks": looks, "wrong": wrong[:10]})
+
+
+def tidy(plan: Attack, notes: Path) -> None:
+    """A compactor, of both kinds in turn."""
+    store, n = open_store(plan.url), 0
+    while not (notes / "stop").exists():
+        n += 1
+        try:
+            compact(store, order=n % 3 == 0)
+        except StoreError as error:
+            # A writer may be quicker three times; the next one succeeds.
+            _note(notes / f"compactor-{os.getpid()}.json", {"failures": [error.message]})
+        time.sleep(0.3)
+
+
+def clean(plan: Attack, notes: Path) -> None:
+    """A vacuum with the shortest grace time there is."""
+    store = open_store(plan.url)
+    while not (notes / "stop").exists():
+        try:
+            vacuum(store, timedelta(hours=1))
+        except StoreError as error:
+            _note(notes / f"vacuum-{os.getpid()}.json", {"failures": [error.message]})
+        time.sleep(0.5)
+
+
+def _pairs(store: Store) -> list[tuple[str, str]]:
+    """(run, job) of every row of the table, whatever counts."""
+    rows = snapshot(store).read(columns=["run_id", "job_id"])
+    return list(zip(rows.column("run_id").to_pylist(), rows.column("job_id").to_pylist(), strict=True))
+
+
+def _count(plan: Attack, outcome: Outcome) -> None:
+    store = open_store(plan.url)
+    found = Counter(_pairs(store))
+    runs = [f"w{number}-{n:03}" for number in range(plan.writers) for n in range(plan.runs)]
+    wanted = {(run, f"{run}-{j:03}") for run in runs for j in range(plan.rows)}
+    outcome.rows = found.total()
+    outcome.missing = len(wanted - found.keys())
+    outcome.twice = sum(count > 1 for count in found.values()) + len(found.keys() - wanted)
+    from catalogs.statistics import table_state
+
+    state = table_state(store)
+    if state is not None:
+        outcome.version, outcome.files = state.version, state.files
+
+
+def _started(function: Callable[..., None], arguments: tuple[Any, ...]) -> BaseProcess:
+    process = CONTEXT.Process(target=_begin, args=(dict(os.environ), function, arguments), daemon=True)
+    process.start()
+    return process
+
+
+def _begin(environment: dict[str, str], function: Callable[..., None], arguments: tuple[Any, ...]) -> None:
+    # The server that this process was forked from may be older than the endpoint.
+    os.environ.update(environment)
+    function(*arguments)
+
+
+def _note(path: Path, value: dict[str, Any]) -> None:
+    part = path.with_suffix(".part")
+    part.write_text(json.dumps(value))
+    part.replace(path)
+
+
+def main() -> None:
+    """The command."""
+    options = ArgumentParser(description=__doc__)
+    options.add_argument("--writers", type=int, default=4)
+    options.add_argument("--runs", type=int, default=50)
+    options.add_argument("--rows", type=int, default=10)
+    options.add_argument("--kill-every", type=float, default=1.0, metavar="SECONDS")
+    options.add_argument("--seed", type=int, default=0)
+    options.add_argument("--s3", action="store_true", help="through an S3 endpoint on loopback")
+    chosen = options.parse_args()
+    with tempfile.TemporaryDirectory(prefix="troupe-attack-store-") as folder:
+        url = f"{folder}/store"
+        if chosen.s3:
+            url = _endpoint()
+        plan = Attack(url, chosen.writers, chosen.runs, chosen.rows, kill_every=chosen.kill_every, seed=chosen.seed)
+        outcome = attack(plan)
+    print(json.dumps({**vars(outcome), "kills": dict(outcome.kills)}, indent=2))
+    raise SystemExit(bool(outcome.missing or outcome.twice or outcome.wrong))
+
+
+def _endpoint() -> str:
+    import boto3
+    from moto.server import ThreadedMotoServer
+
+    logging.getLogger("werkzeug").setLevel(logging.ERROR)
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    server.start()
+    host, port = server.get_host_and_port()
+    os.environ |= {
+        "AWS_ACCESS_KEY_ID": "tester",
+        "AWS_SECRET_ACCESS_KEY": "not-a-secret",
+        "AWS_DEFAULT_REGION": "us-east-1",
+        "AWS_ENDPOINT_URL": f"http://{host}:{port}",
+        "AWS_EC2_METADATA_DISABLED": "true",
+    }
+    boto3.client("s3").create_bucket(Bucket="attack")
+    return "s3://attack/store"
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,24 @@
+"""A little of `python -m tests.faults.catalog`."""
+
+from __future__ import annotations
+
+from uuid import uuid4
+
+import pytest
+
+from tests.faults.catalog import Attack, attack
+from tests.s3 import BUCKET
+
+
+@pytest.mark.parametrize("kind", ["local", "s3"])
+def test_every_row_exactly_once(
+    kind: str, request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    url = str(tmp_path_factory.mktemp("attack") / "store")
+    if kind == "s3":
+        request.getfixturevalue("s3")
+        url = f"s3://{BUCKET}/attack-{uuid4().hex}"
+    outcome = attack(Attack(url, writers=2, runs=2, rows=8, readers=1, kill_every=0.4))
+    assert (outcome.rows, outcome.missing, outcome.twice) == (32, 0, 0)
+    assert outcome.wrong == []
+    assert outcome.kills.total() > 0

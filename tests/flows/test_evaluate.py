@@ -1,0 +1,58 @@
+"""An evaluation from its folders to its tables."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pyarrow.parquet as pq
+import pytest
+from typer.testing import CliRunner
+
+from flows.cli import app
+from flows.local import evaluate_locally
+from tasks.evaluation import EvaluationRequest
+from tests.tasks.quality.test_evaluation import networks
+from troupe.errors import SettingsError
+
+__all__ = ["networks"]
+
+
+def test_an_evaluation(cast: Path, weights: Path, networks: dict[str, Path], tmp_path: Path) -> None:
+    """Of noise, which is what the untrained miniature makes: numbers of pixels are there, of faces none."""
+    words = f"evaluate --local --preset draft --preview 0.1s --limit 1 --run-id e1 --weights {weights}".split()
+    words += ["--drivings", str(cast / "clips"), "--portraits", str(cast / "portraits")]
+    result = CliRunner().invoke(app, [*words, "--store", str(tmp_path / "store"), "--lpips", str(networks["lpips"])])
+    assert result.exit_code == 0, result.output
+    folder = tmp_path / "store" / "evaluations" / "e1"
+    rows = {row["job_id"]: row for row in pq.read_table(folder / "clips.parquet").to_pylist()}
+    assert sorted(rows) == ["cross__olive__film", "self__film"]
+    own = rows["self__film"]
+    assert (own["kind"], own["frames"], own["error"]) == ("self", 3, None)
+    assert 3 < own["psnr"] < 20
+    assert 0 < own["ssim"] < 0.5
+    assert own["lpips"] > 0.1
+    assert own["temporal_lpips"] > 0
+    assert own["identity"] is None
+    assert own["flicker"] > 1
+    text = (folder / "summary.md").read_text()
+    assert result.stdout.rstrip("\n") == text.rstrip("\n")
+    for said in (
+        f"| PSNR, dB | higher | {own['psnr']:.4g} | 32.98 |",
+        "| FID, of frames | lower | missing: no --inception given |",
+        "missing: no --video-features given",
+        "missing: no face was found",
+        "come from another data set",
+        "the model's own identity encoder",
+        "## Cross-reenactment: 1 clip, 3 frames",
+    ):
+        assert said in text
+
+
+def test_requests_that_cannot_be_carried_out(cast: Path, weights: Path, tmp_path: Path) -> None:
+    store = str(tmp_path / "store")
+    for drivings, more, message in (
+        (cast / "portraits", {}, "holds no clips"),
+        (cast / "clips", {"lpips": "nowhere.pt"}, "no file nowhere.pt for --lpips"),
+    ):
+        with pytest.raises(SettingsError, match=message):
+            evaluate_locally(EvaluationRequest(store, str(weights), str(drivings), "e1", **more))
