@@ -72,6 +72,8 @@ class Idler:
             "fps": [25, 1],
             "face": [0, 0, 1, 1],
             "gaps": [],
+            "cuts": [],
+            "detection_score": None,
             "seconds": 0.04,
             "checksum": order.key,
             "device": "none",

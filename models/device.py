@@ -98,8 +98,8 @@ def _cpu_has_bfloat16() -> bool:
 def budget_of(device: torch.device, gpu_memory: float | None = None) -> Budget:
     """Of a GPU's memory, an eighth for motion and a quarter for activations.
 
-    On a CPU 64 MiB each, whatever the clip: its memory is shared by several workers, and larger batches are no faster
-    there.
+    On a CPU 64 and 192 MiB, whatever the clip: its memory is shared by several workers, and larger batches are no
+    faster there.
 
     Args:
         gpu_memory: GiB that this process may take of the GPU; all of it if not given.
@@ -108,7 +108,7 @@ def budget_of(device: torch.device, gpu_memory: float | None = None) -> Budget:
         SettingsError: the GPU has less.
     """
     if device.type == "cpu":
-        return Budget(motion=64 * MIB, activations=64 * MIB)
+        return Budget(motion=64 * MIB, activations=192 * MIB)
     total = torch.cuda.get_device_properties(device).total_memory
     if gpu_memory is not None:
         if not 0 < gpu_memory * GIB <= total:

@@ -49,7 +49,7 @@ def test_small_gpus_let_networks_rest_and_large_ones_do_not() -> None:
 
 
 def test_a_cpu_is_shared_and_its_budget_small() -> None:
-    assert budget_of(CPU) == Budget(motion=2**26, activations=2**26)
+    assert budget_of(CPU) == Budget(motion=64 * 2**20, activations=192 * 2**20)
 
 
 @pytest.mark.parametrize("start", [share_out(80 * GIB), share_out(8 * GIB), budget_of(CPU)])
