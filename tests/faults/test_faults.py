@@ -19,6 +19,8 @@ from tasks.workers import Preparer
 from tests.faults.ground import TROUPE, Ground, lasting, prepare, records, wait_until
 from tests.faults.storm import storm
 
+pytestmark = pytest.mark.faults
+
 DEADLY = "deadly"
 
 
