@@ -7,7 +7,7 @@ VENV   ?= .venv
 BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
 
-.PHONY: setup demo test faults lint bench clean
+.PHONY: setup demo test long lint bench clean
 setup: $(READY)
 
 # opencv-python, which insightface asks for, needs a desktop's libraries; where they are missing the headless build
@@ -28,9 +28,9 @@ demo: setup
 test: setup
 	$(BIN)/python -m pytest
 
-# Whole runs that are killed, stopped and starved, two minutes of them.
-faults: setup
-	$(BIN)/python -m pytest -m faults
+# Whole runs that are killed, stopped and starved, and the benchmarks at their smallest: some minutes of them.
+long: setup
+	$(BIN)/python -m pytest -m long
 
 lint: setup
 	$(BIN)/ruff check .

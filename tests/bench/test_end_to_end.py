@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import pytest
+
 from bench import end_to_end
 from bench.end_to_end import measure
 
 
+@pytest.mark.long
 def test_one_short_job() -> None:
     arguments = ["--jobs", "1", "--preview", "0.08", "--runs", "1", "--device", "cpu"]
     findings = measure(end_to_end.parser().parse_args(arguments))

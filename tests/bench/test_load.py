@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from bench import load
 from bench.load import measure, write_both
 from bench.weights import TINY
 from models.weights import inspect
 
 
+@pytest.mark.long
 def test_tiny() -> None:
     findings = measure(load.parser().parse_args(["--model", "tiny", "--runs", "1", "--device", "cpu"]))
     old, new = findings.cases["pth"], findings.cases["safetensors"]

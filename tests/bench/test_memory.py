@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import pytest
+
 from bench import memory
 from bench.memory import frame_bytes, measure
 from models.config import ModelConfig
 from models.miniature.weights import MINIATURE
 
 
+@pytest.mark.long
 def test_short_clips() -> None:
     findings = measure(memory.parser().parse_args(["--seconds", "0.2", "0.08"]))
     short, long = findings.cases.values()

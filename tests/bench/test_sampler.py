@@ -9,6 +9,7 @@ from bench.sampler import CONFIGURATIONS, measure
 from troupe import Settings
 
 
+@pytest.mark.long
 def test_tiny() -> None:
     chosen = sampler.parser().parse_args(["--config", "tiny", "--frames", "9", "6", "--runs", "2", "--device", "cpu"])
     findings = measure(chosen)

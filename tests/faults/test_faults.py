@@ -19,7 +19,7 @@ from tasks.workers import Preparer
 from tests.faults.ground import TROUPE, Ground, lasting, prepare, records, wait_until
 from tests.faults.storm import storm
 
-pytestmark = pytest.mark.faults
+pytestmark = pytest.mark.long
 
 DEADLY = "deadly"
 
