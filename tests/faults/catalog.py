@@ -49,7 +49,7 @@ class Attack:
         writers, readers: processes.
         runs: that each writer commits.
         rows: of each run.
-        kill_every: seconds between kills; each hits one process at random.
+        kill_every: seconds between kills, from the start on; each hits one process at random.
         seed: of what is killed when.
         limit: seconds after which it is given up.
     """
@@ -102,7 +102,7 @@ def attack(plan: Attack) -> Outcome:
         helpers |= {"compactor": (tidy, (plan, notes)), "vacuum": (clean, (plan, notes))}
         everyone: dict[str, tuple[Callable[..., None], tuple[Any, ...]]] = {**workers, **helpers}
         alive = {name: _started(*everyone[name]) for name in everyone}
-        next_kill = time.monotonic() + plan.kill_every
+        next_kill = time.monotonic()
         while any(name in alive for name in workers) and time.monotonic() - since < plan.limit:
             time.sleep(0.05)
             for name, process in list(alive.items()):

@@ -18,7 +18,7 @@ def test_every_row_exactly_once(
     if kind == "s3":
         request.getfixturevalue("s3")
         url = f"s3://{BUCKET}/attack-{uuid4().hex}"
-    outcome = attack(Attack(url, writers=2, runs=2, rows=8, readers=1, kill_every=0.4))
+    outcome = attack(Attack(url, writers=2, runs=2, rows=8, readers=1, kill_every=0.2))
     assert (outcome.rows, outcome.missing, outcome.twice) == (32, 0, 0)
     assert outcome.wrong == []
     assert outcome.kills.total() > 0
