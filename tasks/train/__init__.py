@@ -1,0 +1,1 @@
+"""How troupe learns: a plain loop over an objective, by a recipe."""

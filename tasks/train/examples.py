@@ -1,0 +1,68 @@
+"""The examples of a training, by their number."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset
+
+from models.training import Objective
+from tasks.train.recipe import Recipe
+
+__all__ = ["Share", "batches"]
+
+
+@dataclass(frozen=True)
+class Share:
+    """Which of every batch's examples belong to a worker: the `rank`-th of `workers` equal runs."""
+
+    rank: int = 0
+    workers: int = 1
+
+
+class _Examples(Dataset[dict[str, Tensor]]):
+    """Example n follows from the seed, the part's name and n."""
+
+    def __init__(self, objective: Objective, recipe: Recipe) -> None:
+        self._objective = objective
+        self._key = (recipe.seed, *recipe.part.encode())
+
+    def __getitem__(self, number: int) -> dict[str, Tensor]:
+        return self._objective.example(np.random.default_rng((number, *self._key)))
+
+
+def batches(objective: Objective, recipe: Recipe, first: int, share: Share) -> Iterator[dict[str, Tensor]]:
+    """A worker's micro-batches, `recipe.accumulate` a step, from a step on to the last.
+
+    Args:
+        first: the step to begin with, from 0.
+    """
+    size = recipe.batch // share.workers // recipe.accumulate
+    numbers = [
+        list(range(start, start + size))
+        for step in range(first, recipe.steps)
+        for micro in range(recipe.accumulate)
+        for start in [step * recipe.batch + (share.rank * recipe.accumulate + micro) * size]
+    ]
+    loader = DataLoader(
+        _Examples(objective, recipe),
+        batch_sampler=numbers,
+        num_workers=recipe.loaders,
+        # Forked from a process with threads, a loader may hang; started anew it knows nothing of them.
+        multiprocessing_context="spawn" if recipe.loaders else None,
+        prefetch_factor=4 if recipe.loaders else None,
+        worker_init_fn=_one_thread,
+        generator=torch.Generator(),  # its own: torch's is the caller's
+    )
+    return iter(loader)
+
+
+def _one_thread(_: int) -> None:
+    torch.set_num_threads(1)
+    import cv2
+
+    cv2.setNumThreads(1)

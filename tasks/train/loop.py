@@ -1,0 +1,261 @@
+"""The training loop: batches to values, with checkpoints that a stopped training goes on from as if nothing were."""
+
+from __future__ import annotations
+
+import json
+import math
+import time
+from collections.abc import Callable
+from contextlib import nullcontext
+from pathlib import Path
+from typing import Any
+
+import torch
+from accelerate import Accelerator
+from accelerate.state import AcceleratorState
+from accelerate.utils import DistributedDataParallelKwargs
+from diffusers.training_utils import EMAModel
+from torch import Tensor, nn
+
+from models.training import Batch, Objective
+from tasks.train import curves
+from tasks.train.examples import Share, batches
+from tasks.train.recipe import Recipe
+from troupe.errors import Cancelled, SettingsError
+
+__all__ = ["CURVE", "RESULT", "OnStep", "result", "train"]
+
+CURVE, PICTURE, RESULT = "curve.jsonl", "curves.png", "result.json"
+LOG_EVERY = 10
+KEPT = 2
+"""Checkpoints; the one before the last, should the last be damaged."""
+
+OnStep = Callable[[int, dict[str, Any]], None]
+"""Told (steps done, the last step's losses)."""
+
+
+def train(
+    objective: Objective,
+    recipe: Recipe,
+    weights: Path,
+    folder: Path,
+    stop: Callable[[], bool] = lambda: False,
+    on_step: OnStep = lambda *_: None,
+    device: str = "auto",
+) -> None:
+    """Learn one part, from its last checkpoint on if there is one, and write it into the weights directory.
+
+    As many processes as torch's distributed environment says share every batch.
+
+    Args:
+        weights: the weights directory.
+        folder: of this training; every process sees the same.
+        stop: asked now and then; a training that is stopped saves a checkpoint first.
+        device: `cpu`, or `auto` for a GPU if there is one.
+
+    Raises:
+        SettingsError: the folder holds a training by another recipe, or workers do not divide the batch.
+        Cancelled: it was stopped.
+    """
+    _check(recipe, folder)
+    if result(folder, recipe) is not None:
+        return
+    # Accelerate remembers the settings of the process's first accelerator.
+    AcceleratorState._reset_state(reset_partial_state=not torch.distributed.is_initialized())
+    accelerator = Accelerator(
+        mixed_precision="bf16" if recipe.precision == "bf16" else "no",
+        cpu=device == "cpu",
+        # Some parameters never get a gradient: the released adapters hold values that change nothing.
+        kwargs_handlers=[DistributedDataParallelKwargs(find_unused_parameters=True)],
+    )
+    workers = accelerator.num_processes
+    if recipe.batch % (workers * recipe.accumulate):
+        raise SettingsError(
+            f"{recipe.part}: a batch of {recipe.batch} cannot be shared by {workers} workers "
+            f"in {recipe.accumulate} passes each"
+        )
+    folder.mkdir(parents=True, exist_ok=True)
+    with torch.random.fork_rng():
+        torch.manual_seed(recipe.seed)
+        network = objective.network()
+    network.to(accelerator.device).train()
+    learned = [value for value in network.parameters() if value.requires_grad]
+    optimizer = torch.optim.AdamW(learned, recipe.rate, weight_decay=recipe.weight_decay)
+    average = EMAModel(learned, decay=recipe.ema) if recipe.ema else None
+    done = _resume(folder, network, optimizer, average, accelerator.device)
+    if accelerator.is_main_process:
+        (folder / "recipe.json").write_text(json.dumps(recipe.as_dict(), indent=2) + "\n")
+        curves.keep_until(folder / CURVE, done)
+    log = _Log(folder, accelerator, on_step)
+    model, prepared = accelerator.prepare(_Losses(objective, network), optimizer)
+    examples = batches(objective, recipe, done, Share(accelerator.process_index, workers))
+    for step in range(done, recipe.steps):
+        for group in optimizer.param_groups:
+            group["lr"] = _rate(recipe, step)
+        losses: dict[str, Tensor] = {}
+        for micro in range(recipe.accumulate):
+            batch = {name: value.to(accelerator.device) for name, value in next(examples).items()}
+            last = micro == recipe.accumulate - 1
+            with nullcontext() if last else accelerator.no_sync(model):
+                with accelerator.autocast():
+                    found = model(batch)
+                accelerator.backward(found["loss"] / recipe.accumulate)
+            for name, value in found.items():
+                losses[name] = losses.get(name, 0) + value.detach().float() / recipe.accumulate
+        accelerator.clip_grad_norm_(learned, recipe.clip)
+        prepared.step()
+        prepared.zero_grad()
+        if average is not None:
+            average.step(learned)
+        done = step + 1
+        log.add(done, losses, _rate(recipe, step))
+        ends = done == recipe.steps
+        if ends or done % LOG_EVERY == 0 or workers == 1:
+            stopped = not ends and _any(accelerator, stop())
+            if ends or stopped or done % LOG_EVERY == 0:
+                log.write()
+            if accelerator.is_main_process and (ends or stopped or done % recipe.save_every == 0):
+                _save(folder, done, network, optimizer, average)
+                curves.draw(curves.read(folder / CURVE), folder / PICTURE, f"{recipe.part}, {done} steps")
+            if stopped:
+                raise Cancelled(f"training of {recipe.part} stopped after step {done}; the same command goes on there")
+    accelerator.wait_for_everyone()
+    if accelerator.is_main_process:
+        if average is not None:
+            average.copy_to(learned)
+        _finish(objective, network.cpu().eval(), recipe, weights, folder)
+    accelerator.wait_for_everyone()
+
+
+def result(folder: Path, recipe: Recipe) -> dict[str, Any] | None:
+    """What a finished training of so many steps, or more, left behind: seconds, last losses, what was measured."""
+    path = folder / RESULT
+    if not path.exists():
+        return None
+    found: dict[str, Any] = json.loads(path.read_text())
+    return found if found["recipe"]["steps"] >= recipe.steps else None
+
+
+class _Losses(nn.Module):
+    """The losses as a module, so that gradients are shared between workers."""
+
+    def __init__(self, objective: Objective, network: nn.Module) -> None:
+        super().__init__()
+        self.objective, self.network = objective, network
+
+    def forward(self, batch: Batch) -> dict[str, Tensor]:
+        return self.objective.losses(self.network, batch)
+
+
+class _Log:
+    """Keeps steps until they are written, so that a GPU is not waited for at each."""
+
+    def __init__(self, folder: Path, accelerator: Accelerator, on_step: OnStep) -> None:
+        self._path, self._accelerator, self._on_step = folder / CURVE, accelerator, on_step
+        self._held: list[tuple[int, dict[str, Tensor], float, float]] = []
+        self._since = time.monotonic()
+
+    def add(self, step: int, losses: dict[str, Tensor], rate: float) -> None:
+        now = time.monotonic()
+        self._held.append((step, losses, rate, now - self._since))
+        self._since = now
+
+    def write(self) -> None:
+        """Called by all workers together."""
+        if not self._held:
+            return
+        names = sorted(self._held[0][1])
+        table = torch.stack([torch.stack([losses[name] for name in names]) for _, losses, _, _ in self._held])
+        means: Any = self._accelerator.reduce(table, reduction="mean")
+        lines = [
+            {"step": step, **dict(zip(names, values, strict=True)), "rate": rate, "seconds": round(seconds, 4)}
+            for (step, _, rate, seconds), values in zip(self._held, means.tolist(), strict=True)
+        ]
+        self._held.clear()
+        if self._accelerator.is_main_process:
+            curves.append(self._path, lines)
+            self._on_step(lines[-1]["step"], lines[-1])
+
+
+def _check(recipe: Recipe, folder: Path) -> None:
+    path = folder / "recipe.json"
+    if path.exists() and (problems := recipe.differences(json.loads(path.read_text()))):
+        lines = "\n  ".join(problems)
+        raise SettingsError(f"{folder} holds a training by another recipe; remove it to begin anew:\n  {lines}")
+
+
+def _rate(recipe: Recipe, step: int) -> float:
+    """A linear rise, then half a cosine down."""
+    if step < recipe.warmup:
+        return recipe.rate * (step + 1) / recipe.warmup
+    share = (step - recipe.warmup) / max(1, recipe.steps - recipe.warmup)
+    return recipe.rate * (recipe.rate_end + (1 - recipe.rate_end) * (1 + math.cos(math.pi * share)) / 2)
+
+
+def _any(accelerator: Accelerator, flag: bool) -> bool:
+    """Whether any worker says so."""
+    if accelerator.num_processes == 1:
+        return flag
+    total: Any = accelerator.reduce(torch.tensor(float(flag), device=accelerator.device), reduction="sum")
+    return bool(total > 0)
+
+
+def _save(
+    folder: Path, step: int, network: nn.Module, optimizer: torch.optim.Optimizer, average: EMAModel | None
+) -> None:
+    """A checkpoint: what was learned so far, not what was frozen. All else follows from the step's number."""
+    frozen = {name for name, value in network.named_parameters() if not value.requires_grad}
+    state = {
+        "network": {name: value for name, value in network.state_dict().items() if name not in frozen},
+        "optimizer": optimizer.state_dict(),
+        "average": average.state_dict() if average is not None else None,
+    }
+    path = folder / f"step-{step:08}.pt"
+    torch.save(state, path.with_suffix(".part"))
+    path.with_suffix(".part").replace(path)
+    for old in _checkpoints(folder)[:-KEPT]:
+        old.unlink()
+
+
+def _checkpoints(folder: Path) -> list[Path]:
+    return sorted(folder.glob("step-*.pt"))
+
+
+def _resume(
+    folder: Path,
+    network: nn.Module,
+    optimizer: torch.optim.Optimizer,
+    average: EMAModel | None,
+    device: torch.device,
+) -> int:
+    """Load the newest checkpoint that can be read; the number of steps that were done."""
+    for path in reversed(_checkpoints(folder)):
+        try:
+            state = torch.load(path, map_location=device, weights_only=True)
+        except Exception:  # a damaged file, whatever torch says of it
+            path.unlink()
+            continue
+        network.load_state_dict(state["network"], strict=False)
+        optimizer.load_state_dict(state["optimizer"])
+        if average is not None:
+            average.load_state_dict(state["average"])
+        return int(path.stem.removeprefix("step-"))
+    return 0
+
+
+def _finish(objective: Objective, network: nn.Module, recipe: Recipe, weights: Path, folder: Path) -> None:
+    lines = curves.read(folder / CURVE)
+    with torch.inference_mode():
+        objective.write(network, weights)
+        measured = objective.measure(network)
+    last = lines[-max(1, len(lines) // 20) :]
+    names = [name for name in lines[-1] if name not in ("step", "rate", "seconds")]
+    found = {
+        "recipe": recipe.as_dict(),
+        "seconds": round(sum(line["seconds"] for line in lines), 1),
+        "losses": {name: sum(line[name] for line in last) / len(last) for name in names},
+        "measured": measured,
+    }
+    part = folder / f"{RESULT}.part"
+    part.write_text(json.dumps(found, indent=2) + "\n")
+    part.replace(folder / RESULT)

@@ -1,0 +1,40 @@
+"""What can be learned, by name."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from importlib import import_module
+from pathlib import Path
+from typing import Any, cast
+
+from models.training import Objective
+from troupe.errors import SettingsError
+
+__all__ = ["PARTS", "objective"]
+
+PARTS: Mapping[str, str] = {
+    "vae": "models.training.reconstruction:Reconstruction",
+    "recogniser": "models.training.recognition:Recognition",
+    "detector": "models.training.detection:Detection",
+    "headpose": "models.training.reading:HeadPoseReading",
+    "expression": "models.training.reading:ExpressionReading",
+}
+"""Where each one's objective is; loaded when it is asked for."""
+
+
+def objective(part: str, weights: Path, options: Mapping[str, Any]) -> Objective:
+    """The objective of a part.
+
+    Args:
+        weights: the weights directory, with the parts that this one builds on.
+        options: its own settings.
+
+    Raises:
+        SettingsError: it does not have such options.
+    """
+    module, name = PARTS[part].split(":")
+    build = cast("Callable[..., Objective]", getattr(import_module(module), name))
+    try:
+        return build(weights=weights, **options)
+    except TypeError as error:
+        raise SettingsError(f"{part}: {error}") from error

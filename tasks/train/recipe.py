@@ -1,0 +1,171 @@
+"""What a training is told: a TOML file with a table for every part that is learned."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+from troupe.errors import SettingsError
+
+__all__ = ["PRECISIONS", "Course", "Recipe", "read_course"]
+
+PRECISIONS = ("float32", "bf16")
+_ELASTIC = ("steps", "save_every", "loaders", "accumulate")
+"""What may change between two goes at the same training."""
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How one part is learned.
+
+    Attributes:
+        part: what is learned, a name of `tasks.train.parts.PARTS`.
+        steps: updates of the values.
+        batch: examples an update, over all workers.
+        rate: learning rate of AdamW, after `warmup` steps of a linear rise and before a fall along half a cosine to
+            `rate_end` times it.
+        weight_decay: AdamW's.
+        clip: norm to which the gradient is cut.
+        ema: decay of the values' moving average, which is what is kept in the end; 0 keeps the last values.
+        precision: of the forward pass, `float32` or `bf16`.
+        accumulate: forward and backward passes that an update is split into, for a device with little memory.
+        seed: of the first values and of all examples.
+        save_every: steps between two checkpoints.
+        loaders: processes that make examples; 0 makes them between the steps.
+        options: what the part itself is told.
+    """
+
+    part: str
+    steps: int
+    batch: int = 8
+    rate: float = 1e-4
+    warmup: int = 0
+    rate_end: float = 0.05
+    weight_decay: float = 0.01
+    clip: float = 1.0
+    ema: float = 0.0
+    precision: str = "float32"
+    accumulate: int = 1
+    seed: int = 0
+    save_every: int = 500
+    loaders: int = 1
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+    def as_dict(self) -> dict[str, Any]:
+        """For json."""
+        return asdict(self)
+
+    def differences(self, other: Mapping[str, Any]) -> list[str]:
+        """What of an earlier recipe (`as_dict`) would have made other values of the same steps; a line each."""
+        own = self.as_dict()
+        return [
+            f"{name}: was {other.get(name)!r}, is {own[name]!r}"
+            for name in own
+            if name not in _ELASTIC and own[name] != other.get(name)
+        ]
+
+
+@dataclass(frozen=True)
+class Course:
+    """A whole training file.
+
+    Attributes:
+        weights: the weights directory that the parts are written to, and that later parts read earlier ones from.
+        base: a weights directory to start from; copied to `weights` when that is new.
+        folder: where checkpoints, curves and results are kept, a folder a part.
+        recipes: in the order in which they are learned.
+    """
+
+    weights: Path
+    base: Path | None
+    folder: Path
+    recipes: tuple[Recipe, ...]
+
+    def of(self, parts: tuple[str, ...]) -> tuple[Recipe, ...]:
+        """The recipes of these parts; all if none is named.
+
+        Raises:
+            SettingsError: the file has no such part.
+        """
+        names = [recipe.part for recipe in self.recipes]
+        if unknown := [part for part in parts if part not in names]:
+            raise SettingsError(f"the training has no part {', '.join(unknown)}; it has {', '.join(names)}")
+        return tuple(recipe for recipe in self.recipes if not parts or recipe.part in parts)
+
+
+def read_course(path: Path, known: tuple[str, ...]) -> Course:
+    """Read a training file. Paths in it are relative to the working directory.
+
+    Args:
+        known: the parts that can be learned.
+
+    Raises:
+        SettingsError: no such file, no TOML, or entries that have no meaning, all listed at once.
+    """
+    try:
+        table = tomllib.loads(path.read_text())
+    except (OSError, tomllib.TOMLDecodeError) as error:
+        raise SettingsError(f"{path} cannot be read as a training file: {error}") from error
+    problems = [
+        f"{name}: neither a path nor a part ({', '.join(known)})"
+        for name in table
+        if name not in ("weights", "base", "folder", *known)
+    ]
+    paths = {name: table.get(name) for name in ("weights", "base", "folder")}
+    problems += [f"{name}: not a path" for name, value in paths.items() if value is not None and type(value) is not str]
+    if paths["weights"] is None:
+        problems.append("weights: missing; name the weights directory that is to be written")
+    recipes = [_recipe(name, table[name], problems) for name in table if name in known]
+    if not recipes and not problems:
+        problems.append(f"no part to learn; add a table such as [{known[0]}]")
+    if problems:
+        raise SettingsError("\n  ".join((f"{path} cannot be used", *problems)))
+    weights = Path(paths["weights"] or "")
+    return Course(
+        weights=weights,
+        base=Path(paths["base"]) if paths["base"] else None,
+        folder=Path(paths["folder"] or f"{weights}.training"),
+        recipes=tuple(recipe for recipe in recipes if recipe is not None),
+    )
+
+
+def _recipe(part: str, table: Any, problems: list[str]) -> Recipe | None:
+    if not isinstance(table, dict):
+        problems.append(f"{part}: not a table")
+        return None
+    kinds = {f.name: type(f.default) for f in fields(Recipe) if f.name not in ("part", "steps", "options")}
+    kinds |= {"steps": int, "options": dict}
+    before = len(problems)
+    values: dict[str, Any] = {}
+    for name, value in table.items():
+        kind = kinds.get(name)
+        if kind is float and type(value) is int:
+            value = float(value)
+        if kind is None:
+            problems.append(f"{part}.{name}: unknown; there are {', '.join(kinds)}")
+        elif type(value) is not kind:
+            problems.append(f"{part}.{name}: {value!r} is no {kind.__name__}")
+        else:
+            values[name] = value
+    if "steps" not in table:
+        problems.append(f"{part}.steps: missing")
+    least = {"steps": 1, "batch": 1, "rate": 0, "warmup": 0, "rate_end": 0, "weight_decay": 0, "clip": 0, "ema": 0}
+    least |= {"accumulate": 1, "seed": 0, "save_every": 1, "loaders": 0}
+    problems += [
+        f"{part}.{name}: {values[name]} is less than {bound}"
+        for name, bound in least.items()
+        if name in values and values[name] < bound
+    ]
+    if values.get("precision", PRECISIONS[0]) not in PRECISIONS:
+        problems.append(f"{part}.precision: {values['precision']!r} is none of {', '.join(PRECISIONS)}")
+    if values.get("ema", 0) >= 1:
+        problems.append(f"{part}.ema: {values['ema']} is not less than 1")
+    if len(problems) > before:
+        return None
+    recipe = Recipe(part=part, **values)
+    if recipe.batch % recipe.accumulate:
+        problems.append(f"{part}.accumulate: {recipe.accumulate} does not divide a batch of {recipe.batch}")
+    return recipe

@@ -1,0 +1,194 @@
+"""The training loop, on the smallest thing that can be learned."""
+
+from __future__ import annotations
+
+import json
+import threading
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+
+from models.training import Batch, Objective
+from tasks.train import curves
+from tasks.train.examples import Share, batches
+from tasks.train.loop import CURVE, PICTURE, RESULT, result, train
+from tasks.train.recipe import Recipe
+from troupe.errors import Cancelled, SettingsError
+
+
+@dataclass
+class Line(Objective):
+    """Learns y = 2 x + 1 from noisy points."""
+
+    def network(self) -> nn.Module:
+        network = nn.Sequential(nn.Linear(1, 8), nn.Tanh(), nn.Linear(8, 1), nn.Linear(1, 1))
+        network[3].requires_grad_(False)
+        return network
+
+    def example(self, dice: np.random.Generator) -> dict[str, Tensor]:
+        x = dice.uniform(-1, 1, 1)
+        y = 2 * x + 1 + 0.1 * dice.standard_normal(1)
+        return {"x": torch.from_numpy(x).float(), "y": torch.from_numpy(y).float()}
+
+    def losses(self, network: nn.Module, batch: Batch) -> dict[str, Tensor]:
+        away = network[:3](batch["x"]) - batch["y"]  # type: ignore[index]
+        return {"loss": away.square().mean(), "away": away.abs().mean()}
+
+    def write(self, network: nn.Module, directory: Path) -> None:
+        directory.mkdir(exist_ok=True)
+        torch.save(network.state_dict(), directory / "line.pth")
+
+    def measure(self, network: nn.Module) -> dict[str, float]:
+        return {"at one": float(network[:3](torch.ones(1, 1)))}  # type: ignore[index]
+
+
+RECIPE = Recipe("line", steps=60, batch=8, rate=0.03, warmup=5, ema=0.9, save_every=20, loaders=0, seed=3)
+
+
+def losses(folder: Path) -> list[float]:
+    return [line["loss"] for line in curves.read(folder / CURVE)]
+
+
+def values(folder: Path) -> dict[str, Tensor]:
+    loaded: dict[str, Tensor] = torch.load(folder / "line.pth", weights_only=True)
+    return loaded
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A training that was not stopped; `weights` and `training` in it."""
+    folder = tmp_path_factory.mktemp("whole")
+    train(Line(), RECIPE, folder / "weights", folder / "training")
+    return folder
+
+
+def test_it_learns(whole: Path) -> None:
+    found = losses(whole / "training")
+    assert len(found) == 60
+    assert np.mean(found[-10:]) < np.mean(found[:10]) / 10
+    outcome = result(whole / "training", RECIPE)
+    assert outcome is not None
+    assert outcome["measured"]["at one"] == pytest.approx(3, abs=0.5)
+    assert set(outcome["losses"]) == {"loss", "away"}
+    assert (whole / "training" / PICTURE).read_bytes().startswith(b"\x89PNG")
+    assert sorted(p.name for p in (whole / "training").glob("step-*")) == ["step-00000040.pt", "step-00000060.pt"]
+
+
+def test_frozen_values_stay(whole: Path) -> None:
+    torch.manual_seed(RECIPE.seed)
+    before = Line().network().state_dict()
+    after = values(whole / "weights")
+    assert torch.equal(before["3.weight"], after["3.weight"])
+    assert not torch.equal(before["0.weight"], after["0.weight"])
+
+
+def test_the_callers_chance_is_left_alone(tmp_path: Path) -> None:
+    torch.manual_seed(1)
+    wanted = torch.rand(1)
+    torch.manual_seed(1)
+    train(Line(), replace(RECIPE, steps=2), tmp_path / "weights", tmp_path / "training")
+    assert torch.equal(torch.rand(1), wanted)
+
+
+@pytest.mark.parametrize("after", [7, 20, 33])
+def test_stopped_and_resumed_is_the_same(whole: Path, tmp_path: Path, after: int) -> None:
+    looks = 0
+
+    def stop() -> bool:
+        nonlocal looks
+        looks += 1
+        return looks == after
+
+    with pytest.raises(Cancelled, match=f"after step {after}"):
+        train(Line(), RECIPE, tmp_path / "weights", tmp_path / "training", stop)
+    assert len(losses(tmp_path / "training")) == after
+    told: list[int] = []
+    train(Line(), RECIPE, tmp_path / "weights", tmp_path / "training", on_step=lambda step, _: told.append(step))
+    assert losses(tmp_path / "training") == losses(whole / "training")
+    assert told[-1] == 60
+    for name, value in values(whole / "weights").items():
+        assert torch.equal(value, values(tmp_path / "weights")[name])
+
+
+def test_a_killed_training_does_steps_again(whole: Path, tmp_path: Path) -> None:
+    """What was logged after the last checkpoint is forgotten; a checkpoint that cannot be read is passed over."""
+
+    class Killed(Line):
+        steps = 0
+
+        def losses(self, network: nn.Module, batch: Batch) -> dict[str, Tensor]:
+            self.steps += 1
+            if self.steps == 55:
+                raise KeyboardInterrupt
+            return super().losses(network, batch)
+
+    with pytest.raises(KeyboardInterrupt):
+        train(Killed(), RECIPE, tmp_path / "weights", tmp_path / "training")
+    assert len(losses(tmp_path / "training")) == 50
+    (tmp_path / "training" / "step-00000040.pt").write_bytes(b"half")
+    train(Line(), RECIPE, tmp_path / "weights", tmp_path / "training")
+    assert losses(tmp_path / "training") == losses(whole / "training")
+
+
+def test_a_finished_training_is_left_alone(whole: Path) -> None:
+    before = (whole / "training" / RESULT).stat().st_mtime_ns
+    train(Line(), RECIPE, whole / "weights", whole / "training")
+    assert (whole / "training" / RESULT).stat().st_mtime_ns == before
+
+
+def test_another_recipe_needs_another_folder(whole: Path) -> None:
+    with pytest.raises(SettingsError, match=r"rate: was 0.03, is 0.04"):
+        train(Line(), replace(RECIPE, rate=0.04), whole / "weights", whole / "training")
+
+
+def test_more_passes_are_the_same_update(whole: Path, tmp_path: Path) -> None:
+    train(Line(), replace(RECIPE, accumulate=4), tmp_path / "weights", tmp_path / "training")
+    assert losses(tmp_path / "training") == pytest.approx(losses(whole / "training"), rel=1e-4)
+
+
+def test_workers_share_a_batch() -> None:
+    """Together they see what one would see alone."""
+    alone = next(batches(Line(), RECIPE, 4, Share()))
+    two = [next(batches(Line(), RECIPE, 4, Share(rank, 2))) for rank in range(2)]
+    assert torch.equal(torch.cat([part["x"] for part in two]), alone["x"])
+    later = list(batches(Line(), replace(RECIPE, steps=6), 4, Share()))
+    assert len(later) == 2
+    assert torch.equal(later[0]["x"], alone["x"])
+
+
+def test_processes_make_the_same_examples() -> None:
+    loaded = batches(Line(), replace(RECIPE, steps=3, loaders=1), 0, Share())
+    here = batches(Line(), replace(RECIPE, steps=3), 0, Share())
+    for other, own in zip(loaded, here, strict=True):
+        assert torch.equal(other["x"], own["x"])
+
+
+def test_a_batch_that_cannot_be_shared(tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match="a batch of 8 cannot be shared by 1 workers in 3 passes"):
+        train(Line(), replace(RECIPE, accumulate=3), tmp_path / "weights", tmp_path / "training")
+
+
+def test_lines_that_were_cut_off_do_not_count(tmp_path: Path) -> None:
+    path = tmp_path / CURVE
+    path.write_text(json.dumps({"step": 1, "loss": 1.0}) + '\n{"step": 2, "lo')
+    assert [line["step"] for line in curves.read(path)] == [1]
+
+
+def test_reduced_precision_learns_as_well(tmp_path: Path) -> None:
+    """After another precision in the same process."""
+    train(Line(), replace(RECIPE, precision="bf16"), tmp_path / "weights", tmp_path / "training")
+    found: Any = losses(tmp_path / "training")
+    assert np.mean(found[-10:]) < np.mean(found[:10]) / 10
+
+
+def test_it_runs_in_any_thread(tmp_path: Path) -> None:
+    """Prefect's tasks may."""
+    thread = threading.Thread(target=train, args=(Line(), RECIPE, tmp_path / "weights", tmp_path / "training"))
+    thread.start()
+    thread.join()
+    assert result(tmp_path / "training", RECIPE)
