@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from flows.cli import catalog, delivery, demo, doctor, evaluate, plan, report, run, runs, weights
+from flows.cli import catalog, delivery, demo, doctor, evaluate, plan, report, run, runs, train, weights
 from flows.cli.console import print_error
 from troupe import __version__
 from troupe.errors import Cancelled, TroupeError
@@ -72,6 +72,7 @@ app.command()(demo.demo)
 app.add_typer(catalog.app, name="catalog")
 app.command()(report.report)
 app.command()(evaluate.evaluate)
+app.command()(train.train)
 app.command()(delivery.export)
 app.command()(delivery.forget)
 app.add_typer(weights.app, name="weights")

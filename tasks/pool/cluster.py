@@ -14,7 +14,7 @@ from tasks.pool.transport import Post, Transport
 from tasks.pool.work import Role
 from troupe.errors import SettingsError
 
-__all__ = ["Node", "RayPool", "cluster_nodes"]
+__all__ = ["Node", "RayPool", "before_import", "cluster_nodes"]
 
 _QUIET = {
     "RAY_USAGE_STATS_ENABLED": "0",
@@ -44,7 +44,7 @@ def cluster_nodes(address: str) -> list[Node]:
         TroupeError: the cluster cannot be reached.
     """
     _check(address)
-    _before_import(address)
+    before_import(address)
     from tasks.pool.actors import nodes
 
     return [Node(cpus, gpus) for cpus, gpus in nodes(address)]
@@ -57,7 +57,7 @@ def _check(address: str | None) -> None:
         )
 
 
-def _before_import(address: str | None) -> None:
+def before_import(address: str | None) -> None:
     """Ray reads these when it is imported, once: set later, only the processes it starts would heed them.
 
     Importing it takes a second: not before it is needed.
@@ -98,7 +98,7 @@ class RayPool(ThreadedPool):
         _check(address)
 
         def connect(post: Post) -> Transport:
-            _before_import(address)
+            before_import(address)
             from tasks.pool.actors import RayTransport
 
             return RayTransport(post, roles, address, log_to_driver=log_to_driver, folder=folder)

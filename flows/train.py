@@ -1,0 +1,110 @@
+"""The flow that trains: the parts of a training file, one after the other."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+# First: it sets what Prefect reads when it is imported.
+from flows.animate import animate  # noqa: F401  # isort: skip
+
+from prefect import State, flow, task
+from prefect.artifacts import create_markdown_artifact
+from prefect.cache_policies import NO_CACHE
+from prefect.states import Cancelled as cancelled
+
+from flows.server import prefect_server
+from flows.steps import steps_of
+from tasks.stopping import stoppable
+from tasks.train.course import learn, prepare
+from tasks.train.parts import PARTS
+from tasks.train.recipe import Course, Recipe, read_course
+from troupe.errors import Cancelled
+
+__all__ = ["table", "train", "train_here", "train_locally"]
+
+Found = dict[str, dict[str, Any]]
+
+
+@flow(
+    name="train",
+    description="Learn the parts of a weights directory, as a training file says.",
+    persist_result=False,
+)
+def train(
+    config: str,
+    parts: list[str] | None = None,
+    device: str = "auto",
+    workers: int = 1,
+    ray_address: str | None = None,
+) -> Found | State[Any]:
+    """Carry a training file out; what was learned already is left alone, what was stopped goes on.
+
+    Args:
+        config: path of the training file, TOML.
+        parts: only these; all if not given.
+        device: `cpu`, or `auto` for a GPU if there is one.
+        workers: processes that share every batch; more than one are Ray's.
+        ray_address: of a Ray cluster that this machine is part of; if not given, workers are on this machine.
+    """
+    course = read_course(Path(config), tuple(PARTS))
+    found: Found = {}
+    try:
+        with stoppable() as stop:
+            prepare(course)
+            for recipe in course.of(tuple(parts or ())):
+                step = task(name=f"learn {recipe.part}", cache_policy=NO_CACHE, persist_result=False)(_learn)
+                found[recipe.part] = step(course, recipe, stop, device, workers, ray_address)
+    except Cancelled as error:
+        return cancelled(message=error.message)
+    create_markdown_artifact(table(found), key="troupe-training", description=config)
+    return found
+
+
+def train_here(config: Path, parts: tuple[str, ...], device: str, workers: int, ray_address: str | None) -> Found:
+    """Run the flow in this process.
+
+    Raises:
+        TroupeError: the training cannot be carried out as it is.
+        Cancelled: it was stopped; the same call goes on.
+    """
+    with stoppable() as stop, prefect_server(stop):
+        state: Any = train(str(config), list(parts), device, workers, ray_address, return_state=True)
+    if state.is_cancelled():
+        raise Cancelled(state.message)
+    found: Found = state.result()
+    return found
+
+
+def train_locally(config: Path, parts: tuple[str, ...], device: str) -> Found:
+    """The flow's work in this process alone.
+
+    Raises:
+        TroupeError: the training cannot be carried out as it is.
+        Cancelled: it was stopped; the same call goes on.
+    """
+    course = read_course(config, tuple(PARTS))
+    with stoppable() as stop:
+        prepare(course)
+        return {recipe.part: _learn(course, recipe, stop, device, 1, None) for recipe in course.of(parts)}
+
+
+def table(found: Mapping[str, Mapping[str, Any]]) -> str:
+    """What was learned, in Markdown."""
+    lines = ["| part | steps | seconds | loss | measured |", "| --- | ---: | ---: | ---: | --- |"]
+    for part, one in found.items():
+        measured = ", ".join(f"{name} {value:.4g}" for name, value in one["measured"].items())
+        loss = one["losses"]["loss"]
+        lines.append(f"| {part} | {one['recipe']['steps']} | {one['seconds']:.0f} | {loss:.4g} | {measured} |")
+    return "\n".join(lines)
+
+
+def _learn(
+    course: Course, recipe: Recipe, stop: Any, device: str, workers: int, ray_address: str | None
+) -> dict[str, Any]:
+    steps = steps_of()
+    steps.begin(recipe.part, recipe.steps)
+    found = learn(course, recipe, stop.is_set, steps.step, device, workers, ray_address)
+    steps.end(recipe.part, found)
+    return found
