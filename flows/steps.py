@@ -20,6 +20,12 @@ EVERY = 10.0
 class Steps(Protocol):
     """Told how a training goes on."""
 
+    def note(self, text: str) -> None:
+        """Something worth a line."""
+
+    def clip(self, done: int, of: int) -> None:
+        """So many clips are prepared."""
+
     def begin(self, part: str, steps: int) -> None:
         """A part is going to be learned in so many steps."""
 
@@ -32,6 +38,12 @@ class Steps(Protocol):
 
 class Quiet:
     """Tells nobody."""
+
+    def note(self, text: str) -> None:
+        """Nothing."""
+
+    def clip(self, done: int, of: int) -> None:
+        """Nothing."""
 
     def begin(self, part: str, steps: int) -> None:
         """Nothing."""
@@ -53,6 +65,16 @@ class Lines:
         """Say so."""
         self._part, self._steps, self._said = part, steps, time.monotonic()
         self._print(f"{part}: {steps} steps")
+
+    def note(self, text: str) -> None:
+        """Print it."""
+        self._print(text)
+
+    def clip(self, done: int, of: int) -> None:
+        """Say so, if the last line is old."""
+        if time.monotonic() - self._said >= EVERY or done == of:
+            self._said = time.monotonic()
+            self._print(f"{done} of {of} clips are prepared")
 
     def step(self, done: int, losses: Mapping[str, Any]) -> None:
         """Say so, if the last line is old."""
@@ -85,6 +107,7 @@ class Bar:
             console=console,
         )
         self._task: Any = None
+        self._clips: Any = None
 
     def __enter__(self) -> Bar:
         self._bar.start()
@@ -96,6 +119,16 @@ class Bar:
     def begin(self, part: str, steps: int) -> None:
         """A new bar."""
         self._task = self._bar.add_task(part, total=steps, loss="")
+
+    def note(self, text: str) -> None:
+        """Print it above the bar."""
+        self._bar.console.print(text, highlight=False, markup=False)
+
+    def clip(self, done: int, of: int) -> None:
+        """A bar of their own."""
+        if self._clips is None:
+            self._clips = self._bar.add_task("clips", total=of, loss="")
+        self._bar.update(self._clips, completed=done, total=of)
 
     def step(self, done: int, losses: Mapping[str, Any]) -> None:
         """Move it on."""

@@ -17,7 +17,7 @@ from prefect.states import Cancelled as cancelled
 from flows.server import prefect_server
 from flows.steps import steps_of
 from tasks.stopping import stoppable
-from tasks.train.course import learn, prepare
+from tasks.train.course import learn, needs_clips, prepare, prepare_footage
 from tasks.train.parts import PARTS
 from tasks.train.recipe import Course, Recipe, read_course
 from troupe.errors import Cancelled
@@ -54,6 +54,10 @@ def train(
         with stoppable() as stop:
             prepare(course)
             for recipe in course.of(tuple(parts or ())):
+                if needs_clips(course, recipe):
+                    task(name="prepare clips", cache_policy=NO_CACHE, persist_result=False)(_prepare)(
+                        course, stop, device
+                    )
                 step = task(name=f"learn {recipe.part}", cache_policy=NO_CACHE, persist_result=False)(_learn)
                 found[recipe.part] = step(course, recipe, stop, device, workers, ray_address)
     except Cancelled as error:
@@ -87,7 +91,12 @@ def train_locally(config: Path, parts: tuple[str, ...], device: str) -> Found:
     course = read_course(config, tuple(PARTS))
     with stoppable() as stop:
         prepare(course)
-        return {recipe.part: _learn(course, recipe, stop, device, 1, None) for recipe in course.of(parts)}
+        found: Found = {}
+        for recipe in course.of(parts):
+            if needs_clips(course, recipe):
+                _prepare(course, stop, device)
+            found[recipe.part] = _learn(course, recipe, stop, device, 1, None)
+        return found
 
 
 def table(found: Mapping[str, Mapping[str, Any]]) -> str:
@@ -98,6 +107,12 @@ def table(found: Mapping[str, Mapping[str, Any]]) -> str:
         loss = one["losses"]["loss"]
         lines.append(f"| {part} | {one['recipe']['steps']} | {one['seconds']:.0f} | {loss:.4g} | {measured} |")
     return "\n".join(lines)
+
+
+def _prepare(course: Course, stop: Any, device: str) -> None:
+    steps = steps_of()
+    for line in prepare_footage(course, stop.is_set, steps.clip, device):
+        steps.note(line)
 
 
 def _learn(

@@ -103,9 +103,21 @@ class Animator:
         with memory_errors(), at_work(self.device, networks.transformer, networks.projector):
             seen = transformer_input(crop, self.config.appearance.input_size)
             tokens = networks.projector(networks.transformer(seen[None], identity))[0]
-        with memory_errors(), at_work(self.device, networks.vae):
-            latents = encode_portrait(networks.vae, (crop - 0.5) / 0.5)
-            return Appearance(tokens=tokens.float().cpu(), latents=latents.cpu())
+        return Appearance(tokens=tokens.float().cpu(), latents=self.encode_crop(portrait.crop))
+
+    @torch.inference_mode()
+    def encode_crop(self, crop: Picture) -> Tensor:
+        """What the autoencoder makes of a head crop.
+
+        Args:
+            crop: (S, S, 3) in the model's image size.
+
+        Returns:
+            (4, h, w) float32 on the CPU, the mean, unscaled.
+        """
+        with memory_errors(), at_work(self.device, self._networks.vae):
+            picture = _unit(crop, self.device)
+            return encode_portrait(self._networks.vae, (picture - 0.5) / 0.5).cpu()
 
     def identify(self, aligned: Floats) -> Tensor:
         """Whose face it is, in the identity encoder's words; for comparing.

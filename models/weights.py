@@ -34,6 +34,7 @@ __all__ = [
     "inspect",
     "load_networks",
     "recogniser_file",
+    "replace_values",
     "source_hash",
 ]
 
@@ -236,6 +237,44 @@ def convert(directory: Path, digest: Callable[[Path], str]) -> Iterator[Path]:
             save_file(tensors, partial, metadata={"source_sha256": digest(source)})
             partial.replace(target)
             yield target
+
+
+def replace_values(directory: Path, name: str, values: Mapping[str, Tensor]) -> None:
+    """Write some tensors of a network's file anew, in the types they have there; the others stay, to the bit.
+
+    A converted file is replaced likewise, and not taken for a copy of the original any more.
+
+    Args:
+        name: of the network.
+        values: by the tensors' names.
+
+    Raises:
+        WeightsError: there is no such file, or it has no such tensors of such shapes.
+    """
+    part = next(part for part in PARTS if part.name == name)
+    for stem in part.stems:
+        for path in (directory / f"{stem}.safetensors", directory / f"{stem}.pth"):
+            if path.is_file():
+                _replace(path, values)
+                break
+        else:
+            continue
+        return
+    raise WeightsError(f"{directory / part.stems[0]}: missing")
+
+
+def _replace(path: Path, values: Mapping[str, Tensor]) -> None:
+    state = {name: value.clone() for name, value in _tensors(path)}
+    wrong = [name for name, value in values.items() if name not in state or state[name].shape != value.shape]
+    if wrong:
+        raise WeightsError(f"{path} has no such tensors", [f"{name}: absent, or of another shape" for name in wrong])
+    state |= {name: value.detach().cpu().to(state[name].dtype).contiguous() for name, value in values.items()}
+    partial = path.with_suffix(".partial")
+    if path.suffix == ".pth":
+        torch.save(state, partial)
+    else:
+        save_file(state, partial)
+    partial.replace(path)
 
 
 def fill(module: nn.Module, state: Mapping[str, Tensor], device: torch.device, dtype: torch.dtype) -> None:

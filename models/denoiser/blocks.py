@@ -68,7 +68,9 @@ class ResBlock(nn.Module):
         n, channels, height, width = x.shape
         clip = x.permute(0, 2, 3, 1).reshape(-1, frames, height * width, channels).permute(0, 3, 1, 2)
         # The blend of s and s + t with share a for the second is s + a t.
-        clip = torch.addcmul(clip, self.temporal_res_block(clip, activated), self.time_mixer.temporal_share)
+        clip = torch.addcmul(
+            clip, self.temporal_res_block(clip, activated), self.time_mixer.temporal_share.to(clip.dtype)
+        )
         return clip.permute(0, 2, 3, 1).reshape(n, height, width, channels).permute(0, 3, 1, 2)
 
 

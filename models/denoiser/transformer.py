@@ -163,4 +163,4 @@ class Mixer(nn.Module):
 
     def forward(self, spatial: Tensor, temporal: Tensor) -> Tensor:
         """Blend two tensors of one shape."""
-        return torch.lerp(spatial, temporal, self.temporal_share)
+        return torch.lerp(spatial, temporal, self.temporal_share.to(spatial.dtype))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,7 +13,7 @@ from models.faces.crops import Box, cut_head, head_box
 from models.faces.detector import FaceDetector
 from troupe.faces import Face, FaceChoice, Floats, Picture
 
-__all__ = ["Portrait", "prepare_portrait"]
+__all__ = ["Portrait", "portrait_of", "prepare_portrait"]
 
 ALIGNMENT_SIZE = 512
 
@@ -57,10 +58,24 @@ def prepare_portrait(picture: Picture, detector: FaceDetector, choice: FaceChoic
     face = choice.pick(detector.detect(picture), where)
     height, width = picture.shape[:2]
     box = head_box(face.box, width, height)
+    return portrait_of(picture, face, box, size, lambda closeup, expected: _same(detector.detect(closeup), expected))
+
+
+def portrait_of(
+    picture: Picture, face: Face, box: Box, size: int, again: Callable[[Picture, Face], Face] = lambda _, face: face
+) -> Portrait:
+    """A portrait whose face is known.
+
+    Args:
+        picture: (H, W, 3) uint8 RGB.
+        face: in it.
+        box: the square head crop.
+        size: pixels of the model's image.
+        again: the face in the head crop at 512x512, where it is known from `face` already.
+    """
     crop = cut_head(picture, box, size)
     closeup = crop if size == ALIGNMENT_SIZE else cut_head(picture, box, ALIGNMENT_SIZE)
-    expected = _into(face, box, ALIGNMENT_SIZE)
-    keypoints = _same(detector.detect(closeup), expected).keypoints
+    keypoints = again(closeup, _into(face, box, ALIGNMENT_SIZE)).keypoints
     return Portrait(picture=picture, face=face, box=box, crop=crop, aligned=align(closeup, keypoints))
 
 

@@ -47,6 +47,9 @@ class Objective(ABC):
         """Put what was learned into a weights directory, in the form in which `models.weights` reads it."""
 
     def measure(self, network: nn.Module) -> dict[str, float]:
-        """How good it is on people and performances that are kept for measuring; empty if that is asked elsewhere."""
+        """How good it is on people and performances that are kept for measuring; empty if that is asked elsewhere.
+
+        Asked before `write`.
+        """
         del network
         return {}

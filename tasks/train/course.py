@@ -2,17 +2,26 @@
 
 from __future__ import annotations
 
+import hashlib
 import shutil
 from collections.abc import Callable
+from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
+from catalogs.keys import make_key
 from models.miniature.weights import init_weights
+from models.weights import files
+from tasks.train.clips import OnClip, prepare_clips
 from tasks.train.loop import OnStep, result, train
-from tasks.train.parts import objective
+from tasks.train.parts import FROM_CLIPS, objective
 from tasks.train.recipe import Course, Recipe
 from troupe.errors import SettingsError
 
-__all__ = ["learn", "prepare"]
+__all__ = ["learn", "needs_clips", "prepare", "prepare_footage"]
+
+ENCODERS = ("troupe.json", "vae", "hyportrait/expression", "hyportrait/headpose", "arcface.onnx")
+"""What prepared clips were encoded with, by the beginnings of the files' names in a weights directory."""
 
 
 def prepare(course: Course) -> None:
@@ -35,6 +44,25 @@ def prepare(course: Course) -> None:
     shutil.rmtree(part, ignore_errors=True)
     shutil.copytree(course.base, part)
     part.rename(course.weights)
+
+
+def needs_clips(course: Course, recipe: Recipe) -> bool:
+    """Whether clips have to be prepared before this part, which is not learned yet.
+
+    Raises:
+        SettingsError: the file does not say which.
+    """
+    if recipe.part not in FROM_CLIPS or result(course.folder / recipe.part, recipe) is not None:
+        return False
+    if course.clips is None:
+        raise SettingsError(f"{recipe.part} learns from clips; say which in a table [clips]")
+    return True
+
+
+def prepare_footage(course: Course, stop: Callable[[], bool], on_clip: OnClip, device: str = "auto") -> list[str]:
+    """See `tasks.train.clips.prepare_clips`."""
+    assert course.clips is not None
+    return prepare_clips(course.clips, course.weights, _clips(course), stop, on_clip, device)
 
 
 def learn(
@@ -62,7 +90,7 @@ def learn(
     folder = course.folder / recipe.part
     if (found := result(folder, recipe)) is not None:
         return found
-    aim = objective(recipe.part, course.weights, recipe.options)
+    aim = objective(recipe.part, course.weights, _clips(course), recipe.options)
     if workers == 1:
         train(aim, recipe, course.weights, folder, stop, on_step, device)
     else:
@@ -72,3 +100,16 @@ def learn(
     found = result(folder, recipe)
     assert found is not None
     return found
+
+
+def _clips(course: Course) -> Path:
+    """The folder of prepared clips: another one for other clips, and for other encoders."""
+    if course.clips is None:
+        return course.folder / "clips"
+    about = {name: value for name, value in asdict(course.clips).items() if name != "count"}
+    encoders = [
+        (str(path.relative_to(course.weights)), hashlib.sha256(path.read_bytes()).hexdigest())
+        for path in files(course.weights)
+        if str(path.relative_to(course.weights)).startswith(ENCODERS)
+    ]
+    return course.folder / f"clips-{make_key('training clips', about=about, encoders=encoders)[:12]}"

@@ -13,7 +13,7 @@ from torch.utils.data import DataLoader, Dataset
 from models.training import Objective
 from tasks.train.recipe import Recipe
 
-__all__ = ["Share", "batches"]
+__all__ = ["Share", "batches", "first_example"]
 
 
 @dataclass(frozen=True)
@@ -33,6 +33,11 @@ class _Examples(Dataset[dict[str, Tensor]]):
 
     def __getitem__(self, number: int) -> dict[str, Tensor]:
         return self._objective.example(np.random.default_rng((number, *self._key)))
+
+
+def first_example(objective: Objective, recipe: Recipe) -> dict[str, Tensor]:
+    """Example 0."""
+    return _Examples(objective, recipe)[0]
 
 
 def batches(objective: Objective, recipe: Recipe, first: int, share: Share) -> Iterator[dict[str, Tensor]]:

@@ -19,7 +19,7 @@ from torch import Tensor, nn
 
 from models.training import Batch, Objective
 from tasks.train import curves
-from tasks.train.examples import Share, batches
+from tasks.train.examples import Share, batches, first_example
 from tasks.train.recipe import Recipe
 from troupe.errors import Cancelled, SettingsError
 
@@ -75,6 +75,8 @@ def train(
             f"in {recipe.accumulate} passes each"
         )
     folder.mkdir(parents=True, exist_ok=True)
+    # What is wrong with the examples is said here, and not by a process that makes them.
+    first_example(objective, recipe)
     with torch.random.fork_rng():
         torch.manual_seed(recipe.seed)
         network = objective.network()
@@ -246,8 +248,8 @@ def _resume(
 def _finish(objective: Objective, network: nn.Module, recipe: Recipe, weights: Path, folder: Path) -> None:
     lines = curves.read(folder / CURVE)
     with torch.inference_mode():
-        objective.write(network, weights)
         measured = objective.measure(network)
+        objective.write(network, weights)
     last = lines[-max(1, len(lines) // 20) :]
     names = [name for name in lines[-1] if name not in ("step", "rate", "seconds")]
     found = {

@@ -10,7 +10,10 @@ from typing import Any, cast
 from models.training import Objective
 from troupe.errors import SettingsError
 
-__all__ = ["PARTS", "objective"]
+__all__ = ["FROM_CLIPS", "PARTS", "objective"]
+
+FROM_CLIPS = ("denoiser", "adapters")
+"""Parts that learn from prepared clips."""
 
 PARTS: Mapping[str, str] = {
     "vae": "models.training.reconstruction:Reconstruction",
@@ -18,15 +21,18 @@ PARTS: Mapping[str, str] = {
     "detector": "models.training.detection:Detection",
     "headpose": "models.training.reading:HeadPoseReading",
     "expression": "models.training.reading:ExpressionReading",
+    "denoiser": "models.training.denoising:Denoising",
+    "adapters": "models.training.denoising:Adapting",
 }
 """Where each one's objective is; loaded when it is asked for."""
 
 
-def objective(part: str, weights: Path, options: Mapping[str, Any]) -> Objective:
+def objective(part: str, weights: Path, clips: Path, options: Mapping[str, Any]) -> Objective:
     """The objective of a part.
 
     Args:
         weights: the weights directory, with the parts that this one builds on.
+        clips: folder of prepared clips, for parts that learn from them.
         options: its own settings.
 
     Raises:
@@ -34,7 +40,8 @@ def objective(part: str, weights: Path, options: Mapping[str, Any]) -> Objective
     """
     module, name = PARTS[part].split(":")
     build = cast("Callable[..., Objective]", getattr(import_module(module), name))
+    given = {"weights": weights} | ({"clips": clips} if part in FROM_CLIPS else {})
     try:
-        return build(weights=weights, **options)
+        return build(**given, **options)
     except TypeError as error:
         raise SettingsError(f"{part}: {error}") from error

@@ -10,7 +10,7 @@ from typing import Any
 
 from troupe.errors import SettingsError
 
-__all__ = ["PRECISIONS", "Course", "Recipe", "read_course"]
+__all__ = ["PRECISIONS", "Clips", "Course", "Recipe", "read_course"]
 
 PRECISIONS = ("float32", "bf16")
 _ELASTIC = ("steps", "save_every", "loaders", "accumulate")
@@ -69,6 +69,27 @@ class Recipe:
 
 
 @dataclass(frozen=True)
+class Clips:
+    """What the denoiser learns from, prepared once.
+
+    Attributes:
+        source: `world` for the miniature's, else the URI of a table of users' clips, CSV, JSONL or Parquet.
+        count: clips of the world to learn from; another twentieth, 8 at least, are kept for measuring.
+        frames: of every clip of the world; the most of one of users' clips, longer ones are cut.
+        cast: people who give each performance of the world.
+        sittings: frames of each that may serve as the portrait.
+        detector: a face detector instead of the weights directory's own, for users' clips.
+    """
+
+    source: str
+    count: int = 1000
+    frames: int = 50
+    cast: int = 2
+    sittings: int = 8
+    detector: str = ""
+
+
+@dataclass(frozen=True)
 class Course:
     """A whole training file.
 
@@ -77,12 +98,14 @@ class Course:
         base: a weights directory to start from; copied to `weights` when that is new.
         folder: where checkpoints, curves and results are kept, a folder a part.
         recipes: in the order in which they are learned.
+        clips: for those parts that learn from clips.
     """
 
     weights: Path
     base: Path | None
     folder: Path
     recipes: tuple[Recipe, ...]
+    clips: Clips | None = None
 
     def of(self, parts: tuple[str, ...]) -> tuple[Recipe, ...]:
         """The recipes of these parts; all if none is named.
@@ -112,13 +135,14 @@ def read_course(path: Path, known: tuple[str, ...]) -> Course:
     problems = [
         f"{name}: neither a path nor a part ({', '.join(known)})"
         for name in table
-        if name not in ("weights", "base", "folder", *known)
+        if name not in ("weights", "base", "folder", "clips", *known)
     ]
     paths = {name: table.get(name) for name in ("weights", "base", "folder")}
     problems += [f"{name}: not a path" for name, value in paths.items() if value is not None and type(value) is not str]
     if paths["weights"] is None:
         problems.append("weights: missing; name the weights directory that is to be written")
     recipes = [_recipe(name, table[name], problems) for name in table if name in known]
+    clips = _clips(table["clips"], problems) if "clips" in table else None
     if not recipes and not problems:
         problems.append(f"no part to learn; add a table such as [{known[0]}]")
     if problems:
@@ -129,35 +153,35 @@ def read_course(path: Path, known: tuple[str, ...]) -> Course:
         base=Path(paths["base"]) if paths["base"] else None,
         folder=Path(paths["folder"] or f"{weights}.training"),
         recipes=tuple(recipe for recipe in recipes if recipe is not None),
+        clips=clips,
     )
 
 
+def _clips(table: Any, problems: list[str]) -> Clips | None:
+    kinds = {f.name: type(f.default) for f in fields(Clips) if f.name != "source"} | {"source": str}
+    before = len(problems)
+    values = _values("clips", table, kinds, problems)
+    if "source" not in values:
+        problems.append('clips.source: missing; "world", or the path of a table of clips')
+    problems += [
+        f"clips.{name}: {value} is less than 1" for name, value in values.items() if type(value) is int and value < 1
+    ]
+    return Clips(**values) if len(problems) == before else None
+
+
 def _recipe(part: str, table: Any, problems: list[str]) -> Recipe | None:
-    if not isinstance(table, dict):
-        problems.append(f"{part}: not a table")
-        return None
     kinds = {f.name: type(f.default) for f in fields(Recipe) if f.name not in ("part", "steps", "options")}
     kinds |= {"steps": int, "options": dict}
     before = len(problems)
-    values: dict[str, Any] = {}
-    for name, value in table.items():
-        kind = kinds.get(name)
-        if kind is float and type(value) is int:
-            value = float(value)
-        if kind is None:
-            problems.append(f"{part}.{name}: unknown; there are {', '.join(kinds)}")
-        elif type(value) is not kind:
-            problems.append(f"{part}.{name}: {value!r} is no {kind.__name__}")
-        else:
-            values[name] = value
-    if "steps" not in table:
+    values = _values(part, table, kinds, problems)
+    if "steps" not in values:
         problems.append(f"{part}.steps: missing")
     least = {"steps": 1, "batch": 1, "rate": 0, "warmup": 0, "rate_end": 0, "weight_decay": 0, "clip": 0, "ema": 0}
     least |= {"accumulate": 1, "seed": 0, "save_every": 1, "loaders": 0}
     problems += [
         f"{part}.{name}: {values[name]} is less than {bound}"
         for name, bound in least.items()
-        if name in values and values[name] < bound
+        if values.get(name, bound) < bound
     ]
     if values.get("precision", PRECISIONS[0]) not in PRECISIONS:
         problems.append(f"{part}.precision: {values['precision']!r} is none of {', '.join(PRECISIONS)}")
@@ -169,3 +193,22 @@ def _recipe(part: str, table: Any, problems: list[str]) -> Recipe | None:
     if recipe.batch % recipe.accumulate:
         problems.append(f"{part}.accumulate: {recipe.accumulate} does not divide a batch of {recipe.batch}")
     return recipe
+
+
+def _values(where: str, table: Any, kinds: Mapping[str, type], problems: list[str]) -> dict[str, Any]:
+    """The entries of a table that are as they should be; the others are problems."""
+    if not isinstance(table, dict):
+        problems.append(f"{where}: not a table")
+        return {}
+    values: dict[str, Any] = {}
+    for name, value in table.items():
+        kind = kinds.get(name)
+        if kind is float and type(value) is int:
+            value = float(value)
+        if kind is None:
+            problems.append(f"{where}.{name}: unknown; there are {', '.join(kinds)}")
+        elif type(value) is not kind:
+            problems.append(f"{where}.{name}: {value!r} is no {kind.__name__}")
+        else:
+            values[name] = value
+    return values

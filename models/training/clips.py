@@ -1,0 +1,148 @@
+"""Clips as the denoiser learns from them: encoded once by the networks that do not learn with it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from safetensors import SafetensorError, safe_open
+from torch import Tensor
+
+from models.animator import Animator
+from models.faces import cut_head, head_box
+from models.faces.portrait import portrait_of
+from models.motion import Motion
+from models.tensorfile import write_tensors
+from troupe import Picture, Track
+from troupe.errors import SettingsError
+
+__all__ = ["ClipFile", "Moments", "Sitting", "prepare_clip"]
+
+VERSION = "troupe training clip 1"
+
+
+@dataclass(frozen=True, eq=False)
+class Moments:
+    """Consecutive frames of a clip.
+
+    Attributes:
+        latents: (W, 4, h, w) float32, the autoencoder's means of the head crops, unscaled.
+        expression: (W, E) float32. rotation: (W, 3) float32, degrees. intensity: (W, 2) int64, of each one's chunk.
+    """
+
+    latents: Tensor
+    expression: Tensor
+    rotation: Tensor
+    intensity: Tensor
+
+
+@dataclass(frozen=True, eq=False)
+class Sitting:
+    """A frame of a clip that serves as the portrait.
+
+    Attributes:
+        crop: (3, S, S) float32 in [0, 1], the head.
+        identity: (I,) float32, of unit norm.
+        latents: (4, h, w) float32, the autoencoder's mean, unscaled.
+    """
+
+    crop: Tensor
+    identity: Tensor
+    latents: Tensor
+
+
+def prepare_clip(animator: Animator, frames: Iterable[Picture], track: Track, sittings: int, path: Path) -> None:
+    """Encode one scene of one person, and write it as safetensors; about 40 kB a frame at full size.
+
+    Every frame's head is cut where the first frame's box says, as the driving frames of a render are, so what is
+    learned is to put the face where the performance has it.
+
+    Args:
+        frames: (H, W, 3) each, as many as the track is long.
+        track: of the face, seen in every frame, without cuts.
+        sittings: frames, evenly spread and the first among them, that may serve as the portrait.
+
+    Raises:
+        InputError: clip and track differ in length, or the face does not lie in its frame.
+    """
+    shown = np.unique(np.linspace(0, len(track) - 1, sittings).round().astype(int))
+    size = animator.config.image_size
+    latents: list[Tensor] = []
+    crops: list[Tensor] = []
+    identities: list[Tensor] = []
+
+    def seen() -> Iterator[Picture]:
+        box = None
+        for number, frame in enumerate(frames):
+            if box is None:
+                box = head_box(track.boxes[0], frame.shape[1], frame.shape[0])
+            crop = cut_head(frame, box, size)
+            latents.append(animator.encode_crop(crop))
+            if number in shown:
+                crops.append(torch.from_numpy(crop.copy()))
+                identities.append(animator.identify(portrait_of(frame, track.face(number), box, size).aligned)[0])
+            yield frame
+
+    motion = animator.encode_motion(seen(), track)
+    write_tensors(
+        path,
+        VERSION,
+        {
+            "latents": torch.stack(latents).half(),
+            "expression": motion.expression,
+            "rotation": motion.rotation,
+            "intensity": motion.intensity,
+            "shown": torch.from_numpy(shown),
+            "crops": torch.stack(crops),
+            "identities": torch.stack(identities),
+        },
+    )
+
+
+class ClipFile:
+    """A prepared clip, of which only what is asked for is read.
+
+    Args:
+        path: of the file.
+        window: frames of a chunk of intensities, the model's.
+
+    Raises:
+        SettingsError: it is no such file, or a damaged one.
+    """
+
+    def __init__(self, path: Path, window: int) -> None:
+        self._path, self._window = path, window
+        try:
+            with safe_open(path, framework="pt") as file:
+                found = (file.metadata() or {}).get("version")
+                self.frames = int(file.get_slice("expression").get_shape()[0])
+                self.sittings = int(file.get_slice("shown").get_shape()[0])
+        except (SafetensorError, OSError) as error:
+            raise SettingsError(f"{path} cannot be read as a prepared clip: {error}; delete it") from error
+        if found != VERSION:
+            raise SettingsError(f"{path} holds {found}, not {VERSION}; delete it to prepare it again")
+
+    def moments(self, first: int, frames: int) -> Moments:
+        """Frames `first` to `first + frames` - 1."""
+        with safe_open(self._path, framework="pt") as file:
+            part = slice(first, first + frames)
+            motion = Motion(*(file.get_tensor(name) for name in ("expression", "rotation", "intensity")))
+            return Moments(
+                latents=file.get_slice("latents")[part].float(),
+                expression=motion.expression[part],
+                rotation=motion.rotation[part],
+                intensity=motion.frame_intensity(self._window)[part],
+            )
+
+    def sitting(self, number: int) -> Sitting:
+        """The `number`-th frame that may serve as the portrait."""
+        with safe_open(self._path, framework="pt") as file:
+            at = int(file.get_slice("shown")[number : number + 1])
+            return Sitting(
+                crop=file.get_slice("crops")[number : number + 1][0].permute(2, 0, 1).float() / 255,
+                identity=file.get_slice("identities")[number : number + 1][0],
+                latents=file.get_slice("latents")[at : at + 1][0].float(),
+            )

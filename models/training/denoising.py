@@ -1,0 +1,243 @@
+"""Learning to animate: what the denoiser hears, and the denoiser itself, by taking noise away from clips.
+
+The loss is the mean square error of v (Salimans and Ho, arXiv 2202.00512) at noise levels whose logarithm is normally
+distributed, as Stable Video Diffusion was trained (Karras et al., arXiv 2206.00364, table 1; Blattmann et al., arXiv
+2311.15127, appendix). Conditions are left out at random, so that one network gives all three branches of the guidance.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import cached_property, partial
+from pathlib import Path
+from typing import cast
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
+
+from models.appearance import transformer_input
+from models.config import ModelConfig
+from models.denoiser import Context, Denoiser
+from models.motion import motion_tokens
+from models.training.clips import ClipFile
+from models.training.objective import Batch, Objective
+from models.weights import load_networks, replace_values
+from troupe.errors import SettingsError
+
+__all__ = ["Adapting", "Animation", "Denoising"]
+
+FPS = 12.5
+"""What the denoiser is told of the frame rate, as the sampler does."""
+MEASURED_AT = (0.3, 1.0, 3.0, 10.0)
+"""Noise levels at which what was learned is measured."""
+
+
+class Animation(nn.Module):
+    """The networks that learn together, each under the name of its file in a weights directory.
+
+    Args:
+        directory: of the weights.
+    """
+
+    def __init__(self, directory: Path) -> None:
+        super().__init__()
+        config, networks = load_networks(directory, torch.device("cpu"), torch.float32)
+        self.dino, self.image_proj = networks.transformer, networks.projector
+        self.motion_proj, self.unet = networks.refiner, networks.denoiser
+        black = torch.zeros(1, 3, config.image_size, config.image_size)
+        with torch.no_grad():
+            self.register_buffer("pose", networks.pose_guider(black)[0], persistent=False)
+
+    def forward(self, batch: Batch, noisy: Tensor, sigma: Tensor) -> Tensor:
+        """What the denoiser predicts.
+
+        Args:
+            batch: of `Denoising.example`.
+            noisy: (B, W, 4, h, w), scaled noisy latents.
+            sigma: (B,).
+
+        Returns:
+            v, (B, W, 4, h, w).
+        """
+        clips, frames = noisy.shape[:2]
+        heard = batch["heard"].to(noisy)
+        known, moved = heard[:, 0, None, None], heard[:, 1, None, None]
+        tokens = self.image_proj(self.dino(batch["picture"], batch["identity"])) * known
+        refined = self.motion_proj(batch["expression"].flatten(0, 1), batch["intensity"].flatten(0, 1))
+        motion = motion_tokens(refined, batch["rotation"].flatten(0, 1)) * moved.repeat_interleave(frames, 0)
+        windows = motion.view(clips, frames, *motion.shape[1:]).mean(1)
+        layers = self.unet.transformers
+        contexts = (
+            Context(tuple(layer.project_appearance(tokens, tokens) for layer in layers)),
+            Context(tuple(layer.project_motion(motion, windows) for layer in layers)),
+        )
+        scaled = noisy / torch.sqrt(sigma**2 + 1)[:, None, None, None, None]
+        portrait = (batch["portrait"] * known[..., None])[:, None].expand(-1, frames, -1, -1, -1)
+        time_ids = sigma.new_tensor([[FPS, 0.0, 0.0]])
+        predicted: Tensor = self.unet(
+            torch.cat([scaled, portrait], 2), 0.25 * sigma.log(), time_ids, self.pose, contexts
+        )
+        return predicted
+
+
+class Denoising(Objective):
+    """All of what animates: appearance extractor, refiner with the memory bank, denoiser.
+
+    Args:
+        weights: the weights directory to start from and to write to; its other parts are used as they are.
+        clips: folder of prepared clips, `learning` and `measuring` in it.
+        frames: of an example.
+        cast: so many clips in a row are one performance by other people; one of them may drive another.
+        cross: how often it does.
+        log_sigma: mean and deviation of the noise level's logarithm; Stable Video Diffusion's if not given.
+        without_motion, without_both: how often a condition is left out.
+        checkpointing: whether what the denoiser's layers saw is computed again for the gradient instead of kept.
+
+    Raises:
+        SettingsError: there are no clips, or none as long as an example.
+    """
+
+    def __init__(
+        self,
+        weights: Path,
+        clips: Path,
+        frames: int = 25,
+        cast: int = 1,
+        cross: float = 0.5,
+        log_sigma: tuple[float, float] | list[float] = (0.7, 1.6),
+        without_motion: float = 0.1,
+        without_both: float = 0.1,
+        checkpointing: bool = False,
+    ) -> None:
+        self.weights, self.clips = weights, clips
+        self.frames, self.cast, self.cross = frames, cast, cross
+        self.log_sigma = (float(log_sigma[0]), float(log_sigma[1]))
+        self.without_motion, self.without_both = without_motion, without_both
+        self.checkpointing = checkpointing
+        self.config = ModelConfig.read(weights)
+
+    def network(self) -> nn.Module:
+        """With the weights directory's values."""
+        network = Animation(self.weights)
+        for name, value in network.named_parameters():
+            if self.learns(name):
+                value.data = value.data.clone()  # what was mapped from a file is not ours to change
+                value.requires_grad_()
+        if self.checkpointing:
+            _forget_between(network.unet)
+        return network
+
+    def learns(self, name: str) -> bool:
+        """Whether the parameter of that name learns; all of them do."""
+        del name
+        return True
+
+    def example(self, dice: np.random.Generator) -> dict[str, Tensor]:
+        """A window of a clip, a portrait from another moment of it, and the noise."""
+        return self._example(self._learning, dice)
+
+    def losses(self, network: nn.Module, batch: Batch) -> dict[str, Tensor]:
+        """`loss`, the mean square error of v."""
+        sigma = batch["sigma"][:, 0]
+        wide = sigma[:, None, None, None, None]
+        clean = self.config.vae.scaling_factor * batch["latents"]
+        noisy = clean + wide * batch["noise"]
+        wanted = (noisy / (wide**2 + 1) - clean) * torch.sqrt(wide**2 + 1) / wide
+        v = network(batch, noisy, sigma)
+        return {"loss": (v.float() - wanted).square().mean()}
+
+    def write(self, network: nn.Module, directory: Path) -> None:
+        """Put what learned into the files that have it; all else in them stays as it is, to the bit."""
+        learned: dict[str, dict[str, Tensor]] = {}
+        for name, value in network.named_parameters():
+            if value.requires_grad:
+                part, _, key = name.partition(".")
+                learned.setdefault(part, {})[key] = value.detach()
+        for part, values in learned.items():
+            replace_values(directory, part, values)
+
+    def measure(self, network: nn.Module) -> dict[str, float]:
+        """The loss on clips kept for measuring, at fixed noise levels, now and with the weights as they were."""
+        return {"loss": self._measured(network), "loss before": self._measured(self.network().eval())}
+
+    def _measured(self, network: nn.Module) -> float:
+        found = []
+        for number in range(8 * len(MEASURED_AT)):
+            example = self._example(self._measuring, np.random.default_rng((number, 0x3EA5)))
+            example["sigma"] = torch.tensor([MEASURED_AT[number % len(MEASURED_AT)]])
+            example["heard"] = torch.ones(2)
+            batch = {name: value[None] for name, value in example.items()}
+            with torch.no_grad():
+                found.append(float(self.losses(network, batch)["loss"]))
+        return sum(found) / len(found)
+
+    def _example(self, clips: list[list[ClipFile]], dice: np.random.Generator) -> dict[str, Tensor]:
+        scene = clips[int(dice.integers(len(clips)))]
+        clip = driver = scene[int(dice.integers(len(scene)))]
+        if len(scene) > 1 and dice.random() < self.cross:
+            driver = next(other for other in np.array(scene)[dice.permutation(len(scene))] if other is not clip)
+        first = int(dice.integers(clip.frames - self.frames + 1))
+        shown, performed = clip.moments(first, self.frames), driver.moments(first, self.frames)
+        sitting = clip.sitting(int(dice.integers(clip.sittings)))
+        left_out = dice.random()
+        motion = left_out >= self.without_motion + self.without_both
+        noise = dice.standard_normal(shown.latents.shape, dtype=np.float32)
+        return {
+            "latents": shown.latents,
+            "expression": performed.expression,
+            "rotation": performed.rotation,
+            "intensity": performed.intensity,
+            "picture": transformer_input(sitting.crop, self.config.appearance.input_size),
+            "identity": sitting.identity,
+            "portrait": sitting.latents,
+            "noise": torch.from_numpy(noise),
+            "sigma": torch.tensor([np.exp(dice.normal(*self.log_sigma))], dtype=torch.float32),
+            "heard": torch.tensor([float(left_out >= self.without_both), float(motion)]),
+        }
+
+    @cached_property
+    def _learning(self) -> list[list[ClipFile]]:
+        return self._scenes("learning")
+
+    @cached_property
+    def _measuring(self) -> list[list[ClipFile]]:
+        return self._scenes("measuring")
+
+    def _scenes(self, folder: str) -> list[list[ClipFile]]:
+        """The clips, those that show one performance together."""
+        paths = sorted((self.clips / folder).glob("*.safetensors"))
+        files = [ClipFile(path, self.config.window) for path in paths]
+        scenes = [files[start : start + self.cast] for start in range(0, len(files), self.cast)]
+        scenes = [scene for scene in scenes if min(clip.frames for clip in scene) >= self.frames]
+        if not scenes:
+            raise SettingsError(
+                f"{self.clips / folder} holds no prepared clip of {self.frames} frames or more; give longer clips, or "
+                "fewer frames an example"
+            )
+        return scenes
+
+
+class Adapting(Denoising):
+    """Fine-tuning: the identity adapters, the projector, the refiner and the added keys and values learn, all else
+    stays as it was released."""
+
+    def learns(self, name: str) -> bool:
+        """Whether the parameter of that name learns."""
+        return name.startswith(("image_proj.", "motion_proj.")) or ".adapter." in name or "_ip.0." in name
+
+
+def _forget_between(denoiser: Denoiser) -> None:
+    """Have every part of the denoiser computed again on the way back."""
+    for stage in _stages(denoiser):
+        for part in stage.children():
+            for module in cast("nn.ModuleList", part):
+                # A forward of the module's own: the parameters keep their names.
+                module.forward = partial(checkpoint, module.forward, use_reentrant=False)
+
+
+def _stages(denoiser: Denoiser) -> Iterator[nn.Module]:
+    yield from denoiser.down_blocks
+    yield denoiser.mid_block
+    yield from denoiser.up_blocks

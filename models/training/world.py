@@ -1,0 +1,56 @@
+"""Clips of the miniature world to learn from, in any number."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from fractions import Fraction
+
+import numpy as np
+
+from models.miniature import MEASURING, Identity, Performance, render
+from troupe import Picture, Track
+
+__all__ = ["WorldClip", "world_clip"]
+
+RATE = Fraction(25)
+SIZES = (144, 256)
+"""Pixels of a picture's sides, from and to."""
+TREMBLE = 0.012
+"""Deviation of boxes and keypoints, as a share of the face's width: detectors are not exact."""
+
+
+@dataclass(frozen=True, eq=False)
+class WorldClip:
+    """A person's performance.
+
+    Attributes:
+        frames: (H, W, 3) each.
+        track: of the face, as a detector would see it.
+    """
+
+    frames: list[Picture]
+    track: Track
+
+
+def world_clip(number: int, frames: int, cast: int, *, measuring: bool = False) -> WorldClip:
+    """The clip of that number, always the same one.
+
+    Args:
+        number: 0 or more. `cast` numbers in a row, from a multiple of it on, are one performance by as many people.
+        frames: how many.
+        cast: people a performance.
+        measuring: with people and performances that are never learned from.
+    """
+    performance, dice = number // cast, np.random.default_rng((number, 0xC11B, measuring))
+    person = int(dice.integers(MEASURING))
+    if measuring:
+        performance, person = performance + MEASURING, person + MEASURING
+    identity = Identity.from_seed(person)
+    size = (int(dice.integers(*SIZES)), int(dice.integers(*SIZES)))
+    shots = [render(identity, moment, size) for moment in Performance.from_seed(performance, frames, RATE).moments]
+    boxes = np.stack([face.box for _, face in shots])
+    keypoints = np.stack([face.keypoints for _, face in shots])
+    tremble = np.float32(TREMBLE * (boxes[:, 2] - boxes[:, 0]).mean())
+    boxes += tremble * dice.standard_normal(boxes.shape, dtype=np.float32)
+    keypoints += tremble / 2 * dice.standard_normal(keypoints.shape, dtype=np.float32)
+    return WorldClip([picture for picture, _ in shots], Track(boxes, keypoints, np.ones(frames, np.float32)))

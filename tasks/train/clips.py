@@ -1,0 +1,208 @@
+"""Clips prepared for learning: the miniature world's, or users' own, by the same code."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from itertools import islice, pairwise
+from pathlib import Path
+
+import numpy as np
+
+from catalogs import inputs, sheets, uris
+from catalogs.keys import make_key
+from models.animator import Animator, load
+from models.faces import follow
+from models.training.clips import prepare_clip
+from models.training.world import world_clip
+from tasks import media
+from tasks.tools import Setup, Tools
+from tasks.train.recipe import Clips
+from troupe import FaceChoice, Picture, Track
+from troupe.errors import BadJob, Cancelled, InputError, SettingsError
+
+__all__ = ["LEARNING", "MEASURING", "OnClip", "prepare_clips"]
+
+LEARNING, MEASURING = "learning", "measuring"
+SHORTEST = 25
+"""Frames of a scene that is worth learning from."""
+KEPT = 10
+"""Every so many of users' scenes is kept for measuring, and one at least."""
+
+OnClip = Callable[[int, int], None]
+"""Told (clips ready, all there are)."""
+
+
+@dataclass(frozen=True)
+class _Entry:
+    """A clip of users': where, and which part of it."""
+
+    uri: str
+    start: float
+    end: float | None
+    face: FaceChoice
+
+
+def prepare_clips(
+    clips: Clips,
+    weights: Path,
+    folder: Path,
+    stop: Callable[[], bool] = lambda: False,
+    on_clip: OnClip = lambda *_: None,
+    device: str = "auto",
+) -> list[str]:
+    """Encode the clips that a training learns from; those that are ready stay.
+
+    Args:
+        weights: the weights directory whose autoencoder, motion encoders and recogniser encode them.
+        folder: where `learning` and `measuring` go.
+        stop: asked before every clip.
+
+    Returns:
+        What could not be used of users' clips, and why, a line each.
+
+    Raises:
+        BadJob: the table of clips is wrong.
+        SettingsError: none of the clips shows a face for long enough.
+        Cancelled: it was stopped; the same call goes on.
+    """
+    for name in (LEARNING, MEASURING):
+        (folder / name).mkdir(parents=True, exist_ok=True)
+    if clips.source == "world":
+        _prepare_world(clips, weights, folder, stop, on_clip, device)
+        return []
+    return _prepare_footage(clips, weights, folder, stop, on_clip, device)
+
+
+def _prepare_world(
+    clips: Clips, weights: Path, folder: Path, stop: Callable[[], bool], on_clip: OnClip, device: str
+) -> None:
+    measured = max(8, clips.count // 20)
+    wanted = [(LEARNING, number) for number in range(clips.count)]
+    wanted += [(MEASURING, number) for number in range(-(-measured // clips.cast) * clips.cast)]
+    animator: Animator | None = None
+    for done, (name, number) in enumerate(wanted):
+        _go_on(stop)
+        path = folder / name / f"{number:06}.safetensors"
+        if not path.exists():
+            animator = animator or load(weights, device, "float32")
+            clip = world_clip(number, clips.frames, clips.cast, measuring=name == MEASURING)
+            _write(animator, clip.frames, clip.track, clips.sittings, path)
+        on_clip(done + 1, len(wanted))
+
+
+def _prepare_footage(
+    clips: Clips, weights: Path, folder: Path, stop: Callable[[], bool], on_clip: OnClip, device: str
+) -> list[str]:
+    entries, refused = _entries(clips.source), list[str]()
+    with tempfile.TemporaryDirectory(prefix="troupe-run-") as scratch:
+        tools = Tools(Setup("", str(weights), clips.detector, device, "float32", Path(scratch)))
+        for done, entry in enumerate(entries):
+            _go_on(stop)
+            try:
+                _prepare_entry(tools, clips, entry, folder)
+            except InputError as error:
+                refused.append(f"{uris.shown(entry.uri)}: {error.message}")
+            on_clip(done + 1, len(entries))
+    scenes = sorted((folder / LEARNING).glob("*.safetensors")) + sorted((folder / MEASURING).glob("*.safetensors"))
+    if len(scenes) < 2:
+        lines = "\n  ".join(refused)
+        raise SettingsError(
+            f"{clips.source} has too few scenes of {SHORTEST} frames with a face to learn from\n  {lines}"
+        )
+    # Which ones are measured follows from their names, so that a clip more does not change it for the others.
+    ordered = sorted(scenes, key=lambda path: path.name)
+    for number, path in enumerate(ordered):
+        name = MEASURING if number % KEPT == 0 else LEARNING
+        path.rename(folder / name / path.name)
+    return refused
+
+
+def _prepare_entry(tools: Tools, clips: Clips, entry: _Entry, folder: Path) -> None:
+    """Every scene of a clip in which the face is seen for long enough."""
+    state = inputs.stat(entry.uri)
+    key = make_key(
+        "training clip 1",
+        uri=state.uri,
+        size=state.size,
+        version=state.version,
+        part=[entry.start, entry.end, entry.face.text],
+        how=[clips.frames, clips.sittings, clips.detector],
+    )[:16]
+    if any(list((folder / name).glob(f"{key}-*")) for name in (LEARNING, MEASURING)):
+        return
+    clip = tools.input(entry.uri)
+
+    def frames() -> Iterator[Picture]:
+        return media.decode(clip, entry.start, entry.end)
+
+    track = follow(frames(), tools.detector, entry.face, entry.uri, recognise=tools.recognise)
+    scenes = _scenes(track, clips.frames)
+    if not scenes:
+        raise InputError(f"the face is never seen for {SHORTEST} frames in a row")
+    position, decoded = 0, frames()
+    for number, (first, stop) in enumerate(scenes):
+        for _ in islice(decoded, first - position):
+            pass
+        path = folder / LEARNING / f"{key}-{number:03}.safetensors"
+        _write(tools.animator, islice(decoded, stop - first), track.part(first, stop), clips.sittings, path)
+        position = stop
+
+
+def _scenes(track: Track, most: int) -> list[tuple[int, int]]:
+    """Runs of frames (first, last + 1) that show the face, between cuts, cut into pieces of `most` frames."""
+    seen = track.scores > 0
+    borders = sorted({0, len(track), *track.cuts, *(np.flatnonzero(seen[1:] != seen[:-1]) + 1).tolist()})
+    found = []
+    for first, stop in pairwise(borders):
+        if seen[first]:
+            found += [(start, min(start + most, stop)) for start in range(first, stop, most)]
+    return [(first, stop) for first, stop in found if stop - first >= SHORTEST]
+
+
+def _entries(uri: str) -> list[_Entry]:
+    """The rows of a table of clips.
+
+    Raises:
+        BadJob: columns or cells that have no meaning, all listed at once.
+    """
+    sheet = sheets.read_sheet(inputs.read(uri), uris.name(uri))
+    problems = list(sheet.problems)
+    problems += [
+        f"{where}: no column {name!r} is known" for name, where in sheet.columns.items() if name not in COLUMNS
+    ]
+    entries = []
+    for row in sheet.rows:
+        try:
+            entries.append(
+                _Entry(
+                    uri=str(row.cells["clip"]),
+                    start=float(row.cells.get("start") or 0),
+                    end=float(row.cells["end"]) if row.cells.get("end") else None,
+                    face=FaceChoice(str(row.cells.get("face") or "largest")),
+                )
+            )
+        except KeyError:
+            problems.append(f"{row.where}: clip is missing")
+        except ValueError as error:
+            problems.append(f"{row.where}: {error}")
+    if problems or not entries:
+        raise BadJob(f"the table of clips {uri} cannot be used", problems or ["it has no rows"])
+    return entries
+
+
+COLUMNS = ("clip", "start", "end", "face")
+
+
+def _write(
+    animator: Animator, frames: list[Picture] | Iterator[Picture], track: Track, sittings: int, path: Path
+) -> None:
+    part = path.with_suffix(".part")
+    prepare_clip(animator, frames, track, sittings, part)
+    part.replace(path)
+
+
+def _go_on(stop: Callable[[], bool]) -> None:
+    if stop():
+        raise Cancelled("preparing clips was stopped; the same command goes on there")
