@@ -1,0 +1,198 @@
+"""What the denoiser learns from, and that learning and sampling mean the same."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from models.animator import load
+from models.miniature import MEASURING
+from models.miniature.weights import init_weights
+from models.sampler.schedule import step
+from models.training.clips import ClipFile, prepare_clip
+from models.training.denoising import Adapting, Animation, Denoising
+from models.training.world import world_clip
+from models.weights import load_networks
+from troupe.errors import SettingsError
+
+FRAMES = 27
+
+
+@pytest.fixture(scope="module")
+def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    directory = tmp_path_factory.mktemp("training") / "weights"
+    init_weights(directory, 0)
+    return directory
+
+
+@pytest.fixture(scope="module")
+def clips(weights: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two people in one performance, and one more for measuring."""
+    folder = tmp_path_factory.mktemp("clips")
+    animator = load(weights, "cpu", "float32")
+    for name, number, measuring in (("learning", 0, False), ("learning", 1, False), ("measuring", 0, True)):
+        (folder / name).mkdir(exist_ok=True)
+        clip = world_clip(number, FRAMES, 2, measuring=measuring)
+        prepare_clip(animator, clip.frames, clip.track, 3, folder / name / f"{number:06}.safetensors")
+    return folder
+
+
+def batch_of(objective: Denoising, *seeds: int) -> dict[str, Tensor]:
+    examples = [objective.example(np.random.default_rng(seed)) for seed in seeds]
+    return {name: torch.stack([example[name] for example in examples]) for name in examples[0]}
+
+
+def test_world_clips_are_numbered() -> None:
+    one, again = world_clip(5, 3, 2), world_clip(5, 3, 2)
+    assert all((a == b).all() for a, b in zip(one.frames, again.frames, strict=True))
+    assert (one.track.boxes == again.track.boxes).all()
+    other = world_clip(4, 3, 2)
+    assert one.frames[0].shape != other.frames[0].shape or (one.frames[0] != other.frames[0]).any()
+
+
+def test_measuring_is_apart() -> None:
+    assert MEASURING == 1_000_000
+    shape = world_clip(0, 1, 1, measuring=True).frames[0].shape
+    assert shape != world_clip(0, 1, 1).frames[0].shape
+
+
+def test_a_prepared_clip_holds_what_the_animator_says(weights: Path, clips: Path) -> None:
+    animator = load(weights, "cpu", "float32")
+    clip = world_clip(1, FRAMES, 2)
+    motion = animator.encode_motion(clip.frames, clip.track)
+    file = ClipFile(clips / "learning" / "000001.safetensors", window=25)
+    assert (file.frames, file.sittings) == (FRAMES, 3)
+    moments = file.moments(20, 6)
+    assert torch.equal(moments.expression, motion.expression[20:26])
+    assert torch.equal(moments.rotation, motion.rotation[20:26])
+    # Frame 25 begins another chunk.
+    assert torch.equal(moments.intensity, motion.frame_intensity(25)[20:26])
+    assert moments.latents.shape == (6, 4, 16, 16)
+    last = file.sitting(2)
+    assert torch.equal(last.latents, file.moments(FRAMES - 1, 1).latents[0])
+    torch.testing.assert_close(
+        animator.encode_crop((last.crop * 255).byte().permute(1, 2, 0).numpy()), last.latents, atol=2e-3, rtol=1e-3
+    )
+    assert float(last.identity.norm()) == pytest.approx(1, abs=1e-5)
+
+
+def test_a_file_of_something_else(tmp_path: Path) -> None:
+    path = tmp_path / "clip.safetensors"
+    path.write_bytes(b"nothing")
+    with pytest.raises(SettingsError, match="cannot be read as a prepared clip"):
+        ClipFile(path, 25)
+
+
+def test_examples_follow_from_their_dice(weights: Path, clips: Path) -> None:
+    objective = Denoising(weights, clips, frames=5, cast=2)
+    one, again, other = (objective.example(np.random.default_rng(seed)) for seed in (1, 1, 2))
+    assert all(torch.equal(one[name], again[name]) for name in one)
+    assert not torch.equal(one["noise"], other["noise"])
+    assert {name: value.shape for name, value in one.items()} == {name: value.shape for name, value in other.items()}
+
+
+def test_conditions_are_left_out_as_often_as_said(weights: Path, clips: Path) -> None:
+    objective = Denoising(weights, clips, frames=1, without_motion=0.2, without_both=0.3)
+    heard = [tuple(objective.example(np.random.default_rng(seed))["heard"].tolist()) for seed in range(300)]
+    shares = {kind: heard.count(kind) / len(heard) for kind in set(heard)}
+    assert shares.keys() == {(0.0, 0.0), (1.0, 0.0), (1.0, 1.0)}
+    assert shares[(0.0, 0.0)] == pytest.approx(0.3, abs=0.08)
+    assert shares[(1.0, 0.0)] == pytest.approx(0.2, abs=0.08)
+
+
+def test_another_person_may_drive(weights: Path, clips: Path) -> None:
+    always = Denoising(weights, clips, frames=FRAMES, cast=2, cross=1.0)
+    never = Denoising(weights, clips, frames=FRAMES, cast=2, cross=0.0)
+    files = [ClipFile(path, 25).moments(0, FRAMES) for path in sorted((clips / "learning").iterdir())]
+    for objective, same in ((always, False), (never, True)):
+        example = objective.example(np.random.default_rng(3))
+        shown = next(n for n, file in enumerate(files) if torch.equal(file.latents, example["latents"]))
+        assert torch.equal(files[shown].expression, example["expression"]) is same
+
+
+@pytest.mark.parametrize("sigma", [0.05, 1.0, 40.0])
+def test_the_v_that_is_learned_is_the_one_that_is_stepped_with(weights: Path, clips: Path, sigma: float) -> None:
+    """A network that has learned all there is takes the noise away in one step."""
+    objective = Denoising(weights, clips, frames=2)
+    batch = batch_of(objective, 1) | {"sigma": torch.tensor([[sigma]])}
+    seen: list[Tensor] = []
+
+    class Knows(torch.nn.Module):
+        def forward(self, _: object, noisy: Tensor, sigma: Tensor) -> Tensor:
+            seen.append(noisy)
+            return torch.zeros_like(noisy)
+
+    loss = objective.losses(Knows(), batch)["loss"]
+    clean = objective.config.vae.scaling_factor * batch["latents"]
+    noisy = seen[0]
+    wanted = (noisy / (sigma**2 + 1) - clean) * (sigma**2 + 1) ** 0.5 / sigma
+    assert float(loss) == pytest.approx(float(wanted.square().mean()), rel=1e-4)
+    torch.testing.assert_close(step(noisy, wanted, sigma, 0.0), clean, atol=2e-4, rtol=1e-3)
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("heard", [(0.0, 0.0), (1.0, 0.0), (1.0, 1.0)])
+def test_the_network_hears_what_the_sampler_tells(weights: Path, clips: Path, heard: tuple[float, float]) -> None:
+    """Its three kinds of examples are the sampler's three branches."""
+    batch = batch_of(Denoising(weights, clips, frames=3), 4)
+    batch["heard"] = torch.tensor([heard])
+    noisy, sigma = torch.randn(1, 3, 4, 16, 16), torch.tensor([2.0])
+    got = Animation(weights)(batch, noisy, sigma)
+
+    from models.motion import motion_tokens
+
+    _, networks = load_networks(weights, torch.device("cpu"), torch.float32)
+    denoiser = networks.denoiser
+    tokens = networks.projector(networks.transformer(batch["picture"], batch["identity"]))[0]
+    refined = networks.refiner(batch["expression"][0], batch["intensity"][0])
+    motion = denoiser.project_motion(motion_tokens(refined, batch["rotation"][0]), budget=2**30)
+    contexts = [denoiser.project_appearance(tokens), motion.of(torch.arange(3)[None])][: int(sum(heard))]
+    portrait = (batch["portrait"] * heard[0])[:, None].expand(-1, 3, -1, -1, -1)
+    pose = networks.pose_guider(torch.zeros(1, 3, 128, 128))[0]
+    known = torch.cat((noisy / 5**0.5, portrait), 2)
+    want = denoiser(known, 0.25 * sigma.log(), torch.tensor([[12.5, 0.0, 0.0]]), pose, contexts)
+    torch.testing.assert_close(got, want, atol=1e-4, rtol=1e-4)
+
+
+def test_only_the_adapters_learn(weights: Path, clips: Path) -> None:
+    """And all of them that can: a step changes each, and nothing else."""
+    objective = Adapting(weights, clips, frames=2, without_motion=0, without_both=0)
+    network = objective.network()
+    learned = {name for name, value in network.named_parameters() if value.requires_grad}
+    assert any(".adapter." in name for name in learned)
+    assert any("to_k_ip" in name for name in learned)
+    assert any(name.startswith("motion_proj") for name in learned)
+    assert not any(
+        name.startswith("unet.conv_in") or ".attn1." in name or (".mlp." in name and "motion_proj" not in name)
+        for name in learned
+    )
+    objective.losses(network, batch_of(objective, 1, 2))["loss"].backward()
+    moved = {name for name, value in network.named_parameters() if value.grad is not None and value.grad.any()}
+    assert moved <= learned
+    # With one identity token, attention is the same whatever is asked: these have no gradient, as model.md says.
+    idle = {
+        name for name in learned - moved if ".branch" not in name and "image_proj" not in name.partition("adapter")[2]
+    }
+    idle = {name for name in idle if "multihead_attn.in_proj" not in name and "position_" not in name}
+    assert idle == set()
+
+
+def test_checkpointing_gives_the_same_gradient(weights: Path, clips: Path) -> None:
+    gradients = []
+    for checkpointing in (False, True):
+        objective = Adapting(weights, clips, frames=2, checkpointing=checkpointing)
+        network = objective.network()
+        objective.losses(network, batch_of(objective, 1))["loss"].backward()
+        gradients.append({name: value.grad for name, value in network.named_parameters() if value.grad is not None})
+    assert gradients[0].keys() == gradients[1].keys()
+    for name, value in gradients[0].items():
+        torch.testing.assert_close(value, gradients[1][name], atol=1e-6, rtol=1e-4)
+
+
+def test_examples_longer_than_the_clips(weights: Path, clips: Path) -> None:
+    with pytest.raises(SettingsError, match="holds no prepared clip of 28 frames or more"):
+        Denoising(weights, clips, frames=28).example(np.random.default_rng(0))
