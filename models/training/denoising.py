@@ -32,6 +32,8 @@ FPS = 12.5
 """What the denoiser is told of the frame rate, as the sampler does."""
 MEASURED_AT = (0.3, 1.0, 3.0, 10.0)
 """Noise levels at which what was learned is measured."""
+WINDOWS = 6
+"""Examples of each."""
 
 
 class Animation(nn.Module):
@@ -164,7 +166,7 @@ class Denoising(Objective):
 
     def _measured(self, network: nn.Module) -> float:
         found = []
-        for number in range(8 * len(MEASURED_AT)):
+        for number in range(WINDOWS * len(MEASURED_AT)):
             example = self._example(self._measuring, np.random.default_rng((number, 0x3EA5)))
             example["sigma"] = torch.tensor([MEASURED_AT[number % len(MEASURED_AT)]])
             example["heard"] = torch.ones(2)

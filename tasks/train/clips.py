@@ -78,7 +78,7 @@ def prepare_clips(
 def _prepare_world(
     clips: Clips, weights: Path, folder: Path, stop: Callable[[], bool], on_clip: OnClip, device: str
 ) -> None:
-    measured = max(8, clips.count // 20)
+    measured = max(4, clips.count // 20)
     wanted = [(LEARNING, number) for number in range(clips.count)]
     wanted += [(MEASURING, number) for number in range(-(-measured // clips.cast) * clips.cast)]
     animator: Animator | None = None

@@ -74,7 +74,7 @@ class Clips:
 
     Attributes:
         source: `world` for the miniature's, else the URI of a table of users' clips, CSV, JSONL or Parquet.
-        count: clips of the world to learn from; another twentieth, 8 at least, are kept for measuring.
+        count: clips of the world to learn from; another twentieth, 4 at least, are kept for measuring.
         frames: of every clip of the world; the most of one of users' clips, longer ones are cut.
         cast: people who give each performance of the world.
         sittings: frames of each that may serve as the portrait.
