@@ -18,7 +18,7 @@ from models.training.clips import prepare_clip
 from models.training.world import world_clip
 from tasks import media
 from tasks.tools import Setup, Tools
-from tasks.train.recipe import Clips
+from tasks.train.recipe import WORLD, Clips
 from troupe import FaceChoice, Picture, Track
 from troupe.errors import BadJob, Cancelled, InputError, SettingsError
 
@@ -69,7 +69,7 @@ def prepare_clips(
     """
     for name in (LEARNING, MEASURING):
         (folder / name).mkdir(parents=True, exist_ok=True)
-    if clips.source == "world":
+    if clips.source == WORLD:
         _prepare_world(clips, weights, folder, stop, on_clip, device)
         return []
     return _prepare_footage(clips, weights, folder, stop, on_clip, device)

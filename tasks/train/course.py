@@ -15,7 +15,7 @@ from models.weights import files
 from tasks.train.clips import OnClip, prepare_clips
 from tasks.train.loop import OnStep, result, train
 from tasks.train.parts import FROM_CLIPS, objective
-from tasks.train.recipe import Course, Recipe
+from tasks.train.recipe import WORLD, Course, Recipe
 from troupe.errors import SettingsError
 
 __all__ = ["learn", "needs_clips", "prepare", "prepare_footage"]
@@ -90,7 +90,8 @@ def learn(
     folder = course.folder / recipe.part
     if (found := result(folder, recipe)) is not None:
         return found
-    aim = objective(recipe.part, course.weights, _clips(course), recipe.options)
+    cast = course.clips.cast if course.clips is not None and course.clips.source == WORLD else 1
+    aim = objective(recipe.part, course.weights, _clips(course), cast, recipe.options)
     if workers == 1:
         train(aim, recipe, course.weights, folder, stop, on_step, device)
     else:

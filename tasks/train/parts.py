@@ -27,12 +27,13 @@ PARTS: Mapping[str, str] = {
 """Where each one's objective is; loaded when it is asked for."""
 
 
-def objective(part: str, weights: Path, clips: Path, options: Mapping[str, Any]) -> Objective:
+def objective(part: str, weights: Path, clips: Path, cast: int, options: Mapping[str, Any]) -> Objective:
     """The objective of a part.
 
     Args:
         weights: the weights directory, with the parts that this one builds on.
         clips: folder of prepared clips, for parts that learn from them.
+        cast: so many of which, in a row, are one performance by other people.
         options: its own settings.
 
     Raises:
@@ -40,7 +41,7 @@ def objective(part: str, weights: Path, clips: Path, options: Mapping[str, Any])
     """
     module, name = PARTS[part].split(":")
     build = cast("Callable[..., Objective]", getattr(import_module(module), name))
-    given = {"weights": weights} | ({"clips": clips} if part in FROM_CLIPS else {})
+    given = {"weights": weights} | ({"clips": clips, "cast": cast} if part in FROM_CLIPS else {})
     try:
         return build(**given, **options)
     except TypeError as error:

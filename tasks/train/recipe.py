@@ -10,9 +10,11 @@ from typing import Any
 
 from troupe.errors import SettingsError
 
-__all__ = ["PRECISIONS", "Clips", "Course", "Recipe", "read_course"]
+__all__ = ["PRECISIONS", "WORLD", "Clips", "Course", "Recipe", "read_course"]
 
 PRECISIONS = ("float32", "bf16")
+WORLD = "world"
+"""The source of clips that are drawn."""
 _ELASTIC = ("steps", "save_every", "loaders", "accumulate")
 """What may change between two goes at the same training."""
 

@@ -86,10 +86,15 @@ def test_the_image_has_all_rooms_and_its_pins() -> None:
 def test_deployments_give_their_flows_what_they_take() -> None:
     from flows.animate import animate
     from flows.maintenance import maintenance
+    from flows.train import train
 
     document = yaml.safe_load((ROOT / "prefect.yaml").read_text())
     assert document["prefect-version"] == pinned("prefect")
-    flows = {"flows/animate.py:animate": animate, "flows/maintenance.py:maintenance": maintenance}
+    flows = {
+        "flows/animate.py:animate": animate,
+        "flows/maintenance.py:maintenance": maintenance,
+        "flows/train.py:train": train,
+    }
     for deployment in document["deployments"]:
         flow = flows[deployment["entrypoint"]]
         assert deployment["enforce_parameter_schema"]
@@ -99,4 +104,9 @@ def test_deployments_give_their_flows_what_they_take() -> None:
         for name in schema["properties"]:
             assert f"{name}:" in described, f"the form says nothing of {name}"
         assert all(not schedule["active"] for schedule in deployment["schedules"]), "its places are examples"
-    assert {deployment["name"] for deployment in document["deployments"]} == {"animate", "nightly", "maintenance"}
+    assert {deployment["name"] for deployment in document["deployments"]} == {
+        "animate",
+        "nightly",
+        "maintenance",
+        "train",
+    }

@@ -32,7 +32,6 @@ batch = 2
 loaders = 0
 [denoiser.options]
 frames = 2
-cast = 2
 """
 FOOTAGE = """
 weights = "{folder}/weights"
