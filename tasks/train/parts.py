@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from importlib import import_module
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 from models.training import Objective
 from troupe.errors import SettingsError
@@ -40,9 +40,10 @@ def objective(part: str, weights: Path, clips: Path, cast: int, options: Mapping
         SettingsError: it does not have such options.
     """
     module, name = PARTS[part].split(":")
-    build = cast("Callable[..., Objective]", getattr(import_module(module), name))
+    build: Any = getattr(import_module(module), name)
     given = {"weights": weights} | ({"clips": clips, "cast": cast} if part in FROM_CLIPS else {})
     try:
-        return build(**given, **options)
+        made: Objective = build(**given, **options)
     except TypeError as error:
         raise SettingsError(f"{part}: {error}") from error
+    return made
