@@ -10,7 +10,6 @@ import hashlib
 import mimetypes
 import os
 import re
-import tempfile
 import threading
 from collections.abc import Callable, Mapping
 from contextlib import nullcontext, suppress
@@ -27,6 +26,7 @@ from catalogs.entries import Entry
 from catalogs.folder import Folder
 from catalogs.retries import again, transient
 from troupe.errors import NoSpace, SettingsError, StoreError
+from troupe.scratch import scratch_folder
 
 __all__ = ["Put", "Store", "download", "file_hash", "open_filesystem", "open_store", "reason"]
 
@@ -198,8 +198,8 @@ class Store:
             self._verify(key, size)
             self._count()
             return Put(key, size, sha256, created=True)
-        with tempfile.TemporaryDirectory(prefix="troupe-") as folder:
-            there = Path(folder) / "there"
+        with scratch_folder() as folder:
+            there = folder / "there"
             self.get(key, there)
             return Put(key, there.stat().st_size, file_hash(there), created=False)
 

@@ -30,12 +30,12 @@ from tasks.pool import LocalPool, Pool, RayPool, Role, Work
 from tasks.quality import Thresholds
 from tasks.record import Record
 from tasks.rows import row_of
-from tasks.scratch import scratch_folder
 from tasks.tools import Setup, local_detector
 from tasks.workload import portrait_work, render_key, works
 from troupe import Job
 from troupe.context import run_is
 from troupe.errors import Cancelled, InputError, NoSpace, SettingsError, TroupeError, WeightsError
+from troupe.scratch import scratch_folder
 
 __all__ = ["Listener", "Production", "Request", "Summary"]
 
