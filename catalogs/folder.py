@@ -61,10 +61,10 @@ class Folder:
             part.unlink(missing_ok=True)
         return True
 
-    def replace(self, data: bytes, key: str) -> None:
+    def replace(self, source: Path | bytes, key: str) -> None:
         """Put a file whether or not there is one."""
         path = self.root / key
-        part = self._write(data, path, uuid4().hex)
+        part = self._write(source, path, uuid4().hex)
         try:
             part.replace(path)
         finally:

@@ -72,7 +72,7 @@ class _Place(Protocol):
     def read(self, key: str) -> bytes: ...
     def get(self, key: str, local: Path) -> None: ...
     def create(self, source: Path | bytes, key: str, nonce: str) -> bool: ...
-    def replace(self, data: bytes, key: str) -> None: ...
+    def replace(self, source: Path | bytes, key: str) -> None: ...
     def entries(self, prefix: str) -> list[Entry]: ...
     def list(self, prefix: str) -> list[str]: ...
     def delete(self, key: str) -> None: ...
@@ -156,10 +156,10 @@ class Store:
         """As `put`, from memory."""
         return self._create(data, key, len(data), hashlib.sha256(data).hexdigest())
 
-    def replace(self, data: bytes, key: str) -> None:
+    def replace(self, source: Path | bytes, key: str) -> None:
         """Put a file whether or not there is one: for what sums up a run, never for caches and renders."""
-        self._do("write", self.uri(key), lambda: self._place.replace(data, key))
-        self._verify(key, len(data))
+        self._do("write", self.uri(key), lambda: self._place.replace(source, key))
+        self._verify(key, len(source) if isinstance(source, bytes) else source.stat().st_size)
         self._count()
 
     def entries(self, prefix: str = "") -> list[Entry]:
@@ -257,20 +257,16 @@ class _Bucket:
                     extra["mode"] = "create"
                 elif files.exists(path):
                     return False
-                if isinstance(source, bytes) or self._kind == "memory":
-                    data = source if isinstance(source, bytes) else source.read_bytes()
-                    files.pipe_file(path, data, **extra)
-                else:
-                    files.put_file(str(source), path, **extra)
+                self._write(files, source, path, extra)
         except Exception as error:
             if not _taken(error):
                 raise
             return self._kind in s3.SCHEMES and files.metadata(path).get("put") == nonce
         return True
 
-    def replace(self, data: bytes, key: str) -> None:
+    def replace(self, source: Path | bytes, key: str) -> None:
         files, path = self._at(key)
-        files.pipe_file(path, data, **self._s3_extra(key))
+        self._write(files, source, path, self._s3_extra(key))
 
     def entries(self, prefix: str) -> list[Entry]:
         files, path = self._at(prefix)
@@ -290,6 +286,12 @@ class _Bucket:
     def delete(self, key: str) -> None:
         files, path = self._at(key)
         files.rm_file(path)
+
+    def _write(self, files: Any, source: Path | bytes, path: str, extra: Options) -> None:
+        if isinstance(source, bytes) or self._kind == "memory":
+            files.pipe_file(path, source if isinstance(source, bytes) else source.read_bytes(), **extra)
+        else:
+            files.put_file(str(source), path, **extra)
 
     def _s3_extra(self, key: str) -> dict[str, Any]:
         """So that a bucket can serve the page of a report, and its videos, as what they are."""
