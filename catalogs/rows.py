@@ -83,7 +83,9 @@ class Snapshot:
 
         def write() -> None:
             with pa.ipc.new_file(str(path), self.data.schema) as file:
-                for part in _gathered(self.data.to_batches(batch_size=rows_at_once, batch_readahead=2), rows_at_once):
+                for part in _gathered(
+                    self.data.to_batches(batch_size=rows_at_once, batch_readahead=2, cache_metadata=False), rows_at_once
+                ):
                     file.write_table(part.combine_chunks())
 
         try:

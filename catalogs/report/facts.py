@@ -156,8 +156,8 @@ def facts_of(run_id: str, rows: Iterable[Mapping[str, Any]], most: int) -> Facts
         for name, values in measured.items():
             if (value := row[f"quality_{name}"]) is not None:
                 values.append((row["job_id"], value))
-        if len(cards) < most or _first(row) < _first(vars(cards[-1])):
-            insort(cards, _card(row), key=lambda card: _first(vars(card)))
+        if len(cards) < most or _order(row["status"], row["job_id"]) < _order(cards[-1].status, cards[-1].job_id):
+            insort(cards, _card(row), key=lambda card: _order(card.status, card.job_id))
             del cards[most:]
     ends.sort()
     return Facts(
@@ -185,9 +185,9 @@ def _some(row: Mapping[str, Any], *columns: str) -> dict[str, Any]:
     return {name: row[name] for name in ("job_id", *columns)}
 
 
-def _first(job: Mapping[str, Any]) -> tuple[bool, str]:
-    """By this, failures come first."""
-    return job["status"] != "failed", job["job_id"]
+def _order(status: str, job_id: str) -> tuple[bool, str]:
+    """Failures first."""
+    return status != "failed", job_id
 
 
 def _stages(spent: Mapping[str, float]) -> tuple[Stage, ...]:
