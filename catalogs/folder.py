@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from uuid import uuid4
 
-from catalogs.entries import Entry
+from catalogs.entries import Entry, Upload
 
 __all__ = ["Folder"]
 
@@ -80,6 +80,13 @@ class Folder:
                     time = datetime.fromtimestamp(status.st_mtime, UTC)
                     found.append(Entry(path.relative_to(self.root).as_posix(), status.st_size, time))
         return found
+
+    def uploads(self) -> list[Upload]:
+        """None: what is half written is among the files."""
+        return []
+
+    def abort(self, upload: Upload) -> None:
+        """Nothing, as there are none."""
 
     def list(self, prefix: str) -> list[str]:
         """Keys of all files below a folder."""

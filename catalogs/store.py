@@ -22,7 +22,7 @@ from uuid import uuid4
 import fsspec  # type: ignore[import-untyped]
 
 from catalogs import clouds, s3, uris
-from catalogs.entries import Entry
+from catalogs.entries import Entry, Upload
 from catalogs.folder import Folder
 from catalogs.retries import again, transient
 from troupe.errors import NoSpace, SettingsError, StoreError
@@ -74,6 +74,8 @@ class _Place(Protocol):
     def create(self, source: Path | bytes, key: str, nonce: str) -> bool: ...
     def replace(self, source: Path | bytes, key: str) -> None: ...
     def entries(self, prefix: str) -> list[Entry]: ...
+    def uploads(self) -> list[Upload]: ...
+    def abort(self, upload: Upload) -> None: ...
     def list(self, prefix: str) -> list[str]: ...
     def delete(self, key: str) -> None: ...
 
@@ -166,6 +168,19 @@ class Store:
         """All files below the folder `prefix`, sorted, with sizes and times; in a folder, half-written ones, too."""
         where = self.uri(prefix) if prefix else self.url
         return sorted(self._do("list", where, lambda: self._place.entries(prefix)), key=lambda entry: entry.key)
+
+    def uploads(self) -> list[Upload]:
+        """Uploads in parts that are under way, or that whoever made them never finished; only S3 has such."""
+        return self._do("list the unfinished uploads of", self.url, self._place.uploads)
+
+    def abort(self, upload: Upload) -> None:
+        """End an upload in parts; nothing if it has ended."""
+
+        def end() -> None:
+            with suppress(FileNotFoundError):
+                self._place.abort(upload)
+
+        self._do("abort the upload of", self.uri(upload.key), end)
 
     def list(self, prefix: str = "") -> list[str]:
         """Keys of all files below the folder `prefix`, sorted; empty if there is no such folder."""
@@ -277,6 +292,13 @@ class _Bucket:
             for name, info in found.items()
             if not name.endswith("/")
         ]
+
+    def uploads(self) -> list[Upload]:
+        return s3.uploads(*self._at("")) if self._kind in s3.SCHEMES else []
+
+    def abort(self, upload: Upload) -> None:
+        files, path = self._at(upload.key)
+        s3.abort(files, path, upload)
 
     def list(self, prefix: str) -> list[str]:
         files, path = self._at(prefix)
