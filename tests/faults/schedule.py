@@ -13,10 +13,12 @@ import signal
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -118,6 +120,62 @@ def deployments(ground: Ground, store: Path) -> Path:
     return path
 
 
+ALERTS = """
+from prefect.blocks.notifications import CustomWebhookNotificationBlock
+block = CustomWebhookNotificationBlock(
+    name="troupe",
+    url={url!r},
+    json_data={{"subject": "{{{{subject}}}}", "body": "{{{{body}}}}"}},
+    allow_private_urls=True,
+)
+print(block.save("alerts"))
+"""
+
+
+@contextmanager
+def notified(known: Prefect) -> Iterator[list[dict[str, str]]]:
+    """What somebody is told who follows the page on scheduling: its alert, sent to a web hook of ours."""
+    told: list[dict[str, str]] = []
+
+    class Hook(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            told.append(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
+            self.send_response(200)
+            self.end_headers()
+
+        def log_message(self, *_: object) -> None:
+            """Nothing."""
+
+    hook = ThreadingHTTPServer(("127.0.0.1", 0), Hook)
+    threading.Thread(target=hook.serve_forever, daemon=True).start()
+    page = (ROOT / "docs" / "scheduling.md").read_text()
+    (text,) = (block for block in re.findall(r"```yaml\n(.*?)```", page, re.DOTALL) if "send-notification" in block)
+    code = ALERTS.format(url=f"http://127.0.0.1:{hook.server_port}/")
+    block = subprocess.run(
+        [sys.executable, "-c", code], env=known.ground.environment(), capture_output=True, text=True, check=True
+    )
+    alert = known.ground.folder / "alert.yaml"
+    alert.write_text(text.replace("ID-OF-A-NOTIFICATION-BLOCK", block.stdout.strip()))
+    known.say("automation", "create", "--from-file", str(alert))
+    try:
+        yield told
+    finally:
+        hook.shutdown()
+
+
+def fails(known: Prefect, given: dict[str, str]) -> str:
+    """A run that cannot be carried out at all, and what is told of it; its state."""
+    with notified(known) as told:
+        run = known.start("animate/animate", **given | {"weights": str(known.ground.folder / "nowhere")})
+        state = known.wait(run, "COMPLETED", "FAILED", "CRASHED")
+        assert wait_until(lambda: bool(told), 60), f"nobody is told of a run that is {state}"
+    name = known.ask(f"flow_runs/{run}")["name"]
+    print(f"a run without weights: {state}; told: {told[0]['subject']!r}, {told[0]['body'][:120]!r}", flush=True)
+    assert told[0]["subject"] == f"{name} failed"
+    assert "nowhere" in told[0]["body"], told
+    return state
+
+
 def main() -> None:
     """All of it; the exit code is 1 if something is not as it should be."""
     with tempfile.TemporaryDirectory(prefix="tf-") as folder:
@@ -145,6 +203,8 @@ def main() -> None:
 
             assert wait_until(lambda: "COMPLETED" in fired(), 150), fired()
             print(f"a cron fired: {fired().count('COMPLETED')} COMPLETED", flush=True)
+
+            assert fails(known, given) == "FAILED"
 
             run = known.start("animate/animate", **given, run_id="stopped", defaults={"seed": "5"})
             begun = store / "runs" / "stopped" / "run.json"
