@@ -13,6 +13,7 @@ import shutil
 import signal
 import sys
 import sysconfig
+from collections import deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future
 from contextlib import contextmanager, suppress
@@ -137,7 +138,10 @@ class RayTransport(Transport):
         self._log_to_driver = log_to_driver
         self._ours = False
         self._actors: dict[int, Any] = {}
-        self._sent: dict[tuple[int, str], Any] = {}
+        # Ray ends a process that drops the reference to an answer while Ray is shut down. So they are kept until they
+        # are dropped here, on the transport's own thread.
+        self._awaited: dict[tuple[int, str], Any] = {}
+        self._arrived: deque[tuple[int, str]] = deque()
         super().__init__(post)
 
     def open(self) -> None:
@@ -179,13 +183,15 @@ class RayTransport(Transport):
         self._check_gpus()
 
     def carry_out(self, order: Order) -> None:
+        while self._arrived:
+            self._awaited.pop(self._arrived.popleft(), None)
         match order:
             case Start(worker=worker, role=role):
                 self._start(worker, role)
             case Send(worker=worker, work=work):
                 self._send(worker, work)
             case Recall(worker=worker, key=key):
-                if answer := self._sent.get((worker, key)):
+                if answer := self._awaited.get((worker, key)):
                     ray.cancel(answer)
             case Kill(worker=worker):
                 if actor := self._actors.pop(worker, None):
@@ -198,6 +204,7 @@ class RayTransport(Transport):
         if self._ours:
             ray.shutdown()
             atexit.unregister(self._at_exit)
+        self._awaited.clear()
 
     def _start(self, worker: int, role: Role) -> None:
         variables = {_RUN: here()["run"]} | dict.fromkeys(
@@ -223,6 +230,7 @@ class RayTransport(Transport):
             self.post(Refused(worker, _undelivered(f"role {role.name!r}", error)))
             self.do(Kill(worker))
         else:
+            self._awaited[worker, ""] = answer
             answer.future().add_done_callback(partial(self._constructed, worker))
 
     def _send(self, worker: int, work: Work) -> None:
@@ -234,11 +242,11 @@ class RayTransport(Transport):
         except Exception as error:
             self.post(Failed(worker, work.key, _undelivered(work.key, error)))
         else:
-            self._sent[worker, work.key] = answer
+            self._awaited[worker, work.key] = answer
             answer.future().add_done_callback(partial(self._called, worker, work.key))
 
     def _constructed(self, worker: int, future: Future[Answer]) -> None:
-        answer = self._answer(worker, future)
+        answer = self._answer(worker, "", future)
         if answer and answer.error:
             self.post(Refused(worker, answer.error))
             self.do(Kill(worker))
@@ -246,23 +254,28 @@ class RayTransport(Transport):
             self.post(Up(worker))
 
     def _called(self, worker: int, key: str, future: Future[Answer]) -> None:
-        self._sent.pop((worker, key), None)
-        answer = self._answer(worker, future)
+        answer = self._answer(worker, key, future)
         if answer and answer.error:
             self.post(Failed(worker, key, answer.error))
         elif answer:
             self.post(Done(worker, key, answer.result))
 
-    def _answer(self, worker: int, future: Future[Answer]) -> Answer | None:
+    def _answer(self, worker: int, key: str, future: Future[Answer]) -> Answer | None:
         """What the worker said; None if there is no worker any more. Runs on a thread of Ray's."""
+        self._arrived.append((worker, key))
         try:
             answer = future.result()
-        except TaskCancelledError:
+        except TaskCancelledError as error:
+            error.__traceback__ = None  # See below.
             return None  # It was recalled.
         except RayTaskError as error:
+            error.__traceback__ = None
             # Raised around the call: something that cannot be pickled, or imported over there.
             return Answer(error=_undelivered("a worker's arguments or its result", error))
         except RayError as error:
+            # It leads to this call and so to the future, which has the error: a circle that kept the reference to the
+            # answer until the garbage collector came by, on any thread.
+            error.__traceback__ = None
             reason, with_node = _reason(error, self._folder), "node has died" in str(error)
         else:
             echo(answer.lines)
