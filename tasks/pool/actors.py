@@ -25,6 +25,7 @@ from typing import Any
 import psutil
 import ray
 from ray._private import services
+from ray._private import worker as connection
 from ray.exceptions import RayError, RayTaskError, TaskCancelledError
 
 from tasks.pool.echo import echo, listened
@@ -180,7 +181,23 @@ class RayTransport(Transport):
         except (RayError, OSError, RuntimeError, ValueError) as error:
             where = f"joined at {self._address}" if self._address else "started on this machine"
             raise TroupeError(f"Ray could not be {where}: {error}") from error
+        if self._leaving:
+            return  # What follows might start another Ray, if this one is shut down at this process's exit just now.
+        if self._address is None:
+            _end_autoscaler()
         self._check_gpus()
+
+    @property
+    def ready(self) -> bool:
+        return super().ready or _connecting()
+
+    def close(self, timeout: float) -> bool:
+        closed = super().close(timeout)
+        if self._ours and not closed:
+            # Again, to come before Ray, which would ask its processes to end and wait for them.
+            atexit.unregister(self._at_exit)
+            atexit.register(self._at_exit)
+        return closed
 
     def carry_out(self, order: Order) -> None:
         while self._arrived:
@@ -358,6 +375,22 @@ def _import_path() -> list[str]:
     return [str(Path(entry).absolute()) for entry in sys.path if not entry.startswith(installed)]
 
 
+def _end_autoscaler() -> None:
+    """End the monitor of our own Ray, which has nothing to scale and at the end takes a second to heed SIGTERM."""
+    for process in psutil.Process().children():
+        with suppress(psutil.Error):
+            if any(part.endswith("/autoscaler/_private/monitor.py") for part in process.cmdline()):
+                process.kill()
+
+
+def _connecting() -> bool:
+    """Whether Ray's processes are there, and this one is being connected to them or is connected.
+
+    That takes a moment only, and cannot be broken off: without its processes, Ray tries for some twenty seconds.
+    """
+    return getattr(connection, "_global_node", None) is not None
+
+
 def _end_half_started(folder: Path | None) -> None:
     """At this process's exit, in the middle of Ray's start: end what was started, which would linger for seconds.
 
@@ -365,14 +398,16 @@ def _end_half_started(folder: Path | None) -> None:
 
     Not earlier, and never a Ray that runs: Ray ends a process whose Ray was killed.
     """
-    if ray.is_initialized():
-        return
-    home, killed = str(Path(ray.__file__).parent), []
-    for process in psutil.Process().children(recursive=True):
-        with suppress(psutil.Error):
-            if any(part.startswith((home, "ray::")) for part in process.cmdline()):
-                process.kill()
-                killed.append(process)
+    killed = []
+    if _connecting():
+        ray.shutdown()
+    else:
+        home = str(Path(ray.__file__).parent)
+        for process in psutil.Process().children(recursive=True):
+            with suppress(psutil.Error):
+                if any(part.startswith((home, "ray::")) for part in process.cmdline()):
+                    process.kill()
+                    killed.append(process)
     if folder is not None:
         psutil.wait_procs(killed, timeout=1)
         shutil.rmtree(folder, ignore_errors=True)
