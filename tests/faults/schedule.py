@@ -26,6 +26,7 @@ import psutil
 import yaml
 
 from flows.server import _free_port
+from tests.faults.cancel import begun
 from tests.faults.ground import ROOT, Ground, prepare, wait_until
 
 PREFECT = [sys.executable, "-m", "prefect"]
@@ -176,6 +177,38 @@ def fails(known: Prefect, given: dict[str, str]) -> str:
     return state
 
 
+def cancelled(known: Prefect, stage: str, given: dict[str, str]) -> None:
+    """A run that is cancelled in a stage, by the server's word to the worker."""
+    ground = known.ground
+    store, log = ground.folder / f"store-{stage}", ground.folder / "server.log"
+    run = known.start("animate/animate", **given | {"store": str(store)}, run_id="stopped")
+    assert wait_until(begun(stage, ground, store, log), 180), log.read_text()[-6000:]
+    before = len(log.read_text())
+    since = time.monotonic()
+    # What `prefect flow-run cancel` says, without the seconds that it takes to start.
+    known.ask(f"flow_runs/{run}/set_state", {"state": {"type": "CANCELLING", "name": "Cancelling"}})
+
+    def left() -> list[psutil.Process]:
+        return [p for p in ground.processes() if "ray" in p.name() or "prefect.engine" in " ".join(p.cmdline())]
+
+    wait_until(lambda: not left(), 60)
+    ended = time.monotonic()
+    state = known.wait(run, "CANCELLED", "COMPLETED", "FAILED", "CRASHED", seconds=120)
+    print(
+        f"cancelled in {stage}: {state}; its processes were gone {ended - since:.1f} s after the server was told, "
+        f"{len(left())} left",
+        flush=True,
+    )
+    text = log.read_text()[before:]
+    assert state == "CANCELLED", text
+    assert not left(), [process.cmdline() for process in left()]
+    record = json.loads((store / "runs" / "stopped" / "run.json").read_text())
+    assert record["state"] == "stopped", f"{record}{text}"
+    assert (store / "runs" / "stopped" / "manifest.parquet").exists()
+    folders = [path.name for path in ground.scratch.iterdir() if path.name.startswith("troupe-")]
+    assert not folders, f"left {folders}"
+
+
 def main() -> None:
     """All of it; the exit code is 1 if something is not as it should be."""
     with tempfile.TemporaryDirectory(prefix="tf-") as folder:
@@ -206,26 +239,8 @@ def main() -> None:
 
             assert fails(known, given) == "FAILED"
 
-            run = known.start("animate/animate", **given, run_id="stopped", defaults={"seed": "5"})
-            begun = store / "runs" / "stopped" / "run.json"
-            assert wait_until(begun.exists, 120), known.state(run)
-            wait_until(lambda: any("ray::_Actor" in " ".join(p.cmdline()) for p in ground.processes()), 60)
-            known.say("flow-run", "cancel", run)
-            since = time.monotonic()
-            state = known.wait(run, "CANCELLED", "COMPLETED", "FAILED", "CRASHED", seconds=120)
-            took = time.monotonic() - since
-
-            def left() -> list[psutil.Process]:
-                return [p for p in ground.processes() if "ray" in p.name() or "flows" in " ".join(p.cmdline())]
-
-            wait_until(lambda: not left(), 30)
-            print(f"cancelled: {state} {took:.1f} s after the command, {len(left())} processes left", flush=True)
-            assert state == "CANCELLED"
-            assert not left()
-            assert json.loads(begun.read_text())["state"] == "stopped", (
-                begun.read_text() + (ground.folder / "server.log").read_text()[-6000:]
-            )
-            assert (store / "runs" / "stopped" / "manifest.parquet").exists()
+            for stage in ("plan", "raylet", "encode", "animate"):
+                cancelled(known, stage, given)
         print("as it should be", flush=True)
 
 
