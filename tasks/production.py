@@ -440,7 +440,8 @@ class Production:
             **outcome,
         )
         if self._committed.get(planned.job.job_id) not in ("done", "reused"):
-            self._ledger.append(row)
+            # A stopped run may have thousands of jobs that were not begun, and has seconds to say so.
+            self._ledger.append(row, may_wait=status == "cancelled")
         with self._lock:
             self._counts[status] += 1
         self._record.count(status)
