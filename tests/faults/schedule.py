@@ -207,6 +207,7 @@ def cancelled(known: Prefect, stage: str, given: dict[str, str]) -> None:
     )
     text = log.read_text()[before:]
     assert state == "CANCELLED", text
+    assert "TypeError" not in text, text
     assert not left("ray", "prefect.engine"), left("ray", "prefect.engine")
     record = json.loads((store / "runs" / "stopped" / "run.json").read_text())
     assert record["state"] == "stopped", f"{record}{text}"
