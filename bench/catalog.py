@@ -14,7 +14,6 @@ import os
 import statistics
 import subprocess
 import sys
-import tempfile
 import time
 from argparse import ArgumentParser, Namespace
 from collections.abc import Iterator
@@ -34,6 +33,7 @@ from catalogs.commits import create_table
 from catalogs.schema import SCHEMA
 from catalogs.store import open_store
 from catalogs.upkeep import compact
+from troupe.scratch import scratch_folder
 
 __all__ = ["fill", "measure", "parser"]
 
@@ -61,7 +61,7 @@ class Answer:
 def measure(chosen: Namespace) -> Findings:
     """Fill, ask, compact, ask, order, ask."""
     cases: dict[str, Case] = {}
-    with tempfile.TemporaryDirectory(prefix="troupe-bench-") as folder, _place(chosen, folder) as (url, requests):
+    with scratch_folder() as folder, _place(chosen, folder) as (url, requests):
         tell(f"writing {chosen.commits} commits of {chosen.rows} rows")
         since = time.perf_counter()
         fill(url, chosen.commits, chosen.rows)
@@ -153,7 +153,7 @@ def _delta(url: str) -> tuple[str, None, dict[str, str]]:
 
 
 @contextmanager
-def _place(chosen: Namespace, folder: str) -> Iterator[tuple[str, Path | None]]:
+def _place(chosen: Namespace, folder: Path) -> Iterator[tuple[str, Path | None]]:
     """URL of the store, and the log of its requests if it is an endpoint."""
     if not chosen.s3:
         yield f"{folder}/store", None

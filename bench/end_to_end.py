@@ -12,7 +12,6 @@ frame are what carries over.
 from __future__ import annotations
 
 import statistics
-import tempfile
 import time
 from argparse import ArgumentParser, Namespace
 from collections.abc import Mapping, Sequence
@@ -32,6 +31,7 @@ from tasks import media
 from tasks.demo import prepare_demo
 from tasks.production import Request
 from troupe import PRESETS, Job, Picture, Track, preset
+from troupe.scratch import scratch_folder
 from troupe.stopwatch import Stopwatch
 
 __all__ = ["Timing", "animate_bare", "measure", "parser", "run_pipeline"]
@@ -66,7 +66,7 @@ class Timing:
 def measure(chosen: Namespace) -> Findings:
     """Do the work both ways, a few times in turn."""
     timings: dict[str, list[Timing]] = {"pipeline": [], "animator": []}
-    with tempfile.TemporaryDirectory(prefix="troupe-bench-") as folder:
+    with scratch_folder() as folder:
         tell("drawing portraits and clips")
         portraits, drivings, weights = prepare_demo(Path(folder))
         for run in range(chosen.runs):

@@ -12,7 +12,6 @@ import json
 import logging
 import math
 import os
-import tempfile
 import time
 from argparse import ArgumentParser, Namespace
 from collections.abc import Callable, Iterator
@@ -36,6 +35,7 @@ from tasks.production import Request
 from tasks.results import results
 from tasks.tools import Setup
 from tests.tasks.simulation import Simulation
+from troupe.scratch import scratch_folder
 
 __all__ = ["Idler", "Round", "measure", "parser", "run_jobs", "utilisation"]
 
@@ -193,8 +193,7 @@ def utilisation(workers: int, jobs: int, identities: int, seed: int = 7) -> floa
 def measure(chosen: Namespace) -> Findings:
     """The runs, smallest first, and the simulation."""
     cases, rounds = {}, {}
-    with tempfile.TemporaryDirectory(prefix="tb-") as name:
-        folder = Path(name)
+    with scratch_folder() as folder:
         init_weights(folder / "weights", 0)
         for jobs in sorted(chosen.jobs):
             tell(f"{jobs} jobs")

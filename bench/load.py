@@ -10,7 +10,6 @@ from __future__ import annotations
 import os
 import shutil
 import statistics
-import tempfile
 import time
 from argparse import ArgumentParser, Namespace
 from collections.abc import Sequence
@@ -25,6 +24,7 @@ from bench.weights import FULL, REFERENCE, TINY, Model, write_weights
 from models.animator import load
 from models.device import DTYPES, pick_device
 from tasks.weights import convert
+from troupe.scratch import scratch_folder
 
 __all__ = ["Loading", "load_model", "measure", "parser"]
 
@@ -64,7 +64,7 @@ def measure(chosen: Namespace) -> Findings:
     cpu = pick_device(chosen.device).type == "cpu"
     dtype = chosen.dtype or ("float32" if cpu else "auto")
     loadings: dict[str, list[Loading]] = {form: [] for form in FORMATS}
-    with tempfile.TemporaryDirectory(prefix="troupe-bench-") as folder:
+    with scratch_folder() as folder:
         tell("writing random weights")
         directories = write_both(Path(folder), MODELS[name])
         sizes = {form: _size(directory) for form, directory in directories.items()}

@@ -13,7 +13,6 @@ from __future__ import annotations
 import os
 import resource
 import statistics
-import tempfile
 import time
 from argparse import ArgumentParser, Namespace
 from collections.abc import Iterator
@@ -31,6 +30,7 @@ from models.miniature.weights import init_weights
 from models.miniature.world import clip as drawn
 from tasks import media
 from troupe import LARGEST, Face, Floats, Picture
+from troupe.scratch import scratch_folder
 
 __all__ = ["Timing", "measure", "parser", "prepare_clip"]
 
@@ -90,8 +90,7 @@ class FullFrame:
 def measure(chosen: Namespace) -> Findings:
     """Go through the clip both ways, a few times in turn, then through the long one."""
     timings: dict[str, list[Timing]] = {"region": [], "full frame": []}
-    with tempfile.TemporaryDirectory(prefix="troupe-bench-") as name:
-        folder = Path(name)
+    with scratch_folder() as folder:
         detector = chosen.detector or _default_detector(folder)
         tell("preparing the clip")
         short, long = folder / "short.mp4", folder / "long.mp4"

@@ -7,7 +7,6 @@ motion tokens, one copy of each; beyond them the longer clip may take 1.15 times
 
 from __future__ import annotations
 
-import tempfile
 from argparse import ArgumentParser, Namespace
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -25,6 +24,7 @@ from models.config import ModelConfig
 from models.miniature.weights import MINIATURE, init_weights
 from models.miniature.world import clip
 from troupe import Face, Picture, Settings, Track
+from troupe.scratch import scratch_folder
 
 __all__ = ["Footprint", "measure", "parser", "render_clip"]
 
@@ -60,7 +60,7 @@ def measure(chosen: Namespace) -> Findings:
     cases: dict[str, Case] = {}
     beyond: list[int] = []
     growing = frame_bytes(MINIATURE)
-    with tempfile.TemporaryDirectory(prefix="troupe-bench-") as folder:
+    with scratch_folder() as folder:
         directory = Path(folder) / "weights"
         init_weights(directory, 0)
         for seconds in sorted(chosen.seconds):

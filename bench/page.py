@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import shutil
 import statistics
-import tempfile
 import time
 from argparse import ArgumentParser, Namespace
 from collections.abc import Iterator, Mapping
@@ -26,6 +25,7 @@ from catalogs.report import render_page
 from catalogs.schema import make_row
 from troupe import Job
 from troupe.errors import NoFace, SettingsError
+from troupe.scratch import scratch_folder
 
 __all__ = ["measure", "parser", "write_page"]
 
@@ -47,7 +47,7 @@ return (performance.now() - since) / 1000;
 
 def measure(chosen: Namespace) -> Findings:
     """Write the page, open it a few times, sort, search."""
-    with tempfile.TemporaryDirectory(prefix="troupe-bench-") as folder, _browser() as browser:
+    with scratch_folder() as folder, _browser() as browser:
         tell(f"a page of {chosen.jobs} jobs")
         since = time.perf_counter()
         page = write_page(Path(folder), chosen.jobs)

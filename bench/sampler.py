@@ -17,7 +17,6 @@ product of the same type, with attention counted.
 from __future__ import annotations
 
 import statistics
-import tempfile
 import time
 from argparse import ArgumentParser, Namespace
 from collections.abc import Mapping, Sequence
@@ -37,6 +36,7 @@ from models.device import DTYPES, pick_device
 from models.faces import Portrait
 from models.motion import Motion
 from troupe import Settings
+from troupe.scratch import scratch_folder
 
 __all__ = ["CONFIGURATIONS", "Clip", "Plan", "Session", "measure", "parser", "sample_clip", "sample_clips"]
 
@@ -120,7 +120,7 @@ def measure(chosen: Namespace) -> Findings:
     costs = count_costs(plan.model.config, plan.settings.decode_chunk)
     works = [count_work(frames, plan.model.config, plan.settings, costs) for frames in plan.frames]
     cases: dict[str, Case] = {}
-    with tempfile.TemporaryDirectory(prefix="troupe-bench-") as folder:
+    with scratch_folder() as folder:
         tell("writing random weights")
         directory = write_weights(Path(folder) / "weights", plan.model)
         dtypes = chosen.dtype or (["float16", "bfloat16"] if gpu else ["float32"])

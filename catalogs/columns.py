@@ -6,6 +6,7 @@ import difflib
 import json
 import math
 import re
+import sys
 from collections.abc import Callable, Iterable, Mapping
 from fractions import Fraction
 from typing import Any
@@ -78,7 +79,7 @@ def _job_id(text: str, _folder: str) -> str:
 def _uri(text: str, folder: str) -> str:
     if uris.credentials(text):
         raise ValueError(f"is {uris.shown(text)!r} with credentials in it; give them by environment variables instead")
-    return uris.absolute(text, folder)
+    return sys.intern(uris.absolute(text, folder))  # thousands of jobs name the same file
 
 
 def _audio(text: str, folder: str) -> str:

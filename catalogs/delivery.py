@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -17,6 +16,7 @@ from catalogs.names import NameTemplate
 from catalogs.query import to_csv, to_parquet
 from catalogs.store import Store, file_hash
 from troupe.errors import SettingsError, TroupeError
+from troupe.scratch import scratch_folder
 
 __all__ = ["Delivered", "deliver"]
 
@@ -65,9 +65,9 @@ def deliver(store: Store, rows: pa.Table, target: Store, name: str = _NAMES, *, 
 
     def copy(entry: tuple[str, dict[str, Any]]) -> bool | TroupeError:
         file, row = entry
-        with tempfile.TemporaryDirectory(prefix="troupe-") as folder:
+        with scratch_folder() as folder:
             try:
-                video = _video(store, row, crop, Path(folder))
+                video = _video(store, row, crop, folder)
             except TroupeError as error:
                 return error
             put = target.put(video, file)

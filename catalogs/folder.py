@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from uuid import uuid4
 
-from catalogs.entries import Entry
+from catalogs.entries import Entry, Upload
 
 __all__ = ["Folder"]
 
@@ -61,10 +61,10 @@ class Folder:
             part.unlink(missing_ok=True)
         return True
 
-    def replace(self, data: bytes, key: str) -> None:
+    def replace(self, source: Path | bytes, key: str) -> None:
         """Put a file whether or not there is one."""
         path = self.root / key
-        part = self._write(data, path, uuid4().hex)
+        part = self._write(source, path, uuid4().hex)
         try:
             part.replace(path)
         finally:
@@ -80,6 +80,13 @@ class Folder:
                     time = datetime.fromtimestamp(status.st_mtime, UTC)
                     found.append(Entry(path.relative_to(self.root).as_posix(), status.st_size, time))
         return found
+
+    def uploads(self) -> list[Upload]:
+        """None: what is half written is among the files."""
+        return []
+
+    def abort(self, upload: Upload) -> None:
+        """Nothing, as there are none."""
 
     def list(self, prefix: str) -> list[str]:
         """Keys of all files below a folder."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import logging
-import tempfile
 import threading
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
@@ -15,7 +14,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from catalogs import uris
-from catalogs.inputs import InputStat, localise, stat
+from catalogs.inputs import InputStat, at_hand, stat
 from catalogs.keys import run_key
 from catalogs.store import Store, file_hash
 from troupe.errors import Cancelled, InputError, TroupeError
@@ -134,8 +133,7 @@ class ContentHashes:
 
 
 def _hash(uri: str, look: Look) -> str:
-    with tempfile.TemporaryDirectory(prefix="troupe-") as folder:
-        path = localise(uri, Path(folder))
+    with at_hand(uri) as path:
         content = file_hash(path)
         look(uri, content, path)
         return content

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -13,8 +14,9 @@ from catalogs import uris
 from catalogs.retries import again
 from catalogs.store import download, open_filesystem, reason
 from troupe.errors import MissingInput, SettingsError, StoreError
+from troupe.scratch import scratch_folder
 
-__all__ = ["InputStat", "files_in", "localise", "read", "stat"]
+__all__ = ["InputStat", "at_hand", "files_in", "localise", "read", "stat"]
 
 T = TypeVar("T")
 
@@ -79,6 +81,13 @@ def localise(uri: str, folder: Path) -> Path:
     finally:
         part.unlink(missing_ok=True)
     return local
+
+
+@contextmanager
+def at_hand(uri: str) -> Iterator[Path]:
+    """As `localise`, inside the `with` block."""
+    with nullcontext(Path()) if uris.local_path(uri) is not None else scratch_folder() as folder:
+        yield localise(uri, folder)
 
 
 def read(uri: str) -> bytes:

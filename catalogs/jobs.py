@@ -113,9 +113,10 @@ def write_request(store: Store, run_id: str, jobs: Sequence[Job]) -> str:
         StoreError: it cannot be written.
     """
     key = run_key(run_id, "request.parquet")
-    rows = [job_cells(job) for job in jobs]
+    columns = ([_cell(getattr(job, name)) for job in jobs] for name in _REQUEST.names)
+    arrays = [pa.array(cells, kind) for cells, kind in zip(columns, _REQUEST.types, strict=True)]
     sink = io.BytesIO()
-    pq.write_table(pa.Table.from_pylist(rows, schema=_REQUEST), sink)
+    pq.write_table(pa.Table.from_arrays(arrays, schema=_REQUEST), sink)
     if not store.put_bytes(sink.getvalue(), key).created and read_request(store, run_id) != list(jobs):
         raise SettingsError(f"run {run_id} in {store.url} has other jobs than these; choose another run_id")
     return key
@@ -138,7 +139,7 @@ def read_request(store: Store, run_id: str) -> list[Job]:
     return parse_jobs(store.read(key), "request.parquet", uris.parent(store.uri(key)))
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class _Draft:
     """A job in the making: where it stands, and the fields that are given and right."""
 

@@ -18,6 +18,8 @@ from troupe.errors import StoreError
 __all__ = ["Ledger"]
 
 _LOG = logging.getLogger(__name__)
+_MANY = 2000
+"""Rows of a batch in no hurry; they are some kB each in memory."""
 
 
 class Ledger:
@@ -76,8 +78,11 @@ class Ledger:
         with self._rows:
             return tuple(self._pending)
 
-    def append(self, row: Mapping[str, Any]) -> None:
+    def append(self, row: Mapping[str, Any], *, may_wait: bool = False) -> None:
         """Take a row, as `make_row` gives it; commit if it fills a batch.
+
+        Args:
+            may_wait: losing it would be no loss: a batch of such rows is larger, so that thousands take a moment.
 
         Raises:
             StoreError: the batch could not be committed. The row is kept and committed with a later batch.
@@ -88,7 +93,8 @@ class Ledger:
             if not self._pending:
                 self._oldest = time.monotonic()
             self._pending.append({**row, "recorded_at": self._recorded})
-            full = len(self._pending) >= self._every_rows
+            enough = max(self._every_rows, _MANY) if may_wait else self._every_rows
+            full = len(self._pending) >= enough
         if full:
             self.commit(at_least=self._every_rows)
 

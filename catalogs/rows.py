@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from itertools import groupby
+from pathlib import Path
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -22,7 +23,7 @@ from catalogs.keys import valid_id
 from catalogs.native import native_filesystem
 from catalogs.retries import again
 from catalogs.schema import SCHEMA, conform
-from catalogs.store import Store, reason
+from catalogs.store import FULL, Store, reason
 from troupe.errors import SettingsError, StoreError
 
 __all__ = ["Moment", "Snapshot", "latest", "open_table", "snapshot"]
@@ -66,6 +67,32 @@ class Snapshot:
             # Small batches and few ahead: no slower, and a third of the memory.
             return again(lambda: self.data.to_table(filter=where, columns=columns, batch_size=2**15, batch_readahead=2))
         except (DeltaError, OSError, pa.ArrowException) as error:
+            raise StoreError(f"cannot read the catalog of {self.url}: {reason(error)}; run again") from error
+
+    def save(self, path: Path, rows_at_once: int) -> None:
+        """Write the rows, in their order, to an Arrow file of record batches: they may be more than fits into memory.
+
+        Args:
+            path: of the file; overwritten.
+            rows_at_once: of a batch, and so in memory.
+
+        Raises:
+            StoreError: they cannot be read.
+            OSError: they cannot be written.
+        """
+
+        def write() -> None:
+            with pa.ipc.new_file(str(path), self.data.schema) as file:
+                for part in _gathered(
+                    self.data.to_batches(batch_size=rows_at_once, batch_readahead=2, cache_metadata=False), rows_at_once
+                ):
+                    file.write_table(part.combine_chunks())
+
+        try:
+            again(write)
+        except (DeltaError, OSError, pa.ArrowException) as error:
+            if isinstance(error, OSError) and error.errno in FULL:
+                raise  # It is where we write that is full.
             raise StoreError(f"cannot read the catalog of {self.url}: {reason(error)}; run again") from error
 
     def backwards(self) -> Iterator[tuple[Snapshot, int | None]]:
@@ -178,6 +205,18 @@ def latest(rows: pa.Table) -> pa.Table:
     order = np.lexsort((times, ~found_again, jobs))
     last = np.flatnonzero(np.diff(jobs[order], append=-1))
     return rows.take(np.sort(order[last]))
+
+
+def _gathered(batches: Iterable[pa.RecordBatch], rows: int) -> Iterator[pa.Table]:
+    """Small batches put together until they have so many rows at least."""
+    gathered: list[pa.RecordBatch] = []
+    for batch in batches:
+        gathered.append(batch)
+        if sum(len(part) for part in gathered) >= rows:
+            yield pa.Table.from_batches(gathered)
+            gathered.clear()
+    if gathered:
+        yield pa.Table.from_batches(gathered)
 
 
 def _codes(rows: pa.Table, column: str) -> NDArray[np.int64]:

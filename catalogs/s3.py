@@ -1,12 +1,18 @@
-"""What S3 clients are told: s3fs for files, deltalake for the catalog. Credentials come from the environment."""
+"""What S3 clients are told: s3fs for files, deltalake for the catalog. Credentials come from the environment.
+
+And what S3 alone has: uploads in parts, which stay when who made them was killed.
+"""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from datetime import UTC
 from typing import Any
 
-__all__ = ["SCHEMES", "delta_options", "fsspec_options"]
+from catalogs.entries import Upload
+
+__all__ = ["SCHEMES", "abort", "delta_options", "fsspec_options", "uploads"]
 
 SCHEMES = ("s3", "s3a")
 _RETRIES = {"mode": "standard", "total_max_attempts": 3}
@@ -56,6 +62,33 @@ def delta_options(options: Mapping[str, Any]) -> dict[str, str]:
         "timeout": "60s",
         "connect_timeout": "10s",
     }
+
+
+def uploads(files: Any, root: str) -> list[Upload]:
+    """Uploads that were begun below `root` (`bucket/folder`) and neither finished nor aborted.
+
+    Args:
+        files: an s3fs file system.
+    """
+    bucket, _, folder = root.partition("/")
+    prefix = f"{folder.rstrip('/')}/" if folder else ""
+    found: list[Upload] = []
+    after: dict[str, str] = {}
+    while True:
+        page = files.call_s3("list_multipart_uploads", Bucket=bucket, Prefix=prefix, **after)
+        found += [
+            Upload(each["Key"].removeprefix(prefix), each["UploadId"], each["Initiated"].astimezone(UTC))
+            for each in page.get("Uploads") or ()
+        ]
+        if not page.get("IsTruncated"):
+            return found
+        after = {"KeyMarker": page["NextKeyMarker"], "UploadIdMarker": page["NextUploadIdMarker"]}
+
+
+def abort(files: Any, path: str, upload: Upload) -> None:
+    """End an upload of what would be at `path` (`bucket/key`), and free the room that its parts take."""
+    bucket, _, key = path.partition("/")
+    files.call_s3("abort_multipart_upload", Bucket=bucket, Key=key, UploadId=upload.id)
 
 
 def _endpoint(options: Mapping[str, Any]) -> str | None:

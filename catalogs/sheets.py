@@ -17,7 +17,7 @@ from troupe.errors import BadJob
 __all__ = ["Sheet", "SheetRow", "read_sheet"]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class SheetRow:
     """A row: where it is, in words, and its cells as the file has them."""
 

@@ -10,7 +10,6 @@ import hashlib
 import mimetypes
 import os
 import re
-import tempfile
 import threading
 from collections.abc import Callable, Mapping
 from contextlib import nullcontext, suppress
@@ -23,10 +22,11 @@ from uuid import uuid4
 import fsspec  # type: ignore[import-untyped]
 
 from catalogs import clouds, s3, uris
-from catalogs.entries import Entry
+from catalogs.entries import Entry, Upload
 from catalogs.folder import Folder
 from catalogs.retries import again, transient
 from troupe.errors import NoSpace, SettingsError, StoreError
+from troupe.scratch import scratch_folder
 
 __all__ = ["Put", "Store", "download", "file_hash", "open_filesystem", "open_store", "reason"]
 
@@ -72,8 +72,10 @@ class _Place(Protocol):
     def read(self, key: str) -> bytes: ...
     def get(self, key: str, local: Path) -> None: ...
     def create(self, source: Path | bytes, key: str, nonce: str) -> bool: ...
-    def replace(self, data: bytes, key: str) -> None: ...
+    def replace(self, source: Path | bytes, key: str) -> None: ...
     def entries(self, prefix: str) -> list[Entry]: ...
+    def uploads(self) -> list[Upload]: ...
+    def abort(self, upload: Upload) -> None: ...
     def list(self, prefix: str) -> list[str]: ...
     def delete(self, key: str) -> None: ...
 
@@ -156,16 +158,29 @@ class Store:
         """As `put`, from memory."""
         return self._create(data, key, len(data), hashlib.sha256(data).hexdigest())
 
-    def replace(self, data: bytes, key: str) -> None:
+    def replace(self, source: Path | bytes, key: str) -> None:
         """Put a file whether or not there is one: for what sums up a run, never for caches and renders."""
-        self._do("write", self.uri(key), lambda: self._place.replace(data, key))
-        self._verify(key, len(data))
+        self._do("write", self.uri(key), lambda: self._place.replace(source, key))
+        self._verify(key, len(source) if isinstance(source, bytes) else source.stat().st_size)
         self._count()
 
     def entries(self, prefix: str = "") -> list[Entry]:
         """All files below the folder `prefix`, sorted, with sizes and times; in a folder, half-written ones, too."""
         where = self.uri(prefix) if prefix else self.url
         return sorted(self._do("list", where, lambda: self._place.entries(prefix)), key=lambda entry: entry.key)
+
+    def uploads(self) -> list[Upload]:
+        """Uploads in parts that are under way, or that whoever made them never finished; only S3 has such."""
+        return self._do("list the unfinished uploads of", self.url, self._place.uploads)
+
+    def abort(self, upload: Upload) -> None:
+        """End an upload in parts; nothing if it has ended."""
+
+        def end() -> None:
+            with suppress(FileNotFoundError):
+                self._place.abort(upload)
+
+        self._do("abort the upload of", self.uri(upload.key), end)
 
     def list(self, prefix: str = "") -> list[str]:
         """Keys of all files below the folder `prefix`, sorted; empty if there is no such folder."""
@@ -198,8 +213,8 @@ class Store:
             self._verify(key, size)
             self._count()
             return Put(key, size, sha256, created=True)
-        with tempfile.TemporaryDirectory(prefix="troupe-") as folder:
-            there = Path(folder) / "there"
+        with scratch_folder() as folder:
+            there = folder / "there"
             self.get(key, there)
             return Put(key, there.stat().st_size, file_hash(there), created=False)
 
@@ -257,20 +272,16 @@ class _Bucket:
                     extra["mode"] = "create"
                 elif files.exists(path):
                     return False
-                if isinstance(source, bytes) or self._kind == "memory":
-                    data = source if isinstance(source, bytes) else source.read_bytes()
-                    files.pipe_file(path, data, **extra)
-                else:
-                    files.put_file(str(source), path, **extra)
+                self._write(files, source, path, extra)
         except Exception as error:
             if not _taken(error):
                 raise
             return self._kind in s3.SCHEMES and files.metadata(path).get("put") == nonce
         return True
 
-    def replace(self, data: bytes, key: str) -> None:
+    def replace(self, source: Path | bytes, key: str) -> None:
         files, path = self._at(key)
-        files.pipe_file(path, data, **self._s3_extra(key))
+        self._write(files, source, path, self._s3_extra(key))
 
     def entries(self, prefix: str) -> list[Entry]:
         files, path = self._at(prefix)
@@ -282,6 +293,13 @@ class _Bucket:
             if not name.endswith("/")
         ]
 
+    def uploads(self) -> list[Upload]:
+        return s3.uploads(*self._at("")) if self._kind in s3.SCHEMES else []
+
+    def abort(self, upload: Upload) -> None:
+        files, path = self._at(upload.key)
+        s3.abort(files, path, upload)
+
     def list(self, prefix: str) -> list[str]:
         files, path = self._at(prefix)
         root = self._at("")[1].rstrip("/") + "/"
@@ -290,6 +308,12 @@ class _Bucket:
     def delete(self, key: str) -> None:
         files, path = self._at(key)
         files.rm_file(path)
+
+    def _write(self, files: Any, source: Path | bytes, path: str, extra: Options) -> None:
+        if isinstance(source, bytes) or self._kind == "memory":
+            files.pipe_file(path, source if isinstance(source, bytes) else source.read_bytes(), **extra)
+        else:
+            files.put_file(str(source), path, **extra)
 
     def _s3_extra(self, key: str) -> dict[str, Any]:
         """So that a bucket can serve the page of a report, and its videos, as what they are."""

@@ -44,6 +44,14 @@ def _task(step: Callable[..., Any]) -> Task[..., Any]:
 TASKS = {step: _task(step) for step in (plan, encode_identities, animate_shard, publish)}
 
 
+class Stopped(Cancelled):
+    """A run that was stopped, and what it had done. (Of a cancelled flow, Prefect's worker raises the result.)"""
+
+    def __init__(self, summary: Summary) -> None:
+        super().__init__(summary.line())
+        self.summary = summary
+
+
 class PrefectCaller:
     """Calls steps as tasks of the running flow; quoted, so that Prefect seeks no futures in thousands of orders."""
 
@@ -144,7 +152,7 @@ def animate(
         summary = perform(request, PrefectCaller(), Everyone(told, artifacts), ray=True)
     artifacts.end(summary)
     if summary.counts.get("cancelled"):
-        return cancelled(message=summary.line(), data=summary.as_dict())
+        return cancelled(message=summary.line(), data=Stopped(summary))
     return summary.as_dict()
 
 
@@ -163,4 +171,4 @@ def animate_here(request: Request) -> Summary:
             raise Cancelled("stopped before anything was begun") from None
     # A cancelled flow has a result, too; asked for it plainly, Prefect would raise.
     result: Any = state.result(raise_on_failure=not state.is_cancelled())
-    return Summary(**result)
+    return result.summary if isinstance(result, Stopped) else Summary(**result)

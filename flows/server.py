@@ -17,7 +17,7 @@ import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
-from prefect.settings import PREFECT_API_URL, temporary_settings
+from prefect.settings import PREFECT_API_URL, PREFECT_FLOWS_HEARTBEAT_FREQUENCY, temporary_settings
 
 from troupe.errors import Cancelled, TroupeError
 
@@ -52,7 +52,8 @@ def prefect_server(stop: threading.Event | None = None) -> Iterator[None]:
         address = f"http://127.0.0.1:{server.port}/api"
         _wait_until_healthy(address, server, stop or threading.Event())
         server.keep()
-        with temporary_settings({PREFECT_API_URL: address}):
+        # Heartbeats are for who watches a server for runs that fell silent; waiting for them to end takes a second.
+        with temporary_settings({PREFECT_API_URL: address, PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None}):
             yield
     finally:
         server.close()

@@ -15,7 +15,7 @@ from catalogs.rows import snapshot
 from catalogs.store import Store
 from models.weights import detector_file
 from tasks.orders import MotionOrder, PortraitOrder, RenderOrder, TrackOrder
-from tasks.plan import Plan, plan_jobs
+from tasks.plan import Plan, finished_renders, plan_jobs
 from troupe import Job
 
 __all__ = ["Basis", "Estimate", "estimate"]
@@ -95,7 +95,8 @@ def estimate(
     """
     plan = plan_jobs("", jobs, store, weights, detector or detector_file(weights), dtype)
     orders = [planned.order for planned in plan.jobs if planned.order is not None]
-    to_do = {order.key: order for order in plan.to_do}
+    looks = finished_renders(store, plan.jobs)
+    to_do = {planned.order.key: planned.order for planned, record in looks if planned.order and record is None}
     frames: Counter[str] = Counter()
     for order in to_do.values():
         frames[order.job.preset] += order.motion.track.frames

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import json
-import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path, PurePosixPath
@@ -16,7 +15,7 @@ import torch
 from PIL import Image
 
 from catalogs import uris
-from catalogs.inputs import files_in, localise
+from catalogs.inputs import at_hand, files_in
 from catalogs.jobs import CLIPS, PICTURES
 from catalogs.keys import run_key
 from catalogs.manifest import read_manifest
@@ -32,6 +31,7 @@ from tasks.quality.summary import Evaluation
 from tasks.tools import Setup, Tools
 from troupe import FaceChoice
 from troupe.errors import SettingsError, TroupeError
+from troupe.scratch import scratch_folder
 
 __all__ = ["EvaluationRequest", "evaluation_key", "measure", "prepare", "publish_evaluation"]
 
@@ -126,9 +126,9 @@ def measure(
     """
     device = pick_device(request.device)
     rows = [row for row in read_manifest(open_store(request.store), request.run_id).to_pylist() if row["tags"]]
-    with tempfile.TemporaryDirectory(prefix="troupe-evaluation-") as scratch:
+    with scratch_folder() as scratch:
         places = (request.store, request.weights, request.detector or "")
-        tools = Tools(Setup(*places, request.device, request.dtype, Path(scratch)))
+        tools = Tools(Setup(*places, request.device, request.dtype, scratch))
         embedder = Embedder(tools.animator, Path(request.embedder) if request.embedder else None)
         networks = Networks(
             lpips=_network(request.lpips, device, "LPIPS"),
@@ -180,8 +180,8 @@ def _of_kind(folder: str, suffixes: tuple[str, ...]) -> list[str]:
 
 def _first_frame(store: Store, run_id: str, clip: str) -> str:
     """URI of the clip's first frame, without loss."""
-    with tempfile.TemporaryDirectory(prefix="troupe-") as folder:
-        frames = media.decode(localise(clip, Path(folder)))
+    with at_hand(clip) as path:
+        frames = media.decode(path)
         picture = next(frames)
         frames.close()
     data = io.BytesIO()

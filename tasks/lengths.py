@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import logging
 import math
-import tempfile
 import threading
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -14,7 +13,7 @@ from pathlib import Path
 
 import av
 
-from catalogs.inputs import localise
+from catalogs.inputs import at_hand
 from catalogs.keys import run_key
 from catalogs.store import Store
 from tasks.media.formats import CLIPS, opened
@@ -64,8 +63,8 @@ class ClipLengths:
         return {content: self._known[content] for content in clips if content in self._known}
 
     def _fetch(self, content: str, uri: str) -> None:
-        with suppress(TroupeError), tempfile.TemporaryDirectory(prefix="troupe-") as folder:
-            self.look(content, localise(uri, Path(folder)))
+        with suppress(TroupeError), at_hand(uri) as path:
+            self.look(content, path)
 
     def save(self, run_id: str) -> None:
         """Write what this run has learnt to the store."""

@@ -23,6 +23,7 @@ from typing import Literal
 import numpy as np
 
 from troupe.errors import TroupeError
+from troupe.scratch import scratch_folder
 
 __all__ = ["Finding", "State", "examine"]
 
@@ -184,8 +185,8 @@ def _ffmpeg() -> Finding:
     """Whether a video with sound can be made: the only proof that the binary has both encoders."""
     from tasks.media import AudioSource, encode, ffmpeg_binary
 
-    with tempfile.TemporaryDirectory() as folder:
-        sound, video = Path(folder, "sound.wav"), Path(folder, "video.mp4")
+    with scratch_folder() as folder:
+        sound, video = folder / "sound.wav", folder / "video.mp4"
         with wave.open(str(sound), "wb") as file:
             file.setnchannels(1)
             file.setsampwidth(2)

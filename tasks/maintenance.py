@@ -10,14 +10,14 @@ from datetime import UTC, datetime, timedelta
 from catalogs.entries import Entry
 from catalogs.runs import list_runs
 from catalogs.store import open_store
-from troupe.errors import SettingsError
+from troupe.errors import SettingsError, StoreError
 
 __all__ = ["Upkeep", "maintain"]
 
 CACHES = ("cache/appearance", "cache/motion", "cache/tracks")
 """What can be made again from its inputs; hashes and lengths are small, and stay."""
 ORPHAN = timedelta(days=1)
-"""A render that is not finished for so long is not being made any more."""
+"""A render, or a file, that is not finished for so long is not being made any more."""
 _THREADS = 16
 
 
@@ -28,14 +28,16 @@ class Upkeep:
     Attributes:
         evicted, evicted_bytes: cached files that were too old or too many.
         orphans, orphan_bytes: files of renders that never came to exist, and half-written ones.
+        uploads: in parts, that were never finished; how much room they take no store says.
         cached_bytes: that the caches hold afterwards.
-        skipped: why caches were left alone; empty if they were not.
+        skipped: what was left alone, and why; empty if nothing was.
     """
 
     evicted: int
     evicted_bytes: int
     orphans: int
     orphan_bytes: int
+    uploads: int
     cached_bytes: int
     skipped: str = ""
 
@@ -43,8 +45,8 @@ class Upkeep:
         """All of it in a line."""
         return (
             f"{self.evicted} cached files evicted ({self.evicted_bytes / 1e9:.2f} GB), {self.orphans} orphans removed "
-            f"({self.orphan_bytes / 1e9:.2f} GB), {self.cached_bytes / 1e9:.2f} GB cached"
-            + (f"; {self.skipped}" if self.skipped else "")
+            f"({self.orphan_bytes / 1e9:.2f} GB), {self.uploads} unfinished uploads aborted, "
+            f"{self.cached_bytes / 1e9:.2f} GB cached" + (f"; {self.skipped}" if self.skipped else "")
         )
 
 
@@ -74,17 +76,24 @@ def maintain(
     evicted = [] if live else _too_much(cached, now, max_age_days, max_gigabytes)
     orphans = _orphans(place.entries("renders"), now)
     orphans += [entry for entry in place.entries("cache") if _half(entry) and _older(entry, now, ORPHAN)]
+    skipped = [f"caches left alone while {', '.join(live)} runs"] if live else []
+    try:
+        uploads = [upload for upload in place.uploads() if now - upload.begun > ORPHAN]
+    except StoreError as error:  # not every key may list them, and not everything that speaks S3 can
+        uploads, skipped = [], [*skipped, error.message]
     if not dry_run:
         with ThreadPoolExecutor(_THREADS) as threads:
             list(threads.map(lambda entry: place.delete(entry.key), [*evicted, *orphans]))
+            list(threads.map(place.abort, uploads))
     freed = sum(entry.bytes for entry in evicted)
     return Upkeep(
         evicted=len(evicted),
         evicted_bytes=freed,
         orphans=len(orphans),
         orphan_bytes=sum(entry.bytes for entry in orphans),
+        uploads=len(uploads),
         cached_bytes=sum(entry.bytes for entry in cached) - freed,
-        skipped=f"caches left alone while {', '.join(live)} runs" if live else "",
+        skipped="; ".join(skipped),
     )
 
 

@@ -16,7 +16,7 @@ from troupe import FaceChoice, Job, Settings
 __all__ = ["Done", "MotionOrder", "PortraitOrder", "RenderOrder", "Rendered", "TrackOrder"]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class PortraitOrder:
     """Encode the identity of one face in a picture."""
 
@@ -30,7 +30,7 @@ class PortraitOrder:
         return f"cache/appearance/{self.key}.safetensors"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class TrackOrder:
     """Follow one face through a part of a clip, or take the ready-made track at `tracks`.
 
@@ -53,7 +53,7 @@ class TrackOrder:
         return f"cache/tracks/{self.key}.parquet"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class MotionOrder:
     """Encode the performance in the tracked part of a clip; `crop` as a job has it."""
 
@@ -67,7 +67,7 @@ class MotionOrder:
         return f"cache/motion/{self.key}.safetensors"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class RenderOrder:
     """Let a portrait act a clip and publish the video."""
 
@@ -89,7 +89,7 @@ class RenderOrder:
         return f"{self.folder}/render.json"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Done:
     """What a step cost.
 
@@ -104,7 +104,7 @@ class Done:
     puts: int = 0
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Rendered(Done):
     """A finished render.
 

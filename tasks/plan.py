@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, replace
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -18,29 +19,30 @@ from tasks.lengths import ClipLengths, frames_between
 from tasks.orders import MotionOrder, PortraitOrder, RenderOrder, TrackOrder
 from tasks.publish import finished_record
 from troupe import Job, preset
-from troupe.errors import TroupeError
+from troupe.errors import Cancelled, TroupeError
 
-__all__ = ["Plan", "PlannedJob", "plan_jobs", "shards", "weights_fingerprint"]
+__all__ = ["Plan", "PlannedJob", "finished_renders", "plan_jobs", "shards", "weights_fingerprint"]
 
 VERSIONS = {"appearance": 1, "track": 2, "motion": 2, "render": 2}
 """Raised when a step's result changes for the same inputs: old results are then not reused."""
 
+_THREADS, _LOOKS = 16, 256
+"""Of those that look for renders, and of the looks that are taken at a time: each result may be some kB."""
 
-@dataclass(frozen=True)
+
+@dataclass(frozen=True, slots=True)
 class PlannedJob:
     """A job and what is known of it before any work; when planned, it has either an order or an error.
 
     Attributes:
         order: what to make.
         error: why it cannot be made.
-        finished: the record of the render where it exists already.
         portrait_hash, driving_hash: sha256 of the contents, where they could be read.
     """
 
     job: Job
     order: RenderOrder | None = None
     error: TroupeError | None = None
-    finished: Mapping[str, Any] | None = None
     portrait_hash: str = ""
     driving_hash: str = ""
 
@@ -58,11 +60,6 @@ class Plan:
     weights: str
     jobs: tuple[PlannedJob, ...]
 
-    @property
-    def to_do(self) -> tuple[RenderOrder, ...]:
-        """The orders whose renders do not exist."""
-        return tuple(planned.order for planned in self.jobs if planned.order is not None and planned.finished is None)
-
 
 def plan_jobs(
     run_id: str,
@@ -73,7 +70,7 @@ def plan_jobs(
     dtype: str,
     go_on: Callable[[], None] = lambda: None,
 ) -> Plan:
-    """Hash what the jobs depend on, make their keys and look which renders exist.
+    """Hash what the jobs depend on, and make their keys.
 
     A job whose inputs cannot be read is planned with its error; it does not disturb the others.
 
@@ -106,6 +103,7 @@ def plan_jobs(
         hashes.save(run_id)
         lengths.save(run_id)
     tombstones = Tombstones(store)
+    shared: dict[Any, Any] = {}
 
     def plan(job: Job) -> PlannedJob:
         found = {uri: contents[uri] for uri in _uris(job)}
@@ -120,18 +118,44 @@ def plan_jobs(
         if length := frames.get(hashed[job.driving]):
             track = replace(order.motion.track, frames=frames_between(length, job.start, job.end))
             order = replace(order, motion=replace(order.motion, track=track))
+        # Jobs have most of it in common: kept once, it takes a fraction of the memory.
+        parts = {name: getattr(order, name) for name in ("portrait", "motion", "settings")}
+        order = replace(order, **{name: shared.setdefault(part, part) for name, part in parts.items()})
         return replace(planned, order=order)
 
-    def record(planned: PlannedJob) -> dict[str, Any] | None:
+    def going_on(job: Job) -> PlannedJob:
         go_on()
-        return finished_record(store, planned.order) if planned.order else None
+        return plan(job)
 
-    planned = [plan(job) for job in jobs]
+    return Plan(run_id, fingerprint, tuple(map(going_on, jobs)))
+
+
+def finished_renders(
+    store: Store, jobs: Iterable[PlannedJob], go_on: Callable[[], None] = lambda: None
+) -> Iterator[tuple[PlannedJob, dict[str, Any] | None]]:
+    """Each job, and the record of its render where that exists already.
+
+    Args:
+        go_on: called often; once it raises Cancelled, jobs come with that for their error.
+
+    Raises:
+        StoreError: the store cannot be read.
+    """
+
+    def look(planned: PlannedJob) -> tuple[PlannedJob, dict[str, Any] | None]:
+        if planned.order is None:
+            return planned, None
+        try:
+            go_on()
+        except Cancelled as error:
+            return replace(planned, order=None, error=error), None
+        return planned, finished_record(store, planned.order)
+
+    jobs = iter(jobs)
     # One small read a job, and most of its time is waiting.
-    with ThreadPoolExecutor(16) as threads:
-        records = threads.map(record, planned)
-        finished = [replace(p, finished=record) for p, record in zip(planned, records, strict=True)]
-    return Plan(run_id, fingerprint, tuple(finished))
+    with ThreadPoolExecutor(_THREADS) as threads:
+        while some := list(islice(jobs, _LOOKS)):
+            yield from threads.map(look, some)
 
 
 def shards(

@@ -25,17 +25,17 @@ from catalogs.uris import scheme
 from tasks.crew import PERFORM, cluster_crew, crew
 from tasks.fetched import local_weights
 from tasks.orders import Done, Rendered, RenderOrder
-from tasks.plan import Plan, PlannedJob, plan_jobs, shards
+from tasks.plan import Plan, PlannedJob, finished_renders, plan_jobs, shards
 from tasks.pool import LocalPool, Pool, RayPool, Role, Work
 from tasks.quality import Thresholds
 from tasks.record import Record
 from tasks.rows import row_of
-from tasks.scratch import scratch_folder
 from tasks.tools import Setup, local_detector
 from tasks.workload import portrait_work, render_key, works
 from troupe import Job
 from troupe.context import run_is
 from troupe.errors import Cancelled, InputError, NoSpace, SettingsError, TroupeError, WeightsError
+from troupe.scratch import scratch_folder
 
 __all__ = ["Listener", "Production", "Request", "Summary"]
 
@@ -289,19 +289,23 @@ class Production:
         except Cancelled as error:
             plan = Plan(self.run_id, "", tuple(PlannedJob(job, error=error) for job in jobs))
         self._weights = plan.weights
-        self._planned = {planned.job.job_id: planned for planned in plan.jobs}
+        self._planned: dict[str, PlannedJob] = {}
         self._tell.begin(len(plan.jobs))
         now = datetime.now(UTC)
-        for planned in plan.jobs:
-            if planned.error is not None:
+        to_do: list[RenderOrder] = []
+        for planned, facts in finished_renders(self._store, plan.jobs, self._go_on):
+            if planned.order is None:
                 status = "cancelled" if isinstance(planned.error, Cancelled) else "failed"
                 self._commit(planned, status, started=now, error=planned.error)
-            elif (facts := planned.finished) is not None:
+            elif facts is None:
+                self._planned[planned.job.job_id] = planned
+                to_do.append(planned.order)
+            else:
                 # A run that was killed between a render and its row finds its own work again.
                 own = (facts.get("run_id"), facts.get("job_id")) == (self.run_id, planned.job.job_id)
                 stages = facts.get("stage_seconds") if own else None
                 self._commit(planned, "done" if own else "reused", started=now, facts=facts, stages=stages)
-        self.shards = shards(plan.to_do, enough=JOBS_A_PERFORMER * self._performers)
+        self.shards = shards(to_do, enough=JOBS_A_PERFORMER * self._performers)
 
     def encode_identities(self) -> None:
         """Encode every identity that is needed. One that cannot be fails its jobs, when their turn comes."""
@@ -322,8 +326,10 @@ class Production:
             # Jobs that ask for the same render share its future.
             futures.setdefault(render, []).append(order)
         for future in as_completed(futures):
-            for number, order in enumerate(futures[future]):
+            orders = futures.pop(future)
+            for number, order in enumerate(orders):
                 self._end(order, future, started, shared=number > 0)
+            self._forget(render_key(orders[0]))
 
     def publish(self) -> Summary:
         """Commit what is left, write the manifest and sum up.
@@ -362,6 +368,13 @@ class Production:
             future.add_done_callback(self._count)
         return future
 
+    def _forget(self, key: str) -> None:
+        """No other shard has this work: what is known of it need not be kept until the end."""
+        self._pool.forget(key)
+        with self._lock:
+            self._submitted.discard(key)
+            self._unclaimed.pop(key, None)
+
     def _count(self, future: Future[Any]) -> None:
         """Add up what a work did; each is counted once, however many jobs need it."""
         if future.exception() is not None:
@@ -375,7 +388,7 @@ class Production:
 
     def _end(self, order: RenderOrder, future: Future[Any], started: datetime, *, shared: bool) -> None:
         """Commit the row of a job whose render has ended, this way or that."""
-        planned, attempts = self._planned[order.job.job_id], self._pool.attempts(render_key(order))
+        planned, attempts = self._planned.pop(order.job.job_id), self._pool.attempts(render_key(order))
         error = future.exception()
         if error is None:
             rendered: Rendered = future.result()
@@ -413,7 +426,7 @@ class Production:
     def _rows_so_far(self) -> dict[str, str]:
         """Of a run that is resumed, the status of every job that has a row."""
         rows = latest(snapshot(self._store, self.run_id).read(columns=["run_id", "job_id", "status", "recorded_at"]))
-        return {row["job_id"]: row["status"] for row in rows.to_pylist()}
+        return {str(job): str(status) for job, status in zip(rows.column("job_id"), rows.column("status"), strict=True)}
 
     def _commit(self, planned: PlannedJob, status: str, *, started: datetime, **outcome: Any) -> None:
         status, outcome = self._thresholds.judged(status, outcome)
@@ -427,7 +440,8 @@ class Production:
             **outcome,
         )
         if self._committed.get(planned.job.job_id) not in ("done", "reused"):
-            self._ledger.append(row)
+            # A stopped run may have thousands of jobs that were not begun, and has seconds to say so.
+            self._ledger.append(row, may_wait=status == "cancelled")
         with self._lock:
             self._counts[status] += 1
         self._record.count(status)

@@ -18,9 +18,9 @@ from models.animator import load as load_animator
 from models.faces import FaceDetector, Recogniser, open_detector
 from models.weights import detector_file, recogniser_file
 from tasks.fetched import local_file, local_weights
-from tasks.scratch import claim
 from troupe import Face, Floats, Picture
 from troupe.errors import Cancelled
+from troupe.scratch import claim
 
 __all__ = ["Recent", "Setup", "Tools", "local_detector"]
 

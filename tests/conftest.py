@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
+import atexit
 import logging
 import os
-import tempfile
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.s3 import s3
+from troupe.scratch import scratch_folder
 
 __all__ = ["s3"]
 
 # Before anything imports prefect: a home of its own, no reports of its use, no chatter.
-_PREFECT_HOME = tempfile.TemporaryDirectory(prefix="troupe-tests-prefect-")
-os.environ["PREFECT_HOME"] = _PREFECT_HOME.name
+_SCRATCH = ExitStack()
+atexit.register(_SCRATCH.close)
+os.environ["PREFECT_HOME"] = str(_SCRATCH.enter_context(scratch_folder()))
 os.environ["PREFECT_SERVER_ANALYTICS_ENABLED"] = "false"
 os.environ["PREFECT_LOGGING_LEVEL"] = "ERROR"
 os.environ.pop("PREFECT_API_URL", None)

@@ -16,7 +16,7 @@ BLENDS = ("seamless", "reference")
 MASTERS = ("none", "lossless", "prores")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Job:
     """A portrait, a driving clip and how one shall act the other.
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import statistics
+from bisect import insort
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -85,7 +86,8 @@ class Facts:
 
     Attributes:
         counts: jobs by status.
-        failures: rows that failed, by kind of error.
+        failures: of the rows that failed job_id, error and attempts, by kind of error.
+        flagged: of the rows that are, job_id and why.
         curve: points of the jobs finished over time, both from 0 to 100.
         left_out: jobs that the gallery does not show.
     """
@@ -119,55 +121,92 @@ class Facts:
         return (self.finished - self.started).total_seconds() if self.started and self.finished else 0.0
 
 
-def facts_of(run_id: str, rows: Sequence[Mapping[str, Any]], most: int) -> Facts:
-    """From the rows of a run, one a job, to what its report says; `most` cards at most, failures first."""
-    done = [row for row in rows if row["status"] == "done"]
-    failures: dict[str, list[Mapping[str, Any]]] = {}
+def facts_of(run_id: str, rows: Iterable[Mapping[str, Any]], most: int) -> Facts:
+    """From the rows of a run, one a job, to what its report says; `most` cards at most, failures first.
+
+    The rows are looked at once, one after the other, and not kept: a run may have more than fit into memory.
+    """
+    counts: Counter[str] = Counter()
+    spent, sums = Counter[str](), Counter[str]()
+    texts: dict[str, str] = {}
+    devices: set[str] = set()
+    started: datetime | None = None
+    ends: list[datetime] = []
+    failures: dict[str, list[dict[str, Any]]] = {}
+    flagged: list[dict[str, Any]] = []
+    measured: dict[str, list[tuple[str, float]]] = {name: [] for name in QUALITIES}
+    cards: list[Card] = []
     for row in rows:
+        counts[row["status"]] += 1
+        if row["status"] == "done":
+            sums.update({name: row[name] for name in ("frames", "seconds", "bytes") if row[name]})
+            devices |= {row["device"]} if row["device"] else set()
+        spent.update({stage: seconds for stage in STAGES if (seconds := row[f"seconds_{stage}"])})
+        for name in ("weights", "code_version"):
+            if row[name]:
+                texts.setdefault(name, row[name])
+        if row["started_at"]:
+            started = min(started or row["started_at"], row["started_at"])
+        if row["finished_at"]:
+            ends.append(row["finished_at"])
         if row["status"] == "failed":
-            failures.setdefault(row["error_kind"] or "unknown", []).append(row)
-    shown = sorted(rows, key=lambda row: (row["status"] != "failed", row["job_id"]))[:most]
+            failures.setdefault(row["error_kind"] or "unknown", []).append(_some(row, "error", "attempts"))
+        if row["flagged"]:
+            flagged.append(_some(row, "flagged"))
+        for name, values in measured.items():
+            if (value := row[f"quality_{name}"]) is not None:
+                values.append((row["job_id"], value))
+        if len(cards) < most or _order(row["status"], row["job_id"]) < _order(cards[-1].status, cards[-1].job_id):
+            insort(cards, _card(row), key=lambda card: _order(card.status, card.job_id))
+            del cards[most:]
+    ends.sort()
     return Facts(
         run_id=run_id,
-        counts=Counter(row["status"] for row in rows),
-        started=min((row["started_at"] for row in rows if row["started_at"]), default=None),
-        finished=max((row["finished_at"] for row in rows if row["finished_at"]), default=None),
-        frames=sum(row["frames"] or 0 for row in done),
-        video_seconds=sum(row["seconds"] or 0.0 for row in done),
-        video_bytes=sum(row["bytes"] or 0 for row in done),
-        weights=next((row["weights"] for row in rows if row["weights"]), ""),
-        code_version=next((row["code_version"] for row in rows if row["code_version"]), ""),
-        devices=tuple(sorted({row["device"] for row in done if row["device"]})),
-        stages=_stages(rows),
+        counts=counts,
+        started=started,
+        finished=ends[-1] if ends else None,
+        frames=int(sums["frames"]),
+        video_seconds=float(sums["seconds"]),
+        video_bytes=int(sums["bytes"]),
+        weights=texts.get("weights", ""),
+        code_version=texts.get("code_version", ""),
+        devices=tuple(sorted(devices)),
+        stages=_stages(spent),
         failures=dict(sorted(failures.items(), key=lambda entry: -len(entry[1]))),
-        flagged=tuple(row for row in rows if row["flagged"]),
-        outliers=_outliers(rows),
-        curve=_curve(rows),
-        cards=tuple(map(_card, sorted(shown, key=lambda row: row["job_id"]))),
-        left_out=len(rows) - len(shown),
+        flagged=tuple(flagged),
+        outliers=_outliers(measured),
+        curve=_curve(ends),
+        cards=tuple(sorted(cards, key=lambda card: card.job_id)),
+        left_out=counts.total() - len(cards),
     )
 
 
-def _stages(rows: Iterable[Mapping[str, Any]]) -> tuple[Stage, ...]:
+def _some(row: Mapping[str, Any], *columns: str) -> dict[str, Any]:
+    return {name: row[name] for name in ("job_id", *columns)}
+
+
+def _order(status: str, job_id: str) -> tuple[bool, str]:
+    """Failures first."""
+    return status != "failed", job_id
+
+
+def _stages(spent: Mapping[str, float]) -> tuple[Stage, ...]:
     """Of work; waiting in the queue is none."""
-    spent = {stage: sum(row[f"seconds_{stage}"] or 0.0 for row in rows) for stage in STAGES if stage != "queue"}
-    every = sum(spent.values())
+    work = {stage: seconds for stage, seconds in spent.items() if stage != "queue" and seconds > 0}
     return tuple(
-        Stage(stage.replace("_", " "), seconds, seconds / every)
-        for stage, seconds in sorted(spent.items(), key=lambda entry: -entry[1])
-        if seconds > 0
+        Stage(stage.replace("_", " "), seconds, seconds / sum(work.values()))
+        for stage, seconds in sorted(work.items(), key=lambda entry: -entry[1])
     )
 
 
-def _outliers(rows: Iterable[Mapping[str, Any]]) -> tuple[Outlier, ...]:
+def _outliers(measured: Mapping[str, Sequence[tuple[str, float]]]) -> tuple[Outlier, ...]:
     found: list[tuple[float, Outlier]] = []
-    for name in QUALITIES:
-        measured = [(row["job_id"], row[f"quality_{name}"]) for row in rows if row[f"quality_{name}"] is not None]
-        if len(measured) < _FEWEST:
+    for name, values in measured.items():
+        if len(values) < _FEWEST:
             continue
-        median = statistics.median(value for _, value in measured)
-        deviation = statistics.median(abs(value - median) for _, value in measured)
-        for job_id, value in measured:
+        median = statistics.median(value for _, value in values)
+        deviation = statistics.median(abs(value - median) for _, value in values)
+        for job_id, value in values:
             worse = median - value if name in _BETTER_HIGH else value - median
             # 0.6745 makes the median deviation that of a normal distribution.
             score = 0.6745 * worse / deviation if deviation > 0 else 0.0
@@ -176,8 +215,8 @@ def _outliers(rows: Iterable[Mapping[str, Any]]) -> tuple[Outlier, ...]:
     return tuple(outlier for _, outlier in sorted(found, key=lambda entry: -entry[0])[:50])
 
 
-def _curve(rows: Iterable[Mapping[str, Any]]) -> tuple[tuple[float, float], ...]:
-    times = sorted(row["finished_at"] for row in rows if row["finished_at"])
+def _curve(times: Sequence[datetime]) -> tuple[tuple[float, float], ...]:
+    """Of times that rise."""
     if len(times) < 2 or times[0] == times[-1]:
         return ()
     span = (times[-1] - times[0]).total_seconds()

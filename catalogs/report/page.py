@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from importlib.resources import files
 from typing import Any
 
@@ -13,9 +13,9 @@ import jinja2
 from markupsafe import Markup
 
 from catalogs.keys import run_key
-from catalogs.manifest import read_manifest
+from catalogs.manifest import manifest_rows
 from catalogs.report.facts import facts_of
-from catalogs.schema import QUALITIES, STATUSES, conform
+from catalogs.schema import QUALITIES, STATUSES
 from catalogs.store import Store
 
 __all__ = ["render_page", "write_report"]
@@ -32,12 +32,11 @@ def write_report(store: Store, run_id: str) -> str:
         StoreError: there is no manifest, or the page cannot be written.
     """
     key = run_key(run_id, "report/index.html")
-    rows = conform(read_manifest(store, run_id)).to_pylist()
-    store.replace(render_page(store.url, run_id, rows).encode(), key)
+    store.replace(render_page(store.url, run_id, manifest_rows(store, run_id)).encode(), key)
     return key
 
 
-def render_page(store: str, run_id: str, rows: Sequence[Mapping[str, Any]]) -> str:
+def render_page(store: str, run_id: str, rows: Iterable[Mapping[str, Any]]) -> str:
     """The page as HTML.
 
     Args:

@@ -99,18 +99,15 @@ def forget(
     - `troupe forget --identity ada --store s3://bucket/troupe`
     - `troupe forget --portrait faces/ada.jpg --yes`
     """
-    import tempfile
-    from pathlib import Path
-
     from catalogs import report, tombstones
-    from catalogs.inputs import localise
+    from catalogs.inputs import at_hand
     from catalogs.store import file_hash, open_store
 
     place = open_store(store)
     picture = ""
     if portrait:
-        with tempfile.TemporaryDirectory(prefix="troupe-") as folder:
-            picture = file_hash(localise(portrait, Path(folder)))
+        with at_hand(portrait) as path:
+            picture = file_hash(path)
     found = tombstones.forget(place, identity, picture, dry_run=True)
     print_table(("run",), [(run,) for run in found.runs])
     stderr.print(f"{found.jobs} jobs in {len(found.runs)} runs, {found.files} files")

@@ -13,6 +13,7 @@ import shutil
 import signal
 import sys
 import sysconfig
+from collections import deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future
 from contextlib import contextmanager, suppress
@@ -24,6 +25,7 @@ from typing import Any
 import psutil
 import ray
 from ray._private import services
+from ray._private import worker as connection
 from ray.exceptions import RayError, RayTaskError, TaskCancelledError
 
 from tasks.pool.echo import echo, listened
@@ -137,7 +139,10 @@ class RayTransport(Transport):
         self._log_to_driver = log_to_driver
         self._ours = False
         self._actors: dict[int, Any] = {}
-        self._sent: dict[tuple[int, str], Any] = {}
+        # Ray ends a process that drops the reference to an answer while Ray is shut down. So they are kept until they
+        # are dropped here, on the transport's own thread.
+        self._awaited: dict[tuple[int, str], Any] = {}
+        self._arrived: deque[tuple[int, str]] = deque()
         super().__init__(post)
 
     def open(self) -> None:
@@ -176,16 +181,34 @@ class RayTransport(Transport):
         except (RayError, OSError, RuntimeError, ValueError) as error:
             where = f"joined at {self._address}" if self._address else "started on this machine"
             raise TroupeError(f"Ray could not be {where}: {error}") from error
+        if self._leaving:
+            return  # What follows might start another Ray, if this one is shut down at this process's exit just now.
+        if self._address is None:
+            _end_autoscaler()
         self._check_gpus()
 
+    @property
+    def ready(self) -> bool:
+        return super().ready or _connecting()
+
+    def close(self, timeout: float) -> bool:
+        closed = super().close(timeout)
+        if self._ours and not closed:
+            # Again, to come before Ray, which would ask its processes to end and wait for them.
+            atexit.unregister(self._at_exit)
+            atexit.register(self._at_exit)
+        return closed
+
     def carry_out(self, order: Order) -> None:
+        while self._arrived:
+            self._awaited.pop(self._arrived.popleft(), None)
         match order:
             case Start(worker=worker, role=role):
                 self._start(worker, role)
             case Send(worker=worker, work=work):
                 self._send(worker, work)
             case Recall(worker=worker, key=key):
-                if answer := self._sent.get((worker, key)):
+                if answer := self._awaited.get((worker, key)):
                     ray.cancel(answer)
             case Kill(worker=worker):
                 if actor := self._actors.pop(worker, None):
@@ -198,6 +221,7 @@ class RayTransport(Transport):
         if self._ours:
             ray.shutdown()
             atexit.unregister(self._at_exit)
+        self._awaited.clear()
 
     def _start(self, worker: int, role: Role) -> None:
         variables = {_RUN: here()["run"]} | dict.fromkeys(
@@ -223,6 +247,7 @@ class RayTransport(Transport):
             self.post(Refused(worker, _undelivered(f"role {role.name!r}", error)))
             self.do(Kill(worker))
         else:
+            self._awaited[worker, ""] = answer
             answer.future().add_done_callback(partial(self._constructed, worker))
 
     def _send(self, worker: int, work: Work) -> None:
@@ -234,11 +259,11 @@ class RayTransport(Transport):
         except Exception as error:
             self.post(Failed(worker, work.key, _undelivered(work.key, error)))
         else:
-            self._sent[worker, work.key] = answer
+            self._awaited[worker, work.key] = answer
             answer.future().add_done_callback(partial(self._called, worker, work.key))
 
     def _constructed(self, worker: int, future: Future[Answer]) -> None:
-        answer = self._answer(worker, future)
+        answer = self._answer(worker, "", future)
         if answer and answer.error:
             self.post(Refused(worker, answer.error))
             self.do(Kill(worker))
@@ -246,23 +271,28 @@ class RayTransport(Transport):
             self.post(Up(worker))
 
     def _called(self, worker: int, key: str, future: Future[Answer]) -> None:
-        self._sent.pop((worker, key), None)
-        answer = self._answer(worker, future)
+        answer = self._answer(worker, key, future)
         if answer and answer.error:
             self.post(Failed(worker, key, answer.error))
         elif answer:
             self.post(Done(worker, key, answer.result))
 
-    def _answer(self, worker: int, future: Future[Answer]) -> Answer | None:
+    def _answer(self, worker: int, key: str, future: Future[Answer]) -> Answer | None:
         """What the worker said; None if there is no worker any more. Runs on a thread of Ray's."""
+        self._arrived.append((worker, key))
         try:
             answer = future.result()
-        except TaskCancelledError:
+        except TaskCancelledError as error:
+            error.__traceback__ = None  # See below.
             return None  # It was recalled.
         except RayTaskError as error:
+            error.__traceback__ = None
             # Raised around the call: something that cannot be pickled, or imported over there.
             return Answer(error=_undelivered("a worker's arguments or its result", error))
         except RayError as error:
+            # It leads to this call and so to the future, which has the error: a circle that kept the reference to the
+            # answer until the garbage collector came by, on any thread.
+            error.__traceback__ = None
             reason, with_node = _reason(error, self._folder), "node has died" in str(error)
         else:
             echo(answer.lines)
@@ -345,6 +375,22 @@ def _import_path() -> list[str]:
     return [str(Path(entry).absolute()) for entry in sys.path if not entry.startswith(installed)]
 
 
+def _end_autoscaler() -> None:
+    """End the monitor of our own Ray, which has nothing to scale and at the end takes a second to heed SIGTERM."""
+    for process in psutil.Process().children():
+        with suppress(psutil.Error):
+            if any(part.endswith("/autoscaler/_private/monitor.py") for part in process.cmdline()):
+                process.kill()
+
+
+def _connecting() -> bool:
+    """Whether Ray's processes are there, and this one is being connected to them or is connected.
+
+    That takes a moment only, and cannot be broken off: without its processes, Ray tries for some twenty seconds.
+    """
+    return getattr(connection, "_global_node", None) is not None
+
+
 def _end_half_started(folder: Path | None) -> None:
     """At this process's exit, in the middle of Ray's start: end what was started, which would linger for seconds.
 
@@ -352,14 +398,16 @@ def _end_half_started(folder: Path | None) -> None:
 
     Not earlier, and never a Ray that runs: Ray ends a process whose Ray was killed.
     """
-    if ray.is_initialized():
-        return
-    home, killed = str(Path(ray.__file__).parent), []
-    for process in psutil.Process().children(recursive=True):
-        with suppress(psutil.Error):
-            if any(part.startswith((home, "ray::")) for part in process.cmdline()):
-                process.kill()
-                killed.append(process)
+    killed = []
+    if _connecting():
+        ray.shutdown()
+    else:
+        home = str(Path(ray.__file__).parent)
+        for process in psutil.Process().children(recursive=True):
+            with suppress(psutil.Error):
+                if any(part.startswith((home, "ray::")) for part in process.cmdline()):
+                    process.kill()
+                    killed.append(process)
     if folder is not None:
         psutil.wait_procs(killed, timeout=1)
         shutil.rmtree(folder, ignore_errors=True)

@@ -53,6 +53,9 @@ class Pool(Protocol):
     def attempts(self, key: str) -> int:
         """How often a work was given to a worker; 0 if it never was."""
 
+    def forget(self, key: str) -> None:
+        """Drop what is known of a work that has ended, for it is not asked for again."""
+
     @property
     def stats(self) -> Stats:
         """What was counted so far."""
@@ -134,6 +137,12 @@ class ThreadedPool:
     def attempts(self, key: str) -> int:
         """See `Pool.attempts`."""
         return self._scheduler.attempts(key)
+
+    def forget(self, key: str) -> None:
+        """See `Pool.forget`."""
+        with self._lock:
+            self._outcomes.pop(key, None)
+        self._scheduler.forget(key)
 
     @property
     def stats(self) -> Stats:

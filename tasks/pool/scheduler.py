@@ -76,6 +76,10 @@ class Scheduler:
         item = self._items.get(key)
         return item.sent if item else self._ended.get(key, (None, 0))[1]
 
+    def forget(self, key: str) -> None:
+        """Drop what is known of a work that has ended; from any thread."""
+        self._ended.pop(key, None)
+
     def wake(self) -> float | None:
         """When something is due even if nothing happens."""
         times = [crew.not_before for crew in self._crews.values() if crew.not_before]

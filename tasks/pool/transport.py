@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 import traceback
 from abc import ABC, abstractmethod
 from collections.abc import Callable
@@ -37,6 +38,7 @@ class Transport(ABC):
         self.post = post
         self._orders: SimpleQueue[Order | None] = SimpleQueue()
         self._opened = threading.Event()
+        self._leaving = False
         self._thread = threading.Thread(target=self._run, name=type(self).__name__, daemon=True)
         self._thread.start()
 
@@ -45,13 +47,22 @@ class Transport(ABC):
         self._orders.put(order)
 
     def close(self, timeout: float) -> bool:
-        """Release everything, after the orders so far; returns whether that was done within `timeout` seconds.
+        """Release everything; returns whether that was done within `timeout` seconds.
 
-        One that is still getting ready is not waited for.
+        Orders that were not begun are not carried out, and one that is still getting ready is not waited for.
         """
+        deadline = time.monotonic() + timeout
+        self._leaving = True
         self._orders.put(None)
-        self._thread.join(timeout if self._opened.is_set() else min(timeout, _UNREADY))
+        self._thread.join(min(timeout, _UNREADY))
+        if self.ready:
+            self._thread.join(max(0.0, deadline - time.monotonic()))
         return not self._thread.is_alive()
+
+    @property
+    def ready(self) -> bool:
+        """Whether `open` has returned, or is about to."""
+        return self._opened.is_set()
 
     @abstractmethod
     def open(self) -> None:
@@ -76,7 +87,8 @@ class Transport(ABC):
             finally:
                 self._opened.set()
             while (order := self._orders.get()) is not None:
-                self.carry_out(order)
+                if not self._leaving:
+                    self.carry_out(order)
         except TroupeError as error:
             self.post(Broken(error))
         except Exception as error:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import islice, pairwise
@@ -21,6 +20,7 @@ from tasks.tools import Setup, Tools
 from tasks.train.recipe import WORLD, Clips
 from troupe import FaceChoice, Picture, Track
 from troupe.errors import BadJob, Cancelled, InputError, SettingsError
+from troupe.scratch import scratch_folder
 
 __all__ = ["LEARNING", "MEASURING", "OnClip", "prepare_clips"]
 
@@ -96,8 +96,8 @@ def _prepare_footage(
     clips: Clips, weights: Path, folder: Path, stop: Callable[[], bool], on_clip: OnClip, device: str
 ) -> list[str]:
     entries, refused = _entries(clips.source), list[str]()
-    with tempfile.TemporaryDirectory(prefix="troupe-run-") as scratch:
-        tools = Tools(Setup("", str(weights), clips.detector, device, "float32", Path(scratch)))
+    with scratch_folder() as scratch:
+        tools = Tools(Setup("", str(weights), clips.detector, device, "float32", scratch))
         for done, entry in enumerate(entries):
             _go_on(stop)
             try:

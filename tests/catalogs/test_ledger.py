@@ -87,6 +87,17 @@ def test_the_rest_is_committed_when_the_run_fails(store: Store) -> None:
     assert jobs_in(store) == ["a"]
 
 
+def test_rows_that_may_wait_are_committed_with_the_next_that_may_not(folder_store: Store) -> None:
+    with Ledger(folder_store, "r1", every_rows=2) as ledger:
+        for name in ("a", "b", "c"):
+            ledger.append(row("r1", name, "cancelled"), may_wait=True)
+        assert len(ledger.pending) == 3
+        ledger.append(row("r1", "d"))
+        assert ledger.pending == ()
+        ledger.append(row("r1", "e", "cancelled"), may_wait=True)
+    assert jobs_in(folder_store) == ["a", "b", "c", "d", "e"]
+
+
 def test_an_impossible_run_id(store: Store) -> None:
     with pytest.raises(SettingsError, match="run_id"):
         Ledger(store, "../r1")

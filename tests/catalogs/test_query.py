@@ -7,6 +7,7 @@ import io
 import json
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from random import Random
 from typing import Any
 
 import pyarrow as pa
@@ -18,8 +19,9 @@ from hypothesis import strategies as st
 from pyarrow import fs
 
 import catalogs
+from catalogs import manifest
 from catalogs.ledger import Ledger
-from catalogs.manifest import read_manifest, write_manifest
+from catalogs.manifest import manifest_rows, read_manifest, write_manifest
 from catalogs.query import latest_run, ls, to_csv, to_json
 from catalogs.rows import latest, snapshot
 from catalogs.schema import SCHEMA, Row, table_of
@@ -111,6 +113,22 @@ def test_manifest(filled: Store, tmp_path: Path) -> None:
     write_manifest(filled, "r1")
     assert ids(read_manifest(filled, "r1")) == ["a", "b", "d", "e"]
     assert ids(ls(filled, run="r1")) == ["e", "d", "b", "a"]
+
+
+def test_a_manifest_of_more_rows_than_fit_into_memory(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(manifest, "_ROWS", 3)
+    monkeypatch.setattr(manifest, "_FILES", 4)
+    jobs = [f"j{n:02}" for n in range(23)]
+    Random(5).shuffle(jobs)
+    for first in range(0, 23, 5):
+        commit(store, "r1", [row("r1", job, "cancelled") for job in jobs[first : first + 5]])
+        commit(store, "r2", [row("r2", "other")])
+    commit(store, "r1", [row("r1", job) for job in jobs[::2]])
+    write_manifest(store, "r1")
+    there = read_manifest(store, "r1")
+    assert ids(there) == sorted(jobs)
+    assert there.equals(latest(snapshot(store, "r1").read()).sort_by("job_id"))
+    assert list(manifest_rows(store, "r1")) == there.to_pylist()
 
 
 def test_manifests_that_are_not_there(store: Store) -> None:

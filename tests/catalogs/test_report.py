@@ -120,7 +120,7 @@ def test_outliers() -> None:
 
 def test_many_jobs_failures_first() -> None:
     rows = [made(f"j{n:03}") for n in range(30)] + [row("r1", "z", "failed", error=NoFace("no"))]
-    facts = facts_of("r1", rows, 10)
+    facts = facts_of("r1", iter(rows), 10)  # one look at each is enough
     assert (len(facts.cards), facts.left_out, facts.jobs) == (10, 21, 31)
     assert facts.cards[-1].job_id == "z"
 

@@ -1,6 +1,6 @@
 """A run is stopped in every stage: by Ctrl-C, by SIGTERM, and by SIGTERM to its process group.
 
-(The last is how Prefect's worker cancels a flow run; `tests.faults.schedule` does it with a real worker.) Prints the
+(`tests.faults.schedule` has a real worker of Prefect's cancel flow runs.) Prints the
 seconds from the signal to the end of the process, the exit code, how many processes the run had and how many are
 left, and what is left of temporary files. What was published has to be in the catalog, and nothing half of it.
 """
@@ -21,7 +21,7 @@ import pyarrow.parquet as pq
 
 from tests.faults.ground import Ground, prepare, records, server, wait_until
 
-STAGES = ("server", "plan", "ray", "encode", "animate", "publish")
+STAGES = ("server", "plan", "ray", "raylet", "encode", "animate", "publish")
 WAYS: dict[str, Callable[[int], None]] = {
     "ctrl-c": lambda pid: os.killpg(pid, signal.SIGINT),
     "sigterm": lambda pid: os.kill(pid, signal.SIGTERM),
@@ -32,15 +32,16 @@ OTHERS = (".ses", "torchinductor_")
 """What onnxruntime and torch put into the temporary folder when they are imported, once for all processes."""
 
 
-def begun(stage: str, store: Path, log: Path, jobs: int) -> Callable[[], bool]:
-    """Whether a run has come to a stage."""
+def begun(stage: str, ground: Ground, store: Path, log: Path) -> Callable[[], bool]:
+    """Whether a run has come to a stage; `raylet` is the moment before the run joins the Ray that it started."""
     return {
         "server": lambda: "starting Prefect" in log.read_text(),
         "plan": (store / "runs").exists,
         "ray": lambda: "encoding" in log.read_text(),
+        "raylet": lambda: any(process.name() == "raylet" for process in ground.processes()),
         "encode": (store / "cache" / "appearance").exists,
         "animate": (store / "cache" / "motion").exists,
-        "publish": lambda: len(records(store)) == jobs,
+        "publish": lambda: len(records(store)) == ground.jobs,
     }[stage]
 
 
@@ -58,7 +59,7 @@ def cancel(ground: Ground, stage: str, way: str) -> tuple[float, str]:
     run = ground.start(str(store), "run", log)
     ground.variables["PREFECT_API_URL"] = address
     try:
-        assert wait_until(begun(stage, store, log, ground.jobs), 240, run), log.read_text()
+        assert wait_until(begun(stage, ground, store, log), 240, run), log.read_text()
         if stage in ("server", "ray"):
             time.sleep(1.5)
         before = len(mine())

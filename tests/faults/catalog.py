@@ -15,7 +15,6 @@ import logging
 import multiprocessing
 import os
 import random
-import tempfile
 import time
 from argparse import ArgumentParser
 from collections import Counter
@@ -33,6 +32,7 @@ from catalogs.store import Store, open_store
 from catalogs.upkeep import compact, vacuum
 from tests.catalogs.conftest import row
 from troupe.errors import StoreError
+from troupe.scratch import scratch_folder
 
 __all__ = ["Attack", "Outcome", "attack"]
 
@@ -95,7 +95,7 @@ def attack(plan: Attack) -> Outcome:
     outcome, since, dice = Outcome(), time.monotonic(), random.Random(plan.seed)
     # Modules are loaded once, not by each of the many processes that follow those that are killed.
     CONTEXT.set_forkserver_preload(["catalogs.query", "catalogs.upkeep", "tests.catalogs.conftest", "s3fs"])
-    with tempfile.TemporaryDirectory(prefix="troupe-attack-") as folder:
+    with scratch_folder() as folder:
         notes = Path(folder)
         workers = {f"writer-{n}": (write, (plan, n, notes)) for n in range(plan.writers)}
         helpers = {f"reader-{n}": (look, (plan, n, notes)) for n in range(plan.readers)}
@@ -242,7 +242,7 @@ def main() -> None:
     options.add_argument("--seed", type=int, default=0)
     options.add_argument("--s3", action="store_true", help="through an S3 endpoint on loopback")
     chosen = options.parse_args()
-    with tempfile.TemporaryDirectory(prefix="troupe-attack-store-") as folder:
+    with scratch_folder() as folder:
         url = f"{folder}/store"
         if chosen.s3:
             url = _endpoint()

@@ -35,6 +35,7 @@ from PIL import Image
 from tasks import media
 from tests.tasks.media.samples import beep, make_clip, numbered
 from troupe.errors import InputError, TooLarge
+from troupe.scratch import scratch_folder
 
 __all__ = ["Case", "Outcome", "corpus", "look", "main"]
 
@@ -312,7 +313,7 @@ def main() -> None:
     options.add_argument("--seed", type=int, default=0)
     options.add_argument("--verbose", action="store_true", help="a line an input")
     chosen = options.parse_args()
-    with tempfile.TemporaryDirectory(prefix="troupe-damaged-") as name:
+    with scratch_folder() as name:
         results = run(Path(name), chosen.seed, chosen.damaged)
     for case, outcome in results:
         if chosen.verbose or outcome.kind.startswith("WRONG"):

@@ -13,10 +13,12 @@ import signal
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +26,7 @@ import psutil
 import yaml
 
 from flows.server import _free_port
+from tests.faults.cancel import begun
 from tests.faults.ground import ROOT, Ground, prepare, wait_until
 
 PREFECT = [sys.executable, "-m", "prefect"]
@@ -118,6 +121,101 @@ def deployments(ground: Ground, store: Path) -> Path:
     return path
 
 
+ALERTS = """
+from prefect.blocks.notifications import CustomWebhookNotificationBlock
+block = CustomWebhookNotificationBlock(
+    name="troupe",
+    url={url!r},
+    json_data={{"subject": "{{{{subject}}}}", "body": "{{{{body}}}}"}},
+    allow_private_urls=True,
+)
+print(block.save("alerts"))
+"""
+
+
+@contextmanager
+def notified(known: Prefect) -> Iterator[list[dict[str, str]]]:
+    """What somebody is told who follows the page on scheduling: its alert, sent to a web hook of ours."""
+    told: list[dict[str, str]] = []
+
+    class Hook(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            told.append(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
+            self.send_response(200)
+            self.end_headers()
+
+        def log_message(self, *_: object) -> None:
+            """Nothing."""
+
+    hook = ThreadingHTTPServer(("127.0.0.1", 0), Hook)
+    threading.Thread(target=hook.serve_forever, daemon=True).start()
+    page = (ROOT / "docs" / "scheduling.md").read_text()
+    (text,) = (block for block in re.findall(r"```yaml\n(.*?)```", page, re.DOTALL) if "send-notification" in block)
+    code = ALERTS.format(url=f"http://127.0.0.1:{hook.server_port}/")
+    block = subprocess.run(
+        [sys.executable, "-c", code], env=known.ground.environment(), capture_output=True, text=True, check=True
+    )
+    alert = known.ground.folder / "alert.yaml"
+    alert.write_text(text.replace("ID-OF-A-NOTIFICATION-BLOCK", block.stdout.strip()))
+    known.say("automation", "create", "--from-file", str(alert))
+    try:
+        yield told
+    finally:
+        hook.shutdown()
+
+
+def fails(known: Prefect, given: dict[str, str]) -> str:
+    """A run that cannot be carried out at all, and what is told of it; its state."""
+    with notified(known) as told:
+        run = known.start("animate/animate", **given | {"weights": str(known.ground.folder / "nowhere")})
+        state = known.wait(run, "COMPLETED", "FAILED", "CRASHED")
+        assert wait_until(lambda: bool(told), 60), f"nobody is told of a run that is {state}"
+    name = known.ask(f"flow_runs/{run}")["name"]
+    print(f"a run without weights: {state}; told: {told[0]['subject']!r}, {told[0]['body'][:120]!r}", flush=True)
+    assert told[0]["subject"] == f"{name} failed"
+    assert "nowhere" in told[0]["body"], told
+    return state
+
+
+def cancelled(known: Prefect, stage: str, given: dict[str, str]) -> None:
+    """A run that is cancelled in a stage, by the server's word to the worker."""
+    ground = known.ground
+    store, log = ground.folder / f"store-{stage}", ground.folder / "server.log"
+    run = known.start("animate/animate", **given | {"store": str(store)}, run_id="stopped")
+    assert wait_until(begun(stage, ground, store, log), 180), log.read_text()[-6000:]
+    before = len(log.read_text())
+    since = time.monotonic()
+    # What `prefect flow-run cancel` says, without the seconds that it takes to start.
+    known.ask(f"flow_runs/{run}/set_state", {"state": {"type": "CANCELLING", "name": "Cancelling"}})
+
+    def left(*of: str) -> list[str]:
+        found = []
+        for process in ground.processes():
+            with suppress(psutil.Error):
+                found.append(f"{process.name()} {' '.join(process.cmdline())}")
+        return [line for line in found if any(part in line for part in of)]
+
+    wait_until(lambda: not left("ray"), 60)
+    idle = time.monotonic()
+    wait_until(lambda: not left("ray", "prefect.engine"), 60)
+    ended = time.monotonic()
+    state = known.wait(run, "CANCELLED", "COMPLETED", "FAILED", "CRASHED", seconds=120)
+    print(
+        f"cancelled in {stage}: {state}; after the server was told, work had ended in {idle - since:.1f} s and the "
+        f"flow's own process in {ended - since:.1f} s, {len(left('ray', 'prefect.engine'))} left",
+        flush=True,
+    )
+    text = log.read_text()[before:]
+    assert state == "CANCELLED", text
+    assert "TypeError" not in text, text
+    assert not left("ray", "prefect.engine"), left("ray", "prefect.engine")
+    record = json.loads((store / "runs" / "stopped" / "run.json").read_text())
+    assert record["state"] == "stopped", f"{record}{text}"
+    assert (store / "runs" / "stopped" / "manifest.parquet").exists()
+    folders = [path.name for path in ground.scratch.iterdir() if path.name.startswith("troupe-")]
+    assert not folders, f"left {folders}"
+
+
 def main() -> None:
     """All of it; the exit code is 1 if something is not as it should be."""
     with tempfile.TemporaryDirectory(prefix="tf-") as folder:
@@ -146,26 +244,10 @@ def main() -> None:
             assert wait_until(lambda: "COMPLETED" in fired(), 150), fired()
             print(f"a cron fired: {fired().count('COMPLETED')} COMPLETED", flush=True)
 
-            run = known.start("animate/animate", **given, run_id="stopped", defaults={"seed": "5"})
-            begun = store / "runs" / "stopped" / "run.json"
-            assert wait_until(begun.exists, 120), known.state(run)
-            wait_until(lambda: any("ray::_Actor" in " ".join(p.cmdline()) for p in ground.processes()), 60)
-            known.say("flow-run", "cancel", run)
-            since = time.monotonic()
-            state = known.wait(run, "CANCELLED", "COMPLETED", "FAILED", "CRASHED", seconds=120)
-            took = time.monotonic() - since
+            assert fails(known, given) == "FAILED"
 
-            def left() -> list[psutil.Process]:
-                return [p for p in ground.processes() if "ray" in p.name() or "flows" in " ".join(p.cmdline())]
-
-            wait_until(lambda: not left(), 30)
-            print(f"cancelled: {state} {took:.1f} s after the command, {len(left())} processes left", flush=True)
-            assert state == "CANCELLED"
-            assert not left()
-            assert json.loads(begun.read_text())["state"] == "stopped", (
-                begun.read_text() + (ground.folder / "server.log").read_text()[-6000:]
-            )
-            assert (store / "runs" / "stopped" / "manifest.parquet").exists()
+            for stage in ("plan", "raylet", "encode", "animate"):
+                cancelled(known, stage, given)
         print("as it should be", flush=True)
 
 

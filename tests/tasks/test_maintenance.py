@@ -7,8 +7,10 @@ import time
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from unittest.mock import Mock
 from uuid import uuid4
 
+import boto3
 import pytest
 
 from catalogs.runs import RunInfo, write_run
@@ -93,3 +95,31 @@ def test_a_bucket(s3: str, monkeypatch: pytest.MonkeyPatch) -> None:
     assert maintain(store.url, max_gigabytes=0).orphans == 1
     assert store.list() == ["runs/r/manifest.parquet"]
     store.delete("never/there")
+
+
+def test_uploads_that_were_never_finished(s3: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    client = boto3.client("s3")
+
+    def begin(key: str) -> None:
+        """As somebody does who is killed in the middle of a large file."""
+        upload = client.create_multipart_upload(Bucket=BUCKET, Key=key)["UploadId"]
+        client.upload_part(Bucket=BUCKET, Key=key, UploadId=upload, PartNumber=1, Body=b"x" * 100)
+
+    folder = f"uploads-{uuid4().hex}"
+    store = open_store(f"s3://{BUCKET}/{folder}")
+    for key in (f"{folder}/renders/k/full.mp4", f"{folder}/catalog/part.parquet", f"{folder}-other/renders/k/full.mp4"):
+        begin(key)
+    assert {upload.key for upload in store.uploads()} == {"catalog/part.parquet", "renders/k/full.mp4"}
+    assert maintain(store.url, dry_run=True).uploads == 2
+    assert "2 unfinished uploads aborted" in maintain(store.url).line()
+    assert store.uploads() == []
+    assert len(open_store(f"s3://{BUCKET}/{folder}-other").uploads()) == 1
+    begin(f"{folder}/renders/k/full.mp4")
+    (young,) = store.uploads()
+    # The server of the tests says of every upload that it began in 2010.
+    monkeypatch.setattr(maintenance, "ORPHAN", datetime.now(UTC) - young.begun + timedelta(minutes=1))
+    assert maintain(store.url).uploads == 0, "it may be under way"
+    store.abort(young)
+    store.abort(young)
+    monkeypatch.setattr("catalogs.s3.uploads", Mock(side_effect=PermissionError("not yours")))
+    assert "not yours" in maintain(store.url).line()

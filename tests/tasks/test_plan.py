@@ -1,13 +1,18 @@
-"""Shards: every order once, an identity's together, neither too many nor too small."""
+"""Plans, and shards: every order once, an identity's together, neither too many nor too small."""
 
 from __future__ import annotations
+
+from pathlib import Path
 
 from hypothesis import given
 from hypothesis import strategies as st
 
+from catalogs.store import open_store
+from models.miniature.weights import init_weights
 from tasks.orders import MotionOrder, PortraitOrder, RenderOrder, TrackOrder
-from tasks.plan import shards
+from tasks.plan import finished_renders, plan_jobs, shards
 from troupe import LARGEST, Job, Settings
+from troupe.errors import Cancelled
 
 MOTION = MotionOrder("m", TrackOrder("t", "c.mp4", 0.0, None, LARGEST))
 
@@ -28,3 +33,29 @@ def test_shards(identities: list[int], most: int, enough: int) -> None:
     assert len(groups) <= most
     assert len(groups) <= max(4, len(orders) // enough)
     assert len(groups) >= min(most, len(set(identities)), 4)
+
+
+def test_jobs_share_what_they_have_in_common_and_come_with_what_exists(tmp_path: Path) -> None:
+    init_weights(tmp_path / "weights", 0)
+    for name in ("p", "c", "d"):
+        (tmp_path / name).write_text(name)
+    jobs = [Job(f"{name}{seed}", f"{tmp_path}/p", f"{tmp_path}/{name}", seed=seed) for name in "cd" for seed in (0, 1)]
+    jobs.append(Job("missing", f"{tmp_path}/nobody", f"{tmp_path}/c"))
+    store, weights = open_store(str(tmp_path / "store")), tmp_path / "weights"
+    plan = plan_jobs("run", jobs, store, weights, weights / "detector.onnx", "float32")
+    *orders, missing = (planned.order for planned in plan.jobs)
+    assert missing is None
+    assert len({id(order.portrait) for order in orders if order}) == 1
+    assert len({id(order.motion) for order in orders if order}) == 2
+    assert orders[3]
+    store.put_bytes(b'{"frames": 5}', orders[3].record)
+    found = [record for _, record in finished_renders(store, plan.jobs)]
+    assert found == [None, None, None, {"frames": 5}, None]
+    looks = iter([None, None])
+
+    def go_on() -> None:
+        if next(looks, "stopped") == "stopped":
+            raise Cancelled("enough")
+
+    kinds = [planned.error.kind if planned.error else "" for planned, _ in finished_renders(store, plan.jobs, go_on)]
+    assert sorted(kinds) == ["", "", "cancelled", "cancelled", "missing_input"]

@@ -79,6 +79,14 @@ def test_one_key_is_done_once_even_when_it_is_over() -> None:
         assert pool.attempts("never") == 0
 
 
+def test_what_is_forgotten_is_new_work() -> None:
+    with LocalPool([PUPPET]) as pool:
+        assert pool.submit(Work("a", "puppet", "count")).result() == 0
+        pool.forget("a")
+        assert pool.attempts("a") == 0
+        assert pool.submit(Work("a", "puppet", "count")).result() == 1
+
+
 def test_errors_keep_their_class_and_pass_to_what_needs_them() -> None:
     with LocalPool([PUPPET]) as pool:
         failed = pool.submit(Work("a", "puppet", "no_face"))

@@ -1,4 +1,4 @@
-"""Temporary folders of runs: gone with their run, whatever way that ends."""
+"""Temporary folders: gone with who made them, whatever way that ends."""
 
 from __future__ import annotations
 
@@ -11,23 +11,34 @@ from pathlib import Path
 
 import pytest
 
-from tasks import scratch
+from troupe import scratch
 
-OWNER = """
-import sys, time
-from tasks.scratch import scratch_folder
+RUN = """
+import time
+from troupe.scratch import scratch_folder
 with scratch_folder() as folder:
     (folder / "half.mp4").touch()
     print(folder, flush=True)
     time.sleep(600)
 """
+INPUT = """
+import time, fsspec
+from catalogs.inputs import at_hand
+fsspec.filesystem("memory").pipe("/clip.mp4", b"a clip")
+with at_hand("memory://clip.mp4") as path:
+    print(path.parent, flush=True)
+    time.sleep(600)
+"""
 
 
-def test_a_folder_ends_with_its_run_or_when_the_next_begins(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("owned", [RUN, INPUT], ids=["run", "input"])
+def test_a_folder_ends_with_its_owner_or_when_the_next_is_made(
+    owned: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     monkeypatch.setattr(scratch, "_SETTLED", 0.0)
     with subprocess.Popen(
-        [sys.executable, "-c", OWNER],
+        [sys.executable, "-c", owned],
         stdout=subprocess.PIPE,
         text=True,
         cwd=Path(__file__).parents[2],

@@ -1,4 +1,4 @@
-"""A run's folder for temporary files: gone at its end, and, where that was sudden, when the next run begins."""
+"""Folders for temporary files: gone at their end, and, where that was sudden, when the next one is made."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from pathlib import Path
 
 __all__ = ["claim", "scratch_folder", "sweep"]
 
-_PREFIX = "troupe-run-"
+_PREFIX = "troupe-"
 _LOCK = ".lock"
 _SETTLED = 60.0
 """Seconds after which a folder without an owner is not one that is just being made."""
@@ -45,7 +45,7 @@ def claim(folder: Path) -> int:
 
 
 def sweep() -> None:
-    """Remove the folders of runs that were killed: the system has taken their owners' locks away."""
+    """Remove the folders of processes that were killed: the system has taken their owners' locks away."""
     for folder in Path(tempfile.gettempdir()).glob(f"{_PREFIX}*"):
         with suppress(OSError):
             if time.time() - folder.stat().st_mtime < _SETTLED:
