@@ -252,24 +252,5 @@ def main() -> None:
     raise SystemExit(bool(outcome.missing or outcome.twice or outcome.wrong))
 
 
-def _endpoint() -> str:
-    import boto3
-    from moto.server import ThreadedMotoServer
-
-    logging.getLogger("werkzeug").setLevel(logging.ERROR)
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    server.start()
-    host, port = server.get_host_and_port()
-    os.environ |= {
-        "AWS_ACCESS_KEY_ID": "tester",
-        "AWS_SECRET_ACCESS_KEY": "not-a-secret",
-        "AWS_DEFAULT_REGION": "us-east-1",
-        "AWS_ENDPOINT_URL": f"http://{host}:{port}",
-        "AWS_EC2_METADATA_DISABLED": "true",
-    }
-    boto3.client("s3").create_bucket(Bucket="attack")
-    return "s3://attack/store"
-
-
 if __name__ == "__main__":
     main()
