@@ -11,9 +11,9 @@ from typing import Any
 
 import pytest
 
-from tests.s3 import s3
+from tests.s3 import s3, s3_endpoint
 
-__all__ = ["s3"]
+__all__ = ["s3", "s3_endpoint"]
 
 # Before anything imports prefect: a home of its own, no reports of its use, no chatter.
 _PREFECT_HOME = tempfile.TemporaryDirectory(prefix="troupe-tests-prefect-")

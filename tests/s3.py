@@ -13,7 +13,7 @@ import boto3
 import pytest
 from moto.server import ThreadedMotoServer
 
-__all__ = ["BUCKET", "Endpoint", "endpoint", "s3"]
+__all__ = ["BUCKET", "Endpoint", "endpoint", "s3", "s3_endpoint"]
 
 BUCKET = "cast"
 
@@ -50,10 +50,16 @@ def endpoint() -> Iterator[Endpoint]:
 
 
 @pytest.fixture(scope="session")
-def s3() -> Iterator[str]:
-    """The endpoint of an S3 server with an empty bucket; the environment has what clients need."""
+def s3_endpoint() -> Iterator[Endpoint]:
+    """An S3 server with an empty bucket; the environment has what clients need."""
     with endpoint() as started:
-        yield started.url
+        yield started
+
+
+@pytest.fixture(scope="session")
+def s3(s3_endpoint: Endpoint) -> str:
+    """Its URL."""
+    return s3_endpoint.url
 
 
 @contextmanager
