@@ -8,7 +8,7 @@ from PIL import Image
 
 from tasks.media.limits import limits
 from tasks.media.pictures import DAMAGE
-from troupe.errors import TooLarge, UnreadableMedia
+from troupe.errors import MissingInput, TooLarge, UnreadableMedia
 
 __all__ = ["RATE", "address", "check", "decoder"]
 
@@ -37,10 +37,13 @@ def check(folder: Path) -> None:
     """Look at the pictures' headers: ffmpeg would leave out what is no picture, and stretch what has another size.
 
     Raises:
+        MissingInput: something else is in the folder, or nothing.
         UnreadableMedia: one is no picture, of another format or of another size than the first.
         TooLarge: they have more pixels than the limits, or are more.
     """
     pictures = sorted(folder.iterdir())
+    if not pictures or not all(picture.stem.isdecimal() for picture in pictures):
+        raise MissingInput(f"{folder} is a folder, and not one of gathered pictures; give a clip")
     if len(pictures) > limits().clip_frames:
         raise TooLarge(f"{folder.name} is {len(pictures)} pictures; {limits().advice('clip_frames', 'use fewer')}")
     first = _header(folder, pictures[0])
