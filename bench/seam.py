@@ -4,6 +4,9 @@ A row shows the portrait with its box, what is pasted, the result around the box
 (times eight) and a corner of the box from near. What is pasted is no network's work but the portrait's own crop, in
 two ways: as it is, where nothing should be seen at all, and a tenth darker and tinted, where a seam would be.
 
+Then a portrait of 4000x3000 pixels is pasted into and encoded, some frames and four times as many, to see that memory
+does not grow with them. (x264 looks some 50 frames ahead, in a process of its own whose peak is told, too.)
+
 Portraits and the detector are those of the folder that `TROUPE_SHARED` names, or drawn ones and the miniature's,
 unless others are given.
 """
@@ -11,14 +14,17 @@ unless others are given.
 from __future__ import annotations
 
 import os
+import resource
 import tempfile
 from argparse import ArgumentParser, Namespace
+from fractions import Fraction
 from pathlib import Path
 
 import cv2
 import numpy as np
 from PIL import Image
 
+from bench.machine import isolated, peak_memory
 from bench.report import Case, Check, Findings, arguments, main, tell
 from models.faces import FaceDetector, cut_head, head_box, make_paster, open_detector
 from models.miniature import portrait
@@ -41,6 +47,10 @@ CLOSE = 0.3
 """Of the box's side: what the close-up shows, half of it outside."""
 MOST_CHANGE = 1.0
 """Of 255 levels, on average: a portrait's own crop pasted onto itself."""
+LARGE = (4000, 3000)
+LONGER = 4
+MOST_GROWTH = 30e6
+"""Bytes of memory for four times the frames."""
 MOST_STEP = 1 / 3
 """Of the reference blend's step across the mask's border."""
 
@@ -57,15 +67,33 @@ def measure(chosen: Namespace) -> Findings:
                 chosen.pictures.mkdir(parents=True, exist_ok=True)
                 Image.fromarray(sheet).save(chosen.pictures / f"{title}.png")
     changes = [case.number("own_crop_seamless_levels") for case in cases.values()]
-    ratios = [case.number("tinted_step_seamless_levels") / case.number("tinted_step_reference_levels")
-              for case in cases.values()]  # fmt: skip
-    return Findings(
-        cases,
-        {
-            "own_crop_levels": Check.at_most(max(changes), MOST_CHANGE),
-            "step_share_of_the_reference": Check.at_most(max(ratios), MOST_STEP),
-        },
+    steps = [[case.number(f"tinted_step_{blend}_levels") for blend in BLENDS] for case in cases.values()]
+    checks = {
+        "own_crop_levels": Check.at_most(max(changes), MOST_CHANGE),
+        "step_share_of_the_reference": Check.at_most(max(ours / theirs for ours, theirs in steps), MOST_STEP),
+    }
+    if chosen.frames:
+        tell(f"a portrait of {LARGE[0]}x{LARGE[1]}")
+        (few, _), (many, encoder) = (isolated(paste_large, factor * chosen.frames) for factor in (1, LONGER))
+        cases["large"] = Case(
+            {"frames": LONGER * chosen.frames, "peak_memory_bytes": many, "memory_of_the_encoder_bytes": encoder}
+        )
+        checks["memory_growth_bytes"] = Check.at_most(many - few, MOST_GROWTH)
+    return Findings(cases, checks)
+
+
+def paste_large(frames: int) -> tuple[int, int]:
+    """Paste into a large portrait and encode it, as a render does; the most bytes of this process and of ffmpeg's."""
+    width, height = LARGE
+    picture = cv2.resize(portrait(0)[0], LARGE, interpolation=cv2.INTER_CUBIC)
+    paster = make_paster(
+        "seamless", picture, (width // 4, height // 8, width // 4 + width // 2, height // 8 + width // 2)
     )
+    crop = np.random.default_rng(0).integers(0, 256, (SIDE, SIDE, 3), dtype=np.uint8)
+    with tempfile.TemporaryDirectory(prefix="troupe-bench-") as folder:
+        pasted = (paster(crop) for _ in range(frames))
+        media.encode(pasted, Path(folder) / "full.mp4", rate=Fraction(25), size=LARGE)
+    return peak_memory(), resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss * 1024
 
 
 def _looked_at(picture: Picture, detector: FaceDetector, title: str) -> tuple[Case, Picture]:
@@ -156,6 +184,7 @@ def parser() -> ArgumentParser:
     options.add_argument("portraits", type=Path, nargs="*", metavar="PORTRAIT")
     options.add_argument("--detector", type=Path, metavar="FILE", help="SCRFD .onnx or YOLOv5-face .pt")
     options.add_argument("--pictures", type=Path, metavar="FOLDER", help="to save the pictures in")
+    options.add_argument("--frames", type=int, default=12, metavar="N", help="of the large portrait; 0 leaves it out")
     return options
 
 

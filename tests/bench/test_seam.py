@@ -12,7 +12,7 @@ from bench.seam import CELL, measure, parser
 
 def test_a_drawn_portrait(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("TROUPE_SHARED", raising=False)
-    found = measure(parser().parse_args(["--pictures", str(tmp_path)]))
+    found = measure(parser().parse_args(["--frames", "0", "--pictures", str(tmp_path)]))
     assert all(check.ok for check in found.checks.values())
     assert found.cases["drawn-0"].number("tinted_step_reference_levels") > 5
     with Image.open(tmp_path / "drawn-0.png") as sheet:
