@@ -16,7 +16,7 @@ def test_every_row_exactly_once(
     kind: str, request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     """In the folder while files are deleted that were replaced a few seconds ago."""
-    url, grace = str(tmp_path_factory.mktemp("attack") / "store"), 3.0
+    url, grace = str(tmp_path_factory.mktemp("attack") / "store"), 4.0
     if kind == "s3":
         request.getfixturevalue("s3")
         url, grace = f"s3://{BUCKET}/attack-{uuid4().hex}", 0.0
