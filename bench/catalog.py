@@ -2,20 +2,19 @@
 
 A catalog of generated rows, a commit a thousand by default, is asked by the command line's own ways, each time in a
 fresh process; then it is compacted and asked again, and put in Z-order and asked again. With --s3 the same through an
-S3 endpoint on loopback, whose requests are counted. (The endpoint is a Python program and far slower than a bucket,
-but a request is a request.)
+S3 endpoint on loopback, which counts its requests: each question's in full, the opening of the table included. (The
+endpoint is a Python program and far slower than a bucket, but a request is a request.)
 """
 
 from __future__ import annotations
 
 import json
-import logging
-import os
 import statistics
 import subprocess
 import sys
 import time
 from argparse import ArgumentParser, Namespace
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -23,6 +22,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import boto3
 import numpy as np
 import pyarrow as pa
 from deltalake import DeltaTable, write_deltalake
@@ -33,6 +33,7 @@ from catalogs.commits import create_table
 from catalogs.schema import SCHEMA
 from catalogs.store import open_store
 from catalogs.upkeep import compact
+from tests.s3 import BUCKET, endpoint
 from troupe.scratch import scratch_folder
 
 __all__ = ["fill", "measure", "parser"]
@@ -62,10 +63,6 @@ def measure(chosen: Namespace) -> Findings:
     """Fill, ask, compact, ask, order, ask."""
     cases: dict[str, Case] = {}
     with scratch_folder() as folder, _place(chosen, folder) as (url, requests):
-        tell(f"writing {chosen.commits} commits of {chosen.rows} rows")
-        since = time.perf_counter()
-        fill(url, chosen.commits, chosen.rows)
-        tell(f"took {time.perf_counter() - since:.0f} s")
         for state in ("small files", "compacted", "z-order"):
             spent = 0.0
             if state != "small files":
@@ -120,14 +117,14 @@ def _batch(commit: int, rows: int) -> pa.Table:
     return pa.table(filled, schema=SCHEMA)
 
 
-def _ask(url: str, chosen: Namespace, requests: Path | None, spent: float) -> Case:
+def _ask(url: str, chosen: Namespace, requests: Counter[str] | None, spent: float) -> Case:
     figures: dict[str, Any] = {"making_seconds": spent}
     samples: dict[str, list[float]] = {}
     table = DeltaTable(*_delta(url))
     figures["files"] = len(table.file_uris())
     for question in QUESTIONS:
         tell(f"asking: {question}")
-        before = _lines(requests)
+        before = Counter(requests)
         answers = [_answer(url, question) for _ in range(chosen.runs)]
         samples[f"{question}_seconds"] = [answer.seconds for answer in answers]
         figures[f"{question}_seconds"] = statistics.median(samples[f"{question}_seconds"])
@@ -135,7 +132,7 @@ def _ask(url: str, chosen: Namespace, requests: Path | None, spent: float) -> Ca
         figures[f"{question}_bytes"] = max(answer.peak for answer in answers)
         figures[f"{question}_rows"] = answers[0].rows
         if requests is not None:
-            figures[f"{question}_requests"] = (_lines(requests) - before) / chosen.runs
+            figures[f"{question}_requests"] = (requests.total() - before.total()) / chosen.runs
     return Case(figures, samples)
 
 
@@ -153,39 +150,25 @@ def _delta(url: str) -> tuple[str, None, dict[str, str]]:
 
 
 @contextmanager
-def _place(chosen: Namespace, folder: Path) -> Iterator[tuple[str, Path | None]]:
-    """URL of the store, and the log of its requests if it is an endpoint."""
+def _place(chosen: Namespace, folder: Path) -> Iterator[tuple[str, Counter[str] | None]]:
+    """URL of a store with the catalog, and what counts its requests if it is behind an endpoint.
+
+    It is written to a folder first, because the endpoint is slow, and the very files are put behind it: a Delta table
+    names its files by paths of its own.
+    """
+    tell(f"writing {chosen.commits} commits of {chosen.rows} rows")
+    since = time.perf_counter()
+    fill(str(folder), chosen.commits, chosen.rows)
+    tell(f"took {time.perf_counter() - since:.0f} s")
     if not chosen.s3:
-        yield f"{folder}/store", None
+        yield str(folder), None
         return
-    from moto.server import ThreadedMotoServer
-
-    log = Path(folder) / "requests"
-    handler = logging.FileHandler(log)
-    logger = logging.getLogger("werkzeug")
-    logger.handlers, logger.propagate = [handler], False
-    logger.setLevel(logging.INFO)
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    server.start()
-    host, port = server.get_host_and_port()
-    os.environ |= {
-        "AWS_ACCESS_KEY_ID": "bench",
-        "AWS_SECRET_ACCESS_KEY": "not-a-secret",
-        "AWS_DEFAULT_REGION": "us-east-1",
-        "AWS_ENDPOINT_URL": f"http://{host}:{port}",
-        "AWS_EC2_METADATA_DISABLED": "true",
-    }
-    import boto3
-
-    boto3.client("s3").create_bucket(Bucket="bench")
-    try:
-        yield "s3://bench/store", log
-    finally:
-        server.stop()
-
-
-def _lines(log: Path | None) -> int:
-    return log.read_bytes().count(b"HTTP/1.1") if log is not None else 0
+    with endpoint() as started:
+        client, paths = boto3.client("s3"), [path for path in folder.rglob("*") if path.is_file()]
+        tell(f"putting {len(paths)} files behind the endpoint")
+        for path in paths:
+            client.put_object(Bucket=BUCKET, Key=f"store/{path.relative_to(folder)}", Body=path.read_bytes())
+        yield f"s3://{BUCKET}/store", started.requests
 
 
 def parser() -> ArgumentParser:

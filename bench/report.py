@@ -147,7 +147,7 @@ def main(
         document["checks"] = {name: asdict(check) for name, check in findings.checks.items()}
         _print_tables(document, sys.stderr if alone else sys.stdout)
         if chosen.json:
-            text = json.dumps(document, indent=2) + "\n"
+            text = json.dumps(document, indent=2, default=str) + "\n"  # paths among the arguments
             if alone:
                 out.write(text)
             else:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 import logging
 import threading
@@ -134,6 +135,12 @@ class ContentHashes:
 
 def _hash(uri: str, look: Look) -> str:
     with at_hand(uri) as path:
-        content = file_hash(path)
+        content = file_hash(path) if path.is_file() else _folder_hash(path)
         look(uri, content, path)
         return content
+
+
+def _folder_hash(folder: Path) -> str:
+    """Of a sequence: of its pictures, in their order, whatever they were called."""
+    pictures = "".join(file_hash(picture) for picture in sorted(folder.iterdir()))
+    return hashlib.sha256(pictures.encode()).hexdigest()

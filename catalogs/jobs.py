@@ -19,6 +19,7 @@ from catalogs import uris
 from catalogs.columns import COLUMNS, REQUIRED, is_empty, meant, values
 from catalogs.inputs import files_in, read
 from catalogs.keys import run_key
+from catalogs.sequences import PICTURES, is_pattern
 from catalogs.sheets import read_sheet
 from catalogs.store import Store
 from troupe import FaceChoice, Job
@@ -26,7 +27,6 @@ from troupe.errors import BadJob, SettingsError
 
 __all__ = ["COLUMNS", "cross", "job_cells", "parse_jobs", "read_jobs", "read_request", "write_request"]
 
-PICTURES = (".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".bmp")
 CLIPS = (".mp4", ".mov", ".m4v", ".mkv", ".webm", ".avi", ".mpg", ".mpeg", ".ts", ".mts", ".mxf", ".3gp", ".gif")
 _TYPES: dict[str, pa.DataType] = {
     "start": pa.float64(),
@@ -186,7 +186,7 @@ def _default_ids(drafts: Iterable[_Draft], taken: set[str]) -> Iterator[str]:
 
 
 def _plain(uri: str) -> str:
-    stem = PurePosixPath(uris.name(uri)).stem
+    stem = PurePosixPath(uris.name(uris.parent(uri) if is_pattern(uri) else uri)).stem
     folded = unicodedata.normalize("NFKD", stem).encode("ascii", "ignore").decode()
     return re.sub(r"[^A-Za-z0-9._-]+", "-", folded).strip("-.")[:60] or "x"
 

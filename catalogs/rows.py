@@ -35,6 +35,8 @@ _FIRST_FILES = 8
 """Files read at once by who wants the newest rows; doubled from step to step."""
 _LARGE = 2**16
 """Rows of a file."""
+_HOLE, _TOGETHER = 2**18, 2**25
+"""Bytes between columns that are read in one request with them, and bytes of a request."""
 
 
 @dataclass(frozen=True)
@@ -150,14 +152,16 @@ def snapshot(store: Store, run_id: str | None = None, as_of: Moment | None = Non
     table = open_table(store, as_of)
     if table is None:
         return Snapshot(store.url, ds.dataset(SCHEMA.empty_table()))
+    files = pa.table(table.get_add_actions(flatten=True))
     data = table.to_pyarrow_dataset(schema=_grown(table), filesystem=native_filesystem(*place))
+    data = _in_few_requests(data, files)
     if run_id is not None:
         data = data.filter(pc.field("run_id") == run_id)
     if isinstance(as_of, datetime):
         data = data.filter(_by(as_of))  # some stores know the time of a commit to the second only
     if run_id is not None or isinstance(as_of, datetime):
         return Snapshot(store.url, data)
-    return Snapshot(store.url, data, *_newest(table))
+    return Snapshot(store.url, data, *_newest(files))
 
 
 def open_table(store: Store, as_of: Moment | None = None) -> DeltaTable | None:
@@ -235,9 +239,25 @@ def _grown(table: DeltaTable) -> pa.Schema:
     return grown
 
 
-def _newest(table: DeltaTable) -> tuple[dict[str, int], frozenset[str]]:
+def _in_few_requests(data: ds.Dataset, files: pa.Table) -> ds.FileSystemDataset:
+    """The same for stores where every request takes its time: two a file, for its footer and for what is wanted of it.
+
+    Nobody has to ask for a size, which the table knows, and columns are read with what little lies between them.
+    """
+    assert isinstance(data, ds.FileSystemDataset)
+    sizes = dict(zip(files.column("path").to_pylist(), files.column("size_bytes").to_pylist(), strict=True))
+    together = pa.CacheOptions(hole_size_limit=_HOLE, range_size_limit=_TOGETHER, lazy=True)
+    format = ds.ParquetFileFormat(default_fragment_scan_options=ds.ParquetFragmentScanOptions(cache_options=together))
+    known: Any = data.get_fragments()
+    fragments = [
+        format.make_fragment(f.path, data.filesystem, f.partition_expression, file_size=sizes.get(f.path))
+        for f in known
+    ]
+    return ds.FileSystemDataset(fragments, data.schema, format, data.filesystem)
+
+
+def _newest(files: pa.Table) -> tuple[dict[str, int], frozenset[str]]:
     """As `Snapshot.newest` and `Snapshot.large` have it."""
-    files = pa.table(table.get_add_actions(flatten=True))
     if "max.recorded_at" not in files.column_names:
         return {}, frozenset()
     names = [_name(str(path)) for path in files.column("path").to_pylist()]

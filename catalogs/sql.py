@@ -30,6 +30,11 @@ _ALONE: dict[str, str | bool | int | float | list[str]] = {
     "python_enable_replacements": False,
 }
 _KEY = ["run_id", "job_id", "recorded_at"]
+_REPEATED = """
+    SELECT run_id, job_id, recorded_at, status FROM every
+    WHERE hash(run_id, job_id) IN (SELECT hash(run_id, job_id) FROM every GROUP BY ALL HAVING count(*) > 1)
+"""
+"""The rows of jobs with several (and perhaps a few others, which do no harm)."""
 
 
 def sql(store: Store, query: str, *, as_of: Moment | None = None, **filters: Any) -> pa.Table:
@@ -54,9 +59,10 @@ def sql(store: Store, query: str, *, as_of: Moment | None = None, **filters: Any
     data = rows.data if where is None else rows.data.filter(where)
     with duckdb.connect(config=_ALONE) as connection:
         connection.execute("SET TimeZone = 'UTC'")
-        connection.register("rows", data)
         # Looked for only where it is asked for: it takes a look at every row.
-        superseded = _superseded(rows, select) if re.search(r"\bjobs\b", query, re.IGNORECASE) else None
+        asked = re.search(r"\bjobs\b", query, re.IGNORECASE) is not None
+        superseded = _superseded(connection, rows, select, store) if asked else None
+        connection.register("rows", data)
         if superseded is None or not len(superseded):
             connection.execute("CREATE VIEW jobs AS FROM rows")
         else:
@@ -85,9 +91,12 @@ def _answer(connection: duckdb.DuckDBPyConnection, query: str, store: Store) -> 
         raise StoreError(f"cannot read the catalog of {store.url}: {reason(error)}; run again") from error
 
 
-def _superseded(rows: Snapshot, select: Selection) -> pa.Table:
+def _superseded(connection: duckdb.DuckDBPyConnection, rows: Snapshot, select: Selection, store: Store) -> pa.Table:
     """Keys of the rows that do not count, few as a rule: those of jobs that a run came to more than once."""
-    every = rows.read(select.asked, [*_KEY, "status"])
-    place = np.arange(len(every))
-    kept = latest(every.append_column("place", pa.array(place))).column("place").to_numpy()
-    return every.select(_KEY).take(np.setdiff1d(place, kept, assume_unique=True))
+    connection.register("every", rows.data if select.asked is None else rows.data.filter(select.asked))
+    # By a number for each job: the texts of all of them would be most of what the question needs in time and memory.
+    repeated = _answer(connection, _REPEATED, store)
+    connection.unregister("every")
+    place = np.arange(len(repeated))
+    kept = latest(repeated.append_column("place", pa.array(place))).column("place").to_numpy()
+    return repeated.select(_KEY).take(np.setdiff1d(place, kept, assume_unique=True))

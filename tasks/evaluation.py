@@ -16,9 +16,10 @@ from PIL import Image
 
 from catalogs import uris
 from catalogs.inputs import at_hand, files_in
-from catalogs.jobs import CLIPS, PICTURES
+from catalogs.jobs import CLIPS
 from catalogs.keys import run_key
 from catalogs.manifest import read_manifest
+from catalogs.sequences import PICTURES
 from catalogs.store import Store, open_store
 from catalogs.tracks import read_track
 from models.device import pick_device

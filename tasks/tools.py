@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import tempfile
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
@@ -83,7 +84,7 @@ class Tools:
         self.setup = setup
         self._stopped = stopped
         self._claim = claim(setup.scratch)
-        self._inputs: Recent[tuple[Path, Path]] = Recent(4, lambda entry: _remove(entry[1]))
+        self._inputs: Recent[tuple[Path, Path]] = Recent(4, lambda entry: shutil.rmtree(entry[1]))
 
     @cached_property
     def store(self) -> Store:
@@ -140,10 +141,3 @@ class Tools:
         """A private folder that is gone afterwards."""
         with tempfile.TemporaryDirectory(prefix="work-", dir=self.setup.scratch) as folder:
             yield Path(folder)
-
-
-def _remove(folder: Path) -> None:
-    """Of an input's folder: only what was fetched into it; a local file lies elsewhere."""
-    for path in folder.iterdir():
-        path.unlink()
-    folder.rmdir()

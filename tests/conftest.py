@@ -12,10 +12,10 @@ from typing import Any
 
 import pytest
 
-from tests.s3 import s3
+from tests.s3 import s3, s3_endpoint
 from troupe.scratch import scratch_folder
 
-__all__ = ["s3"]
+__all__ = ["s3", "s3_endpoint"]
 
 # Before anything imports prefect: a home of its own, no reports of its use, no chatter.
 _SCRATCH = ExitStack()

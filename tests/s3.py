@@ -1,29 +1,89 @@
-"""A real S3 endpoint on loopback, for the rooms that use a store."""
+"""A real S3 endpoint on loopback, for whatever uses a store: tests, faults and benchmarks."""
 
 from __future__ import annotations
 
+import logging
+import re
+from collections import Counter
 from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 
 import boto3
 import pytest
 from moto.server import ThreadedMotoServer
 
+__all__ = ["BUCKET", "Endpoint", "endpoint", "s3", "s3_endpoint"]
+
 BUCKET = "cast"
 
 
-@pytest.fixture(scope="session")
-def s3() -> Iterator[str]:
-    """The endpoint of an S3 server with an empty bucket; the environment has what clients need."""
+@dataclass(frozen=True)
+class Endpoint:
+    """A server with an empty bucket.
+
+    Attributes:
+        url: of the endpoint.
+        requests: that it answered so far, by method.
+    """
+
+    url: str
+    requests: Counter[str] = field(default_factory=Counter)
+
+
+@contextmanager
+def endpoint() -> Iterator[Endpoint]:
+    """An S3 server with the empty bucket `BUCKET`; meanwhile the environment has what clients need."""
     server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
     server.start()
     host, port = server.get_host_and_port()
-    endpoint = f"http://{host}:{port}"
-    with pytest.MonkeyPatch.context() as patch:
+    started = Endpoint(f"http://{host}:{port}")
+    with pytest.MonkeyPatch.context() as patch, _counted(started.requests):
         patch.setenv("AWS_ACCESS_KEY_ID", "tester")
         patch.setenv("AWS_SECRET_ACCESS_KEY", "not-a-secret")
         patch.setenv("AWS_DEFAULT_REGION", "us-east-1")
-        patch.setenv("AWS_ENDPOINT_URL", endpoint)
+        patch.setenv("AWS_ENDPOINT_URL", started.url)
         patch.setenv("AWS_EC2_METADATA_DISABLED", "true")
         boto3.client("s3").create_bucket(Bucket=BUCKET)
-        yield endpoint
+        yield started
     server.stop()
+
+
+@pytest.fixture(scope="session")
+def s3_endpoint() -> Iterator[Endpoint]:
+    """An S3 server with an empty bucket; the environment has what clients need."""
+    with endpoint() as started:
+        yield started
+
+
+@pytest.fixture(scope="session")
+def s3(s3_endpoint: Endpoint) -> str:
+    """Its URL."""
+    return s3_endpoint.url
+
+
+@contextmanager
+def _counted(requests: Counter[str]) -> Iterator[None]:
+    """The server tells werkzeug's log of every request; nobody has to read that, but it can be counted."""
+    log = logging.getLogger("werkzeug")
+    before = log.handlers, log.propagate, log.level
+    log.handlers, log.propagate = [_Counting(requests)], False
+    log.setLevel(logging.INFO)
+    try:
+        yield
+    finally:
+        log.handlers, log.propagate, _ = before
+        log.setLevel(before[2])
+
+
+class _Counting(logging.Handler):
+    """Counts messages such as `... "GET /cast/key HTTP/1.1" 200 -`, which may be coloured."""
+
+    def __init__(self, requests: Counter[str]) -> None:
+        super().__init__()
+        self._requests = requests
+
+    def emit(self, record: logging.LogRecord) -> None:
+        request = re.search(r'"(?:\x1b\[\d+m)*([A-Z]+) ', record.getMessage())
+        if request is not None:
+            self._requests[request[1]] += 1

@@ -13,6 +13,7 @@ from urllib.parse import quote
 
 from catalogs import uris
 from catalogs.schema import QUALITIES, STAGES
+from catalogs.sequences import title
 
 __all__ = ["Card", "Facts", "Outlier", "Stage", "facts_of"]
 
@@ -244,7 +245,7 @@ def _card(row: Mapping[str, Any]) -> Card:
         job_id=row["job_id"],
         status=row["status"],
         identity=row["identity"] or "",
-        driving=uris.name(row["driving"] or ""),
+        driving=title(row["driving"] or ""),
         portrait=_link("cache/appearance", row["appearance_key"], ".jpg") if row["full_uri"] or row["crop_uri"] else "",
         clip=_link("cache/motion", row["motion_key"], ".jpg") if row["full_uri"] or row["crop_uri"] else "",
         poster=_output(row, row["poster_uri"]),

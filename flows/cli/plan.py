@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from flows.cli.console import Format, print_json, print_table, stderr
-from flows.cli.run import seconds
+from flows.cli.run import cells, seconds
 from troupe.errors import SettingsError
 
 if TYPE_CHECKING:
@@ -62,14 +62,13 @@ def plan(
     from tasks.fetched import local_file, local_weights
     from tasks.production import Request
 
-    defaults = {"preset": preset, "seed": seed, "output": output}
     request = Request(
         store=store,
         weights=weights,
         jobs=jobs,
         portraits=portraits,
         drivings=drivings,
-        defaults={name: str(value) for name, value in defaults.items() if value is not None},
+        defaults=cells(preset=preset, seed=seed, output=output),
         limit=limit,
         preview=preview,
     )

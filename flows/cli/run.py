@@ -40,6 +40,11 @@ def duration(text: str) -> float:
     return seconds(text.removesuffix(unit)) * UNITS.get(unit, 1.0)
 
 
+def cells(**values: str | int | None) -> dict[str, str]:
+    """What was given, by column, for jobs whose file has none."""
+    return {name: str(value) for name, value in values.items() if value is not None}
+
+
 def run(
     jobs: Annotated[
         str | None, typer.Argument(help="Jobs file: CSV, JSONL or Parquet, a path or URL.", show_default=False)
@@ -145,7 +150,6 @@ def run(
         )
     from tasks.production import Request
 
-    defaults = {"preset": preset, "seed": seed, "output": output}
     request = Request(
         store=store,
         weights=weights,
@@ -153,7 +157,7 @@ def run(
         portraits=portraits,
         drivings=drivings,
         detector=detector,
-        defaults={name: str(value) for name, value in defaults.items() if value is not None},
+        defaults=cells(preset=preset, seed=seed, output=output),
         limit=limit,
         preview=preview,
         require_consent=require_consent,

@@ -49,7 +49,7 @@ def timing_of(path: Path, start: float = 0.0, end: float | None = None, fps: Fra
     Raises:
         InputError: as `decode`.
     """
-    clip = open_clip(path)
+    clip = open_clip(path, fps)
     part = clip.timing.part(*clip.cut(start, end))
     return part if fps is None else part.resampled(fps)[0]
 
@@ -63,15 +63,16 @@ def decode(
     or in a wide gamut is brought to BT.709, what is transparent is laid on white.
 
     Args:
-        path: the clip.
+        path: the clip, a file or a folder of pictures.
         start, end: seconds since the clip's first frame; `end` None is the clip's end.
-        fps: frames a second to yield instead of the clip's own frames: some are then left out, others repeated.
+        fps: frames a second to yield instead of the clip's own frames: some are then left out, others repeated. Of
+            pictures, which have no times, all are yielded, and `start` and `end` count by this rate.
 
     Raises:
         MissingInput, UnreadableMedia, TooLarge: as `probe`; also if fewer frames decode than were counted.
         InputError: no frame lies between `start` and `end`.
     """
-    clip = open_clip(path)
+    clip = open_clip(path, fps)
     first, last = clip.cut(start, end)
     times = np.ones(last - first, dtype=np.int64)
     if fps is not None:

@@ -12,6 +12,7 @@ import av.container
 import av.error
 import ffmpeg  # type: ignore[import-untyped]
 
+from tasks.media import sequence
 from tasks.media.process import THREADS
 from troupe.errors import MissingInput, UnreadableMedia
 
@@ -23,7 +24,8 @@ CLIPS = (
 )
 """ffmpeg's names of the containers that may hold a driving clip.
 
-None of these makes ffmpeg open another file; hls, dash, concat, image2 and the like do, and are left out.
+None of these makes ffmpeg open another file; hls, dash, concat, image2 and the like do, and are left out. (image2 is
+used for folders of pictures that we gathered ourselves.)
 """
 SOUNDS = f"{CLIPS},aac,ac3,aiff,amr,caf,eac3,flac,mp3,w64,wav"
 """The same for sound."""
@@ -31,8 +33,13 @@ _OPEN_SECONDS = 30.0
 
 
 def source(path: Path, formats: str, **options: int | str) -> Any:
-    """A file as an input of ffmpeg, kept to this one file, these containers and `THREADS` threads."""
-    return ffmpeg.input(_address(path), threads=THREADS, **_guards(formats), **options)
+    """A file as an input of ffmpeg, kept to this one file, these containers and `THREADS` threads.
+
+    A folder is a sequence of pictures, which `opened` has looked at.
+    """
+    if path.is_dir():
+        options |= {"format": "image2", "vcodec": sequence.decoder(path), "start_number": 1, "framerate": sequence.RATE}
+    return ffmpeg.input(_address(path), threads=THREADS, **_guards(path, formats), **options)
 
 
 @contextmanager
@@ -43,15 +50,21 @@ def opened(path: Path, formats: str, **options: str) -> Iterator[av.container.In
         MissingInput: there is no such file, or it may not be read.
         UnreadableMedia: it is in none of the formats, or damaged beyond opening.
     """
-    try:
-        path.open("rb").close()
-    except OSError as error:
-        raise MissingInput(f"{path} cannot be read: {error.strerror}") from None
+    pictures = {}
+    if path.is_dir():
+        sequence.check(path)
+        pictures = {"start_number": "1", "framerate": str(sequence.RATE)}
+    else:
+        try:
+            path.open("rb").close()
+        except OSError as error:
+            raise MissingInput(f"{path} cannot be read: {error.strerror}") from None
     try:
         container = av.open(
             _address(path),
             "r",
-            options=_guards(formats) | options,
+            format="image2" if pictures else None,
+            options=_guards(path, formats) | options | pictures,
             timeout=_OPEN_SECONDS,
             metadata_errors="replace",
         )
@@ -67,8 +80,8 @@ def opened(path: Path, formats: str, **options: str) -> Iterator[av.container.In
 
 def _address(path: Path) -> str:
     """How libav is told of a file: neither a leading `-` nor a `:` in its name means anything then."""
-    return f"file:{path.absolute()}"
+    return sequence.address(path) if path.is_dir() else f"file:{path.absolute()}"
 
 
-def _guards(formats: str) -> dict[str, str]:
-    return {"protocol_whitelist": "file", "format_whitelist": formats}
+def _guards(path: Path, formats: str) -> dict[str, str]:
+    return {"protocol_whitelist": "file", "format_whitelist": "image2" if path.is_dir() else formats}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
 
@@ -18,7 +18,7 @@ import numpy as np
 from tasks.media.formats import CLIPS, opened, source
 from tasks.media.limits import limits
 from tasks.media.process import Process
-from tasks.media.timing import Ticks, Timing, timing
+from tasks.media.timing import Ticks, Timing, evenly, timing
 from troupe.clips import ClipInfo
 from troupe.errors import FfmpegError, InputError, MissingInput, TooLarge, UnreadableMedia
 
@@ -56,6 +56,7 @@ class Clip:
         matrix: ffmpeg's name of the YUV matrix; `auto` where the frames themselves say, never in a wide gamut.
         primaries, transfer: ffmpeg's names of a wide gamut and a high dynamic range; empty for what is as BT.709.
         alpha: whether frames may be transparent.
+        timed: whether the frames have times of their own; pictures one after another have not.
     """
 
     path: Path
@@ -68,6 +69,7 @@ class Clip:
     primaries: str
     transfer: str
     alpha: bool
+    timed: bool = True
 
     def cut(self, start: float, end: float | None) -> tuple[int, int]:
         """(first, last + 1) of the frames shown from `start` until before `end`, seconds since the first frame.
@@ -94,8 +96,12 @@ class Clip:
         return float(int(self.ticks[0]) * self.tick) + float(self.timing.times[frame])
 
 
-def open_clip(path: Path) -> Clip:
+def open_clip(path: Path, fps: Fraction | None = None) -> Clip:
     """Decode a clip once for its size, frames and times, or remember it: a clip is asked about several times.
+
+    Args:
+        path: a file, or a folder of pictures.
+        fps: frames a second of what has no times of its own.
 
     Raises:
         MissingInput: there is no such file.
@@ -106,7 +112,11 @@ def open_clip(path: Path) -> Clip:
         stat = path.stat()
     except OSError:
         raise MissingInput(f"{path} is not a file") from None
-    return _scan(path.absolute(), stat.st_size, stat.st_mtime_ns, stat.st_ino)
+    clip = _scan(path.absolute(), stat.st_size, stat.st_mtime_ns, stat.st_ino)
+    if fps is None or clip.timed:
+        return clip
+    shown = evenly(clip.info.frames, fps)
+    return replace(clip, timing=shown, info=replace(clip.info, rate=fps, seconds=shown.seconds))
 
 
 def every_frame(tick: Fraction) -> dict[str, str]:
@@ -145,6 +155,7 @@ def _scan(path: Path, size: int, _modified: int, _inode: int) -> Clip:
             is_rgb = context.format is not None and context.format.is_rgb
             matrix = "gbr" if is_rgb else _MATRICES.get(int(context.colorspace or 0), usual)
         alpha = context.format is not None and any(part.is_alpha for part in context.format.components)
+        timed = container.format.name != "image2" and not container.format.name.endswith("_pipe")
         sound = sound_stream(container)
         sound_seconds = _sound_seconds(container, sound)
     headers, ticks, last_duration = _count(path, index, tick)
@@ -168,7 +179,7 @@ def _scan(path: Path, size: int, _modified: int, _inode: int) -> Clip:
         codec=codec,
         size=size,
     )
-    return Clip(path, info, shown, index, ticks, tick, matrix, primaries, transfer, alpha)
+    return Clip(path, info, shown, index, ticks, tick, matrix, primaries, transfer, alpha, timed)
 
 
 def _check_claims(container: av.container.InputContainer, stream: av.video.stream.VideoStream, path: Path) -> None:

@@ -9,7 +9,7 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Timing", "snap", "timing"]
+__all__ = ["Timing", "evenly", "snap", "timing"]
 
 Seconds: TypeAlias = NDArray[np.float64]
 Ticks: TypeAlias = NDArray[np.int64]
@@ -53,7 +53,7 @@ class Timing:
     def part(self, first: int, last: int) -> Timing:
         """The frames from `first` until before `last`, their times counted anew from 0."""
         if self.even:
-            return _even(last - first, self.rate)
+            return evenly(last - first, self.rate)
         ends = [*self.times, self.seconds]
         seconds = float(ends[last] - ends[first])
         return Timing(self.times[first:last] - self.times[first], self.rate, seconds, even=False)
@@ -70,7 +70,7 @@ class Timing:
         count = max(round(self.seconds * rate), 1)
         moments = np.floor(self.times * float(rate) + 0.5 + _SAME_INSTANT)
         shown = np.searchsorted(moments, np.arange(count), side="right") - 1
-        return _even(count, rate), np.maximum(shown, 0).astype(np.int64)
+        return evenly(count, rate), np.maximum(shown, 0).astype(np.int64)
 
 
 def timing(ticks: Ticks, last_duration: int, tick: Fraction, hint: Fraction | None) -> Timing:
@@ -89,12 +89,12 @@ def timing(ticks: Ticks, last_duration: int, tick: Fraction, hint: Fraction | No
     steps = np.diff(ticks)
     if count == 1 or not (steps > 0).all():
         rate = snap(hint) if hint is not None and 0 < hint <= MAX_RATE else DEFAULT_RATE
-        return _even(count, rate)
+        return evenly(count, rate)
     times = (ticks - ticks[0]).astype(np.float64) * float(tick)
     mean = Fraction(count - 1) / (int(ticks[-1] - ticks[0]) * tick)
     grid = _grid_rate(times, float(tick), _candidates(mean, int(np.median(steps)) * tick, hint))
     if grid is not None:
-        return _even(count, grid)
+        return evenly(count, grid)
     # The last frame's length is the container's word; without it, as long as the others on average.
     rest = last_duration * tick if last_duration > 0 else 1 / mean
     length = int(ticks[-1] - ticks[0]) * tick + rest
@@ -105,15 +105,16 @@ def timing(ticks: Ticks, last_duration: int, tick: Fraction, hint: Fraction | No
     return Timing(times, nearest, float(length), even=False)
 
 
+def evenly(count: int, rate: Fraction) -> Timing:
+    """So many frames at a constant rate."""
+    return Timing(np.arange(count) / float(rate), rate, float(count / rate), even=True)
+
+
 def snap(rate: Fraction) -> Fraction:
     """The standard rate that a rounded one such as 29.97 or 23.976 stands for, else the rate itself."""
     nearest = min(STANDARD_RATES, key=lambda standard: abs(standard - rate))
     # 30 and 30000/1001 are 0.1% apart.
     return nearest if abs(nearest - rate) <= nearest / 5000 else rate
-
-
-def _even(count: int, rate: Fraction) -> Timing:
-    return Timing(np.arange(count) / float(rate), rate, float(count / rate), even=True)
 
 
 def _candidates(mean: Fraction, step: Fraction, hint: Fraction | None) -> list[Fraction]:

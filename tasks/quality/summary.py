@@ -68,26 +68,17 @@ class Evaluation:
         parts = [f"# Evaluation {self.run_id}"]
         if own := self.of("self"):
             values = {**means(own, SELF), **{name: self.together.get(name) for name in TOGETHER}}
-            lines = [
-                f"| {label} | {direction} | {self._shown(name, values[name])} | {PUBLISHED.get(name, '')} |"
-                for name, (label, direction) in _SELF_WORDS.items()
-            ]
             parts += [
                 f"## Self-reenactment: {_count(own)}\n\nThe first frame is the portrait, and the clip drives it.",
-                "\n".join(("| measure | better | here | published |", "| --- | --- | --- | --- |", *lines)),
+                self._table(_SELF_WORDS, values, PUBLISHED),
                 "**The published numbers (HunyuanPortrait, self-reenactment at 512x512) come from another data set, "
                 "other detectors and other embedders: they say what size to expect, not who is better.** The paper's "
                 "FID-VID, 75.81, is of features of clips and no FID of frames.",
             ]
         if cross := self.of("cross"):
-            values = means(cross, CROSS)
-            lines = [
-                f"| {label} | {direction} | {self._shown(name, values[name])} |"
-                for name, (label, direction) in _CROSS_WORDS.items()
-            ]
             parts += [
                 f"## Cross-reenactment: {_count(cross)}",
-                "\n".join(("| measure | better | here |", "| --- | --- | --- |", *lines)),
+                self._table(_CROSS_WORDS, means(cross, CROSS)),
                 "(*) by the model's own motion encoders, which it was trained with: a model that serves them well "
                 "need not look right.",
             ]
@@ -98,6 +89,20 @@ class Evaluation:
         if failed:
             parts.append("Not measured:\n\n" + "\n".join(f"- {row['job_id']}: {row['error']}" for row in failed))
         return "\n\n".join(parts) + "\n"
+
+    def _table(
+        self,
+        words: Mapping[str, tuple[str, str]],
+        values: Mapping[str, float | None],
+        published: Mapping[str, float] | None = None,
+    ) -> str:
+        """A row a measure, in the order of `words`."""
+        lines = [["measure", "better", "here"], ["---"] * 3]
+        lines += [[label, direction, self._shown(name, values[name])] for name, (label, direction) in words.items()]
+        if published is not None:
+            column = ["published", "---", *(str(published.get(name, "")) for name in words)]
+            lines = [[*line, cell] for line, cell in zip(lines, column, strict=True)]
+        return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
     def _shown(self, name: str, value: float | None) -> str:
         if value is not None:

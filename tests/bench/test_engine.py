@@ -4,8 +4,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from bench.engine import CLIPS, _request, utilisation
+import pyarrow.parquet as pq
+
+from bench.engine import CLIPS, _idle_crew, _request, utilisation
 from catalogs.jobs import read_jobs
+from flows.order import PlainCaller, perform
+from flows.progress import Silent
+from models.miniature.weights import init_weights
+from tasks.production import Request
 
 
 def test_the_scheduler_comes_close_to_the_optimum() -> None:
@@ -17,3 +23,15 @@ def test_a_request_of_any_size(tmp_path: Path) -> None:
     assert len({(job.portrait, job.driving) for job in jobs}) == CLIPS + 3
     assert len({job.portrait for job in jobs}) == 2
     assert all(Path(job.driving).exists() for job in jobs)
+
+
+def test_what_an_idle_job_tells_makes_a_row(tmp_path: Path) -> None:
+    """Rows are made of what renders tell: where they need more, the benchmark's have to tell it, too."""
+    init_weights(tmp_path / "weights", 0)
+    request = Request(str(tmp_path / "store"), str(tmp_path / "weights"), jobs=_request(tmp_path, 3))
+    with _idle_crew():
+        summary = perform(request, PlainCaller(), Silent(), ray=False)
+    assert summary.counts == {"done": 3}
+    rows = pq.read_table(summary.manifest).to_pylist()
+    assert [(row["frames"], row["device"]) for row in rows] == [(1, "none")] * 3
+    assert len({row["checksum"] for row in rows}) == 3

@@ -103,6 +103,13 @@ def test_a_folder_that_is_not_there_is_said_before_the_work(tmp_path: Path, caps
     assert "there is no folder" in capsys.readouterr().err
 
 
+def test_paths_among_the_arguments(tmp_path: Path) -> None:
+    options = arguments("Measures.")
+    options.add_argument("clips", type=Path, nargs="*")
+    main("some", options, lambda _: Findings({}, {}), ["a.mp4", "--json", str(tmp_path / "out.json")])
+    assert json.loads((tmp_path / "out.json").read_text())["arguments"] == {"clips": ["a.mp4"]}
+
+
 @pytest.mark.parametrize("text", ["0", "-1", "1.5", "many", ""])
 def test_numbers_that_count_nothing(text: str) -> None:
     with pytest.raises(ArgumentTypeError):

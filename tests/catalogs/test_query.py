@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+from collections import Counter
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from random import Random
@@ -27,6 +28,7 @@ from catalogs.rows import latest, snapshot
 from catalogs.schema import SCHEMA, Row, table_of
 from catalogs.store import Store, open_store
 from tests.catalogs.conftest import NOON, row
+from tests.s3 import BUCKET, Endpoint
 from troupe.errors import NoFace, SettingsError, StoreError
 
 
@@ -281,6 +283,15 @@ def test_files_are_read_without_asking_python(shared_store: Store) -> None:
     assert isinstance(data, ds.FileSystemDataset)
     assert isinstance(data.filesystem, fs.SubTreeFileSystem)
     assert not isinstance(data.filesystem.base_fs, fs.PyFileSystem)
+
+
+def test_a_file_costs_two_requests(s3_endpoint: Endpoint) -> None:
+    store = open_store(f"s3://{BUCKET}/requests-of-a-catalog")
+    commit(store, "r1", [row("r1", name) for name in "abc"], every_rows=1)
+    rows = snapshot(store)
+    before = Counter(s3_endpoint.requests)
+    assert len(rows.read(columns=["run_id", "job_id", "frames", "recorded_at", "flagged"])) == 3
+    assert s3_endpoint.requests - before == {"GET": 2 * 3}
 
 
 def test_the_past(shared_store: Store) -> None:

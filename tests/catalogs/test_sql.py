@@ -84,6 +84,7 @@ def filled(tmp_path_factory: pytest.TempPathFactory) -> Store:
         "PRAGMA enable_profiling = 'json'",
         "SELECT * FROM data",
         "SELECT * FROM store",
+        "SELECT * FROM every, jobs",
         "SELECT getenv('HOME')",
         "nonsense",
         "",

@@ -2,28 +2,37 @@
 
     python -m tests.faults.catalog --writers 4 --runs 50
     python -m tests.faults.catalog --writers 4 --runs 50 --s3
+    python -m tests.faults.catalog --writers 4 --runs 50 --grace 5
 
 Every writer commits runs of a few rows in small batches; one that was killed is started again and goes on with what
 the catalog says it had done. Readers look all the time, and what they see must be a state that there was: of every run
 the first so many rows, each once, and never less than before. In the end every row must be there exactly once.
+
+A vacuum leaves alone what was needed an hour ago, so that within minutes it deletes nothing. With --grace its clock is
+fast, and an hour ago was so many seconds ago: it deletes what compaction has replaced and killed writers have left
+behind, under the eyes of all others.
 """
 
 from __future__ import annotations
 
 import json
-import logging
 import multiprocessing
 import os
 import random
+import signal
+import sys
 import time
 from argparse import ArgumentParser
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from contextlib import ExitStack
+from dataclasses import asdict, dataclass, field
 from datetime import timedelta
 from multiprocessing.process import BaseProcess
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
+
+import libfaketime
 
 from catalogs.ledger import Ledger
 from catalogs.query import ls
@@ -31,12 +40,14 @@ from catalogs.rows import snapshot
 from catalogs.store import Store, open_store
 from catalogs.upkeep import compact, vacuum
 from tests.catalogs.conftest import row
+from tests.s3 import BUCKET, endpoint
 from troupe.errors import StoreError
 from troupe.scratch import scratch_folder
 
 __all__ = ["Attack", "Outcome", "attack"]
 
 BATCH = 4
+HOUR = timedelta(hours=1)
 CONTEXT = multiprocessing.get_context("forkserver")
 
 
@@ -51,6 +62,8 @@ class Attack:
         rows: of each run.
         kill_every: seconds between kills, from the start on; each hits one process at random.
         seed: of what is killed when.
+        grace: seconds in which the vacuum's hour goes by; 0 leaves it an hour. Then it goes on until something is
+            deleted.
         limit: seconds after which it is given up.
     """
 
@@ -61,6 +74,7 @@ class Attack:
     readers: int = 2
     kill_every: float = 1.0
     seed: int = 0
+    grace: float = 0.0
     limit: float = 1800.0
 
 
@@ -73,7 +87,9 @@ class Outcome:
         finished: whether all writers came through before the limit.
         missing, twice: of those that should be there exactly once.
         kills: by what was killed.
-        looks: of the readers that ended, and what was wrong with what they saw.
+        looks: of the readers that ended, and what was wrong with what they saw, or with what they met.
+        failures: of those that tidy up, and what others than they ended with; the next try succeeds.
+        deleted: files, by the vacuum.
         version, files: of the table in the end.
     """
 
@@ -85,6 +101,7 @@ class Outcome:
     looks: int = 0
     wrong: list[str] = field(default_factory=list)
     failures: list[str] = field(default_factory=list)
+    deleted: int = 0
     version: int = 0
     files: int = 0
     seconds: float = 0.0
@@ -103,7 +120,10 @@ def attack(plan: Attack) -> Outcome:
         everyone: dict[str, tuple[Callable[..., None], tuple[Any, ...]]] = {**workers, **helpers}
         alive = {name: _started(*everyone[name]) for name in everyone}
         next_kill = time.monotonic()
-        while any(name in alive for name in workers) and time.monotonic() - since < plan.limit:
+        while time.monotonic() - since < plan.limit:
+            through = not any(name in alive for name in workers)
+            if through and (not plan.grace or _deleted(notes)):
+                break
             time.sleep(0.05)
             for name, process in list(alive.items()):
                 if process.is_alive():
@@ -111,8 +131,11 @@ def attack(plan: Attack) -> Outcome:
                 del alive[name]
                 if name in workers and process.exitcode == 0:
                     continue
+                if process.exitcode != -signal.SIGKILL:
+                    told = outcome.wrong if name.startswith("reader") else outcome.failures
+                    told.append(f"{name} ended with {process.exitcode}")
                 alive[name] = _started(*everyone[name])
-            if time.monotonic() >= next_kill and alive:
+            if time.monotonic() >= next_kill and not through:
                 victim = dice.choice(sorted(alive))
                 alive[victim].kill()
                 outcome.kills[victim.split("-")[0]] += 1
@@ -127,6 +150,7 @@ def attack(plan: Attack) -> Outcome:
             outcome.looks += note.get("looks", 0)
             outcome.wrong += note.get("wrong", [])
             outcome.failures += note.get("failures", [])
+        outcome.deleted = len(_deleted(notes))
     _count(plan, outcome)
     outcome.seconds = time.monotonic() - since
     return outcome
@@ -184,13 +208,35 @@ def tidy(plan: Attack, notes: Path) -> None:
 
 def clean(plan: Attack, notes: Path) -> None:
     """A vacuum with the shortest grace time there is."""
+    if plan.grace and "FAKETIME" not in os.environ:
+        _begin_with_a_fast_clock(plan, notes)
     store = open_store(plan.url)
+    deleted: set[str] = set()
     while not (notes / "stop").exists():
         try:
-            vacuum(store, timedelta(hours=1))
+            deleted.update(vacuum(store, HOUR))
+            _note(notes / f"deleted-{os.getpid()}.json", {"deleted": sorted(deleted)})
         except StoreError as error:
             _note(notes / f"vacuum-{os.getpid()}.json", {"failures": [error.message]})
         time.sleep(0.5)
+
+
+def _begin_with_a_fast_clock(plan: Attack, notes: Path) -> NoReturn:
+    """Become a process for which, but for `grace` seconds, it is an hour later, and clean up in that."""
+    _, preloads = libfaketime.get_reload_information()
+    fast = {"FAKETIME": f"+{HOUR.total_seconds() - plan.grace:.0f}s"}
+    code = "import sys; from tests.faults.catalog import resume; resume(*sys.argv[1:])"
+    words = [sys.executable, "-c", code, json.dumps(asdict(plan)), str(notes)]
+    os.execve(sys.executable, words, os.environ | preloads | fast)
+
+
+def resume(plan: str, notes: str) -> None:
+    """What that process does."""
+    clean(Attack(**json.loads(plan)), Path(notes))
+
+
+def _deleted(notes: Path) -> set[str]:
+    return {name for path in notes.glob("deleted-*.json") for name in json.loads(path.read_text())["deleted"]}
 
 
 def _pairs(store: Store) -> list[tuple[str, str]]:
@@ -241,34 +287,28 @@ def main() -> None:
     options.add_argument("--kill-every", type=float, default=1.0, metavar="SECONDS")
     options.add_argument("--seed", type=int, default=0)
     options.add_argument("--s3", action="store_true", help="through an S3 endpoint on loopback")
+    options.add_argument(
+        "--grace", type=float, default=0.0, metavar="SECONDS", help="in which the vacuum's hour passes"
+    )
     chosen = options.parse_args()
-    with scratch_folder() as folder:
+    with scratch_folder() as folder, ExitStack() as stack:
         url = f"{folder}/store"
         if chosen.s3:
-            url = _endpoint()
-        plan = Attack(url, chosen.writers, chosen.runs, chosen.rows, kill_every=chosen.kill_every, seed=chosen.seed)
-        outcome = attack(plan)
+            stack.enter_context(endpoint())
+            url = f"s3://{BUCKET}/store"
+        outcome = attack(
+            Attack(
+                url,
+                chosen.writers,
+                chosen.runs,
+                chosen.rows,
+                kill_every=chosen.kill_every,
+                seed=chosen.seed,
+                grace=chosen.grace,
+            )
+        )
     print(json.dumps({**vars(outcome), "kills": dict(outcome.kills)}, indent=2))
     raise SystemExit(bool(outcome.missing or outcome.twice or outcome.wrong))
-
-
-def _endpoint() -> str:
-    import boto3
-    from moto.server import ThreadedMotoServer
-
-    logging.getLogger("werkzeug").setLevel(logging.ERROR)
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    server.start()
-    host, port = server.get_host_and_port()
-    os.environ |= {
-        "AWS_ACCESS_KEY_ID": "tester",
-        "AWS_SECRET_ACCESS_KEY": "not-a-secret",
-        "AWS_DEFAULT_REGION": "us-east-1",
-        "AWS_ENDPOINT_URL": f"http://{host}:{port}",
-        "AWS_EC2_METADATA_DISABLED": "true",
-    }
-    boto3.client("s3").create_bucket(Bucket="attack")
-    return "s3://attack/store"
 
 
 if __name__ == "__main__":

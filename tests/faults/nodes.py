@@ -6,7 +6,6 @@ to be each worker's own business by giving the run nothing but URLs.
 
 from __future__ import annotations
 
-import logging
 import os
 import sys
 import tempfile
@@ -19,12 +18,9 @@ from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
-import boto3
-from moto.server import ThreadedMotoServer
-
 from catalogs.store import open_store
 from tests.faults.ground import Ground, prepare
-from tests.s3 import BUCKET
+from tests.s3 import BUCKET, endpoint
 
 
 class Watch:
@@ -50,7 +46,7 @@ class Watch:
                 threading.Thread(target=self._kill).start()
 
 
-def across(ground: Ground, endpoint: str, kill: bool = True) -> str:
+def across(ground: Ground, kill: bool = True) -> str:
     """One run; what happened, in a line."""
     # Before ray is imported.
     os.environ |= {"RAY_USAGE_STATS_ENABLED": "0", "RAY_AUTH_MODE": "disabled"}
@@ -104,21 +100,13 @@ def main() -> None:
     parser.add_argument("--jobs", type=int, default=12)
     parser.add_argument("--whole", action="store_true", help="kill nothing")
     chosen = parser.parse_args()
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    logging.getLogger("werkzeug").setLevel(logging.ERROR)
-    server.start()
-    host, port = server.get_host_and_port()
-    os.environ |= {"AWS_ACCESS_KEY_ID": "tester", "AWS_SECRET_ACCESS_KEY": "not-a-secret"}
-    os.environ |= {"AWS_DEFAULT_REGION": "us-east-1", "AWS_ENDPOINT_URL": f"http://{host}:{port}"}
-    boto3.client("s3").create_bucket(Bucket=BUCKET)
-    with tempfile.TemporaryDirectory(prefix="tf-") as folder:
+    with endpoint(), tempfile.TemporaryDirectory(prefix="tf-") as folder:
         ground = prepare(Path(folder), portraits=max(1, chosen.jobs // 2), clips=2)
         os.environ |= {"TROUPE_CACHE": str(ground.folder / "cache"), "TMPDIR": str(ground.scratch)}
         tempfile.tempdir = None
-        print(across(ground, f"http://{host}:{port}", kill=not chosen.whole), flush=True)
+        print(across(ground, kill=not chosen.whole), flush=True)
         left = [path.name for path in ground.scratch.iterdir() if path.name.startswith("troupe-")]
         print(f"temporary folders left: {left or 'none'}", flush=True)
-    server.stop()
     sys.exit(bool(left))
 
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import logging
 import os
 import sys
 import tempfile
@@ -18,25 +17,22 @@ from collections import Counter
 from pathlib import Path
 from uuid import uuid4
 
-import boto3
-from moto.server import ThreadedMotoServer
-
 from catalogs.query import ls
 from catalogs.store import open_store
 from flows.local import animate_locally
 from tasks.production import Request, Summary
 from tests.faults.ground import Ground, prepare
 from tests.faults.weather import weather
-from tests.s3 import BUCKET
+from tests.s3 import BUCKET, endpoint
 
 __all__ = ["storm"]
 
 
-def storm(ground: Ground, endpoint: str, seed: int, share: float = 0.05, drivers: int = 2) -> str:
+def storm(ground: Ground, quiet: str, seed: int, share: float = 0.05, drivers: int = 2) -> str:
     """One round; what happened, in a line.
 
     Args:
-        endpoint: of a quiet S3 server with the bucket, whose credentials are in the environment.
+        quiet: endpoint of an S3 server without trouble, with the bucket, whose credentials are in the environment.
     """
     url = f"s3://{BUCKET}/storm-{uuid4().hex}"
     summaries: dict[int, Summary | BaseException] = {}
@@ -48,7 +44,7 @@ def storm(ground: Ground, endpoint: str, seed: int, share: float = 0.05, drivers
         except BaseException as error:
             summaries[number] = error
 
-    with weather(endpoint, share, seed) as passage:
+    with weather(quiet, share, seed) as passage:
         os.environ["AWS_ENDPOINT_URL"] = passage.endpoint
         try:
             threads = [threading.Thread(target=drive, args=(number,)) for number in range(drivers)]
@@ -57,7 +53,7 @@ def storm(ground: Ground, endpoint: str, seed: int, share: float = 0.05, drivers
             for thread in threads:
                 thread.join(600)
         finally:
-            os.environ["AWS_ENDPOINT_URL"] = endpoint
+            os.environ["AWS_ENDPOINT_URL"] = quiet
         happened = dict(sorted(passage.happened.items()))
     counts: Counter[str] = Counter()
     for number, summary in summaries.items():
@@ -96,22 +92,15 @@ def main() -> None:
     parser.add_argument("--share", type=float, default=0.05, help="of the requests, for each kind of trouble")
     chosen = parser.parse_args()
     first, _, last = chosen.seeds.partition("-")
-    server, failed = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False), []
-    logging.getLogger("werkzeug").setLevel(logging.ERROR)
-    server.start()
-    host, port = server.get_host_and_port()
-    os.environ |= {"AWS_ACCESS_KEY_ID": "tester", "AWS_SECRET_ACCESS_KEY": "not-a-secret"}
-    os.environ |= {"AWS_DEFAULT_REGION": "us-east-1", "AWS_ENDPOINT_URL": f"http://{host}:{port}"}
-    boto3.client("s3").create_bucket(Bucket=BUCKET)
-    with tempfile.TemporaryDirectory(prefix="tf-") as folder:
+    failed = []
+    with endpoint() as started, tempfile.TemporaryDirectory(prefix="tf-") as folder:
         ground = prepare(Path(folder))
         for seed in range(int(first), int(last or first) + 1):
             try:
-                print(storm(ground, f"http://{host}:{port}", seed, chosen.share), flush=True)
+                print(storm(ground, started.url, seed, chosen.share), flush=True)
             except AssertionError as error:
                 failed.append(seed)
                 print(f"FAILED {error}", flush=True)
-    server.stop()
     print(f"{len(failed)} wrong {failed or ''}", flush=True)
     sys.exit(bool(failed))
 

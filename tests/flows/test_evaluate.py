@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
+from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
@@ -46,6 +48,28 @@ def test_an_evaluation(cast: Path, weights: Path, networks: dict[str, Path], tmp
         "## Cross-reenactment: 1 clip, 3 frames",
     ):
         assert said in text
+
+
+@pytest.mark.usefixtures("prefect_session", "ray_session")
+def test_the_flow_and_what_prefect_knows_of_it(cast: Path, weights: Path, tmp_path: Path) -> None:
+    from prefect.client.orchestration import get_client
+
+    from flows.evaluate import evaluate
+
+    request = EvaluationRequest(
+        str(tmp_path / "store"), str(weights), str(cast / "clips"), "e1", preset="draft", limit=1, preview=0.1
+    )
+    found: Any = evaluate(**request.parameters())
+    assert Path(found["summary"]).read_text() == found["text"]
+    (row,) = pq.read_table(Path(found["summary"]).with_name("clips.parquet")).to_pylist()
+    assert (row["job_id"], row["frames"], row["error"]) == ("self__film", 3, None)
+    assert 3 < row["psnr"] < 20
+    (job,) = pq.read_table(tmp_path / "store" / "runs" / "e1" / "manifest.parquet").to_pylist()
+    assert job["status"] == "done"
+    assert not job["worker"].endswith(f":{os.getpid()}")
+    with get_client(sync_client=True) as client:
+        artifacts = [str(a.data) for a in client.read_artifacts() if a.key == "troupe-evaluation"]
+        assert artifacts[-1] == found["text"]
 
 
 def test_requests_that_cannot_be_carried_out(cast: Path, weights: Path, tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
+from PIL import Image
 
 from flows.local import animate_locally
 from models.faces.gaps import BRIDGED
@@ -47,6 +48,24 @@ def performance(count: int) -> list[Picture]:
 def write(path: Path, pictures: Iterator[Picture] | list[Picture], timing: media.Timing | None = None) -> str:
     media.encode(pictures, path, rate=Fraction(25), size=(192, 192), timing=timing)
     return str(path)
+
+
+def test_pictures_are_acted_at_the_jobs_rate(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "take").mkdir()
+    for number, picture in enumerate(performance(4), 99):
+        Image.fromarray(picture).save(tmp_path / "take" / f"{number}.png")
+    (tmp_path / "lacking").mkdir()
+    for number in (1, 3):
+        (tmp_path / "lacking" / f"{number}.png").touch()
+    rows = run(
+        {"job_id": "take", "driving": str(tmp_path / "take"), "fps": "12.5"},
+        {"job_id": "gap", "driving": str(tmp_path / "lacking")},
+    )
+    assert (rows["take"]["error"], rows["take"]["frames"]) == (None, 4)
+    info = media.probe(Path(rows["take"]["crop_uri"]))
+    assert (info.frames, info.rate, info.audio) == (4, Fraction(25, 2), False)
+    assert rows["gap"]["error_kind"] == "missing_input"
+    assert "the number 2 is missing" in rows["gap"]["error"]
 
 
 def test_what_follows_a_long_gap_is_the_jobs_choice(run: Run, tmp_path: Path) -> None:

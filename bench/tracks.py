@@ -1,0 +1,123 @@
+"""Tracks of real clips, at full length and size: numbers to read, and a picture of each to look at.
+
+Each clip is decoded and its face followed as a job does it. `identity switches` are neighbouring frames whose faces
+the recognition network takes for different people. The picture shows frames from all over the clip, the one of the
+lowest score among them: the box green where the face was seen, red where it is filled in.
+
+Clips, detector and recognition network are those of the folder that `TROUPE_SHARED` names, unless others are given.
+"""
+
+from __future__ import annotations
+
+import os
+from argparse import ArgumentParser, Namespace
+from collections.abc import Iterator
+from itertools import pairwise
+from pathlib import Path
+
+import cv2
+import numpy as np
+from PIL import Image
+
+from bench.report import Case, Check, Findings, arguments, main, tell
+from models.faces import Recogniser, follow, open_detector
+from models.faces.follow import ALIKE
+from tasks import media
+from troupe import LARGEST, Floats, Picture, Track
+from troupe.errors import SettingsError
+
+__all__ = ["measure", "parser", "sheet"]
+
+SHOWN, COLUMNS, SIDE = 12, 4, 320
+SEEN, FILLED = (40, 200, 80), (230, 50, 40)
+
+
+def measure(chosen: Namespace) -> Findings:
+    """Every clip, one after the other."""
+    cv2.setNumThreads(1)
+    clips = chosen.clips or sorted(_shared("media").glob("*.mp4"))
+    detector = open_detector(chosen.detector or _shared("weights/scrfd_500m_bnkps.onnx"), "cpu")
+    recogniser = Recogniser(chosen.recogniser or _shared("weights/mobilefacenet.onnx"))
+    cases: dict[str, Case] = {}
+    for clip in clips:
+        tell(f"following {clip.name}")
+        info = media.probe(clip)
+        track = follow(media.decode(clip), detector, LARGEST, clip.name, recognise=recogniser)
+        likenesses = list(_likenesses(clip, track, recogniser))
+        lengths = [stop - first for first, stop in track.gaps]
+        cases[clip.name] = Case(
+            {
+                "width": info.width,
+                "height": info.height,
+                "frames": len(track),
+                "found": int((track.scores > 0).sum()),
+                "gaps": len(lengths),
+                "longest_gap_frames": max(lengths, default=0),
+                "cuts": len(track.cuts),
+                "identity_switches": sum(value < ALIKE for value in likenesses),
+                "least_likeness": min(likenesses, default=1.0),
+                "mean_score": track.score,
+                "least_score": float(track.scores.min()),
+            }
+        )
+        if chosen.pictures is not None:
+            chosen.pictures.mkdir(parents=True, exist_ok=True)
+            Image.fromarray(sheet(clip, track)).save(chosen.pictures / f"{clip.stem}.jpg", quality=85)
+    checks: dict[str, Check] = {}
+    if not chosen.clips:  # these are clean
+        for name in ("gaps", "cuts", "identity_switches"):
+            checks[name] = Check.exactly(sum(case.number(name) for case in cases.values()), 0)
+    return Findings(cases, checks)
+
+
+def _likenesses(clip: Path, track: Track, recogniser: Recogniser) -> Iterator[float]:
+    """The cosine of each frame's face with the one before, of frames in which it was seen."""
+
+    def vectors() -> Iterator[Floats]:
+        for index, frame in enumerate(media.decode(clip)):
+            if track.scores[index] > 0:
+                yield recogniser(frame, track.face(index))
+
+    return (float(one @ other) for one, other in pairwise(vectors()))
+
+
+def sheet(clip: Path, track: Track) -> Picture:
+    """Some frames of the clip with what was found in them, side by side."""
+    shown = {*np.linspace(0, len(track) - 1, SHOWN - 1).astype(int).tolist(), int(track.scores.argmin())}
+    cells = [_drawn(frame, track, index) for index, frame in enumerate(media.decode(clip)) if index in shown]
+    cells += [np.full_like(cells[0], 255)] * (-len(cells) % COLUMNS)
+    return np.concatenate([np.concatenate(cells[row : row + COLUMNS], axis=1) for row in range(0, len(cells), COLUMNS)])
+
+
+def _drawn(frame: Picture, track: Track, index: int) -> Picture:
+    """A frame, `SIDE` pixels wide, with its box, keypoints, number and score."""
+    scale = SIDE / frame.shape[1]
+    picture = cv2.resize(frame, (SIDE, round(frame.shape[0] * scale)), interpolation=cv2.INTER_AREA)
+    colour = SEEN if track.scores[index] > 0 else FILLED
+    x1, y1, x2, y2 = (round(float(value) * scale) for value in track.boxes[index])
+    cv2.rectangle(picture, (x1, y1), (x2, y2), colour, 2)
+    for x, y in (track.keypoints[index] * scale).round().astype(int).tolist():
+        cv2.circle(picture, (x, y), 3, colour, -1)
+    cv2.putText(picture, f"{index}: {track.scores[index]:.2f}", (6, 20), cv2.FONT_HERSHEY_SIMPLEX, 0.6, colour, 2)
+    return np.asarray(picture, dtype=np.uint8)
+
+
+def _shared(name: str) -> Path:
+    folder = os.environ.get("TROUPE_SHARED")
+    if not folder:
+        raise SettingsError("name clips, --detector and --recogniser, or a folder that has them by TROUPE_SHARED")
+    return Path(folder) / name
+
+
+def parser() -> ArgumentParser:
+    """What the command takes."""
+    options = arguments(__doc__)
+    options.add_argument("clips", type=Path, nargs="*", metavar="CLIP")
+    options.add_argument("--detector", type=Path, metavar="FILE", help="SCRFD .onnx or YOLOv5-face .pt")
+    options.add_argument("--recogniser", type=Path, metavar="FILE", help="ArcFace .onnx")
+    options.add_argument("--pictures", type=Path, metavar="FOLDER", help="to save a picture of each clip in")
+    return options
+
+
+if __name__ == "__main__":
+    main("tracks", parser(), measure)
