@@ -21,7 +21,8 @@ class Convolution(nn.Conv2d):
     def __init__(self, channels: int, filters: int, kernel: int = 3, stride: int = 1) -> None:
         super().__init__(channels, filters, kernel, stride, kernel // 2)
         self.gain = nn.Parameter(torch.full((filters, 1, 1, 1), _GAIN))
-        nn.init.normal_(self.weight)
+        # Only its direction matters, but its length says how far a step of the optimiser turns it.
+        nn.init.normal_(self.weight, std=1 / math.sqrt(self.weight[0].numel()))
         assert self.bias is not None
         nn.init.zeros_(self.bias)
 
@@ -30,7 +31,7 @@ class Convolution(nn.Conv2d):
         """(filters, channels, kernel, kernel), as they are applied."""
         away = self.weight - self.weight.mean(dim=(1, 2, 3), keepdim=True)
         spread = away.square().mean(dim=(1, 2, 3), keepdim=True) * self.weight[0].numel()
-        return away * torch.rsqrt(spread + 1e-6) * self.gain
+        return away * torch.rsqrt(spread + 1e-8) * self.gain
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, channels, H, W) to (B, filters, H / stride, W / stride)."""

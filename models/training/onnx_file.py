@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +15,6 @@ from torch import Tensor, nn
 __all__ = ["write_onnx"]
 
 _OPSET = 17
-_LEAST = 256  # values: fewer are not worth a node
 
 
 def write_onnx(
@@ -48,22 +47,21 @@ def write_onnx(
             dynamic_axes=free,
         )
     model = onnx.load(path)
-    _halve(model.graph)
+    _halve(model.graph, network.state_dict().keys())
     model.producer_name, model.producer_version = "troupe", ""
     onnx.checker.check_model(model)
     onnx.save(model, path)
 
 
-def _halve(graph: onnx.GraphProto) -> None:
-    """Keep weights as float16, each with a node that makes it float32; a runtime does so once, when it loads."""
+def _halve(graph: onnx.GraphProto, names: Collection[str]) -> None:
+    """Keep these tensors as float16, each with a node that makes it float32; a runtime does so once, when it loads."""
     casts = []
     for tensor in graph.initializer:
-        values = numpy_helper.to_array(tensor)
-        if tensor.data_type != TensorProto.FLOAT or values.size < _LEAST:
-            continue
         name = tensor.name
-        tensor.CopyFrom(numpy_helper.from_array(values.astype(np.float16), f"{name}.half"))
-        casts.append(helper.make_node("Cast", [f"{name}.half"], [name], to=TensorProto.FLOAT))
+        if name in names and tensor.data_type == TensorProto.FLOAT:
+            half = numpy_helper.to_array(tensor).astype(np.float16)
+            tensor.CopyFrom(numpy_helper.from_array(half, f"{name}.half"))
+            casts.append(helper.make_node("Cast", [f"{name}.half"], [name], to=TensorProto.FLOAT))
     nodes = [*casts, *graph.node]
     del graph.node[:]
     graph.node.extend(nodes)

@@ -8,7 +8,7 @@ import numpy as np
 
 from models.miniature import MEASURING, Identity, Moment, Performance
 
-__all__ = ["anybody", "any_moment", "elsewhere"]
+__all__ = ["any_moment", "anybody", "elsewhere"]
 
 _FRAMES, _RATE = 8, 3.0
 

@@ -11,7 +11,8 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, linear, normalize
 
 from models.faces.alignment import ALIGNED_SIZE, align
-from models.miniature import MEASURING, Identity, portrait, render
+from models.faces.detector import FaceDetector, open_detector
+from models.miniature import CLIP_SIZE, MEASURING, Identity, portrait, render
 from models.training.convolution import Convolution, Residual, plain
 from models.training.objective import Batch, Objective
 from models.training.onnx_file import write_onnx
@@ -19,9 +20,9 @@ from models.training.people import any_moment, anybody, elsewhere
 from models.training.weather import weathered
 from troupe import Face, Floats, Picture
 
-__all__ = ["Recognition", "RecogniserNetwork"]
+__all__ = ["RecogniserNetwork", "Recognition"]
 
-PEOPLE = 3000
+PEOPLE = 2000
 LENGTH = 512
 MARGIN, SCALE = 0.3, 24.0
 """Of the softmax: radians added to the angle to one's own direction, and what cosines are multiplied by."""
@@ -83,12 +84,12 @@ class Recognition(Objective):
     """Learns to tell people of the miniature world apart, as those of a list; new ones keep apart too.
 
     Args:
-        weights: the weights directory; nothing is read from it.
+        weights: the weights directory, whose detector takes part in measuring.
         people: how many are on the list.
     """
 
     def __init__(self, weights: Path | None = None, people: int = PEOPLE) -> None:
-        del weights
+        self._weights = weights
         self._people = people
 
     def network(self) -> nn.Module:
@@ -131,30 +132,38 @@ class Recognition(Objective):
         """Of 100 people kept for measuring, by their portraits: the shares of pictures of their performances that are
         nearest to their own portrait.
 
-        `found`: as they are; `found_elsewhere`: in other clothes before another wall; `found_worn`: in other light,
-        small and compressed, with a worse detector's keypoints. `apart`: mean cosine of two people's portraits;
-        `together`: of a person's pictures with the portrait.
+        `found`: as they are; `found_detected`: the same, all aligned by the keypoints of the weights directory's
+        detector; `found_elsewhere`: in other clothes before another wall; `found_worn`: in other light, small and
+        compressed, with a worse detector's keypoints. `apart`: mean cosine of two people's portraits; `together`: of a
+        person's pictures with their portrait.
         """
         assert isinstance(network, _Classes)
 
-        def told(pictures: list[Floats]) -> Tensor:
-            batch = torch.from_numpy(np.stack(pictures)).permute(0, 3, 1, 2).contiguous()
-            return normalize(network(batch).float())
+        def told(aligned: list[Floats]) -> Tensor:
+            seen = torch.from_numpy(np.stack(aligned)).permute(0, 3, 1, 2).contiguous()
+            return normalize(network(seen).float())
 
         seeds = range(MEASURING, MEASURING + GALLERY)
-        gallery = told([align(*_points(portrait(seed))) for seed in seeds])
         dice = np.random.default_rng(0x1D)
-        kinds: dict[str, list[Floats]] = {"found": [], "found_elsewhere": [], "found_worn": []}
-        for seed in seeds:
-            person = Identity.from_seed(seed)
+        portraits = [portrait(seed) for seed in seeds]
+        probes, moved, worn = [], [], []
+        for person in map(Identity.from_seed, seeds):
             for _ in range(PROBES):
                 moment = any_moment(dice, measuring=True)
-                kinds["found"].append(align(*_points(render(person, moment, (192, 192)))))
-                moved = elsewhere(person, anybody(dice, measuring=True))
-                kinds["found_elsewhere"].append(align(*_points(render(moved, moment, (192, 192)))))
-                kinds["found_worn"].append(_seen(person, dice, measuring=True).astype(np.float32) / 255)
+                probes.append(render(person, moment, CLIP_SIZE))
+                moved.append(render(elsewhere(person, anybody(dice, measuring=True)), moment, CLIP_SIZE))
+                worn.append(_seen(person, dice, measuring=True).astype(np.float32) / 255)
+        gallery = told([_aligned(*shown) for shown in portraits])
+        cosines = {
+            "found": told([_aligned(*shown) for shown in probes]) @ gallery.T,
+            "found_elsewhere": told([_aligned(*shown) for shown in moved]) @ gallery.T,
+            "found_worn": told(worn) @ gallery.T,
+        }
+        if self._weights is not None and (path := self._weights / "detector.onnx").is_file():
+            detector = open_detector(path, "cpu")
+            seen, sought = ([_detected(detector, *shown) for shown in list_] for list_ in (portraits, probes))
+            cosines["found_detected"] = told(sought) @ told(seen).T
         own = torch.arange(GALLERY).repeat_interleave(PROBES)
-        cosines = {name: told(pictures) @ gallery.T for name, pictures in kinds.items()}
         others = ~torch.eye(GALLERY, dtype=torch.bool)
         return {
             **{name: float((found.argmax(1) == own).float().mean()) for name, found in cosines.items()},
@@ -187,5 +196,11 @@ def _seen(person: Identity, dice: np.random.Generator, measuring: bool = False) 
     return np.rint(aligned * 255).astype(np.uint8)
 
 
-def _points(shown: tuple[Picture, Face]) -> tuple[Picture, Floats]:
-    return shown[0], shown[1].keypoints
+def _aligned(picture: Picture, face: Face) -> Floats:
+    return align(picture, face.keypoints)
+
+
+def _detected(detector: FaceDetector, picture: Picture, face: Face) -> Floats:
+    """Aligned by what the detector finds; black where it finds nothing."""
+    found = detector.detect_near(picture, face.box) or detector.detect(picture)
+    return align(picture, found[0].keypoints) if found else np.zeros((ALIGNED_SIZE, ALIGNED_SIZE, 3), np.float32)
