@@ -75,8 +75,8 @@ def boxes_at(places: Tensor, distances: Tensor) -> Tensor:
 
 def points_at(places: Tensor, distances: Tensor) -> Tensor:
     """(..., N, 10) distances, in strides, as points in pixels, (..., N, 5, 2)."""
-    away = distances * places[:, 3:]
-    return away.unflatten(-1, (5, 2)) + places[:, None, :2]
+    away = (distances * places[:, 3:]).reshape(*distances.shape[:-1], 5, 2)
+    return away + places[:, None, :2]
 
 
 def overlaps(a: Tensor, b: Tensor) -> Tensor:

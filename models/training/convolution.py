@@ -31,7 +31,8 @@ class Convolution(nn.Conv2d):
         """(filters, channels, kernel, kernel), as they are applied."""
         away = self.weight - self.weight.mean(dim=(1, 2, 3), keepdim=True)
         spread = away.square().mean(dim=(1, 2, 3), keepdim=True) * self.weight[0].numel()
-        return away * torch.rsqrt(spread + 1e-8) * self.gain
+        filters: Tensor = away * torch.rsqrt(spread + 1e-8) * self.gain
+        return filters
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, channels, H, W) to (B, filters, H / stride, W / stride)."""

@@ -23,7 +23,7 @@ __all__ = ["Detection", "DetectorNetwork"]
 SIDE = 320
 """Of the pictures learned from, pixels; the network itself takes any multiple of 32."""
 FOCUS = 2.0
-BOX, POINTS = 2.0, 5.0
+BOX, POINTS = 2.0, 12.0
 """What boxes and keypoints count beside the score."""
 POSITIVES = 16.0
 """Anchors that tell of a face in a usual picture."""
@@ -89,7 +89,7 @@ class DetectorNetwork(nn.Module):
     def _told(self, features: Tensor) -> Tensor:
         seen = torch.relu(self.head(features))
         with torch.autocast(seen.device.type, enabled=False):  # distances need their digits
-            told = self.tell(seen.float())
+            told: Tensor = self.tell(seen.float())
         return told.permute(0, 2, 3, 1).reshape(told.shape[0], -1, ANCHORS, 15)
 
 

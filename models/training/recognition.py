@@ -146,13 +146,14 @@ class Recognition(Objective):
         seeds = range(MEASURING, MEASURING + GALLERY)
         dice = np.random.default_rng(0x1D)
         portraits = [portrait(seed) for seed in seeds]
-        probes, moved, worn = [], [], []
+        probes, moved = [], []
+        worn: list[Floats] = []
         for person in map(Identity.from_seed, seeds):
             for _ in range(PROBES):
                 moment = any_moment(dice, measuring=True)
                 probes.append(render(person, moment, CLIP_SIZE))
                 moved.append(render(elsewhere(person, anybody(dice, measuring=True)), moment, CLIP_SIZE))
-                worn.append(_seen(person, dice, measuring=True).astype(np.float32) / 255)
+                worn.append(_seen(person, dice, measuring=True).astype(np.float32) / np.float32(255))
         gallery = told([_aligned(*shown) for shown in portraits])
         cosines = {
             "found": told([_aligned(*shown) for shown in probes]) @ gallery.T,

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 
 from models.miniature import render
 from models.miniature.bust import backdrop
+from models.miniature.paint import Points
 from models.training.people import any_moment, anybody
 from models.training.weather import weathered
 from troupe import Face, Floats, Picture
@@ -66,10 +68,15 @@ def clutter(dice: np.random.Generator, width: int, height: int) -> Picture:
         cells = (1, 1) if dice.random() < 0.4 else (2, 2)
         picture = _stretched(dice.integers(0, 256, (*cells, 3), dtype=np.uint8), width, height)
     else:
-        cells = (int(dice.integers(2, 24)), int(dice.integers(2, 24)))
+        finest = 24 if dice.random() < 0.5 else 240
+        cells = (int(dice.integers(2, finest)), int(dice.integers(2, finest)))
         blocks = dice.integers(0, 256, (*cells, 3), dtype=np.uint8)
         picture = np.asarray(
-            cv2.resize(blocks, (width, height), interpolation=int(dice.choice([cv2.INTER_NEAREST, cv2.INTER_CUBIC])))
+            cv2.resize(
+                blocks,
+                (width, height),
+                interpolation=int(dice.choice([cv2.INTER_NEAREST, cv2.INTER_LINEAR, cv2.INTER_CUBIC])),
+            )
         )
     someone = anybody(dice)
     colours = (someone.skin, someone.lips, someone.hair_colour, someone.cloth, someone.eyes)
@@ -192,7 +199,7 @@ def _paste(picture: Picture, dice: np.random.Generator, tile: Picture, _: Floats
     picture[y : y + tile.shape[0], x : x + tile.shape[1]] = tile
 
 
-def _blend(picture: Picture, tile: Picture, corner: Floats, face: Face, dice: np.random.Generator) -> None:
+def _blend(picture: Picture, tile: Picture, corner: NDArray[np.int64], face: Face, dice: np.random.Generator) -> None:
     """Put a tile into the picture at a corner: with a hard border, or fading away round the head."""
     height, width = picture.shape[:2]
     x, y = (int(v) for v in corner)
@@ -211,14 +218,14 @@ def _blend(picture: Picture, tile: Picture, corner: Floats, face: Face, dice: np
     under[:] = cv2.blendLinear(np.ascontiguousarray(part), np.ascontiguousarray(under), soft, 1 - soft)
 
 
-def _moved(face: Face, scale: Floats, shift: Floats) -> Face:
+def _moved(face: Face, scale: Points, shift: Points) -> Face:
     """Every point times `scale`, plus `shift`."""
     box = face.box.reshape(2, 2) * scale + shift
     return Face(box.reshape(4).astype(np.float32), (face.keypoints * scale + shift).astype(np.float32), face.score)
 
 
-def _centre(box: Floats) -> Floats:
-    return (box[:2] + box[2:]) / 2
+def _centre(box: Floats) -> Points:
+    return (box[:2].astype(np.float64) + box[2:]) / 2
 
 
 def _meet(a: Floats, b: Floats) -> bool:

@@ -42,7 +42,9 @@ def lit(picture: Picture, dice: np.random.Generator, light: float = 1.0) -> Pict
 def compressed(picture: Picture, quality: int) -> Picture:
     """As JPEG of that quality (1..100) gives it back."""
     data = cv2.imencode(".jpg", picture[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, quality])[1]
-    return np.asarray(cv2.imdecode(data, cv2.IMREAD_COLOR)[..., ::-1], dtype=np.uint8)
+    decoded = cv2.imdecode(data, cv2.IMREAD_COLOR)
+    assert decoded is not None
+    return np.asarray(decoded[..., ::-1], dtype=np.uint8)
 
 
 def _blurred(picture: Picture, sigma: float) -> Picture:
