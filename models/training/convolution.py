@@ -1,0 +1,74 @@
+"""Convolutions that need no statistics of a batch: what a network learns does not hang on how a batch is shared."""
+
+from __future__ import annotations
+
+import math
+from copy import deepcopy
+
+import torch
+from torch import Tensor, nn
+
+__all__ = ["Convolution", "Residual", "plain"]
+
+_GAIN = math.sqrt(2 / (1 - 1 / math.pi))
+"""Gives back the deviation that a rectifier takes from a normal variable (Brock et al., ICLR 2021)."""
+
+
+class Convolution(nn.Conv2d):
+    """A convolution, padded by half its kernel, whose filters have mean 0 and a deviation that keeps that of the signal
+    (weight standardisation, Qiao et al., arXiv 1903.10520), times a gain for each."""
+
+    def __init__(self, channels: int, filters: int, kernel: int = 3, stride: int = 1) -> None:
+        super().__init__(channels, filters, kernel, stride, kernel // 2)
+        self.gain = nn.Parameter(torch.full((filters, 1, 1, 1), _GAIN))
+        # Only its direction matters, but its length says how far a step of the optimiser turns it.
+        nn.init.normal_(self.weight, std=1 / math.sqrt(self.weight[0].numel()))
+        assert self.bias is not None
+        nn.init.zeros_(self.bias)
+
+    @property
+    def filters(self) -> Tensor:
+        """(filters, channels, kernel, kernel), as they are applied."""
+        away = self.weight - self.weight.mean(dim=(1, 2, 3), keepdim=True)
+        spread = away.square().mean(dim=(1, 2, 3), keepdim=True) * self.weight[0].numel()
+        filters: Tensor = away * torch.rsqrt(spread + 1e-8) * self.gain
+        return filters
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, channels, H, W) to (B, filters, H / stride, W / stride)."""
+        return self._conv_forward(x, self.filters, self.bias)
+
+
+class Residual(nn.Module):
+    """Two convolutions beside a way past them; at first they count little (SkipInit, De and Smith, NeurIPS 2020)."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.first: nn.Conv2d = Convolution(channels, channels)
+        self.second: nn.Conv2d = Convolution(channels, channels)
+        self.share = nn.Parameter(torch.tensor(0.2))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, C, H, W), as it comes."""
+        return torch.relu(x + self.second(torch.relu(self.first(x))) * self.share)
+
+
+def plain(network: nn.Module) -> nn.Module:
+    """A copy with ordinary convolutions, whose filters are values and not computed from values."""
+    copy = deepcopy(network)
+    for parent in list(copy.modules()):
+        for name, layer in list(parent.named_children()):
+            if isinstance(layer, Convolution):
+                setattr(parent, name, _plain(layer))
+    return copy
+
+
+def _plain(layer: Convolution) -> nn.Conv2d:
+    (kernel, _), (stride, _) = layer.kernel_size, layer.stride
+    fixed = nn.Conv2d(layer.in_channels, layer.out_channels, kernel, stride, kernel // 2)
+    with torch.no_grad():
+        fixed.weight.copy_(layer.filters)
+        assert fixed.bias is not None
+        assert layer.bias is not None
+        fixed.bias.copy_(layer.bias)
+    return fixed

@@ -1,0 +1,51 @@
+"""What befalls a picture on its way to a network: light, blur, noise and compression."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+
+from troupe import Picture
+
+__all__ = ["compressed", "lit", "weathered"]
+
+
+def weathered(picture: Picture, dice: np.random.Generator, light: float = 1.0) -> Picture:
+    """The picture, worn by chance.
+
+    Args:
+        picture: (H, W, 3).
+        light: how much the light may change colours, as a factor.
+    """
+    picture = lit(picture, dice, light)
+    if dice.random() < 0.25:
+        picture = _blurred(picture, dice.uniform(0.3, 1.0))
+    if dice.random() < 0.25:
+        noise = dice.normal(0, dice.uniform(1, 6), picture.shape[:2]).astype(np.float32)[..., None]
+        picture = np.clip(picture + noise, 0, 255).astype(np.uint8)
+    if dice.random() < 0.5:
+        picture = compressed(picture, int(dice.integers(35, 96)))
+    return picture
+
+
+def lit(picture: Picture, dice: np.random.Generator, light: float = 1.0) -> Picture:
+    """In another light: its colour, brightness, contrast and saturation changed."""
+    tint = np.exp(dice.normal(0, 0.06 * light, 3) + dice.normal(0, 0.10 * light))
+    saturation = np.exp(dice.normal(0, 0.15 * light))
+    grey = np.full((3, 3), 1 / 3)
+    mixing = np.diag(tint) @ (grey + saturation * (np.eye(3) - grey))
+    gamma = np.exp(dice.normal(0, 0.12 * light))
+    curve = np.rint(255 * np.linspace(0, 1, 256) ** gamma + dice.normal(0, 6 * light)).clip(0, 255).astype(np.uint8)
+    return np.asarray(cv2.LUT(cv2.transform(picture, mixing), curve), dtype=np.uint8)
+
+
+def compressed(picture: Picture, quality: int) -> Picture:
+    """As JPEG of that quality (1..100) gives it back."""
+    data = cv2.imencode(".jpg", picture[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, quality])[1]
+    decoded = cv2.imdecode(data, cv2.IMREAD_COLOR)
+    assert decoded is not None
+    return np.asarray(decoded[..., ::-1], dtype=np.uint8)
+
+
+def _blurred(picture: Picture, sigma: float) -> Picture:
+    return np.asarray(cv2.GaussianBlur(picture, (0, 0), sigma), dtype=np.uint8)
