@@ -51,9 +51,9 @@ MINIATURE = ModelConfig(
         layers_per_block=1,
         num_frames=25,
     ),
-    vae=VAEConfig(block_out_channels=(64, 64, 96, 96), layers_per_block=1, sample_size=128),
+    vae=VAEConfig(block_out_channels=(96, 64, 96, 96), layers_per_block=1, sample_size=128),
 )
-"""The released architecture, small enough for two CPU cores: 128 x 128 pixels, 7.2 million values."""
+"""The released architecture, small enough for two CPU cores: 128 x 128 pixels, 7.7 million values."""
 
 _EXPRESSION_WIDTHS = (32, 32, 48, 64)
 _POSE_WIDTHS = (32, 64, 96, 128)

@@ -62,6 +62,8 @@ the face's box: how far its centre is from the one that frames the clip, in side
 2 of its size over that one's. All else is the world's `Moment`."""
 EYES = ("left", "right")
 GAZE = ("gaze_x", "gaze_y")
+HARD = {"gaze_y": 3.0, "width": 3.0, "smile": 1.5, "pitch": 1.5}
+"""What counts more than the rest: it shows in less than a pixel, or needs all of the mouth."""
 SEEN = 0.5
 """How open an eye is for its gaze to count in full."""
 MEASURED, FRAMES, SLOW = 24, 16, 8
@@ -148,9 +150,8 @@ class ExpressionReading(Objective):
         frame = _frame(dice, self.config)
         said = _said(frame)
         moment = frame.moment
-        counts = torch.ones(len(SAID))
-        for name in GAZE:
-            counts[list(SAID).index(name)] = min(max(moment.left, moment.right) / SEEN, 1.0)
+        open_ = min(max(moment.left, moment.right) / SEEN, 1.0)
+        counts = torch.tensor([HARD.get(name, 1.0) * (open_ if name in GAZE else 1.0) for name in SAID])
         truth = torch.tensor([(said[name] - middle) / deviation for name, (middle, deviation) in SAID.items()])
         return {"crop": _unit(frame.crops.face), "truth": truth, "counts": counts}
 

@@ -25,6 +25,7 @@ from models.device import pick_dtype
 from models.faces import cut_head, head_box
 from models.miniature import MEASURING, Identity, Performance, portrait, render
 from models.training.objective import Batch, Objective
+from models.training.plain import begin_plain
 from models.weights import fill, load_part, replace_values
 from troupe import Face, Picture
 
@@ -47,7 +48,7 @@ SCALED_BY, CHUNK = 64, 8
 
 
 class Reconstruction(Objective):
-    """The autoencoder, from the weights directory's values on.
+    """The autoencoder, from the weights directory's values on or anew.
 
     Args:
         weights: the weights directory to start from and to write to.
@@ -55,19 +56,22 @@ class Reconstruction(Objective):
             more are for a second training, from the values of the first.
         patch: side of the square part of the head crops that is looked at, in pixels; 0 for all of it. A step of
             smaller parts costs less, which helps in the beginning.
+        anew: whether to start from the values of `models.training.plain` instead, which tell plain colours.
     """
 
-    def __init__(self, weights: Path, frames: int = 4, patch: int = 0) -> None:
+    def __init__(self, weights: Path, frames: int = 4, patch: int = 0, anew: bool = False) -> None:
         config = ModelConfig.read(weights)
         self.weights, self.config, self.size = weights, config.vae, config.image_size
-        self.frames, self.patch = frames, patch or config.image_size
+        self.frames, self.patch, self.anew = frames, patch or config.image_size, anew
 
     def network(self) -> nn.Module:
-        """With the weights directory's values."""
+        """With the weights directory's values, or the plain ones."""
         network = load_part(self.weights, "vae")
         for value in network.parameters():
             value.data = value.data.clone()  # what was mapped from a file is not ours to change
             value.requires_grad_()
+        if self.anew:
+            begin_plain(cast("AutoencoderKLTemporalDecoder", network))
         _flatten_time(network)
         if self.frames == 1:
             _forget_time(network)
