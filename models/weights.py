@@ -33,6 +33,7 @@ __all__ = [
     "files",
     "inspect",
     "load_networks",
+    "load_part",
     "recogniser_file",
     "replace_values",
     "source_hash",
@@ -237,6 +238,23 @@ def convert(directory: Path, digest: Callable[[Path], str]) -> Iterator[Path]:
             save_file(tensors, partial, metadata={"source_sha256": digest(source)})
             partial.replace(target)
             yield target
+
+
+def load_part(directory: Path, name: str) -> nn.Module:
+    """One network of the directory with its values, in float32, on the CPU.
+
+    Args:
+        name: of the network.
+
+    Raises:
+        WeightsError: anything absent, extra or mis-shaped in its file.
+    """
+    part = next(part for part in PARTS if part.name == name)
+    report, module, state = _look(directory, part, _configuration(directory))
+    if module is None or report.problems:
+        raise WeightsError(f"{report.file} does not fit its configuration", list(report.problems))
+    fill(module, state, torch.device("cpu"), torch.float32)
+    return module
 
 
 def replace_values(directory: Path, name: str, values: Mapping[str, Tensor]) -> None:

@@ -7,7 +7,7 @@ complete weights directory. People and performances of numbers from `MEASURING` 
 from models.miniature.identity import Identity
 from models.miniature.performance import Moment, Performance
 from models.miniature.voice import sound
-from models.miniature.world import CLIP_SIZE, PORTRAIT_SIZE, clip, portrait, render
+from models.miniature.world import CLIP_SIZE, PORTRAIT_SIZE, clip, locate, portrait, render
 
 __all__ = [
     "CLIP_SIZE",
@@ -17,6 +17,7 @@ __all__ = [
     "Moment",
     "Performance",
     "clip",
+    "locate",
     "portrait",
     "render",
     "sound",

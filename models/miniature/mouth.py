@@ -20,7 +20,7 @@ _BULGE = np.sqrt(np.maximum(_ARCH, 0))
 def mouth_corners(head: Head) -> Points:
     """(2, 2), left and right, as seen from the front."""
     moment = head.moment
-    reach = 0.33 * head.identity.mouth_width * (1 + 0.20 * moment.width + 0.12 * moment.smile - 0.06 * moment.mouth)
+    reach = 0.33 * head.identity.mouth_width * (1 + 0.26 * moment.width + 0.12 * moment.smile - 0.06 * moment.mouth)
     y = MOUTH_LINE - 0.02 - 0.13 * moment.smile + 0.05 * moment.mouth
     return np.array([(-reach, y), (reach, y)])
 
@@ -33,11 +33,13 @@ def draw_mouth(canvas: Canvas, head: Head) -> None:
     gap = 0.36 * moment.mouth
     # Corners drawn up by a smile bend the line between the lips.
     line = MOUTH_LINE + (left[1] - MOUTH_LINE) * _U**2
-    top = line - 0.10 * gap * _ARCH
+    # Rounded lips open upwards too and are full, whosever they are; wide ones are thin, and open to the teeth.
+    top = line - (0.10 - 0.20 * min(moment.width, 0.5)) * gap * _ARCH
     low = line + 0.90 * gap * _BULGE * (0.35 + 0.65 * _ARCH)
     bow = 1 - 0.30 * np.exp(-((_U / 0.2) ** 2))
-    upper = top - 0.088 * identity.lip_fullness * _ARCH**0.7 * bow
-    lower = low + 0.115 * identity.lip_fullness * _BULGE * (0.5 + 0.5 * _ARCH)
+    fullness = identity.lip_fullness * (1 - 0.35 * moment.width)
+    upper = top - 0.088 * fullness * _ARCH**0.7 * bow
+    lower = low + 0.115 * fullness * _BULGE * (0.5 + 0.5 * _ARCH)
 
     def curve(y: Points) -> Points:
         return smooth(np.stack([across, y], axis=1), closed=False, each=3)

@@ -51,12 +51,12 @@ MINIATURE = ModelConfig(
         layers_per_block=1,
         num_frames=25,
     ),
-    vae=VAEConfig(block_out_channels=(32, 32, 64, 64), layers_per_block=1, sample_size=128),
+    vae=VAEConfig(block_out_channels=(96, 64, 96, 96), layers_per_block=1, sample_size=128),
 )
-"""The released architecture, small enough for two CPU cores: 128 x 128 pixels, 4.5 million values."""
+"""The released architecture, small enough for two CPU cores: 128 x 128 pixels, 7.7 million values."""
 
-_EXPRESSION_WIDTHS = (16, 24, 32, 48)
-_POSE_WIDTHS = (32, 32, 64, 64)
+_EXPRESSION_WIDTHS = (32, 32, 48, 64)
+_POSE_WIDTHS = (32, 64, 96, 128)
 
 
 def init_weights(directory: Path, seed: int) -> None:

@@ -20,7 +20,7 @@ from models.miniature.performance import Moment, Performance
 from models.miniature.wear import draw_beard, draw_ear, draw_glasses
 from troupe import Face, Picture
 
-__all__ = ["CLIP_SIZE", "PORTRAIT_SIZE", "clip", "portrait", "render"]
+__all__ = ["CLIP_SIZE", "PORTRAIT_SIZE", "clip", "locate", "portrait", "render"]
 
 PORTRAIT_SIZE = (256, 320)
 CLIP_SIZE = (192, 192)
@@ -57,6 +57,11 @@ def render(identity: Identity, moment: Moment, size: tuple[int, int]) -> tuple[P
     draw_front(canvas, head)
     draw_glasses(canvas, head)
     return canvas.finished(), _face(head)
+
+
+def locate(identity: Identity, moment: Moment, size: tuple[int, int]) -> Face:
+    """Where the face is that `render` shows, without the picture."""
+    return _face(Head(identity, moment, size))
 
 
 def portrait(seed: int, size: tuple[int, int] = PORTRAIT_SIZE) -> tuple[Picture, Face]:
