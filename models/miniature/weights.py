@@ -59,14 +59,15 @@ _EXPRESSION_WIDTHS = (32, 32, 48, 64)
 _POSE_WIDTHS = (32, 64, 96, 128)
 
 
-def init_weights(directory: Path, seed: int) -> None:
-    """Write a weights directory of the `MINIATURE` configuration with untrained, random values.
+def init_weights(directory: Path, seed: int, config: ModelConfig = MINIATURE) -> None:
+    """Write a weights directory of a small configuration with untrained, random values.
 
     The values follow from the seed alone. They are stored as float16, like the release's autoencoder. The detector is
     the exception: it has a rule instead of values and finds the miniature world's faces as it is.
 
     Args:
         directory: new or empty; one that holds the very same files is left as it is.
+        config: sizes.
 
     Raises:
         SettingsError: the directory holds anything else, or is none.
@@ -77,7 +78,7 @@ def init_weights(directory: Path, seed: int) -> None:
     # Made beside its place and moved there whole, so that nobody meets half of it.
     with tempfile.TemporaryDirectory(prefix=f".{directory.name}.", dir=directory.parent) as scratch:
         made = Path(scratch) / "weights"
-        _write(made, seed)
+        _write(made, seed, config)
         if directory.is_dir() and any(directory.iterdir()):
             if _same(made, directory):
                 return
@@ -89,9 +90,9 @@ def init_weights(directory: Path, seed: int) -> None:
         made.rename(directory)
 
 
-def _write(directory: Path, seed: int) -> None:
-    MINIATURE.write(directory)
-    networks = _networks(seed)
+def _write(directory: Path, seed: int, config: ModelConfig) -> None:
+    config.write(directory)
+    networks = _networks(seed, config)
     (directory / "hyportrait").mkdir()
     for name, network in networks.items():
         tensors = {key: _half(value) for key, value in network.state_dict().items()}
@@ -99,13 +100,12 @@ def _write(directory: Path, seed: int) -> None:
             save_file(tensors, directory / "vae" / "diffusion_pytorch_model.fp16.safetensors")
         else:
             torch.save(tensors, directory / "hyportrait" / f"{name}.pth")
-    onnx.save(build_recogniser(seed, MINIATURE.appearance.identity), directory / "arcface.onnx")
+    onnx.save(build_recogniser(seed, config.appearance.identity), directory / "arcface.onnx")
     onnx.save(build_detector(), directory / "detector.onnx")
 
 
-def _networks(seed: int) -> dict[str, nn.Module]:
+def _networks(seed: int, config: ModelConfig) -> dict[str, nn.Module]:
     """Every network by the name of its file, with the values that torch gives it for this seed."""
-    config = MINIATURE
     with torch.random.fork_rng(devices=[]), torch.device("cpu"):
         torch.manual_seed(seed)
         return {
