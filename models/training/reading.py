@@ -269,7 +269,8 @@ def _said(frame: _Frame) -> dict[str, float]:
 
 def _of(box: Floats) -> tuple[Floats, float]:
     """A box's centre (2,) and its size, the root of its area."""
-    return (box[:2] + box[2:]) / 2, float(np.sqrt(np.prod(box[2:] - box[:2])))
+    centre = np.asarray((box[:2] + box[2:]) / 2, dtype=np.float32)
+    return centre, float(np.sqrt(np.prod(box[2:] - box[:2])))
 
 
 def _smooth(error: Tensor) -> Tensor:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -27,7 +26,7 @@ SMALL = replace(
 
 
 @pytest.fixture(scope="module")
-def weights(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The miniature with a smaller autoencoder."""
     directory = tmp_path_factory.mktemp("reconstruction") / "weights"
     with pytest.MonkeyPatch.context() as patch:
