@@ -36,7 +36,8 @@ class Convolution(nn.Conv2d):
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, channels, H, W) to (B, filters, H / stride, W / stride)."""
-        return self._conv_forward(x, self.filters, self.bias)
+        found: Tensor = self._conv_forward(x, self.filters, self.bias)
+        return found
 
 
 class Residual(nn.Module):

@@ -44,7 +44,7 @@ def scene(dice: np.random.Generator, side: int, measuring: bool = False) -> tupl
     if kind < _NOBODY:
         picture = clutter(dice, width, height)
         if dice.random() < 0.5:
-            _paste(picture, dice, *_faceless(dice, min(width, height), measuring))
+            _paste(picture, dice, _faceless(dice, min(width, height), measuring))
     elif kind < _NOBODY + _NEAR:
         picture, face = _near(dice, width, height, measuring)
         faces.append(face)
@@ -139,8 +139,7 @@ def _near(dice: np.random.Generator, width: int, height: int, measuring: bool) -
 def _add(picture: Picture, faces: list[Face], dice: np.random.Generator, measuring: bool) -> None:
     """One more person, unless they would cover another's face or find no room."""
     height, width = picture.shape[:2]
-    across = np.exp(dice.uniform(np.log(SMALLEST_FACE), np.log(min(LARGEST_FACE, 0.55 * min(width, height)))))
-    tile, face = _tile(dice, float(across), measuring)
+    tile, face = _tile(dice, _size(dice, SMALLEST_FACE, min(LARGEST_FACE, 0.55 * min(width, height))), measuring)
     size = np.array([tile.shape[1], tile.shape[0]])
     # Cut closer round the face.
     margin = (face.box[2:] - face.box[:2]) * dice.uniform(0.05, 0.6, 2)
@@ -179,19 +178,24 @@ def _tile(dice: np.random.Generator, across: float, measuring: bool) -> tuple[Pi
     )
 
 
-def _faceless(dice: np.random.Generator, side: int, measuring: bool) -> tuple[Picture, Floats]:
-    """A person whose face nobody sees, and where it would be: behind a thing, or cut away."""
-    tile, face = _tile(dice, float(np.exp(dice.uniform(np.log(24), np.log(0.4 * side)))), measuring)
+def _size(dice: np.random.Generator, least: float, most: float) -> float:
+    """As often between 20 and 40 as between 40 and 80; the least where the most is less."""
+    return float(np.exp(dice.uniform(np.log(least), np.log(max(least, most)))))
+
+
+def _faceless(dice: np.random.Generator, side: int, measuring: bool) -> Picture:
+    """A person whose face nobody sees: behind a thing, or cut away."""
+    tile, face = _tile(dice, _size(dice, 24, 0.4 * side), measuring)
     x1, y1, x2, y2 = (int(v) for v in face.box)
     if dice.random() < 0.5:
-        return tile[min(y2 + 2, len(tile) - 8) :], face.box
+        return tile[min(y2 + 2, len(tile) - 8) :]
     colour = anybody(dice).skin if dice.random() < 0.6 else tuple(map(int, dice.integers(0, 256, 3)))
     middle, axes = ((x1 + x2) // 2, (y1 + y2) // 2), (max((x2 - x1) * 6 // 10, 2), max((y2 - y1) * 6 // 10, 2))
     cv2.ellipse(tile, middle, axes, 0, 0, 360, colour, -1, cv2.LINE_AA)
-    return tile, face.box
+    return tile
 
 
-def _paste(picture: Picture, dice: np.random.Generator, tile: Picture, _: Floats) -> None:
+def _paste(picture: Picture, dice: np.random.Generator, tile: Picture) -> None:
     """Somewhere, cut at the picture's border."""
     height, width = picture.shape[:2]
     tile = tile[:height, :width]

@@ -93,6 +93,13 @@ def test_scenes_hold_faces_of_all_sizes_and_none() -> None:
             assert (face.keypoints <= face.box[2:] + 0.5).all()
 
 
+def test_small_scenes() -> None:
+    """Too small for most sizes of faces."""
+    for number in range(40):
+        picture, _ = scene(np.random.default_rng(number), 64)
+        assert picture.shape == (64, 64, 3)
+
+
 @pytest.mark.parametrize("measuring", [False, True])
 def test_who_is_learned_from_is_not_measured_with(measuring: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     seeds = []
