@@ -63,7 +63,7 @@ def begin_plain(vae: AutoencoderKLTemporalDecoder) -> None:
     _clear(vae.quant_conv)
     latent = len(vae.quant_conv.weight) // 2
     vae.quant_conv.weight[range(latent), range(latent)] = 1
-    vae.quant_conv.bias[latent:] = SURE
+    cast("Tensor", vae.quant_conv.bias)[latent:] = SURE
     _clear(vae.decoder.time_conv_out)
     nn.init.dirac_(vae.decoder.time_conv_out.weight)
 
@@ -77,7 +77,7 @@ def _clear(module: object) -> Tensor:
 
 def _shortcuts(part: nn.Module) -> list[nn.Conv2d]:
     return [
-        cast("nn.Conv2d", module.conv_shortcut)
+        module.conv_shortcut
         for module in part.modules()
         if isinstance(module, ResnetBlock2D) and module.conv_shortcut is not None
     ]

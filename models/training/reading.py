@@ -9,7 +9,6 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import cv2
 import numpy as np
 import torch
 import torch.nn.functional as F
@@ -19,6 +18,7 @@ from models.config import ModelConfig
 from models.faces import FaceCrops, FaceDetector, clip_crops, follow, head_box, open_detector
 from models.miniature import MEASURING, Identity, Moment, Performance, locate, render
 from models.training.objective import Batch, Objective
+from models.training.weather import weathered
 from models.weights import detector_file, load_part, replace_values
 from troupe import LARGEST, Face, Picture, Track
 from troupe.faces import Floats
@@ -34,8 +34,6 @@ TREMBLE = 0.025
 """The most that a track's coordinates deviate, as a share of the face's width."""
 PLAIN = 0.3
 """Share of the pictures that are as they were drawn."""
-QUALITIES = (35, 96)
-"""Of compressed pictures, from and to."""
 
 ANGLES = ("yaw", "pitch", "roll")
 DEGREES = 10.0
@@ -206,7 +204,9 @@ def _frame(dice: np.random.Generator, config: ModelConfig) -> _Frame:
     first = locate(identity, performance.moments[start], (width, height))
     tremble = TREMBLE * dice.random()
     seen, reference = (_trembling(one, tremble, dice) for one in (face, first))
-    return _cut(_worn(picture, dice), moment, face, seen, first, reference.box, config)
+    if dice.random() >= PLAIN:
+        picture = weathered(picture, dice)
+    return _cut(picture, moment, face, seen, first, reference.box, config)
 
 
 def _cut(
@@ -223,24 +223,6 @@ def _trembling(face: Face, share: float, dice: np.random.Generator) -> Face:
     deviation = np.float32(share * (face.box[2] - face.box[0]))
     box = face.box + deviation * dice.standard_normal(4, dtype=np.float32)
     return Face(box, face.keypoints + deviation / 2 * dice.standard_normal((5, 2), dtype=np.float32), 1.0)
-
-
-def _worn(picture: Picture, dice: np.random.Generator) -> Picture:
-    """As cameras and compression leave a picture: other colours, less sharp."""
-    if dice.random() < PLAIN:
-        return picture
-    gains = dice.uniform(0.75, 1.25) * dice.uniform(0.92, 1.08, size=3)
-    table = np.arange(256)[:, None] / 255
-    table = (table ** dice.uniform(0.8, 1.25) * gains + dice.uniform(-0.06, 0.06)).clip(0, 1) * 255
-    levels = table.round().astype(np.uint8)
-    worn = np.stack([levels[:, channel][picture[..., channel]] for channel in range(3)], axis=2)
-    if dice.random() < 0.3:
-        worn = cv2.GaussianBlur(worn, (0, 0), float(dice.uniform(0.3, 0.9)))
-    if dice.random() < 0.6:
-        quality = int(dice.integers(*QUALITIES))
-        data = cv2.imencode(".jpg", worn[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, quality])[1]
-        worn = cv2.imdecode(data, cv2.IMREAD_COLOR)[..., ::-1]
-    return np.ascontiguousarray(worn, dtype=np.uint8)
 
 
 def _angles(frame: _Frame) -> list[float]:

@@ -198,11 +198,11 @@ def _flatten_time(network: nn.Module) -> None:
     for module in network.modules():
         if isinstance(module, nn.Conv3d) and module.kernel_size[1:] == (1, 1):
             # A forward of the module's own: the parameters keep their names.
-            module.forward = partial(_along_time, module)
+            module.forward = partial(_along_time, module)  # type: ignore[method-assign]
 
 
 def _along_time(conv: nn.Conv3d, x: Tensor) -> Tensor:
     """(B, C, F, h, w) -> (B, D, F, h, w)."""
     padding = (int(conv.padding[0]), 0)
     y = F.conv2d(x.flatten(3), conv.weight[..., 0], conv.bias, padding=padding)
-    return y.unflatten(3, x.shape[3:])
+    return y.view(*y.shape[:3], *x.shape[3:])
