@@ -6,6 +6,10 @@ from pathlib import Path
 
 import pytest
 
+from models import miniature
+from models.miniature.weights import MINIATURE
+from models.training import Objective
+from tasks.train.parts import PARTS, objective
 from tasks.train.recipe import Clips, Recipe, read_course
 from troupe.errors import SettingsError
 
@@ -34,6 +38,17 @@ def test_a_course(tmp_path: Path) -> None:
     assert course.of(("vae",)) == (Recipe("vae", steps=2),)
     with pytest.raises(SettingsError, match="has no part ears; it has denoiser, vae"):
         course.of(("ears",))
+
+
+def test_the_miniatures_own(tmp_path: Path) -> None:
+    """Every part of it can be learned, with these very options."""
+    MINIATURE.write(tmp_path)
+    course = read_course(Path(miniature.__file__).with_name("training.toml"), tuple(PARTS))
+    assert {recipe.part for recipe in course.recipes} == PARTS.keys() - {"adapters"}
+    for recipe in course.recipes:
+        assert isinstance(objective(recipe.part, tmp_path, tmp_path, 2, recipe.options), Objective)
+    with pytest.raises(SettingsError, match=r"vae: .*unexpected keyword argument 'ears'"):
+        objective("vae", tmp_path, tmp_path, 1, {"ears": 2})
 
 
 def test_all_problems_at_once(tmp_path: Path) -> None:
