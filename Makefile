@@ -28,7 +28,7 @@ demo: setup
 test: setup
 	$(BIN)/python -m pytest
 
-# Whole runs that are killed, stopped and starved, and the benchmarks at their smallest: some minutes of them.
+# Whole runs that are killed, stopped and starved, a Ray of their own, and the benchmarks at their smallest: some minutes.
 long: setup
 	$(BIN)/python -m pytest -m long
 

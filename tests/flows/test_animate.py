@@ -68,6 +68,7 @@ def test_the_flow_and_what_prefect_knows_of_it(jobs: Path, weights: Path, tmp_pa
     assert (again["evaluations"], again["files_put"]) == (0, 0)
 
 
+@pytest.mark.long
 def test_ctrl_c_ends_a_run_within_seconds_and_leaves_nothing(jobs: Path, weights: Path, tmp_path: Path) -> None:
     config = weights / "troupe.json"
     store = tmp_path / "store"

@@ -274,6 +274,7 @@ def run(program: str, *arguments: str, cwd: Path = ROOT, **environment: str) -> 
     )
 
 
+@pytest.mark.long
 def test_a_ray_of_its_own_finds_all_is_quiet_and_leaves_nothing(tmp_path: Path) -> None:
     done = run(OWN, str(ROOT), cwd=tmp_path)
     assert (done.stdout, done.returncode) == ("fine\n", 0), done.stderr

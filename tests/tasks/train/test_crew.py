@@ -27,6 +27,7 @@ def together(folder: Path, stop: bool = False, told: list[int] | None = None, wo
     )
 
 
+@pytest.mark.long
 def test_two_workers_give_the_same_losses(ray_session: str, tmp_path: Path) -> None:
     train(Line(), RECIPE, tmp_path / "alone" / "weights", tmp_path / "alone" / "training")
     with pytest.raises(Cancelled, match="stopped after step 10"):
