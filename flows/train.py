@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +25,7 @@ from troupe.errors import Cancelled
 __all__ = ["table", "train", "train_here", "train_locally"]
 
 Found = dict[str, dict[str, Any]]
+Step = Callable[..., Any]
 
 
 @flow(
@@ -49,17 +50,9 @@ def train(
         ray_address: of a Ray cluster that this machine is part of; if not given, workers are on this machine.
     """
     course = read_course(Path(config), tuple(PARTS))
-    found: Found = {}
     try:
         with stoppable() as stop:
-            prepare(course)
-            for recipe in course.of(tuple(parts or ())):
-                if needs_clips(course, recipe):
-                    task(name="prepare clips", cache_policy=NO_CACHE, persist_result=False)(_prepare)(
-                        course, stop, device
-                    )
-                step = task(name=f"learn {recipe.part}", cache_policy=NO_CACHE, persist_result=False)(_learn)
-                found[recipe.part] = step(course, recipe, stop, device, workers, ray_address)
+            found = _perform(course, tuple(parts or ()), _as_task, stop, device, workers, ray_address)
     except Cancelled as error:
         return cancelled(message=error.message)
     create_markdown_artifact(table(found), key="troupe-training", description=config)
@@ -90,13 +83,7 @@ def train_locally(config: Path, parts: tuple[str, ...], device: str) -> Found:
     """
     course = read_course(config, tuple(PARTS))
     with stoppable() as stop:
-        prepare(course)
-        found: Found = {}
-        for recipe in course.of(parts):
-            if needs_clips(course, recipe):
-                _prepare(course, stop, device)
-            found[recipe.part] = _learn(course, recipe, stop, device, 1, None)
-        return found
+        return _perform(course, parts, lambda _, step: step, stop, device, 1, None)
 
 
 def table(found: Mapping[str, Mapping[str, Any]]) -> str:
@@ -107,6 +94,30 @@ def table(found: Mapping[str, Mapping[str, Any]]) -> str:
         loss = one["losses"]["loss"]
         lines.append(f"| {part} | {one['recipe']['steps']} | {one['seconds']:.0f} | {loss:.4g} | {measured} |")
     return "\n".join(lines)
+
+
+def _perform(
+    course: Course,
+    parts: tuple[str, ...],
+    called: Callable[[str, Step], Step],
+    stop: Any,
+    device: str,
+    workers: int,
+    ray_address: str | None,
+) -> Found:
+    """Part by part; `called` makes of a step, and its name, what is called."""
+    prepare(course)
+    found: Found = {}
+    for recipe in course.of(parts):
+        if needs_clips(course, recipe):
+            called("prepare clips", _prepare)(course, stop, device)
+        learn_part = called(f"learn {recipe.part}", _learn)
+        found[recipe.part] = learn_part(course, recipe, stop, device, workers, ray_address)
+    return found
+
+
+def _as_task(name: str, step: Step) -> Step:
+    return task(name=name, cache_policy=NO_CACHE, persist_result=False)(step)
 
 
 def _prepare(course: Course, stop: Any, device: str) -> None:

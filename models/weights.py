@@ -249,7 +249,7 @@ def load_part(directory: Path, name: str) -> nn.Module:
     Raises:
         WeightsError: anything absent, extra or mis-shaped in its file.
     """
-    part = next(part for part in PARTS if part.name == name)
+    part = _part(name)
     report, module, state = _look(directory, part, _configuration(directory))
     if module is None or report.problems:
         raise WeightsError(f"{report.file} does not fit its configuration", list(report.problems))
@@ -269,16 +269,7 @@ def replace_values(directory: Path, name: str, values: Mapping[str, Tensor]) -> 
     Raises:
         WeightsError: there is no such file, or it has no such tensors of such shapes.
     """
-    part = next(part for part in PARTS if part.name == name)
-    for stem in part.stems:
-        for path in (directory / f"{stem}.safetensors", directory / f"{stem}.pth"):
-            if path.is_file():
-                _replace(path, values)
-                break
-        else:
-            continue
-        return
-    raise WeightsError(f"{directory / part.stems[0]}: missing")
+    _replace(_existing(directory, _part(name)), values)
 
 
 def _replace(path: Path, values: Mapping[str, Tensor]) -> None:
@@ -358,6 +349,10 @@ def _plain_file(directory: Path, *names: str) -> PartReport:
             empty = ("empty",) if path.stat().st_size == 0 else ()
             return PartReport(path.stem, name, 0, 0, "", path.stat().st_size, empty)
     return PartReport(Path(names[0]).stem, " or ".join(names), 0, 0, "", 0, ("missing",))
+
+
+def _part(name: str) -> Part:
+    return next(part for part in PARTS if part.name == name)
 
 
 def _find(directory: Path, part: Part) -> Path | None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import numpy as np
 import torch
@@ -17,6 +16,7 @@ from models.training.objective import Batch, Objective
 from models.training.onnx_file import write_onnx
 from models.training.scenes import MOST_PEOPLE, scene
 from troupe import Face
+from troupe.scratch import scratch_folder
 
 __all__ = ["Detection", "DetectorNetwork"]
 
@@ -170,9 +170,9 @@ class Detection(Objective):
         widths; `overlap`: mean; `false`: finds without a face, a picture; `false_empty`: the same, of pictures
         without people.
         """
-        with TemporaryDirectory() as folder:
-            self.write(network, Path(folder))
-            return measured(Path(folder) / "detector.onnx")
+        with scratch_folder() as folder:
+            self.write(network, folder)
+            return measured(folder / "detector.onnx")
 
 
 class _Released(nn.Module):

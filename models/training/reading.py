@@ -18,6 +18,7 @@ from models.config import ModelConfig
 from models.faces import FaceCrops, FaceDetector, clip_crops, follow, head_box, open_detector
 from models.miniature import MEASURING, Identity, Moment, Performance, locate, render
 from models.training.objective import Batch, Objective
+from models.training.people import anybody
 from models.training.weather import weathered
 from models.weights import detector_file, load_part, replace_values
 from troupe import LARGEST, Face, Picture, Track
@@ -116,7 +117,7 @@ class HeadPoseReading(Objective):
 
     def write(self, network: nn.Module, directory: Path) -> None:
         """The values."""
-        replace_values(directory, "headpose", _values(network))
+        replace_values(directory, "headpose", network.state_dict())
 
     def measure(self, network: nn.Module) -> dict[str, float]:
         """Correlation of each angle with the truth, on true tracks and on the miniature's detector's."""
@@ -163,7 +164,7 @@ class ExpressionReading(Objective):
 
     def write(self, network: nn.Module, directory: Path) -> None:
         """The values."""
-        replace_values(directory, "expression", _values(network))
+        replace_values(directory, "expression", network.state_dict())
 
     def measure(self, network: nn.Module) -> dict[str, float]:
         """Correlation of each thing said with the truth, on true tracks and on the miniature's detector's."""
@@ -194,7 +195,7 @@ def _frame(dice: np.random.Generator, config: ModelConfig) -> _Frame:
     start = int(dice.integers(LATEST))
     later = int(dice.integers(LONGEST))
     performance = Performance.from_seed(int(dice.integers(MEASURING)), start + later + 1, RATE)
-    identity = Identity.from_seed(int(dice.integers(MEASURING)))
+    identity = anybody(dice)
     # Small pictures as often as large ones of twice their size.
     low, high = np.log(SIDES)
     width, height = (round(float(np.exp(side))) for side in dice.uniform(low, high, size=2).clip(low, high))
@@ -270,10 +271,6 @@ def _learning(weights: Path, name: str) -> nn.Module:
         value.data = value.data.clone()  # what was mapped from a file is not ours to change
         value.requires_grad_()
     return network
-
-
-def _values(network: nn.Module) -> dict[str, Tensor]:
-    return {name: value.detach() for name, value in network.state_dict().items()}
 
 
 def _measuring(config: ModelConfig, detector: FaceDetector | None) -> Iterator[_Frame]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import shutil
 from collections.abc import Callable
 from dataclasses import asdict
@@ -10,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from catalogs.keys import make_key
+from catalogs.store import file_hash
 from models.miniature.weights import init_weights
 from models.weights import files
 from tasks.train.clips import OnClip, prepare_clips
@@ -109,7 +109,7 @@ def _clips(course: Course) -> Path:
         return course.folder / "clips"
     about = {name: value for name, value in asdict(course.clips).items() if name != "count"}
     encoders = [
-        (str(path.relative_to(course.weights)), hashlib.sha256(path.read_bytes()).hexdigest())
+        (str(path.relative_to(course.weights)), file_hash(path))
         for path in files(course.weights)
         if str(path.relative_to(course.weights)).startswith(ENCODERS)
     ]

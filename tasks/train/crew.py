@@ -15,7 +15,7 @@ from tasks.pool.cluster import before_import
 from tasks.train import curves
 from tasks.train.loop import CURVE, OnStep, train
 from tasks.train.recipe import Recipe
-from troupe.errors import Cancelled, SettingsError, TroupeError, WorkerLost
+from troupe.errors import Cancelled, TroupeError, WorkerLost
 
 __all__ = ["train_together"]
 
@@ -44,11 +44,7 @@ def train_together(
     Raises:
         WorkerLost: a worker died; the next training goes on from the last checkpoint.
     """
-    if recipe.batch % (workers * recipe.accumulate):
-        raise SettingsError(
-            f"{recipe.part}: a batch of {recipe.batch} cannot be shared by {workers} workers "
-            f"in {recipe.accumulate} passes each"
-        )
+    recipe.check_share(workers)
     before_import(address)
     from ray.train import RunConfig, ScalingConfig
     from ray.train.torch import TorchTrainer

@@ -69,11 +69,7 @@ def train(
         kwargs_handlers=[DistributedDataParallelKwargs(find_unused_parameters=True)],
     )
     workers = accelerator.num_processes
-    if recipe.batch % (workers * recipe.accumulate):
-        raise SettingsError(
-            f"{recipe.part}: a batch of {recipe.batch} cannot be shared by {workers} workers "
-            f"in {recipe.accumulate} passes each"
-        )
+    recipe.check_share(workers)
     folder.mkdir(parents=True, exist_ok=True)
     # What is wrong with the examples is said here, and not by a process that makes them.
     first_example(objective, recipe)

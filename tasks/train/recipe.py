@@ -60,6 +60,17 @@ class Recipe:
         """For json."""
         return asdict(self)
 
+    def check_share(self, workers: int) -> None:
+        """
+        Raises:
+            SettingsError: so many workers cannot share a batch evenly, in so many passes each.
+        """
+        if self.batch % (workers * self.accumulate):
+            raise SettingsError(
+                f"{self.part}: a batch of {self.batch} cannot be shared by {workers} workers "
+                f"in {self.accumulate} passes each"
+            )
+
     def differences(self, other: Mapping[str, Any]) -> list[str]:
         """What of an earlier recipe (`as_dict`) would have made other values of the same steps; a line each."""
         own = self.as_dict()
