@@ -34,7 +34,7 @@ from tasks.pool.transport import Post, Transport
 from tasks.pool.work import Role, Work
 from tasks.pool.worker import Answer, call, construct
 from troupe.context import here, run_is
-from troupe.errors import SettingsError, TroupeError
+from troupe.errors import SettingsError, TroupeError, WorkerLost
 
 __all__ = ["RayTransport", "nodes"]
 
@@ -138,6 +138,7 @@ class RayTransport(Transport):
         self._address = address
         self._log_to_driver = log_to_driver
         self._ours = False
+        self._node: str | None = None
         self._actors: dict[int, Any] = {}
         # Ray ends a process that drops the reference to an answer while Ray is shut down. So they are kept until they
         # are dropped here, on the transport's own thread.
@@ -213,6 +214,13 @@ class RayTransport(Transport):
             case Kill(worker=worker):
                 if actor := self._actors.pop(worker, None):
                     ray.kill(actor)
+
+    def look(self) -> None:
+        # Without the node that this process is connected to, Ray neither starts an actor nor says that it cannot.
+        if self._node is None:
+            self._node = ray.get_runtime_context().get_node_id()
+        if not any(node["Alive"] for node in _ray.nodes() if node["NodeID"] == self._node):
+            raise WorkerLost("Ray has died on this machine; the same run goes on with its --run-id")
 
     def release(self) -> None:
         for actor in self._actors.values():

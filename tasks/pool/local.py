@@ -63,6 +63,9 @@ class _Local(Transport):
             case Recall():
                 pass  # Nothing is sent ahead here.
 
+    def look(self) -> None:
+        pass  # It is this very process.
+
     def release(self) -> None:
         self._workers.clear()
 

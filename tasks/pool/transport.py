@@ -8,7 +8,7 @@ import time
 import traceback
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from queue import SimpleQueue
+from queue import Empty, SimpleQueue
 from typing import TypeAlias
 
 from tasks.pool.messages import Broken, Event, Order
@@ -21,6 +21,9 @@ Post: TypeAlias = Callable[[Event], None]
 
 _UNREADY = 0.5
 """Seconds."""
+
+_LOOK = 5.0
+"""Seconds without an order after which it is looked whether workers can still be had."""
 
 _log = logging.getLogger(__name__)
 
@@ -77,6 +80,14 @@ class Transport(ABC):
         """Do what an order says, on the thread."""
 
     @abstractmethod
+    def look(self) -> None:
+        """See whether workers can still be had; on the thread, now and then.
+
+        Raises:
+            TroupeError: none can.
+        """
+
+    @abstractmethod
     def release(self) -> None:
         """Leave nothing behind; the last thing that happens on the thread."""
 
@@ -86,7 +97,7 @@ class Transport(ABC):
                 self.open()
             finally:
                 self._opened.set()
-            while (order := self._orders.get()) is not None:
+            while (order := self._next()) is not None:
                 if not self._leaving:
                     self.carry_out(order)
         except TroupeError as error:
@@ -97,3 +108,10 @@ class Transport(ABC):
             self.post(Broken(TroupeError(f"the pool's workers are out of reach: {text}; the log says more")))
         finally:
             self.release()
+
+    def _next(self) -> Order | None:
+        while True:
+            try:
+                return self._orders.get(timeout=_LOOK)
+            except Empty:
+                self.look()

@@ -8,9 +8,11 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pyarrow.parquet as pq
 import pytest
 
@@ -79,6 +81,32 @@ def test_a_killed_run_goes_on_as_if_nothing_had_happened(ground: Ground, tmp_pat
     after = records(store)
     assert len(after) == ground.jobs
     assert all(after[key] == text for key, text in published.items())
+    assert lasting(store, "run") == lasting(whole, "run")
+
+
+def test_a_run_whose_ray_died_ends_and_goes_on(tmp_path: Path) -> None:
+    """Seed 18 of `tests.faults.kill`: without its node Ray let the run wait for ever."""
+    with tempfile.TemporaryDirectory(prefix="tf-") as folder:  # the paths of Ray's sockets have to be short
+        _let_ray_die(prepare(Path(folder) / "g", portraits=2, clips=1), tmp_path)
+
+
+def _let_ray_die(ground: Ground, tmp_path: Path) -> None:
+    whole, store, log = tmp_path / "whole", tmp_path / "store", tmp_path / "log"
+    ground.here(whole, "run")
+    run = ground.start(str(store), "run", log)
+    found: list[psutil.Process] = []
+
+    def works() -> bool:
+        processes = psutil.Process(run.pid).children(recursive=True)
+        found[:] = [process for process in processes if process.name() == "raylet"]
+        return bool(found) and any("ray::_Actor" in process.name() for process in processes)
+
+    assert wait_until(works, 120, run), log.read_text()
+    found[0].kill()
+    assert run.wait(120) == 3, log.read_text()
+    assert "Ray has died on this machine" in log.read_text()
+    assert not ground.processes()
+    ground.here(store, "run")
     assert lasting(store, "run") == lasting(whole, "run")
 
 
