@@ -26,7 +26,7 @@ from bench.report import Case, Check, Findings, arguments, main, positive, tell
 from catalogs.store import Store, open_store
 from flows.order import PlainCaller, perform
 from flows.progress import Silent
-from models.miniature.weights import init_weights
+from models.miniature.model import init_weights
 from tasks import production
 from tasks.crew import AHEAD, PERFORM, PREPARE
 from tasks.orders import Done, MotionOrder, PortraitOrder, Rendered, RenderOrder, TrackOrder

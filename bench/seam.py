@@ -27,7 +27,7 @@ from bench.machine import isolated, peak_memory
 from bench.report import Case, Check, Findings, arguments, main, tell
 from models.faces import FaceDetector, cut_head, head_box, make_paster, open_detector
 from models.miniature import portrait
-from models.miniature.weights import init_weights
+from models.miniature.model import init_weights
 from tasks import media
 from troupe import LARGEST, Picture
 from troupe.faces import Floats

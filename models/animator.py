@@ -18,6 +18,7 @@ from models.denoiser import Context
 from models.device import Budget, budget_of, guarded, memory_errors, pick_device, pick_dtype
 from models.faces import Portrait, clip_crops, fill, references, steadied
 from models.motion import Motion, intensities, motion_tokens
+from models.picture import unit
 from models.resting import at_work
 from models.sampler.sample import Scene, draw_noise, fitting_windows, pad_motion, sample, window_bytes
 from models.weights import IDENTITY, Networks, load_networks
@@ -98,7 +99,7 @@ class Animator:
             portrait: its crop in the model's image size, its face aligned.
         """
         networks = self._networks
-        crop = _unit(portrait.crop, self.device)
+        crop = unit(portrait.crop, self.device)
         identity = self._identity(portrait.aligned).to(self.device)
         with memory_errors(), at_work(self.device, networks.transformer, networks.projector):
             seen = transformer_input(crop, self.config.appearance.input_size)
@@ -116,7 +117,7 @@ class Animator:
             (4, h, w) float32 on the CPU, the mean, unscaled.
         """
         with memory_errors(), at_work(self.device, self._networks.vae):
-            picture = _unit(crop, self.device)
+            picture = unit(crop, self.device)
             return encode_portrait(self._networks.vae, (picture - 0.5) / 0.5).cpu()
 
     def identify(self, aligned: Floats) -> Tensor:
@@ -152,8 +153,8 @@ class Animator:
         crops = clip_crops(frames, track, self.config.image_size, self.config.face_size, framing)
         with memory_errors(), at_work(self.device, networks.expression, networks.headpose):
             while batch := list(islice(crops, FACES_AT_ONCE)):
-                face = torch.stack([_unit(crop.face, self.device) for crop in batch])
-                head = torch.stack([_unit(crop.head, self.device) for crop in batch])
+                face = torch.stack([unit(crop.face, self.device) for crop in batch])
+                head = torch.stack([unit(crop.head, self.device) for crop in batch])
                 expressions.append(networks.expression(face).float().cpu())
                 rotations.append(networks.headpose(head)[0].float().cpu())
         return Motion(
@@ -271,8 +272,3 @@ def _mended(values: Tensor, track: Track) -> Tensor:
     if seen.all() or not seen.any():
         return values
     return torch.from_numpy(fill(values.double().numpy(), seen, track.cuts)).float()
-
-
-def _unit(picture: Picture, device: torch.device) -> Tensor:
-    """(H, W, 3) uint8 to (3, H, W) float32 in [0, 1]."""
-    return torch.from_numpy(picture.copy()).to(device).permute(2, 0, 1).float() / 255

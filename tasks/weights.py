@@ -10,7 +10,7 @@ from models import weights
 from models.weights import PartReport
 from troupe.errors import WeightsError
 
-__all__ = ["PartReport", "check", "convert", "init_miniature"]
+__all__ = ["PartReport", "check", "convert"]
 
 
 def check(directory: Path) -> list[PartReport]:
@@ -34,22 +34,6 @@ def convert(directory: Path) -> Iterator[Path]:
         yield from weights.convert(directory, _sha256)
     except OSError as error:
         raise WeightsError(f"{directory} cannot be converted: {error}") from error
-
-
-def init_miniature(directory: Path, seed: int) -> None:
-    """Write a complete weights directory of a small configuration with random values.
-
-    Raises:
-        SettingsError: the directory holds anything but that already.
-        WeightsError: the disk does not take it.
-    """
-    # Brings what draws and builds graphs, which looking and converting can do without.
-    from models.miniature.weights import init_weights
-
-    try:
-        init_weights(directory, seed)
-    except OSError as error:
-        raise WeightsError(f"{directory} cannot be written: {error}") from error
 
 
 def _sha256(path: Path) -> str:

@@ -1,4 +1,4 @@
-"""`troupe weights`: get, look at, convert and make weights directories."""
+"""`troupe weights`: get, look at and convert weights directories."""
 
 from __future__ import annotations
 
@@ -126,26 +126,6 @@ def convert(directory: Directory) -> None:
         console.print(f"{path} ({human_size(path.stat().st_size)})")
         written += 1
     stderr.print(f"{directory}: {written} files written" if written else f"{directory}: nothing to convert")
-
-
-@app.command()
-def init_miniature(
-    directory: Directory,
-    seed: Annotated[int, typer.Option(min=0, help="Of the random values.")] = 0,
-) -> None:
-    """Make a complete small model with random values, a few MB, to try the whole way in seconds.
-
-    Its pictures are noise: it is untrained.
-
-    Examples:
-
-    - `troupe weights init-miniature miniature`
-    - `troupe weights init-miniature miniature --seed 7`
-    """
-    from tasks.weights import init_miniature as make
-
-    make(directory, seed)
-    stderr.print(f"{directory}: a miniature model with the values of seed {seed}")
 
 
 def asks() -> bool:

@@ -1,8 +1,11 @@
 """A small world of drawn people, and a small model of the released architecture.
 
-`portrait`, `clip` and `sound` make media from numbers, with exact boxes and keypoints; `weights.init_weights` writes a
-complete weights directory. People and performances of numbers from `MEASURING` on are never to be learned from.
+`portrait`, `clip` and `sound` make media from numbers, with exact boxes and keypoints; `model.init_weights` writes a
+complete weights directory before anything was learned; `SHIPPED` is the learned one. People and performances of numbers
+from `MEASURING` on are never to be learned from.
 """
+
+from pathlib import Path
 
 from models.miniature.identity import Identity
 from models.miniature.performance import Moment, Performance
@@ -13,6 +16,7 @@ __all__ = [
     "CLIP_SIZE",
     "MEASURING",
     "PORTRAIT_SIZE",
+    "SHIPPED",
     "Identity",
     "Moment",
     "Performance",
@@ -25,3 +29,6 @@ __all__ = [
 
 MEASURING = 1_000_000
 """Seeds from here on are kept for measuring what was learned from the ones below."""
+
+SHIPPED = Path(__file__).with_name("weights")
+"""The weights directory that comes with troupe; its README.md is the model's card."""

@@ -1,4 +1,4 @@
-"""A complete weights directory of a small configuration: every file of the release's layout, a few MB in all."""
+"""The miniature's sizes, and a weights directory of them, or of others, before anything was learned."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from models.appearance import AppearanceProjector, VisionTransformer
 from models.autoencoder import autoencoder_for
-from models.config import AppearanceConfig, ModelConfig, RefinerConfig, UNetConfig, VAEConfig
+from models.config import AppearanceConfig, ModelConfig, RefinerConfig, SchedulerConfig, UNetConfig, VAEConfig
 from models.denoiser import Denoiser, PoseGuider
 from models.miniature.detector import build_detector
 from models.miniature.recogniser import build_recogniser
@@ -26,11 +26,11 @@ __all__ = ["MINIATURE", "init_weights"]
 MINIATURE = ModelConfig(
     image_size=128,
     face_size=64,
-    window=25,
+    window=12,
     appearance=AppearanceConfig(
-        width=64,
+        width=96,
         depth=6,
-        heads=4,
+        heads=3,
         registers=4,
         patch=16,
         input_size=128,
@@ -41,19 +41,21 @@ MINIATURE = ModelConfig(
         adapter_blocks=(1, 3, 5),
         tokens=16,
     ),
-    refiner=RefinerConfig(width=64, depth=2, heads=4, latents=16, expression=128),
+    refiner=RefinerConfig(width=96, depth=3, heads=4, latents=16, expression=128),
     unet=UNetConfig(
-        block_out_channels=(32, 32, 64),
-        num_attention_heads=(1, 1, 2),
-        cross_attention_dim=64,
+        block_out_channels=(64, 128, 128),
+        num_attention_heads=(2, 4, 4),
+        cross_attention_dim=96,
         addition_time_embed_dim=32,
         projection_class_embeddings_input_dim=96,
         layers_per_block=1,
-        num_frames=25,
+        num_frames=12,
     ),
     vae=VAEConfig(block_out_channels=(96, 64, 96, 96), layers_per_block=1, sample_size=128),
+    # Of 16 x 16 cells nothing is left to be seen at this level already.
+    scheduler=SchedulerConfig(sigma_min=0.02, sigma_max=40.0),
 )
-"""The released architecture, small enough for two CPU cores: 128 x 128 pixels, 7.7 million values."""
+"""The released architecture, small enough for two CPU cores: 128 x 128 pixels, 17 million values."""
 
 _EXPRESSION_WIDTHS = (32, 32, 48, 64)
 _POSE_WIDTHS = (32, 64, 96, 128)

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from models.config import ModelConfig
 from models.faces import FaceCrops, FaceDetector, clip_crops, follow, head_box, open_detector
 from models.miniature import MEASURING, Identity, Moment, Performance, locate, render
+from models.picture import unit
 from models.training.objective import Batch, Objective
 from models.training.people import anybody
 from models.training.weather import weathered
@@ -106,7 +107,7 @@ class HeadPoseReading(Objective):
     def example(self, dice: np.random.Generator) -> dict[str, Tensor]:
         """A head crop and what is to be read in it."""
         frame = _frame(dice, self.config)
-        return {"crop": _unit(frame.crops.head), "truth": torch.tensor([*_angles(frame), *_place(frame)])}
+        return {"crop": unit(frame.crops.head), "truth": torch.tensor([*_angles(frame), *_place(frame)])}
 
     def losses(self, network: nn.Module, batch: Batch) -> dict[str, Tensor]:
         """`loss`, and the mean error of the angles in `degrees`."""
@@ -123,7 +124,7 @@ class HeadPoseReading(Objective):
         """Correlation of each angle with the truth, on true tracks and on the miniature's detector's."""
 
         def read(frames: Sequence[_Frame]) -> Tensor:
-            rotation: Tensor = network(torch.stack([_unit(frame.crops.head) for frame in frames]))[0]
+            rotation: Tensor = network(torch.stack([unit(frame.crops.head) for frame in frames]))[0]
             return rotation
 
         return _correlations(network, self.weights, read, lambda frame: dict(zip(ANGLES, _angles(frame), strict=True)))
@@ -152,7 +153,7 @@ class ExpressionReading(Objective):
         open_ = min(max(moment.left, moment.right) / SEEN, 1.0)
         counts = torch.tensor([HARD.get(name, 1.0) * (open_ if name in GAZE else 1.0) for name in SAID])
         truth = torch.tensor([(said[name] - middle) / deviation for name, (middle, deviation) in SAID.items()])
-        return {"crop": _unit(frame.crops.face), "truth": truth, "counts": counts}
+        return {"crop": unit(frame.crops.face), "truth": truth, "counts": counts}
 
     def losses(self, network: nn.Module, batch: Batch) -> dict[str, Tensor]:
         """`loss`, and its parts: what is read wrongly, and what is said `besides`."""
@@ -170,7 +171,7 @@ class ExpressionReading(Objective):
         """Correlation of each thing said with the truth, on true tracks and on the miniature's detector's."""
 
         def read(frames: Sequence[_Frame]) -> Tensor:
-            return self._read(network(torch.stack([_unit(frame.crops.face) for frame in frames])))
+            return self._read(network(torch.stack([unit(frame.crops.face) for frame in frames])))
 
         return _correlations(network, self.weights, read, _said)
 
@@ -258,11 +259,6 @@ def _of(box: Floats) -> tuple[Floats, float]:
 
 def _smooth(error: Tensor) -> Tensor:
     return F.smooth_l1_loss(error, torch.zeros_like(error), reduction="none")
-
-
-def _unit(picture: Picture) -> Tensor:
-    """(H, W, 3) uint8 to (3, H, W) float32 in [0, 1]."""
-    return torch.from_numpy(picture.copy()).permute(2, 0, 1).float() / 255
 
 
 def _learning(weights: Path, name: str) -> nn.Module:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import TypeAlias
+
 import cv2
 import numpy as np
 from numpy.typing import NDArray
@@ -13,7 +16,9 @@ from models.training.people import any_moment, anybody
 from models.training.weather import weathered
 from troupe import Face, Floats, Picture
 
-__all__ = ["LARGEST_FACE", "MOST_PEOPLE", "SMALLEST_FACE", "clutter", "scene"]
+__all__ = ["LARGEST_FACE", "MOST_PEOPLE", "SMALLEST_FACE", "Wear", "clutter", "scene"]
+
+Wear: TypeAlias = Callable[[Picture, np.random.Generator], Picture]
 
 SMALLEST_FACE, LARGEST_FACE = 20.0, 420.0
 """Widths, pixels."""
@@ -26,12 +31,15 @@ _SHOWN = 0.75  # of a face's box: less of it is not shown on purpose
 _ASPECTS = (1.0, 1.0, 0.8, 0.5625, 0.75, 1.25, 1.3333, 1.7778)
 
 
-def scene(dice: np.random.Generator, side: int, measuring: bool = False) -> tuple[Picture, list[Face]]:
+def scene(
+    dice: np.random.Generator, side: int, measuring: bool = False, wear: Wear = weathered
+) -> tuple[Picture, list[Face]]:
     """A picture as a detector is given it: in the upper left of a black square, as large as it goes.
 
     Args:
         side: of the square, pixels.
         measuring: with people and performances that are kept for measuring.
+        wear: what befalls most pictures, and those of people in them.
 
     Returns:
         picture: (side, side, 3).
@@ -46,14 +54,14 @@ def scene(dice: np.random.Generator, side: int, measuring: bool = False) -> tupl
         if dice.random() < 0.5:
             _paste(picture, dice, _faceless(dice, min(width, height), measuring))
     elif kind < _NOBODY + _NEAR:
-        picture, face = _near(dice, width, height, measuring)
+        picture, face = _near(dice, width, height, measuring, wear)
         faces.append(face)
     else:
         picture = clutter(dice, width, height)
         for _ in range(int(dice.integers(1, MOST_PEOPLE + 1))):
-            _add(picture, faces, dice, measuring)
+            _add(picture, faces, dice, measuring, wear)
     if dice.random() < 0.7:
-        picture = weathered(picture, dice)
+        picture = wear(picture, dice)
     whole = np.zeros((side, side, 3), np.uint8)
     whole[:height, :width] = picture
     return whole, faces
@@ -100,14 +108,14 @@ def clutter(dice: np.random.Generator, width: int, height: int) -> Picture:
     return picture
 
 
-def _near(dice: np.random.Generator, width: int, height: int, measuring: bool) -> tuple[Picture, Face]:
+def _near(dice: np.random.Generator, width: int, height: int, measuring: bool, wear: Wear) -> tuple[Picture, Face]:
     """A person who fills the picture; cut closer or, before black, farther away."""
     coarse = float(dice.uniform(1, 3.5)) if dice.random() < 0.75 else 1.0
     coarse = max(min(coarse, min(width, height) / _SMALLEST_DRAWN), 1.0)
     drawn = (max(round(width / coarse), 1), max(round(height / coarse), 1))
     picture, face = render(anybody(dice, measuring), any_moment(dice, measuring), drawn)
     if dice.random() < 0.4:
-        picture = weathered(picture, dice)
+        picture = wear(picture, dice)
     scale = np.array([width / drawn[0], height / drawn[1]])
     if dice.random() < 0.75:
         across = float(face.box[2] - face.box[0]) * scale[0]
@@ -136,7 +144,7 @@ def _near(dice: np.random.Generator, width: int, height: int, measuring: bool) -
     return np.asarray(filled, dtype=np.uint8), _moved(face, scale, shift)
 
 
-def _add(picture: Picture, faces: list[Face], dice: np.random.Generator, measuring: bool) -> None:
+def _add(picture: Picture, faces: list[Face], dice: np.random.Generator, measuring: bool, wear: Wear) -> None:
     """One more person, unless they would cover another's face or find no room."""
     height, width = picture.shape[:2]
     tile, face = _tile(dice, _size(dice, SMALLEST_FACE, min(LARGEST_FACE, 0.55 * min(width, height))), measuring)
@@ -156,7 +164,7 @@ def _add(picture: Picture, faces: list[Face], dice: np.random.Generator, measuri
     if any(_meet(covered, other.box) or _meet(face.box, other.box) for other in faces):
         return
     if dice.random() < 0.4:
-        tile = weathered(tile, dice)
+        tile = wear(tile, dice)
     _blend(picture, tile, corner, face, dice)
     faces.append(face)
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from fractions import Fraction
 
 import numpy as np
 
@@ -12,7 +11,8 @@ from troupe import Picture, Track
 
 __all__ = ["WorldClip", "world_clip"]
 
-RATE = Fraction(25)
+RATES = (6.0, 30.0)
+"""Frames a second, from and to: a few frames are to show a head turned far as well as hardly moved."""
 SIZES = (144, 256)
 """Pixels of a picture's sides, from and to."""
 TREMBLE = 0.012
@@ -47,7 +47,9 @@ def world_clip(number: int, frames: int, cast: int, *, measuring: bool = False) 
         performance, person = performance + MEASURING, person + MEASURING
     identity = Identity.from_seed(person)
     size = (int(dice.integers(*SIZES)), int(dice.integers(*SIZES)))
-    shots = [render(identity, moment, size) for moment in Performance.from_seed(performance, frames, RATE).moments]
+    # As quick for all who give the performance.
+    rate = float(np.random.default_rng((performance, 0x4A7E)).uniform(*RATES))
+    shots = [render(identity, moment, size) for moment in Performance.from_seed(performance, frames, rate).moments]
     boxes = np.stack([face.box for _, face in shots])
     keypoints = np.stack([face.keypoints for _, face in shots])
     tremble = np.float32(TREMBLE * (boxes[:, 2] - boxes[:, 0]).mean())

@@ -10,7 +10,7 @@ from typing import Any
 
 from catalogs.keys import make_key
 from catalogs.store import file_hash
-from models.miniature.weights import init_weights
+from models.miniature.model import init_weights
 from models.weights import files
 from tasks.train.clips import OnClip, prepare_clips
 from tasks.train.loop import OnStep, result, train

@@ -10,8 +10,9 @@ from bench.engine import CLIPS, _idle_crew, _request, utilisation
 from catalogs.jobs import read_jobs
 from flows.order import PlainCaller, perform
 from flows.progress import Silent
-from models.miniature.weights import init_weights
+from models.miniature.model import init_weights
 from tasks.production import Request
+from tests.small import SMALL
 
 
 def test_the_scheduler_comes_close_to_the_optimum() -> None:
@@ -27,7 +28,7 @@ def test_a_request_of_any_size(tmp_path: Path) -> None:
 
 def test_what_an_idle_job_tells_makes_a_row(tmp_path: Path) -> None:
     """Rows are made of what renders tell: where they need more, the benchmark's have to tell it, too."""
-    init_weights(tmp_path / "weights", 0)
+    init_weights(tmp_path / "weights", 0, SMALL)
     request = Request(str(tmp_path / "store"), str(tmp_path / "weights"), jobs=_request(tmp_path, 3))
     with _idle_crew():
         summary = perform(request, PlainCaller(), Silent(), ray=False)

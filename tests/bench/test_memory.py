@@ -7,7 +7,7 @@ import pytest
 from bench import memory
 from bench.memory import frame_bytes, measure
 from models.config import ModelConfig
-from models.miniature.weights import MINIATURE
+from models.miniature.model import MINIATURE
 
 
 @pytest.mark.long

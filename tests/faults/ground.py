@@ -9,7 +9,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,9 +18,10 @@ import pyarrow.parquet as pq
 
 from catalogs.store import file_hash
 from flows.local import animate_locally
-from models.miniature.weights import init_weights
+from models.miniature.model import init_weights
 from tasks.production import Request, Summary
 from tests.flows.cast import write_clip, write_portrait
+from tests.small import SMALL
 
 __all__ = ["Ground", "lasting", "prepare", "server", "wait_until"]
 
@@ -103,9 +104,7 @@ def prepare(folder: Path, portraits: int = 3, clips: int = 2, frames: int = 10) 
     cast = folder / "cast"
     for place in (cast, folder / "tmp"):
         place.mkdir(parents=True)
-    init_weights(folder / "weights", 0)
-    config = folder / "weights" / "troupe.json"
-    config.write_text(json.dumps(json.loads(config.read_text()) | {"image_size": 64, "window": 8}))
+    init_weights(folder / "weights", 0, replace(SMALL, image_size=64, window=8))
     for number in range(portraits):
         write_portrait(cast / f"p{number}.png", number)
     for number in range(clips):

@@ -9,9 +9,7 @@ into it again: the denoiser's evaluations of the last attempt are those of the m
 
 from __future__ import annotations
 
-import os
 import re
-import signal
 import sys
 import tempfile
 import time
@@ -48,6 +46,15 @@ def victims(ground: Ground, driver: int) -> dict[str, list[psutil.Process]]:
     return found
 
 
+def _acting(ground: Ground) -> bool:
+    """Whether actors run."""
+    for process in ground.processes():
+        with suppress(psutil.Error):
+            if "ray::_Actor" in " ".join(process.cmdline()):
+                return True
+    return False
+
+
 def round_of(ground: Ground, seed: int, whole: dict[str, dict[str, object]], seconds: float) -> str:
     """Kill, resume, compare; what happened, in a line."""
     random = Random(seed)
@@ -68,8 +75,10 @@ def round_of(ground: Ground, seed: int, whole: dict[str, dict[str, object]], sec
 
     if wait_until(there, 180, run):
         target = random.choice(found)
-        killed = f"{victim} {' '.join(target.cmdline())[:40] or target.name()}"
-        os.kill(target.pid, signal.SIGKILL)
+        with suppress(psutil.Error):  # it may have ended by itself
+            name = " ".join(target.cmdline())[:40] or target.name()
+            target.kill()
+            killed = f"{victim} {name}"
     published, code = {}, None
     deadline = time.monotonic() + 300
     while (code := run.poll()) is None and time.monotonic() < deadline:
@@ -82,6 +91,8 @@ def round_of(ground: Ground, seed: int, whole: dict[str, dict[str, object]], sec
     while code != 0:
         attempts += 1
         assert attempts <= MOST_ATTEMPTS, f"seed {seed}: exit code {code} again\n{log.read_text()}"
+        # An actor whose driver was killed may publish what it has just done, before Ray ends it.
+        assert wait_until(lambda: not _acting(ground), 60), f"seed {seed}: actors outlive their driver"
         before = records(store)
         code = ground.run(str(store), "run", log)
         if code == 0:

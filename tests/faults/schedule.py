@@ -225,7 +225,7 @@ def main() -> None:
             known.say("--no-prompt", "deploy", "--all", "--prefect-file", str(deployments(ground, store)))
             names = sorted(found["name"] for found in known.ask("deployments/filter", {}))
             print(f"deployed: {', '.join(names)}", flush=True)
-            assert names == ["animate", "maintenance", "nightly"]
+            assert names == ["animate", "maintenance", "nightly", "train"]
             schema = known.ask("deployments/name/animate/animate")["parameter_openapi_schema"]
             print(f"form: {len(schema['properties'])} fields, {len(schema['required'])} required", flush=True)
             given = {"jobs": str(ground.request), "weights": str(ground.weights), "store": str(store)}

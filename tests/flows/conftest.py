@@ -12,8 +12,9 @@ import torch
 # What the flows' own module would set; the tests import it late.
 os.environ.setdefault("PREFECT_SERVER_ANALYTICS_ENABLED", "false")
 
-from models.miniature.weights import MINIATURE, init_weights
+from models.miniature.model import init_weights
 from tests.flows.cast import write_clip, write_portrait
+from tests.small import SMALL
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -25,8 +26,7 @@ def _two_threads() -> None:
 def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A model that is smaller still than the miniature."""
     directory = tmp_path_factory.mktemp("model") / "weights"
-    vae = replace(MINIATURE.vae, block_out_channels=(32, 32, 64, 64))
-    init_weights(directory, 0, replace(MINIATURE, image_size=64, window=8, vae=vae))
+    init_weights(directory, 0, replace(SMALL, image_size=64, window=8))
     return directory
 
 

@@ -8,9 +8,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from catalogs.store import open_store
-from models.miniature.weights import init_weights
+from models.miniature.model import init_weights
 from tasks.orders import MotionOrder, PortraitOrder, RenderOrder, TrackOrder
 from tasks.plan import finished_renders, plan_jobs, shards
+from tests.small import SMALL
 from troupe import LARGEST, Job, Settings
 from troupe.errors import Cancelled
 
@@ -36,7 +37,7 @@ def test_shards(identities: list[int], most: int, enough: int) -> None:
 
 
 def test_jobs_share_what_they_have_in_common_and_come_with_what_exists(tmp_path: Path) -> None:
-    init_weights(tmp_path / "weights", 0)
+    init_weights(tmp_path / "weights", 0, SMALL)
     for name in ("p", "c", "d"):
         (tmp_path / name).write_text(name)
     jobs = [Job(f"{name}{seed}", f"{tmp_path}/p", f"{tmp_path}/{name}", seed=seed) for name in "cd" for seed in (0, 1)]

@@ -8,16 +8,18 @@ from pathlib import Path
 
 import pytest
 
+from models.miniature.model import init_weights
 from models.weights import source_hash
 from tasks.machine import examine
-from tasks.weights import check, convert, init_miniature
+from tasks.weights import check, convert
+from tests.small import SMALL
 from troupe.errors import WeightsError
 
 
 @pytest.fixture(scope="module")
 def miniature(tmp_path_factory: pytest.TempPathFactory) -> Path:
     directory = tmp_path_factory.mktemp("weights") / "miniature"
-    init_miniature(directory, 0)
+    init_weights(directory, 0, SMALL)
     return directory
 
 
@@ -47,12 +49,6 @@ def test_directory_that_is_not_there(tmp_path: Path) -> None:
     for look in (check, lambda directory: list(convert(directory))):
         with pytest.raises(WeightsError, match="is not a directory"):
             look(tmp_path / "nothing")
-
-
-def test_miniature_where_nothing_can_be_written(tmp_path: Path) -> None:
-    (tmp_path / "file").write_text("")
-    with pytest.raises(WeightsError, match="cannot be written"):
-        init_miniature(tmp_path / "file/miniature", 0)
 
 
 def test_doctor_looks_into_the_directory(copy: Path, tmp_path: Path) -> None:

@@ -12,7 +12,9 @@ from typer.testing import CliRunner, Result
 
 import tasks.hub
 from flows.cli import app
+from models.miniature.model import init_weights
 from tasks.release import LICENCES, RELEASE
+from tests.small import SMALL
 from tests.tasks.hub_server import GATED, TOKEN, HubServer, hub_server
 
 PATHS = [path for source in RELEASE for path in source.files]
@@ -34,7 +36,7 @@ def hub(monkeypatch: pytest.MonkeyPatch) -> Iterator[HubServer]:
 @pytest.fixture(scope="module")
 def miniature(tmp_path_factory: pytest.TempPathFactory) -> Path:
     directory = tmp_path_factory.mktemp("weights") / "miniature"
-    assert weights("init-miniature", str(directory), "--seed", "3").exit_code == 0
+    init_weights(directory, 3, SMALL)
     return directory
 
 
@@ -129,20 +131,3 @@ def test_convert_writes_what_check_reads(miniature: Path, tmp_path: Path) -> Non
         path.unlink()
     assert weights("check", str(tmp_path)).exit_code == 0
     assert "nothing to convert" in weights("convert", str(tmp_path)).stderr
-
-
-def test_miniature_is_a_function_of_its_seed(miniature: Path, tmp_path: Path) -> None:
-    def content(directory: Path) -> dict[str, bytes]:
-        files = (path for path in directory.rglob("*") if path.suffix in (".pth", ".safetensors", ".json"))
-        return {str(path.relative_to(directory)): path.read_bytes() for path in files}
-
-    assert weights("init-miniature", str(tmp_path / "same"), "--seed", "3").exit_code == 0
-    assert content(tmp_path / "same") == content(miniature)
-
-
-def test_miniature_overwrites_nothing(tmp_path: Path) -> None:
-    (tmp_path / "precious").write_text("x")
-    result = weights("init-miniature", str(tmp_path))
-    assert result.exit_code == 2
-    assert "not empty" in result.stderr
-    assert [path.name for path in tmp_path.iterdir()] == ["precious"]

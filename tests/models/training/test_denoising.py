@@ -11,12 +11,13 @@ from torch import Tensor
 
 from models.animator import load
 from models.miniature import MEASURING
-from models.miniature.weights import init_weights
+from models.miniature.model import init_weights
 from models.sampler.schedule import step
 from models.training.clips import ClipFile, prepare_clip
 from models.training.denoising import Adapting, Animation, Denoising
 from models.training.world import world_clip
 from models.weights import load_networks
+from tests.small import SMALL
 from troupe.errors import SettingsError
 
 FRAMES = 27
@@ -25,7 +26,7 @@ FRAMES = 27
 @pytest.fixture(scope="module")
 def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
     directory = tmp_path_factory.mktemp("training") / "weights"
-    init_weights(directory, 0)
+    init_weights(directory, 0, SMALL)
     return directory
 
 

@@ -11,9 +11,10 @@ from torch import Tensor
 
 import models.training.reading as module
 from models.animator import load
-from models.miniature.weights import init_weights
+from models.miniature.model import init_weights
 from models.training import Objective
 from models.training.reading import HARD, SAID, ExpressionReading, HeadPoseReading, basis
+from tests.small import SMALL
 
 KINDS = (HeadPoseReading, ExpressionReading)
 
@@ -21,7 +22,7 @@ KINDS = (HeadPoseReading, ExpressionReading)
 @pytest.fixture(scope="module")
 def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
     directory = tmp_path_factory.mktemp("reading") / "weights"
-    init_weights(directory, 0)
+    init_weights(directory, 0, SMALL)
     return directory
 
 

@@ -15,23 +15,18 @@ from torch import Tensor
 import models.training.reconstruction as module
 from models.autoencoder import encode_portrait
 from models.config import ModelConfig
-from models.miniature import weights as miniature
-from models.miniature.weights import init_weights
+from models.miniature.model import init_weights
 from models.training.reconstruction import Reconstruction
 from models.weights import load_part
-
-SMALL = replace(
-    miniature.MINIATURE, vae=replace(miniature.MINIATURE.vae, block_out_channels=(32, 32, 32, 32), sample_size=128)
-)
+from tests.small import SMALL
 
 
 @pytest.fixture(scope="module")
 def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The miniature with a smaller autoencoder."""
     directory = tmp_path_factory.mktemp("reconstruction") / "weights"
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(miniature, "MINIATURE", SMALL)
-        init_weights(directory, 0)
+    vae = replace(SMALL.vae, block_out_channels=(32, 32, 32, 32))
+    init_weights(directory, 0, replace(SMALL, vae=vae))
     return directory
 
 

@@ -16,13 +16,14 @@ from torchmetrics.functional.image import peak_signal_noise_ratio, structural_si
 from models.animator import Animator, load
 from models.faces import FaceDetector, align, cut_head, head_box, open_detector
 from models.faces.follow import follow
-from models.miniature.weights import init_weights
+from models.miniature.model import init_weights
 from models.miniature.world import clip, portrait
 from tasks import media
 from tasks.quality import Meter
 from tasks.quality.evaluation import MOST_PSNR, Evaluator, Frechet, Perceived, Subject, psnr, ssim
 from tasks.quality.measures import similarity
 from tasks.quality.networks import Embedder, Networks, TorchScript
+from tests.small import SMALL
 from troupe import FaceChoice, Picture
 from troupe.errors import InputError, WeightsError
 
@@ -59,7 +60,7 @@ def networks(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 def model(tmp_path_factory: pytest.TempPathFactory) -> Model:
     """The miniature and its detector."""
     weights = tmp_path_factory.mktemp("quality") / "weights"
-    init_weights(weights, 0)
+    init_weights(weights, 0, SMALL)
     config = json.loads((weights / "troupe.json").read_text())
     (weights / "troupe.json").write_text(json.dumps(config | {"image_size": 128, "window": 8}))
     return load(weights, "cpu", "float32"), open_detector(weights / "detector.onnx")
