@@ -1,6 +1,6 @@
 """What the pipeline costs: the whole path against the bare animator on the same work.
 
-Generated portraits act generated clips with an untrained miniature model. The pipeline starts from a request and ends
+Generated portraits act generated clips with the miniature. The pipeline starts from a request and ends
 with published videos and a manifest, in this process (`flows.local`); the bare animator has pictures, clips and tracks
 ready in memory, encodes every identity and every clip once, and lets the frames go. Both load the model themselves,
 each in processes of their own, in turn. The cost is what the pipeline spends beside denoising and decoding, less what
@@ -26,6 +26,7 @@ from flows.local import animate_locally
 from models.animator import load
 from models.config import ModelConfig
 from models.faces import FaceDetector, follow, open_detector, prepare_portrait
+from models.miniature import SHIPPED
 from models.weights import detector_file
 from tasks import media
 from tasks.demo import prepare_demo
@@ -68,11 +69,11 @@ def measure(chosen: Namespace) -> Findings:
     timings: dict[str, list[Timing]] = {"pipeline": [], "animator": []}
     with scratch_folder() as folder:
         tell("drawing portraits and clips")
-        portraits, drivings, weights = prepare_demo(Path(folder))
+        portraits, drivings = prepare_demo(Path(folder))
         for run in range(chosen.runs):
             request = Request(
                 store=str(Path(folder) / f"store-{run}"),
-                weights=str(weights),
+                weights=str(SHIPPED),
                 portraits=str(portraits),
                 drivings=str(drivings),
                 defaults={"preset": chosen.preset},

@@ -1,34 +1,43 @@
-"""Everything a first run needs, made on the spot: people, performances with sound, and a tiny model."""
+"""Everything a first run needs, made on the spot: people, and performances with sound."""
 
 from __future__ import annotations
 
 import wave
+from collections.abc import Iterable
 from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
+import pyarrow.parquet as pq
+from PIL import Image, ImageOps
 
+from catalogs import uris
+from models.miniature import MEASURING
 from models.miniature.voice import SAMPLE_RATE, sound
-from models.miniature.weights import init_weights
 from models.miniature.world import CLIP_SIZE, clip, portrait
-from tasks.media import AudioSource, Note, encode
+from tasks.media import AudioSource, Note, decode, encode
+from troupe import Picture
 
-__all__ = ["prepare_demo"]
+__all__ = ["draw_strip", "prepare_demo"]
 
-PORTRAITS = {"ruby": 0, "olive": 5}
-"""Names and seeds of the people."""
-CLIPS = {"hello": (3, 7, Fraction(25), 50), "laugh": (8, 11, Fraction(30000, 1001), 60)}
+PORTRAITS = {"ruby": MEASURING, "olive": MEASURING + 5}
+"""Names and seeds of the people, whom the miniature has never seen."""
+CLIPS = {
+    "hello": (MEASURING + 3, MEASURING + 7, Fraction(25), 50),
+    "laugh": (MEASURING + 8, MEASURING + 11, Fraction(30000, 1001), 60),
+}
 """Names, and for each: the seeds of person and performance, frames a second, frames."""
+MOMENTS, FIELD = 8, 160
+"""Of the strip: fields in a row, pixels of each one's side."""
 
 
-def prepare_demo(folder: Path) -> tuple[Path, Path, Path]:
-    """Make two portraits, two driving clips and an untrained miniature model; what is there already stays.
+def prepare_demo(folder: Path) -> tuple[Path, Path]:
+    """Make two portraits and two driving clips; what is there already stays.
 
     Returns:
-        The folders of the portraits, of the clips, and of the weights.
+        The folders of the portraits and of the clips.
     """
-    portraits, drivings, weights = folder / "portraits", folder / "drivings", folder / "weights"
+    portraits, drivings = folder / "portraits", folder / "drivings"
     portraits.mkdir(parents=True, exist_ok=True)
     drivings.mkdir(parents=True, exist_ok=True)
     for name, seed in PORTRAITS.items():
@@ -37,8 +46,31 @@ def prepare_demo(folder: Path) -> tuple[Path, Path, Path]:
     for name, (person, performance, rate, frames) in CLIPS.items():
         if not (path := drivings / f"{name}.mp4").exists():
             _write_clip(path, person, performance, rate, frames)
-    init_weights(weights, 0)
-    return portraits, drivings, weights
+    return portraits, drivings
+
+
+def draw_strip(manifest: str, path: Path) -> bool:
+    """One clip, and below it all who act it, moment by moment; False if nobody does."""
+    clip = next(iter(CLIPS))
+    rows = [row for row in pq.read_table(manifest).to_pylist() if uris.name(row["driving"]) == f"{clip}.mp4"]
+    acted = [uris.local_path(row["full_uri"]) for row in rows if row["full_uri"]]
+    if not acted:
+        return False
+    shown = [uris.local_path(rows[0]["driving"]), *acted]
+    strip = np.concatenate([_row(decode(video), CLIPS[clip][3]) for video in shown if video])
+    Image.fromarray(strip).save(path)
+    return True
+
+
+def _row(frames: Iterable[Picture], count: int) -> Picture:
+    """A few of so many frames side by side, square."""
+    wanted = set(np.linspace(0, count - 1, MOMENTS).round().astype(int).tolist())
+    fields = [
+        np.asarray(ImageOps.fit(Image.fromarray(frame), (FIELD, FIELD)))
+        for number, frame in enumerate(frames)
+        if number in wanted
+    ]
+    return np.concatenate(fields, axis=1)
 
 
 def _write_clip(path: Path, person: int, performance: int, rate: Fraction, frames: int) -> None:

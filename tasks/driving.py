@@ -34,10 +34,10 @@ def track_clip(tools: Tools, order: TrackOrder) -> Done:
     if ready_made is not None:
         track = read_track(ready_made)
     else:
-        with watch("detect"):
+        with watch("detect"), tools.seeking() as detector:
             frames = watch.each("decode", media.decode(clip, order.start, order.end, order.fps))
             anew = order.gaps == "cut"
-            track = follow(frames, tools.detector, order.face, order.uri, recognise=tools.recognise, anew=anew)
+            track = follow(frames, detector, order.face, order.uri, recognise=tools.recognise, anew=anew)
     if order.gaps == "fail":
         refuse_gaps(track, order.uri)
     with watch("put"), tools.scratch() as folder:

@@ -57,12 +57,12 @@ class Finding:
     advice: str = ""
 
 
-def examine(store: str, weights: Path | None, detector: Path | None) -> list[Finding]:
+def examine(store: str, weights: Path, detector: Path | None) -> list[Finding]:
     """Look at everything a run needs; a check that fails is a finding, never an error.
 
     Args:
         store: URL of the store that a run would use.
-        weights: the weights directory, if one is meant.
+        weights: the weights directory.
         detector: the face detector's file; None takes the weights directory's own.
     """
     checks: list[tuple[str, Callable[[], Finding]]] = [
@@ -253,11 +253,8 @@ def _store(url: str) -> Finding:
     return Finding("store", "ok", what)
 
 
-def _weights(directory: Path | None) -> Finding:
-    if directory is None:
-        return Finding(
-            "weights", "warn", "none named", "name them with --weights; `troupe weights pull` gets the release"
-        )
+def _weights(directory: Path) -> Finding:
+    from models.miniature import SHIPPED
     from models.weights import inspect
 
     reports = inspect(directory)
@@ -266,16 +263,18 @@ def _weights(directory: Path | None) -> Finding:
         what = "; ".join(f"{report.file}: {report.problems[0]}" for report in wrong)
         return Finding("weights", "bad", f"{directory}: {what}", f"see `troupe weights check {directory}`")
     parameters = sum(report.parameters for report in reports)
-    return Finding("weights", "ok", f"{directory}, {parameters / 1e6:.1f} million parameters")
+    what = f"{directory}, {parameters / 1e6:.1f} million parameters"
+    if directory == SHIPPED:
+        advice = "`troupe weights pull DIR` gets the full model; name it with --weights"
+        return Finding("weights", "warn", f"troupe's miniature, for drawn people: {what}", advice)
+    return Finding("weights", "ok", what)
 
 
-def _detector(weights: Path | None, detector: Path | None) -> Finding:
-    if weights is None and detector is None:
-        return Finding("detector", "warn", "none named", "name weights that bring one, or a file with --detector")
+def _detector(weights: Path, detector: Path | None) -> Finding:
     from models.faces import open_detector
     from models.weights import detector_file
 
-    path = detector or detector_file(weights or Path())
+    path = detector or detector_file(weights)
     open_detector(path, "cpu")
     return Finding("detector", "ok", str(path))
 

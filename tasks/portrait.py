@@ -51,8 +51,8 @@ def encode_portrait(tools: Tools, order: PortraitOrder) -> Done:
         path = tools.input(order.uri)
     with watch("decode"):
         picture = read_picture(path)
-    with watch("detect"):
-        portrait = prepare_portrait(picture, tools.detector, order.face, tools.animator.config.image_size, order.uri)
+    with watch("detect"), tools.seeking() as detector:
+        portrait = prepare_portrait(picture, detector, order.face, tools.animator.config.image_size, order.uri)
     with watch("encode"):
         appearance = tools.animator.encode_appearance(portrait)
     with watch("put"), tools.scratch() as folder:

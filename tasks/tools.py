@@ -17,15 +17,22 @@ from catalogs.store import Store, open_store
 from models.animator import Animator
 from models.animator import load as load_animator
 from models.faces import FaceDetector, Recogniser, open_detector
+from models.miniature import SHIPPED
 from models.weights import detector_file, recogniser_file
 from tasks.fetched import local_file, local_weights
 from troupe import Face, Floats, Picture
-from troupe.errors import Cancelled
+from troupe.errors import Cancelled, NoFace
 from troupe.scratch import claim
 
 __all__ = ["Recent", "Setup", "Tools", "local_detector"]
 
 T = TypeVar("T")
+
+DRAWN_ONLY = (
+    "the miniature's detector knows drawn people only: for photographs and footage get the full model with "
+    "`troupe weights pull DIR` and name it with --weights, or name a detector with --detector"
+)
+"""What to do where the miniature finds nobody."""
 
 
 @dataclass(frozen=True)
@@ -103,6 +110,20 @@ class Tools:
     def detector(self) -> FaceDetector:
         """The face detector."""
         return open_detector(local_detector(self.setup))
+
+    @contextmanager
+    def seeking(self) -> Iterator[FaceDetector]:
+        """The face detector; if it finds nobody and knows drawn people only, the error says so.
+
+        Raises:
+            NoFace: as what is done with it does.
+        """
+        try:
+            yield self.detector
+        except NoFace as error:
+            if local_detector(self.setup) == SHIPPED / "detector.onnx":
+                raise NoFace(f"{error.message}; {DRAWN_ONLY}") from error
+            raise
 
     @cached_property
     def recogniser(self) -> Recogniser:

@@ -19,24 +19,27 @@ def demo(
 ) -> None:
     """Run the main job on two generated portraits and two generated clips with sound.
 
-    Nothing is downloaded. The model is a miniature of the real one, with every network in it. Run again, it reuses
-    all it has made.
+    Nothing is downloaded. The model is the miniature that comes with troupe: every network of the full one, small and
+    learned from drawn people. Run again, it reuses all it has made.
 
     Examples:
 
     - `troupe demo`
     - `troupe demo /tmp/demo --local`
     """
-    from tasks.demo import prepare_demo
+    from models.miniature import SHIPPED
+    from tasks.demo import draw_strip, prepare_demo
     from tasks.production import Request
 
-    portraits, drivings, weights = prepare_demo(folder.absolute())
-    stderr.print("The miniature model is untrained: what its videos show is noise until real weights are used.")
+    portraits, drivings = prepare_demo(folder.absolute())
     request = Request(
         store=str(folder.absolute() / "store"),
-        weights=str(weights),
+        weights=str(SHIPPED),
         portraits=str(portraits),
         drivings=str(drivings),
         defaults={"preset": "draft"},
     )
-    raise typer.Exit(exit_code(perform(request, local=local)))
+    summary = perform(request, local=local)
+    if draw_strip(summary.manifest, strip := folder / "acting.png"):
+        stderr.print(f"a clip, and who acts it: {strip}")
+    raise typer.Exit(exit_code(summary))

@@ -17,7 +17,12 @@ def doctor(
     store: Annotated[
         str, typer.Option(help="Folder or bucket URL that a run would write to.", envvar="TROUPE_STORE")
     ] = "troupe-store",
-    weights: Annotated[Path | None, typer.Option(help="Weights directory.", envvar="TROUPE_WEIGHTS")] = None,
+    weights: Annotated[
+        Path | None,
+        typer.Option(
+            help="Weights directory.", envvar="TROUPE_WEIGHTS", show_default="the miniature that comes with troupe"
+        ),
+    ] = None,
     detector: Annotated[
         Path | None, typer.Option(help="Face detector instead of the weights' own.", show_default=False)
     ] = None,
@@ -35,9 +40,10 @@ def doctor(
     - `troupe doctor`
     - `troupe doctor --weights weights --store s3://bucket/troupe`
     """
+    from models.miniature import SHIPPED
     from tasks.machine import examine
 
-    findings = examine(store, weights, detector)
+    findings = examine(store, weights or SHIPPED, detector)
     if format is Format.json:
         print_json([asdict(finding) for finding in findings])
     else:

@@ -10,8 +10,8 @@ import typer
 
 from flows.cli.console import stderr
 from flows.cli.filters import STORE
+from flows.cli.model import chosen_weights
 from flows.cli.run import seconds
-from troupe.errors import SettingsError
 
 __all__ = ["evaluate"]
 
@@ -65,13 +65,11 @@ def evaluate(
     - `troupe evaluate --drivings clips --weights weights --preview 2s --limit 3`
     - `troupe evaluate --drivings clips --portraits faces --weights weights --lpips lpips.pt --embedder arcface.onnx`
     """
-    if weights is None:
-        raise SettingsError("name a weights directory with --weights; see `troupe weights pull`")
     from tasks.evaluation import EvaluationRequest
 
     request = EvaluationRequest(
         store=store,
-        weights=weights,
+        weights=chosen_weights(weights),
         drivings=drivings,
         run_id=run_id or datetime.now(UTC).strftime("evaluation-%Y%m%d-%H%M%S-") + secrets.token_hex(2),
         portraits=portraits,

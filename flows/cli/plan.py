@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from flows.cli.console import Format, print_json, print_table, stderr
+from flows.cli.model import chosen_weights
 from flows.cli.run import cells, seconds
-from troupe.errors import SettingsError
 
 if TYPE_CHECKING:
     from tasks.estimate import Estimate
@@ -52,8 +52,7 @@ def plan(
     - `troupe plan jobs.csv --weights weights`
     - `troupe plan jobs.csv --weights weights --store s3://bucket/troupe --workers 8 --price 2.50`
     """
-    if weights is None:
-        raise SettingsError("name the weights directory of the run with --weights: what is reused depends on it")
+    weights = chosen_weights(weights)
     from pathlib import Path
 
     from catalogs.store import open_store

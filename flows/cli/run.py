@@ -8,7 +8,7 @@ import typer
 
 from flows.cli.console import console, print_table, stderr
 from flows.cli.filters import bound
-from troupe.errors import SettingsError
+from flows.cli.model import chosen_weights
 
 if TYPE_CHECKING:
     from tasks.production import Request, Summary
@@ -57,7 +57,12 @@ def run(
         str, typer.Option(help="Folder or bucket URL for results and caches.", envvar="TROUPE_STORE")
     ] = "troupe-store",
     weights: Annotated[
-        str | None, typer.Option(help="Weights directory; see `troupe weights`.", envvar="TROUPE_WEIGHTS")
+        str | None,
+        typer.Option(
+            help="Weights directory; see `troupe weights`.",
+            envvar="TROUPE_WEIGHTS",
+            show_default="the miniature that comes with troupe",
+        ),
     ] = None,
     detector: Annotated[
         str | None, typer.Option(help="Face detector (SCRFD .onnx or YOLOv5-face .pt) instead of the weights' own.")
@@ -137,22 +142,19 @@ def run(
 
     Examples:
 
+      troupe run --portraits faces --drivings clips
+
       troupe run jobs.csv --weights weights
 
       troupe run --portraits faces --drivings clips --weights weights --store s3://bucket/troupe
 
       troupe run jobs.csv --weights weights --limit 3 --preview 2s --preset draft
     """
-    if weights is None:
-        raise SettingsError(
-            "name a weights directory with --weights: `troupe weights pull DIR` downloads the release's, "
-            "`troupe weights init-miniature DIR` makes a tiny untrained one to try the way"
-        )
     from tasks.production import Request
 
     request = Request(
         store=store,
-        weights=weights,
+        weights=chosen_weights(weights),
         jobs=jobs,
         portraits=portraits,
         drivings=drivings,

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from models import miniature
-from models.miniature.weights import MINIATURE
+from models.miniature.model import MINIATURE
 from models.training import Objective
 from tasks.train.parts import PARTS, objective
 from tasks.train.recipe import Clips, Recipe, read_course
@@ -40,11 +40,14 @@ def test_a_course(tmp_path: Path) -> None:
         course.of(("ears",))
 
 
-def test_the_miniatures_own(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("file", "parts"), [("training.toml", PARTS.keys() - {"adapters"}), ("training-2.toml", {"denoiser"})]
+)
+def test_the_miniatures_own(file: str, parts: set[str], tmp_path: Path) -> None:
     """Every part of it can be learned, with these very options."""
     MINIATURE.write(tmp_path)
-    course = read_course(Path(miniature.__file__).with_name("training.toml"), tuple(PARTS))
-    assert {recipe.part for recipe in course.recipes} == PARTS.keys() - {"adapters"}
+    course = read_course(Path(miniature.__file__).with_name(file), tuple(PARTS))
+    assert {recipe.part for recipe in course.recipes} == parts
     for recipe in course.recipes:
         assert isinstance(objective(recipe.part, tmp_path, tmp_path, 2, recipe.options), Objective)
     with pytest.raises(SettingsError, match=r"vae: .*unexpected keyword argument 'ears'"):
