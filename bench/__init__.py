@@ -7,6 +7,7 @@
 - `python -m bench.engine`: jobs a second and the driver's memory with an animator that does nothing
 - `python -m bench.catalog`: seconds, memory and requests of questions to a million rows
 - `python -m bench.page`: how quick a report of 1000 jobs is in a browser
+- `python -m bench.training`: that learning learns, and that stops and workers change nothing
 
 Each prints a table, and with `--json FILE` writes the same for programs (`bench.report`). What they gave on which
 machine is told in docs/performance.md.

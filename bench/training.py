@@ -1,0 +1,230 @@
+"""The training flow as a user calls it: that it learns, that a stop changes nothing, that workers change nothing.
+
+The denoiser's part of the miniature is learned four ways, from the same values and clips: at one go; stopped by Ctrl-C
+and killed at random moments and started again; and by two workers. Then, with `--weights`, a trained weights directory
+is fine-tuned to a new kind of people on clips of them, prepared as users' clips are.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from argparse import Namespace
+from collections.abc import Sequence
+from dataclasses import replace
+from fractions import Fraction
+from pathlib import Path
+from statistics import fmean
+from typing import Any
+
+import numpy as np
+
+from bench import report
+from bench.report import Case, Check, Findings
+from models.miniature import MEASURING, Identity, Performance, render
+from tasks import media
+from tasks.train import curves
+from tasks.train.loop import CURVE, RESULT
+from troupe.errors import TroupeError
+from troupe.scratch import scratch_folder
+
+__all__ = ["main", "newcomer"]
+
+TROUPE = [sys.executable, "-c", "from flows.cli import main; main()"]
+CLOSE = 1e-4
+"""How far a loss may be from what it is with another number of workers, as a share of it."""
+SHARE = 10
+"""The first and the last tenth of the losses are held against each other."""
+LEARNING = """\
+weights = "{folder}/weights"
+
+[clips]
+source = "world"
+count = 16
+frames = 12
+
+[denoiser]
+steps = {steps}
+batch = 4
+rate = 1e-3
+warmup = 20
+save_every = 20
+[denoiser.options]
+frames = 2
+"""
+TUNING = """\
+weights = "{folder}/weights"
+base = "{base}"
+
+[clips]
+source = "{folder}/clips.csv"
+frames = 50
+
+[adapters]
+steps = {steps}
+batch = 8
+rate = 1e-3
+warmup = 20
+ema = 0.95
+clip = 0.99
+[adapters.options]
+frames = 3
+log_sigma = [0.0, 1.4]
+"""
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Learn, stop, share, tune."""
+    parser = report.arguments(__doc__)
+    parser.add_argument("--steps", type=report.positive, default=300, help="of learning (default %(default)s)")
+    parser.add_argument("--stops", type=report.positive, default=3, help="and as many kills (default %(default)s)")
+    parser.add_argument("--seed", type=int, default=0, help="of the moments of the stops (default %(default)s)")
+    parser.add_argument("--weights", metavar="DIR", help="a trained miniature, to be fine-tuned")
+    parser.add_argument("--tuning", type=report.positive, default=200, help="steps of that (default %(default)s)")
+    parser.add_argument("--people", type=report.positive, default=12, help="clips of that (default %(default)s)")
+    report.main("training", parser, _measure, argv)
+
+
+def newcomer(number: int) -> Identity:
+    """One of a kind of people that the world does not have: long faces, large eyes and ears, violet or crimson hair."""
+    return replace(
+        Identity.from_seed(MEASURING + number),
+        face_width=0.86,
+        face_height=1.18,
+        eye_size=1.4,
+        ears=1.7,
+        hair="short" if number % 2 else "long",
+        hair_colour=(108, 62, 160) if number % 3 else (150, 24, 66),
+        beard="none",
+    )
+
+
+def _measure(chosen: Namespace) -> Findings:
+    cases: dict[str, Case] = {}
+    checks: dict[str, Check] = {}
+    with scratch_folder() as scratch:
+        folder = Path(scratch)
+        _learn(chosen, folder, cases, checks)
+        if chosen.weights is not None:
+            _tune(chosen, folder / "tuned", cases, checks)
+    return Findings(cases, checks)
+
+
+def _learn(chosen: Namespace, folder: Path, cases: dict[str, Case], checks: dict[str, Check]) -> None:
+    report.tell(f"{chosen.steps} steps at one go")
+    whole = _prepared(folder / "whole", chosen.steps)
+    _troupe(whole, "denoiser", "--local")
+    losses = _losses(whole, "denoiser")
+    tenth = max(1, len(losses) // SHARE)
+    first, last = fmean(losses[:tenth]), fmean(losses[-tenth:])
+    cases["at one go"] = _case(whole, "denoiser", {"first_loss": first, "last_loss": last})
+    checks["loss_falls_last_over_first"] = Check.at_most(last / first, 1.0)
+
+    stopped = _copied(whole, folder / "stopped", chosen.steps)
+    moments = sorted(random.Random(chosen.seed).sample(range(1, chosen.steps), 2 * chosen.stops))
+    for number, moment in enumerate(moments):
+        sent = (signal.SIGINT, signal.SIGKILL)[number % 2]
+        report.tell(f"{sent.name} at step {moment}")
+        _until(stopped, moment, sent)
+    _troupe(stopped, "denoiser", "--local")
+    again = _losses(stopped, "denoiser")
+    differing = sum(a != b for a, b in zip(losses, again, strict=True))
+    cases["stopped"] = _case(stopped, "denoiser", {"stops": len(moments), "losses_that_differ": differing})
+    checks["losses_that_differ_after_stops"] = Check.exactly(differing, 0)
+
+    report.tell("two workers")
+    shared = _copied(whole, folder / "shared", chosen.steps)
+    _troupe(shared, "denoiser", "--workers", "2")
+    two = _losses(shared, "denoiser")
+    away = [abs(a - b) / a for a, b in zip(losses, two, strict=True)]
+    figures = {"largest_difference": max(away), "mean_difference": fmean(away)}
+    cases["two workers"] = _case(shared, "denoiser", figures)
+    checks["largest_difference_of_two_workers"] = Check.at_most(max(away), CLOSE)
+
+
+def _tune(chosen: Namespace, folder: Path, cases: dict[str, Case], checks: dict[str, Check]) -> None:
+    report.tell(f"{chosen.people} clips of new people")
+    folder.mkdir()
+    with (folder / "clips.csv").open("w", newline="") as file:
+        rows = csv.writer(file)
+        rows.writerow(["clip"])
+        for number in range(chosen.people):
+            path = folder / f"{number:03}.mp4"
+            moments = Performance.from_seed(MEASURING + number, 50, 25).moments
+            pictures = (render(newcomer(number), moment, (224, 224))[0] for moment in moments)
+            media.encode(pictures, path, rate=Fraction(25), size=(224, 224))
+            rows.writerow([path])
+    (folder / "training.toml").write_text(TUNING.format(folder=folder, base=chosen.weights, steps=chosen.tuning))
+    report.tell(f"{chosen.tuning} steps of fine-tuning")
+    _troupe(folder, "adapters", "--local")
+    measured = _result(folder, "adapters")["measured"]
+    before, after = measured["loss before"], measured["loss"]
+    cases["fine-tuned"] = _case(folder, "adapters", {"loss_before": before, "loss_after": after})
+    checks["loss_of_unseen_clips_after_over_before"] = Check.at_most(after / before, 1.0)
+
+
+def _prepared(folder: Path, steps: int) -> Path:
+    folder.mkdir()
+    (folder / "training.toml").write_text(LEARNING.format(folder=folder, steps=steps))
+    return folder
+
+
+def _copied(whole: Path, folder: Path, steps: int) -> Path:
+    """The same training anew; the clips are prepared already."""
+    _prepared(folder, steps)
+    for clips in (whole / "weights.training").glob("clips-*"):
+        shutil.copytree(clips, folder / "weights.training" / clips.name)
+    return folder
+
+
+def _troupe(folder: Path, part: str, *more: str) -> None:
+    _start(folder, *more).wait()
+    if not (folder / "weights.training" / part / RESULT).exists():
+        raise TroupeError(f"the training of {part} did not end")
+
+
+def _start(folder: Path, *more: str) -> subprocess.Popen[bytes]:
+    words = [*TROUPE, "train", str(folder / "training.toml"), "--device", "cpu", *more]
+    return subprocess.Popen(words, stdout=sys.stderr)
+
+
+def _until(folder: Path, step: int, sent: signal.Signals) -> None:
+    """Train until the curve shows a step, then send the signal."""
+    process = _start(folder, "--local")
+    curve = folder / "weights.training" / "denoiser" / CURVE
+    while process.poll() is None:
+        lines = curves.read(curve)
+        if lines and lines[-1]["step"] >= step:
+            process.send_signal(sent)
+            process.wait()
+            return
+        time.sleep(0.05)
+    raise AssertionError(f"the training ended by itself before step {step}")
+
+
+def _losses(folder: Path, part: str) -> list[float]:
+    return [line["loss"] for line in curves.read(folder / "weights.training" / part / CURVE)]
+
+
+def _result(folder: Path, part: str) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads((folder / "weights.training" / part / RESULT).read_text())
+    return found
+
+
+def _case(folder: Path, part: str, figures: dict[str, Any]) -> Case:
+    losses = _losses(folder, part)
+    seconds = [line["seconds"] for line in curves.read(folder / "weights.training" / part / CURVE)]
+    return Case(
+        {"steps": len(losses), "step_seconds": float(np.median(seconds)), **figures},
+        {"loss": losses},
+    )
+
+
+if __name__ == "__main__":
+    main()

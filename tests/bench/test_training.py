@@ -1,0 +1,21 @@
+"""bench.training at its smallest: a few steps, a stop and a kill, two workers."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from bench.training import main
+
+
+@pytest.mark.long
+def test_stops_and_workers_change_nothing(tmp_path: Path) -> None:
+    out = tmp_path / "training.json"
+    main(["--steps", "12", "--stops", "1", "--json", str(out)])
+    found = json.loads(out.read_text())
+    assert found["figures"]["at one go"]["steps"] == 12
+    assert found["figures"]["stopped"] | {"stops": 2, "losses_that_differ": 0} == found["figures"]["stopped"]
+    assert found["checks"]["losses_that_differ_after_stops"]["ok"]
+    assert found["checks"]["largest_difference_of_two_workers"]["ok"]
