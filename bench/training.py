@@ -1,14 +1,15 @@
 """The training flow as a user calls it: that it learns, that a stop changes nothing, that workers change nothing.
 
-The denoiser's part of the miniature is learned four ways, from the same values and clips: at one go; stopped by Ctrl-C
-and killed at random moments and started again; and by two workers. Then, with `--weights`, a trained weights directory
-is fine-tuned to a new kind of people on clips of them, prepared as users' clips are.
+The denoiser's part of the miniature is learned from the same values and clips at one go; stopped by Ctrl-C and killed
+at random moments and started again; in two passes a step, and by two workers. Then, with `--weights`, a trained weights
+directory is fine-tuned to a new kind of people on clips of them, prepared as users' clips are.
 """
 
 from __future__ import annotations
 
 import csv
 import json
+import os
 import random
 import shutil
 import signal
@@ -37,8 +38,6 @@ from troupe.scratch import scratch_folder
 __all__ = ["main", "newcomer"]
 
 TROUPE = [sys.executable, "-c", "from flows.cli import main; main()"]
-CLOSE = 1e-4
-"""How far a loss may be from what it is with another number of workers, as a share of it."""
 SHARE = 10
 """The first and the last tenth of the losses are held against each other."""
 LEARNING = """\
@@ -52,6 +51,7 @@ frames = 12
 [denoiser]
 steps = {steps}
 batch = 4
+accumulate = {accumulate}
 rate = 1e-3
 warmup = 20
 save_every = 20
@@ -138,14 +138,22 @@ def _learn(chosen: Namespace, folder: Path, cases: dict[str, Case], checks: dict
     cases["stopped"] = _case(stopped, "denoiser", {"stops": len(moments), "losses_that_differ": differing})
     checks["losses_that_differ_after_stops"] = Check.exactly(differing, 0)
 
+    # Sums in another order differ in their last digits, and after some thirty steps in all of them. One worker that
+    # goes through a batch in two passes, on one thread as Ray's workers have, adds up in the order of two workers.
+    report.tell("two passes")
+    passes = _copied(whole, folder / "passes", chosen.steps, accumulate=2)
+    _troupe(passes, "denoiser", "--local", threads=1)
+    one = _losses(passes, "denoiser")
+    cases["two passes"] = _case(passes, "denoiser", {"last_loss": fmean(one[-tenth:])})
     report.tell("two workers")
     shared = _copied(whole, folder / "shared", chosen.steps)
     _troupe(shared, "denoiser", "--workers", "2")
     two = _losses(shared, "denoiser")
-    away = [abs(a - b) / a for a, b in zip(losses, two, strict=True)]
-    figures = {"largest_difference": max(away), "mean_difference": fmean(away)}
-    cases["two workers"] = _case(shared, "denoiser", figures)
-    checks["largest_difference_of_two_workers"] = Check.at_most(max(away), CLOSE)
+    differing = sum(a != b for a, b in zip(one, two, strict=True))
+    cases["two workers"] = _case(
+        shared, "denoiser", {"last_loss": fmean(two[-tenth:]), "losses_that_differ": differing}
+    )
+    checks["losses_that_differ_with_two_workers"] = Check.exactly(differing, 0)
 
 
 def _tune(chosen: Namespace, folder: Path, cases: dict[str, Case], checks: dict[str, Check]) -> None:
@@ -169,29 +177,30 @@ def _tune(chosen: Namespace, folder: Path, cases: dict[str, Case], checks: dict[
     checks["loss_of_unseen_clips_after_over_before"] = Check.at_most(after / before, 1.0)
 
 
-def _prepared(folder: Path, steps: int) -> Path:
+def _prepared(folder: Path, steps: int, accumulate: int = 1) -> Path:
     folder.mkdir()
-    (folder / "training.toml").write_text(LEARNING.format(folder=folder, steps=steps))
+    (folder / "training.toml").write_text(LEARNING.format(folder=folder, steps=steps, accumulate=accumulate))
     return folder
 
 
-def _copied(whole: Path, folder: Path, steps: int) -> Path:
+def _copied(whole: Path, folder: Path, steps: int, accumulate: int = 1) -> Path:
     """The same training anew; the clips are prepared already."""
-    _prepared(folder, steps)
+    _prepared(folder, steps, accumulate)
     for clips in (whole / "weights.training").glob("clips-*"):
         shutil.copytree(clips, folder / "weights.training" / clips.name)
     return folder
 
 
-def _troupe(folder: Path, part: str, *more: str) -> None:
-    _start(folder, *more).wait()
+def _troupe(folder: Path, part: str, *more: str, threads: int | None = None) -> None:
+    _start(folder, *more, threads=threads).wait()
     if not (folder / "weights.training" / part / RESULT).exists():
         raise TroupeError(f"the training of {part} did not end")
 
 
-def _start(folder: Path, *more: str) -> subprocess.Popen[bytes]:
+def _start(folder: Path, *more: str, threads: int | None = None) -> subprocess.Popen[bytes]:
+    own = {} if threads is None else {"OMP_NUM_THREADS": str(threads)}
     words = [*TROUPE, "train", str(folder / "training.toml"), "--device", "cpu", *more]
-    return subprocess.Popen(words, stdout=sys.stderr)
+    return subprocess.Popen(words, stdout=sys.stderr, env=os.environ | own)
 
 
 def _until(folder: Path, step: int, sent: signal.Signals) -> None:

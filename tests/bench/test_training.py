@@ -18,4 +18,4 @@ def test_stops_and_workers_change_nothing(tmp_path: Path) -> None:
     assert found["figures"]["at one go"]["steps"] == 12
     assert found["figures"]["stopped"] | {"stops": 2, "losses_that_differ": 0} == found["figures"]["stopped"]
     assert found["checks"]["losses_that_differ_after_stops"]["ok"]
-    assert found["checks"]["largest_difference_of_two_workers"]["ok"]
+    assert found["checks"]["losses_that_differ_with_two_workers"]["ok"]
