@@ -27,8 +27,8 @@ def demo(
     - `troupe demo`
     - `troupe demo /tmp/demo --local`
     """
-    from models.miniature import SHIPPED
     from tasks.demo import draw_strip, prepare_demo
+    from tasks.miniature import SHIPPED
     from tasks.production import Request
 
     portraits, drivings = prepare_demo(folder.absolute())
