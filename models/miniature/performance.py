@@ -115,15 +115,18 @@ class Performance:
         lids = wander("lids", 0.10, (0.8, 2.5), 0.9)
         left, right = _blinks(_stream(seed, "blinks"), seconds)
         smile = wander("smile", 0.55, (1.2, 3.0), 0.4)
-        # A speaker nods with the stress and leans into a turn.
+        # A speaker nods with the stress and leans into a turn. Where a head is hangs mostly on where it turns to: the
+        # model's motion code has no place for the rest, so nothing could learn to act it.
         yaw = wander("yaw", 32, (0.6, 1.6)) + wander("sway", 3, (0.3, 0.6))
+        pitch = wander("pitch", 13, (0.5, 1.4)) + 3 * opening
+        roll = wander("roll", 10, (0.7, 1.8)) + 0.12 * yaw
         columns = {
             "yaw": yaw,
-            "pitch": wander("pitch", 13, (0.5, 1.4)) + 3 * opening,
-            "roll": wander("roll", 10, (0.7, 1.8)) + 0.12 * yaw,
-            "x": wander("x", 0.22, (1.0, 2.5)) + 0.004 * yaw,
-            "y": wander("y", 0.14, (1.0, 2.5)),
-            "scale": wander("scale", 0.09, (1.5, 3.5), 1.0),
+            "pitch": pitch,
+            "roll": roll,
+            "x": wander("x", 0.06, (1.0, 2.5)) + 0.005 * yaw + 0.006 * roll,
+            "y": wander("y", 0.04, (1.0, 2.5)) + 0.006 * pitch,
+            "scale": wander("scale", 0.03, (1.5, 3.5), 1.0),
             "left": lids * left.at(t),
             "right": lids * right.at(t),
             "gaze_x": wander("gaze_x", 0.9, (0.35, 1.6)),

@@ -56,3 +56,14 @@ def test_everything_moves_within_bounds(seed: int) -> None:
 
 def test_one_frame() -> None:
     assert len(Performance.from_seed(1, 1, NTSC).moments) == 1
+
+
+def test_where_a_head_is_hangs_on_where_it_turns_to() -> None:
+    """What the motion code says nothing of is a small part of what is seen to move."""
+    values = table(Performance.from_seed(3, 3000, 10))
+    yaw, pitch, roll, x, y = values[:, :5].T
+    turned = np.stack([yaw, pitch, roll, np.ones_like(yaw)], axis=1)
+    for place in (x, y):
+        rest = place - turned @ np.linalg.lstsq(turned, place, rcond=None)[0]
+        assert rest.std() < 0.6 * place.std()
+        assert rest.std() < 0.05
