@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from models.appearance.adapter import IdentityAdapter
+from models.attention import attend
 from models.config import AppearanceConfig
 from troupe.errors import WeightsError
 
@@ -147,7 +148,7 @@ class _Attention(nn.Module):
         batch, sequence, width = x.shape
         qkv = self.qkv(x).view(batch, sequence, 3, self.heads, width // self.heads)
         query, key, value = qkv.permute(2, 0, 3, 1, 4)
-        attended = F.scaled_dot_product_attention(query, key, value)
+        attended = attend(query, key, value)
         out: Tensor = self.proj(attended.transpose(1, 2).flatten(2))
         return out
 

@@ -1,7 +1,9 @@
 """The network that removes noise, and how appearance and motion are told to it."""
 
+from models.denoiser.blocks import ResBlock
 from models.denoiser.context import Context, MotionContext
 from models.denoiser.pose_guider import PoseGuider
+from models.denoiser.transformer import Transformer
 from models.denoiser.unet import Denoiser
 
-__all__ = ["Context", "Denoiser", "MotionContext", "PoseGuider"]
+__all__ = ["Context", "Denoiser", "MotionContext", "PoseGuider", "ResBlock", "Transformer"]

@@ -8,9 +8,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import cast
 
-import torch.nn.functional as F
 from torch import Tensor, nn
 
+from models.attention import attend
 from models.denoiser.context import KeysValues
 
 __all__ = ["CrossAttention", "SelfAttention"]
@@ -47,7 +47,7 @@ class SelfAttention(nn.Module):
             _split(project(x).movedim(along, -2).flatten(0, -3), self.heads)
             for project in (self.to_q, self.to_k, self.to_v)
         )
-        attended = _join(F.scaled_dot_product_attention(q, k, v))
+        attended = _join(attend(q, k, v))
         attended = attended.reshape(x.movedim(along, -2).shape).movedim(-2, along)
         # Contiguous, or the projection would become one small product for every sequence.
         out: Tensor = self.to_out[0](attended.contiguous())
@@ -108,7 +108,7 @@ class CrossAttention(nn.Module):
         """What queries (..., C) find in one context: the same shape."""
         grouped = q.view(len(context.keys), -1, q.shape[-1])
         k, v = _split(context.keys, self.heads), _split(context.values, self.heads)
-        return _join(F.scaled_dot_product_attention(_split(grouped, self.heads), k, v)).reshape(q.shape)
+        return _join(attend(_split(grouped, self.heads), k, v)).reshape(q.shape)
 
 
 class _MotionProjections(nn.Module):

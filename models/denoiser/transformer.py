@@ -138,14 +138,27 @@ class Transformer(nn.Module):
         Returns:
             The same shape and memory order.
         """
-        _, channels, height, width = x.shape
-        tokens = self.proj_in(self.norm(x).permute(0, 2, 3, 1).flatten(1, 2))
-        tokens = tokens.view(-1, frames, height * width, channels)
-        tokens = self.spatial(tokens, [context.spatial for context in contexts])
+        tokens = self._in_space(x, frames, contexts)
         position = self.time_proj(torch.arange(frames, device=x.device)).to(tokens.dtype)
         moved = tokens + self.time_pos_embed(position)[:, None]
         moved = self.temporal(moved, [context.temporal for context in contexts])
-        out: Tensor = self.proj_out(self.time_mixer(tokens, moved))
+        return self._added(x, self.time_mixer(tokens, moved))
+
+    def pictures(self, x: Tensor, frames: int, contexts: Sequence[LayerContext]) -> Tensor:
+        """As `forward`, by the block in space alone: how pictures are seen that belong to no video."""
+        return self._added(x, self._in_space(x, frames, contexts))
+
+    def _in_space(self, x: Tensor, frames: int, contexts: Sequence[LayerContext]) -> Tensor:
+        """(B * F, C, h, w) to tokens (B, F, P, C) that were refined inside their frames."""
+        tokens = self.proj_in(self.norm(x).permute(0, 2, 3, 1).flatten(1, 2))
+        tokens = tokens.view(-1, frames, *tokens.shape[1:])
+        refined: Tensor = self.spatial(tokens, [context.spatial for context in contexts])
+        return refined
+
+    def _added(self, x: Tensor, tokens: Tensor) -> Tensor:
+        """What tokens (B, F, P, C) add to (B * F, C, h, w)."""
+        _, channels, height, width = x.shape
+        out: Tensor = self.proj_out(tokens)
         return x + out.view(-1, height, width, channels).permute(0, 3, 1, 2)
 
 

@@ -19,7 +19,7 @@ from torch.utils.checkpoint import checkpoint
 
 from models.appearance import transformer_input
 from models.config import ModelConfig
-from models.denoiser import Context, Denoiser
+from models.denoiser import Context, Denoiser, ResBlock, Transformer
 from models.motion import motion_tokens
 from models.training.clips import ClipFile
 from models.training.objective import Batch, Objective
@@ -90,7 +90,8 @@ class Denoising(Objective):
     Args:
         weights: the weights directory to start from and to write to; its other parts are used as they are.
         clips: folder of prepared clips, `learning` and `measuring` in it.
-        frames: of an example.
+        frames: of an example. One is a picture: where all learns, what goes along time is left out (the image
+            indicator of Stable Video Diffusion's mixers), and adds nothing from then on until more frames teach it.
         cast: so many clips in a row are one performance by other people; one of them may drive another.
         cross: how often it does.
         log_sigma: mean and deviation of the noise level's logarithm; Stable Video Diffusion's if not given.
@@ -127,6 +128,8 @@ class Denoising(Objective):
             if self.learns(name):
                 value.data = value.data.clone()  # what was mapped from a file is not ours to change
                 value.requires_grad_()
+        if self.frames == 1 and all(value.requires_grad for value in network.unet.parameters()):
+            _see_pictures(network.unet)
         if self.checkpointing:
             _forget_between(network.unet)
         return network
@@ -237,6 +240,25 @@ def _forget_between(denoiser: Denoiser) -> None:
             for module in cast("nn.ModuleList", part):
                 # A forward of the module's own: the parameters keep their names.
                 module.forward = partial(checkpoint, module.forward, use_reentrant=False)
+
+
+@torch.no_grad()
+def _see_pictures(denoiser: Denoiser) -> None:
+    """Leave out what goes along time, and have it add nothing wherever it is not left out."""
+    for module in denoiser.modules():
+        if isinstance(module, ResBlock):
+            module.forward = module.spatial_res_block.forward  # type: ignore[method-assign]
+            ends: list[nn.Module] = [module.temporal_res_block.conv2]
+        elif isinstance(module, Transformer):
+            module.forward = module.pictures  # type: ignore[method-assign]
+            block = module.temporal
+            ends = [module.time_pos_embed.linear_2, block.ff_in.net[2], block.attn1.to_out[0]]
+            ends += [block.attn2.to_out[0], block.ff.net[2]]
+        else:
+            continue
+        for end in ends:
+            for value in end.parameters():
+                value.zero_()
 
 
 def _stages(denoiser: Denoiser) -> Iterator[nn.Module]:

@@ -197,3 +197,37 @@ def test_checkpointing_gives_the_same_gradient(weights: Path, clips: Path) -> No
 def test_examples_longer_than_the_clips(weights: Path, clips: Path) -> None:
     with pytest.raises(SettingsError, match="holds no prepared clip of 28 frames or more"):
         Denoising(weights, clips, frames=28).example(np.random.default_rng(0))
+
+
+def test_pictures_are_learned_from_without_what_goes_along_time(weights: Path, clips: Path) -> None:
+    """And when frames come in a row again, it adds nothing until it has learned to."""
+    objective = Denoising(weights, clips, frames=1)
+    network = objective.network()
+    assert isinstance(network, Animation)
+    loss = objective.losses(network, batch_of(objective, 0, 1))["loss"]
+    loss.backward()
+    along = {name for name, value in network.unet.named_parameters() if "tempor" in name}
+    learned = {name for name, value in network.unet.named_parameters() if value.grad is not None}
+    assert along
+    assert not along & learned
+
+    in_a_row = Denoising(weights, clips, frames=3)
+    batch = batch_of(in_a_row, 2, 3)
+    noisy, sigma = batch["latents"] + batch["noise"], torch.ones(2)
+    video = Animation(weights).eval()
+    video.load_state_dict(network.state_dict())
+    with torch.no_grad():
+        whole = video(batch, noisy, sigma)
+        for frame in range(3):
+            one = {
+                name: value[:, frame : frame + 1] if name in ("expression", "rotation", "intensity") else value
+                for name, value in batch.items()
+            }
+            alone = network(one, noisy[:, frame : frame + 1], sigma)
+            torch.testing.assert_close(whole[:, frame : frame + 1], alone, atol=1e-4, rtol=1e-4)
+
+
+def test_fine_tuning_on_pictures_leaves_what_goes_along_time(weights: Path, clips: Path) -> None:
+    before = dict(Animation(weights).named_parameters())
+    after = dict(Adapting(weights, clips, frames=1).network().named_parameters())
+    assert all(torch.equal(before[name], value) for name, value in after.items())
