@@ -1,4 +1,4 @@
-"""Scaled dot-product attention, as every network here computes it."""
+"""Scaled dot-product attention, as the denoiser and the vision transformer compute it."""
 
 from __future__ import annotations
 
