@@ -37,7 +37,7 @@ def demo(
         weights=str(SHIPPED),
         portraits=str(portraits),
         drivings=str(drivings),
-        defaults={"preset": "draft"},
+        defaults={"preset": "sketch"},
     )
     summary = perform(request, local=local)
     if draw_strip(summary.manifest, strip := folder / "acting.png"):

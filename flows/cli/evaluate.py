@@ -40,7 +40,7 @@ def evaluate(
         typer.Option(metavar="FILE", help="ArcFace ONNX that tells identities, instead of the model's own encoder."),
     ] = None,
     detector: Annotated[str | None, typer.Option(help="Face detector instead of the weights' own.")] = None,
-    preset: Annotated[str, typer.Option(help="exact or draft.")] = "exact",
+    preset: Annotated[str, typer.Option(help="exact, draft or sketch.")] = "exact",
     seed: Annotated[int, typer.Option(help="Of the noise.")] = 0,
     limit: Annotated[int | None, typer.Option(min=1, help="Only the first N clips and pictures.")] = None,
     preview: Annotated[

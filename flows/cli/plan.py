@@ -30,7 +30,7 @@ def plan(
     ] = "troupe-store",
     weights: Annotated[str | None, typer.Option(help="Weights directory or URL.", envvar="TROUPE_WEIGHTS")] = None,
     detector: Annotated[str | None, typer.Option(help="Face detector instead of the weights' own.")] = None,
-    preset: Annotated[str | None, typer.Option(help="For jobs that name none: exact or draft.")] = None,
+    preset: Annotated[str | None, typer.Option(help="For jobs that name none: exact, draft or sketch.")] = None,
     seed: Annotated[int | None, typer.Option(help="For jobs that name none.")] = None,
     output: Annotated[str | None, typer.Option(help="For jobs that name none: full, crop or both.")] = None,
     limit: Annotated[int | None, typer.Option(min=1, help="Only the first N jobs.")] = None,

@@ -68,7 +68,8 @@ def run(
         str | None, typer.Option(help="Face detector (SCRFD .onnx or YOLOv5-face .pt) instead of the weights' own.")
     ] = None,
     preset: Annotated[
-        str | None, typer.Option(help="For jobs that name none: exact (released settings) or draft (fewer steps).")
+        str | None,
+        typer.Option(help="For jobs that name none: exact (released), draft (fewer steps) or sketch (unguided, too)."),
     ] = None,
     seed: Annotated[int | None, typer.Option(help="For jobs that name none.")] = None,
     output: Annotated[

@@ -34,11 +34,13 @@ def strengths(settings: Settings) -> list[tuple[float, float]]:
     return list(zip(line(settings.appearance_guidance), line(settings.motion_guidance), strict=True))
 
 
-def branches(appearance: float, motion: float) -> tuple[Branch, ...]:
-    """The evaluations that a step needs: where both strengths are equal, the middle one would have weight 0."""
-    if appearance == motion:
-        return Branch.NOTHING, Branch.FULL
-    return Branch.NOTHING, Branch.APPEARANCE, Branch.FULL
+def branches(appearance: float, motion: float) -> dict[Branch, float]:
+    """The evaluations that a step needs, with the factor of each in the guided prediction.
+
+    Equal strengths do without the middle one; strengths of 1 are no guidance at all, and leave the full one alone.
+    """
+    every = {Branch.NOTHING: 1 - appearance, Branch.APPEARANCE: appearance - motion, Branch.FULL: motion}
+    return {branch: factor for branch, factor in every.items() if factor}
 
 
 def guide(predict: Callable[[Branch], Tensor], appearance: float, motion: float) -> Tensor:
@@ -48,9 +50,5 @@ def guide(predict: Callable[[Branch], Tensor], appearance: float, motion: float)
         predict: the network's v, float32, with what a branch is told; called once for each of `branches`.
         appearance, motion: the strengths.
     """
-    v = {branch: predict(branch) for branch in branches(appearance, motion)}
-    nothing, full = v[Branch.NOTHING], v[Branch.FULL]
-    middle = v.get(Branch.APPEARANCE)
-    if middle is None:
-        return nothing + appearance * (full - nothing)
-    return nothing + appearance * (middle - nothing) + motion * (full - middle)
+    first, *others = (factor * predict(branch) for branch, factor in branches(appearance, motion).items())
+    return sum(others, first)

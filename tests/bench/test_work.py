@@ -27,8 +27,8 @@ def test_evaluations_of_the_released_settings(frames: int, per_frame: float) -> 
 
 def test_a_third_branch_where_guidance_is_unequal() -> None:
     two = count_work(30, ModelConfig(), Settings(), COSTS)
-    three = count_work(30, ModelConfig(), Settings(appearance_guidance=(1, 1)), COSTS)
-    some = count_work(30, ModelConfig(), Settings(appearance_guidance=(1, 2)), COSTS)
+    three = count_work(30, ModelConfig(), Settings(appearance_guidance=(1.5, 1.5)), COSTS)
+    some = count_work(30, ModelConfig(), Settings(appearance_guidance=(1.5, 2)), COSTS)
     assert three.evaluations == 1.5 * two.evaluations
     assert some.evaluations == three.evaluations - two.step_frames  # equal in the last step
 

@@ -152,7 +152,7 @@ def test_every_problem_is_told_at_once() -> None:
         "row 1 (line 2): language is 'English'; give a BCP 47 tag, such as en, pt-BR or zh-Hant",
         "row 1 (line 2): output is 'ful'; use full or crop or both; did you mean 'full'?",
         "row 1 (line 2): fps is 'fast'; give frames a second from 1 to 240, such as 25, 29.97 or 30000/1001",
-        "row 1 (line 2): preset is 'exct'; use exact or draft; did you mean 'exact'?",
+        "row 1 (line 2): preset is 'exct'; use exact or draft or sketch; did you mean 'exact'?",
         "row 1 (line 2): seed is '1.5'; give a whole number from 0 to 9223372036854775807",
         "row 1 (line 2): tags is 'a'; write name=value;name=value or a JSON object",
         "row 1 (line 2): driving is empty",
@@ -272,7 +272,7 @@ def test_defaults_fill_what_the_file_leaves_open(tmp_path: Path, monkeypatch: py
         "defaults: column 'job_id' can have none",
         "defaults: column 'portrait' can have none",
         "defaults: column 'sed' can have none",
-        "defaults: preset is 'x'; use exact or draft",
+        "defaults: preset is 'x'; use exact or draft or sketch",
     ]
 
 
@@ -342,7 +342,7 @@ JOBS = st.builds(
     audio=st.sampled_from(["driving", "none", "s3://sounds/a.wav"]),
     language=st.sampled_from(["", "en", "zh-Hant-TW"]),
     output=st.sampled_from(["full", "crop", "both"]),
-    preset=st.sampled_from(["exact", "draft"]),
+    preset=st.sampled_from(["exact", "draft", "sketch"]),
     seed=st.integers(0, 2**63 - 1),
     consent=WORDS,
     tags=st.dictionaries(WORDS.filter(bool), WORDS, max_size=3),

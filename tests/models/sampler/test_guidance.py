@@ -8,7 +8,7 @@ from torch import Tensor
 
 from models.sampler.guidance import Branch, branches, guide, strengths
 from tests.models.networks import randn
-from troupe.settings import Settings
+from troupe.settings import PRESETS, Settings
 
 PREDICTIONS = {branch: randn(3, seed=number) for number, branch in enumerate(Branch)}
 
@@ -27,10 +27,15 @@ def test_equal_strengths_are_equal_at_every_step() -> None:
 
 def test_branches_are_decided_step_by_step() -> None:
     settings = Settings(steps=3, appearance_guidance=(1, 3), motion_guidance=(3, 1))
-    assert [len(branches(*strength)) for strength in strengths(settings)] == [3, 2, 3]
+    assert [len(branches(*strength)) for strength in strengths(settings)] == [2, 2, 3]
 
 
-@pytest.mark.parametrize("strength", [(2.0, 2.0), (1.5, 3.0), (1.0, 1.0), (3.0, 0.0)])
+def test_no_guidance_takes_one_branch() -> None:
+    assert branches(1.0, 1.0) == {Branch.FULL: 1.0}
+    assert all(len(branches(*strength)) == 1 for strength in strengths(PRESETS["sketch"]))
+
+
+@pytest.mark.parametrize("strength", [(2.0, 2.0), (1.5, 3.0), (1.0, 1.0), (1.0, 2.0), (3.0, 0.0)])
 def test_guided_prediction(strength: tuple[float, float]) -> None:
     asked = []
 
@@ -42,4 +47,6 @@ def test_guided_prediction(strength: tuple[float, float]) -> None:
     expected = nothing + strength[0] * (appearance - nothing) + strength[1] * (full - appearance)
     torch.testing.assert_close(guide(predict, *strength), expected)
     assert asked == list(branches(*strength))
+    assert (Branch.NOTHING in asked) == (strength[0] != 1)
     assert (Branch.APPEARANCE in asked) == (strength[0] != strength[1])
+    assert (Branch.FULL in asked) == (strength[1] != 0)

@@ -88,9 +88,15 @@ def test_no_context_is_projected_inside_the_steps(
 
 @pytest.mark.parametrize(
     ("appearance", "motion", "branches"),
-    [((2, 2), (2, 2), 2 + 2), ((1, 3), (1, 3), 2 + 2), ((1, 2), (3, 3), 3 + 3), ((1, 2), (3, 2), 3 + 2)],
+    [
+        ((2, 2), (2, 2), 2 + 2),
+        ((1, 3), (1, 3), 1 + 2),
+        ((1, 1), (1, 1), 1 + 1),
+        ((1, 2), (3, 3), 2 + 3),
+        ((1.5, 2), (3, 2), 3 + 2),
+    ],
 )
-def test_two_branches_where_guidance_is_equal_else_three(
+def test_no_branch_that_counts_nothing(
     denoiser: Denoiser,
     calls: list[nn.Module],
     appearance: tuple[float, float],
