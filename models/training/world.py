@@ -11,8 +11,9 @@ from troupe import Picture, Track
 
 __all__ = ["WorldClip", "world_clip"]
 
-RATES = (6.0, 30.0)
-"""Frames a second, from and to: a few frames are to show a head turned far as well as hardly moved."""
+RATES = (3.0, 30.0)
+"""Frames a second, from and to, slow ones as often as quick ones: a few frames are to show a head turned far as well as
+hardly moved."""
 SIZES = (144, 256)
 """Pixels of a picture's sides, from and to."""
 TREMBLE = 0.012
@@ -48,7 +49,7 @@ def world_clip(number: int, frames: int, cast: int, *, measuring: bool = False) 
     identity = Identity.from_seed(person)
     size = (int(dice.integers(*SIZES)), int(dice.integers(*SIZES)))
     # As quick for all who give the performance.
-    rate = float(np.random.default_rng((performance, 0x4A7E)).uniform(*RATES))
+    rate = float(np.exp(np.random.default_rng((performance, 0x4A7E)).uniform(*np.log(RATES))))
     shots = [render(identity, moment, size) for moment in Performance.from_seed(performance, frames, rate).moments]
     boxes = np.stack([face.box for _, face in shots])
     keypoints = np.stack([face.keypoints for _, face in shots])

@@ -20,6 +20,7 @@ from torch import Tensor, nn
 from models.training import Batch, Objective
 from tasks.train import curves
 from tasks.train.examples import Share, batches, first_example
+from tasks.train.muon import Muon
 from tasks.train.recipe import Recipe
 from troupe.errors import Cancelled, SettingsError
 
@@ -78,7 +79,8 @@ def train(
         network = objective.network()
     network.to(accelerator.device).train()
     learned = [value for value in network.parameters() if value.requires_grad]
-    optimizer = torch.optim.AdamW(learned, recipe.rate, weight_decay=recipe.weight_decay)
+    kind = Muon if recipe.optimizer == "muon" else torch.optim.AdamW
+    optimizer = kind(learned, recipe.rate, weight_decay=recipe.weight_decay)
     average = EMAModel(learned, decay=recipe.ema) if recipe.ema else None
     done = _resume(folder, network, optimizer, average, accelerator.device)
     if accelerator.is_main_process:

@@ -10,9 +10,10 @@ from typing import Any
 
 from troupe.errors import SettingsError
 
-__all__ = ["PRECISIONS", "WORLD", "Clips", "Course", "Recipe", "read_course"]
+__all__ = ["OPTIMIZERS", "PRECISIONS", "WORLD", "Clips", "Course", "Recipe", "read_course"]
 
 PRECISIONS = ("float32", "bf16")
+OPTIMIZERS = ("adamw", "muon")
 WORLD = "world"
 """The source of clips that are drawn."""
 _ELASTIC = ("steps", "save_every", "loaders", "accumulate")
@@ -27,12 +28,13 @@ class Recipe:
         part: what is learned, a name of `tasks.train.parts.PARTS`.
         steps: updates of the values.
         batch: examples an update, over all workers.
-        rate: learning rate of AdamW, after `warmup` steps of a linear rise and before a fall along half a cosine to
-            `rate_end` times it.
-        weight_decay: AdamW's.
+        rate: learning rate, after `warmup` steps of a linear rise and before a fall along half a cosine to `rate_end`
+            times it.
+        weight_decay: decoupled.
         clip: norm to which the gradient is cut.
         ema: decay of the values' moving average, which is what is kept in the end; 0 keeps the last values.
         precision: of the forward pass, `float32` or `bf16`.
+        optimizer: `adamw`, or `muon`, which needs fewer steps where there are many matrices (`tasks.train.muon`).
         accumulate: forward and backward passes that an update is split into, for a device with little memory.
         seed: of the first values and of all examples.
         save_every: steps between two checkpoints.
@@ -50,6 +52,7 @@ class Recipe:
     clip: float = 1.0
     ema: float = 0.0
     precision: str = "float32"
+    optimizer: str = "adamw"
     accumulate: int = 1
     seed: int = 0
     save_every: int = 500
@@ -74,10 +77,11 @@ class Recipe:
     def differences(self, other: Mapping[str, Any]) -> list[str]:
         """What of an earlier recipe (`as_dict`) would have made other values of the same steps; a line each."""
         own = self.as_dict()
+        was = {"optimizer": OPTIMIZERS[0], **other}  # there was no other once
         return [
-            f"{name}: was {other.get(name)!r}, is {own[name]!r}"
+            f"{name}: was {was.get(name)!r}, is {own[name]!r}"
             for name in own
-            if name not in _ELASTIC and own[name] != other.get(name)
+            if name not in _ELASTIC and own[name] != was.get(name)
         ]
 
 
@@ -196,8 +200,9 @@ def _recipe(part: str, table: Any, problems: list[str]) -> Recipe | None:
         for name, bound in least.items()
         if values.get(name, bound) < bound
     ]
-    if values.get("precision", PRECISIONS[0]) not in PRECISIONS:
-        problems.append(f"{part}.precision: {values['precision']!r} is none of {', '.join(PRECISIONS)}")
+    for name, known in (("precision", PRECISIONS), ("optimizer", OPTIMIZERS)):
+        if values.get(name, known[0]) not in known:
+            problems.append(f"{part}.{name}: {values[name]!r} is none of {', '.join(known)}")
     if values.get("ema", 0) >= 1:
         problems.append(f"{part}.ema: {values['ema']} is not less than 1")
     if len(problems) > before:

@@ -186,6 +186,32 @@ def test_reduced_precision_learns_as_well(tmp_path: Path) -> None:
     assert np.mean(found[-10:]) < np.mean(found[:10]) / 10
 
 
+@dataclass
+class Plane(Line):
+    """The same by matrices that are large enough for Muon."""
+
+    def network(self) -> nn.Module:
+        return nn.Sequential(nn.Linear(1, 16), nn.Linear(16, 16), nn.Linear(16, 1))
+
+
+def test_muon_learns_and_goes_on_after_a_stop(tmp_path: Path) -> None:
+    recipe, folder = replace(RECIPE, optimizer="muon"), tmp_path / "training"
+    train(Plane(), recipe, tmp_path / "weights", tmp_path / "whole")
+    asked = iter([False] * 30 + [True])
+    with pytest.raises(Cancelled):
+        train(Plane(), recipe, tmp_path / "weights", folder, lambda: next(asked))
+    train(Plane(), recipe, tmp_path / "weights", folder)
+    assert losses(folder) == losses(tmp_path / "whole")
+    assert sum(losses(folder)[-10:]) < 0.1 * sum(losses(folder)[:5])
+
+
+def test_a_recipe_from_before_there_was_muon(whole: Path) -> None:
+    was = RECIPE.as_dict()
+    del was["optimizer"]
+    assert RECIPE.differences(was) == []
+    assert replace(RECIPE, optimizer="muon").differences(was) == ["optimizer: was 'adamw', is 'muon'"]
+
+
 def test_it_runs_in_any_thread(tmp_path: Path) -> None:
     """Prefect's tasks may."""
     thread = threading.Thread(target=train, args=(Line(), RECIPE, tmp_path / "weights", tmp_path / "training"))

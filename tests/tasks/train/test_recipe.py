@@ -58,7 +58,7 @@ def test_all_problems_at_once(tmp_path: Path) -> None:
     path = written(
         tmp_path,
         "base = 3\nears = 1\n[clips]\ncount = 0\n[vae]\nbatch = '8'\nspeed = 1\nema = 1.0\n"
-        "[denoiser]\nsteps = 0\nprecision = 'fp8'\nbatch = 6\naccumulate = 4\n",
+        "[denoiser]\nsteps = 0\nprecision = 'fp8'\noptimizer = 'sgd'\nbatch = 6\naccumulate = 4\n",
     )
     with pytest.raises(SettingsError) as caught:
         read_course(path, KNOWN)
@@ -74,6 +74,7 @@ def test_all_problems_at_once(tmp_path: Path) -> None:
         "vae.ema: 1.0 is not less than 1",
         "denoiser.steps: 0 is less than 1",
         "denoiser.precision: 'fp8' is none of float32, bf16",
+        "denoiser.optimizer: 'sgd' is none of adamw, muon",
     ):
         assert said in str(caught.value)
 
