@@ -8,6 +8,8 @@
 - `python -m bench.catalog`: seconds, memory and requests of questions to a million rows
 - `python -m bench.page`: how quick a report of 1000 jobs is in a browser
 - `python -m bench.training`: that learning learns, and that stops and workers change nothing
+- `python -m bench.miniature`: what the shipped model paints, against the truth: likeness, acting, ablations, presets
+- `python -m bench.witness FOLDER`: trains the network that reads its performances and knows its people
 
 Each prints a table, and with `--json FILE` writes the same for programs (`bench.report`). What they gave on which
 machine is told in docs/performance.md.

@@ -21,6 +21,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
+from itertools import groupby
 from pathlib import Path
 from typing import Any, TextIO, TypeAlias
 
@@ -36,6 +37,8 @@ __all__ = ["Case", "Check", "Findings", "arguments", "main", "positive", "tell"]
 Value: TypeAlias = float | int | str | bool | None
 WIDTH = 120
 """Of the table where there is no terminal."""
+SIDE_BY_SIDE = 7
+"""Cases that fit into one table; of more, those that follow each other with the same figures have one of their own."""
 
 
 @dataclass(frozen=True)
@@ -182,12 +185,14 @@ def _print_tables(document: Mapping[str, Any], file: TextIO) -> None:
     known = {name: value for name, value in document["machine"].items() if value is not None}
     console.print(", ".join(f"{_spoken(name)} {_shown(name, value)}" for name, value in known.items()))
     cases: Mapping[str, Mapping[str, Value]] = document["figures"]
-    table = Table("", *cases, box=SIMPLE_HEAD, pad_edge=False)
-    for column in table.columns[1:]:
-        column.justify = "right"
-    for name in dict.fromkeys(name for figures in cases.values() for name in figures):
-        table.add_row(_spoken(name), *(_shown(name, figures.get(name)) for figures in cases.values()))
-    console.print(table)
+    alike = groupby(cases, lambda name: tuple(cases[name]) if len(cases) > SIDE_BY_SIDE else ())
+    for group in [list(names) for _, names in alike] or [[]]:
+        table = Table("", *group, box=SIMPLE_HEAD, pad_edge=False)
+        for column in table.columns[1:]:
+            column.justify = "right"
+        for name in dict.fromkeys(name for case in group for name in cases[case]):
+            table.add_row(_spoken(name), *(_shown(name, cases[case].get(name)) for case in group))
+        console.print(table)
     if document["checks"]:
         table = Table("check", "value", "target", "", box=SIMPLE_HEAD, pad_edge=False)
         for name, check in document["checks"].items():

@@ -49,6 +49,13 @@ def test_table(capsys: pytest.CaptureFixture[str]) -> None:
     assert "frames per second 1 3.5 missed" in lines
 
 
+def test_cases_that_do_not_fit_side_by_side(capsys: pytest.CaptureFixture[str]) -> None:
+    some, others = ({f"{kind}{n}": Case({kind: float(n)}) for n in range(4)} for kind in "ab")
+    main("some", arguments("Measures."), lambda _: Findings({**some, **others}, {}), [])
+    lines = [" ".join(line.split()) for line in capsys.readouterr().out.splitlines()]
+    assert lines.index("a0 a1 a2 a3") < lines.index("a 0 1 2 3") < lines.index("b0 b1 b2 b3") < lines.index("b 0 1 2 3")
+
+
 def test_json_beside_the_table(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     parser = arguments("Measures.")
     parser.add_argument("--runs", type=int, default=3)
