@@ -42,6 +42,20 @@ def test_an_example_follows_from_its_dice(weights: Path, kind: type[HeadPoseRead
     assert not torch.equal(one["truth"], other["truth"])
 
 
+def test_pictures_that_are_kept_are_few_and_in_a_mirror_as_often_as_not(weights: Path) -> None:
+    objective = HeadPoseReading(weights, pictures=2)
+    examples = [objective.example(np.random.default_rng(seed)) for seed in range(24)]
+    pictures = {example["crop"].numpy().tobytes(): example for example in examples}
+    assert len(pictures) == 4
+    for example in pictures.values():
+        mirrored = pictures[example["crop"].flip(2).contiguous().numpy().tobytes()]
+        yaw, pitch, roll, x, y, size = example["truth"].tolist()
+        assert mirrored["truth"].tolist() == [-yaw, pitch, -roll, -x, y, size]
+    # Whoever draws them, and in whatever order.
+    again = HeadPoseReading(weights, pictures=2).example(np.random.default_rng(23))
+    assert all(torch.equal(again[name], examples[23][name]) for name in again)
+
+
 def test_truths_have_the_size_they_are_said_to_have(weights: Path) -> None:
     """What the world's middle and deviation are said to be, they are about."""
     pose, expression = HeadPoseReading(weights), ExpressionReading(weights)
