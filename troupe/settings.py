@@ -44,9 +44,10 @@ class Settings:
 PRESETS = {
     "exact": Settings(),
     "draft": Settings(steps=10),
-    "sketch": Settings(steps=10, appearance_guidance=(1.0, 1.0), motion_guidance=(1.0, 1.0)),
+    "sketch": Settings(steps=5, appearance_guidance=(1.0, 1.0), motion_guidance=(1.0, 1.0), padding=0),
 }
-"""`exact`: the released settings. `draft`: fewer steps. `sketch`: no guidance either, half the work."""
+"""`exact`: the released settings. `draft`: fewer steps. `sketch`: fewer still, no guidance and no padding: a fifth of
+`draft`'s work, or less."""
 
 
 def preset(name: str) -> Settings:
