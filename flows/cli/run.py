@@ -69,7 +69,7 @@ def run(
     ] = None,
     preset: Annotated[
         str | None,
-        typer.Option(help="For jobs that name none: exact (released), draft (fewer steps) or sketch (fewest, unguided)."),
+        typer.Option(help="For jobs that name none: exact (released), draft (fewer steps) or sketch (few, unguided)."),
     ] = None,
     seed: Annotated[int | None, typer.Option(help="For jobs that name none.")] = None,
     output: Annotated[
