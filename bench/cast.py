@@ -11,12 +11,12 @@ from bench.witness import SIDE, TOLD, Witness, told
 from models.animator import Animator
 from models.appearance import Appearance
 from models.faces import FaceDetector, Portrait, cut_head, follow, head_box, prepare_portrait, references
-from models.miniature import CLIP_SIZE, MEASURING, PORTRAIT_SIZE, Identity, Moment, Performance, render
+from models.miniature import CLIP_SIZE, MEASURING, PORTRAIT_SIZE, Identity, Performance, render
 from models.motion import Motion
-from models.training.people import elsewhere
+from models.training.people import any_moment, elsewhere
 from troupe import LARGEST, Floats, Picture
 
-__all__ = ["Clip", "Sitter", "clip", "gallery", "moment", "stranger"]
+__all__ = ["Clip", "Sitter", "clip", "gallery", "stranger"]
 
 RATE, CANDIDATES = 25, 100
 STRANGERS = MEASURING + 100
@@ -60,7 +60,8 @@ def clip(number: int, frames: int, animator: Animator, detector: FaceDetector) -
 
 def stranger(number: int, animator: Animator, detector: FaceDetector) -> Sitter:
     """Who acts the clip of that number."""
-    picture, _ = render(Identity.from_seed(STRANGERS + number), moment(STRANGERS + 100 + number), PORTRAIT_SIZE)
+    moment = any_moment(np.random.default_rng((number, 0x57A)), measuring=True)
+    picture, _ = render(Identity.from_seed(STRANGERS + number), moment, PORTRAIT_SIZE)
     return _sitter(picture, number, animator, detector)
 
 
@@ -69,17 +70,12 @@ def _sitter(picture: Picture, number: int, animator: Animator, detector: FaceDet
     return Sitter(portrait, animator.encode_appearance(portrait))
 
 
-def moment(seed: int) -> Moment:
-    """Somewhere in the performance of that number."""
-    return Performance.from_seed(seed, 1 + seed % 50, RATE).moments[-1]
-
-
 def gallery(witness: Witness, moved: bool) -> Floats:
     """(candidates, length): a picture of each in a performance of its own, as they are or in others' clothes."""
-    heads = []
+    heads, dice = [], np.random.default_rng(0x6A1)
     for seed in range(STRANGERS, STRANGERS + CANDIDATES):
         person = Identity.from_seed(seed)
         person = elsewhere(person, Identity.from_seed(seed + 500)) if moved else person
-        picture, face = render(person, moment(seed + 300), CLIP_SIZE)
+        picture, face = render(person, any_moment(dice, measuring=True), CLIP_SIZE)
         heads.append(cut_head(picture, head_box(face.box, *CLIP_SIZE), SIDE))
     return witness.identify(np.stack(heads))

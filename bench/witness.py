@@ -258,7 +258,9 @@ def main(argv: Sequence[str] | None = None) -> None:
         print(step, *(f"{name} {losses[name]:.3f}" for name in ("loss", "wrong", "strange", "right")), flush=True)
 
     train(Testimony(), recipe, chosen.into, chosen.folder, on_step=show, device=chosen.device)
-    for name, value in (result(chosen.folder, recipe) or {})["measured"].items():
+    found = result(chosen.folder, recipe)
+    assert found is not None
+    for name, value in found["measured"].items():
         print(f"{name}: {value:.3f}")
 
 

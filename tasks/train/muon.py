@@ -7,6 +7,7 @@ torch's own refuses the kernels of convolutions, and takes one matrix at a time.
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import cast
 
 import torch
 from torch import Tensor
@@ -46,19 +47,18 @@ class Muon(torch.optim.Optimizer):
                 if value.grad is None:
                     continue
                 value.mul_(1 - rate * decay)
-                rows, columns = len(value) if value.ndim else 1, value[0].numel() if value.ndim else 1
-                if value.ndim > 1 and min(rows, columns) >= NARROWEST:
-                    matrices.setdefault((rows, columns), []).append(value)
+                if value.ndim > 1 and min(shape := (len(value), value[0].numel())) >= NARROWEST:
+                    matrices.setdefault(shape, []).append(value)
                 else:
-                    value.sub_(rate * self._adam(value, value.grad))
+                    value.sub_(rate * self._adam(value))
             for shape, values in matrices.items():
-                ways = _orthogonal(torch.stack([self._nesterov(value, value.grad).reshape(shape) for value in values]))
+                ways = _orthogonal(torch.stack([self._nesterov(value).reshape(shape) for value in values]))
                 reach = rate * LIKE_ADAMW * max(shape) ** 0.5
                 for value, way in zip(values, ways, strict=True):
                     value.sub_(reach * way.view(value.shape))
 
-    def _nesterov(self, value: Tensor, gradient: Tensor | None) -> Tensor:
-        assert gradient is not None
+    def _nesterov(self, value: Tensor) -> Tensor:
+        gradient = cast("Tensor", value.grad)
         state = self.state[value]
         if not state:
             state["momentum"] = torch.zeros_like(value)
@@ -66,7 +66,8 @@ class Muon(torch.optim.Optimizer):
         momentum.lerp_(gradient, 1 - MOMENTUM)
         return gradient.lerp(momentum, MOMENTUM)
 
-    def _adam(self, value: Tensor, gradient: Tensor) -> Tensor:
+    def _adam(self, value: Tensor) -> Tensor:
+        gradient = cast("Tensor", value.grad)
         state = self.state[value]
         if not state:
             state |= {"steps": 0, "mean": torch.zeros_like(value), "square": torch.zeros_like(value)}
@@ -75,7 +76,8 @@ class Muon(torch.optim.Optimizer):
         mean.lerp_(gradient, 1 - BETAS[0])
         square.lerp_(gradient.square(), 1 - BETAS[1])
         unbiased, wide = (1 - beta ** state["steps"] for beta in BETAS)
-        return torch.Tensor(mean / unbiased / ((square / wide).sqrt() + EPS))
+        update: Tensor = mean / unbiased / ((square / wide).sqrt() + EPS)
+        return update
 
 
 def _orthogonal(matrices: Tensor) -> Tensor:

@@ -77,7 +77,8 @@ class Recipe:
     def differences(self, other: Mapping[str, Any]) -> list[str]:
         """What of an earlier recipe (`as_dict`) would have made other values of the same steps; a line each."""
         own = self.as_dict()
-        was = {"optimizer": OPTIMIZERS[0], **other}  # there was no other once
+        # What an earlier recipe could not be told yet, was as it is by default.
+        was = Recipe(self.part, self.steps).as_dict() | dict(other)
         return [
             f"{name}: was {was.get(name)!r}, is {own[name]!r}"
             for name in own

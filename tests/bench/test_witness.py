@@ -11,10 +11,11 @@ import numpy as np
 import pytest
 import torch
 
-from bench.cast import STRANGERS, gallery, moment
+from bench.cast import STRANGERS, gallery
 from bench.witness import FILE, RECIPE, SIDE, TOLD, Testimony, open_witness, told
 from models.faces import cut_head, head_box
 from models.miniature import CLIP_SIZE, MEASURING, Identity, Moment, Performance, render
+from models.training.people import any_moment
 from tasks.train.loop import result, train
 from troupe.errors import WeightsError
 
@@ -76,9 +77,9 @@ def test_no_witness_is_said(tmp_path: Path) -> None:
 @pytest.mark.skipif(not FILE.exists(), reason="not trained yet: python -m bench.witness FOLDER")
 def test_the_witness_of_the_repository_reads_and_knows() -> None:
     """On a few people and performances that it did not learn from."""
-    witness, heads, truths = open_witness(), [], []
+    witness, heads, truths, dice = open_witness(), [], [], np.random.default_rng(24)
     for number in range(24):
-        done = moment(MEASURING + 5000 + number)
+        done = any_moment(dice, measuring=True)
         picture, face = render(Identity.from_seed(STRANGERS + number), done, CLIP_SIZE)
         heads.append(cut_head(picture, head_box(face.box, *CLIP_SIZE), SIDE))
         truths.append(told(done))
