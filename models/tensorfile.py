@@ -10,7 +10,17 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
-__all__ = ["read_tensors", "write_tensors"]
+__all__ = ["read_tensors", "write_safetensors", "write_tensors"]
+
+
+def write_safetensors(path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[str, str] | None = None) -> None:
+    """Write contiguous `tensors` as safetensors, for whoever may read a new file here: the library alone would let
+    nobody but its writer read it, and whoever serves a model is often somebody else.
+    """
+    path.touch()
+    mode = path.stat().st_mode
+    save_file(dict(tensors), path, metadata=dict(metadata or {}) or None)
+    path.chmod(mode)
 
 
 def write_tensors(path: Path, version: str, tensors: Mapping[str, Tensor]) -> None:
@@ -21,7 +31,7 @@ def write_tensors(path: Path, version: str, tensors: Mapping[str, Tensor]) -> No
     """
     plain = {name: value.detach().cpu().clone(memory_format=torch.contiguous_format) for name, value in tensors.items()}
     # One entry only: safetensors does not fix the order of several, and with it the file's bytes.
-    save_file(plain, path, metadata={"version": version})
+    write_safetensors(path, plain, {"version": version})
 
 
 def read_tensors(path: Path, version: str, *names: str) -> list[Tensor]:

@@ -15,7 +15,6 @@ from typing import TypeVar, cast
 import torch
 from diffusers.models.autoencoders.autoencoder_kl_temporal_decoder import AutoencoderKLTemporalDecoder
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from models.appearance import AppearanceProjector, VisionTransformer
@@ -23,6 +22,7 @@ from models.autoencoder import autoencoder_for, channels_last
 from models.config import ModelConfig
 from models.denoiser import Denoiser, PoseGuider
 from models.motion import MotionRefiner, expression_encoder_for, head_pose_encoder_for
+from models.tensorfile import write_safetensors
 from troupe.errors import WeightsError
 
 __all__ = [
@@ -235,7 +235,7 @@ def convert(directory: Path, digest: Callable[[Path], str]) -> Iterator[Path]:
                 continue
             partial = target.with_suffix(".partial")
             tensors = {name: value.contiguous().clone() for name, value in _tensors(source)}
-            save_file(tensors, partial, metadata={"source_sha256": digest(source)})
+            write_safetensors(partial, tensors, {"source_sha256": digest(source)})
             partial.replace(target)
             yield target
 
@@ -282,7 +282,7 @@ def _replace(path: Path, values: Mapping[str, Tensor]) -> None:
     if path.suffix == ".pth":
         torch.save(state, partial)
     else:
-        save_file(state, partial)
+        write_safetensors(partial, state)
     partial.replace(path)
 
 

@@ -9,7 +9,6 @@ from typing import cast
 
 import onnx
 import torch
-from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from models.appearance import AppearanceProjector, VisionTransformer
@@ -19,6 +18,7 @@ from models.denoiser import Denoiser, PoseGuider
 from models.miniature.detector import build_detector
 from models.miniature.recogniser import build_recogniser
 from models.motion import ExpressionEncoder, HeadPoseEncoder, MotionRefiner
+from models.tensorfile import write_safetensors
 from troupe.errors import SettingsError
 
 __all__ = ["MINIATURE", "init_weights"]
@@ -99,7 +99,7 @@ def _write(directory: Path, seed: int, config: ModelConfig) -> None:
     for name, network in networks.items():
         tensors = {key: _half(value) for key, value in network.state_dict().items()}
         if name == "vae":
-            save_file(tensors, directory / "vae" / "diffusion_pytorch_model.fp16.safetensors")
+            write_safetensors(directory / "vae" / "diffusion_pytorch_model.fp16.safetensors", tensors)
         else:
             torch.save(tensors, directory / "hyportrait" / f"{name}.pth")
     onnx.save(build_recogniser(seed, config.appearance.identity), directory / "arcface.onnx")

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -16,6 +17,17 @@ def test_gives_tensors_in_the_order_asked_for(tmp_path: Path) -> None:
     b, a = read_tensors(path, "thing 1", "b", "a")
     assert torch.equal(a, torch.arange(3))
     assert torch.equal(b, torch.ones(2, 2))
+
+
+@pytest.mark.parametrize("mask", [0o022, 0o027])
+def test_whoever_may_read_a_new_file_may_read_it(tmp_path: Path, mask: int) -> None:
+    """A model converted by an administrator is served by somebody else."""
+    before = os.umask(mask)
+    try:
+        write_tensors(tmp_path / "file", "thing 1", {"a": torch.zeros(1)})
+    finally:
+        os.umask(before)
+    assert (tmp_path / "file").stat().st_mode & 0o777 == 0o666 & ~mask
 
 
 @pytest.mark.parametrize("names", [("a",), ("a", "b", "c"), ("a", "c")])
