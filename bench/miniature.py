@@ -3,9 +3,10 @@
   self-reenactment   a clip drives its own first frame: PSNR and SSIM of the other frames against the clip's, beside
                      those of showing that frame all the time.
   cross-reenactment  somebody else's portrait acts the clip: `bench.witness` reads the output, and what it reads is
-                     correlated with what the driver truly did; what it reads in the clip itself is told beside it. And
-                     it looks for the output's person among the pictures of 100 people, and among the same people in
-                     other clothes before other walls.
+                     correlated with what the driver truly did; what it reads in the clip itself is told beside it, and
+                     the reach, how far the output goes where the driver goes by one. And it looks for the output's
+                     person among the pictures of 100 people, and among the same people in other clothes before other
+                     walls.
   ablations          both again, with a part of the model put out of action.
   ways               self-reenactment by presets, in number types and without what the sampler spares itself.
 
@@ -210,6 +211,7 @@ def _acts(clips: Sequence[Clip], made: Sequence[Picture], witness: Witness, gall
     true = {name: np.concatenate([clip.said[name] for clip in shown]) for name in TOLD}
     figures: dict[str, float] = {name: _correlation(read[name], true[name]) for name in TOLD}
     figures |= {f"{name}_of_the_clip": _correlation(ceiling[name], true[name]) for name in TOLD}
+    figures |= {f"{name}_reach": float(np.polyfit(true[name], read[name], 1)[0]) for name in TOLD}
     samples = {name: read[name].tolist() for name in TOLD} | {f"{name}_true": true[name].tolist() for name in TOLD}
     vectors = np.stack([witness.identify(frames).mean(axis=0) for frames in made])
     for name, gallery in zip(("found", "found_elsewhere"), galleries, strict=True):
