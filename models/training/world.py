@@ -17,7 +17,8 @@ hardly moved."""
 SIZES = (144, 256)
 """Pixels of a picture's sides, from and to."""
 TREMBLE = 0.012
-"""Deviation of boxes and keypoints, as a share of the face's width: detectors are not exact."""
+"""Deviation of boxes, and twice that of keypoints, as a share of the face's width: detectors are not exact. What they
+miss of keypoints hardly changes from frame to frame; otherwise intensities would tell of it and not of the motion."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,5 +56,5 @@ def world_clip(number: int, frames: int, cast: int, *, measuring: bool = False) 
     keypoints = np.stack([face.keypoints for _, face in shots])
     tremble = np.float32(TREMBLE * (boxes[:, 2] - boxes[:, 0]).mean())
     boxes += tremble * dice.standard_normal(boxes.shape, dtype=np.float32)
-    keypoints += tremble / 2 * dice.standard_normal(keypoints.shape, dtype=np.float32)
+    keypoints += tremble / 2 * dice.standard_normal(keypoints.shape[1:], dtype=np.float32)
     return WorldClip([picture for picture, _ in shots], Track(boxes, keypoints, np.ones(frames, np.float32)))

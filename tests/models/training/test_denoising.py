@@ -10,14 +10,17 @@ import torch
 from torch import Tensor
 
 from models.animator import load
-from models.miniature import MEASURING
+from models.faces import follow, open_detector
+from models.miniature import MEASURING, SHIPPED
 from models.miniature.model import init_weights
+from models.motion.intensity import intensities
 from models.sampler.schedule import step
 from models.training.clips import ClipFile, prepare_clip
 from models.training.denoising import Adapting, Animation, Denoising
 from models.training.world import world_clip
-from models.weights import load_networks
+from models.weights import detector_file, load_networks
 from tests.small import SMALL
+from troupe import LARGEST
 from troupe.errors import SettingsError
 
 FRAMES = 27
@@ -53,6 +56,16 @@ def test_world_clips_are_numbered() -> None:
     assert (one.track.boxes == again.track.boxes).all()
     other = world_clip(4, 3, 2)
     assert one.frames[0].shape != other.frames[0].shape or (one.frames[0] != other.frames[0]).any()
+
+
+def test_intensities_are_those_of_a_followed_clip() -> None:
+    """What is learned of intensities must be true where a detector finds the keypoints."""
+    detector, more = open_detector(detector_file(SHIPPED), "cpu"), []
+    for number in range(0, 24, 2):
+        clip = world_clip(number, 12, 2)
+        found = follow(clip.frames, detector, LARGEST, f"clip {number}")
+        more.append(intensities(clip.track.keypoints, 12)[0] - intensities(found.keypoints, 12)[0])
+    assert (np.abs(np.median(more, axis=0)) <= 4).all()  # of 127, head and expression
 
 
 def test_measuring_is_apart() -> None:
