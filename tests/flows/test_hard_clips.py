@@ -30,7 +30,7 @@ def run(weights: Path, cast: Path, tmp_path: Path) -> Run:
 
     def perform(*jobs: dict[str, Any]) -> dict[str, dict[str, Any]]:
         rows = [
-            {"portrait": str(cast / "portraits" / "ruby.png"), "preset": "draft", "output": "crop", **job}
+            {"portrait": str(cast / "portraits" / "ruby.png"), "preset": "sketch", "output": "crop", **job}
             for job in jobs
         ]
         (tmp_path / "jobs.jsonl").write_text("\n".join(json.dumps(row) for row in rows))

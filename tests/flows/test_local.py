@@ -33,7 +33,7 @@ from troupe import FaceChoice
 from troupe.errors import BadJob, SettingsError, StoreError, WeightsError
 
 Run = Callable[..., Summary]
-DRAFT = {"preset": "draft"}
+SKETCH = {"preset": "sketch"}
 
 
 @pytest.fixture
@@ -48,7 +48,7 @@ def run(tmp_path: Path, weights: Path, cast: Path) -> Run:
         writer.writerows(rows)
         path = cast / "jobs.csv"
         path.write_text(text.getvalue())
-        request = {"store": str(tmp_path / "store"), "weights": str(weights), "defaults": DRAFT} | more
+        request = {"store": str(tmp_path / "store"), "weights": str(weights), "defaults": SKETCH} | more
         return animate_locally(Request(jobs=str(path), **request))
 
     return run
@@ -69,7 +69,7 @@ def test_every_portrait_acts_every_clip_once(cast: Path, weights: Path, tmp_path
         weights=str(weights),
         portraits=str(cast / "portraits"),
         drivings=str(cast / "clips"),
-        defaults=DRAFT,
+        defaults=SKETCH,
     )
     first = animate_locally(request)
     assert first.counts == {"done": 4}
