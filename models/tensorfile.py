@@ -13,13 +13,13 @@ from torch import Tensor
 __all__ = ["read_tensors", "write_safetensors", "write_tensors"]
 
 
-def write_safetensors(path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[str, str] | None = None) -> None:
+def write_safetensors(path: Path, tensors: Mapping[str, Tensor], metadata: dict[str, str] | None = None) -> None:
     """Write contiguous `tensors` as safetensors, for whoever may read a new file here: the library alone would let
     nobody but its writer read it, and whoever serves a model is often somebody else.
     """
     path.touch()
     mode = path.stat().st_mode
-    save_file(dict(tensors), path, metadata=dict(metadata or {}) or None)
+    save_file(dict(tensors), path, metadata)
     path.chmod(mode)
 
 
