@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import atexit
 import os
+import signal
 import sys
 import threading
 from contextlib import suppress
@@ -19,6 +20,7 @@ from flows.cli import catalog, delivery, demo, doctor, evaluate, plan, report, r
 from flows.cli.console import print_error
 from troupe import __version__
 from troupe.errors import Cancelled, TroupeError
+from troupe.terminal import private_terminal
 
 __all__ = ["app", "main"]
 
@@ -36,6 +38,9 @@ class Commands(TyperGroup):
         except TroupeError as error:
             print_error(str(error))
             raise typer.Exit(STOPPED if isinstance(error, Cancelled) else REFUSED) from None
+        except typer.Abort:  # Ctrl-C where a question is asked
+            print_error("stopped before the question was answered")
+            raise typer.Exit(STOPPED) from None
 
 
 app = typer.Typer(
@@ -86,6 +91,7 @@ app.command()(doctor.doctor)
 
 def main() -> None:
     """Entry point."""
+    private_terminal()
     try:
         app(prog_name="troupe")
     except SystemExit as end:
@@ -96,6 +102,7 @@ def main() -> None:
 
 def _leave(code: int) -> NoReturn:
     """End the process as Python does, but for taking apart what was imported: after a run that is a second of work."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the command has ended, and its exit code is fixed
     threads: Any = threading
     threads._shutdown()
     atexit._run_exitfuncs()

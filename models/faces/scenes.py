@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import cv2
-from scenedetect import ContentDetector, FrameTimecode
 
 from troupe.faces import Picture
+from troupe.terminal import without_stdin
+
+with without_stdin():  # importing it runs ffmpeg
+    from scenedetect import ContentDetector, FrameTimecode
 
 __all__ = ["Scenes"]
 

@@ -17,6 +17,7 @@ import ffmpeg  # type: ignore[import-untyped]
 import imageio_ffmpeg
 
 from troupe.errors import FfmpegError
+from troupe.terminal import without_stdin
 
 __all__ = ["SCALING", "STALL_SECONDS", "THREADS", "Process", "ffmpeg_binary"]
 
@@ -52,7 +53,8 @@ def ffmpeg_binary() -> str:
             return system
         reasons.append(f"{system} {lacking}")
     try:
-        packaged = str(imageio_ffmpeg.get_ffmpeg_exe())
+        with without_stdin():  # it runs what it finds
+            packaged = str(imageio_ffmpeg.get_ffmpeg_exe())
     except RuntimeError:
         reasons.append("imageio-ffmpeg has no binary for this platform")
     else:

@@ -11,8 +11,10 @@ import pickle
 import re
 import shutil
 import signal
+import subprocess
 import sys
 import sysconfig
+import time
 from collections import deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future
@@ -25,6 +27,7 @@ from typing import Any
 import psutil
 import ray
 from ray._private import services
+from ray._private import state as ray_state
 from ray._private import worker as connection
 from ray.exceptions import RayError, RayTaskError, TaskCancelledError
 
@@ -35,8 +38,9 @@ from tasks.pool.work import Role, Work
 from tasks.pool.worker import Answer, call, construct
 from troupe.context import here, run_is
 from troupe.errors import SettingsError, TroupeError, WorkerLost
+from troupe.terminal import close_stdin
 
-__all__ = ["RayTransport", "nodes"]
+__all__ = ["RayTransport", "nodes", "sessions_of_their_own"]
 
 _OBJECT_STORE = 100 * 2**20
 """Bytes; only URIs, keys and errors go through it."""
@@ -50,6 +54,13 @@ _RUN = "TROUPE_RUN"
 _SIGACTION = 256
 """Bytes; the C library's structure is smaller."""
 
+_STOPPED = 30.0
+"""Seconds after which a worker whose process is stopped is taken for dead."""
+
+_STOPPED_ADVICE = (
+    "Something stops it again and again: a signal (SIGSTOP), or a child process of it that uses a terminal"
+)
+
 _TEMPORARY = "r"
 
 _REASON = 300
@@ -61,6 +72,7 @@ _TAIL = 2000
 _log = logging.getLogger(__name__)
 
 _ray: Any = ray
+_state: Any = ray_state
 """For what Ray leaves untyped."""
 
 
@@ -88,6 +100,7 @@ class _Actor:
     """The process around one worker."""
 
     def __init__(self, name: str) -> None:
+        close_stdin()  # before its role is unpickled, which imports libraries
         self._name = name
         self._worker: Any = None
 
@@ -144,6 +157,9 @@ class RayTransport(Transport):
         # are dropped here, on the transport's own thread.
         self._awaited: dict[tuple[int, str], Any] = {}
         self._arrived: deque[tuple[int, str]] = deque()
+        self._role_names: dict[int, str] = {}
+        self._processes: dict[int, psutil.Process] = {}
+        self._stopped: dict[int, float] = {}
         super().__init__(post)
 
     def open(self) -> None:
@@ -177,7 +193,7 @@ class RayTransport(Transport):
                 },
             }
         try:
-            with _groups_of_their_own(), _sigterm_as_it_was():
+            with sessions_of_their_own(), _sigterm_as_it_was():
                 ray.init(namespace="troupe", log_to_driver=self._log_to_driver, logging_level=logging.ERROR, **start)
         except (RayError, OSError, RuntimeError, ValueError) as error:
             where = f"joined at {self._address}" if self._address else "started on this machine"
@@ -212,6 +228,8 @@ class RayTransport(Transport):
                 if answer := self._awaited.get((worker, key)):
                     ray.cancel(answer)
             case Kill(worker=worker):
+                for known in (self._role_names, self._processes, self._stopped):
+                    known.pop(worker, None)
                 if actor := self._actors.pop(worker, None):
                     ray.kill(actor)
 
@@ -221,6 +239,37 @@ class RayTransport(Transport):
             self._node = ray.get_runtime_context().get_node_id()
         if not any(node["Alive"] for node in _ray.nodes() if node["NodeID"] == self._node):
             raise WorkerLost("Ray has died on this machine; the same run goes on with its --run-id")
+        for worker in list(self._actors):
+            self._look_at_process(worker)
+
+    def _look_at_process(self, worker: int) -> None:
+        """Notice a worker whose process was stopped: it neither answers nor dies."""
+        try:
+            process = self._process(worker)
+            if process is None or process.status() != psutil.STATUS_STOPPED:
+                self._stopped.pop(worker, None)
+                return
+            now, pid = time.monotonic(), process.pid
+            if worker not in self._stopped:
+                self._stopped[worker] = now
+                role = self._role_names[worker]
+                _log.warning("a worker of role %r is stopped; `kill -CONT %d` resumes it", role, pid)
+            elif now - self._stopped[worker] >= _STOPPED:
+                reason = f"process {pid} was stopped, and not resumed within {_STOPPED:.0f} s"
+                self.post(Lost(worker, reason, advice=_STOPPED_ADVICE))
+                self.do(Kill(worker))
+                process.kill()  # it would not heed Ray
+        except psutil.Error:
+            return  # It is gone, and Ray is about to say so.
+
+    def _process(self, worker: int) -> psutil.Process | None:
+        """The process of a worker, where it is on this machine and known."""
+        if worker not in self._processes:
+            with suppress(AttributeError, KeyError):  # It is not Ray's public interface.
+                found = _state.actors(self._actors[worker]._actor_id.hex())
+                if found["Pid"] and found["Address"]["NodeID"] == self._node:
+                    self._processes[worker] = psutil.Process(found["Pid"])
+        return self._processes.get(worker)
 
     def release(self) -> None:
         for actor in self._actors.values():
@@ -248,7 +297,7 @@ class RayTransport(Transport):
             scheduling_strategy="SPREAD" if self._address else "DEFAULT",
             runtime_env={"env_vars": variables},
         ).remote(role.name)
-        self._actors[worker] = actor
+        self._actors[worker], self._role_names[worker] = actor, role.name
         try:
             answer = actor.construct.remote(role)
         except Exception as error:
@@ -359,18 +408,23 @@ def _sigterm_as_it_was() -> Iterator[None]:
 
 
 @contextmanager
-def _groups_of_their_own() -> Iterator[None]:
-    """Processes that Ray starts meanwhile are out of reach of signals to our process group.
+def sessions_of_their_own() -> Iterator[None]:
+    """Processes that Ray starts meanwhile lead sessions of their own, without a terminal.
 
-    Prefect's worker, `timeout` and shells end a whole group with SIGTERM. Ray's processes would be gone at once, and
-    Ray ends a process whose Ray is gone: before it could commit what it has.
+    Prefect's worker, `timeout` and shells end a whole process group with SIGTERM, a closed terminal with SIGHUP. Ray's
+    processes would be gone at once, and Ray ends a process whose Ray is gone: before it could commit what it has. And
+    a process outside of the terminal's foreground group is stopped when it uses the terminal: see `troupe.terminal`.
     """
     private: Any = services
     popen = getattr(private, "ConsolePopen", None)
     if popen is None:  # It is not Ray's public interface.
         yield
         return
-    private.ConsolePopen = partial(popen, process_group=0)
+
+    def start(*args: Any, stdin: Any = None, **more: Any) -> Any:
+        return popen(*args, stdin=subprocess.DEVNULL if stdin is None else stdin, start_new_session=True, **more)
+
+    private.ConsolePopen = start
     try:
         yield
     finally:

@@ -31,6 +31,9 @@ _LEAVE = 2.0
 _LEAVE_IN_PEACE = 60.0
 """The same, where everything was done and nobody is in a hurry."""
 
+_SUSPENDED = 5.0
+"""Seconds between two looks at the clock, many times `_TICK`, after which the process is taken to have been stopped."""
+
 _TICK = 0.25
 """Seconds after which the stop event is looked at even if nothing happens."""
 
@@ -76,6 +79,23 @@ class Pool(Protocol):
     ) -> None: ...
 
 
+class _Clock:
+    """Monotonic seconds, without those in which this process was stopped (Ctrl-Z).
+
+    Workers go on meanwhile, but nobody hears of it: no timeout may pass for that.
+    """
+
+    def __init__(self) -> None:
+        self._looked, self._suspended = time.monotonic(), 0.0
+
+    def now(self) -> float:
+        """Seconds; to be called every `_TICK` or so."""
+        looked, self._looked = self._looked, time.monotonic()
+        if self._looked - looked > _SUSPENDED:
+            self._suspended += self._looked - looked
+        return self._looked - self._suspended
+
+
 class ThreadedPool:
     """Runs a scheduler on a thread, from the first submitted work on.
 
@@ -106,6 +126,7 @@ class ThreadedPool:
         self._outcomes: dict[str, tuple[Any, TroupeError | None]] = {}
         self._kept: WeakValueDictionary[str, Future[Any]] = WeakValueDictionary()
         self._stop_event = stop
+        self._clock = _Clock()
         self._grace: float | None = None
         self._ended = False
         self._lock = threading.Lock()
@@ -203,19 +224,19 @@ class ThreadedPool:
                 self._grace = GRACE
             if self._grace is not None:
                 break
-            self._carry_out(scheduler.decide(time.monotonic()))
+            self._carry_out(scheduler.decide(self._clock.now()))
         complete = not self._futures
-        asked = time.monotonic()
+        asked = self._clock.now()
         scheduler.stop()
         hurry = self._grace < math.inf
-        while scheduler.busy and time.monotonic() < asked + self._grace:
-            self._carry_out(scheduler.decide(time.monotonic()))
+        while scheduler.busy and self._clock.now() < asked + self._grace:
+            self._carry_out(scheduler.decide(self._clock.now()))
             self._listen()
             if not hurry and (self._grace < math.inf or (self._stop_event and self._stop_event.is_set())):
                 # Asked to stop while it drained: the grace begins now.
-                hurry, asked, self._grace = True, time.monotonic(), min(self._grace, GRACE)
+                hurry, asked, self._grace = True, self._clock.now(), min(self._grace, GRACE)
         scheduler.end()
-        self._carry_out(scheduler.decide(time.monotonic()))
+        self._carry_out(scheduler.decide(self._clock.now()))
         return complete
 
     def _listen(self) -> None:
@@ -224,12 +245,12 @@ class ThreadedPool:
             if isinstance(message, Work):
                 self._scheduler.add(message)
             elif message is not None:
-                self._scheduler.take(message, time.monotonic())
+                self._scheduler.take(message, self._clock.now())
 
     def _messages(self) -> Iterator[Work | Event | None]:
         """What has come in; waits for it, but not beyond what is due."""
         due = self._scheduler.wake()
-        timeout = _TICK if due is None else min(_TICK, max(0.0, due - time.monotonic()))
+        timeout = _TICK if due is None else min(_TICK, max(0.0, due - self._clock.now()))
         try:
             yield self._inbox.get(timeout=timeout)
             while True:

@@ -100,11 +100,18 @@ class Failed:
 
 @dataclass(frozen=True, slots=True)
 class Lost:
-    """The worker is dead, with all it had; `with_node`: because the machine it was on is gone."""
+    """The worker is dead, with all it had.
+
+    Attributes:
+        reason: how it died.
+        with_node: because the machine it was on is gone.
+        advice: what to do about it, where that is known.
+    """
 
     worker: int
     reason: str
     with_node: bool = False
+    advice: str = ""
 
 
 @dataclass(frozen=True, slots=True)

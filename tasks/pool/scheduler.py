@@ -121,12 +121,12 @@ class Scheduler:
             case Refused(error=error):
                 crew.dismiss(worker)
                 self._miss(crew, error, now, again=isinstance(error, StoreError))
-            case Lost(reason=reason, with_node=with_node) if worker.up:
-                self._lose(crew, worker, reason, blame=not with_node)
-            case Lost(reason=reason):
+            case Lost() if worker.up:
+                self._lose(crew, worker, event)
+            case Lost():
                 self._lost += 1
                 crew.dismiss(worker)
-                self._miss(crew, _stillborn(crew.role, reason), now, again=True)
+                self._miss(crew, _stillborn(crew.role, event), now, again=True)
             case Done(key=key, result=result):
                 if item := self._land(crew, worker, key):
                     self._end(item, result=result)
@@ -203,20 +203,20 @@ class Scheduler:
             crew.kill(worker)
             crew.queue(item)
 
-    def _lose(self, crew: Crew, worker: Worker, reason: str, *, blame: bool) -> None:
+    def _lose(self, crew: Crew, worker: Worker, lost: Lost) -> None:
         suspects = crew.dismiss(worker)
         self._lost += 1
         keys = ", ".join(item.work.key for item in suspects) or "nothing"
         about = {"about": {"job": keys, "worker": f"{crew.role.name} {worker.id}"}}
-        _log.warning("a worker of role %r died (%s) while it had %s", crew.role.name, reason, keys, extra=about)
+        _log.warning("a worker of role %r died (%s) while it had %s", crew.role.name, lost.reason, keys, extra=about)
         for item in suspects:
             was_suspect = item.deaths > 0
             # A machine goes for reasons of its own, as a rule: only what was on many that went is suspected.
-            item.deaths += blame or item.sent > NODES
+            item.deaths += not lost.with_node or item.sent > NODES
             if self._stopping:
                 self._cancel(item)
             elif was_suspect and item.deaths >= DEATHS:
-                self._end(item, error=_killer(item, reason))
+                self._end(item, error=_killer(item, lost))
             else:
                 crew.queue(item)
 
@@ -284,12 +284,12 @@ def _about(item: Item) -> dict[str, dict[str, str]]:
     return {"about": {"job": item.work.key, "worker": item.work.role}}
 
 
-def _killer(item: Item, reason: str) -> WorkerLost:
+def _killer(item: Item, lost: Lost) -> WorkerLost:
     work = item.work
+    advice = "Its input probably crashes a library: see the worker's log, or do this work by itself in-process"
     return WorkerLost(
         f"{work.key}: the worker of role {work.role!r} died in {work.method} {item.deaths} times, the last time with "
-        f"nothing else to do ({reason}). Its input probably crashes a library: see the worker's log, "
-        "or do this work by itself in-process"
+        f"nothing else to do ({lost.reason}). {lost.advice or advice}"
     )
 
 
@@ -301,8 +301,6 @@ def _stuck(item: Item) -> Overdue:
     )
 
 
-def _stillborn(role: Role, reason: str) -> WorkerLost:
-    return WorkerLost(
-        f"a worker of role {role.name!r} died while it started ({reason}): "
-        "see how much memory the machine has free, and the worker's log"
-    )
+def _stillborn(role: Role, lost: Lost) -> WorkerLost:
+    advice = lost.advice or "See how much memory the machine has free, and the worker's log"
+    return WorkerLost(f"a worker of role {role.name!r} died while it started ({lost.reason}). {advice}")

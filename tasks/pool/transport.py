@@ -8,6 +8,7 @@ import time
 import traceback
 from abc import ABC, abstractmethod
 from collections.abc import Callable
+from contextlib import suppress
 from queue import Empty, SimpleQueue
 from typing import TypeAlias
 
@@ -23,7 +24,7 @@ _UNREADY = 0.5
 """Seconds."""
 
 _LOOK = 5.0
-"""Seconds without an order after which it is looked whether workers can still be had."""
+"""Seconds between two looks at whether workers can still be had, and work."""
 
 _log = logging.getLogger(__name__)
 
@@ -42,6 +43,7 @@ class Transport(ABC):
         self._orders: SimpleQueue[Order | None] = SimpleQueue()
         self._opened = threading.Event()
         self._leaving = False
+        self._look_at = time.monotonic() + _LOOK
         self._thread = threading.Thread(target=self._run, name=type(self).__name__, daemon=True)
         self._thread.start()
 
@@ -81,10 +83,10 @@ class Transport(ABC):
 
     @abstractmethod
     def look(self) -> None:
-        """See whether workers can still be had; on the thread, now and then.
+        """Check that workers can still be had, and that those there are can work; on the thread, every few seconds.
 
         Raises:
-            TroupeError: none can.
+            TroupeError: none can be had.
         """
 
     @abstractmethod
@@ -111,7 +113,9 @@ class Transport(ABC):
 
     def _next(self) -> Order | None:
         while True:
-            try:
-                return self._orders.get(timeout=_LOOK)
-            except Empty:
+            if (left := self._look_at - time.monotonic()) <= 0:
                 self.look()
+                self._look_at = time.monotonic() + _LOOK
+                continue
+            with suppress(Empty):
+                return self._orders.get(timeout=left)

@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given, settings
 
 from tasks.pool import LocalPool, Role, Work
+from tasks.pool.base import _Clock
 from tests.tasks.plans import Plan, kind, plans
 from tests.tasks.simulation import Simulation
 from tests.tasks.workers import Puppet, Unmade
@@ -217,6 +218,13 @@ def test_a_callback_may_submit_and_stop() -> None:
     assert second.wait(20)
     pool.close()
     assert pool.stats.calls == 2
+
+
+def test_the_clock_leaves_out_that_the_process_was_stopped(monkeypatch: pytest.MonkeyPatch) -> None:
+    times = iter([100.0, 100.2, 104.0, 1000.0, 1000.25])
+    monkeypatch.setattr("tasks.pool.base.time.monotonic", lambda: next(times))
+    clock = _Clock()
+    assert [clock.now() for _ in range(4)] == pytest.approx([100.2, 104.0, 104.0, 104.25])
 
 
 def test_a_pool_without_work_starts_nothing() -> None:

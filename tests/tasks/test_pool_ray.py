@@ -181,6 +181,31 @@ class TestErrors:
             assert "while it started" in error.message
             assert pool.stats.workers_started == pool.stats.workers_lost == 3
 
+    def test_a_worker_whose_process_is_stopped_is_named_and_may_go_on(
+        self, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        monkeypatch.setattr("tasks.pool.transport._LOOK", 0.2)
+        with RayPool([puppets()]) as pool:
+            pid, _ = pool.submit(Work("pid", "puppet", "take", ("",))).result()
+            stopped = pool.submit(Work("stopped", "puppet", "stop_process"))
+            assert eventually(lambda: f"role 'puppet' is stopped; `kill -CONT {pid}` resumes it" in caplog.text)
+            os.kill(pid, signal.SIGCONT)
+            assert stopped.result() == 1
+            assert pool.attempts("stopped") == 1
+        assert caplog.text.count("is stopped") == 1
+
+    def test_a_worker_that_stays_stopped_is_replaced(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr("tasks.pool.transport._LOOK", 0.2)
+        monkeypatch.setattr("tasks.pool.actors._STOPPED", 1.0)
+        with RayPool([puppets()]) as pool:
+            pid, _ = pool.submit(Work("pid", "puppet", "take", ("",))).result()
+            error = pool.submit(Work("stopped", "puppet", "stop_process")).exception()
+            assert isinstance(error, WorkerLost)
+            assert "was stopped, and not resumed within 1 s). Something stops it again and again" in error.message
+            assert "memory" not in error.message
+            assert eventually(lambda: gone(pid))
+            assert pool.submit(Work("after", "puppet", "count")).result() == 0
+
 
 @pytest.mark.usefixtures("ray_session")
 class TestEnd:

@@ -1,0 +1,89 @@
+"""Keep child processes away from the user's terminal.
+
+A process in a background process group that reads from its terminal, or changes its settings, is stopped by the
+kernel with its whole group (SIGTTIN, SIGTTOU). ffmpeg does both at its start if its standard input is a terminal, and
+libraries run ffmpeg when they are imported. So no process that troupe starts inherits a terminal as standard input.
+"""
+
+from __future__ import annotations
+
+import errno
+import io
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+__all__ = ["close_stdin", "private_terminal", "without_stdin"]
+
+_STDIN, _STDOUT, _STDERR = 0, 1, 2
+
+
+def close_stdin() -> None:
+    """Make /dev/null the standard input of this process, and of all that it starts, for good.
+
+    For workers, before they import anything else.
+    """
+    null = os.open(os.devnull, os.O_RDONLY)
+    if null != _STDIN:
+        os.dup2(null, _STDIN)  # inheritable, unlike `null`
+        os.close(null)
+
+
+@contextmanager
+def without_stdin() -> Iterator[None]:
+    """/dev/null as standard input inside the `with` block, where it is a terminal.
+
+    For imports that start processes, in a process that may need its terminal afterwards.
+    """
+    if not _is_terminal(_STDIN):
+        yield
+        return
+    kept = os.dup(_STDIN)
+    close_stdin()
+    try:
+        yield
+    finally:
+        os.dup2(kept, _STDIN)
+        os.close(kept)
+
+
+def private_terminal() -> None:
+    """Keep the terminal for this process alone: for the command line, before it does anything.
+
+    Prompts go on reading `sys.stdin`, which gets a descriptor that children do not inherit; children find /dev/null.
+    What is written after the terminal was closed is dropped: where that ends the process, it is by SIGHUP, in order,
+    and not by an error of the next line of progress.
+    """
+    if _is_terminal(_STDIN):
+        sys.stdin = os.fdopen(os.dup(_STDIN), encoding=sys.stdin.encoding, errors=sys.stdin.errors)
+        close_stdin()
+    if _is_terminal(_STDOUT):
+        sys.stdout = _terminal_stream(sys.stdout, _STDOUT)
+    if _is_terminal(_STDERR):
+        sys.stderr = _terminal_stream(sys.stderr, _STDERR)
+
+
+def _is_terminal(descriptor: int) -> bool:
+    try:
+        return os.isatty(descriptor)
+    except OSError:
+        return False
+
+
+class _ClosableTerminal(io.FileIO):
+    """A terminal that may be closed while it is written to."""
+
+    def write(self, data: Any) -> int:
+        try:
+            return super().write(data) or 0
+        except OSError as error:
+            if error.errno != errno.EIO:
+                raise
+            return len(memoryview(data).cast("B"))
+
+
+def _terminal_stream(stream: Any, descriptor: int) -> io.TextIOWrapper:
+    raw = _ClosableTerminal(descriptor, "w", closefd=False)
+    return io.TextIOWrapper(io.BufferedWriter(raw), encoding=stream.encoding, errors=stream.errors, line_buffering=True)
