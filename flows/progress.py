@@ -14,13 +14,13 @@ from rich.console import Console
 from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
-    Progress,
     SpinnerColumn,
     TextColumn,
     TimeElapsedColumn,
     TimeRemainingColumn,
 )
 
+from flows.job_control import SuspendableProgress, shows_bars
 from troupe.errors import SettingsError
 
 __all__ = ["Everyone", "Lines", "Listener", "Silent", "Terminal", "listener", "listening", "listening_here", "watched"]
@@ -84,7 +84,7 @@ class Terminal:
     def __init__(self, console: Console) -> None:
         self._console, self._lock = console, threading.Lock()
         self._frames, self._since = 0, time.monotonic()
-        self._bar = Progress(
+        self._bar = SuspendableProgress(
             SpinnerColumn(),
             TextColumn("{task.description}"),
             BarColumn(),
@@ -199,7 +199,7 @@ def watched(otherwise: Callable[[], AbstractContextManager[Listener]] = nullcont
 @contextmanager
 def console_listener(console: Console) -> Iterator[Listener]:
     """The listener that fits the console."""
-    if console.is_terminal:
+    if shows_bars(console):
         with Terminal(console) as terminal:
             yield terminal
     else:

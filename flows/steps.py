@@ -9,7 +9,9 @@ from contextvars import ContextVar
 from typing import Any, Protocol
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+from flows.job_control import SuspendableProgress, shows_bars
 
 __all__ = ["Quiet", "Steps", "console_steps", "stepping", "steps_of"]
 
@@ -96,7 +98,7 @@ class Bar:
     """A bar for every part."""
 
     def __init__(self, console: Console) -> None:
-        self._bar = Progress(
+        self._bar = SuspendableProgress(
             TextColumn("{task.description}"),
             BarColumn(),
             MofNCompleteColumn(),
@@ -162,7 +164,7 @@ def stepping(to: Steps) -> Iterator[None]:
 @contextmanager
 def console_steps(console: Console) -> Iterator[Steps]:
     """What fits the console."""
-    if console.is_terminal:
+    if shows_bars(console):
         with Bar(console) as bar:
             yield bar
     else:

@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM as an event that work looks at, instead of an exception in the middle of it."""
+"""Ctrl-C, SIGTERM and a closed terminal as an event that work checks, instead of an exception in the middle of it."""
 
 from __future__ import annotations
 
@@ -10,14 +10,16 @@ from types import FrameType
 
 __all__ = ["stoppable"]
 
-SIGNALS = (signal.SIGINT, signal.SIGTERM)
+SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 _current: threading.Event | None = None
 
 
 @contextmanager
 def stoppable() -> Iterator[threading.Event]:
-    """An event that the first SIGINT or SIGTERM sets; the second does what it did before.
+    """An event that the first SIGINT, SIGTERM or SIGHUP sets; the second does what it did before.
+
+    A signal that is ignored stays ignored: `nohup` does that to SIGHUP, a script to SIGINT of what it starts by `&`.
 
     Inside of another `stoppable` it is the same event: a command is stoppable from its first moment on, and the flow
     in it again, because Prefect's engine has handlers of its own in between.
@@ -29,7 +31,8 @@ def stoppable() -> Iterator[threading.Event]:
         yield threading.Event()
         return
     outer, stop = _current, _current or threading.Event()
-    before = {number: signal.getsignal(number) for number in SIGNALS}
+    handlers = {number: signal.getsignal(number) for number in SIGNALS}
+    before = {number: handler for number, handler in handlers.items() if handler is not signal.SIG_IGN}
 
     def restore() -> None:
         for number, handler in before.items():
@@ -41,7 +44,7 @@ def stoppable() -> Iterator[threading.Event]:
         stop.set()
         restore()
 
-    for number in SIGNALS:
+    for number in before:
         signal.signal(number, handle)
     _current = stop
     try:

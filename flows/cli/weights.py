@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from flows.cli.console import Format, console, human_size, print_error, print_json, print_table, stderr
+from flows.job_control import SuspendableProgress, shows_bars
 
 if TYPE_CHECKING:
     from tasks.pull import OnProgress
@@ -145,7 +146,7 @@ def _show_licences() -> None:
 @contextmanager
 def _progress() -> Iterator[OnProgress]:
     """A bar for the file that is coming, on a terminal; a line for each that has come, elsewhere."""
-    if not stderr.is_terminal:
+    if not shows_bars(stderr):
 
         def line(path: str, done: int, size: int) -> None:
             if done == size:
@@ -153,10 +154,10 @@ def _progress() -> Iterator[OnProgress]:
 
         yield line
         return
-    from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
+    from rich.progress import BarColumn, DownloadColumn, TextColumn, TimeRemainingColumn, TransferSpeedColumn
 
     columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn())
-    with Progress(*columns, TransferSpeedColumn(), TimeRemainingColumn(), console=stderr) as progress:
+    with SuspendableProgress(*columns, TransferSpeedColumn(), TimeRemainingColumn(), console=stderr) as progress:
         bars = {}
 
         def advance(path: str, done: int, size: int) -> None:
