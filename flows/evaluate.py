@@ -7,26 +7,22 @@ from typing import Any
 # First: it sets what Prefect reads when it is imported.
 from flows.animate import animate  # isort: skip
 
-from prefect import flow, task
+from prefect import State, flow
 from prefect.artifacts import create_markdown_artifact
-from prefect.cache_policies import NO_CACHE
+from prefect.states import Cancelled as cancelled
 
+from flows.prefect_task import stoppable_task
 from flows.progress import listener
 from flows.server import prefect_server
 from tasks.evaluation import EvaluationRequest, measure, prepare, publish_evaluation
 from tasks.production import Request
 from tasks.quality.summary import Evaluation
 from tasks.stopping import stoppable
+from troupe.errors import Cancelled
 
 __all__ = ["evaluate", "evaluate_here"]
 
 
-@task(name="prepare evaluation", cache_policy=NO_CACHE, persist_result=False)
-def _prepare(request: EvaluationRequest) -> Request:
-    return prepare(request)
-
-
-@task(name="measure", cache_policy=NO_CACHE, persist_result=False)
 def _measure(request: EvaluationRequest) -> Evaluation:
     with stoppable() as stop:
         return measure(request, listener().note, stop.is_set)
@@ -54,7 +50,7 @@ def evaluate(
     embedder: str | None = None,
     device: str = "auto",
     dtype: str = "auto",
-) -> dict[str, str]:
+) -> dict[str, str] | State[Any]:
     """Evaluate a weights directory on clips, and on portraits that act them.
 
     Args:
@@ -72,9 +68,15 @@ def evaluate(
         device, dtype: for the networks.
     """
     request = EvaluationRequest(**{name: value for name, value in locals().items() if name != "request"})
-    animation: Request = _prepare(request)
-    animate(**animation.parameters())
-    evaluation: Evaluation = _measure(request)
+    try:
+        animation: Request = stoppable_task("prepare evaluation", prepare)(request)
+        state: Any = animate(**animation.parameters(), return_state=True)
+        if state.is_cancelled():
+            raise Cancelled(state.message)
+        state.result()
+        evaluation: Evaluation = stoppable_task("measure", _measure)(request)
+    except Cancelled as error:
+        return cancelled(message=error.message)
     uri = publish_evaluation(request, evaluation)
     text = evaluation.markdown()
     create_markdown_artifact(text, key="troupe-evaluation", description=f"evaluation {run_id}")
@@ -86,7 +88,11 @@ def evaluate_here(request: EvaluationRequest) -> dict[str, str]:
 
     Raises:
         TroupeError: the request cannot be carried out as it is.
+        Cancelled: it was stopped.
     """
-    with prefect_server():
-        found: Any = evaluate(**request.parameters())
-    return dict(found)
+    with stoppable() as stop, prefect_server(stop):
+        state: Any = evaluate(**request.parameters(), return_state=True)
+    if state.is_cancelled():
+        raise Cancelled(state.message)
+    found: dict[str, str] = state.result()
+    return found

@@ -7,6 +7,7 @@ from flows.progress import listener
 from tasks.evaluation import EvaluationRequest, measure, prepare, publish_evaluation
 from tasks.production import Request, Summary
 from tasks.stopping import stoppable
+from troupe.errors import Cancelled
 
 __all__ = ["animate_locally", "evaluate_locally"]
 
@@ -25,8 +26,11 @@ def evaluate_locally(request: EvaluationRequest) -> dict[str, str]:
 
     Raises:
         TroupeError: the request cannot be carried out as it is.
+        Cancelled: it was stopped.
     """
-    animate_locally(prepare(request))
     with stoppable() as stop:
+        summary = animate_locally(prepare(request))
+        if summary.counts.get("cancelled"):
+            raise Cancelled(summary.line())
         evaluation = measure(request, listener().note, stop.is_set)
     return {"summary": publish_evaluation(request, evaluation), "text": evaluation.markdown()}

@@ -9,11 +9,11 @@ from typing import Any
 # First: it sets what Prefect reads when it is imported.
 from flows.animate import animate  # noqa: F401  # isort: skip
 
-from prefect import State, flow, task
+from prefect import State, flow
 from prefect.artifacts import create_markdown_artifact
-from prefect.cache_policies import NO_CACHE
 from prefect.states import Cancelled as cancelled
 
+from flows.prefect_task import stoppable_task
 from flows.server import prefect_server
 from flows.steps import steps_of
 from tasks.stopping import stoppable
@@ -52,7 +52,7 @@ def train(
     course = read_course(Path(config), tuple(PARTS))
     try:
         with stoppable() as stop:
-            found = _perform(course, tuple(parts or ()), _as_task, stop, device, workers, ray_address)
+            found = _perform(course, tuple(parts or ()), stoppable_task, stop, device, workers, ray_address)
     except Cancelled as error:
         return cancelled(message=error.message)
     create_markdown_artifact(table(found), key="troupe-training", description=config)
@@ -114,10 +114,6 @@ def _perform(
         learn_part = called(f"learn {recipe.part}", _learn)
         found[recipe.part] = learn_part(course, recipe, stop, device, workers, ray_address)
     return found
-
-
-def _as_task(name: str, step: Step) -> Step:
-    return task(name=name, cache_policy=NO_CACHE, persist_result=False)(step)
 
 
 def _prepare(course: Course, stop: Any, device: str) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -30,8 +30,8 @@ from tasks.quality.evaluation import CROSS, SELF, Evaluator, Subject
 from tasks.quality.networks import Embedder, Networks, TorchScript
 from tasks.quality.summary import Evaluation
 from tasks.tools import Setup, Tools
-from troupe import FaceChoice
-from troupe.errors import SettingsError, TroupeError
+from troupe import FaceChoice, Picture
+from troupe.errors import Cancelled, SettingsError, TroupeError
 from troupe.scratch import scratch_folder
 
 __all__ = ["EvaluationRequest", "evaluation_key", "measure", "prepare", "publish_evaluation"]
@@ -119,11 +119,12 @@ def measure(
 
     Args:
         tell: is told each one's name.
-        stopped: whether to give up, asked before each.
+        stopped: whether to give up, asked at every frame.
 
     Raises:
         WeightsError: a network cannot be used.
         StoreError: the run's manifest cannot be read.
+        Cancelled: it was stopped.
     """
     device = pick_device(request.device)
     rows = [row for row in read_manifest(open_store(request.store), request.run_id).to_pylist() if row["tags"]]
@@ -137,12 +138,10 @@ def measure(
             video=_network(request.video_features, device, "FVD's network"),
         )
         evaluator = Evaluator(tools.animator, tools.detector, embedder, networks)
-        clips = []
+        clips: list[dict[str, Any]] = []
         for row in sorted(rows, key=lambda row: str(row["job_id"])):
-            if stopped():
-                break
             tell(f"measuring {row['job_id']}")
-            clips.append(_measured(tools, evaluator, row))
+            clips.append(_measured(tools, evaluator, row, stopped))
         together = evaluator.together()
     return Evaluation(request.run_id, clips, together, networks.missing, embedder.name)
 
@@ -203,7 +202,9 @@ def _stem(uri: str) -> str:
     return "".join(c if c.isascii() and (c.isalnum() or c in "._-") else "-" for c in plain)[:60]
 
 
-def _measured(tools: Tools, evaluator: Evaluator, row: Mapping[str, Any]) -> dict[str, Any]:
+def _measured(
+    tools: Tools, evaluator: Evaluator, row: Mapping[str, Any], stopped: Callable[[], bool]
+) -> dict[str, Any]:
     """A row of `clips.parquet`."""
     kind = dict(row["tags"])["evaluation"]
     same = ("run_id", "job_id", "portrait", "driving", "render_key")
@@ -218,7 +219,7 @@ def _measured(tools: Tools, evaluator: Evaluator, row: Mapping[str, Any]) -> dic
             tools.store.get(f"cache/tracks/{row['track_key']}.parquet", files["track.parquet"])
             tools.store.get(f"cache/motion/{row['motion_key']}.safetensors", files["motion.safetensors"])
             subject = Subject(
-                render=media.decode(files["crop.mp4"]),
+                render=_unless(stopped, media.decode(files["crop.mp4"])),
                 portrait=tools.input(row["portrait"]),
                 face=FaceChoice(),
                 frames=media.decode(tools.input(row["driving"]), row["start_seconds"] or 0.0, row["end_seconds"]),
@@ -227,5 +228,14 @@ def _measured(tools: Tools, evaluator: Evaluator, row: Mapping[str, Any]) -> dic
                 own=kind == "self",
             )
             return entry | evaluator.measure(subject)
+    except Cancelled:
+        raise
     except TroupeError as error:
         return {**entry, "error": error.message}
+
+
+def _unless(stopped: Callable[[], bool], frames: Iterable[Picture]) -> Iterator[Picture]:
+    for frame in frames:
+        if stopped():
+            raise Cancelled("stopped while the renders were measured; they are kept")
+        yield frame

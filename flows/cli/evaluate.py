@@ -86,8 +86,9 @@ def evaluate(
         dtype=dtype,
     )
     from flows.progress import console_listener, listening
+    from tasks.stopping import stoppable
 
-    with console_listener(stderr) as listener, listening(listener):
+    with stoppable(), console_listener(stderr) as listener, listening(listener):
         if local:
             from flows.local import evaluate_locally
 

@@ -12,9 +12,9 @@ from typer.testing import CliRunner
 
 from flows.cli import app
 from flows.local import evaluate_locally
-from tasks.evaluation import EvaluationRequest
+from tasks.evaluation import EvaluationRequest, measure
 from tests.tasks.quality.test_evaluation import networks
-from troupe.errors import SettingsError
+from troupe.errors import Cancelled, SettingsError
 
 __all__ = ["networks"]
 
@@ -36,6 +36,10 @@ def test_an_evaluation(cast: Path, weights: Path, networks: dict[str, Path], tmp
     assert own["temporal_lpips"] > 0
     assert own["identity"] is None
     assert own["flicker"] > 1
+    asked = iter([False, False, True])
+    request = EvaluationRequest(str(tmp_path / "store"), str(weights), str(cast / "clips"), "e1")
+    with pytest.raises(Cancelled, match="stopped while the renders were measured"):
+        measure(request, lambda _: None, lambda: next(asked))
     text = (folder / "summary.md").read_text()
     assert result.stdout.rstrip("\n") == text.rstrip("\n")
     for said in (
