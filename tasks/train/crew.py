@@ -6,6 +6,7 @@ import logging
 import os
 import threading
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -72,7 +73,9 @@ def train_together(
             run_config=RunConfig(name="ray", storage_path=str(folder)),
         )
         try:
-            trainer.fit()
+            # Called in the main thread, it would take Ctrl-C for itself, and end this process.
+            with ThreadPoolExecutor(1, "ray-train") as thread:
+                thread.submit(trainer.fit).result()
         except Exception as error:  # Ray Train has errors of several bases
             raise WorkerLost(f"training of {recipe.part} ended: {error}; the same command goes on") from error
         finally:
@@ -94,13 +97,16 @@ def _resources() -> dict[str, float]:
 def _ray(address: str | None, workers: int) -> Iterator[None]:
     import ray
 
+    from tasks.pool.actors import sessions_of_their_own
+
     if ray.is_initialized():
         yield
         return
     start: dict[str, Any] = {"address": address}
     if address is None:
         start = {"address": "local", "num_cpus": max(workers, os.cpu_count() or 1), "include_dashboard": False}
-    ray.init(log_to_driver=False, logging_level=logging.ERROR, **start)
+    with sessions_of_their_own():
+        ray.init(log_to_driver=False, logging_level=logging.ERROR, **start)
     try:
         yield
     finally:

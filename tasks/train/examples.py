@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import os
+import signal
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
+from multiprocessing import resource_tracker
 
 import numpy as np
 import torch
@@ -60,13 +64,37 @@ def batches(objective: Objective, recipe: Recipe, first: int, share: Share) -> I
         # Forked from a process with threads, a loader may hang; started anew it knows nothing of them.
         multiprocessing_context="spawn" if recipe.loaders else None,
         prefetch_factor=4 if recipe.loaders else None,
-        worker_init_fn=_one_thread,
+        worker_init_fn=_begin,
         generator=torch.Generator(),  # its own: torch's is the caller's
     )
-    return iter(loader)
+    with _signals_blocked():
+        return iter(loader)
 
 
-def _one_thread(_: int) -> None:
+_GROUP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+"""Sent to a whole process group: by Ctrl-C, by Prefect's worker and `timeout`, by a terminal that is closed."""
+
+
+@contextmanager
+def _signals_blocked() -> Iterator[None]:
+    """Processes started in the `with` block begin with these signals blocked.
+
+    The training ends its loaders itself: one that a signal ended before would be an error in the middle of a step.
+    """
+    resource_tracker.ensure_running()  # its start would unblock them
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, _GROUP_SIGNALS)
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def _begin(_: int) -> None:
+    """In a loader: leave the process group, forget what was sent to it until now, and use one thread."""
+    os.setsid()
+    while signal.sigtimedwait(_GROUP_SIGNALS, 0):
+        pass
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, _GROUP_SIGNALS)
     torch.set_num_threads(1)
     import cv2
 

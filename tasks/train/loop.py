@@ -17,6 +17,7 @@ from accelerate.utils import DistributedDataParallelKwargs
 from diffusers.training_utils import EMAModel
 from torch import Tensor, nn
 
+from models.device import pick_device
 from models.training import Batch, Objective
 from tasks.train import curves
 from tasks.train.examples import Share, batches, first_example
@@ -65,11 +66,13 @@ def train(
     AcceleratorState._reset_state(reset_partial_state=not torch.distributed.is_initialized())
     accelerator = Accelerator(
         mixed_precision="bf16" if recipe.precision == "bf16" else "no",
-        cpu=device == "cpu",
+        # Not said, Accelerate takes every worker of a machine without a GPU for the only one.
+        cpu=pick_device(device).type == "cpu",
         # Some parameters never get a gradient: the released adapters hold values that change nothing.
         kwargs_handlers=[DistributedDataParallelKwargs(find_unused_parameters=True)],
     )
     workers = accelerator.num_processes
+    assert workers == (torch.distributed.get_world_size() if torch.distributed.is_initialized() else 1)
     recipe.check_share(workers)
     folder.mkdir(parents=True, exist_ok=True)
     # What is wrong with the examples is said here, and not by a process that makes them.

@@ -21,7 +21,7 @@ def together(folder: Path, stop: bool = False, told: list[int] | None = None, wo
         folder / "training",
         lambda: stop,
         lambda step, _: seen.append(step),
-        "cpu",
+        "auto",
         workers,
         None,
     )
