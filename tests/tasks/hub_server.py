@@ -10,8 +10,9 @@ import json
 import random
 import re
 import threading
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import unquote, urlsplit
@@ -19,6 +20,7 @@ from urllib.parse import unquote, urlsplit
 from tasks.release import RELEASE
 
 TOKEN = "hf_good"
+CHUNK = 1 << 16
 COMMITS = {source.repo: source.revision or hashlib.sha1(source.repo.encode()).hexdigest() for source in RELEASE}
 GATED = "stabilityai/stable-video-diffusion-img2vid-xt"
 
@@ -56,6 +58,7 @@ class HubServer:
         damaged: base names of files whose content is not what the listing says.
         busy: how many of the next answers are 503.
         ranges: whether the storage knows `Range`.
+        pause: seconds before every 64 kB of content.
         requests: that arrived; sent: bytes of content that left, by base name.
     """
 
@@ -65,6 +68,7 @@ class HubServer:
     damaged: set[str] = field(default_factory=set)
     busy: int = 0
     ranges: bool = True
+    pause: float = 0.0
     requests: list[Request] = field(default_factory=list)
     sent: dict[str, int] = field(default_factory=dict)
     endpoint: str = ""
@@ -144,7 +148,7 @@ def hub_server(files: dict[str, dict[str, bytes]] | None = None) -> Iterator[Hub
             headers = {"Content-Range": f"bytes {start}-{len(content) - 1}/{len(content)}"} if start else {}
             cut = hub.cuts.get(base) and hub.cuts[base].pop(0)
             hub.sent[base] = hub.sent.get(base, 0) + len(body[: cut or None])
-            return self.send(206 if start else 200, body, headers, cut or None)
+            return self.send(206 if start else 200, body, headers, cut or None, hub.pause)
 
     servers = [ThreadingHTTPServer(("127.0.0.1", 0), kind) for kind in (Front, Storage)]
     hub.endpoint, hub.storage = (f"http://127.0.0.1:{server.server_address[1]}" for server in servers)
@@ -170,13 +174,18 @@ class _Handler(BaseHTTPRequestHandler):
     def answer(self) -> None:
         raise NotImplementedError
 
-    def send(self, status: int, body: bytes, headers: dict[str, str], cut: int | None = None) -> None:
+    def send(
+        self, status: int, body: bytes, headers: dict[str, str], cut: int | None = None, pause: float = 0.0
+    ) -> None:
         """Answer; with `cut`, break the connection after that many bytes of the body."""
         self.send_response(status)
         for name, value in {**headers, "Content-Length": str(len(body))}.items():
             self.send_header(name, value)
         self.end_headers()
-        self.wfile.write(body[:cut])
+        for start in range(0, len(body[:cut]), CHUNK):
+            time.sleep(pause)
+            with suppress(ConnectionError):  # a client may go at any time
+                self.wfile.write(body[:cut][start : start + CHUNK])
         if cut is not None:
             self.wfile.flush()
             self.close_connection = True
