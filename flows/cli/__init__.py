@@ -38,7 +38,9 @@ class Commands(TyperGroup):
         except TroupeError as error:
             print_error(str(error))
             raise typer.Exit(STOPPED if isinstance(error, Cancelled) else REFUSED) from None
-        except typer.Abort:  # Ctrl-C where a question is asked
+        except typer.Abort as abort:
+            if not isinstance(abort.__context__, KeyboardInterrupt):  # a question was answered with no
+                raise
             print_error("stopped before the question was answered")
             raise typer.Exit(STOPPED) from None
 
