@@ -54,6 +54,9 @@ _RUN = "TROUPE_RUN"
 _SIGACTION = 256
 """Bytes; the C library's structure is smaller."""
 
+_CONNECTING = 15.0
+"""Seconds at most to wait for this process to be connected to a Ray that it has started."""
+
 _STOPPED = 30.0
 """Seconds after which a worker whose process is stopped is taken for dead."""
 
@@ -210,6 +213,10 @@ class RayTransport(Transport):
 
     def close(self, timeout: float) -> bool:
         closed = super().close(timeout)
+        if not closed and not self._opened.is_set() and _connecting():
+            # Whoever is told that it is closed removes the folder with Ray's sockets, and Ray ends a process that
+            # finds none. On a busy machine, being connected takes longer than there is patience.
+            closed = super().close(_CONNECTING)
         if self._ours and not closed:
             # Again, to come before Ray, which would ask its processes to end and wait for them.
             atexit.unregister(self._at_exit)
@@ -458,10 +465,11 @@ def _end_half_started(folder: Path | None) -> None:
 
     With it goes the run's folder, which these processes would otherwise make anew.
 
-    Not earlier, and never a Ray that runs: Ray ends a process whose Ray was killed.
+    Not earlier, and never a Ray that this process is connected to: Ray ends a process whose Ray was killed. While it is
+    being connected there is nothing to shut down, and to wait for it may take ten seconds and end in an abort.
     """
     killed = []
-    if _connecting():
+    if ray.is_initialized():
         ray.shutdown()
     else:
         home = str(Path(ray.__file__).parent)
