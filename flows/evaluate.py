@@ -11,7 +11,7 @@ from prefect import State, flow
 from prefect.artifacts import create_markdown_artifact
 from prefect.states import Cancelled as cancelled
 
-from flows.prefect_task import stoppable_task
+from flows.prefect_task import result_of, stoppable_task
 from flows.progress import listener
 from flows.server import prefect_server
 from tasks.evaluation import EvaluationRequest, measure, prepare, publish_evaluation
@@ -70,10 +70,7 @@ def evaluate(
     request = EvaluationRequest(**{name: value for name, value in locals().items() if name != "request"})
     try:
         animation: Request = stoppable_task("prepare evaluation", prepare)(request)
-        state: Any = animate(**animation.parameters(), return_state=True)
-        if state.is_cancelled():
-            raise Cancelled(state.message)
-        state.result()
+        result_of(animate(**animation.parameters(), return_state=True))
         evaluation: Evaluation = stoppable_task("measure", _measure)(request)
     except Cancelled as error:
         return cancelled(message=error.message)
@@ -92,7 +89,5 @@ def evaluate_here(request: EvaluationRequest) -> dict[str, str]:
     """
     with stoppable() as stop, prefect_server(stop):
         state: Any = evaluate(**request.parameters(), return_state=True)
-    if state.is_cancelled():
-        raise Cancelled(state.message)
-    found: dict[str, str] = state.result()
+    found: dict[str, str] = result_of(state)
     return found

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import threading
+import time
 from typing import Any
 
 from rich.console import Console
@@ -62,7 +63,7 @@ class SuspendableProgress(Progress):
         super().stop()
         signal.pthread_kill(threading.get_ident(), signal.SIGTSTP)
         while self._handling and not shows_bars(self.console):
-            threading.Event().wait(POLL_SECONDS)
+            time.sleep(POLL_SECONDS)
         if self._handling:
             super().start()
 

@@ -1,4 +1,4 @@
-"""Steps as tasks of Prefect's."""
+"""Steps as tasks of Prefect's, and how they ended."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from prefect.states import Cancelled as cancelled
 
 from troupe.errors import Cancelled
 
-__all__ = ["stoppable_task"]
+__all__ = ["result_of", "stoppable_task"]
 
 
 def stoppable_task(name: str, step: Callable[..., Any]) -> Callable[..., Any]:
@@ -32,9 +32,17 @@ def stoppable_task(name: str, step: Callable[..., Any]) -> Callable[..., Any]:
     step_task = task(name=name, cache_policy=NO_CACHE, persist_result=False)(end_in_state)
 
     def call(*args: Any) -> Any:
-        state: Any = step_task(*args, return_state=True)
-        if state.is_cancelled():
-            raise Cancelled(state.message)
-        return state.result()
+        return result_of(step_task(*args, return_state=True))
 
     return call
+
+
+def result_of(state: Any) -> Any:
+    """The result of a task's or a flow's state.
+
+    Raises:
+        Cancelled: it was stopped.
+    """
+    if state.is_cancelled():
+        raise Cancelled(state.message)
+    return state.result()

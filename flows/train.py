@@ -13,7 +13,7 @@ from prefect import State, flow
 from prefect.artifacts import create_markdown_artifact
 from prefect.states import Cancelled as cancelled
 
-from flows.prefect_task import stoppable_task
+from flows.prefect_task import result_of, stoppable_task
 from flows.server import prefect_server
 from flows.steps import steps_of
 from tasks.stopping import stoppable
@@ -68,9 +68,7 @@ def train_here(config: Path, parts: tuple[str, ...], device: str, workers: int, 
     """
     with stoppable() as stop, prefect_server(stop):
         state: Any = train(str(config), list(parts), device, workers, ray_address, return_state=True)
-    if state.is_cancelled():
-        raise Cancelled(state.message)
-    found: Found = state.result()
+    found: Found = result_of(state)
     return found
 
 

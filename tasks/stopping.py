@@ -8,9 +8,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
 
-__all__ = ["stoppable"]
+__all__ = ["SIGNALS", "stoppable"]
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+"""Sent to a whole process group: by Ctrl-C, by Prefect's worker and `timeout`, by a terminal that is closed."""
 
 _current: threading.Event | None = None
 

@@ -1,8 +1,8 @@
 """Keep child processes away from the user's terminal.
 
 A process in a background process group that reads from its terminal, or changes its settings, is stopped by the
-kernel with its whole group (SIGTTIN, SIGTTOU). ffmpeg does both at its start if its standard input is a terminal, and
-libraries run ffmpeg when they are imported. So no process that troupe starts inherits a terminal as standard input.
+kernel with its whole group (SIGTTIN, SIGTTOU). ffmpeg changes them at its start if its standard input is a terminal,
+and libraries run ffmpeg when they are imported. So no process that troupe starts inherits a terminal as standard input.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ def without_stdin() -> Iterator[None]:
 
     For imports that start processes, in a process that may need its terminal afterwards.
     """
-    if not _is_terminal(_STDIN):
+    if not os.isatty(_STDIN):
         yield
         return
     kept = os.dup(_STDIN)
@@ -56,20 +56,13 @@ def private_terminal() -> None:
     What is written after the terminal was closed is dropped: where that ends the process, it is by SIGHUP, in order,
     and not by an error of the next line of progress.
     """
-    if _is_terminal(_STDIN):
+    if os.isatty(_STDIN):
         sys.stdin = os.fdopen(os.dup(_STDIN), encoding=sys.stdin.encoding, errors=sys.stdin.errors)
         close_stdin()
-    if _is_terminal(_STDOUT):
+    if os.isatty(_STDOUT):
         sys.stdout = _terminal_stream(sys.stdout, _STDOUT)
-    if _is_terminal(_STDERR):
+    if os.isatty(_STDERR):
         sys.stderr = _terminal_stream(sys.stderr, _STDERR)
-
-
-def _is_terminal(descriptor: int) -> bool:
-    try:
-        return os.isatty(descriptor)
-    except OSError:
-        return False
 
 
 class _ClosableTerminal(io.FileIO):

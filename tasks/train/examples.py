@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import signal
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from multiprocessing import resource_tracker
 
@@ -15,6 +15,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from models.training import Objective
+from tasks.stopping import SIGNALS
 from tasks.train.recipe import Recipe
 
 __all__ = ["Share", "batches", "first_example"]
@@ -67,12 +68,8 @@ def batches(objective: Objective, recipe: Recipe, first: int, share: Share) -> I
         worker_init_fn=_begin,
         generator=torch.Generator(),  # its own: torch's is the caller's
     )
-    with _signals_blocked():
+    with _signals_blocked() if recipe.loaders else nullcontext():
         return iter(loader)
-
-
-_GROUP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-"""Sent to a whole process group: by Ctrl-C, by Prefect's worker and `timeout`, by a terminal that is closed."""
 
 
 @contextmanager
@@ -82,7 +79,7 @@ def _signals_blocked() -> Iterator[None]:
     The training ends its loaders itself: one that a signal ended before would be an error in the middle of a step.
     """
     resource_tracker.ensure_running()  # its start would unblock them
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, _GROUP_SIGNALS)
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
     try:
         yield
     finally:
@@ -92,9 +89,9 @@ def _signals_blocked() -> Iterator[None]:
 def _begin(_: int) -> None:
     """In a loader: leave the process group, forget what was sent to it until now, and use one thread."""
     os.setsid()
-    while signal.sigtimedwait(_GROUP_SIGNALS, 0):
+    while signal.sigtimedwait(SIGNALS, 0):
         pass
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, _GROUP_SIGNALS)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
     torch.set_num_threads(1)
     import cv2
 

@@ -10,13 +10,14 @@ import signal
 import struct
 import termios
 import threading
-import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 from shlex import join
 from types import TracebackType
 from typing import Self
+
+from tests.faults.ground import wait_until
 
 __all__ = ["CTRL_C", "CTRL_Z", "Shell"]
 
@@ -46,7 +47,6 @@ class Shell:
         if self.pid == 0:
             try:
                 os.chdir(folder)
-                # A user's commands do not come from a test run, and the shell asks nothing at its end.
                 own = {"PS1": PROMPT, "TERM": "xterm", "HISTFILE": "", "INPUTRC": os.devnull}
                 words = ["bash", "--noprofile", "--norc", "--noediting", "-i"]
                 os.execvpe(words[0], words, {**variables, **own})
@@ -93,16 +93,16 @@ class Shell:
 
     def shows(self, text: str, seconds: float) -> bool:
         """Whether the terminal shows the text in time, since the last command."""
-        return _until(lambda: text in self.text, seconds)
+        return wait_until(lambda: text in self.text, seconds)
 
     def exit_code(self, seconds: float) -> int | None:
         """The exit code of the last command; None if the shell does not come back in time."""
-        if not _until(lambda: PROMPT in self.raw[self.typed :], seconds):
+        if not wait_until(lambda: PROMPT in self.raw[self.typed :], seconds):
             return None
         self.asked += 1
         self.press(f"echo code-{self.asked}=$?.\n")
         answer = re.compile(rf"code-{self.asked}=(\d+)\.")
-        _until(lambda: answer.search(self.raw) is not None, 10)
+        wait_until(lambda: answer.search(self.raw) is not None, 10)
         found = answer.search(self.raw)
         return int(found[1]) if found else None
 
@@ -125,12 +125,3 @@ class Shell:
             except OSError:
                 return
             self.raw += data.decode(errors="replace")
-
-
-def _until(true: Callable[[], bool], seconds: float) -> bool:
-    end = time.monotonic() + seconds
-    while time.monotonic() < end:
-        if true():
-            return True
-        time.sleep(0.02)
-    return true()

@@ -22,7 +22,7 @@ from tests.faults.ground import TROUPE, Ground, prepare, server, wait_until
 from tests.faults.shell import CTRL_C, CTRL_Z, PROMPT, Shell
 from tests.tasks.hub_server import TOKEN, hub_server, release
 
-__all__ = ["EVENTS", "Command", "commands"]
+__all__ = ["EVENTS", "Command", "Trial", "commands"]
 
 END_SECONDS = 300.0
 STOP_SECONDS = 8.0
@@ -74,13 +74,12 @@ class Command:
         words: its command line, for the folder of a trial.
         stages: its stages in their order.
         answer: what is typed when it asks.
-        code: its exit code.
+        variables: its environment, beside the ground's.
     """
 
     words: Callable[[Path], Sequence[str]]
     stages: Mapping[str, Stage]
     answer: str = ""
-    code: int = 0
     variables: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -169,21 +168,13 @@ class Trial:
             if name == "ask":
                 shell.press(self.command.answer)
 
-    def answer(self, shell: Shell) -> None:
-        """Answer what it asks."""
-        if self.command.answer:
-            self.wait_for(shell, "ask")
-            shell.press(self.command.answer)
-
 
 def to_its_end(trial: Trial, stage: str) -> None:
     """In the foreground, left alone."""
     with trial.shell() as shell:
         trial.type(shell)
-        trial.answer(shell)
-        code = shell.exit_code(END_SECONDS)
-        assert code == trial.command.code, f"exit code {code}"
-        assert shell.cursor_visible, "the cursor is hidden"
+        trial.wait_for(shell, stage)
+        ends_well(shell)
 
 
 def in_the_background(trial: Trial, stage: str) -> None:
@@ -206,9 +197,7 @@ def in_the_background(trial: Trial, stage: str) -> None:
         shell.press("bg\n")
         assert usable(shell), "the shell cannot be used"
         shell.press("fg\n")
-        code = shell.exit_code(END_SECONDS)
-        assert code == trial.command.code, f"exit code {code}"
-        assert shell.cursor_visible, "the cursor is hidden"
+        ends_well(shell)
 
 
 def interrupted(trial: Trial, stage: str) -> float:
@@ -234,12 +223,7 @@ def suspended(trial: Trial, stage: str) -> None:
         trial.wait_for(shell, stage)
         suspend(shell)
         shell.press("fg\n")
-        if stage == "ask":
-            time.sleep(0.5)
-            shell.press(trial.command.answer)
-        code = shell.exit_code(END_SECONDS)
-        assert code == trial.command.code, f"exit code {code}"
-        assert shell.cursor_visible, "the cursor is hidden"
+        ends_well(shell)
 
 
 def closed(trial: Trial, stage: str) -> float:
@@ -249,6 +233,13 @@ def closed(trial: Trial, stage: str) -> float:
         trial.wait_for(shell, stage)
         since = time.monotonic()
     return time.monotonic() - since
+
+
+def ends_well(shell: Shell) -> None:
+    """It comes to its end, and the terminal is as it was."""
+    code = shell.exit_code(END_SECONDS)
+    assert code == 0, f"exit code {code}"
+    assert shell.cursor_visible, "the cursor is hidden"
 
 
 def suspend(shell: Shell) -> None:
