@@ -28,12 +28,12 @@ _SQL = "SELECT identity, count(*) AS jobs FROM jobs WHERE status = 'failed' GROU
 def main(url: str, question: str) -> None:
     """Ask, and print what it took: seconds from the start of the imports on, of all processors, and the most memory."""
     since = time.perf_counter()
-    from catalogs.query import ls
-    from catalogs.store import open_store
+    from catalogs.query.jobs import ls
+    from catalogs.store.store import open_store
 
     store = open_store(url)
     if question == "sql":
-        from catalogs.sql import sql
+        from catalogs.query.sql import sql
 
         rows = sql(store, _SQL)
     else:

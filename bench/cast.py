@@ -13,7 +13,7 @@ from models.appearance import Appearance
 from models.faces import FaceDetector, Portrait, cut_head, follow, head_box, prepare_portrait, references
 from models.miniature import CLIP_SIZE, MEASURING, PORTRAIT_SIZE, Identity, Performance, render
 from models.motion import Motion
-from models.training.people import any_moment, elsewhere
+from models.training.sampling import any_moment, elsewhere
 from troupe import LARGEST, Floats, Picture
 
 __all__ = ["Clip", "Sitter", "clip", "gallery", "stranger"]

@@ -29,10 +29,10 @@ from deltalake import DeltaTable, write_deltalake
 
 from bench.asking import QUESTIONS
 from bench.report import Case, Check, Findings, arguments, main, positive, tell
-from catalogs.commits import create_table
-from catalogs.schema import SCHEMA
-from catalogs.store import open_store
-from catalogs.upkeep import compact
+from catalogs.store.store import open_store
+from catalogs.table.append import create_table
+from catalogs.table.compaction import compact
+from catalogs.table.schema import SCHEMA
 from tests.s3 import BUCKET, endpoint
 from troupe.scratch import scratch_folder
 

@@ -20,8 +20,8 @@ from pathlib import Path
 
 from bench.machine import isolated, peak_memory
 from bench.report import Case, Check, Findings, arguments, main, positive, tell
-from catalogs.manifest import read_manifest
-from catalogs.store import open_store
+from catalogs.store.store import open_store
+from catalogs.table.manifest import read_manifest
 from flows.local import animate_locally
 from models.animator import load
 from models.config import ModelConfig
@@ -30,7 +30,7 @@ from models.miniature import SHIPPED
 from models.weights import detector_file
 from tasks import media
 from tasks.demo import prepare_demo
-from tasks.production import Request
+from tasks.run.run import Request
 from troupe import PRESETS, Job, Picture, Track, preset
 from troupe.scratch import scratch_folder
 from troupe.stopwatch import Stopwatch

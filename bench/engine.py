@@ -23,18 +23,18 @@ from typing import Any
 
 from bench.machine import isolated, peak_memory
 from bench.report import Case, Check, Findings, arguments, main, positive, tell
-from catalogs.store import Store, open_store
-from flows.order import PlainCaller, perform
-from flows.progress import Silent
+from catalogs.store.store import Store, open_store
+from flows.observe.progress import Silent
+from flows.steps import PlainCaller, perform
 from models.miniature.model import init_weights
-from tasks import production
-from tasks.crew import AHEAD, PERFORM, PREPARE
-from tasks.orders import Done, MotionOrder, PortraitOrder, Rendered, RenderOrder, TrackOrder
 from tasks.pool import Role, Work
-from tasks.production import Request
-from tasks.results import results
-from tasks.tools import Setup
-from tests.tasks.simulation import Simulation
+from tasks.run import run as production
+from tasks.run.results import results
+from tasks.run.run import Request
+from tasks.run.sizing import AHEAD, PERFORM, PREPARE
+from tasks.steps.context import Setup
+from tasks.steps.specs import Done, MotionOrder, PortraitOrder, Rendered, RenderOrder, TrackOrder
+from tests.tasks.pool.simulation import Simulation
 from troupe.scratch import scratch_folder
 
 __all__ = ["Idler", "Round", "measure", "parser", "run_jobs", "utilisation"]

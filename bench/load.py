@@ -22,8 +22,8 @@ from bench.machine import isolated, peak_memory, resident
 from bench.report import Case, Check, Findings, arguments, main, positive, tell
 from bench.weights import FULL, REFERENCE, TINY, Model, write_weights
 from models.animator import load
-from models.device import DTYPES, pick_device
-from tasks.weights import convert
+from models.runtime.device import DTYPES, pick_device
+from tasks.weights.check import convert
 from troupe.scratch import scratch_folder
 
 __all__ = ["Loading", "load_model", "measure", "parser"]

@@ -27,7 +27,7 @@ from bench.machine import isolated, peak_memory
 from bench.report import Case, Check, Findings, arguments, main, positive, tell
 from models.faces import FaceDetector, clip_crops, follow, open_detector
 from models.miniature.model import init_weights
-from models.miniature.world import clip as drawn
+from models.synthetic.world import clip as drawn
 from tasks import media
 from troupe import LARGEST, Face, Floats, Picture
 from troupe.scratch import scratch_folder

@@ -22,7 +22,7 @@ from bench.subjects import random_portrait
 from models.animator import load
 from models.config import ModelConfig
 from models.miniature.model import MINIATURE, init_weights
-from models.miniature.world import clip
+from models.synthetic.world import clip
 from troupe import Face, Picture, Settings, Track
 from troupe.scratch import scratch_folder
 

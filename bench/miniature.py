@@ -34,11 +34,11 @@ from bench.cast import Clip, Sitter
 from bench.report import Case, Check, Findings, arguments, main, positive, tell
 from bench.witness import FILE, SIDE, TOLD, Witness, open_witness
 from models.animator import Animator, load
-from models.device import DTYPES
 from models.faces import open_detector
 from models.miniature import SHIPPED
+from models.runtime.device import DTYPES
 from models.weights import detector_file
-from tasks.quality.evaluation import psnr, ssim
+from tasks.evaluation.metrics import psnr, ssim
 from troupe import PRESETS, Floats, Picture, Settings, preset
 from troupe.errors import SettingsError
 

@@ -22,7 +22,7 @@ from selenium.webdriver.chrome.service import Service
 
 from bench.report import Case, Check, Findings, arguments, main, positive, tell
 from catalogs.report import render_page
-from catalogs.schema import make_row
+from catalogs.table.schema import make_row
 from troupe import Job
 from troupe.errors import NoFace, SettingsError
 from troupe.scratch import scratch_folder

@@ -32,9 +32,9 @@ from bench.subjects import random_motion, random_portrait
 from bench.weights import FULL, REFERENCE, TINY, Model, write_weights
 from bench.work import Costs, Work, count_costs, count_work
 from models.animator import Animator, load
-from models.device import DTYPES, pick_device
 from models.faces import Portrait
 from models.motion import Motion
+from models.runtime.device import DTYPES, pick_device
 from troupe import Settings
 from troupe.scratch import scratch_folder
 

@@ -21,7 +21,7 @@ from PIL import Image
 
 from bench.report import Case, Check, Findings, arguments, main, tell
 from models.faces import Recogniser, follow, open_detector
-from models.faces.follow import ALIKE
+from models.faces.tracking import ALIKE
 from tasks import media
 from troupe import LARGEST, Floats, Picture, Track
 from troupe.errors import SettingsError

@@ -26,10 +26,10 @@ from models.faces import Box, cut_head, head_box
 from models.miniature import MEASURING, Identity, Moment, Performance, locate, render
 from models.tensorfile import read_tensors, write_tensors
 from models.training import Batch, Objective
-from models.training.people import anybody, elsewhere
-from models.training.weather import weathered
+from models.training.augmentation import weathered
+from models.training.sampling import anybody, elsewhere
+from tasks.train.config import Recipe
 from tasks.train.loop import result, train
-from tasks.train.recipe import Recipe
 from troupe import Floats, Picture
 from troupe.errors import WeightsError
 

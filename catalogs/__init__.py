@@ -10,8 +10,8 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from catalogs.catalog import Catalog
-    from catalogs.rows import Moment
+    from catalogs.query.catalog import Catalog
+    from catalogs.table.snapshot import Moment
 
 __all__ = ["open"]
 
@@ -22,13 +22,13 @@ def open(url: str, *, as_of: Moment | None = None, options: Mapping[str, Any] | 
     Args:
         url: a folder, or any fsspec URL.
         as_of: as it was at a version of the Delta table, or at a time with a zone.
-        options: of the fsspec file system; see `catalogs.store.open_store`.
+        options: of the fsspec file system; see `catalogs.store.store.open_store`.
 
     Raises:
         SettingsError: the URL cannot name a store.
     """
     # Not before it is needed: `troupe --help` comes by here.
-    from catalogs.catalog import Catalog
-    from catalogs.store import open_store
+    from catalogs.query.catalog import Catalog
+    from catalogs.store.store import open_store
 
     return Catalog(open_store(url, options), as_of)

@@ -20,12 +20,12 @@ from prefect.states import Cancelled as cancelled
 from prefect.task_runners import TaskRunner, ThreadPoolTaskRunner
 from prefect.utilities.annotations import quote
 
-from flows.artifacts import Artifacts
-from flows.order import Shard, animate_shard, encode_identities, perform, plan, publish
-from flows.progress import Everyone, listener, listening_here, watched
-from flows.server import prefect_server
-from tasks.production import Production, Request, Summary
-from tasks.stopping import stoppable
+from flows.observe.prefect_artifacts import Artifacts
+from flows.observe.progress import Everyone, listener, listening_here, watched
+from flows.prefect_server import prefect_server
+from flows.steps import Shard, animate_shard, encode_identities, perform, plan, publish
+from tasks.run.run import Production, Request, Summary
+from tasks.run.signals import stoppable
 from troupe.errors import Cancelled
 
 __all__ = ["animate", "animate_here"]

@@ -11,13 +11,13 @@ from prefect import State, flow
 from prefect.artifacts import create_markdown_artifact
 from prefect.states import Cancelled as cancelled
 
-from flows.prefect_task import result_of, stoppable_task
-from flows.progress import listener
-from flows.server import prefect_server
-from tasks.evaluation import EvaluationRequest, measure, prepare, publish_evaluation
-from tasks.production import Request
-from tasks.quality.summary import Evaluation
-from tasks.stopping import stoppable
+from flows.observe.progress import listener
+from flows.prefect_server import prefect_server
+from flows.prefect_tasks import result_of, stoppable_task
+from tasks.evaluation.evaluate import EvaluationRequest, measure, prepare, publish_evaluation
+from tasks.evaluation.summary import Evaluation
+from tasks.run.run import Request
+from tasks.run.signals import stoppable
 from troupe.errors import Cancelled
 
 __all__ = ["evaluate", "evaluate_here"]

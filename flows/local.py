@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from flows.order import PlainCaller, perform
-from flows.progress import listener
-from tasks.evaluation import EvaluationRequest, measure, prepare, publish_evaluation
-from tasks.production import Request, Summary
-from tasks.stopping import stoppable
+from flows.observe.progress import listener
+from flows.steps import PlainCaller, perform
+from tasks.evaluation.evaluate import EvaluationRequest, measure, prepare, publish_evaluation
+from tasks.run.run import Request, Summary
+from tasks.run.signals import stoppable
 from troupe.errors import Cancelled
 
 __all__ = ["animate_locally", "evaluate_locally"]

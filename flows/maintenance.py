@@ -13,7 +13,7 @@ os.environ.setdefault("PREFECT_LOGGING_LEVEL", "WARNING")
 from prefect import flow
 from prefect.artifacts import create_markdown_artifact
 
-from tasks.maintenance import maintain
+from catalogs.retention.evict import maintain
 
 __all__ = ["maintenance"]
 

@@ -13,13 +13,13 @@ from prefect import State, flow
 from prefect.artifacts import create_markdown_artifact
 from prefect.states import Cancelled as cancelled
 
-from flows.prefect_task import result_of, stoppable_task
-from flows.server import prefect_server
-from flows.steps import steps_of
-from tasks.stopping import stoppable
-from tasks.train.course import learn, needs_clips, prepare, prepare_footage
+from flows.observe.training_progress import steps_of
+from flows.prefect_server import prefect_server
+from flows.prefect_tasks import result_of, stoppable_task
+from tasks.run.signals import stoppable
+from tasks.train.config import Course, Recipe, read_course
 from tasks.train.parts import PARTS
-from tasks.train.recipe import Course, Recipe, read_course
+from tasks.train.run import learn, needs_clips, prepare, prepare_footage
 from troupe.errors import Cancelled
 
 __all__ = ["table", "train", "train_here", "train_locally"]

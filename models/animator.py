@@ -12,14 +12,14 @@ from torch import Tensor
 
 from models.appearance import Appearance, IdentityEncoder, transformer_input
 from models.autoencoder import decode_stream, encode_portrait
-from models.compiling import compile_blocks
 from models.config import ModelConfig
 from models.denoiser import Context
-from models.device import Budget, budget_of, guarded, memory_errors, pick_device, pick_dtype
 from models.faces import Portrait, clip_crops, fill, references, steadied
 from models.motion import Motion, intensities, motion_tokens
 from models.picture import unit
-from models.resting import at_work
+from models.runtime.compile import compile_blocks
+from models.runtime.device import Budget, budget_of, guarded, memory_errors, pick_device, pick_dtype
+from models.runtime.offload import at_work
 from models.sampler.sample import Scene, draw_noise, fitting_windows, pad_motion, sample, window_bytes
 from models.weights import IDENTITY, Networks, load_networks
 from troupe import Picture, Settings, Track

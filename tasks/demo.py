@@ -11,10 +11,10 @@ import numpy as np
 import pyarrow.parquet as pq
 from PIL import Image, ImageOps
 
-from catalogs import uris
+from catalogs.store import uris
 from models.miniature import MEASURING
-from models.miniature.voice import SAMPLE_RATE, sound
-from models.miniature.world import CLIP_SIZE, clip, portrait
+from models.synthetic.voice import SAMPLE_RATE, sound
+from models.synthetic.world import CLIP_SIZE, clip, portrait
 from tasks.media import AudioSource, Note, decode, encode
 from troupe import Picture
 

@@ -46,7 +46,7 @@ def shared() -> Path:
 @pytest.fixture(scope="session")
 def prefect_session() -> Iterator[None]:
     """A real Prefect server, as `troupe run` starts one, that flows of this process report to."""
-    from flows.server import prefect_server
+    from flows.prefect_server import prefect_server
 
     with prefect_server():
         yield

@@ -11,9 +11,9 @@ from datetime import datetime
 from typing import Any
 from urllib.parse import quote
 
-from catalogs import uris
-from catalogs.schema import QUALITIES, STAGES
-from catalogs.sequences import title
+from catalogs.requests.image_sequences import title
+from catalogs.store import uris
+from catalogs.table.schema import QUALITIES, STAGES
 
 __all__ = ["Card", "Facts", "Outlier", "Stage", "facts_of"]
 

@@ -12,11 +12,11 @@ from typing import Any
 import jinja2
 from markupsafe import Markup
 
-from catalogs.keys import run_key
-from catalogs.manifest import manifest_rows
 from catalogs.report.facts import facts_of
-from catalogs.schema import QUALITIES, STATUSES
-from catalogs.store import Store
+from catalogs.store.keys import run_key
+from catalogs.store.store import Store
+from catalogs.table.manifest import manifest_rows
+from catalogs.table.schema import QUALITIES, STATUSES
 
 __all__ = ["render_page", "write_report"]
 

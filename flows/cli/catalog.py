@@ -76,8 +76,8 @@ def ls(
     - `troupe catalog ls --since 7d --max identity=0.4 --tag scene=2`
     - `troupe catalog ls --store s3://bucket/troupe --identity ada --format csv > ada.csv`
     """
-    from catalogs import query
-    from catalogs.store import open_store
+    from catalogs.query import jobs as query
+    from catalogs.store.store import open_store
 
     place = open_store(store)
     if format is not Format.table:
@@ -109,8 +109,8 @@ def show(
     - `troupe catalog show ada__welcome`
     - `troupe catalog show ada__welcome --run 20261124-061500-ab12 --json`
     """
-    from catalogs.details import again_command, job_rows
-    from catalogs.store import open_store
+    from catalogs.query.job_details import again_command, job_rows
+    from catalogs.store.store import open_store
 
     place = open_store(store)
     rows = job_rows(place, job, run, as_of)
@@ -142,8 +142,8 @@ def sql(
     - `troupe catalog sql "SELECT error_kind, count(*) FROM jobs WHERE status = 'failed' GROUP BY ALL"`
     - `troupe catalog sql "SELECT tags['scene'], avg(quality_identity) FROM jobs GROUP BY ALL" --format csv`
     """
-    from catalogs import sql as questions
-    from catalogs.store import open_store
+    from catalogs.query import sql as questions
+    from catalogs.store.store import open_store
 
     answer = questions.sql(open_store(store), sys.stdin.read() if query == "-" else query, as_of=as_of)
     if format is not Format.table:
@@ -173,8 +173,8 @@ def export(
     - `troupe catalog export all.parquet`
     - `troupe catalog export failed.csv --status failed --since 2026-11-01`
     """
-    from catalogs import query
-    from catalogs.store import open_store
+    from catalogs.query import jobs as query
+    from catalogs.store.store import open_store
 
     formats = {".parquet": Format.parquet, ".csv": Format.csv, ".json": Format.json}
     if file.suffix.lower() not in formats:
@@ -201,8 +201,8 @@ def stats(
     """
     from dataclasses import asdict
 
-    from catalogs.statistics import statistics, table_state
-    from catalogs.store import open_store
+    from catalogs.query.statistics import statistics, table_state
+    from catalogs.store.store import open_store
 
     place = open_store(store)
     numbers, table = statistics(place, as_of=as_of, **filters), table_state(place)
@@ -236,8 +236,8 @@ def compact(
     - `troupe catalog compact`
     - `troupe catalog compact --store s3://bucket/troupe --z-order`
     """
-    from catalogs import upkeep
-    from catalogs.store import open_store
+    from catalogs.store.store import open_store
+    from catalogs.table import compaction as upkeep
 
     done = upkeep.compact(open_store(store), order=order)
     stderr.print(f"{done.removed} files became {done.added}; the table is at version {done.version}")
@@ -256,8 +256,8 @@ def vacuum(
     - `troupe catalog vacuum --dry-run`
     - `troupe catalog vacuum --grace 24`
     """
-    from catalogs import upkeep
-    from catalogs.store import open_store
+    from catalogs.store.store import open_store
+    from catalogs.table import compaction as upkeep
 
     files = upkeep.vacuum(open_store(store), timedelta(hours=grace), dry_run=dry_run)
     for file in files:
@@ -275,7 +275,7 @@ def _print(rows: pa.Table, format: Format) -> None:
 
 
 def _bytes(rows: pa.Table, format: Format) -> bytes:
-    from catalogs import query
+    from catalogs.query import jobs as query
 
     if format is Format.parquet:
         return query.to_parquet(rows)

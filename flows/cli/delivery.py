@@ -45,10 +45,10 @@ def export(
     import pyarrow as pa
     import pyarrow.compute as pc
 
-    from catalogs import query
-    from catalogs.delivery import deliver
-    from catalogs.sql import sql
-    from catalogs.store import open_store
+    from catalogs.export.deliver import deliver
+    from catalogs.query import jobs as query
+    from catalogs.query.sql import sql
+    from catalogs.store.store import open_store
 
     place = open_store(store)
     chosen: pa.Table | None = None
@@ -99,9 +99,10 @@ def forget(
     - `troupe forget --identity ada --store s3://bucket/troupe`
     - `troupe forget --portrait faces/ada.jpg --yes`
     """
-    from catalogs import report, tombstones
-    from catalogs.inputs import at_hand
-    from catalogs.store import file_hash, open_store
+    from catalogs import report
+    from catalogs.requests.inputs import at_hand
+    from catalogs.retention import forget as tombstones
+    from catalogs.store.store import file_hash, open_store
 
     place = open_store(store)
     picture = ""

@@ -28,8 +28,8 @@ def demo(
     - `troupe demo /tmp/demo --local`
     """
     from tasks.demo import draw_strip, prepare_demo
-    from tasks.miniature import SHIPPED
-    from tasks.production import Request
+    from tasks.run.run import Request
+    from tasks.weights.shipped import SHIPPED
 
     portraits, drivings = prepare_demo(folder.absolute())
     request = Request(

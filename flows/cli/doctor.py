@@ -40,8 +40,8 @@ def doctor(
     - `troupe doctor`
     - `troupe doctor --weights weights --store s3://bucket/troupe`
     """
-    from tasks.machine import examine
-    from tasks.miniature import SHIPPED
+    from tasks.doctor import examine
+    from tasks.weights.shipped import SHIPPED
 
     findings = examine(store, weights or SHIPPED, detector)
     if format is Format.json:

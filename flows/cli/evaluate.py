@@ -65,7 +65,7 @@ def evaluate(
     - `troupe evaluate --drivings clips --weights weights --preview 2s --limit 3`
     - `troupe evaluate --drivings clips --portraits faces --weights weights --lpips lpips.pt --embedder arcface.onnx`
     """
-    from tasks.evaluation import EvaluationRequest
+    from tasks.evaluation.evaluate import EvaluationRequest
 
     request = EvaluationRequest(
         store=store,
@@ -85,8 +85,8 @@ def evaluate(
         device=device,
         dtype=dtype,
     )
-    from flows.progress import console_listener, listening
-    from tasks.stopping import stoppable
+    from flows.observe.progress import console_listener, listening
+    from tasks.run.signals import stoppable
 
     with stoppable(), console_listener(stderr) as listener, listening(listener):
         if local:

@@ -89,7 +89,7 @@ def _filters(
         ),
     ] = None,
 ) -> dict[str, Any]:
-    """What `catalogs.selection.Selection` takes."""
+    """What `catalogs.query.filters.Selection` takes."""
     return {
         "status": status,
         "identity": identity,
@@ -128,8 +128,8 @@ def with_filters(command: Callable[..., None]) -> Callable[..., None]:
 def _latest_run(store: str, filters: dict[str, Any]) -> dict[str, Any]:
     if filters["run"] != "latest":
         return filters
-    from catalogs.query import latest_run
-    from catalogs.store import open_store
+    from catalogs.query.jobs import latest_run
+    from catalogs.store.store import open_store
 
     # Of an empty catalog nothing is latest, and no run is called so.
     return {**filters, "run": latest_run(open_store(store)) or "latest"}

@@ -16,7 +16,7 @@ def chosen_weights(weights: str | None) -> str:
     """The weights directory that was named, or else the one that comes with troupe, which is then said."""
     if weights is not None:
         return weights
-    from tasks.miniature import SHIPPED
+    from tasks.weights.shipped import SHIPPED
 
     stderr.print(MINIATURE)
     return str(SHIPPED)

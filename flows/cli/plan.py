@@ -12,7 +12,7 @@ from flows.cli.model import chosen_weights
 from flows.cli.run import cells, seconds
 
 if TYPE_CHECKING:
-    from tasks.estimate import Estimate
+    from tasks.run.estimate import Estimate
 
 __all__ = ["plan"]
 
@@ -55,11 +55,11 @@ def plan(
     weights = chosen_weights(weights)
     from pathlib import Path
 
-    from catalogs.store import open_store
-    from catalogs.uris import absolute
-    from tasks.estimate import estimate
-    from tasks.fetched import local_file, local_weights
-    from tasks.production import Request
+    from catalogs.store.store import open_store
+    from catalogs.store.uris import absolute
+    from tasks.run.estimate import estimate
+    from tasks.run.run import Request
+    from tasks.weights.local_copy import local_file, local_weights
 
     request = Request(
         store=store,

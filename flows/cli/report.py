@@ -27,10 +27,10 @@ def report(
     - `troupe report latest`
     - `troupe report 20261124-061500-ab12 --store s3://bucket/troupe`
     """
-    from catalogs.manifest import write_manifest
-    from catalogs.query import latest_run, ls
+    from catalogs.query.jobs import latest_run, ls
     from catalogs.report import write_report
-    from catalogs.store import open_store
+    from catalogs.store.store import open_store
+    from catalogs.table.manifest import write_manifest
 
     place = open_store(store)
     run_id = latest_run(place) if run == "latest" else run

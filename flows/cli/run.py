@@ -11,7 +11,7 @@ from flows.cli.filters import bound
 from flows.cli.model import chosen_weights
 
 if TYPE_CHECKING:
-    from tasks.production import Request, Summary
+    from tasks.run.run import Request, Summary
 
 __all__ = ["perform", "run"]
 
@@ -151,7 +151,7 @@ def run(
 
       troupe run jobs.csv --weights weights --limit 3 --preview 2s --preset draft
     """
-    from tasks.production import Request
+    from tasks.run.run import Request
 
     request = Request(
         store=store,
@@ -185,8 +185,8 @@ def perform(request: Request, *, local: bool) -> Summary:
     Raises:
         TroupeError: the request cannot be carried out as it is; told before anything is started where possible.
     """
-    from flows.progress import console_listener, listening, watched
-    from tasks.stopping import stoppable
+    from flows.observe.progress import console_listener, listening, watched
+    from tasks.run.signals import stoppable
 
     request.read()
     with stoppable(), watched(lambda: console_listener(stderr)) as listener, listening(listener):
@@ -206,7 +206,7 @@ def perform(request: Request, *, local: bool) -> Summary:
 
 def show(request: Request, summary: Summary) -> None:
     """Where the results are, and what failed."""
-    from tasks.results import results
+    from tasks.run.results import results
 
     rows = results(request.store, summary.run_id, SHOWN)
     print_table(("job", "status", "frames", "video or error"), [(r.job_id, r.status, r.frames, r.what) for r in rows])

@@ -12,7 +12,7 @@ from flows.cli.run import exit_code, perform
 from troupe.errors import SettingsError
 
 if TYPE_CHECKING:
-    from catalogs.runs import RunInfo
+    from catalogs.table.runs import RunInfo
 
 __all__ = ["retry", "runs"]
 
@@ -36,8 +36,8 @@ def runs(
     - `troupe runs`
     - `troupe runs --live --store s3://bucket/troupe`
     """
-    from catalogs.runs import list_runs
-    from catalogs.store import open_store
+    from catalogs.store.store import open_store
+    from catalogs.table.runs import list_runs
 
     found = list_runs(open_store(store))
     found = [run for run in found if run.live or not live][:limit]
@@ -81,9 +81,9 @@ def retry(
     - `troupe retry latest`
     - `troupe retry nightly-7 --failed-kind missing_input --failed-kind store`
     """
-    from catalogs.runs import list_runs, read_run
-    from catalogs.store import open_store
-    from tasks.production import Request
+    from catalogs.store.store import open_store
+    from catalogs.table.runs import list_runs, read_run
+    from tasks.run.run import Request
 
     place = open_store(store)
     if run == "latest":

@@ -42,7 +42,7 @@ def train(
         import accelerate  # noqa: F401  # type: ignore[import-untyped]
     except ImportError as error:
         raise SettingsError("training needs more packages: pip install 'troupe[train]'") from error
-    from flows.steps import console_steps, stepping
+    from flows.observe.training_progress import console_steps, stepping
 
     with console_steps(stderr) as steps, stepping(steps):
         from flows.train import table, train_here, train_locally

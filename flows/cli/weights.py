@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from flows.cli.console import Format, console, human_size, print_error, print_json, print_table, stderr
-from flows.job_control import SuspendableProgress, shows_bars
+from flows.observe.job_control import SuspendableProgress, shows_bars
 
 if TYPE_CHECKING:
-    from tasks.pull import OnProgress
+    from tasks.weights.download import OnProgress
 
 __all__ = ["app"]
 
@@ -42,7 +42,7 @@ def check(
     - `troupe weights check weights`
     - `troupe weights check weights --format json`
     """
-    from tasks.weights import check as check_weights
+    from tasks.weights.check import check as check_weights
 
     reports = check_weights(directory)
     problems = [f"{report.file}: {problem}" for report in reports for problem in report.problems]
@@ -92,7 +92,7 @@ def pull(
     - `troupe weights pull weights`
     - `HF_TOKEN=... troupe weights pull weights --accept-licences`
     """
-    from tasks.pull import pull as pull_weights
+    from tasks.weights.download import pull as pull_weights
 
     if accept_licences or asks():
         _show_licences()
@@ -120,7 +120,7 @@ def convert(directory: Directory) -> None:
 
     - `troupe weights convert weights`
     """
-    from tasks.weights import convert as convert_weights
+    from tasks.weights.check import convert as convert_weights
 
     written = 0
     for path in convert_weights(directory):
@@ -135,7 +135,7 @@ def asks() -> bool:
 
 
 def _show_licences() -> None:
-    from tasks.release import LICENCES
+    from tasks.weights.sources import LICENCES
 
     stderr.print(f"The release comes from {len(LICENCES)} repositories, under these terms:\n")
     for licence in LICENCES:

@@ -1,8 +1,8 @@
 """The network that removes noise, and how appearance and motion are told to it."""
 
-from models.denoiser.blocks import ResBlock
-from models.denoiser.context import Context, MotionContext
+from models.denoiser.conditioning import Context, MotionContext
 from models.denoiser.pose_guider import PoseGuider
+from models.denoiser.resnet import ResBlock
 from models.denoiser.transformer import Transformer
 from models.denoiser.unet import Denoiser
 

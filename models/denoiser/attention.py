@@ -11,7 +11,7 @@ from typing import cast
 from torch import Tensor, nn
 
 from models.attention import attend
-from models.denoiser.context import KeysValues
+from models.denoiser.conditioning import KeysValues
 
 __all__ = ["CrossAttention", "SelfAttention"]
 

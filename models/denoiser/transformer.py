@@ -14,7 +14,7 @@ from diffusers.models.embeddings import TimestepEmbedding, Timesteps
 from torch import Tensor, nn
 
 from models.denoiser.attention import CrossAttention, SelfAttention
-from models.denoiser.context import KeysValues, LayerContext
+from models.denoiser.conditioning import KeysValues, LayerContext
 from models.denoiser.norm import GroupNorm
 
 __all__ = ["Mixer", "SpatialBlock", "TemporalBlock", "Transformer"]

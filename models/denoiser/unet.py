@@ -12,11 +12,11 @@ from diffusers.models.embeddings import TimestepEmbedding, Timesteps
 from torch import Tensor, nn
 
 from models.config import UNetConfig
-from models.denoiser.blocks import Downsample, ResBlock, Upsample
-from models.denoiser.context import Context, MotionContext
+from models.denoiser.conditioning import Context, MotionContext
 from models.denoiser.norm import GroupNorm
-from models.denoiser.stages import DownStage, MiddleStage, UpStage
+from models.denoiser.resnet import Downsample, ResBlock, Upsample
 from models.denoiser.transformer import Transformer
+from models.denoiser.unet_blocks import DownStage, MiddleStage, UpStage
 from troupe.errors import WeightsError
 
 __all__ = ["Denoiser"]

@@ -2,14 +2,14 @@
 
 from models.faces.alignment import align
 from models.faces.crops import Box, FaceCrops, clip_crops, cut_face, cut_head, face_box, head_box
-from models.faces.detector import FaceDetector, open_detector
-from models.faces.follow import follow
+from models.faces.detection.detector import FaceDetector, open_detector
 from models.faces.framing import references, steadied
 from models.faces.gaps import fill, refuse_gaps, shots
-from models.faces.likeness import Recognise, Recogniser
-from models.faces.paste import Paster, make_paster, paste, paste_mask
+from models.faces.paste_back.blend_linear import Paster, make_paster, paste, paste_mask
+from models.faces.paste_back.blend_seamless import SeamlessPaster
 from models.faces.portrait import Portrait, prepare_portrait
-from models.faces.seamless import SeamlessPaster
+from models.faces.recognition import Recognise, Recogniser
+from models.faces.tracking import follow
 
 __all__ = [
     "Box",

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from models.faces.alignment import align
-from models.faces.boxes import iou
 from models.faces.crops import Box, cut_head, head_box
-from models.faces.detector import FaceDetector
+from models.faces.detection.boxes import iou
+from models.faces.detection.detector import FaceDetector
 from troupe.faces import Face, FaceChoice, Floats, Picture
 
 __all__ = ["Portrait", "portrait_of", "prepare_portrait"]

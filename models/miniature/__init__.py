@@ -7,10 +7,10 @@ from `MEASURING` on are never to be learned from.
 
 from pathlib import Path
 
-from models.miniature.identity import Identity
-from models.miniature.performance import Moment, Performance
-from models.miniature.voice import sound
-from models.miniature.world import CLIP_SIZE, PORTRAIT_SIZE, clip, locate, portrait, render
+from models.synthetic.performance import Moment, Performance
+from models.synthetic.person import Identity
+from models.synthetic.voice import sound
+from models.synthetic.world import CLIP_SIZE, PORTRAIT_SIZE, clip, locate, portrait, render
 
 __all__ = [
     "CLIP_SIZE",

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import onnx
 
-from models.miniature import chroma
 from models.miniature.graph import Graph, Value
+from models.synthetic import chroma
 
 __all__ = ["build_detector"]
 

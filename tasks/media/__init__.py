@@ -6,8 +6,8 @@ what a file points at: only local files of listed formats are opened, playlists 
 
 from tasks.media.clips import decode, probe, timing_of, verify
 from tasks.media.encoder import Encoder, Note, encode
-from tasks.media.forms import LOSSLESS, PRORES, Form, h264, master
 from tasks.media.limits import Limits, limits
+from tasks.media.output_formats import LOSSLESS, PRORES, Form, h264, master
 from tasks.media.pictures import read_picture, write_poster
 from tasks.media.process import ffmpeg_binary
 from tasks.media.provenance import AI_GENERATED

@@ -10,7 +10,7 @@ from typing import Any
 import ffmpeg  # type: ignore[import-untyped]
 import numpy as np
 
-from tasks.media.formats import CLIPS, source
+from tasks.media.input_formats import CLIPS, source
 from tasks.media.process import SCALING, Process
 from tasks.media.scan import Clip, every_frame, open_clip
 from tasks.media.timing import Timing

@@ -14,9 +14,9 @@ import ffmpeg  # type: ignore[import-untyped]
 import numpy as np
 
 from tasks.media.clips import verify
-from tasks.media.formats import CLIPS, SOUNDS, source
-from tasks.media.forms import Form, h264
+from tasks.media.input_formats import CLIPS, SOUNDS, source
 from tasks.media.languages import iso_639_2
+from tasks.media.output_formats import Form, h264
 from tasks.media.process import SCALING, Process
 from tasks.media.provenance import AI_GENERATED, mark
 from tasks.media.retime import retime

@@ -15,7 +15,7 @@ import av.video.stream
 import ffmpeg  # type: ignore[import-untyped]
 import numpy as np
 
-from tasks.media.formats import CLIPS, opened, source
+from tasks.media.input_formats import CLIPS, opened, source
 from tasks.media.limits import limits
 from tasks.media.process import Process
 from tasks.media.timing import Ticks, Timing, evenly, timing

@@ -1,4 +1,4 @@
-"""Clips that are given as a folder of pictures, `0000001.png` and on, as `catalogs.inputs.localise` gathers them."""
+"""Clips given as a folder of pictures, `0000001.png` and on, as gathered by `catalogs.requests.inputs.localise`."""
 
 from __future__ import annotations
 

@@ -11,7 +11,7 @@ import av.container
 import av.error
 import av.stream
 
-from tasks.media.formats import SOUNDS, opened
+from tasks.media.input_formats import SOUNDS, opened
 from tasks.media.scan import open_clip, picture_stream, sound_stream
 
 __all__ = ["AudioSource", "Sound", "find_sound"]

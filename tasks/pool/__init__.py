@@ -21,8 +21,8 @@ without clock and threads · `transport` carries out: `local` here, `actors` in 
 """
 
 from tasks.pool.base import Pool
-from tasks.pool.cluster import Node, RayPool, cluster_nodes
-from tasks.pool.local import LocalPool
-from tasks.pool.work import Role, Stats, Work
+from tasks.pool.local_pool import LocalPool
+from tasks.pool.ray_pool import Node, RayPool, cluster_nodes
+from tasks.pool.work_item import Role, Stats, Work
 
 __all__ = ["LocalPool", "Node", "Pool", "RayPool", "Role", "Stats", "Work", "cluster_nodes"]

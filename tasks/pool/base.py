@@ -17,7 +17,7 @@ from weakref import WeakValueDictionary
 from tasks.pool.messages import Event, Finish, Order, Start
 from tasks.pool.scheduler import Scheduler
 from tasks.pool.transport import Post, Transport
-from tasks.pool.work import Role, Stats, Work
+from tasks.pool.work_item import Role, Stats, Work
 from troupe.errors import Cancelled, TroupeError
 
 __all__ = ["Pool", "ThreadedPool"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
-from tasks.pool.work import Role, Work
+from tasks.pool.work_item import Role, Work
 from troupe.errors import TroupeError
 
 __all__ = [

@@ -18,9 +18,9 @@ from collections.abc import Sequence
 from random import Random
 from typing import Any
 
-from tasks.pool.crew import Crew, Item, Worker
 from tasks.pool.messages import Broken, Done, Event, Failed, Finish, Lost, Order, Recall, Refused, Send, Start, Up
-from tasks.pool.work import Role, Stats, Work
+from tasks.pool.role_queue import Crew, Item, Worker
+from tasks.pool.work_item import Role, Stats, Work
 from troupe.errors import Cancelled, OutOfMemory, Overdue, StoreError, TroupeError, WorkerLost
 
 __all__ = ["BACKOFF", "DEATHS", "TRIES", "Scheduler"]

@@ -12,7 +12,7 @@ from models.animator import Animator
 from models.faces import FaceDetector, align, prepare_portrait
 from models.motion import Motion
 from tasks.media import read_picture
-from tasks.quality.measures import Flicker, expression_distance, pose_distance, shape_distance, similarity
+from tasks.quality.distances import Flicker, expression_distance, pose_distance, shape_distance, similarity
 from troupe import FaceChoice, Picture, Track
 from troupe.errors import TroupeError
 from troupe.faces import LARGEST, Face, Floats

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from catalogs.schema import QUALITIES
+from catalogs.table.schema import QUALITIES
 from troupe.errors import QualityError, SettingsError
 
 __all__ = ["Thresholds"]
@@ -58,7 +58,7 @@ class Thresholds:
         return "; ".join(said)
 
     def judged(self, status: str, outcome: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
-        """How a job ends that would have ended with `status` and this outcome, as `tasks.rows.row_of` takes it."""
+        """Status and outcome of a job after the thresholds, as `tasks.run.result_row.row_of` takes them."""
         facts = outcome.get("facts")
         missed = self.missed(facts.get("quality")) if facts is not None else ""
         if not missed:

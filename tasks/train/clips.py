@@ -9,15 +9,17 @@ from pathlib import Path
 
 import numpy as np
 
-from catalogs import inputs, sheets, uris
-from catalogs.keys import make_key
+from catalogs.requests import inputs
+from catalogs.requests import tables as sheets
+from catalogs.store import uris
+from catalogs.store.keys import make_key
 from models.animator import Animator, load
 from models.faces import follow
 from models.training.clips import prepare_clip
-from models.training.world import world_clip
+from models.training.synthetic_clips import world_clip
 from tasks import media
-from tasks.tools import Setup, Tools
-from tasks.train.recipe import WORLD, Clips
+from tasks.steps.context import Setup, Tools
+from tasks.train.config import WORLD, Clips
 from troupe import FaceChoice, Picture, Track
 from troupe.errors import BadJob, Cancelled, InputError, SettingsError
 from troupe.scratch import scratch_folder

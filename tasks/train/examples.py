@@ -15,8 +15,8 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from models.training import Objective
-from tasks.stopping import SIGNALS
-from tasks.train.recipe import Recipe
+from tasks.run.signals import SIGNALS
+from tasks.train.config import Recipe
 
 __all__ = ["Share", "batches", "first_example"]
 

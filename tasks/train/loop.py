@@ -17,12 +17,12 @@ from accelerate.utils import DistributedDataParallelKwargs
 from diffusers.training_utils import EMAModel
 from torch import Tensor, nn
 
-from models.device import pick_device
+from models.runtime.device import pick_device
 from models.training import Batch, Objective
 from tasks.train import curves
+from tasks.train.config import Recipe
 from tasks.train.examples import Share, batches, first_example
 from tasks.train.muon import Muon
-from tasks.train.recipe import Recipe
 from troupe.errors import Cancelled, SettingsError
 
 __all__ = ["CURVE", "RESULT", "OnStep", "result", "train"]

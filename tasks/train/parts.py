@@ -16,11 +16,11 @@ FROM_CLIPS = ("denoiser", "adapters")
 """Parts that learn from prepared clips."""
 
 PARTS: Mapping[str, str] = {
-    "vae": "models.training.reconstruction:Reconstruction",
-    "recogniser": "models.training.recognition:Recognition",
-    "detector": "models.training.detection:Detection",
-    "headpose": "models.training.reading:HeadPoseReading",
-    "expression": "models.training.reading:ExpressionReading",
+    "vae": "models.training.autoencoder:Reconstruction",
+    "recogniser": "models.training.faces.recognition:Recognition",
+    "detector": "models.training.faces.detection:Detection",
+    "headpose": "models.training.motion_encoders:HeadPoseReading",
+    "expression": "models.training.motion_encoders:ExpressionReading",
     "denoiser": "models.training.denoising:Denoising",
     "adapters": "models.training.denoising:Adapting",
 }

@@ -6,8 +6,8 @@ from pathlib import Path
 
 from bench.asking import QUESTIONS
 from bench.catalog import _answer, fill
-from catalogs.query import ls
-from catalogs.store import open_store
+from catalogs.query.jobs import ls
+from catalogs.store.store import open_store
 
 
 def test_a_small_catalog(tmp_path: Path) -> None:

@@ -7,11 +7,11 @@ from pathlib import Path
 import pyarrow.parquet as pq
 
 from bench.engine import CLIPS, _idle_crew, _request, utilisation
-from catalogs.jobs import read_jobs
-from flows.order import PlainCaller, perform
-from flows.progress import Silent
+from catalogs.requests.jobs_file import read_jobs
+from flows.observe.progress import Silent
+from flows.steps import PlainCaller, perform
 from models.miniature.model import init_weights
-from tasks.production import Request
+from tasks.run.run import Request
 from tests.small import SMALL
 
 

@@ -15,7 +15,7 @@ from bench.cast import CANDIDATES, STRANGERS, gallery
 from bench.witness import FILE, RECIPE, SIDE, TOLD, Testimony, open_witness, told
 from models.faces import cut_head, head_box
 from models.miniature import CLIP_SIZE, MEASURING, Identity, Moment, Performance, render
-from models.training.people import any_moment
+from models.training.sampling import any_moment
 from tasks.train.loop import result, train
 from troupe.errors import WeightsError
 

@@ -13,8 +13,8 @@ import fsspec
 import pytest
 from hypothesis import settings
 
-from catalogs.schema import Row, make_row
-from catalogs.store import Store, open_store
+from catalogs.store.store import Store, open_store
+from catalogs.table.schema import Row, make_row
 from tests.s3 import BUCKET
 from troupe import Job
 

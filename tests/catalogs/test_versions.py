@@ -11,13 +11,13 @@ import pyarrow.parquet as pq
 import pytest
 from deltalake import write_deltalake
 
-from catalogs.ledger import Ledger
-from catalogs.manifest import write_manifest
-from catalogs.query import ls
-from catalogs.schema import SCHEMA, VERSION, table_of
-from catalogs.sql import sql
-from catalogs.store import Store, open_store
-from catalogs.upkeep import compact
+from catalogs.query.jobs import ls
+from catalogs.query.sql import sql
+from catalogs.store.store import Store, open_store
+from catalogs.table.compaction import compact
+from catalogs.table.manifest import write_manifest
+from catalogs.table.row_buffer import Ledger
+from catalogs.table.schema import SCHEMA, VERSION, table_of
 from tests.catalogs.conftest import row
 
 VERSION_1 = Path(__file__).parent / "version1"

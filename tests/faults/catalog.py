@@ -34,11 +34,11 @@ from typing import Any, NoReturn
 
 import libfaketime
 
-from catalogs.ledger import Ledger
-from catalogs.query import ls
-from catalogs.rows import snapshot
-from catalogs.store import Store, open_store
-from catalogs.upkeep import compact, vacuum
+from catalogs.query.jobs import ls
+from catalogs.store.store import Store, open_store
+from catalogs.table.compaction import compact, vacuum
+from catalogs.table.row_buffer import Ledger
+from catalogs.table.snapshot import snapshot
 from tests.catalogs.conftest import row
 from tests.s3 import BUCKET, endpoint
 from troupe.errors import StoreError
@@ -111,7 +111,9 @@ def attack(plan: Attack) -> Outcome:
     """Do it; returns when all writers are through."""
     outcome, since, dice = Outcome(), time.monotonic(), random.Random(plan.seed)
     # Modules are loaded once, not by each of the many processes that follow those that are killed.
-    CONTEXT.set_forkserver_preload(["catalogs.query", "catalogs.upkeep", "tests.catalogs.conftest", "s3fs"])
+    CONTEXT.set_forkserver_preload(
+        ["catalogs.query.jobs", "catalogs.table.compaction", "tests.catalogs.conftest", "s3fs"]
+    )
     with scratch_folder() as folder:
         notes = Path(folder)
         workers = {f"writer-{n}": (write, (plan, n, notes)) for n in range(plan.writers)}
@@ -253,7 +255,7 @@ def _count(plan: Attack, outcome: Outcome) -> None:
     outcome.rows = found.total()
     outcome.missing = len(wanted - found.keys())
     outcome.twice = sum(count > 1 for count in found.values()) + len(found.keys() - wanted)
-    from catalogs.statistics import table_state
+    from catalogs.query.statistics import table_state
 
     state = table_state(store)
     if state is not None:

@@ -16,10 +16,10 @@ from typing import Any
 import psutil
 import pyarrow.parquet as pq
 
-from catalogs.store import file_hash
+from catalogs.store.store import file_hash
 from flows.local import animate_locally
 from models.miniature.model import init_weights
-from tasks.production import Request, Summary
+from tasks.run.run import Request, Summary
 from tests.flows.cast import write_clip, write_portrait
 from tests.small import SMALL
 
@@ -121,7 +121,7 @@ def server(ground: Ground) -> Iterator[str]:
     os.environ.update(PREFECT_HOME=str(ground.folder / "prefect"), PREFECT_SERVER_ANALYTICS_ENABLED="false")
     from prefect.settings import PREFECT_API_URL
 
-    from flows.server import prefect_server
+    from flows.prefect_server import prefect_server
 
     with prefect_server():
         address = str(PREFECT_API_URL.value())

@@ -18,7 +18,7 @@ from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
-from catalogs.store import open_store
+from catalogs.store.store import open_store
 from tests.faults.ground import Ground, prepare
 from tests.s3 import BUCKET, endpoint
 
@@ -52,9 +52,9 @@ def across(ground: Ground, kill: bool = True) -> str:
     os.environ |= {"RAY_USAGE_STATS_ENABLED": "0", "RAY_AUTH_MODE": "disabled"}
     from ray.cluster_utils import Cluster
 
-    from flows import order
-    from flows.order import PlainCaller, perform
-    from tasks.production import Request
+    from flows import steps as order
+    from flows.steps import PlainCaller, perform
+    from tasks.run.run import Request
 
     weights, inputs = open_store(f"s3://{BUCKET}/weights"), open_store(f"s3://{BUCKET}/inputs")
     for path in ground.weights.rglob("*"):

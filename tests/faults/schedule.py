@@ -25,7 +25,7 @@ from typing import Any
 import psutil
 import yaml
 
-from flows.server import _free_port
+from flows.prefect_server import _free_port
 from tests.faults.cancel import begun
 from tests.faults.ground import ROOT, Ground, prepare, wait_until
 

@@ -17,10 +17,10 @@ from collections import Counter
 from pathlib import Path
 from uuid import uuid4
 
-from catalogs.query import ls
-from catalogs.store import open_store
+from catalogs.query.jobs import ls
+from catalogs.store.store import open_store
 from flows.local import animate_locally
-from tasks.production import Request, Summary
+from tasks.run.run import Request, Summary
 from tests.faults.ground import Ground, prepare
 from tests.faults.weather import weather
 from tests.s3 import BUCKET, endpoint

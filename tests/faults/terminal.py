@@ -17,10 +17,10 @@ from pathlib import Path
 
 import psutil
 
-from tasks.pull import PARTIAL
+from tasks.weights.download import PARTIAL
 from tests.faults.ground import TROUPE, Ground, prepare, server, wait_until
 from tests.faults.shell import CTRL_C, CTRL_Z, PROMPT, Shell
-from tests.tasks.hub_server import TOKEN, hub_server, release
+from tests.tasks.weights.hub_server import TOKEN, hub_server, release
 
 __all__ = ["EVENTS", "Command", "Trial", "commands"]
 

@@ -16,8 +16,8 @@ import psutil
 import pyarrow.parquet as pq
 import pytest
 
-from tasks.orders import Done, TrackOrder
-from tasks.workers import Preparer
+from tasks.steps.specs import Done, TrackOrder
+from tasks.steps.workers import Preparer
 from tests.faults.ground import TROUPE, Ground, lasting, prepare, records, wait_until
 from tests.faults.storm import storm
 
@@ -46,11 +46,11 @@ def ground(tmp_path_factory: pytest.TempPathFactory) -> Ground:
 def test_a_clip_that_crashes_the_detector_among_good_ones(
     ground: Ground, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from flows.order import PlainCaller, perform
-    from flows.progress import Silent
-    from tasks.production import Request
+    from flows.observe.progress import Silent
+    from flows.steps import PlainCaller, perform
+    from tasks.run.run import Request
 
-    monkeypatch.setattr("tasks.crew.Preparer", DeadlyPreparer)
+    monkeypatch.setattr("tasks.run.sizing.Preparer", DeadlyPreparer)
     cast = ground.request.parent
     (tmp_path / f"{DEADLY}.mp4").write_bytes((cast / "c0.mp4").read_bytes() + b"\0")
     good = int(os.environ.get("TROUPE_GOOD_JOBS", "3"))

@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from models.miniature.voice import SAMPLE_RATE, sound
-from models.miniature.world import clip, portrait
+from models.synthetic.voice import SAMPLE_RATE, sound
+from models.synthetic.world import clip, portrait
 from tasks.media import AudioSource, encode
 
 PERSON, PERFORMANCE = 3, 7

@@ -12,8 +12,8 @@ from typer.testing import CliRunner
 
 from flows.cli import app
 from flows.local import evaluate_locally
-from tasks.evaluation import EvaluationRequest, measure
-from tests.tasks.quality.test_evaluation import networks
+from tasks.evaluation.evaluate import EvaluationRequest, measure
+from tests.tasks.evaluation.test_metrics import networks
 from troupe.errors import Cancelled, SettingsError
 
 __all__ = ["networks"]

@@ -15,9 +15,9 @@ from PIL import Image
 
 from flows.local import animate_locally
 from models.faces.gaps import BRIDGED
-from models.miniature.world import clip, portrait
+from models.synthetic.world import clip, portrait
 from tasks import media
-from tasks.production import Request
+from tasks.run.run import Request
 from troupe import Picture
 
 Run = Callable[..., dict[str, dict[str, Any]]]

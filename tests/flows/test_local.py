@@ -17,16 +17,16 @@ import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
-from catalogs.query import ls
-from catalogs.store import open_store
-from catalogs.tombstones import forget
-from catalogs.tracks import write_track
+from catalogs.query.jobs import ls
+from catalogs.requests.tracks import write_track
+from catalogs.retention.forget import forget
+from catalogs.store.store import open_store
 from flows.local import animate_locally
-from flows.progress import listening
+from flows.observe.progress import listening
 from models.faces import open_detector
-from models.faces.follow import follow
+from models.faces.tracking import follow
 from tasks import media
-from tasks.production import Request, Summary
+from tasks.run.run import Request, Summary
 from tests.flows.cast import write_clip, write_sound
 from tests.s3 import BUCKET
 from troupe import FaceChoice
@@ -274,7 +274,7 @@ def test_a_stopped_run_keeps_what_is_finished_and_goes_on(run: Run, monkeypatch:
 
     jobs = [JOB | {"job_id": f"j{seed}", "seed": seed} for seed in range(3)]
     with monkeypatch.context() as patch, listening(StopAfterOne()):
-        patch.setattr("flows.order.stoppable", lambda: nullcontext(stop))
+        patch.setattr("flows.steps.stoppable", lambda: nullcontext(stop))
         stopped = run(*jobs)
     assert stopped.counts == {"done": 1, "cancelled": 2}
     assert {row["status"] for row in manifest(stopped).values()} == {"done", "cancelled"}

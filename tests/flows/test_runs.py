@@ -14,12 +14,12 @@ import pytest
 from PIL import Image
 from typer.testing import CliRunner, Result
 
-from catalogs.query import ls
-from catalogs.runs import list_runs, read_run, write_run
-from catalogs.store import open_store
+from catalogs.query.jobs import ls
+from catalogs.store.store import open_store
+from catalogs.table.runs import list_runs, read_run, write_run
 from flows.cli import app
 from flows.local import animate_locally
-from tasks.production import Request, Summary
+from tasks.run.run import Request, Summary
 from troupe.errors import SettingsError
 
 TIMES = ("started_at", "finished_at", "recorded_at", "attempts", "worker")

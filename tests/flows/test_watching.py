@@ -12,10 +12,10 @@ from typing import Any
 
 import pytest
 
-from catalogs.schema import make_row
-from flows.logs import json_logs
-from flows.metrics import metrics
-from flows.progress import Everyone, Silent, watched
+from catalogs.table.schema import make_row
+from flows.observe.json_logs import json_logs
+from flows.observe.progress import Everyone, Silent, watched
+from flows.observe.prometheus import metrics
 from troupe import Job
 from troupe.context import about, run_is
 from troupe.errors import NoFace, SettingsError
@@ -44,7 +44,7 @@ def test_every_line_of_a_json_log_has_run_job_and_worker() -> None:
         try:
             raise KeyError("x")
         except KeyError:
-            logging.getLogger("catalogs.store").exception("defect")
+            logging.getLogger("catalogs.store.store").exception("defect")
     logging.getLogger("tasks").warning("after the run")
     lines = [json.loads(line) for line in stream.getvalue().splitlines()]
     assert all(line["run"] == "r7" and "job" in line and "worker" in line and line["time"] for line in lines)

@@ -13,8 +13,8 @@ from torch import Tensor
 from bench.subjects import random_motion, random_portrait
 from bench.weights import TINY, write_weights
 from models.animator import FACES_AT_ONCE, Animator, load
-from models.device import GIB, Budget, share_out
 from models.motion import Motion
+from models.runtime.device import GIB, Budget, share_out
 from models.weights import Networks
 from tests.models import golden
 from troupe import Settings

@@ -17,7 +17,7 @@ from torch.utils._pytree import tree_leaves
 from bench.weights import FULL, parts
 from models.autoencoder import autoencoder_for, decode
 from models.denoiser import Denoiser
-from models.device import GIB, share_out
+from models.runtime.device import GIB, share_out
 from models.sampler import fitting_windows, window_bytes
 from troupe import Settings
 

@@ -23,7 +23,7 @@ with scratch_folder() as folder:
 """
 INPUT = """
 import time, fsspec
-from catalogs.inputs import at_hand
+from catalogs.requests.inputs import at_hand
 fsspec.filesystem("memory").pipe("/clip.mp4", b"a clip")
 with at_hand("memory://clip.mp4") as path:
     print(path.parent, flush=True)

@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner, Result
 
-from catalogs.ledger import Ledger
-from catalogs.schema import SCHEMA, make_row
-from catalogs.store import open_store
+from catalogs.store.store import open_store
+from catalogs.table.row_buffer import Ledger
+from catalogs.table.schema import SCHEMA, make_row
 from flows.cli import app
 from troupe import Job
 from troupe.errors import NoFace

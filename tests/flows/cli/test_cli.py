@@ -78,7 +78,7 @@ def test_errors_are_one_message_and_a_code(error: TroupeError, code: int, monkey
     def fail(*_: object) -> None:
         raise error
 
-    monkeypatch.setattr("tasks.machine.examine", fail)
+    monkeypatch.setattr("tasks.doctor.examine", fail)
     result = CliRunner().invoke(app, ["doctor"])
     assert result.exit_code == code
     assert result.stdout == ""
@@ -89,7 +89,7 @@ def test_control_c_ends_with_130(monkeypatch: pytest.MonkeyPatch) -> None:
     def stop(*_: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("tasks.machine.examine", stop)
+    monkeypatch.setattr("tasks.doctor.examine", stop)
     result = CliRunner().invoke(app, ["doctor"])
     assert result.exit_code == 130
     assert result.stdout == ""
@@ -99,7 +99,7 @@ def test_mistakes_of_troupe_itself_are_not_hidden(monkeypatch: pytest.MonkeyPatc
     def fail(*_: object) -> None:
         raise ZeroDivisionError
 
-    monkeypatch.setattr("tasks.machine.examine", fail)
+    monkeypatch.setattr("tasks.doctor.examine", fail)
     assert isinstance(CliRunner().invoke(app, ["doctor"]).exception, ZeroDivisionError)
 
 

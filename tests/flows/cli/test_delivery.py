@@ -10,11 +10,11 @@ import pyarrow.parquet as pq
 import pytest
 from typer.testing import CliRunner, Result
 
-from catalogs.jobs import write_request
-from catalogs.ledger import Ledger
-from catalogs.manifest import write_manifest
-from catalogs.schema import make_row
-from catalogs.store import open_store
+from catalogs.requests.jobs_file import write_request
+from catalogs.store.store import open_store
+from catalogs.table.manifest import write_manifest
+from catalogs.table.row_buffer import Ledger
+from catalogs.table.schema import make_row
 from flows.cli import app
 from tests.flows.cli.test_catalog import NOW
 from troupe import Job
@@ -118,8 +118,8 @@ def test_show(store: str) -> None:
 def test_the_line_that_makes_it_again_is_one_for_a_shell(store: str, tmp_path: Path) -> None:
     import subprocess
 
-    from catalogs.details import again_command, job_rows
-    from catalogs.jobs import read_jobs
+    from catalogs.query.job_details import again_command, job_rows
+    from catalogs.requests.jobs_file import read_jobs
 
     place = open_store(store)
     line = again_command(place, job_rows(place, "one")[0]).split(" && ")[0]

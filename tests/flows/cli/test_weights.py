@@ -10,12 +10,12 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner, Result
 
-import tasks.hub
+import tasks.weights.hub_client
 from flows.cli import app
 from models.miniature.model import init_weights
-from tasks.release import LICENCES, RELEASE
+from tasks.weights.sources import LICENCES, RELEASE
 from tests.small import SMALL
-from tests.tasks.hub_server import GATED, TOKEN, HubServer, hub_server
+from tests.tasks.weights.hub_server import GATED, TOKEN, HubServer, hub_server
 
 PATHS = [path for source in RELEASE for path in source.files]
 
@@ -29,7 +29,7 @@ def hub(monkeypatch: pytest.MonkeyPatch) -> Iterator[HubServer]:
     with hub_server() as server:
         monkeypatch.setenv("HF_ENDPOINT", server.endpoint)
         monkeypatch.setenv("HF_TOKEN", TOKEN)
-        monkeypatch.setattr(tasks.hub, "PAUSES", ())
+        monkeypatch.setattr(tasks.weights.hub_client, "PAUSES", ())
         yield server
 
 
@@ -80,7 +80,7 @@ def test_pull_asks_on_a_terminal(
 
 def test_pull_of_a_gated_repository(tmp_path: Path, hub: HubServer, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("HF_TOKEN")
-    monkeypatch.setattr(tasks.hub, "get_token", lambda: None)
+    monkeypatch.setattr(tasks.weights.hub_client, "get_token", lambda: None)
     result = weights("pull", str(tmp_path), "--accept-licences")
     assert result.exit_code == 2
     assert f"accept its terms on https://huggingface.co/{GATED}" in result.stderr

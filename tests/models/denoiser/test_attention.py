@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from models.denoiser.attention import CrossAttention, SelfAttention
-from models.denoiser.context import KeysValues
+from models.denoiser.conditioning import KeysValues
 from tests.models.networks import randn
 
 WIDTH, HEADS, CONTEXT = 12, 3, 10

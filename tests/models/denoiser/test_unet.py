@@ -12,7 +12,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from models.config import UNetConfig
 from models.denoiser import Context, Denoiser
-from models.denoiser.blocks import ResBlock
+from models.denoiser.resnet import ResBlock
 from models.denoiser.transformer import Transformer
 from tests.models import golden
 from tests.models.networks import SMALL, TIME_IDS, randn, small_denoiser

@@ -14,8 +14,8 @@ from safetensors.numpy import load_file
 from models.appearance import transformer_input
 from models.faces.alignment import align
 from models.faces.crops import FaceCrops, clip_crops, cut_head, head_box
-from models.faces.detector import open_detector
-from models.faces.paste import Paster, paste_mask
+from models.faces.detection.detector import open_detector
+from models.faces.paste_back.blend_linear import Paster, paste_mask
 from models.faces.portrait import prepare_portrait
 from tests.models import golden
 from tests.models.faces.media import frames

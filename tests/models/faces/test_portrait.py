@@ -10,7 +10,7 @@ from PIL import Image
 
 from models.faces.alignment import align
 from models.faces.crops import cut_head, head_box
-from models.faces.detector import FaceDetector, open_detector
+from models.faces.detection.detector import FaceDetector, open_detector
 from models.faces.portrait import prepare_portrait
 from tests.models.faces.fakes import ListedFaces, blank, face
 from troupe.errors import NoFace

@@ -20,11 +20,11 @@ from models.faces import (
     references,
     shots,
 )
-from models.faces.boxes import iou
+from models.faces.detection.boxes import iou
 from models.faces.gaps import BRIDGED
 from models.miniature import CLIP_SIZE, MEASURING, Identity, render
 from models.miniature.detector import build_detector
-from models.miniature.performance import Moment
+from models.synthetic.performance import Moment
 from tests.models.faces.fakes import ListedFaces
 from troupe.faces import LARGEST, Face, Picture, Track
 

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from models.faces import FaceDetector, Recogniser, follow, open_detector, shots
-from models.faces.boxes import iou
+from models.faces.detection.boxes import iou
 from models.faces.gaps import BRIDGED
 from tests.models.faces.media import frames
 from troupe.faces import LARGEST, FaceChoice, Picture, Track

@@ -11,9 +11,9 @@ from torch import Tensor
 
 from models.appearance import AppearanceProjector, VisionTransformer
 from models.autoencoder import autoencoder_for, decode, encode_portrait
-from models.compiling import compile_blocks
 from models.config import ModelConfig, VAEConfig
 from models.denoiser import Denoiser, PoseGuider
+from models.runtime.compile import compile_blocks
 from models.sampler import Scene, sample
 from tests.models import golden
 from tests.models.appearance.test_golden import tiny

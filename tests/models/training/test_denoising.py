@@ -17,7 +17,7 @@ from models.motion.intensity import intensities
 from models.sampler.schedule import step
 from models.training.clips import ClipFile, prepare_clip
 from models.training.denoising import Adapting, Animation, Denoising
-from models.training.world import world_clip
+from models.training.synthetic_clips import world_clip
 from models.weights import detector_file, load_networks
 from tests.small import SMALL
 from troupe import LARGEST

@@ -24,8 +24,8 @@ from tasks.media import (
     Timing,
     decode,
     encode,
-    forms,
     h264,
+    output_formats,
     probe,
     timing_of,
 )
@@ -173,13 +173,13 @@ class TestPicture:
         np.testing.assert_array_equal(next(decode(path)), frame)
 
     def test_the_encoder_is_chosen_by_the_environment(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(forms, "has_nvenc", lambda: False)
+        monkeypatch.setattr(output_formats, "has_nvenc", lambda: False)
         monkeypatch.setenv("TROUPE_ENCODER", "auto")
         assert h264(size=(512, 512)).picture["vcodec"] == "libx264"
         monkeypatch.setenv("TROUPE_ENCODER", "nvenc")
         with pytest.raises(FfmpegError, match="use auto or x264"):
             h264(size=(512, 512))
-        monkeypatch.setattr(forms, "has_nvenc", lambda: True)
+        monkeypatch.setattr(output_formats, "has_nvenc", lambda: True)
         assert h264(size=(512, 512)).picture["vcodec"] == "h264_nvenc"
         assert h264(size=(64, 64)).picture["vcodec"] == h264(0, (512, 512)).picture["vcodec"] == "libx264"
         monkeypatch.setenv("TROUPE_ENCODER", "x265")
@@ -188,7 +188,7 @@ class TestPicture:
 
     def test_nvenc_is_not_where_there_is_no_gpu(self) -> None:
         # The other way round it need not hold: GPUs made for computing alone, as the H100, have no encoder.
-        assert Path("/dev/nvidia0").exists() or not forms.has_nvenc()
+        assert Path("/dev/nvidia0").exists() or not output_formats.has_nvenc()
 
     @pytest.mark.parametrize("form", [None, LOSSLESS, PRORES], ids=["h264", "lossless", "prores"])
     def test_uneven_times_are_kept(self, tmp_path: Path, form: Form | None) -> None:

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from catalogs.inputs import localise
+from catalogs.requests.inputs import localise
 from tasks.media import AudioSource, decode, encode, find_sound, probe, timing_of
 from tests.tasks.media.samples import HEIGHT, WIDTH, colour_patches, make_clip, numbered, numbers
 from troupe.errors import InputError, TooLarge, UnreadableMedia

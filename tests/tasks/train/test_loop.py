@@ -15,9 +15,9 @@ from torch import Tensor, nn
 
 from models.training import Batch, Objective
 from tasks.train import curves
+from tasks.train.config import Recipe
 from tasks.train.examples import Share, batches
 from tasks.train.loop import CURVE, PICTURE, RESULT, result, train
-from tasks.train.recipe import Recipe
 from troupe.errors import Cancelled, SettingsError
 
 

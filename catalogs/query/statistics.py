@@ -1,0 +1,75 @@
+"""What a store holds, in numbers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import pyarrow as pa
+
+from catalogs.query.sql import sql
+from catalogs.store.store import Store
+from catalogs.table.schema import QUALITIES, STAGES
+from catalogs.table.snapshot import Moment, open_table
+
+__all__ = ["Table", "statistics", "table_state"]
+
+_COUNTS = {
+    "jobs": "count(*)",
+    "runs": "count(DISTINCT run_id)",
+    "identities": "count(DISTINCT identity)",
+    "driving_clips": "count(DISTINCT driving)",
+    "first_finished": "min(finished_at)",
+    "last_finished": "max(finished_at)",
+    # A render that was found again is no second video.
+    "videos": "count(DISTINCT render_key) FILTER (status IN ('done', 'reused'))",
+    "frames_rendered": "coalesce(sum(frames) FILTER (status = 'done'), 0)::BIGINT",
+    "video_seconds": "coalesce(sum(seconds) FILTER (status = 'done'), 0)",
+    "video_bytes": "coalesce(sum(bytes) FILTER (status = 'done'), 0)::BIGINT",
+    "flagged": "count(flagged)",
+    "by_status": "histogram(status)",
+    "by_error": "histogram(error_kind) FILTER (error_kind IS NOT NULL)",
+    **{f"seconds_{stage}": f"coalesce(sum(seconds_{stage}), 0)" for stage in STAGES},
+    **{f"median_{name}": f"approx_quantile(quality_{name}, 0.5)" for name in QUALITIES},
+}
+
+
+@dataclass(frozen=True)
+class Table:
+    """The Delta table itself.
+
+    Attributes:
+        version: of its last commit.
+        files, bytes: that it is made of now.
+        small_files: of these, the ones below 16 MB, which `compact` puts together.
+    """
+
+    version: int
+    files: int
+    bytes: int
+    small_files: int
+
+
+def statistics(store: Store, *, as_of: Moment | None = None, **filters: Any) -> dict[str, Any]:
+    """Counts, sums and medians over the jobs that the filters leave.
+
+    Raises:
+        SettingsError, StoreError: as `sql`.
+    """
+    columns = ", ".join(f"{what} AS {name}" for name, what in _COUNTS.items())
+    (numbers,) = sql(store, f"SELECT {columns} FROM jobs", as_of=as_of, **filters).to_pylist()
+    return {name: dict(value) if isinstance(value, list) else value for name, value in numbers.items()}
+
+
+def table_state(store: Store) -> Table | None:
+    """How the store's Delta table is; None where it has none.
+
+    Raises:
+        StoreError: it cannot be read.
+    """
+    table = open_table(store) if store.delta() is not None else None
+    if table is None:
+        return None
+    files: list[Any] = pa.table(table.get_add_actions(flatten=True)).column("size_bytes").to_pylist()
+    sizes = [int(size) for size in files]
+    return Table(int(table.version()), len(sizes), sum(sizes), sum(size < 2**24 for size in sizes))

@@ -1,0 +1,217 @@
+"""The columns of a jobs file, and what their cells may hold."""
+
+from __future__ import annotations
+
+import difflib
+import json
+import math
+import re
+import sys
+from collections.abc import Callable, Iterable, Mapping
+from fractions import Fraction
+from typing import Any
+
+from catalogs.store import uris
+from catalogs.store.keys import ID, valid_id
+from troupe import PRESETS, FaceChoice
+from troupe.errors import SettingsError
+from troupe.jobs import BLENDS, CROPS, GAPS, MASTERS
+
+__all__ = ["COLUMNS", "REQUIRED", "is_empty", "meant", "values"]
+
+_AUDIO = ("driving", "none")
+_OUTPUTS = ("full", "crop", "both")
+_QUALITIES = 51
+_RATES = (1, 240)
+_NTSC = (24, 30, 48, 60, 120)
+_SEEDS = 2**63
+_NUMBER = re.compile(r"(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)
+_LANGUAGE = re.compile(r"[A-Za-z]{2,3}(-[A-Za-z0-9]{1,8})*")
+_CONTROL = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]")
+
+
+def values(cells: Mapping[str, Any], folder: str, where: str, problems: list[str]) -> dict[str, Any]:
+    """The fields that the known, filled cells stand for; what is wrong goes to `problems`."""
+    fields: dict[str, Any] = {}
+    for column, parse in _PARSERS.items():
+        cell = cells.get(column)
+        if is_empty(cell):
+            continue
+        try:
+            text = cell if column == "tags" else _text(cell)
+            value = parse(text, folder)
+        except SettingsError as error:  # a FaceChoice's, which begins with "face is"
+            problems.append(f"{where}: {column}{error.message.removeprefix('face')}")
+        except ValueError as error:
+            problems.append(f"{where}: {column} {error}")
+        else:
+            fields[column] = value
+    return fields
+
+
+def is_empty(cell: Any) -> bool:
+    """Whether the cell holds nothing; NaN is how data frames write that."""
+    return cell is None or (isinstance(cell, str) and not cell.strip()) or (isinstance(cell, float) and cell != cell)
+
+
+def _text(cell: Any) -> str:
+    """A cell as CSV would have it."""
+    if isinstance(cell, float) and cell.is_integer():
+        cell = int(cell)  # Parquet files of data frames have whole numbers beside gaps as 3.0
+    if isinstance(cell, bool) or not isinstance(cell, str | int | float):
+        raise ValueError(f"is of type {type(cell).__name__}; give text or a number")
+    text = str(cell).strip()
+    if _CONTROL.search(text):
+        raise ValueError(f"is {_short(text)}, which holds a control character")
+    return text
+
+
+def _as_is(text: str, _folder: str) -> str:
+    return text
+
+
+def _job_id(text: str, _folder: str) -> str:
+    if not valid_id(text):
+        raise ValueError(f"is {_short(text)}; use {ID}")
+    return text
+
+
+def _uri(text: str, folder: str) -> str:
+    if uris.credentials(text):
+        raise ValueError(f"is {uris.shown(text)!r} with credentials in it; give them by environment variables instead")
+    return sys.intern(uris.absolute(text, folder))  # thousands of jobs name the same file
+
+
+def _audio(text: str, folder: str) -> str:
+    if text in _AUDIO:
+        return text
+    if not re.search(r"[/.]", text):
+        raise ValueError(f"is {_short(text)}; use {', '.join(_AUDIO)} or the URI of a sound file")
+    return _uri(text, folder)
+
+
+def _face(text: str, _folder: str) -> FaceChoice:
+    return FaceChoice(text)
+
+
+def _seconds(text: str, _folder: str) -> float:
+    if not _NUMBER.fullmatch(text) or not math.isfinite(float(text)):
+        raise ValueError(f"is {_short(text)}; give seconds, such as 12.5")
+    return float(text)
+
+
+def _seed(text: str, _folder: str) -> int:
+    if not re.fullmatch(r"[0-9]{1,19}", text) or int(text) >= _SEEDS:
+        raise ValueError(f"is {_short(text)}; give a whole number from 0 to {_SEEDS - 1}")
+    return int(text)
+
+
+def _language(text: str, _folder: str) -> str:
+    if not _LANGUAGE.fullmatch(text):
+        raise ValueError(f"is {_short(text)}; give a BCP 47 tag, such as en, pt-BR or zh-Hant")
+    return text
+
+
+def _one_of(*choices: str) -> Callable[[str, str], str]:
+    def parse(text: str, _folder: str) -> str:
+        if text not in choices:
+            raise ValueError(f"is {_short(text)}; use {' or '.join(choices)}{meant(text, choices)}")
+        return text
+
+    return parse
+
+
+def _rate(text: str, _folder: str) -> Fraction:
+    """`25`, `30000/1001`, or `29.97`, by which people mean 30000/1001."""
+    wrong = f"is {_short(text)}; give frames a second from {_RATES[0]} to {_RATES[1]}, such as 25, 29.97 or 30000/1001"
+    try:
+        rate = Fraction(text)
+    except (ValueError, ZeroDivisionError):
+        raise ValueError(wrong) from None
+    if "/" not in text:
+        exact = next((n for n in (Fraction(rate * 1000, 1001) for rate in _NTSC) if abs(n - rate) < n / 5000), rate)
+        rate = exact.limit_denominator(1001)
+    if not _RATES[0] <= rate <= _RATES[1] or rate.denominator > 90000:
+        raise ValueError(wrong)
+    return rate
+
+
+def _quality(text: str, _folder: str) -> int:
+    if not re.fullmatch(r"[0-9]{1,2}", text) or int(text) > _QUALITIES:
+        raise ValueError(f"is {_short(text)}; give a whole number from 0 (lossless) to {_QUALITIES}, 18 is the default")
+    return int(text)
+
+
+def _tags(cell: Any, _folder: str) -> dict[str, str]:
+    """From a JSON object, its text, `k=v;k=v`, or the pairs of a Parquet map."""
+    pairs: Any = cell
+    if isinstance(cell, str) and cell.lstrip().startswith("{"):
+        try:
+            pairs = json.loads(cell)
+        except (ValueError, RecursionError) as error:
+            raise ValueError(f"is {_short(cell)}, which is not JSON: {error}") from None
+    elif isinstance(cell, str):
+        parts = [part for part in cell.split(";") if part.strip()]
+        if any("=" not in part for part in parts):
+            raise ValueError(f"is {_short(cell)}; write name=value;name=value or a JSON object")
+        pairs = [tuple(part.split("=", 1)) for part in parts]
+    if isinstance(pairs, Mapping):
+        pairs = list(pairs.items())
+    if not isinstance(pairs, list) or not all(isinstance(pair, tuple) and len(pair) == 2 for pair in pairs):
+        raise ValueError("is no set of names and values; write name=value;name=value or a JSON object")
+    tags: dict[str, str] = {}
+    for name, value in pairs:
+        if value is None:
+            continue
+        name, text = _text(name), _tag_value(value)
+        if not name or name in tags:
+            raise ValueError(f"names {_short(name)} twice" if name else "has a value without a name")
+        tags[name] = text
+    return tags
+
+
+def _tag_value(value: Any) -> str:
+    if isinstance(value, bool):
+        return json.dumps(value)
+    return _text(value)
+
+
+def meant(text: str, known: Iterable[str] | None = None) -> str:
+    """The end of a message: which of the `known` columns or choices was meant, as far as that can be guessed."""
+    near = difflib.get_close_matches(text.lower(), list(COLUMNS if known is None else known), n=1)
+    if near:
+        return f"; did you mean {near[0]!r}?"
+    return f"; there are {', '.join(COLUMNS)}" if known is None else ""
+
+
+def _short(text: str) -> str:
+    return repr(text if len(text) <= 80 else text[:80] + "…")
+
+
+REQUIRED = ("portrait", "driving")
+_PARSERS: dict[str, Callable[[Any, str], Any]] = {
+    "portrait": _uri,
+    "driving": _uri,
+    "job_id": _job_id,
+    "identity": _as_is,
+    "face": _face,
+    "driving_face": _face,
+    "tracks": _uri,
+    "start": _seconds,
+    "end": _seconds,
+    "audio": _audio,
+    "language": _language,
+    "output": _one_of(*_OUTPUTS),
+    "fps": _rate,
+    "gaps": _one_of(*GAPS),
+    "crop": _one_of(*CROPS),
+    "blend": _one_of(*BLENDS),
+    "quality": _quality,
+    "master": _one_of(*MASTERS),
+    "preset": _one_of(*PRESETS),
+    "seed": _seed,
+    "consent": _as_is,
+    "tags": _tags,
+}
+COLUMNS = tuple(_PARSERS)
+"""Of a jobs file; the first two are required."""

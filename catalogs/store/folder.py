@@ -1,0 +1,121 @@
+"""A store in a local folder."""
+
+from __future__ import annotations
+
+import errno
+import os
+import shutil
+from contextlib import suppress
+from datetime import UTC, datetime
+from pathlib import Path
+from uuid import uuid4
+
+from catalogs.store.listing import Entry, Upload
+
+__all__ = ["Folder"]
+
+_NO_HARD_LINKS = frozenset({errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK})
+
+
+class Folder:
+    """Files below `root`; keys are relative paths with `/`.
+
+    A file is written beside its place under a hidden name and appears there whole or not at all. (After a power
+    failure it may still be short: nothing waits for the disk.)
+    """
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+
+    def size(self, key: str) -> int:
+        """Bytes of a file."""
+        path = self.root / key
+        if path.is_dir():
+            raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(path))
+        return path.stat().st_size
+
+    def read(self, key: str) -> bytes:
+        """All of a file."""
+        return (self.root / key).read_bytes()
+
+    def get(self, key: str, local: Path) -> None:
+        """Copy a file to `local`."""
+        shutil.copyfile(self.root / key, local)
+
+    def create(self, source: Path | bytes, key: str, nonce: str) -> bool:
+        """Put a file where there is none; False if there is one."""
+        path = self.root / key
+        part = self._write(source, path, nonce)
+        try:
+            os.link(part, path)
+        except FileExistsError:
+            return False
+        except OSError as error:
+            # Some file systems have no hard links; there, a check and a rename is what remains.
+            if error.errno not in _NO_HARD_LINKS:
+                raise
+            if path.exists():
+                return False
+            part.rename(path)
+        finally:
+            part.unlink(missing_ok=True)
+        return True
+
+    def replace(self, source: Path | bytes, key: str) -> None:
+        """Put a file whether or not there is one."""
+        path = self.root / key
+        part = self._write(source, path, uuid4().hex)
+        try:
+            part.replace(path)
+        finally:
+            part.unlink(missing_ok=True)
+
+    def entries(self, prefix: str) -> list[Entry]:
+        """Of all files below a folder, half-written ones among them."""
+        found = []
+        for path in (self.root / prefix).rglob("*"):
+            with suppress(FileNotFoundError):  # it went while we looked
+                status = path.stat()
+                if not path.is_dir():
+                    time = datetime.fromtimestamp(status.st_mtime, UTC)
+                    found.append(Entry(path.relative_to(self.root).as_posix(), status.st_size, time))
+        return found
+
+    def uploads(self) -> list[Upload]:
+        """None: what is half written is among the files."""
+        return []
+
+    def abort(self, upload: Upload) -> None:
+        """Nothing, as there are none."""
+
+    def list(self, prefix: str) -> list[str]:
+        """Keys of all files below a folder."""
+
+        def unless_missing(error: OSError) -> None:
+            if not isinstance(error, FileNotFoundError):
+                raise error
+
+        return [
+            (Path(folder) / file).relative_to(self.root).as_posix()
+            for folder, _, files in os.walk(self.root / prefix, onerror=unless_missing)
+            for file in files
+            if not (file.startswith(".") and file.endswith(".part"))
+        ]
+
+    def delete(self, key: str) -> None:
+        """Remove a file."""
+        (self.root / key).unlink()
+
+    @staticmethod
+    def _write(source: Path | bytes, path: Path, nonce: str) -> Path:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        part = path.parent / f".{nonce}.part"
+        try:
+            if isinstance(source, bytes):
+                part.write_bytes(source)
+            else:
+                shutil.copyfile(source, part)
+        except BaseException:
+            part.unlink(missing_ok=True)
+            raise
+        return part

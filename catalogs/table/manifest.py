@@ -1,0 +1,117 @@
+"""What a run produced, as one plain Parquet file for any reader.
+
+Rows are sorted through files, so that the memory it takes hardly grows with the run.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from catalogs.store.keys import run_key
+from catalogs.store.store import FULL, Store, reason
+from catalogs.table.schema import Row, conform
+from catalogs.table.snapshot import latest, snapshot
+from troupe.errors import NoSpace, StoreError
+from troupe.scratch import scratch_folder
+
+__all__ = ["manifest_rows", "read_manifest", "write_manifest"]
+
+_NAME = "manifest.parquet"
+_ROWS = 2048
+"""In memory at once, and in a row group."""
+_FILES = 64
+"""That are written at once; beyond so many times `_ROWS`, more rows are in memory."""
+_COUNTS = ["run_id", "job_id", "status", "recorded_at"]
+"""Columns by which the row of a job that counts is known."""
+
+
+def write_manifest(store: Store, run_id: str) -> str:
+    """Write `runs/<run_id>/manifest.parquet` from the rows committed so far, one a job, and return its key.
+
+    Raises:
+        SettingsError: the run_id cannot be one.
+        StoreError: the rows cannot be read, or the manifest not written.
+    """
+    key, rows = run_key(run_id, _NAME), snapshot(store, run_id)
+    with scratch_folder() as folder:
+        unsorted, manifest = folder / "rows.arrow", folder / _NAME
+        try:
+            rows.save(unsorted, _ROWS)
+            with pq.ParquetWriter(manifest, rows.data.schema) as file:
+                for part in _sorted(unsorted, folder):
+                    file.write_table(part)
+        except OSError as error:
+            kind = NoSpace if error.errno in FULL else StoreError
+            raise kind(f"{key} cannot be put together in {folder.parent}: {reason(error)}; make room there") from error
+        store.replace(manifest, key)
+    return key
+
+
+def read_manifest(store: Store, run_id: str) -> pa.Table:
+    """The manifest of a run.
+
+    Raises:
+        SettingsError: the run_id cannot be one.
+        StoreError: there is none, or it cannot be read.
+    """
+    key = run_key(run_id, _NAME)
+    try:
+        return pq.read_table(io.BytesIO(store.read(key)))
+    except (pa.ArrowException, OSError) as error:
+        raise StoreError(f"{store.uri(key)} is damaged: {reason(error)}; write it again") from error
+
+
+def manifest_rows(store: Store, run_id: str) -> Iterator[Row]:
+    """The rows of a manifest one by one, as this version has them.
+
+    Raises:
+        SettingsError, StoreError: as `read_manifest`.
+    """
+    key = run_key(run_id, _NAME)
+    with scratch_folder() as folder:
+        store.get(key, folder / _NAME)
+        try:
+            with pq.ParquetFile(folder / _NAME) as file:
+                for batch in file.iter_batches(_ROWS):
+                    yield from conform(pa.Table.from_batches([batch])).to_pylist()
+        except (pa.ArrowException, OSError) as error:
+            raise StoreError(f"{store.uri(key)} is damaged: {reason(error)}; write it again") from error
+
+
+def _sorted(unsorted: Path, folder: Path) -> Iterator[pa.Table]:
+    """The rows of an Arrow file, the one that counts of each job, by job_id."""
+    keys = _table(unsorted).select(_COUNTS)
+    keys = latest(keys.append_column("row", pa.array(np.arange(len(keys)))))
+    order = keys.sort_by("job_id").column("row").to_numpy()
+    size = max(_ROWS, -(-len(order) // _FILES))
+    # Of every row the file that it goes to; each file has all jobs between its first and its last.
+    parts = np.full(int(order.max(initial=-1)) + 1, -1)
+    parts[order] = np.arange(len(order)) // size
+    files = [folder / f"{number}.arrow" for number in range(-(-len(order) // size))]
+    with pa.OSFile(str(unsorted), "rb") as source, ExitStack() as stack:
+        rows: Any = pa.ipc.open_file(source)
+        writers = [stack.enter_context(pa.ipc.new_file(str(file), rows.schema)) for file in files]
+        begin = 0
+        for number in range(rows.num_record_batches):
+            batch = rows.get_batch(number)
+            goes = parts[begin : begin + len(batch)]
+            begin += len(batch)
+            for part in np.unique(goes[goes >= 0]):
+                writers[part].write_batch(batch.take(pa.array(np.flatnonzero(goes == part))))
+    for file in files:
+        yield _table(file).sort_by("job_id")
+        file.unlink()
+
+
+def _table(path: Path) -> pa.Table:
+    """An Arrow file."""
+    # Mapped, so that of columns that are not looked at nothing is read.
+    return pa.ipc.open_file(pa.memory_map(str(path))).read_all()

@@ -1,0 +1,254 @@
+"""A face detector for the miniature world that is learned: of SCRFD's form (Guo et al., ICLR 2022), but small."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import binary_cross_entropy_with_logits, interpolate, smooth_l1_loss
+
+from models.faces.detection.boxes import iou
+from models.faces.detection.detector import open_detector
+from models.training.augmentation import weathered
+from models.training.convolution import Convolution, Residual, plain
+from models.training.faces.anchors import ANCHORS, STRIDES, anchors, assign, boxes_at, overlaps, points_at
+from models.training.faces.scenes import MOST_PEOPLE, Wear, scene
+from models.training.objective import Batch, Objective
+from models.training.onnx_file import write_onnx
+from troupe import Face
+from troupe.scratch import scratch_folder
+
+__all__ = ["Detection", "DetectorNetwork"]
+
+SIDE = 320
+"""Of the pictures learned from, pixels; the network itself takes any multiple of 32."""
+FOCUS = 2.0
+BOX, POINTS = 2.0, 30.0
+"""What boxes and keypoints count beside the score."""
+POSITIVES = 16.0
+"""Anchors that tell of a face in a usual picture."""
+SHARP = 0.02
+"""Of a face's width: keypoints nearer than this count by the square of their distance."""
+PRIOR = 0.01
+"""Score that all places begin with (Lin et al., ICCV 2017)."""
+MEASURED = 300
+"""Pictures."""
+
+
+class DetectorNetwork(nn.Module):
+    """Features at three strides, each mixed with those of the coarser ones, and one head for all.
+
+    Example:
+        >>> scores, boxes, points = DetectorNetwork()(torch.zeros(1, 3, 64, 64))
+        >>> scores.shape, boxes.shape, points.shape
+        (torch.Size([1, 168]), torch.Size([1, 168, 4]), torch.Size([1, 168, 10]))
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stem = nn.Sequential(
+            Convolution(3, 16, stride=2), nn.ReLU(), Convolution(16, 32, stride=2), nn.ReLU(),
+            Convolution(32, 48, stride=2), nn.ReLU(), Residual(48),
+        )  # fmt: skip
+        self.middle = nn.Sequential(Convolution(48, 64, stride=2), nn.ReLU(), Residual(64), Residual(64))
+        self.coarse = nn.Sequential(Convolution(64, 96, stride=2), nn.ReLU(), Residual(96), Residual(96))
+        self.lateral = nn.ModuleList(Convolution(channels, 48, kernel=1) for channels in (48, 64, 96))
+        self.mixing = nn.ModuleList(Convolution(48, 48) for _ in range(2))
+        self.head = Convolution(48, 64)
+        self.tell = nn.Conv2d(64, ANCHORS * 15, 1)
+        nn.init.normal_(self.tell.weight, std=0.01)
+        assert self.tell.bias is not None
+        nn.init.zeros_(self.tell.bias)
+        with torch.no_grad():
+            self.tell.bias.view(ANCHORS, 15)[:, 0] = float(np.log(PRIOR / (1 - PRIOR)))
+            self.tell.bias.view(ANCHORS, 15)[:, 1:5] = 2.0
+
+    def forward(self, picture: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """
+        Args:
+            picture: (B, 3, H, W), RGB as (x - 127.5) / 128, H and W multiples of 32.
+
+        Returns:
+            Of all N anchors, in the order of `anchors`: scores (B, N), as logits; boxes (B, N, 4) and keypoints
+            (B, N, 10), as distances in strides.
+        """
+        told = torch.cat([tells.flatten(1, 2) for tells in self.by_stride(picture)], dim=1)
+        return told[..., 0], told[..., 1:5], told[..., 5:]
+
+    def by_stride(self, picture: Tensor) -> list[Tensor]:
+        """(B, H W / stride^2, 2, 15) of each stride: the two anchors' score, box and keypoints."""
+        fine = self.stem(picture)
+        middle = self.middle(fine)
+        fine, middle, coarse = (
+            layer(x) for layer, x in zip(self.lateral, (fine, middle, self.coarse(middle)), strict=True)
+        )
+        middle = torch.relu(self.mixing[1](torch.relu(middle + interpolate(coarse, scale_factor=2.0))))
+        fine = torch.relu(self.mixing[0](torch.relu(fine + interpolate(middle, scale_factor=2.0))))
+        return [self._told(x) for x in (fine, middle, torch.relu(coarse))]
+
+    def _told(self, features: Tensor) -> Tensor:
+        seen = torch.relu(self.head(features))
+        with torch.autocast(seen.device.type, enabled=False):  # distances need their digits
+            told: Tensor = self.tell(seen.float())
+        return told.permute(0, 2, 3, 1).reshape(told.shape[0], -1, ANCHORS, 15)
+
+
+class Detection(Objective):
+    """Learns to find faces and their keypoints in scenes of the miniature world.
+
+    Args:
+        weights: the weights directory; nothing is read from it.
+        side: of the pictures, pixels.
+    """
+
+    def __init__(self, weights: Path | None = None, side: int = SIDE) -> None:
+        del weights
+        self._side = side
+
+    def network(self) -> nn.Module:
+        """See `Objective.network`."""
+        return DetectorNetwork().to(memory_format=torch.channels_last)  # type: ignore[call-overload,no-any-return]
+
+    def example(self, dice: np.random.Generator) -> dict[str, Tensor]:
+        """A scene: `picture` (H, W, 3) uint8, `boxes` (M, 4), `points` (M, 5, 2), and in which rows there is a `face`.
+
+        Rows without a face hold zeros.
+        """
+        picture, faces = scene(dice, self._side)
+        return {"picture": torch.from_numpy(picture), **_table(faces)}
+
+    def losses(self, network: nn.Module, batch: Batch) -> dict[str, Tensor]:
+        """Scores by the quality focal loss (Li et al., NeurIPS 2020), boxes by their distance-IoU (Zheng et al., AAAI
+        2020), keypoints by their distance in face widths."""
+        height, width = batch["picture"].shape[1:3]
+        logits, distances, away = network(normalised(batch["picture"]))
+        logits, distances, away = logits.float(), distances.float(), away.float()
+        places = anchors(height, width).to(logits.device)
+        face = assign(places, batch["boxes"], batch["face"])
+        (which, where) = torch.nonzero(face >= 0, as_tuple=True)
+        told = face[which, where]
+        boxes, points = batch["boxes"][which, told], batch["points"][which, told]
+        found = boxes_at(places[where], distances[which, where])
+        quality = overlaps(found, boxes)
+        target = torch.zeros_like(logits)
+        target[which, where] = quality.detach()
+        doubt = (logits.sigmoid() - target).abs() ** FOCUS
+        score = (doubt * binary_cross_entropy_with_logits(logits, target, reduction="none")).sum(1) / POSITIVES
+        box = 1 - quality + _apart(found, boxes)
+        sizes = (boxes[:, 2] - boxes[:, 0])[:, None, None]
+        off = (points_at(places[where], away[which, where]) - points) / sizes
+        point = smooth_l1_loss(off, torch.zeros_like(off), beta=SHARP, reduction="none").mean((1, 2))
+        # Every picture counts the same, however many anchors tell of its faces.
+        count = (face >= 0).sum(1).clamp(min=1).float()
+        share = 1 / count[which] / len(face)
+        box, point = (box * share).sum(), (point * share).sum()
+        return {
+            "loss": score.mean() + BOX * box + POINTS * point,
+            "score": score.mean(),
+            "box": box,
+            "points": point,
+        }
+
+    def write(self, network: nn.Module, directory: Path) -> None:
+        """As `detector.onnx`, with SCRFD's nine outputs."""
+        directory.mkdir(parents=True, exist_ok=True)
+        outputs = [f"{kind}_{stride}" for kind in ("score", "bbox", "kps") for stride in STRIDES]
+        free = {name: {0: f"n_{name.rpartition('_')[2]}"} for name in outputs}
+        write_onnx(
+            _Released(plain(network)).eval(),
+            torch.zeros(1, 3, 64, 64),
+            directory / "detector.onnx",
+            "input.1",
+            outputs,
+            {"input.1": {2: "height", 3: "width"}, **free},
+        )
+
+    def measure(self, network: nn.Module) -> dict[str, float]:
+        """On scenes of 640 x 640 with people kept for measuring, through the file and troupe's own detector.
+
+        `found`: share of the faces; `keypoints`, `keypoints_95`: mean and 95th percentile of the distance, in face
+        widths; `keypoints_drawn`: the mean where nothing has befallen the pictures; `overlap`: mean; `false`: finds
+        without a face, a picture; `false_empty`: the same, of pictures without people.
+        """
+        with scratch_folder() as folder:
+            self.write(network, folder)
+            file = folder / "detector.onnx"
+            return measured(file) | {"keypoints_drawn": measured(file, wear=lambda picture, _: picture)["keypoints"]}
+
+
+class _Released(nn.Module):
+    """The network's outputs in the form of the released files."""
+
+    def __init__(self, network: nn.Module) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, picture: Tensor) -> tuple[Tensor, ...]:
+        told = [tells.reshape(-1, 15) for tells in self.network.by_stride(picture)]  # type: ignore[operator]
+        return (
+            *(rows[:, :1].sigmoid() for rows in told),
+            *(rows[:, 1:5] for rows in told),
+            *(rows[:, 5:] for rows in told),
+        )
+
+
+def normalised(picture: Tensor) -> Tensor:
+    """(B, H, W, 3) uint8 as the network sees it, (B, 3, H, W)."""
+    return (picture.permute(0, 3, 1, 2).float() - 127.5) / 128  # which leaves the channels innermost
+
+
+def measured(path: Path, pictures: int = MEASURED, side: int = 640, wear: Wear = weathered) -> dict[str, float]:
+    """How well the detector of a file finds the faces of scenes kept for measuring; see `Detection.measure`."""
+    detector = open_detector(path, "cpu")
+    faces, off, shared, wrong, wrong_empty, empty = 0, [], [], 0, 0, 0
+    for number in range(pictures):
+        picture, there = scene(np.random.default_rng((number, 0x5CE4E)), side, measuring=True, wear=wear)
+        found = detector.detect(picture)
+        pairs = _pairs(found, there)
+        faces += len(there)
+        wrong += len(found) - len(pairs)
+        empty += not there
+        wrong_empty += 0 if there else len(found)
+        for mine, true in pairs:
+            size = float(true.box[2] - true.box[0])
+            off.append(np.linalg.norm(mine.keypoints - true.keypoints, axis=1) / size)
+            shared.append(_overlap(mine, true))
+    return {
+        "found": len(off) / faces,
+        "keypoints": float(np.mean(off)) if off else 1.0,
+        "keypoints_95": float(np.percentile(off, 95)) if off else 1.0,
+        "overlap": float(np.mean(shared)) if shared else 0.0,
+        "false": wrong / pictures,
+        "false_empty": wrong_empty / max(empty, 1),
+    }
+
+
+def _pairs(found: list[Face], there: list[Face]) -> list[tuple[Face, Face]]:
+    """Each true face with the find that overlaps it most, by half at least; no find twice."""
+    pairs, left = [], list(found)
+    for true in there:
+        best = max(left, key=lambda face: _overlap(face, true), default=None)
+        if best is not None and _overlap(best, true) >= 0.5:
+            left.remove(best)
+            pairs.append((best, true))
+    return pairs
+
+
+def _overlap(a: Face, b: Face) -> float:
+    return float(iou(a.box, b.box[None])[0])
+
+
+def _table(faces: list[Face]) -> dict[str, Tensor]:
+    boxes, points = torch.zeros(MOST_PEOPLE, 4), torch.zeros(MOST_PEOPLE, 5, 2)
+    for row, face in enumerate(faces):
+        boxes[row], points[row] = torch.from_numpy(face.box), torch.from_numpy(face.keypoints)
+    return {"boxes": boxes, "points": points, "face": torch.arange(MOST_PEOPLE) < len(faces)}
+
+
+def _apart(a: Tensor, b: Tensor) -> Tensor:
+    """Squared distance of boxes' centres, as a share of the diagonal of the box around both."""
+    between = ((a[..., :2] + a[..., 2:] - b[..., :2] - b[..., 2:]) / 2).square().sum(-1)
+    around = torch.maximum(a[..., 2:], b[..., 2:]) - torch.minimum(a[..., :2], b[..., :2])
+    return between / around.square().sum(-1).clamp(min=1e-6)

@@ -1,0 +1,207 @@
+"""A recogniser for the miniature world that is learned, with ArcFace's contract (Deng et al., arXiv 1801.07698)."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import cross_entropy, linear, normalize
+
+from models.faces.alignment import ALIGNED_SIZE, align
+from models.faces.detection.detector import FaceDetector, open_detector
+from models.miniature import CLIP_SIZE, MEASURING, Identity, portrait, render
+from models.training.augmentation import weathered
+from models.training.convolution import Convolution, Residual, plain
+from models.training.objective import Batch, Objective
+from models.training.onnx_file import write_onnx
+from models.training.sampling import any_moment, anybody, elsewhere
+from troupe import Face, Floats, Picture
+
+__all__ = ["RecogniserNetwork", "Recognition"]
+
+PEOPLE = 2000
+LENGTH = 512
+MARGIN, SCALE = 0.3, 24.0
+"""Of the softmax: radians added to the angle to one's own direction, and what cosines are multiplied by."""
+JITTER = 0.025
+"""Deviation of a detector's keypoints, in face widths."""
+LIGHT = 0.7
+NARROWEST, WIDEST = 30.0, 200.0
+"""Of faces, pixels."""
+MOVED = 0.5
+"""Share of the pictures in which people wear other clothes before another wall: who somebody is must not hang on it."""
+GALLERY, PROBES = 100, 3
+"""Candidates, and pictures of each that are looked for among them."""
+
+
+class RecogniserNetwork(nn.Module):
+    """Convolutions that halve the picture four times, a filter over what is left for each channel, one linear layer."""
+
+    def __init__(self, length: int = LENGTH) -> None:
+        super().__init__()
+        self.features = nn.Sequential(
+            Convolution(3, 24, stride=2), nn.ReLU(), Convolution(24, 48, stride=2), nn.ReLU(), Residual(48),
+            Convolution(48, 80, stride=2), nn.ReLU(), Residual(80),
+            Convolution(80, 112, stride=2), nn.ReLU(), Residual(112),
+        )  # fmt: skip
+        side = ALIGNED_SIZE // 16
+        self.places = nn.Conv2d(112, 112, side, groups=112)
+        nn.init.normal_(self.places.weight, std=1 / side)
+        self.direction = nn.Linear(112, length)
+
+    def forward(self, aligned: Tensor) -> Tensor:
+        """
+        Args:
+            aligned: (B, 3, 112, 112), RGB in [0, 1].
+
+        Returns:
+            (B, length), of any norm.
+        """
+        found = self.places(self.features(aligned * 4 - 2)).flatten(1)
+        with torch.autocast(found.device.type, enabled=False):
+            told: Tensor = self.direction(found.float())
+        return told
+
+
+class _Classes(nn.Module):
+    """The network, and the directions of the people it learns from, which are needed for nothing else."""
+
+    def __init__(self, people: int) -> None:
+        super().__init__()
+        self.network = RecogniserNetwork()
+        self.people = nn.Parameter(torch.randn(people, LENGTH) / math.sqrt(LENGTH))
+
+    def forward(self, aligned: Tensor) -> Tensor:
+        """See `RecogniserNetwork`."""
+        found: Tensor = self.network(aligned)
+        return found
+
+
+class Recognition(Objective):
+    """Learns to tell people of the miniature world apart, as those of a list; new ones keep apart too.
+
+    Args:
+        weights: the weights directory, whose detector takes part in measuring.
+        people: how many are on the list.
+    """
+
+    def __init__(self, weights: Path | None = None, people: int = PEOPLE) -> None:
+        self._weights = weights
+        self._people = people
+
+    def network(self) -> nn.Module:
+        """See `Objective.network`."""
+        return _Classes(self._people).to(memory_format=torch.channels_last)  # type: ignore[call-overload,no-any-return]
+
+    def example(self, dice: np.random.Generator) -> dict[str, Tensor]:
+        """Somebody at some moment: `aligned` (112, 112, 3) uint8, and which `person` that is."""
+        seed = int(dice.integers(self._people))
+        person = Identity.from_seed(seed)
+        if dice.random() < MOVED:
+            person = elsewhere(person, anybody(dice))
+        return {"aligned": torch.from_numpy(_seen(person, dice)), "person": torch.tensor(seed)}
+
+    def losses(self, network: nn.Module, batch: Batch) -> dict[str, Tensor]:
+        """The additive angular margin softmax, and how many are told rightly without the margin."""
+        assert isinstance(network, _Classes)
+        person = batch["person"]
+        seen = batch["aligned"].permute(0, 3, 1, 2).float() / 255  # the channels stay innermost
+        told = normalize(network(seen).float())
+        with torch.autocast(told.device.type, enabled=False):
+            cosines = linear(told, normalize(network.people.float()))
+        loss = cross_entropy(with_margin(cosines, person, MARGIN) * SCALE, person)
+        right = (cosines.argmax(1) == person).float().mean()
+        return {"loss": loss, "right": right}
+
+    def write(self, network: nn.Module, directory: Path) -> None:
+        """As `arcface.onnx`, without the list's people."""
+        assert isinstance(network, _Classes)
+        directory.mkdir(parents=True, exist_ok=True)
+        write_onnx(
+            plain(network.network).eval(),
+            torch.zeros(1, 3, ALIGNED_SIZE, ALIGNED_SIZE),
+            directory / "arcface.onnx",
+            "data",
+            ["embedding"],
+        )
+
+    def measure(self, network: nn.Module) -> dict[str, float]:
+        """Of 100 people kept for measuring, by their portraits: the shares of pictures of their performances that are
+        nearest to their own portrait.
+
+        `found`: as they are; `found_detected`: the same, all aligned by the keypoints of the weights directory's
+        detector; `found_elsewhere`: in other clothes before another wall; `found_worn`: in other light, small and
+        compressed, with a worse detector's keypoints. `apart`: mean cosine of two people's portraits; `together`: of a
+        person's pictures with their portrait.
+        """
+        assert isinstance(network, _Classes)
+
+        def told(aligned: list[Floats]) -> Tensor:
+            seen = torch.from_numpy(np.stack(aligned)).permute(0, 3, 1, 2).contiguous()
+            return normalize(network(seen).float())
+
+        seeds = range(MEASURING, MEASURING + GALLERY)
+        dice = np.random.default_rng(0x1D)
+        portraits = [portrait(seed) for seed in seeds]
+        probes, moved = [], []
+        worn: list[Floats] = []
+        for person in map(Identity.from_seed, seeds):
+            for _ in range(PROBES):
+                moment = any_moment(dice, measuring=True)
+                probes.append(render(person, moment, CLIP_SIZE))
+                moved.append(render(elsewhere(person, anybody(dice, measuring=True)), moment, CLIP_SIZE))
+                worn.append(_seen(person, dice, measuring=True).astype(np.float32) / np.float32(255))
+        gallery = told([_aligned(*shown) for shown in portraits])
+        cosines = {
+            "found": told([_aligned(*shown) for shown in probes]) @ gallery.T,
+            "found_elsewhere": told([_aligned(*shown) for shown in moved]) @ gallery.T,
+            "found_worn": told(worn) @ gallery.T,
+        }
+        if self._weights is not None and (path := self._weights / "detector.onnx").is_file():
+            detector = open_detector(path, "cpu")
+            seen, sought = ([_detected(detector, *shown) for shown in list_] for list_ in (portraits, probes))
+            cosines["found_detected"] = told(sought) @ told(seen).T
+        own = torch.arange(GALLERY).repeat_interleave(PROBES)
+        others = ~torch.eye(GALLERY, dtype=torch.bool)
+        return {
+            **{name: float((found.argmax(1) == own).float().mean()) for name, found in cosines.items()},
+            "apart": float((gallery @ gallery.T)[others].mean()),
+            "together": float(cosines["found"].gather(1, own[:, None]).mean()),
+        }
+
+
+def with_margin(cosines: Tensor, person: Tensor, margin: float) -> Tensor:
+    """Cosines (B, N) with the angle to everybody's own direction made wider by a margin, radians.
+
+    Beyond a half turn, where the cosine would rise again, it falls on along a line.
+    """
+    own = cosines.gather(1, person[:, None])
+    angle = torch.acos(own.clamp(-1 + 1e-6, 1 - 1e-6))
+    wider = torch.where(angle + margin < math.pi, torch.cos(angle + margin), own - margin * math.sin(margin))
+    return cosines.scatter(1, person[:, None], wider)
+
+
+def _seen(person: Identity, dice: np.random.Generator, measuring: bool = False) -> Picture:
+    """(112, 112, 3), at some moment, from somewhere, as a detector has it aligned."""
+    # An average face is 0.43 of the picture's side wide.
+    side = max(round(float(np.exp(dice.uniform(np.log(NARROWEST), np.log(WIDEST)))) / 0.43), 64)
+    picture, face = render(person, any_moment(dice, measuring), (side, side))
+    if dice.random() < 0.8:
+        picture = weathered(picture, dice, LIGHT)
+    size = float(face.box[2] - face.box[0])
+    jitter = dice.normal(0, 1, (5, 2)) * size * JITTER * dice.random()
+    aligned = align(picture, (face.keypoints + jitter).astype(np.float32))
+    return np.rint(aligned * 255).astype(np.uint8)
+
+
+def _aligned(picture: Picture, face: Face) -> Floats:
+    return align(picture, face.keypoints)
+
+
+def _detected(detector: FaceDetector, picture: Picture, face: Face) -> Floats:
+    """Aligned by what the detector finds; black where it finds nothing."""
+    found = detector.detect_near(picture, face.box) or detector.detect(picture)
+    return align(picture, found[0].keypoints) if found else np.zeros((ALIGNED_SIZE, ALIGNED_SIZE, 3), np.float32)

@@ -1,0 +1,241 @@
+"""An evaluation from its request to its tables: what the flow's steps do before and after the renders."""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, fields
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import torch
+from PIL import Image
+
+from catalogs.requests.image_sequences import PICTURES
+from catalogs.requests.inputs import at_hand, files_in
+from catalogs.requests.jobs_file import CLIPS
+from catalogs.requests.tracks import read_track
+from catalogs.store import uris
+from catalogs.store.keys import run_key
+from catalogs.store.store import Store, open_store
+from catalogs.table.manifest import read_manifest
+from models.motion import load_shots
+from models.runtime.device import pick_device
+from tasks import media
+from tasks.evaluation.metrics import CROSS, SELF, Evaluator, Subject
+from tasks.evaluation.networks import Embedder, Networks, TorchScript
+from tasks.evaluation.summary import Evaluation
+from tasks.run.run import Request
+from tasks.steps.context import Setup, Tools
+from troupe import FaceChoice, Picture
+from troupe.errors import Cancelled, SettingsError, TroupeError
+from troupe.scratch import scratch_folder
+
+__all__ = ["EvaluationRequest", "evaluation_key", "measure", "prepare", "publish_evaluation"]
+
+_NAMES = tuple(dict.fromkeys((*SELF, *CROSS)))
+_TYPES: dict[str, pa.DataType] = {
+    **dict.fromkeys(("run_id", "job_id", "kind", "portrait", "driving", "render_key"), pa.string()),
+    "frames": pa.int64(),
+    "error": pa.string(),
+    **dict.fromkeys(_NAMES, pa.float64()),
+}
+_CLIPS = pa.schema(_TYPES)
+
+
+@dataclass(frozen=True)
+class EvaluationRequest:
+    """What is to be evaluated, and with what.
+
+    Attributes:
+        drivings: folder of clips. Each drives its own first frame.
+        portraits: folder of pictures, each of which acts every clip too; none without.
+        lpips, inception, video_features: TorchScript files, see `tasks.evaluation.networks.Networks`.
+        embedder: ONNX file, see `tasks.evaluation.networks.Embedder`.
+    """
+
+    store: str
+    weights: str
+    drivings: str
+    run_id: str
+    portraits: str | None = None
+    detector: str | None = None
+    preset: str = "exact"
+    seed: int = 0
+    limit: int | None = None
+    preview: float | None = None
+    lpips: str | None = None
+    inception: str | None = None
+    video_features: str | None = None
+    embedder: str | None = None
+    device: str = "auto"
+    dtype: str = "auto"
+
+    def parameters(self) -> dict[str, Any]:
+        """All of it as a flow's parameters."""
+        return {f.name: getattr(self, f.name) for f in fields(self)}
+
+
+def prepare(request: EvaluationRequest) -> Request:
+    """Put the clips' first frames and the jobs file into the store; what has to be rendered.
+
+    Raises:
+        SettingsError: there are no clips, or a network's file is missing.
+        InputError, StoreError: clips cannot be read, or the store not written.
+    """
+    for option in ("lpips", "inception", "video_features", "embedder"):
+        path = getattr(request, option)
+        if path is not None and not Path(path).is_file():
+            raise SettingsError(f"there is no file {path} for --{option.replace('_', '-')}")
+    store = open_store(request.store)
+    clips = _of_kind(request.drivings, CLIPS)[: request.limit]
+    pictures = _of_kind(request.portraits, PICTURES)[: request.limit] if request.portraits else []
+    if not clips:
+        raise SettingsError(f"{request.drivings} holds no clips ({', '.join(CLIPS)})")
+    jobs = [_job("self", clip, _first_frame(store, request.run_id, clip)) for clip in clips]
+    jobs += [_job("cross", clip, picture) for picture in pictures for clip in clips]
+    key = _key(request.run_id, "jobs.jsonl")
+    store.replace("".join(json.dumps(job) + "\n" for job in jobs).encode(), key)
+    return Request(
+        store=request.store,
+        weights=request.weights,
+        jobs=store.uri(key),
+        detector=request.detector,
+        defaults={"preset": request.preset, "seed": str(request.seed)},
+        preview=request.preview,
+        device=request.device,
+        dtype=request.dtype,
+        run_id=request.run_id,
+    )
+
+
+def measure(
+    request: EvaluationRequest, tell: Callable[[str], None], stopped: Callable[[], bool] = lambda: False
+) -> Evaluation:
+    """Measure every render of the run; one that cannot be measured says why.
+
+    Args:
+        tell: is told each one's name.
+        stopped: whether to give up, asked at every frame.
+
+    Raises:
+        WeightsError: a network cannot be used.
+        StoreError: the run's manifest cannot be read.
+        Cancelled: it was stopped.
+    """
+    device = pick_device(request.device)
+    rows = [row for row in read_manifest(open_store(request.store), request.run_id).to_pylist() if row["tags"]]
+    with scratch_folder() as scratch:
+        places = (request.store, request.weights, request.detector or "")
+        tools = Tools(Setup(*places, request.device, request.dtype, scratch))
+        embedder = Embedder(tools.animator, Path(request.embedder) if request.embedder else None)
+        networks = Networks(
+            lpips=_network(request.lpips, device, "LPIPS"),
+            inception=_network(request.inception, device, "FID's network"),
+            video=_network(request.video_features, device, "FVD's network"),
+        )
+        evaluator = Evaluator(tools.animator, tools.detector, embedder, networks)
+        clips: list[dict[str, Any]] = []
+        for row in sorted(rows, key=lambda row: str(row["job_id"])):
+            tell(f"measuring {row['job_id']}")
+            clips.append(_measured(tools, evaluator, row, stopped))
+        together = evaluator.together()
+    return Evaluation(request.run_id, clips, together, networks.missing, embedder.name)
+
+
+def publish_evaluation(request: EvaluationRequest, evaluation: Evaluation) -> str:
+    """Write `clips.parquet` and `summary.md`; the latter's URI.
+
+    Raises:
+        StoreError: they cannot be written.
+    """
+    store = open_store(request.store)
+    sink = io.BytesIO()
+    pq.write_table(pa.Table.from_pylist([dict(row) for row in evaluation.clips], schema=_CLIPS), sink)
+    store.replace(sink.getvalue(), _key(request.run_id, "clips.parquet"))
+    key = evaluation_key(request.run_id)
+    store.replace(evaluation.markdown().encode(), key)
+    return store.uri(key)
+
+
+def evaluation_key(run_id: str) -> str:
+    """Where the tables for people are."""
+    return _key(run_id, "summary.md")
+
+
+def _network(path: str | None, device: torch.device, what: str) -> TorchScript | None:
+    return TorchScript(Path(path), device, what) if path is not None else None
+
+
+def _key(run_id: str, name: str) -> str:
+    return run_key(run_id, name).replace("runs/", "evaluations/", 1)
+
+
+def _of_kind(folder: str, suffixes: tuple[str, ...]) -> list[str]:
+    return [uri for uri in files_in(folder) if uris.name(uri).lower().endswith(suffixes)]
+
+
+def _first_frame(store: Store, run_id: str, clip: str) -> str:
+    """URI of the clip's first frame, without loss."""
+    with at_hand(clip) as path:
+        frames = media.decode(path)
+        picture = next(frames)
+        frames.close()
+    data = io.BytesIO()
+    Image.fromarray(picture).save(data, "PNG")
+    key = _key(run_id, f"portraits/{_stem(clip)}.png")
+    store.replace(data.getvalue(), key)
+    return store.uri(key)
+
+
+def _job(kind: str, clip: str, portrait: str) -> dict[str, Any]:
+    name = "__".join((kind, *(() if kind == "self" else (_stem(portrait),)), _stem(clip)))
+    job = {"job_id": name[:128], "portrait": portrait, "driving": clip, "output": "crop", "audio": "none"}
+    return {**job, "tags": {"evaluation": kind}}
+
+
+def _stem(uri: str) -> str:
+    plain = PurePosixPath(uris.name(uri)).stem
+    return "".join(c if c.isascii() and (c.isalnum() or c in "._-") else "-" for c in plain)[:60]
+
+
+def _measured(
+    tools: Tools, evaluator: Evaluator, row: Mapping[str, Any], stopped: Callable[[], bool]
+) -> dict[str, Any]:
+    """A row of `clips.parquet`."""
+    kind = dict(row["tags"])["evaluation"]
+    same = ("run_id", "job_id", "portrait", "driving", "render_key")
+    entry: dict[str, Any] = {name: row[name] for name in same}
+    entry |= {"kind": kind, "frames": row["frames"], "error": row["error"], **dict.fromkeys(_NAMES)}
+    if row["error"] or not row["crop_uri"]:
+        return {**entry, "error": row["error"] or f"{row['status']}, without a video"}
+    try:
+        with tools.scratch() as folder:
+            files = {name: folder / name for name in ("crop.mp4", "track.parquet", "motion.safetensors")}
+            tools.store.get(f"renders/{row['render_key']}/crop.mp4", files["crop.mp4"])
+            tools.store.get(f"cache/tracks/{row['track_key']}.parquet", files["track.parquet"])
+            tools.store.get(f"cache/motion/{row['motion_key']}.safetensors", files["motion.safetensors"])
+            subject = Subject(
+                render=_unless(stopped, media.decode(files["crop.mp4"])),
+                portrait=tools.input(row["portrait"]),
+                face=FaceChoice(),
+                frames=media.decode(tools.input(row["driving"]), row["start_seconds"] or 0.0, row["end_seconds"]),
+                shots=load_shots(files["motion.safetensors"]),
+                track=read_track(files["track.parquet"]),
+                own=kind == "self",
+            )
+            return entry | evaluator.measure(subject)
+    except Cancelled:
+        raise
+    except TroupeError as error:
+        return {**entry, "error": error.message}
+
+
+def _unless(stopped: Callable[[], bool], frames: Iterable[Picture]) -> Iterator[Picture]:
+    for frame in frames:
+        if stopped():
+            raise Cancelled("stopped while the renders were measured; they are kept")
+        yield frame

@@ -1,0 +1,243 @@
+"""From a request to orders: what has to be made, under which keys, and what of it exists already."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass, replace
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+from catalogs.requests.content_hashes import ContentHashes
+from catalogs.retention.forget import Tombstones
+from catalogs.store.keys import make_key
+from catalogs.store.store import Store
+from models import weights
+from models.weights import recogniser_file
+from tasks.run.clip_lengths import ClipLengths, frames_between
+from tasks.steps.publish import finished_record
+from tasks.steps.specs import MotionOrder, PortraitOrder, RenderOrder, TrackOrder
+from troupe import Job, preset
+from troupe.errors import Cancelled, TroupeError
+
+__all__ = ["Plan", "PlannedJob", "finished_renders", "plan_jobs", "shards", "weights_fingerprint"]
+
+VERSIONS = {"appearance": 1, "track": 2, "motion": 2, "render": 2}
+"""Raised when a step's result changes for the same inputs: old results are then not reused."""
+
+_THREADS, _LOOKS = 16, 256
+"""Of those that look for renders, and of the looks that are taken at a time: each result may be some kB."""
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedJob:
+    """A job and what is known of it before any work; when planned, it has either an order or an error.
+
+    Attributes:
+        order: what to make.
+        error: why it cannot be made.
+        portrait_hash, driving_hash: sha256 of the contents, where they could be read.
+    """
+
+    job: Job
+    order: RenderOrder | None = None
+    error: TroupeError | None = None
+    portrait_hash: str = ""
+    driving_hash: str = ""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A request, thought through.
+
+    Attributes:
+        weights: the fingerprint of the weights directory.
+        jobs: in the order of the request.
+    """
+
+    run_id: str
+    weights: str
+    jobs: tuple[PlannedJob, ...]
+
+
+def plan_jobs(
+    run_id: str,
+    jobs: Sequence[Job],
+    store: Store,
+    weights_directory: Path,
+    detector: Path,
+    dtype: str,
+    go_on: Callable[[], None] = lambda: None,
+) -> Plan:
+    """Hash what the jobs depend on, and make their keys.
+
+    A job whose inputs cannot be read is planned with its error; it does not disturb the others.
+
+    Args:
+        run_id: under which what was learnt of inputs is remembered; empty remembers nothing.
+        go_on: called often; stops the work by raising.
+
+    Raises:
+        WeightsError: the weights directory or the detector cannot be used.
+        StoreError: the store cannot be read.
+    """
+    lengths, clips = ClipLengths(store), {job.driving for job in jobs}
+
+    def look(uri: str, content: str, path: Path) -> None:
+        if uri in clips:
+            lengths.look(content, path)
+
+    hashes = ContentHashes(store, look, go_on)
+    fingerprint = weights_fingerprint(weights_directory, hashes)
+    recogniser = recogniser_file(weights_directory)
+    eyes = {
+        "detector": hashes.of(str(detector)),
+        # One that is missing is reported with all else that is wrong with the directory, by who loads it.
+        "recogniser": hashes.of(str(recogniser)) if recogniser.is_file() else "",
+    }
+    contents = hashes.of_many({uri for job in jobs for uri in _uris(job)})
+    known = {content: uri for uri in clips if isinstance(content := contents[uri], str)}
+    frames = lengths.of_many(known)
+    if run_id:
+        hashes.save(run_id)
+        lengths.save(run_id)
+    tombstones = Tombstones(store)
+    shared: dict[Any, Any] = {}
+
+    def plan(job: Job) -> PlannedJob:
+        found = {uri: contents[uri] for uri in _uris(job)}
+        hashed = {uri: value for uri, value in found.items() if isinstance(value, str)}
+        planned = PlannedJob(job, portrait_hash=hashed.get(job.portrait, ""), driving_hash=hashed.get(job.driving, ""))
+        for value in found.values():
+            if isinstance(value, TroupeError):
+                return replace(planned, error=value)
+        if (refusal := tombstones.refusal(job.identity, planned.portrait_hash)) is not None:
+            return replace(planned, error=refusal)
+        order = _order(run_id, job, hashed, fingerprint, eyes, dtype)
+        if length := frames.get(hashed[job.driving]):
+            track = replace(order.motion.track, frames=frames_between(length, job.start, job.end))
+            order = replace(order, motion=replace(order.motion, track=track))
+        # Jobs have most of it in common: kept once, it takes a fraction of the memory.
+        parts = {name: getattr(order, name) for name in ("portrait", "motion", "settings")}
+        order = replace(order, **{name: shared.setdefault(part, part) for name, part in parts.items()})
+        return replace(planned, order=order)
+
+    def going_on(job: Job) -> PlannedJob:
+        go_on()
+        return plan(job)
+
+    return Plan(run_id, fingerprint, tuple(map(going_on, jobs)))
+
+
+def finished_renders(
+    store: Store, jobs: Iterable[PlannedJob], go_on: Callable[[], None] = lambda: None
+) -> Iterator[tuple[PlannedJob, dict[str, Any] | None]]:
+    """Each job, and the record of its render where that exists already.
+
+    Args:
+        go_on: called often; once it raises Cancelled, jobs come with that for their error.
+
+    Raises:
+        StoreError: the store cannot be read.
+    """
+
+    def look(planned: PlannedJob) -> tuple[PlannedJob, dict[str, Any] | None]:
+        if planned.order is None:
+            return planned, None
+        try:
+            go_on()
+        except Cancelled as error:
+            return replace(planned, order=None, error=error), None
+        return planned, finished_record(store, planned.order)
+
+    jobs = iter(jobs)
+    # One small read a job, and most of its time is waiting.
+    with ThreadPoolExecutor(_THREADS) as threads:
+        while some := list(islice(jobs, _LOOKS)):
+            yield from threads.map(look, some)
+
+
+def shards(
+    orders: Iterable[RenderOrder], most: int = 200, at_once: int = 4, enough: int = 8
+) -> tuple[tuple[RenderOrder, ...], ...]:
+    """Groups of orders, the jobs of one identity together, of about the same size.
+
+    Args:
+        most: so many groups at most.
+        at_once: so many are worked on at a time.
+        enough: jobs of a group that keep all workers busy for a while; smaller ones are made only to have `at_once`.
+    """
+    by_identity: dict[str, list[RenderOrder]] = {}
+    for order in orders:
+        by_identity.setdefault(order.portrait.key, []).append(order)
+    jobs = sum(map(len, by_identity.values()))
+    count = min(most, len(by_identity), max(at_once, jobs // enough))
+    groups: list[list[RenderOrder]] = [[] for _ in range(count)]
+    for members in sorted(by_identity.values(), key=len, reverse=True):
+        min(groups, key=len).extend(members)
+    return tuple(tuple(group) for group in groups)
+
+
+def weights_fingerprint(directory: Path, hashes: ContentHashes) -> str:
+    """One hash for all that defines the model. A converted file counts as the file it was made from."""
+    parts = {
+        str(path.relative_to(directory).with_suffix("")): weights.source_hash(path) or hashes.of(str(path))
+        for path in weights.files(directory)
+    }
+    return make_key("weights", parts=parts)
+
+
+def _uris(job: Job) -> list[str]:
+    extra = [job.audio] if job.audio not in ("driving", "none") else []
+    return [job.portrait, job.driving, *([job.tracks] if job.tracks else []), *extra]
+
+
+def _order(
+    run_id: str, job: Job, contents: Mapping[str, str], fingerprint: str, eyes: Mapping[str, str], dtype: str
+) -> RenderOrder:
+    settings = replace(preset(job.preset), seed=job.seed)
+    portrait = PortraitOrder(
+        key=make_key(
+            "appearance",
+            version=VERSIONS["appearance"],
+            portrait=contents[job.portrait],
+            face=job.face.text,
+            detector=eyes["detector"],
+            weights=fingerprint,
+        ),
+        uri=job.portrait,
+        face=job.face,
+    )
+    seen_by = {"tracks": contents[job.tracks]} if job.tracks else {**eyes, "face": job.driving_face.text}
+    part = {"clip": contents[job.driving], "start": job.start, "end": job.end, "fps": str(job.fps or "")}
+    track = TrackOrder(
+        key=make_key("track", version=VERSIONS["track"], **part, gaps=job.gaps, **seen_by),
+        uri=job.driving,
+        start=job.start,
+        end=job.end,
+        fps=job.fps,
+        face=job.driving_face,
+        gaps=job.gaps,
+        tracks=job.tracks,
+    )
+    motion = MotionOrder(
+        key=make_key("motion", version=VERSIONS["motion"], **part, track=track.key, crop=job.crop, weights=fingerprint),
+        track=track,
+        crop=job.crop,
+    )
+    key = make_key(
+        "render",
+        version=VERSIONS["render"],
+        appearance=portrait.key,
+        motion=motion.key,
+        settings=asdict(settings),
+        dtype=dtype,
+        output=job.output,
+        blend=job.blend,
+        quality=job.quality,
+        master=job.master,
+        audio=contents.get(job.audio, job.audio),
+        language=job.language,
+    )
+    return RenderOrder(key, run_id, job, portrait, motion, settings)

@@ -1,0 +1,90 @@
+"""How a job ended, as a row of the catalog."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+from catalogs.store.store import Store
+from catalogs.table.schema import Row, make_row
+from tasks.run.planning import PlannedJob
+from tasks.steps.specs import RenderOrder
+from troupe.errors import TroupeError
+
+__all__ = ["row_of"]
+
+SAME = ("width", "height", "frames", "seconds", "bytes", "checksum", "device", "peak_gpu_bytes", "worker")
+"""Columns that have the name of the render's own record."""
+
+
+def row_of(
+    planned: PlannedJob,
+    *,
+    run_id: str,
+    weights: str,
+    store: Store,
+    status: str,
+    started: datetime,
+    facts: Mapping[str, Any] | None = None,
+    error: TroupeError | None = None,
+    stages: Mapping[str, float] | None = None,
+    attempts: int | None = None,
+    flagged: str | None = None,
+) -> Row:
+    """A row.
+
+    Args:
+        weights: their fingerprint.
+        facts: the record of the render, if there is one, whichever run made it.
+        error: why there is none.
+        stages: seconds by stage that this run spent on the job.
+        attempts: how often a worker was given the render.
+        flagged: quality that was asked for and is not there.
+    """
+    order = planned.order
+    columns: dict[str, Any] = _keys(order)
+    if facts is not None:
+        uris = {name: store.uri(key) for name, key in facts["outputs"].items()}
+        columns |= {name: facts[name] for name in SAME} | {
+            "full_uri": uris.get("full"),
+            "crop_uri": uris.get("crop"),
+            "master_uri": uris.get("master"),
+            "poster_uri": store.uri(facts["poster"]),
+            "fps_numerator": facts["fps"][0],
+            "fps_denominator": facts["fps"][1],
+            "face": facts["face"],
+            "gaps": [tuple(gap) for gap in facts["gaps"]],
+            "cuts": facts["cuts"],
+            "detection_score": facts["detection_score"],
+            # Renders that an earlier version made were not measured.
+            **{f"quality_{name}": value for name, value in facts.get("quality", {}).items()},
+        }
+    return make_row(
+        run_id,
+        planned.job,
+        status,
+        started_at=started,
+        finished_at=datetime.now(UTC),
+        error=error,
+        stages=stages,
+        settings=order.settings if order is not None else None,
+        portrait_sha256=planned.portrait_hash or None,
+        driving_sha256=planned.driving_hash or None,
+        weights=weights,
+        attempts=attempts,
+        flagged=flagged,
+        **columns,
+    )
+
+
+def _keys(order: RenderOrder | None) -> dict[str, str]:
+    """Where the job's render and what it was made of lie in the store."""
+    if order is None:
+        return {}
+    return {
+        "render_key": order.key,
+        "appearance_key": order.portrait.key,
+        "track_key": order.motion.track.key,
+        "motion_key": order.motion.key,
+    }

@@ -1,0 +1,213 @@
+"""A portrait acts a clip: appearance and motion become frames, frames become videos, videos are published."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import socket
+from collections.abc import Callable, Generator, Sequence
+from contextlib import ExitStack, closing
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from models.faces import make_paster
+from models.motion import Motion
+from tasks import media
+from tasks.media import AudioSource, Encoder, Note, Timing
+from tasks.quality import Meter
+from tasks.steps.appearance import CastMember
+from tasks.steps.context import Tools
+from tasks.steps.motion import fetch_track
+from tasks.steps.publish import finished_record, publish
+from tasks.steps.specs import Rendered, RenderOrder
+from troupe import ClipInfo, Picture, __version__
+from troupe.errors import UnreadableMedia
+from troupe.stopwatch import Stopwatch
+
+__all__ = ["render"]
+
+
+@dataclass(frozen=True)
+class Output:
+    """One of the videos of a render.
+
+    Attributes:
+        name: `full`, `crop` or `master`.
+        path: of the local file.
+        size: (width, height) of its frames.
+        form: of the file.
+    """
+
+    name: str
+    path: Path
+    size: tuple[int, int]
+    form: media.Form
+
+
+def render(tools: Tools, order: RenderOrder, member: CastMember, shots: Sequence[Motion]) -> Rendered:
+    """See to it that the render of this order exists in the store.
+
+    Frames stream from the networks through paste-back into the encoders; no clip is held as pixels.
+
+    Args:
+        member, shots: what `encode_portrait` and `encode_clip` put into the cache; shots are rendered one by one.
+
+    Raises:
+        InputError: a file is missing or unreadable.
+        StoreError: the store failed; nothing half finished is visible.
+    """
+    worker = f"{socket.gethostname()}:{os.getpid()}"
+    if (finished := finished_record(tools.store, order)) is not None:
+        return Rendered(reused=True, facts=finished, worker=worker)
+    watch, evaluations = Stopwatch(), tools.animator.evaluations
+    with tools.scratch() as folder:
+        with watch("fetch"):
+            picture = media.read_picture(tools.input(order.job.portrait)) if order.job.output != "crop" else None
+            clip = tools.input(order.job.driving)
+            sound = _sound(tools, order, clip)
+        with watch("decode"):
+            timing = media.timing_of(clip, order.job.start, order.job.end, order.job.fps)
+        with watch("paste"):
+            paster = make_paster(order.job.blend, picture, member.crop_box) if picture is not None else None
+        outputs = _outputs(tools, order, picture, folder)
+        poster = folder / "poster.jpg"
+        meter = _meter(tools, order, shots)
+        infos = _film(tools, order, member, shots, outputs, paster, timing, sound, poster, meter, watch)
+        facts = _facts(tools, order, member, outputs, infos[0]) | {"worker": worker, "quality": meter.measures()}
+        facts |= {"stage_seconds": watch.seconds}
+        with watch("put"):
+            files = {output.path.name: output.path for output in outputs} | {poster.name: poster}
+            record, puts = publish(tools.store, order, files, facts)
+    return Rendered(
+        # Another run may have published the same render meanwhile: then it is that one's.
+        reused=(record["run_id"], record["job_id"]) != (order.run_id, order.job.job_id),
+        seconds=watch.seconds,
+        puts=puts,
+        facts=record,
+        evaluations=tools.animator.evaluations - evaluations,
+        worker=worker,
+    )
+
+
+def _outputs(tools: Tools, order: RenderOrder, picture: Picture | None, folder: Path) -> tuple[Output, ...]:
+    """What the job asked for; the first is the main one."""
+    job, side = order.job, tools.animator.config.image_size
+    sizes = {"crop": (side, side)}
+    if picture is not None:
+        sizes = {"full": (picture.shape[1], picture.shape[0])} | (sizes if job.output == "both" else {})
+    outputs = [
+        Output(name, folder / f"{name}.mp4", size, media.h264(job.quality, size)) for name, size in sizes.items()
+    ]
+    if (form := media.master(job.master)) is not None:
+        outputs.append(Output("master", folder / f"master{form.suffix}", outputs[0].size, form))
+    return tuple(outputs)
+
+
+def _sound(tools: Tools, order: RenderOrder, clip: Path) -> AudioSource | None:
+    """Where the sound comes from: the part of the driving clip that is acted, a file of its own, or nowhere.
+
+    Raises:
+        UnreadableMedia: the job names a file for its sound that has none.
+    """
+    job = order.job
+    if job.audio == "none":
+        return None
+    if job.audio == "driving":
+        return AudioSource(clip, job.start, job.end)
+    source = AudioSource(tools.input(job.audio))
+    if media.find_sound(source) is None:
+        raise UnreadableMedia(f"{job.audio} has no sound; name another file, or `none`")
+    return source
+
+
+def _meter(tools: Tools, order: RenderOrder, shots: Sequence[Motion]) -> Meter:
+    """What measures this render."""
+    portrait = (tools.input(order.portrait.uri), order.portrait.face)
+    return Meter(tools.animator, tools.detector, portrait, shots, fetch_track(tools, order.motion.track))
+
+
+def _film(
+    tools: Tools,
+    order: RenderOrder,
+    member: CastMember,
+    shots: Sequence[Motion],
+    outputs: tuple[Output, ...],
+    paster: Callable[[Picture], Picture] | None,
+    timing: Timing,
+    sound: AudioSource | None,
+    poster: Path,
+    meter: Meter,
+    watch: Stopwatch,
+) -> list[ClipInfo]:
+    """Write every output's video and the poster, a frame from the middle; what each video turned out to be."""
+    note = Note(run_id=order.run_id, job_id=order.job.job_id, language=order.job.language)
+    middle = sum(len(shot) for shot in shots) // 2
+    with ExitStack() as stack:
+        encoders = [
+            stack.enter_context(
+                Encoder(
+                    output.path,
+                    rate=timing.rate,
+                    size=output.size,
+                    audio=sound,
+                    note=note,
+                    timing=timing,
+                    form=output.form,
+                )
+            )
+            for output in outputs
+        ]
+        frames = _frames(tools, order, member, shots, watch)
+        stack.enter_context(closing(frames))
+        for index, frame in enumerate(frames):
+            tools.go_on()
+            meter.see(index, frame)
+            with watch("paste"):
+                whole = paster(frame) if paster is not None else frame
+            for output, encoder in zip(outputs, encoders, strict=True):
+                with watch("encode_video"):
+                    encoder.write(frame if output.name == "crop" else whole)
+            if index == middle:
+                media.write_poster(whole, poster)
+        with watch("encode_video"):
+            return [encoder.finish() for encoder in encoders]
+
+
+def _frames(
+    tools: Tools, order: RenderOrder, member: CastMember, shots: Sequence[Motion], watch: Stopwatch
+) -> Generator[Picture, None, None]:
+    """The animated crops of all shots, each shot sampled by itself."""
+    for shot in shots:
+        yield from tools.animator.animate(member.appearance, shot, order.settings, watch, lambda *_: tools.go_on())
+
+
+def _facts(
+    tools: Tools, order: RenderOrder, member: CastMember, outputs: tuple[Output, ...], main: ClipInfo
+) -> dict[str, Any]:
+    """What `render.json` says: all of the catalog's row that follows from the render itself, the main video's first."""
+    track = fetch_track(tools, order.motion.track)
+    return {
+        "key": order.key,
+        "run_id": order.run_id,
+        "job_id": order.job.job_id,
+        "outputs": {output.name: f"{order.folder}/{output.path.name}" for output in outputs},
+        "poster": f"{order.folder}/poster.jpg",
+        "face": list(member.face_box),
+        "gaps": [list(gap) for gap in track.gaps],
+        "cuts": list(track.cuts),
+        "detection_score": track.score,
+        "width": main.width,
+        "height": main.height,
+        "fps": [main.rate.numerator, main.rate.denominator],
+        "frames": main.frames,
+        "seconds": main.seconds,
+        "audio": main.audio,
+        "settings": json.dumps(dataclasses.asdict(order.settings), sort_keys=True),
+        "device": tools.animator.device_name,
+        "peak_gpu_bytes": tools.animator.peak_gpu_bytes,
+        "code_version": __version__,
+        "finished_at": datetime.now(UTC).isoformat(),
+    }

@@ -1,0 +1,85 @@
+"""Weights that lie in a bucket, fetched once a machine, however many workers ask for them at once."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+from uuid import uuid4
+
+from filelock import FileLock
+
+from catalogs.requests.inputs import localise, stat
+from catalogs.store import uris
+from catalogs.store.keys import make_key
+from catalogs.store.store import open_store
+from troupe.errors import InputError, StoreError, WeightsError
+
+__all__ = ["cache_folder", "local_file", "local_weights"]
+
+
+def cache_folder() -> Path:
+    """Where this machine keeps what it fetched: `TROUPE_CACHE`, else `troupe` in the user's cache folder."""
+    chosen = os.environ.get("TROUPE_CACHE")
+    if chosen:
+        return Path(chosen).expanduser().absolute()
+    return Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser().absolute() / "troupe"
+
+
+def local_weights(uri: str) -> Path:
+    """A local directory with the weights at `uri`: itself if it is local, else a copy that appears whole.
+
+    A copy is known by the names, sizes and versions of its files: weights that change in the bucket are fetched anew.
+
+    Raises:
+        WeightsError: there are none, or they cannot be fetched.
+    """
+    path = uris.local_path(uri)
+    if path is not None:
+        return path.expanduser().absolute()
+    store = open_store(uri)
+    try:
+        names = store.list()
+        states = [stat(store.uri(name)) for name in names]
+    except (StoreError, InputError) as error:
+        raise WeightsError(f"the weights at {uris.shown(uri)} cannot be listed: {error.message}") from error
+    if not names:
+        raise WeightsError(f"there are no weights at {uris.shown(uri)}")
+    version = make_key("weights copy", uri=uri, files=[[state.uri, state.size, state.version] for state in states])
+    place = cache_folder() / "weights" / version
+    if place.is_dir():
+        return place
+    place.parent.mkdir(parents=True, exist_ok=True)
+    with FileLock(f"{place}.lock"):
+        if not place.is_dir():
+            part = place.with_name(f".{uuid4().hex}.part")
+            try:
+                for name in names:
+                    store.get(name, part / name)
+                part.rename(place)
+            except (StoreError, OSError) as error:
+                raise WeightsError(f"the weights at {uris.shown(uri)} cannot be fetched to {place}: {error}") from error
+            finally:
+                shutil.rmtree(part, ignore_errors=True)
+    return place
+
+
+def local_file(uri: str) -> Path:
+    """A local file with the content of `uri`, fetched as `local_weights` does.
+
+    Raises:
+        WeightsError: it is not there, or cannot be fetched.
+    """
+    path = uris.local_path(uri)
+    if path is not None:
+        return path.expanduser().absolute()
+    try:
+        state = stat(uri)
+        place = cache_folder() / "files" / make_key("copy", uri=state.uri, size=state.size, version=state.version)
+        place.mkdir(parents=True, exist_ok=True)
+        with FileLock(f"{place}.lock"):
+            return next((found for found in place.iterdir() if not found.name.startswith(".")), None) or localise(
+                uri, place
+            )
+    except (StoreError, InputError, OSError) as error:
+        raise WeightsError(f"{uris.shown(uri)} cannot be fetched: {error}") from error

@@ -1,0 +1,138 @@
+"""catalogs.export.deliver and catalogs.export.filenames: videos under readable names."""
+
+from __future__ import annotations
+
+import csv
+import io
+from pathlib import Path
+from typing import Any
+
+import pyarrow.parquet as pq
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from catalogs.export.deliver import Delivered, deliver
+from catalogs.export.filenames import NameTemplate
+from catalogs.query.jobs import ls
+from catalogs.store.store import Store, open_store
+from catalogs.table.row_buffer import Ledger
+from catalogs.table.schema import SCHEMA
+from tests.catalogs.conftest import row
+from troupe.errors import NoFace, SettingsError
+
+COLUMNS = SCHEMA.names
+
+
+def render(store: Store, key: str, *, crop: bool = False) -> dict[str, Any]:
+    """Files of a render, and the columns that name them."""
+    store.put_bytes(f"full {key}".encode(), f"renders/{key}/full.mp4")
+    columns = {"render_key": key, "full_uri": store.uri(f"renders/{key}/full.mp4")}
+    if crop:
+        store.put_bytes(f"crop {key}".encode(), f"renders/{key}/crop.mp4")
+        columns["crop_uri"] = store.uri(f"renders/{key}/crop.mp4")
+    return columns
+
+
+@pytest.fixture
+def filled(folder_store: Store) -> Store:
+    with Ledger(folder_store, "r1") as ledger:
+        ledger.append(row("r1", "one", identity="Ana/../Bo", **render(folder_store, "k1", crop=True)))
+        ledger.append({**row("r1", "two", identity="Ana", **render(folder_store, "k2")), "language": "fr"})
+        ledger.append(row("r1", "bad", "failed", error=NoFace("none")))
+    return folder_store
+
+
+def files(folder: Path) -> dict[str, str]:
+    return {
+        path.relative_to(folder).as_posix(): path.read_text()
+        for path in sorted(folder.rglob("*.mp4"))
+        if path.is_file()
+    }
+
+
+def test_delivery(filled: Store, tmp_path: Path) -> None:
+    target = open_store(str(tmp_path / "out"))
+    name = "{identity}/{job_id}_{language}.mp4"
+    done = deliver(filled, ls(filled), target, name)
+    assert done == Delivered(2, 0, (), str(tmp_path / "out" / "manifest.parquet"))
+    assert files(tmp_path / "out") == {"Ana-..-Bo/one_unknown.mp4": "full k1", "Ana/two_fr.mp4": "full k2"}
+    manifest = pq.read_table(done.manifest)
+    assert manifest.column_names == ["file", *SCHEMA.names]
+    assert manifest.column("file").to_pylist() == ["Ana-..-Bo/one_unknown.mp4", "Ana/two_fr.mp4"]
+    listed = list(csv.DictReader(io.StringIO((tmp_path / "out" / "manifest.csv").read_text())))
+    assert [entry["job_id"] for entry in listed] == ["one", "two"]
+    assert deliver(filled, ls(filled), target, name).put == 0
+    assert deliver(filled, ls(filled), open_store(str(tmp_path / "crops")), "{job_id}", crop=True).put == 2
+    assert files(tmp_path / "crops") == {"one.mp4": "crop k1", "two.mp4": "full k2"}
+
+
+def test_equal_names_are_numbered_and_nothing_is_overwritten(filled: Store, tmp_path: Path) -> None:
+    target = open_store(str(tmp_path / "out"))
+    deliver(filled, ls(filled), target, "{run_id}.mp4")
+    assert files(tmp_path / "out") == {"r1.mp4": "full k1", "r1-2.mp4": "full k2"}
+    (tmp_path / "out" / "r1.mp4").write_text("mine")
+    with pytest.raises(SettingsError, match="is another file"):
+        deliver(filled, ls(filled), target, "{run_id}.mp4")
+    assert files(tmp_path / "out")["r1.mp4"] == "mine"
+
+
+def test_a_store_that_moved_and_a_video_that_is_gone(filled: Store, tmp_path: Path) -> None:
+    moved = tmp_path / "moved"
+    Path(filled.url).rename(moved)
+    (moved / "renders/k2/full.mp4").unlink()
+    store = open_store(str(moved))
+    done = deliver(store, ls(store), open_store(str(tmp_path / "out")), "{job_id}.mp4")
+    assert (done.put, len(done.missing)) == (1, 1)
+    assert done.missing[0].startswith("two: ")
+    assert pq.read_table(done.manifest).column("job_id").to_pylist() == ["one"]
+
+
+def test_to_a_bucket(filled: Store, s3: str) -> None:
+    target = open_store("s3://cast/delivery")
+    assert deliver(filled, ls(filled), target, "{job_id}.mp4").put == 2
+    assert target.list() == ["manifest.csv", "manifest.parquet", "one.mp4", "two.mp4"]
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("../{job_id}.mp4", "leads out"),
+        ("a/../../{job_id}.mp4", "leads out"),
+        ("/etc/{job_id}.mp4", "leads out"),
+        ("a\\{job_id}.mp4", "leads out"),
+        ("", "leads out"),
+        ("{jobid}.mp4", "no job has"),
+        ("{job_id.__class__}.mp4", "no job has"),
+        ("{job_id[0]}.mp4", "no job has"),
+        ("{job_id!r}.mp4", "only a column"),
+        ("{job_id:>99}.mp4", "only a column"),
+        ("{job_id", "no template"),
+        ("{}.mp4", "no job has"),
+    ],
+)
+def test_templates_that_are_refused(text: str, message: str) -> None:
+    with pytest.raises(SettingsError, match=message):
+        NameTemplate(text, COLUMNS)
+
+
+def test_names() -> None:
+    template = NameTemplate("{identity}/{tags.scene}/{job_id}", COLUMNS)
+    entry = {"identity": "Jos\u0065\u0301 Ü", "tags": [("scene", "2/b")], "job_id": "a"}
+    assert template.name(entry, ".mp4") == "José Ü/2-b/a.mp4"
+    assert template.name({"identity": "CON", "tags": None, "job_id": "nul"}, ".mp4") == "_CON/unknown/_nul.mp4"
+    assert NameTemplate("{{{job_id}}}.MP4", COLUMNS).name(entry, ".mp4") == "{a}.MP4"
+
+
+@given(st.text(max_size=300), st.text(max_size=300))
+def test_any_text_makes_a_name_inside_the_folder(identity: str, language: str) -> None:
+    template = NameTemplate("x/{identity}/{language}_{tags.t}.mp4", COLUMNS)
+    name = template.name({"identity": identity, "language": language, "tags": [("t", identity)]}, ".mp4")
+    first, second, third = name.split("/")
+    assert first == "x"
+    assert second not in ("", ".", "..")
+    for part in (second, third):
+        assert len(part.encode()) <= 255
+        assert part.isprintable()
+        assert not set(part) & set('<>:"/\\|?*')
+    assert open_store("memory://names").uri(name)

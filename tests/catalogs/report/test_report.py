@@ -1,0 +1,145 @@
+"""catalogs.report: the page as text; tests/browser looks at it as a person does."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from catalogs.report import render_page, write_report
+from catalogs.report.facts import facts_of
+from catalogs.store.store import Store
+from catalogs.table.manifest import write_manifest
+from catalogs.table.row_buffer import Ledger
+from catalogs.table.schema import conform, table_of
+from tests.catalogs.conftest import NOON, row
+from troupe.errors import NoFace, SettingsError, StoreError
+
+NASTY = "\"><script>alert(1)</script><img src=x onerror=alert(2)>{{ 7 * 7 }}'&amp;"
+
+
+class Page(HTMLParser):
+    """What a browser would make of it: elements, their attributes, visible text."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.elements: list[tuple[str, dict[str, str]]] = []
+        self.text = ""
+        self._inside: list[str] = []
+        self.feed(text)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.elements.append((tag, {name: value or "" for name, value in attrs}))
+        self._inside.append(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        if tag in self._inside:
+            del self._inside[len(self._inside) - 1 - self._inside[::-1].index(tag) :]
+
+    def handle_data(self, data: str) -> None:
+        if not {"script", "style"} & set(self._inside):
+            self.text += data
+
+    def all(self, tag: str) -> list[dict[str, str]]:
+        return [attributes for name, attributes in self.elements if name == tag]
+
+
+def made(job: str, **columns: Any) -> dict[str, Any]:
+    """A row of a job that was done."""
+    key = f"key-{job}"
+    files = {name: f"/store/renders/{key}/{file}" for name, file in (("full_uri", "full.mp4"), ("poster_uri", "p.jpg"))}
+    video = {"frames": 50, "seconds": 2.0, "bytes": 10**6, "width": 512, "height": 512}
+    rate = {"fps_numerator": 25, "fps_denominator": 1}
+    keys = {"render_key": key, "appearance_key": "app", "motion_key": "mot"}
+    return {**row("r1", job, **(files | video | rate | keys)), **columns}
+
+
+def test_a_page_says_how_it_went() -> None:
+    rows = [
+        made("one", identity="Ana", tags=[("scene", "1")], seconds_denoise=3.0, seconds_vae=1.0, device="H100"),
+        made("two", finished_at=NOON + timedelta(seconds=95), flagged="identity 0.2, asked for 0.5 at least"),
+        row("r1", "bad", "failed", error=NoFace("no face found in b.png")),
+        row("r1", "late", "cancelled"),
+    ]
+    text = render_page("/store", "r1", rows)
+    page = Page(text)
+    for said in ("1 min 35 s", "no face found in b.png", "troupe retry r1 --store /store", "H100", "scene", "2.0 MB"):
+        assert said in page.text
+    assert "identity 0.2, asked for 0.5 at least" in page.text
+    assert [article["data-job"] for article in page.all("article")] == ["bad", "late", "one", "two"]
+    images = [image["src"] for image in page.all("img")]
+    assert images[:3] == [
+        "../../../cache/appearance/app.jpg",
+        "../../../cache/motion/mot.jpg",
+        "../../../renders/key-one/p.jpg",
+    ]
+    assert all(image["loading"] == "lazy" and image["alt"] for image in page.all("img"))
+    assert [a["href"] for a in page.all("a") if a.get("class") == "frame play"] == [
+        "../../../renders/key-one/full.mp4",
+        "../../../renders/key-two/full.mp4",
+    ]
+    # Nothing from elsewhere, nothing that runs but the page's own script.
+    assert [link["href"] for link in page.all("link")] == ["data:,"]  # so that no server is asked for an icon
+    assert [script.get("src") for script in page.all("script")] == [None]
+    assert "http://" not in text
+    assert "https://" not in text
+
+
+def test_an_empty_run_has_a_page() -> None:
+    assert "0 jobs" in Page(render_page("/store", "r1", [])).text
+
+
+def test_html_in_rows_is_text() -> None:
+    rows = [
+        made("one", identity=NASTY, driving=f"/clips/{NASTY}", language=NASTY, tags=[(NASTY, NASTY)], flagged=NASTY),
+        {**row("r1", "bad", "failed", error=NoFace(NASTY)), "error_kind": NASTY, "consent": NASTY},
+        made("two", render_key='x" onload="alert(3)', weights=NASTY, device=NASTY, code_version=NASTY),
+    ]
+    rows[0]["job_id"] = NASTY
+    page = Page(render_page(f"/store/{NASTY}", "r1", rows))
+    assert len(page.all("script")) == 1
+    assert not any(name.startswith("on") for _, attributes in page.elements for name in attributes)
+    assert all(image["src"].startswith("../../../") for image in page.all("img"))
+    assert page.text.count("<script>alert(1)</script>") >= 6
+    assert "{{ 7 * 7 }}" in page.text
+    (policy,) = [meta["content"] for meta in page.all("meta") if meta.get("http-equiv")]
+    assert "unsafe" not in policy
+    assert "default-src 'none'" in policy
+
+
+def test_outliers() -> None:
+    rows = [made(f"j{n}", quality_identity=0.8 + n / 1000, quality_flicker=1.0) for n in range(20)]
+    rows += [made("worse", quality_identity=0.2), made("better", quality_identity=0.99)]
+    facts = facts_of("r1", rows, 100)
+    assert [(o.job_id, o.measure) for o in facts.outliers] == [("worse", "identity similarity")]
+    assert facts_of("r1", rows[:7], 100).outliers == ()
+
+
+def test_many_jobs_failures_first() -> None:
+    rows = [made(f"j{n:03}") for n in range(30)] + [row("r1", "z", "failed", error=NoFace("no"))]
+    facts = facts_of("r1", iter(rows), 10)  # one look at each is enough
+    assert (len(facts.cards), facts.left_out, facts.jobs) == (10, 21, 31)
+    assert facts.cards[-1].job_id == "z"
+
+
+def test_it_lies_in_the_store(store: Store, tmp_path: Path) -> None:
+    with Ledger(store, "r1") as ledger:
+        ledger.append(row("r1", "a"))
+    with pytest.raises(StoreError):
+        write_report(store, "r1")
+    write_manifest(store, "r1")
+    assert write_report(store, "r1") == write_report(store, "r1") == "runs/r1/report/index.html"
+    assert store.read("runs/r1/report/index.html").startswith(b"<!doctype html>")
+    with pytest.raises(SettingsError):
+        write_report(store, "../r1")
+
+
+def test_a_manifest_of_the_first_version() -> None:
+    import pyarrow.parquet as pq
+
+    old = pq.read_table(Path(__file__).parents[1] / "version1" / "runs/old/manifest.parquet")
+    assert "no face found" in Page(render_page("/store", "old", conform(old).to_pylist())).text
+    assert conform(old).schema == table_of([]).schema

@@ -1,0 +1,460 @@
+"""catalogs.requests.jobs_file, with columns and tables: what people write, and what is wrong with it."""
+
+from __future__ import annotations
+
+import csv
+import dataclasses
+import io
+import json
+import string
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import fsspec
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from catalogs.requests.jobs_file import COLUMNS, cross, parse_jobs, read_jobs, read_request, write_request
+from catalogs.store.keys import valid_id
+from catalogs.store.store import Store, open_store
+from tests.s3 import BUCKET
+from troupe import FaceChoice, Job
+from troupe.errors import BadJob, MissingInput, SettingsError
+
+
+def parse(text: str, name: str = "jobs.csv", **kwargs: Any) -> list[Job]:
+    return parse_jobs(text.encode(), name, "/data", **kwargs)
+
+
+def problems(text: str, name: str = "jobs.csv", **kwargs: Any) -> list[str]:
+    with pytest.raises(BadJob) as caught:
+        parse(text, name, **kwargs)
+    return list(caught.value.problems)
+
+
+def test_the_least_a_file_can_hold() -> None:
+    assert parse("portrait,driving\nana.png,s3://clips/wave.mp4\n") == [
+        Job("ana__wave", "/data/ana.png", "s3://clips/wave.mp4")
+    ]
+
+
+FULL = Job(
+    "a.b_c-1",
+    "/data/ana.png",
+    "/clips/wave.mp4",
+    identity="Ana Ö.",
+    face=FaceChoice("index:1"),
+    driving_face=FaceChoice("10,20.5"),
+    tracks="s3://tracks/wave.parquet",
+    start=1.5,
+    end=12.0,
+    audio="/data/voice.wav",
+    language="pt-BR",
+    output="both",
+    fps=Fraction(30000, 1001),
+    gaps="cut",
+    crop="follow",
+    blend="reference",
+    quality=20,
+    master="prores",
+    preset="draft",
+    seed=2**63 - 1,
+    consent="form 12, page 3",
+    tags={"campaign": "spring", "take": "2"},
+)
+
+
+def test_every_column_in_every_kind_of_file(tmp_path: Path) -> None:
+    cells = {
+        "portrait": "ana.png",
+        "driving": "/clips/wave.mp4",
+        "job_id": "a.b_c-1",
+        "identity": "Ana Ö.",
+        "face": "index:1",
+        "driving_face": "10,20.5",
+        "tracks": "s3://tracks/wave.parquet",
+        "start": 1.5,
+        "end": 12,
+        "audio": "voice.wav",
+        "language": "pt-BR",
+        "output": "both",
+        "fps": "29.97",
+        "gaps": "cut",
+        "crop": "follow",
+        "blend": "reference",
+        "quality": 20,
+        "master": "prores",
+        "preset": "draft",
+        "seed": 2**63 - 1,
+        "consent": "form 12, page 3",
+    }
+    assert set(cells) | {"tags"} == set(COLUMNS)
+    assert {field.name for field in dataclasses.fields(Job)} <= set(COLUMNS)
+    for tags in ("campaign=spring;take=2", '{"campaign": "spring", "take": 2}'):
+        sink = io.StringIO()
+        writer = csv.DictWriter(sink, [*cells, "tags"])
+        writer.writeheader()
+        writer.writerow({**cells, "tags": tags})
+        (tmp_path / "jobs.csv").write_text("\ufeff" + sink.getvalue(), encoding="utf-8")
+        (tmp_path / "jobs.jsonl").write_text(json.dumps({**cells, "tags": tags}))
+        expected = dataclasses.replace(FULL, portrait=f"{tmp_path}/ana.png", audio=f"{tmp_path}/voice.wav")
+        assert read_jobs(str(tmp_path / "jobs.csv")) == [expected]
+        assert read_jobs(str(tmp_path / "jobs.jsonl")) == [expected]
+    nested = {**cells, "tags": {"campaign": "spring", "take": 2, "note": None}}
+    assert parse("\n" + json.dumps(nested) + "\n\n", "JOBS.JSONL") == [FULL]
+    for nested_tags in ({"campaign": "spring", "take": "2"}, [("campaign", "spring"), ("take", "2")]):
+        kind = None if isinstance(nested_tags, dict) else pa.map_(pa.string(), pa.string())
+        table = pa.Table.from_pylist([cells]).append_column("tags", pa.array([nested_tags], kind))
+        file = io.BytesIO()
+        pq.write_table(table, file)
+        assert parse_jobs(file.getvalue(), "jobs.parquet", "/data") == [FULL]
+
+
+def test_empty_cells_and_rows_mean_nothing() -> None:
+    text = "portrait,driving,seed,end,face,tags,,\n\n a.png , b.mp4 ,,,,,,\n,,,,,,,\nc.png,d.mp4,  7,,,,\n"
+    assert parse(text) == [Job("a__b", "/data/a.png", "/data/b.mp4"), Job("c__d", "/data/c.png", "/data/d.mp4", seed=7)]
+    table = pa.table(
+        {"portrait": ["a.png"], "driving": ["b.mp4"], "seed": [3.0], "end": [float("nan")], "tags": [None]}
+    )
+    sink = io.BytesIO()
+    pq.write_table(table, sink)
+    assert parse_jobs(sink.getvalue(), "x.parquet", "/data") == [Job("a__b", "/data/a.png", "/data/b.mp4", seed=3)]
+
+
+@pytest.mark.parametrize("mark", [";", "\t"])
+def test_other_separators(mark: str) -> None:
+    text = f'portrait{mark}driving{mark}tags\na.png{mark}b.mp4{mark}"x=1;y=2"\n'
+    assert parse(text)[0].tags == {"x": "1", "y": "2"}
+
+
+def test_every_problem_is_told_at_once() -> None:
+    text = (
+        "portrait,driving,job_id,face,start,end,preset,output,audio,seed,language,tags,fps,portrit\n"
+        "a.png,,../x,first,soon,,exct,ful,drivng,1.5,English,a,fast,\n"
+        "\n"
+        "a.png,b.mp4,x,largest,5,3,exact,full,none,0,en,a=1;a=2,,\n"
+        "k:Sesame/a.png,s3://k:Sesame@b/c.mp4,x,largest,-1,inf,exact,full,none,9223372036854775808,en,=1,,\n"
+        "a.png,b.mp4\n"
+    )
+    found = problems(text)
+    expected = [
+        "header: column 'portrit' is unknown; did you mean 'portrait'?",
+        "row 5 (line 6): has 2 cells, the header 14",
+        "row 1 (line 2): job_id is '../x'; use letters, digits, '.', '_' and '-', at most 128 of them",
+        "row 1 (line 2): face is 'first'; use largest, index:N or x,y (pixels)",
+        "row 1 (line 2): start is 'soon'; give seconds, such as 12.5",
+        "row 1 (line 2): audio is 'drivng'; use driving, none or the URI of a sound file",
+        "row 1 (line 2): language is 'English'; give a BCP 47 tag, such as en, pt-BR or zh-Hant",
+        "row 1 (line 2): output is 'ful'; use full or crop or both; did you mean 'full'?",
+        "row 1 (line 2): fps is 'fast'; give frames a second from 1 to 240, such as 25, 29.97 or 30000/1001",
+        "row 1 (line 2): preset is 'exct'; use exact or draft or sketch; did you mean 'exact'?",
+        "row 1 (line 2): seed is '1.5'; give a whole number from 0 to 9223372036854775807",
+        "row 1 (line 2): tags is 'a'; write name=value;name=value or a JSON object",
+        "row 1 (line 2): driving is empty",
+        "row 3 (line 4): tags names 'a' twice",
+        "row 4 (line 5): driving is 's3://***@b/c.mp4' with credentials in it; "
+        "give them by environment variables instead",
+        "row 4 (line 5): start is '-1'; give seconds, such as 12.5",
+        "row 4 (line 5): end is 'inf'; give seconds, such as 12.5",
+        "row 4 (line 5): seed is '9223372036854775808'; give a whole number from 0 to 9223372036854775807",
+        "row 4 (line 5): tags has a value without a name",
+        "row 3 (line 4): end is 3, which is not after start, 5",
+        "row 4 (line 5): job_id 'x' is that of row 3 (line 4)",
+    ]
+    assert found == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "name", "message"),
+    [
+        ("", "jobs.csv", "jobs.csv is empty"),
+        (" \n", "jobs.jsonl", "jobs.jsonl is empty"),
+        ("portrait,driving\n", "jobs.csv", "there is no row"),
+        ("portrait,portrait,driving\na,b,c\n", "jobs.csv", "header: column 'portrait' is there twice"),
+        ("driving\na.mp4\n", "jobs.csv", "column 'portrait' is missing"),
+        ("a;b\n", "jobs.csv", "column 'driving' is missing"),
+        ('portrait,driving\n"a.png,b.mp4\nc,d\n', "jobs.csv", r"row 1 \(line 2\): not CSV"),
+        ('portrait,driving\n"a"x,b\n', "jobs.csv", r"row 1 \(line 2\): not CSV"),
+        ("portrait,driving\na\x00.png,b.mp4\n", "jobs.csv", "control character"),
+        (
+            '{"portrait": "a.png", "driving": "b.mp4"}\n[1]\nnull\n{x',
+            "jobs.jsonl",
+            r"row 2: not a JSON object(?s:.*)row 4",
+        ),
+        ("{}\n", "jobs.jsonl", "column 'driving' is missing"),
+        ('{"portrait": true, "driving": ["b.mp4"]}', "jobs.jsonl", "portrait is of type bool(?s:.*)type list"),
+        ('{"portrait": "\\ud800.png", "driving": "b"}', "jobs.jsonl", "control character"),
+        ('{"portrait": "a", "driving": "b", "tags": {"a": {"b": 1}}}', "jobs.jsonl", "tags is of type dict"),
+        ('{"portrait": "a", "driving": "b", "tags": [1]}', "jobs.jsonl", "no set of names and values"),
+        ("[" * 100_000, "jobs.jsonl", "row 1: not JSON"),
+        ("x", "jobs.txt", r"use one of \.csv, \.jsonl, \.parquet"),
+        ("[]", "jobs.json", "one object a line"),
+        ("PAR1 but no", "jobs.parquet", "is not Parquet"),
+    ],
+)
+def test_files_that_cannot_be_right(text: str, name: str, message: str) -> None:
+    with pytest.raises(BadJob, match=message):
+        parse(text, name)
+
+
+def test_other_encodings() -> None:
+    with pytest.raises(BadJob, match=r"not UTF-8 text \(line 2\)"):
+        parse_jobs("portrait,driving\nJosé.png,b.mp4\n".encode("latin-1"), "jobs.csv", "/data")
+    with pytest.raises(BadJob, match="UTF-8"):
+        parse_jobs("portrait,driving\n".encode("utf-16"), "jobs.csv", "/data")
+
+
+@pytest.mark.parametrize(
+    ("text", "rate"),
+    [
+        ("25", "25"),
+        ("29.97", "30000/1001"),
+        ("23.976", "24000/1001"),
+        ("59.94", "60000/1001"),
+        ("30000/1001", "30000/1001"),
+        ("12.5", "25/2"),
+        ("30", "30"),
+    ],
+)
+def test_rates_are_exact(text: str, rate: str) -> None:
+    (job,) = parse(f"portrait,driving,fps\na,b,{text}\n")
+    assert job.fps == Fraction(rate)
+
+
+def test_choices_and_rates_that_are_none() -> None:
+    found = problems("portrait,driving,fps,gaps,crop,blend,quality,master\na,b,0.5,bridge,folow,colour,52,avi\n")
+    assert [problem.split("; ")[-1] for problem in found] == [
+        "give frames a second from 1 to 240, such as 25, 29.97 or 30000/1001",
+        "use hold or cut or fail",
+        "did you mean 'follow'?",
+        "use seamless or reference",
+        "give a whole number from 0 (lossless) to 51, 18 is the default",
+        "use none or lossless or prores",
+    ]
+
+
+def test_default_ids_are_plain_and_unique() -> None:
+    rows = [
+        "a/Ana María!.png,wave.tar.mp4,",
+        "b/Ana María!.png,wave.tar.mp4,",
+        "c/Ana-Maria.png,wave.tar.mp4,Ana-Maria__wave.tar-3",
+        "d/Ana-Maria.png,wave.tar.mp4,",
+        "张.png,https://host/..mp4?x=/y,",
+        f"{'p' * 200}.png,{'d' * 200}.mp4,",
+        f"{'p' * 200}.png,{'d' * 200}.mov,",
+    ]
+    ids = [job.job_id for job in parse("portrait,driving,job_id\n" + "\n".join(rows))]
+    assert ids == [
+        "Ana-Maria__wave.tar",
+        "Ana-Maria__wave.tar-2",
+        "Ana-Maria__wave.tar-3",
+        "Ana-Maria__wave.tar-4",
+        "x__x",
+        f"{'p' * 60}__{'d' * 60}",
+        f"{'p' * 60}__{'d' * 60}-2",
+    ]
+
+
+def test_defaults_fill_what_the_file_leaves_open(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    defaults = {"preset": "draft", "seed": "7", "audio": "voice.wav", "output": "crop"}
+    one, two = parse("portrait,driving,output,seed\na,b,,\na,b,both,0\n", defaults=defaults)
+    assert (one.preset, one.seed, one.audio, one.output) == ("draft", 7, str(tmp_path / "voice.wav"), "crop")
+    assert (two.preset, two.seed, two.output) == ("draft", 0, "both")
+    assert problems(
+        "portrait,driving\na,b\n", defaults={"preset": "x", "job_id": "a", "portrait": "b", "sed": "1"}
+    ) == [
+        "defaults: column 'job_id' can have none",
+        "defaults: column 'portrait' can have none",
+        "defaults: column 'sed' can have none",
+        "defaults: preset is 'x'; use exact or draft or sketch",
+    ]
+
+
+def test_consent() -> None:
+    text = "portrait,driving,consent\na,b,form 1\nc,d,\n"
+    assert len(parse(text)) == 2
+    assert problems(text, require_consent=True) == ["row 2 (line 3): consent is empty, and this run requires it"]
+    assert len(parse(text, require_consent=True, defaults={"consent": "all signed"})) == 2
+
+
+def test_paths_start_from_the_files_folder(s3: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    text = "portrait,driving\n-rf.png,../clips/b.mp4\n/abs/a.png,memory://x/b.mp4\n"
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in" / "jobs.csv").write_text(text)
+    first, second = read_jobs("in/jobs.csv")
+    assert (first.portrait, first.driving) == (f"{tmp_path}/in/-rf.png", f"{tmp_path}/in/../clips/b.mp4")
+    assert (second.portrait, second.driving) == ("/abs/a.png", "memory://x/b.mp4")
+    with fsspec.open(f"s3://{BUCKET}/requests/in/jobs.csv", "w") as file:
+        file.write(text)
+    first, second = read_jobs(f"s3://{BUCKET}/requests/in/jobs.csv")
+    assert first.portrait == f"s3://{BUCKET}/requests/in/-rf.png"
+    assert first.driving == f"s3://{BUCKET}/requests/clips/b.mp4"
+    assert (second.portrait, second.driving) == ("/abs/a.png", "memory://x/b.mp4")
+    with pytest.raises(MissingInput, match=r"no\.csv does not exist"):
+        read_jobs(f"s3://{BUCKET}/requests/no.csv")
+
+
+def test_cross(tmp_path: Path) -> None:
+    for name in ("p/b.PNG", "p/a.jpg", "p/notes.txt", "p/.a.png", "d/two.mp4", "d/one.mov", "d/a.png"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_bytes(b"x")
+    (tmp_path / "p" / "folder.png").mkdir()
+    jobs = cross(str(tmp_path / "p"), str(tmp_path / "d"), {"preset": "draft"})
+    assert [job.job_id for job in jobs] == ["a__one", "a__two", "b__one", "b__two"]
+    assert jobs[3] == Job("b__two", f"{tmp_path}/p/b.PNG", f"{tmp_path}/d/two.mp4", preset="draft")
+    with pytest.raises(BadJob, match=r"d holds no pictures|holds no") as caught:
+        cross(str(tmp_path / "p" / "folder.png"), str(tmp_path / "p"), {"seed": "x"})
+    assert len(caught.value.problems) == 3
+    with pytest.raises(MissingInput, match="nowhere does not exist"):
+        cross(str(tmp_path / "nowhere"), str(tmp_path / "d"))
+
+
+def test_cross_in_a_bucket(s3: str) -> None:
+    for name in ("p/a.png", "d/x.mp4", "d/deeper/y.mp4"):
+        with fsspec.open(f"s3://{BUCKET}/cross/{name}", "w") as file:
+            file.write("x")
+    base = f"s3://{BUCKET}/cross"
+    assert cross(f"{base}/p/", f"{base}/d") == [Job("a__x", f"{base}/p/a.png", f"{base}/d/x.mp4")]
+
+
+WORDS = st.text(st.characters(exclude_categories=["Cc", "Cf", "Cs", "Co", "Cn"]), max_size=30).map(str.strip)
+PATHS = st.text(string.ascii_letters + string.digits + "äß =-._,;'\"@%", min_size=1, max_size=30).map(
+    lambda path: "/data/" + path.strip() + "x"
+)
+JOBS = st.builds(
+    Job,
+    job_id=st.text(string.ascii_letters + "0123456789._-", min_size=1, max_size=128).filter(valid_id),
+    portrait=PATHS,
+    driving=PATHS,
+    identity=WORDS,
+    face=st.sampled_from([FaceChoice(), FaceChoice("index:2"), FaceChoice("1.5,-2")]),
+    driving_face=st.sampled_from([FaceChoice(), FaceChoice("index:0")]),
+    tracks=st.just("") | PATHS,
+    start=st.floats(0, 1e6),
+    end=st.none() | st.floats(1e6, 1e9, exclude_min=True),
+    audio=st.sampled_from(["driving", "none", "s3://sounds/a.wav"]),
+    language=st.sampled_from(["", "en", "zh-Hant-TW"]),
+    output=st.sampled_from(["full", "crop", "both"]),
+    preset=st.sampled_from(["exact", "draft", "sketch"]),
+    seed=st.integers(0, 2**63 - 1),
+    consent=WORDS,
+    tags=st.dictionaries(WORDS.filter(bool), WORDS, max_size=3),
+)
+
+
+def cells_of(job: Job) -> dict[str, Any]:
+    cells = {field.name: getattr(job, field.name) for field in dataclasses.fields(Job)}
+    return {**cells, "face": job.face.text, "driving_face": job.driving_face.text, "tags": json.dumps(job.tags)}
+
+
+@given(st.lists(JOBS, min_size=1, max_size=4, unique_by=lambda job: job.job_id))
+@settings(max_examples=60)
+def test_round_trips(jobs: list[Job]) -> None:
+    lines = "\n".join(json.dumps(cells_of(job)) for job in jobs)
+    assert parse(lines, "jobs.jsonl") == jobs
+    sink = io.StringIO()
+    writer = csv.DictWriter(sink, list(cells_of(jobs[0])))
+    writer.writeheader()
+    writer.writerows(cells_of(job) for job in jobs)
+    assert parse(sink.getvalue()) == jobs
+
+
+@given(st.lists(JOBS, min_size=1, max_size=4, unique_by=lambda job: job.job_id))
+@settings(max_examples=30)
+def test_requests_round_trip(jobs: list[Job]) -> None:
+    store = open_store(f"memory://{uuid4().hex}")
+    key = write_request(store, "r1", jobs)
+    assert key == "runs/r1/request.parquet"
+    assert read_request(store, "r1") == jobs
+    assert parse_jobs(store.read(key), key, "/elsewhere") == jobs
+
+
+def test_a_run_keeps_its_request(store: Store) -> None:
+    jobs = [FULL, dataclasses.replace(FULL, job_id="b", end=None, tags={})]
+    write_request(store, "r1", jobs)
+    write_request(store, "r1", jobs)
+    assert store.puts == 1
+    with pytest.raises(SettingsError, match=r"run r1 in .* has other jobs"):
+        write_request(store, "r1", jobs[:1])
+    with pytest.raises(SettingsError, match="run_id is"):
+        write_request(store, "../r1", jobs)
+    assert read_request(store, "r1") == jobs
+
+
+HEADS = [
+    b"",
+    b"portrait,driving,tags,seed,start,face\n",
+    b"portrait,driving\na,b\n",
+    b'{"portrait": "a", "driving": "b", "tags": ',
+    b"PAR1",
+]
+
+
+@given(st.binary(max_size=300), st.sampled_from(HEADS), st.sampled_from(["j.csv", "j.jsonl", "j.parquet", "j.json"]))
+@settings(max_examples=200)
+def test_garbage_is_a_bad_job(data: bytes, head: bytes, name: str) -> None:
+    check_garbage(head + data, name)
+
+
+@given(st.text(max_size=200), st.sampled_from(HEADS[:4]), st.sampled_from(["j.csv", "j.jsonl"]))
+@settings(max_examples=200)
+def test_text_garbage_is_a_bad_job(text: str, head: bytes, name: str) -> None:
+    check_garbage(head + text.encode(errors="surrogatepass"), name)
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=20),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
+    max_leaves=5,
+)
+
+
+@given(st.lists(st.dictionaries(st.sampled_from([*COLUMNS, "other"]), JSON), max_size=3))
+@settings(max_examples=200)
+def test_cells_of_any_type_are_a_bad_job(rows: list[dict[str, Any]]) -> None:
+    rows = [{"portrait": "a.png", "driving": "b.mp4", **row} for row in rows]
+    check_garbage("\n".join(map(json.dumps, rows)).encode(), "j.jsonl")
+    try:
+        table = pa.Table.from_pylist(rows)
+    except (pa.ArrowException, TypeError, ValueError, OverflowError):
+        return
+    sink = io.BytesIO()
+    try:
+        pq.write_table(table, sink)
+    except pa.ArrowNotImplementedError:
+        return
+    check_garbage(sink.getvalue(), "j.parquet")
+
+
+@given(st.integers(0, 2**32 - 1), st.integers(0, 7), st.booleans())
+@settings(max_examples=150)
+def test_damaged_parquet_is_a_bad_job(place: int, bit: int, cut: bool) -> None:
+    sink = io.BytesIO()
+    pq.write_table(pa.Table.from_pylist([{"portrait": "a.png", "driving": "b.mp4", "seed": n} for n in range(3)]), sink)
+    data = bytearray(sink.getvalue())
+    place %= len(data)
+    data[place] ^= 1 << bit
+    check_garbage(bytes(data[:place] if cut else data), "j.parquet")
+
+
+def check_garbage(data: bytes, name: str) -> None:
+    """It is refused with lines that can be printed, or it happens to be right."""
+    jobs, refused = None, None
+    try:
+        jobs = parse_jobs(data, name, "/data")
+    except BadJob as error:
+        refused = error
+    if refused is not None:
+        assert str(refused).encode()
+        assert all("\n" not in problem for problem in refused.problems)
+    else:
+        assert jobs
+        assert all(valid_id(job.job_id) and job.portrait and job.driving for job in jobs)
+        assert len({job.job_id for job in jobs}) == len(jobs)

@@ -1,0 +1,79 @@
+"""catalogs.store.retry: which trouble is worth another try."""
+
+from __future__ import annotations
+
+import errno
+
+import pytest
+
+from catalogs.store.retry import again, transient
+
+
+@pytest.fixture
+def pauses(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    taken: list[float] = []
+    monkeypatch.setattr("catalogs.store.retry.time.sleep", taken.append)
+    return taken
+
+
+def test_trouble_that_passes(pauses: list[float]) -> None:
+    answers: list[Exception | str] = [ConnectionResetError("gone"), TimeoutError(), "here"]
+
+    def call() -> str:
+        answer = answers.pop(0)
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    assert again(call) == "here"
+    first, second = pauses
+    assert 0.125 <= first <= 0.375
+    assert 0.25 <= second <= 0.75
+
+
+def test_three_tries_at_most(pauses: list[float]) -> None:
+    calls = 0
+
+    def call() -> None:
+        nonlocal calls
+        calls += 1
+        raise ConnectionResetError(f"call {calls}")
+
+    with pytest.raises(ConnectionResetError, match="call 3"):
+        again(call)
+    assert len(pauses) == 2
+
+
+def test_what_stays_wrong_is_raised_at_once(pauses: list[float]) -> None:
+    with pytest.raises(FileNotFoundError):
+        again(lambda: (_ for _ in ()).throw(FileNotFoundError("x")))
+    assert pauses == []
+
+
+class NoCredentialsError(Exception):
+    """Named as botocore's."""
+
+
+class EndpointConnectionError(Exception):
+    """Named as botocore's."""
+
+
+@pytest.mark.parametrize(
+    ("error", "expected"),
+    [
+        (OSError(errno.EBUSY, "busy"), True),
+        (OSError(errno.EIO, "input/output"), True),
+        (OSError("Generic S3 error"), True),
+        (TimeoutError(), True),
+        (BrokenPipeError(), True),
+        (EndpointConnectionError(), True),
+        (OSError(errno.ENOSPC, "full"), False),
+        (OSError(errno.EROFS, "read-only"), False),
+        (PermissionError(), False),
+        (NotADirectoryError(), False),
+        (ValueError(), False),
+        (NoCredentialsError(), False),
+    ],
+)
+def test_transient(error: Exception, expected: bool) -> None:
+    assert transient(error) is expected

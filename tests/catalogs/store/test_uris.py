@@ -1,0 +1,64 @@
+"""catalogs.store.uris."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from catalogs.store import uris
+
+
+@pytest.mark.parametrize(
+    ("uri", "scheme", "name", "parent"),
+    [
+        ("/a/b.png", "", "b.png", "/a"),
+        ("file:///a/b.png", "", "b.png", "/a"),
+        ("s3://bucket/a/b.png", "s3", "b.png", "s3://bucket/a"),
+        ("S3://bucket/b?c#d", "s3", "b?c#d", "S3://bucket"),
+        ("https://host/a/b.mp4?token=x/y", "https", "b.mp4", "https://host/a"),
+        ("/a/-rf", "", "-rf", "/a"),
+        ("/a/b:/c", "", "c", "/a/b:"),
+    ],
+)
+def test_parts(uri: str, scheme: str, name: str, parent: str) -> None:
+    assert (uris.scheme(uri), uris.name(uri), uris.parent(uri)) == (scheme, name, parent)
+
+
+@pytest.mark.parametrize(
+    ("uri", "base", "expected"),
+    [
+        ("a.png", "/data", "/data/a.png"),
+        ("./p/a.png", "/data", "/data/p/a.png"),
+        ("../a.png", "/data/x", "/data/x/../a.png"),
+        ("-rf.png", "/data", "/data/-rf.png"),
+        ("/other/a.png", "s3://bucket/x", "/other/a.png"),
+        ("file:///other/a.png", "/data", "/other/a.png"),
+        ("s3://b/a", "/data", "s3://b/a"),
+        ("p/a.png", "s3://bucket/x", "s3://bucket/x/p/a.png"),
+        ("../a.png", "s3://bucket/x", "s3://bucket/a.png"),
+        ("a.png", "s3://bucket", "s3://bucket/a.png"),
+    ],
+)
+def test_absolute(uri: str, base: str, expected: str) -> None:
+    assert uris.absolute(uri, base) == expected
+
+
+def test_a_relative_base_is_the_working_folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert uris.absolute("a.png", "in") == str(tmp_path / "in" / "a.png")
+    assert uris.parent("jobs.csv") == str(tmp_path)
+
+
+def test_out_of_the_bucket() -> None:
+    with pytest.raises(ValueError, match="leads out of s3://bucket"):
+        uris.absolute("../../a.png", "s3://bucket/x")
+
+
+def test_credentials() -> None:
+    assert uris.credentials("s3://key:secret@bucket/a")
+    assert uris.credentials("https://user@host/a")
+    assert not uris.credentials("s3://bucket/a@b")
+    assert not uris.credentials("/a/b@c:d")
+    assert uris.shown("s3://key:secret@bucket/a@b") == "s3://***@bucket/a@b"
+    assert uris.shown("s3://bucket/a@b") == "s3://bucket/a@b"

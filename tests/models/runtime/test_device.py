@@ -1,0 +1,67 @@
+"""What the machine is taken to be good at."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+import pytest
+import torch
+
+from models.runtime.device import GIB, Budget, budget_of, pick_device, pick_dtype, share_out
+from troupe.errors import SettingsError
+
+CPU = torch.device("cpu")
+
+
+@pytest.mark.parametrize(
+    ("has", "dtype"),
+    [
+        ({"amx_bf16": True, "avx512_bf16": False}, torch.bfloat16),
+        ({"amx_bf16": False, "avx512_bf16": True}, torch.bfloat16),
+        ({"avx2": True, "avx512_bf16": False}, torch.float32),
+        ({"neon": True}, torch.float32),
+    ],
+)
+def test_a_cpu_computes_in_bfloat16_if_it_has_it(
+    monkeypatch: pytest.MonkeyPatch, has: dict[str, bool], dtype: torch.dtype
+) -> None:
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: has)
+    assert pick_dtype("auto", CPU) is dtype
+    assert pick_dtype("float32", CPU) is torch.float32
+
+
+@pytest.mark.parametrize("name", ["float16", "float64", "fast"])
+def test_types_that_a_cpu_is_no_good_at(name: str) -> None:
+    with pytest.raises(SettingsError, match="auto"):
+        pick_dtype(name, CPU)
+
+
+@pytest.mark.parametrize("name", ["gpu", "cuda:99", "meta"])
+def test_devices_that_are_not_there(name: str) -> None:
+    with pytest.raises(SettingsError, match="cuda"):
+        pick_device(name)
+
+
+def test_small_gpus_let_networks_rest_and_large_ones_do_not() -> None:
+    assert share_out(12 * GIB).resting
+    assert not share_out(24 * GIB).resting
+    assert share_out(24 * GIB).activations > share_out(12 * GIB).activations
+
+
+def test_a_cpu_is_shared_and_its_budget_small() -> None:
+    assert budget_of(CPU) == Budget(motion=64 * 2**20, activations=192 * 2**20)
+
+
+@pytest.mark.parametrize("start", [share_out(80 * GIB), share_out(8 * GIB), budget_of(CPU)])
+def test_a_budget_shrinks_to_the_least_and_then_not_at_all(start: Budget) -> None:
+    least, budgets = 2**20, [start]
+    while (smaller := budgets[-1].smaller(least)) is not None:
+        budgets.append(smaller)
+    assert len(budgets) == len(set(budgets))
+    assert budgets[-1].activations <= least
+    assert budgets[-1].motion == 0
+    assert budgets[-1].resting
+    for more, less in pairwise(budgets):
+        assert less.activations <= more.activations
+        assert less.motion <= more.motion
+        assert less.resting >= more.resting

@@ -1,0 +1,49 @@
+"""Networks that wait elsewhere, on a device whose memory is nobody's: torch's `meta`."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import nn
+
+from models.runtime.offload import at_work
+
+META = torch.device("meta")
+
+
+def network() -> nn.Module:
+    return nn.Sequential(nn.Linear(3, 2), nn.BatchNorm1d(2)).requires_grad_(False)
+
+
+def places(network: nn.Module) -> set[str]:
+    return {value.device.type for value in (*network.parameters(), *network.buffers())}
+
+
+def test_on_the_device_while_at_work_and_afterwards_where_it_was() -> None:
+    net = network()
+    before = {name: (value.data_ptr(), value.clone()) for name, value in net.state_dict().items()}
+    with at_work(META, net):
+        assert places(net) == {"meta"}
+        assert net(torch.empty(4, 3, device=META)).shape == (4, 2)
+    assert places(net) == {"cpu"}
+    for name, value in net.state_dict().items():
+        pointer, content = before[name]
+        assert value.data_ptr() == pointer  # nothing was copied back
+        assert torch.equal(value, content)
+
+
+def test_also_after_an_error() -> None:
+    net = network()
+    with pytest.raises(ZeroDivisionError), at_work(META, net):
+        _ = 1 / 0
+    assert places(net) == {"cpu"}
+
+
+def test_networks_that_are_there_already_stay() -> None:
+    net = network()
+    with at_work(torch.device("cpu"), net):
+        assert places(net) == {"cpu"}
+    gone = network().to(META)
+    with at_work(META, gone):
+        pass
+    assert places(gone) == {"meta"}

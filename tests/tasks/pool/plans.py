@@ -1,0 +1,82 @@
+"""Works that depend on each other and go wrong in every way, and how they must end."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from hypothesis import strategies as st
+
+from tasks.pool.scheduler import TRIES
+from tasks.pool.work_item import Work
+from troupe.errors import NoFace, OutOfMemory, StoreError, TroupeError, WorkerLost
+
+_ERRORS: dict[str, TroupeError | str | None] = {
+    "well": None,
+    "input": NoFace("nobody there"),
+    "busy": StoreError("busy"),
+    "full": OutOfMemory("full"),
+    "die": "die",
+}
+
+_PATIENCE = {"well": 0, "input": 1, "busy": TRIES, "full": 2, "die": 2}
+"""So many failed calls are too many."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Works, and how many calls of each end in which way before one ends well."""
+
+    works: list[Work]
+    fates: Mapping[str, tuple[str, int]]
+
+    def fate(self, work: Work, call: int) -> TroupeError | str | None:
+        """How a call ends; the first is 0."""
+        kind, calls = self.fates[work.key]
+        return _ERRORS[kind] if call < calls else None
+
+    def expected(self) -> dict[str, set[str]]:
+        """How each work may end: as it is fated, or like something it needs."""
+        kinds: dict[str, set[str]] = {}
+        for work in self.works:
+            needs = [kinds[need] for need in work.needs]
+            kind, calls = self.fates[work.key]
+            own = {kind if calls >= _PATIENCE[kind] else "well"}
+            if kind == "die":
+                own.add("die")  # It may have been beside another killer, the first time.
+            kinds[work.key] = set().union(*needs) - {"well"}
+            if all("well" in need for need in needs):
+                kinds[work.key] |= own
+        return kinds
+
+
+def kind(error: BaseException | None) -> str:
+    """The name that a plan has for how a work ended."""
+    names: dict[type[BaseException], str] = {
+        NoFace: "input",
+        StoreError: "busy",
+        OutOfMemory: "full",
+        WorkerLost: "die",
+    }
+    return names[type(error)] if error else "well"
+
+
+@st.composite
+def plans(draw: st.DrawFn) -> Plan:
+    """Up to 25 works of the roles `play` and `prepare`."""
+    works: list[Work] = []
+    fates: dict[str, tuple[str, int]] = {}
+    for i in range(draw(st.integers(1, 25))):
+        needs = draw(st.lists(st.sampled_from(works), max_size=3)) if works else []
+        work = Work(
+            f"w{i}",
+            draw(st.sampled_from(["play", "prepare"])),
+            "act",
+            args=(f"w{i}",),
+            needs=tuple(need.key for need in needs),
+            holds=draw(st.sampled_from(["", "a", "b"])),
+            cost=draw(st.floats(0, 10)),
+        )
+        works.append(work)
+        fates[work.key] = (draw(st.sampled_from(list(_ERRORS))), draw(st.integers(1, 4)))
+    return Plan(works, fates)

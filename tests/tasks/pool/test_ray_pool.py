@@ -1,0 +1,324 @@
+"""The pool on real Ray: what only other processes can show."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+
+import psutil
+import pytest
+
+from tasks.pool import RayPool, Role, Work
+from tests.tasks.pool.workers import Puppet, Stillborn, Unmade
+from troupe.errors import (
+    Cancelled,
+    NoFace,
+    Overdue,
+    SettingsError,
+    StoreError,
+    TroupeError,
+    WeightsError,
+    WorkerLost,
+)
+
+
+def puppets(workers: int = 1) -> Role:
+    return Role("puppet", Puppet, workers=workers, cpus=1, threads=3)
+
+
+def eventually(true: Callable[[], bool]) -> bool:
+    """Whether it becomes true within half a minute."""
+    for _ in range(300):
+        if true():
+            return True
+        time.sleep(0.1)
+    return False
+
+
+def gone(pid: int) -> bool:
+    return not psutil.pid_exists(pid) or psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
+
+
+@pytest.mark.usefixtures("ray_session")
+class TestWork:
+    def test_one_worker_does_the_longest_first(self) -> None:
+        with RayPool([puppets()]) as pool:
+            first = pool.submit(Work("first", "puppet", "sleep", (0.2,), cost=9))
+            costs = [3, 1, 4, 1.5, 5]
+            counted = [pool.submit(Work(f"c{cost}", "puppet", "count", cost=cost)) for cost in costs]
+            needing = pool.submit(Work("needing", "puppet", "count", needs=("first", "c1"), cost=100))
+            assert first.result() is None
+            assert [future.result() for future in counted] == [2, 4, 1, 3, 0]
+            assert needing.result() == 5
+            assert pool.submit(Work("c1", "puppet", "count")) is counted[1]
+            assert pool.stats.workers_started == 1
+            assert pool.stats.calls == 7
+
+    def test_two_workers_keep_what_they_hold(self) -> None:
+        with RayPool([puppets(2)]) as pool:
+            futures = [
+                pool.submit(Work(f"{hold}{i}", "puppet", "take", (hold,), holds=hold))
+                for i in range(20)
+                for hold in "ab"
+            ]
+            switches: dict[int, int] = {}
+            for future in futures:
+                pid, count = future.result()
+                switches[pid] = max(count, switches.get(pid, 0))
+            assert sum(switches.values()) <= 4, "each takes one up, and helps with the other in the end"
+
+    def test_a_worker_has_its_threads_and_no_gpu(self) -> None:
+        with RayPool([puppets()]) as pool:
+            names = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "CUDA_VISIBLE_DEVICES")
+            assert pool.submit(Work("a", "puppet", "environment", names)).result() == ["3", "3", ""]
+
+    def test_what_a_worker_logs_is_logged_here(self, caplog: pytest.LogCaptureFixture) -> None:
+        with RayPool([puppets()]) as pool:
+            pool.submit(Work("talk", "puppet", "say", ("hello",))).result()
+        (record,) = [record for record in caplog.records if record.name == "tasks.puppet"]
+        assert record.getMessage() == "hello"
+        about = record.__dict__["about"]
+        assert about["job"] == "talk"
+        assert not about["worker"].endswith(f":{os.getpid()}")
+
+    def test_a_worker_without_end_is_replaced(self) -> None:
+        with RayPool([puppets()]) as pool:
+            error = pool.submit(Work("stuck", "puppet", "sleep", (600,), timeout=0.5)).exception()
+            assert isinstance(error, Overdue)
+            assert pool.submit(Work("after", "puppet", "count")).result() == 0
+
+    def test_nothing_is_started_without_work(self) -> None:
+        before = set(threading.enumerate())
+        with RayPool([puppets()]) as pool:
+            assert set(threading.enumerate()) == before
+            assert pool.stats.workers_started == 0
+
+
+@pytest.mark.usefixtures("ray_session")
+class TestErrors:
+    def test_errors_keep_their_class(self) -> None:
+        with RayPool([puppets()]) as pool:
+            bad = pool.submit(Work("bad", "puppet", "no_face"))
+            needing = pool.submit(Work("needing", "puppet", "count", needs=("bad",)))
+            assert type(bad.exception()) is NoFace
+            assert str(bad.exception()) == "there is nobody in the picture"
+            assert needing.exception() is bad.exception()
+            listing = pool.submit(Work("listing", "puppet", "weights")).exception()
+            assert isinstance(listing, WeightsError)
+            assert listing.problems == ("unet.pth", "vae.pth")
+            defect = pool.submit(Work("defect", "puppet", "defect")).exception()
+            assert type(defect) is TroupeError
+            assert 'return {"a": 1}["b"]' in str(defect)
+            unpicklable = pool.submit(Work("unpicklable", "puppet", "unpicklable")).exception()
+            assert type(unpicklable) is TroupeError
+            assert "cannot pickle '_thread.lock'" in str(unpicklable)
+            argument = pool.submit(Work("argument", "puppet", "take", (threading.Lock(),))).exception()
+            assert type(argument) is TroupeError
+            assert "argument could not travel" in str(argument)
+            assert pool.submit(Work("after", "puppet", "count")).result() == 0
+            assert pool.stats.retries == pool.stats.workers_lost == 0
+
+    def test_store_trouble_is_tried_again(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr("tasks.pool.scheduler.BACKOFF", 0.1)
+        for name in ("once", "always"):
+            (tmp_path / name).mkdir()
+        with RayPool([puppets()]) as pool:
+            once = pool.submit(Work("once", "puppet", "store", (str(tmp_path / "once"), 1)))
+            always = pool.submit(Work("always", "puppet", "store", (str(tmp_path / "always"), 99)))
+            assert once.result() == 1
+            assert type(always.exception()) is StoreError
+            assert (pool.attempts("once"), pool.attempts("always")) == (2, 3)
+
+    def test_out_of_memory_gets_a_fresh_process(self) -> None:
+        with RayPool([puppets()]) as pool:
+            pool.submit(Work("first", "puppet", "count")).result()
+            assert isinstance(pool.submit(Work("hungry", "puppet", "hungry")).result(), int)
+            assert pool.stats.workers_started == 2
+            assert pool.stats.workers_lost == 0
+
+    @pytest.mark.parametrize("how", ["exit", "segfault"])
+    def test_a_killer_among_thirty(self, how: str) -> None:
+        with RayPool([puppets(2)]) as pool:
+            futures = [pool.submit(Work(str(i), "puppet", "sleep", (0.01,))) for i in range(30)]
+            killer = pool.submit(Work("killer", "puppet", "die", (how,)))
+            assert [future.result() for future in futures] == [None] * 30
+            error = killer.exception()
+            assert isinstance(error, WorkerLost)
+            assert "killer: the worker of role 'puppet' died in die 2 times" in error.message
+            assert "(process " in error.message
+            assert pool.stats.workers_lost == 2
+            assert sum(pool.attempts(str(i)) > 1 for i in range(30)) <= 1, "only a suspect runs again"
+
+    def test_a_killed_worker_takes_its_children_along_and_is_replaced(self) -> None:
+        with RayPool([puppets()]) as pool:
+            child = pool.submit(Work("child", "puppet", "child")).result()
+            pid, _ = pool.submit(Work("pid", "puppet", "take", ("",))).result()
+            os.kill(pid, signal.SIGKILL)
+            assert eventually(lambda: gone(child))
+            assert pool.submit(Work("after", "puppet", "take", ("",))).result()[0] != pid
+
+    def test_a_worker_that_cannot_be_made_fails_its_role(self) -> None:
+        with RayPool([Role("unmade", Unmade, ("unet.pth",), workers=2, cpus=0.5)]) as pool:
+            errors = {pool.submit(Work(str(i), "unmade", "act")).exception() for i in range(5)}
+            assert len(errors) == 1
+            error = errors.pop()
+            assert isinstance(error, WeightsError)
+            assert error.problems == ("unet.pth",)
+            assert pool.stats.calls == 0
+
+    def test_workers_that_die_while_they_start(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr("tasks.pool.scheduler.BACKOFF", 0.1)
+        with RayPool([Role("stillborn", Stillborn)]) as pool:
+            error = pool.submit(Work("a", "stillborn", "act")).exception()
+            assert isinstance(error, WorkerLost)
+            assert "while it started" in error.message
+            assert pool.stats.workers_started == pool.stats.workers_lost == 3
+
+    def test_a_worker_whose_process_is_stopped_is_named_and_may_go_on(
+        self, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        monkeypatch.setattr("tasks.pool.transport._LOOK", 0.2)
+        with RayPool([puppets()]) as pool:
+            pid, _ = pool.submit(Work("pid", "puppet", "take", ("",))).result()
+            stopped = pool.submit(Work("stopped", "puppet", "stop_process"))
+            assert eventually(lambda: f"role 'puppet' is stopped; `kill -CONT {pid}` resumes it" in caplog.text)
+            os.kill(pid, signal.SIGCONT)
+            assert stopped.result() == 1
+            assert pool.attempts("stopped") == 1
+        assert caplog.text.count("is stopped") == 1
+
+    def test_a_worker_that_stays_stopped_is_replaced(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr("tasks.pool.transport._LOOK", 0.2)
+        monkeypatch.setattr("tasks.pool.ray_transport._STOPPED", 1.0)
+        with RayPool([puppets()]) as pool:
+            pid, _ = pool.submit(Work("pid", "puppet", "take", ("",))).result()
+            error = pool.submit(Work("stopped", "puppet", "stop_process")).exception()
+            assert isinstance(error, WorkerLost)
+            assert "was stopped, and not resumed within 1 s). Something stops it again and again" in error.message
+            assert "memory" not in error.message
+            assert eventually(lambda: gone(pid))
+            assert pool.submit(Work("after", "puppet", "count")).result() == 0
+
+
+@pytest.mark.usefixtures("ray_session")
+class TestEnd:
+    @pytest.mark.parametrize("by_event", [True, False])
+    def test_a_sleeping_worker_does_not_hold_up_the_stop(self, by_event: bool, tmp_path: Path) -> None:
+        stop, marks = threading.Event(), [tmp_path / str(i) for i in range(20)]
+        pool = RayPool([puppets(2)], stop=stop)
+        futures = [pool.submit(Work(mark.name, "puppet", "sleep", (60, str(mark)))) for mark in marks]
+        needing = pool.submit(Work("needing", "puppet", "count", needs=("0",)))
+        pid = pool.submit(Work("pid", "puppet", "take", ("",), cost=99))
+        assert eventually(lambda: sum(mark.exists() for mark in marks) == 2)
+        worker, _ = pid.result()
+        started = time.monotonic()
+        if by_event:
+            stop.set()
+        else:
+            pool.stop()
+        for future in (*futures, needing):
+            assert isinstance(future.exception(timeout=20), Cancelled)
+        pool.close()
+        assert time.monotonic() - started < 5
+        assert eventually(lambda: gone(worker))
+        assert sum(mark.exists() for mark in marks) == 2, "nothing has begun since"
+
+    def test_a_client_address_is_refused(self) -> None:
+        with pytest.raises(SettingsError, match="node of the cluster"):
+            RayPool([puppets()], "ray://somewhere:10001")
+
+
+ROOT = Path(__file__).parents[3]
+
+OWN = """
+import signal, sys, tempfile, threading
+from pathlib import Path
+sys.path.insert(0, sys.argv[1])
+import psutil
+from tasks.pool import RayPool, Role, Work
+from tests.tasks.pool.workers import Puppet
+assert "ray" not in sys.modules
+handlers = [signal.getsignal(each) for each in (signal.SIGINT, signal.SIGTERM)]
+folder = tempfile.TemporaryDirectory(prefix="tp-", dir="/tmp")  # a short name: Ray's sockets lie in it
+with folder as name, RayPool([Role("puppet", Puppet, workers=3, cpus=2)], folder=Path(name)) as pool:
+    assert pool.submit(Work("kept", "puppet", "count")).result() == 0
+    assert list(Path(name).iterdir())
+    assert [pool.submit(Work(str(i), "puppet", "count", cost=9 - i)).result() for i in range(2)] == [1, 2]
+    error = repr(pool.submit(Work("killer", "puppet", "die", ("segfault",))).exception())
+    assert "WorkerLost" in error and "Fatal Python error: Segmentation fault at File" in error, error
+assert not Path(name).exists()
+with RayPool([Role("puppet", Puppet, gpus=99)]) as pool:
+    assert "want 99 GPUs" in repr(pool.submit(Work("a", "puppet", "count")).exception())
+import ray
+assert not ray.is_initialized()
+assert handlers == [signal.getsignal(each) for each in (signal.SIGINT, signal.SIGTERM)]
+assert not psutil.Process().children(recursive=True)
+assert threading.enumerate() == [threading.main_thread()]
+print("fine")
+"""
+
+JOINED = """
+import sys
+from tasks.pool import RayPool, Role, Work
+from tests.tasks.pool.workers import Puppet
+with RayPool([Role("puppet", Puppet)], sys.argv[1]) as pool:
+    print(pool.submit(Work("a", "puppet", "count")).result())
+"""
+
+HALF_STARTED = """
+import time
+from tasks.pool import RayPool, Role, Work
+from tests.tasks.pool.workers import Puppet
+pool = RayPool([Role("puppet", Puppet)])
+future = pool.submit(Work("a", "puppet", "count"))
+while not pool.stats.workers_started:
+    time.sleep(0.01)
+time.sleep(1)
+pool.stop()
+print(type(future.exception()).__name__)
+"""
+
+
+def run(program: str, *arguments: str, cwd: Path = ROOT, **environment: str) -> subprocess.CompletedProcess[str]:
+    """A process that has no Ray yet."""
+    return subprocess.run(
+        [sys.executable, "-c", program, *arguments],
+        cwd=cwd,
+        env=os.environ | environment,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+
+
+@pytest.mark.long
+def test_a_ray_of_its_own_finds_all_is_quiet_and_leaves_nothing(tmp_path: Path) -> None:
+    done = run(OWN, str(ROOT), cwd=tmp_path)
+    assert (done.stdout, done.returncode) == ("fine\n", 0), done.stderr
+    assert all("died" in line for line in done.stderr.splitlines()), "only what the pool says itself"
+
+
+def test_joining_a_cluster(ray_session: str) -> None:
+    done = run(JOINED, ray_session)
+    assert (done.stdout, done.returncode) == ("0\n", 0), done.stderr
+
+
+def test_stopping_while_ray_starts_leaves_nothing(tmp_path: Path) -> None:
+    def left() -> bool:
+        for process in psutil.process_iter():
+            with suppress(psutil.Error):
+                if process.environ().get("TROUPE_TEST_MARK") == str(tmp_path):
+                    return True
+        return False
+
+    done = run(HALF_STARTED, TROUPE_TEST_MARK=str(tmp_path))
+    assert (done.stdout, done.returncode) == ("Cancelled\n", 0), done.stderr
+    assert eventually(lambda: not left())

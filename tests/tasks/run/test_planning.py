@@ -1,0 +1,62 @@
+"""Plans, and shards: every order once, an identity's together, neither too many nor too small."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from catalogs.store.store import open_store
+from models.miniature.model import init_weights
+from tasks.run.planning import finished_renders, plan_jobs, shards
+from tasks.steps.specs import MotionOrder, PortraitOrder, RenderOrder, TrackOrder
+from tests.small import SMALL
+from troupe import LARGEST, Job, Settings
+from troupe.errors import Cancelled
+
+MOTION = MotionOrder("m", TrackOrder("t", "c.mp4", 0.0, None, LARGEST))
+
+
+def order(number: int, identity: int) -> RenderOrder:
+    portrait = PortraitOrder(f"p{identity}", "p.png", LARGEST)
+    return RenderOrder(f"r{number}", "run", Job(f"j{number}", "p.png", "c.mp4"), portrait, MOTION, Settings())
+
+
+@given(identities=st.lists(st.integers(0, 60), max_size=300), most=st.integers(1, 20), enough=st.integers(1, 100))
+def test_shards(identities: list[int], most: int, enough: int) -> None:
+    orders = [order(number, identity) for number, identity in enumerate(identities)]
+    groups = shards(orders, most=most, at_once=4, enough=enough)
+    assert sorted(o.key for group in groups for o in group) == sorted(o.key for o in orders)
+    assert all(groups)
+    for identity in set(identities):
+        assert sum(any(o.portrait.key == f"p{identity}" for o in group) for group in groups) == 1
+    assert len(groups) <= most
+    assert len(groups) <= max(4, len(orders) // enough)
+    assert len(groups) >= min(most, len(set(identities)), 4)
+
+
+def test_jobs_share_what_they_have_in_common_and_come_with_what_exists(tmp_path: Path) -> None:
+    init_weights(tmp_path / "weights", 0, SMALL)
+    for name in ("p", "c", "d"):
+        (tmp_path / name).write_text(name)
+    jobs = [Job(f"{name}{seed}", f"{tmp_path}/p", f"{tmp_path}/{name}", seed=seed) for name in "cd" for seed in (0, 1)]
+    jobs.append(Job("missing", f"{tmp_path}/nobody", f"{tmp_path}/c"))
+    store, weights = open_store(str(tmp_path / "store")), tmp_path / "weights"
+    plan = plan_jobs("run", jobs, store, weights, weights / "detector.onnx", "float32")
+    *orders, missing = (planned.order for planned in plan.jobs)
+    assert missing is None
+    assert len({id(order.portrait) for order in orders if order}) == 1
+    assert len({id(order.motion) for order in orders if order}) == 2
+    assert orders[3]
+    store.put_bytes(b'{"frames": 5}', orders[3].record)
+    found = [record for _, record in finished_renders(store, plan.jobs)]
+    assert found == [None, None, None, {"frames": 5}, None]
+    looks = iter([None, None])
+
+    def go_on() -> None:
+        if next(looks, "stopped") == "stopped":
+            raise Cancelled("enough")
+
+    kinds = [planned.error.kind if planned.error else "" for planned, _ in finished_renders(store, plan.jobs, go_on)]
+    assert sorted(kinds) == ["", "", "cancelled", "cancelled", "missing_input"]

@@ -1,0 +1,58 @@
+"""What a worker does when memory does not suffice."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tasks.steps import workers
+from tasks.steps.context import Setup
+from tasks.steps.specs import Done
+from tasks.steps.workers import Performer
+from troupe.errors import OutOfMemory
+
+
+class Animator:
+    """Can give up its memory twice."""
+
+    def __init__(self) -> None:
+        self.left = 2
+
+    def shrink(self) -> bool:
+        """Less each time."""
+        self.left -= 1
+        return self.left >= 0
+
+
+@pytest.fixture
+def performer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Performer:
+    animator = Animator()
+    monkeypatch.setattr("tasks.steps.context.load_animator", lambda *_, **__: animator)
+    monkeypatch.setattr("tasks.steps.context.local_weights", Path)
+    return Performer(Setup(str(tmp_path), "w", "", "cpu", "auto", tmp_path / "scratch"))
+
+
+def test_less_memory_is_taken_as_long_as_that_may_help(
+    performer: Performer, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    calls = 0
+
+    def encode(*_: Any) -> Done:
+        nonlocal calls
+        calls += 1
+        if calls < 3:
+            raise OutOfMemory("no memory left")
+        return Done(reused=False)
+
+    monkeypatch.setattr(workers, "encode_clip", encode)
+    with caplog.at_level(logging.WARNING):
+        assert performer.motion(None) == Done(reused=False)  # type: ignore[arg-type]
+    assert calls == 3
+    assert caplog.text.count("smaller share") == 2
+    calls = -9
+    with pytest.raises(OutOfMemory):
+        performer.motion(None)  # type: ignore[arg-type]
+    assert calls == -8, "there is nothing left to give up"

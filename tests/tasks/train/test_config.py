@@ -1,0 +1,104 @@
+"""Training files: what they say, and everything that is wrong with them at once."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from models import miniature
+from models.miniature.model import MINIATURE
+from models.training import Objective
+from tasks.train.config import Clips, Recipe, read_course
+from tasks.train.parts import PARTS, objective
+from troupe.errors import SettingsError
+
+KNOWN = ("vae", "denoiser")
+
+
+def written(folder: Path, text: str) -> Path:
+    path = folder / "training.toml"
+    path.write_text(text)
+    return path
+
+
+def test_a_course(tmp_path: Path) -> None:
+    course = read_course(
+        written(
+            tmp_path,
+            'weights = "out"\n[clips]\nsource = "world"\ncount = 3\n'
+            "[denoiser]\nsteps = 5\nrate = 1\n[denoiser.options]\nframes = 6\n[vae]\nsteps = 2\n",
+        ),
+        KNOWN,
+    )
+    assert (course.weights, course.base, course.folder) == (Path("out"), None, Path("out.training"))
+    assert course.clips == Clips("world", count=3)
+    denoiser = Recipe("denoiser", steps=5, rate=1.0, options={"frames": 6})
+    assert course.recipes == (denoiser, Recipe("vae", steps=2))
+    assert course.of(("vae",)) == (Recipe("vae", steps=2),)
+    with pytest.raises(SettingsError, match="has no part ears; it has denoiser, vae"):
+        course.of(("ears",))
+
+
+@pytest.mark.parametrize(
+    ("file", "parts"), [("training.toml", PARTS.keys() - {"adapters"}), ("training-2.toml", {"denoiser"})]
+)
+def test_the_miniatures_own(file: str, parts: set[str], tmp_path: Path) -> None:
+    """Every part of it can be learned, with these very options."""
+    MINIATURE.write(tmp_path)
+    course = read_course(Path(miniature.__file__).with_name(file), tuple(PARTS))
+    assert {recipe.part for recipe in course.recipes} == parts
+    for recipe in course.recipes:
+        assert isinstance(objective(recipe.part, tmp_path, tmp_path, 2, recipe.options), Objective)
+    with pytest.raises(SettingsError, match=r"vae: .*unexpected keyword argument 'ears'"):
+        objective("vae", tmp_path, tmp_path, 1, {"ears": 2})
+
+
+def test_all_problems_at_once(tmp_path: Path) -> None:
+    path = written(
+        tmp_path,
+        "base = 3\nears = 1\n[clips]\ncount = 0\n[vae]\nbatch = '8'\nspeed = 1\nema = 1.0\n"
+        "[denoiser]\nsteps = 0\nprecision = 'fp8'\noptimizer = 'sgd'\nbatch = 6\naccumulate = 4\n",
+    )
+    with pytest.raises(SettingsError) as caught:
+        read_course(path, KNOWN)
+    for said in (
+        "ears: neither a path nor a part (vae, denoiser)",
+        "base: not a path",
+        "weights: missing",
+        "clips.source: missing",
+        "clips.count: 0 is less than 1",
+        "vae.batch: '8' is no int",
+        "vae.speed: unknown",
+        "vae.steps: missing",
+        "vae.ema: 1.0 is not less than 1",
+        "denoiser.steps: 0 is less than 1",
+        "denoiser.precision: 'fp8' is none of float32, bf16",
+        "denoiser.optimizer: 'sgd' is none of adamw, muon",
+    ):
+        assert said in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("weights = ", "cannot be read as a training file"),
+        ('weights = "w"\n', "no part to learn; add a table such as"),
+        ('weights = "w"\nvae = 3\n', "vae: not a table"),
+        ('weights = "w"\n[vae]\nsteps = 1\nbatch = 6\naccumulate = 4\n', "4 does not divide a batch of 6"),
+    ],
+)
+def test_files_that_cannot_be_used(tmp_path: Path, text: str, said: str) -> None:
+    with pytest.raises(SettingsError, match=said.replace("[", r"\[")):
+        read_course(written(tmp_path, text), KNOWN)
+
+
+def test_no_file(tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match="cannot be read as a training file"):
+        read_course(tmp_path / "none.toml", KNOWN)
+
+
+def test_what_makes_it_another_training() -> None:
+    recipe = Recipe("vae", steps=5)
+    assert recipe.differences(Recipe("vae", steps=9, loaders=3, save_every=7).as_dict()) == []
+    assert recipe.differences(Recipe("vae", steps=5, rate=0.5).as_dict()) == ["rate: was 0.5, is 0.0001"]
