@@ -72,10 +72,10 @@ def _sitter(picture: Picture, number: int, animator: Animator, detector: FaceDet
 
 def gallery(witness: Witness, moved: bool) -> Floats:
     """(candidates, length): a picture of each in a performance of its own, as they are or in others' clothes."""
-    heads, dice = [], np.random.default_rng(0x6A1)
+    heads, rng = [], np.random.default_rng(0x6A1)
     for seed in range(STRANGERS, STRANGERS + CANDIDATES):
         person = Identity.from_seed(seed)
         person = elsewhere(person, Identity.from_seed(seed + 500)) if moved else person
-        picture, face = render(person, any_moment(dice, measuring=True), CLIP_SIZE)
+        picture, face = render(person, any_moment(rng, measuring=True), CLIP_SIZE)
         heads.append(cut_head(picture, head_box(face.box, *CLIP_SIZE), SIDE))
     return witness.identify(np.stack(heads))

@@ -27,13 +27,13 @@ from catalogs.store.store import Store, open_store
 from flows.observe.progress import Silent
 from flows.steps import PlainCaller, perform
 from models.miniature.model import init_weights
-from tasks.pool import Role, Work
+from tasks.pool import Role, WorkItem
 from tasks.run import run as production
 from tasks.run.results import results
 from tasks.run.run import Request
-from tasks.run.sizing import AHEAD, PERFORM, PREPARE
-from tasks.steps.context import Setup
-from tasks.steps.specs import Done, MotionOrder, PortraitOrder, Rendered, RenderOrder, TrackOrder
+from tasks.run.sizing import AHEAD, PREPROCESS, RENDER
+from tasks.steps.context import WorkerConfig
+from tasks.steps.specs import Done, MotionSpec, PortraitSpec, Rendered, RenderSpec, TrackSpec
 from tests.tasks.pool.simulation import Simulation
 from troupe.scratch import scratch_folder
 
@@ -48,23 +48,23 @@ LEAST_RATE, MOST_GROWTH, LEAST_UTILISATION = 300.0, 1.2, 0.95
 class Idler:
     """Prepares and performs nothing; what a job puts is its record."""
 
-    def __init__(self, setup: Setup) -> None:
+    def __init__(self, setup: WorkerConfig) -> None:
         self._store = open_store(setup.store)
         self._calls = _counted()
 
-    def track(self, _order: TrackOrder) -> Done:
+    def track(self, _order: TrackSpec) -> Done:
         """Nothing."""
         return Done(reused=False)
 
-    def portrait(self, _order: PortraitOrder) -> Done:
+    def portrait(self, _order: PortraitSpec) -> Done:
         """Nothing."""
         return Done(reused=False)
 
-    def motion(self, _order: MotionOrder) -> Done:
+    def motion(self, _order: MotionSpec) -> Done:
         """Nothing."""
         return Done(reused=False)
 
-    def render(self, order: RenderOrder) -> Rendered:
+    def render(self, order: RenderSpec) -> Rendered:
         """One put. The store's calls go where a run counts the denoiser's evaluations."""
         facts: dict[str, Any] = dict.fromkeys(("width", "height", "frames", "bytes"), 1) | {
             "outputs": {},
@@ -151,19 +151,19 @@ def _start_ray() -> float:
 def _idle_crew() -> Iterator[None]:
     from bench import engine  # not __main__, which no worker could import
 
-    real: Callable[..., list[Role]] = production.crew
+    real: Callable[..., list[Role]] = production.worker_roles
 
-    def idle(setup: Setup, **_: Any) -> list[Role]:
+    def idle(setup: WorkerConfig, **_: Any) -> list[Role]:
         return [
-            Role(PREPARE, engine.Idler, (setup,), workers=1, cpus=0.0, bound=AHEAD * 2),
-            Role(PERFORM, engine.Idler, (setup,), workers=2, cpus=1.0),
+            Role(PREPROCESS, engine.Idler, (setup,), workers=1, cpus=0.0, bound=AHEAD * 2),
+            Role(RENDER, engine.Idler, (setup,), workers=2, cpus=1.0),
         ]
 
-    production.crew = idle
+    production.worker_roles = idle
     try:
         yield
     finally:
-        production.crew = real
+        production.worker_roles = real
 
 
 def _request(folder: Path, jobs: int) -> str:
@@ -180,13 +180,13 @@ def _request(folder: Path, jobs: int) -> str:
 def utilisation(workers: int, jobs: int, identities: int, seed: int = 7) -> float:
     """The least time that is possible against the scheduler's."""
     random = Random(seed)
-    works = [
-        Work(str(n), "play", "act", cost=random.lognormvariate(0, 1), holds=str(random.randrange(identities)))
+    work_items = [
+        WorkItem(str(n), "play", "act", cost=random.lognormvariate(0, 1), holds=str(random.randrange(identities)))
         for n in range(jobs)
     ]
     simulation = Simulation([Role("play", object, workers=workers)])
-    simulation.run(works)
-    least = max(math.fsum(work.cost for work in works) / workers, max(work.cost for work in works))
+    simulation.run(work_items)
+    least = max(math.fsum(work.cost for work in work_items) / workers, max(work.cost for work in work_items))
     return least / simulation.now
 
 

@@ -30,7 +30,7 @@ from bench.machine import isolated, matrix_rate, peak_memory, synchronise
 from bench.report import Case, Check, Findings, arguments, main, positive, tell
 from bench.subjects import random_motion, random_portrait
 from bench.weights import FULL, REFERENCE, TINY, Model, write_weights
-from bench.work import Costs, Work, count_costs, count_work
+from bench.work import Costs, WorkItem, count_costs, count_work
 from models.animator import Animator, load
 from models.faces import Portrait
 from models.motion import Motion
@@ -118,7 +118,7 @@ def measure(chosen: Namespace) -> Findings:
     plan = _adapted(CONFIGURATIONS[name], chosen)
     tell("counting the work")
     costs = count_costs(plan.model.config, plan.settings.decode_chunk)
-    works = [count_work(frames, plan.model.config, plan.settings, costs) for frames in plan.frames]
+    work_items = [count_work(frames, plan.model.config, plan.settings, costs) for frames in plan.frames]
     cases: dict[str, Case] = {}
     with scratch_folder() as folder:
         tell("writing random weights")
@@ -128,7 +128,7 @@ def measure(chosen: Namespace) -> Findings:
             way = f"{dtype}, compiled" if compiled == "on" else dtype
             tell(f"sampling in {way}")
             session = isolated(sample_clips, directory, plan, chosen.device, dtype, compiled == "on")
-            cases |= {f"{way}, {work.frames} frames": _case(plan, work, session) for work in works}
+            cases |= {f"{way}, {work.frames} frames": _case(plan, work, session) for work in work_items}
     return Findings(cases, _checks(name, plan, costs, cases))
 
 
@@ -191,7 +191,7 @@ def _adapted(plan: Plan, chosen: Namespace) -> Plan:
     )
 
 
-def _case(plan: Plan, work: Work, session: Session) -> Case:
+def _case(plan: Plan, work: WorkItem, session: Session) -> Case:
     clips = session.clips[work.frames]
     samples = {
         "seconds": [clip.appearance + clip.denoise + clip.vae * plan.decoded for clip in clips],

@@ -20,7 +20,7 @@ import numpy as np
 from PIL import Image
 
 from bench.report import Case, Check, Findings, arguments, main, tell
-from models.faces import Recogniser, follow, open_detector
+from models.faces import FaceRecogniser, follow, open_detector
 from models.faces.tracking import ALIKE
 from tasks import media
 from troupe import LARGEST, Floats, Picture, Track
@@ -37,7 +37,7 @@ def measure(chosen: Namespace) -> Findings:
     cv2.setNumThreads(1)
     clips = chosen.clips or sorted(_shared("media").glob("*.mp4"))
     detector = open_detector(chosen.detector or _shared("weights/scrfd_500m_bnkps.onnx"), "cpu")
-    recogniser = Recogniser(chosen.recogniser or _shared("weights/mobilefacenet.onnx"))
+    recogniser = FaceRecogniser(chosen.recogniser or _shared("weights/mobilefacenet.onnx"))
     cases: dict[str, Case] = {}
     for clip in clips:
         tell(f"following {clip.name}")
@@ -70,7 +70,7 @@ def measure(chosen: Namespace) -> Findings:
     return Findings(cases, checks)
 
 
-def _likenesses(clip: Path, track: Track, recogniser: Recogniser) -> Iterator[float]:
+def _likenesses(clip: Path, track: Track, recogniser: FaceRecogniser) -> Iterator[float]:
     """The cosine of each frame's face with the one before, of frames in which it was seen."""
 
     def vectors() -> Iterator[Floats]:

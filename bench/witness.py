@@ -167,10 +167,10 @@ class Testimony(Objective):
         """See `Objective.network`."""
         return WitnessNetwork().to(memory_format=torch.channels_last)  # type: ignore[call-overload,no-any-return]
 
-    def example(self, dice: np.random.Generator) -> dict[str, Tensor]:
+    def example(self, rng: np.random.Generator) -> dict[str, Tensor]:
         """Somebody in two performances: `pictures` (2, S, S, 3) uint8, and the `truth` (2, told), in deviations."""
-        person = anybody(dice)
-        pictures, moments = zip(*(_seen(person, dice) for _ in range(2)), strict=True)
+        person = anybody(rng)
+        pictures, moments = zip(*(_seen(person, rng) for _ in range(2)), strict=True)
         middle, scale = torch.tensor(list(TOLD.values())).T
         truth = torch.tensor([list(told(moment).values()) for moment in moments])
         return {"pictures": torch.from_numpy(np.stack(pictures)), "truth": (truth - middle) / scale}
@@ -196,10 +196,10 @@ class Testimony(Objective):
         """On plain pictures of 100 people kept for measuring: the correlation of what is read with the truth, and the
         shares of pictures that are nearest to the first one of the same person, `found_elsewhere` of those in other
         clothes before another wall."""
-        witness, dice = Witness(network.eval()), np.random.default_rng(0x817)
+        witness, rng = Witness(network.eval()), np.random.default_rng(0x817)
         people = [Identity.from_seed(MEASURING + number) for number in range(GALLERY)]
-        shots = [_seen(person, dice, measuring=True) for person in people for _ in range(1 + PROBES)]
-        moved = [_seen(elsewhere(person, anybody(dice, measuring=True)), dice, measuring=True)[0] for person in people]
+        shots = [_seen(person, rng, measuring=True) for person in people for _ in range(1 + PROBES)]
+        moved = [_seen(elsewhere(person, anybody(rng, measuring=True)), rng, measuring=True)[0] for person in people]
         pictures = np.stack([picture for picture, _ in shots])
         truths = [told(moment) for _, moment in shots]
         read = witness.read(pictures)
@@ -211,36 +211,36 @@ class Testimony(Objective):
         return found
 
 
-def _seen(person: Identity, dice: np.random.Generator, measuring: bool = False) -> tuple[Picture, Moment]:
+def _seen(person: Identity, rng: np.random.Generator, measuring: bool = False) -> tuple[Picture, Moment]:
     """Somebody's head crop (S, S, 3), framed by where the face was some time before, and what they do in it."""
-    first, later = int(dice.integers(LATEST)), int(dice.integers(LONGEST))
-    seed = int(dice.integers(MEASURING)) + MEASURING * measuring
+    first, later = int(rng.integers(LATEST)), int(rng.integers(LONGEST))
+    seed = int(rng.integers(MEASURING)) + MEASURING * measuring
     moments = Performance.from_seed(seed, first + later + 1, RATE).moments
-    width, height = (int(side) for side in dice.integers(*SIDES, size=2))
-    if not measuring and dice.random() < MOVED:
-        person = elsewhere(person, anybody(dice))
+    width, height = (int(side) for side in rng.integers(*SIDES, size=2))
+    if not measuring and rng.random() < MOVED:
+        person = elsewhere(person, anybody(rng))
     picture = render(person, moments[-1], (width, height))[0]
-    if not measuring and dice.random() < WORN:
-        picture = weathered(picture, dice)
+    if not measuring and rng.random() < WORN:
+        picture = weathered(picture, rng)
     box = locate(person, moments[first], (width, height)).box
-    box = box + np.float32(TREMBLE * (box[2] - box[0])) * dice.standard_normal(4, dtype=np.float32)
-    crop = cut_head(picture, _closer(head_box(box, width, height), dice), SIDE)
-    return crop if measuring else _softened(crop, dice), moments[-1]
+    box = box + np.float32(TREMBLE * (box[2] - box[0])) * rng.standard_normal(4, dtype=np.float32)
+    crop = cut_head(picture, _closer(head_box(box, width, height), rng), SIDE)
+    return crop if measuring else _softened(crop, rng), moments[-1]
 
 
-def _closer(box: Box, dice: np.random.Generator) -> Box:
+def _closer(box: Box, rng: np.random.Generator) -> Box:
     """A part of the square, nearly all of it."""
-    less = round((box[2] - box[0]) * dice.uniform(0, CLOSER))
-    x, y = (int(v) for v in dice.integers(less + 1, size=2))
+    less = round((box[2] - box[0]) * rng.uniform(0, CLOSER))
+    x, y = (int(v) for v in rng.integers(less + 1, size=2))
     return box[0] + x, box[1] + y, box[2] - less + x, box[3] - less + y
 
 
-def _softened(picture: Picture, dice: np.random.Generator) -> Picture:
+def _softened(picture: Picture, rng: np.random.Generator) -> Picture:
     """Blurred and noisy by chance, as what a network paints may be."""
-    if dice.random() >= SOFT:
+    if rng.random() >= SOFT:
         return picture
-    soft: NDArray[np.float32] = cv2.GaussianBlur(picture, (0, 0), dice.uniform(0.1, 1.2)).astype(np.float32)
-    noise = dice.standard_normal(picture.shape, dtype=np.float32) * np.float32(dice.uniform(0, 6))
+    soft: NDArray[np.float32] = cv2.GaussianBlur(picture, (0, 0), rng.uniform(0.1, 1.2)).astype(np.float32)
+    noise = rng.standard_normal(picture.shape, dtype=np.float32) * np.float32(rng.uniform(0, 6))
     return np.clip(soft + noise, 0, 255).astype(np.uint8)
 
 

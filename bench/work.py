@@ -23,7 +23,7 @@ from models.sampler import evaluations
 from models.sampler.guidance import Branch, branches, strengths
 from troupe.settings import Settings
 
-__all__ = ["Costs", "Operations", "Work", "count_costs", "count_work"]
+__all__ = ["Costs", "Operations", "WorkItem", "count_costs", "count_work"]
 
 ATTENTION = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu
 
@@ -73,7 +73,7 @@ class Costs:
 
 
 @dataclass(frozen=True)
-class Work:
+class WorkItem:
     """What a clip needs.
 
     Attributes:
@@ -133,7 +133,7 @@ def count_costs(config: ModelConfig, chunk: int) -> Costs:
         )
 
 
-def count_work(frames: int, config: ModelConfig, settings: Settings, costs: Costs) -> Work:
+def count_work(frames: int, config: ModelConfig, settings: Settings, costs: Costs) -> WorkItem:
     """What a clip of `frames` needs.
 
     Args:
@@ -147,7 +147,7 @@ def count_work(frames: int, config: ModelConfig, settings: Settings, costs: Cost
     for branch in every:
         denoise += costs.branches[branch] * step_frames
     least = len(every) * (costs.branches[Branch.FULL] + costs.motion).products + costs.decode.products
-    return Work(
+    return WorkItem(
         frames=frames,
         step_frames=step_frames,
         evaluations=evaluated,

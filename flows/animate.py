@@ -24,7 +24,7 @@ from flows.observe.prefect_artifacts import Artifacts
 from flows.observe.progress import Everyone, listener, listening_here, watched
 from flows.prefect_server import prefect_server
 from flows.steps import Shard, animate_shard, encode_identities, perform, plan, publish
-from tasks.run.run import Production, Request, Summary
+from tasks.run.run import Request, Run, Summary
 from tasks.run.signals import stoppable
 from troupe.errors import Cancelled
 
@@ -55,13 +55,13 @@ class Stopped(Cancelled):
 class PrefectCaller:
     """Calls steps as tasks of the running flow; quoted, so that Prefect seeks no futures in thousands of orders."""
 
-    def one(self, step: Callable[..., Any], production: Production) -> Any:
+    def one(self, step: Callable[..., Any], run: Run) -> Any:
         """Its result."""
-        return TASKS[step](quote(production))
+        return TASKS[step](quote(run))
 
-    def each(self, step: Callable[..., Any], production: Production, shards: Sequence[Shard]) -> None:
+    def each(self, step: Callable[..., Any], run: Run, shards: Sequence[Shard]) -> None:
         """A few at a time, in the threads of the flow's task runner; all end before an error of one is raised."""
-        futures = [TASKS[step].submit(quote(production), quote(shard)) for shard in shards]
+        futures = [TASKS[step].submit(quote(run), quote(shard)) for shard in shards]
         wait(futures)
         for future in futures:
             future.result()

@@ -6,56 +6,56 @@ from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
 from flows.observe.progress import Listener
-from tasks.run.run import Production, Request, Summary
+from tasks.run.run import Request, Run, Summary
 from tasks.run.signals import stoppable
-from tasks.steps.specs import RenderOrder
+from tasks.steps.specs import RenderSpec
 
 __all__ = ["Caller", "PlainCaller", "animate_shard", "encode_identities", "perform", "plan", "publish"]
 
-Shard = tuple[RenderOrder, ...]
+Shard = tuple[RenderSpec, ...]
 
 
-def plan(production: Production) -> None:
+def plan(run: Run) -> None:
     """Read the request, make the keys, find what exists already."""
-    production.plan()
+    run.plan()
 
 
-def encode_identities(production: Production) -> None:
+def encode_identities(run: Run) -> None:
     """Encode every identity that a render still needs, once."""
-    production.encode_identities()
+    run.encode_identities()
 
 
-def animate_shard(production: Production, shard: Shard) -> None:
+def animate_shard(run: Run, shard: Shard) -> None:
     """Render the jobs of a few identities; their rows are committed as they finish."""
-    production.animate(shard)
+    run.animate(shard)
 
 
-def publish(production: Production) -> Summary:
+def publish(run: Run) -> Summary:
     """Commit what is left and write the manifest."""
-    return production.publish()
+    return run.publish()
 
 
 class Caller(Protocol):
     """How steps are called: as Prefect's tasks, or as the functions they are."""
 
-    def one(self, step: Callable[..., Any], production: Production) -> Any:
+    def one(self, step: Callable[..., Any], run: Run) -> Any:
         """Its result."""
 
-    def each(self, step: Callable[..., Any], production: Production, shards: Sequence[Shard]) -> None:
+    def each(self, step: Callable[..., Any], run: Run, shards: Sequence[Shard]) -> None:
         """Once for every shard."""
 
 
 class PlainCaller:
     """One after the other, in this thread."""
 
-    def one(self, step: Callable[..., Any], production: Production) -> Any:
+    def one(self, step: Callable[..., Any], run: Run) -> Any:
         """Its result."""
-        return step(production)
+        return step(run)
 
-    def each(self, step: Callable[..., Any], production: Production, shards: Sequence[Shard]) -> None:
+    def each(self, step: Callable[..., Any], run: Run, shards: Sequence[Shard]) -> None:
         """In the order of the shards."""
         for shard in shards:
-            step(production, shard)
+            step(run, shard)
 
 
 def perform(request: Request, call: Caller, tell: Listener, *, ray: bool) -> Summary:
@@ -69,10 +69,10 @@ def perform(request: Request, call: Caller, tell: Listener, *, ray: bool) -> Sum
     Raises:
         TroupeError: the request cannot be carried out as it is; a single job's trouble only ends in its row.
     """
-    with stoppable() as stop, Production(request, tell, stop, ray=ray) as production:
-        call.one(plan, production)
-        if production.shards:
-            call.one(encode_identities, production)
-            call.each(animate_shard, production, production.shards)
-        summary: Summary = call.one(publish, production)
+    with stoppable() as stop, Run(request, tell, stop, ray=ray) as run:
+        call.one(plan, run)
+        if run.shards:
+            call.one(encode_identities, run)
+            call.each(animate_shard, run, run.shards)
+        summary: Summary = call.one(publish, run)
     return summary

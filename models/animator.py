@@ -18,8 +18,8 @@ from models.faces import Portrait, clip_crops, fill, references, steadied
 from models.motion import Motion, intensities, motion_tokens
 from models.picture import unit
 from models.runtime.compile import compile_blocks
-from models.runtime.device import Budget, budget_of, guarded, memory_errors, pick_device, pick_dtype
-from models.runtime.offload import at_work
+from models.runtime.device import Budget, budget_of, oom_guarded, pick_device, pick_dtype, translate_oom
+from models.runtime.offload import on_device
 from models.sampler.sample import Scene, draw_noise, fitting_windows, pad_motion, sample, window_bytes
 from models.weights import IDENTITY, Networks, load_networks
 from troupe import Picture, Settings, Track
@@ -61,7 +61,7 @@ class Animator:
         self._identity = identity
         # An identity's keys and values live as long as somebody holds the appearance.
         self._contexts: WeakKeyDictionary[Appearance, Context] = WeakKeyDictionary()
-        with torch.inference_mode(), at_work(device, networks.pose_guider):
+        with torch.inference_mode(), on_device(device, networks.pose_guider):
             black = torch.zeros(1, 3, config.image_size, config.image_size, device=device, dtype=self.dtype)
             self._pose: Tensor = networks.pose_guider(black)[0]
 
@@ -101,7 +101,7 @@ class Animator:
         networks = self._networks
         crop = unit(portrait.crop, self.device)
         identity = self._identity(portrait.aligned).to(self.device)
-        with memory_errors(), at_work(self.device, networks.transformer, networks.projector):
+        with translate_oom(), on_device(self.device, networks.transformer, networks.projector):
             seen = transformer_input(crop, self.config.appearance.input_size)
             tokens = networks.projector(networks.transformer(seen[None], identity))[0]
         return Appearance(tokens=tokens.float().cpu(), latents=self.encode_crop(portrait.crop))
@@ -116,7 +116,7 @@ class Animator:
         Returns:
             (4, h, w) float32 on the CPU, the mean, unscaled.
         """
-        with memory_errors(), at_work(self.device, self._networks.vae):
+        with translate_oom(), on_device(self.device, self._networks.vae):
             picture = unit(crop, self.device)
             return encode_portrait(self._networks.vae, (picture - 0.5) / 0.5).cpu()
 
@@ -151,7 +151,7 @@ class Animator:
         networks = self._networks
         framing = references(track, crop)
         crops = clip_crops(frames, track, self.config.image_size, self.config.face_size, framing)
-        with memory_errors(), at_work(self.device, networks.expression, networks.headpose):
+        with translate_oom(), on_device(self.device, networks.expression, networks.headpose):
             while batch := list(islice(crops, FACES_AT_ONCE)):
                 face = torch.stack([unit(crop.face, self.device) for crop in batch])
                 head = torch.stack([unit(crop.head, self.device) for crop in batch])
@@ -189,11 +189,11 @@ class Animator:
         settings = settings or Settings()
         watch = watch or Stopwatch()
         networks = self._networks
-        with watch("denoise"), memory_errors(), at_work(self.device, networks.denoiser, networks.refiner):
+        with watch("denoise"), translate_oom(), on_device(self.device, networks.denoiser, networks.refiner):
             latents = self._denoise(appearance, motion, settings, on_progress)
-        with memory_errors(), at_work(self.device, networks.vae):
+        with translate_oom(), on_device(self.device, networks.vae):
             chunks = decode_stream(networks.vae, latents, settings.decode_chunk, settings.padding)
-            for chunk in watch.each("vae", guarded(chunks)):
+            for chunk in watch.each("vae", oom_guarded(chunks)):
                 yield from (chunk * 255).to(torch.uint8).permute(0, 2, 3, 1).cpu().numpy()
 
     @torch.inference_mode()
@@ -257,7 +257,7 @@ def load(
     place = pick_device(device)
     budget = budget_of(place, gpu_memory)
     home = torch.device("cpu") if budget.resting else place
-    with memory_errors():
+    with translate_oom():
         config, networks = load_networks(Path(directory), home, pick_dtype(dtype, place))
     if compile:
         compile_blocks(networks.denoiser)

@@ -39,7 +39,7 @@ class Catalog:
         Args:
             limit: at most so many.
             columns: these; all without.
-            filters: such as `status="failed"` or `least={"identity": 0.5}`; see `catalogs.query.filters.Selection`.
+            filters: such as `status="failed"` or `least={"identity": 0.5}`; see `catalogs.query.filters.CatalogQuery`.
 
         Raises:
             SettingsError: there is no such status, column or version.

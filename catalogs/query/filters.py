@@ -15,11 +15,11 @@ import pyarrow.compute as pc
 from catalogs.table.schema import QUALITIES, SCHEMA, STATUSES
 from troupe.errors import SettingsError
 
-__all__ = ["Selection"]
+__all__ = ["CatalogQuery"]
 
 
 @dataclass(frozen=True)
-class Selection:
+class CatalogQuery:
     """Jobs that fulfil all of it; what is None or empty asks for nothing.
 
     Values are compared, never made part of a query's text: any text is safe.

@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from catalogs.query.filters import Selection
+from catalogs.query.filters import CatalogQuery
 from catalogs.store.store import Store
 from catalogs.table.snapshot import Moment, Snapshot, latest, snapshot
 from troupe.errors import SettingsError
@@ -51,13 +51,13 @@ def ls(
         limit: at most so many rows.
         columns: these, in this order; all without.
         as_of: the catalog as it was at that version or time.
-        filters: which jobs, as `catalogs.query.filters.Selection` has them.
+        filters: which jobs, as `catalogs.query.filters.CatalogQuery` has them.
 
     Raises:
         SettingsError: there is no such status, column or version, or the limit is negative.
         StoreError: the catalog cannot be read.
     """
-    select = Selection(**filters)
+    select = CatalogQuery(**filters)
     if limit is not None and limit < 0:
         raise SettingsError(f"limit is {limit}; it cannot be negative")
     rows = snapshot(store, select.run if store.delta() is None else None, as_of)

@@ -14,7 +14,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.dataset as ds
 
-from catalogs.query.filters import Selection
+from catalogs.query.filters import CatalogQuery
 from catalogs.query.jobs import both
 from catalogs.store.store import Store, reason
 from catalogs.table.snapshot import Moment, Snapshot, latest, snapshot
@@ -44,7 +44,7 @@ def sql(store: Store, query: str, *, as_of: Moment | None = None, **filters: Any
         store: whose catalog it is.
         query: one SELECT (or WITH, DESCRIBE, SUMMARIZE, EXPLAIN) over `jobs` and `rows`.
         as_of: the catalog as it was at that version or time.
-        filters: what the tables hold at all, as `catalogs.query.filters.Selection` has it.
+        filters: what the tables hold at all, as `catalogs.query.filters.CatalogQuery` has it.
 
     Raises:
         SettingsError: the query is no question, or wrong.
@@ -53,7 +53,7 @@ def sql(store: Store, query: str, *, as_of: Moment | None = None, **filters: Any
     Example:
         >>> sql(store, "SELECT identity, count(*) FROM jobs WHERE status = 'failed' GROUP BY ALL ORDER BY 2 DESC")
     """
-    select = Selection(**filters)
+    select = CatalogQuery(**filters)
     rows = snapshot(store, select.run if store.delta() is None else None, as_of)
     where = both(select.asked, select.ended)
     data = rows.data if where is None else rows.data.filter(where)
@@ -91,7 +91,7 @@ def _answer(connection: duckdb.DuckDBPyConnection, query: str, store: Store) -> 
         raise StoreError(f"cannot read the catalog of {store.url}: {reason(error)}; run again") from error
 
 
-def _superseded(connection: duckdb.DuckDBPyConnection, rows: Snapshot, select: Selection, store: Store) -> pa.Table:
+def _superseded(connection: duckdb.DuckDBPyConnection, rows: Snapshot, select: CatalogQuery, store: Store) -> pa.Table:
     """Keys of the rows that do not count, few as a rule: those of jobs that a run came to more than once."""
     connection.register("every", rows.data if select.asked is None else rows.data.filter(select.asked))
     # By a number for each job: the texts of all of them would be most of what the question needs in time and memory.

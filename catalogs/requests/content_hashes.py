@@ -42,16 +42,16 @@ class ContentHashes:
     Args:
         store: where they are remembered.
         look: is shown every input that had to be read, as (URI, hash, local path), while it is at hand.
-        go_on: asked before every input; stops the work by raising.
+        raise_if_cancelled: asked before every input; stops the work by raising.
     """
 
     def __init__(
         self,
         store: Store,
         look: Look = lambda *_: None,
-        go_on: Callable[[], None] = lambda: None,
+        raise_if_cancelled: Callable[[], None] = lambda: None,
     ) -> None:
-        self._look, self._go_on = look, go_on
+        self._look, self._raise_if_cancelled = look, raise_if_cancelled
         self._store = store
         self._known: dict[InputStat, str] | None = None
         self._fresh: dict[InputStat, str] = {}
@@ -65,7 +65,7 @@ class ContentHashes:
             InputError: it is missing, or changed while it was being read.
             StoreError: the place it is in does not answer.
         """
-        self._go_on()
+        self._raise_if_cancelled()
         with self._lock:
             if self._known is None:
                 self._known = self._load()

@@ -16,11 +16,11 @@ import pyarrow.compute as pc
 from catalogs.query.jobs import ls
 from catalogs.store.store import Store
 from catalogs.table.manifest import write_manifest
-from catalogs.table.row_buffer import Ledger
+from catalogs.table.row_buffer import RowBuffer
 from catalogs.table.snapshot import latest
 from troupe.errors import SettingsError, StoreError, Withdrawn
 
-__all__ = ["Forgotten", "Tombstones", "forget"]
+__all__ = ["ForgetList", "Forgotten", "forget"]
 
 _FOLDER = "tombstones"
 _GONE = (
@@ -45,7 +45,7 @@ class Forgotten:
     runs: tuple[str, ...]
 
 
-class Tombstones:
+class ForgetList:
     """Who must not be shown, as a store remembers it: hashes only, no names and no pictures."""
 
     def __init__(self, store: Store) -> None:
@@ -114,7 +114,7 @@ def forget(store: Store, identity: str = "", portrait: str = "", *, dry_run: boo
     for key in files:
         store.delete(key)
     for run in runs:
-        with Ledger(store, run) as ledger:
+        with RowBuffer(store, run) as ledger:
             for row in jobs.filter(pc.field("run_id") == run).to_pylist():
                 ledger.append({**row, "status": "forgotten", **dict.fromkeys(_GONE)})
         write_manifest(store, run)

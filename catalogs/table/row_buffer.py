@@ -15,21 +15,21 @@ from catalogs.table.append import commits_to
 from catalogs.table.schema import Row, table_of
 from troupe.errors import StoreError
 
-__all__ = ["Ledger"]
+__all__ = ["RowBuffer"]
 
 _LOG = logging.getLogger(__name__)
 _MANY = 2000
 """Rows of a batch in no hurry; they are some kB each in memory."""
 
 
-class Ledger:
+class RowBuffer:
     """Takes a run's rows as its jobs end and commits them in batches: a crash costs the last batch at most.
 
     A context manager, safe to use from threads. `append` returns after the commit when its row fills a batch, so
     that of N rows appended at most `every_rows - 1` are not yet committed, and none for longer than `every_seconds`
     while the store works.
 
-        with Ledger(store, run_id) as ledger:
+        with RowBuffer(store, run_id) as ledger:
             ledger.append(make_row(...))
 
     Args:
@@ -54,7 +54,7 @@ class Ledger:
         self._closing = threading.Event()
         self._timer = threading.Thread(target=self._tick, name=f"ledger-{run_id}", daemon=True)
 
-    def __enter__(self) -> Ledger:
+    def __enter__(self) -> RowBuffer:
         self._timer.start()
         return self
 

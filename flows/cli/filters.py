@@ -89,7 +89,7 @@ def _filters(
         ),
     ] = None,
 ) -> dict[str, Any]:
-    """What `catalogs.query.filters.Selection` takes."""
+    """What `catalogs.query.filters.CatalogQuery` takes."""
     return {
         "status": status,
         "identity": identity,

@@ -8,17 +8,17 @@ from models.faces.gaps import fill, refuse_gaps, shots
 from models.faces.paste_back.blend_linear import Paster, make_paster, paste, paste_mask
 from models.faces.paste_back.blend_seamless import SeamlessPaster
 from models.faces.portrait import Portrait, prepare_portrait
-from models.faces.recognition import Recognise, Recogniser
+from models.faces.recognition import FaceRecogniser, Recognise
 from models.faces.tracking import follow
 
 __all__ = [
     "Box",
     "FaceCrops",
     "FaceDetector",
+    "FaceRecogniser",
     "Paster",
     "Portrait",
     "Recognise",
-    "Recogniser",
     "SeamlessPaster",
     "align",
     "clip_crops",

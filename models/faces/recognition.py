@@ -14,13 +14,13 @@ from models.faces.alignment import ALIGNED_SIZE, align
 from troupe.errors import NoFace, WeightsError
 from troupe.faces import Face, Floats, Picture
 
-__all__ = ["Recognise", "Recogniser"]
+__all__ = ["FaceRecogniser", "Recognise"]
 
 Recognise: TypeAlias = Callable[[Picture, Face], Floats]
 """A unit vector for a face in a picture; those of one person point the same way."""
 
 
-class Recogniser:
+class FaceRecogniser:
     """Tells people apart by any network with ArcFace's input, normalised as such networks are trained.
 
     (The identity encoder feeds the same network differently, as the release does; its vectors are for the adapters.)

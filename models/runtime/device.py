@@ -11,7 +11,7 @@ import torch
 
 from troupe.errors import OutOfMemory, SettingsError
 
-__all__ = ["DTYPES", "Budget", "budget_of", "guarded", "memory_errors", "pick_device", "pick_dtype"]
+__all__ = ["DTYPES", "Budget", "budget_of", "oom_guarded", "pick_device", "pick_dtype", "translate_oom"]
 
 T = TypeVar("T")
 MIB, GIB = 2**20, 2**30
@@ -125,7 +125,7 @@ def share_out(total: int) -> Budget:
 
 
 @contextmanager
-def memory_errors() -> Iterator[None]:
+def translate_oom() -> Iterator[None]:
     """Turn torch's complaint that the device's memory does not suffice into ours.
 
     Raises:
@@ -137,11 +137,11 @@ def memory_errors() -> Iterator[None]:
         raise OutOfMemory(f"the GPU's memory does not suffice: {str(error).splitlines()[0]}") from error
 
 
-def guarded(items: Iterable[T]) -> Iterator[T]:
-    """`items`, made under `memory_errors`."""
+def oom_guarded(items: Iterable[T]) -> Iterator[T]:
+    """`items`, made under `translate_oom`."""
     source = iter(items)
     while True:
-        with memory_errors():
+        with translate_oom():
             try:
                 item = next(source)
             except StopIteration:

@@ -8,11 +8,11 @@ from contextlib import contextmanager
 import torch
 from torch import nn
 
-__all__ = ["at_work"]
+__all__ = ["on_device"]
 
 
 @contextmanager
-def at_work(device: torch.device, *networks: nn.Module) -> Iterator[None]:
+def on_device(device: torch.device, *networks: nn.Module) -> Iterator[None]:
     """Have networks on `device` inside the `with` block.
 
     Their values stay where they were, too, and count again afterwards: nothing is copied back. Networks that are on the

@@ -10,32 +10,32 @@ from troupe import Picture
 __all__ = ["compressed", "lit", "weathered"]
 
 
-def weathered(picture: Picture, dice: np.random.Generator, light: float = 1.0) -> Picture:
+def weathered(picture: Picture, rng: np.random.Generator, light: float = 1.0) -> Picture:
     """The picture, worn by chance.
 
     Args:
         picture: (H, W, 3).
         light: how much the light may change colours, as a factor.
     """
-    picture = lit(picture, dice, light)
-    if dice.random() < 0.25:
-        picture = _blurred(picture, dice.uniform(0.3, 1.0))
-    if dice.random() < 0.25:
-        noise = dice.normal(0, dice.uniform(1, 6), picture.shape[:2]).astype(np.float32)[..., None]
+    picture = lit(picture, rng, light)
+    if rng.random() < 0.25:
+        picture = _blurred(picture, rng.uniform(0.3, 1.0))
+    if rng.random() < 0.25:
+        noise = rng.normal(0, rng.uniform(1, 6), picture.shape[:2]).astype(np.float32)[..., None]
         picture = np.clip(picture + noise, 0, 255).astype(np.uint8)
-    if dice.random() < 0.5:
-        picture = compressed(picture, int(dice.integers(35, 96)))
+    if rng.random() < 0.5:
+        picture = compressed(picture, int(rng.integers(35, 96)))
     return picture
 
 
-def lit(picture: Picture, dice: np.random.Generator, light: float = 1.0) -> Picture:
+def lit(picture: Picture, rng: np.random.Generator, light: float = 1.0) -> Picture:
     """In another light: its colour, brightness, contrast and saturation changed."""
-    tint = np.exp(dice.normal(0, 0.06 * light, 3) + dice.normal(0, 0.10 * light))
-    saturation = np.exp(dice.normal(0, 0.15 * light))
+    tint = np.exp(rng.normal(0, 0.06 * light, 3) + rng.normal(0, 0.10 * light))
+    saturation = np.exp(rng.normal(0, 0.15 * light))
     grey = np.full((3, 3), 1 / 3)
     mixing = np.diag(tint) @ (grey + saturation * (np.eye(3) - grey))
-    gamma = np.exp(dice.normal(0, 0.12 * light))
-    curve = np.rint(255 * np.linspace(0, 1, 256) ** gamma + dice.normal(0, 6 * light)).clip(0, 255).astype(np.uint8)
+    gamma = np.exp(rng.normal(0, 0.12 * light))
+    curve = np.rint(255 * np.linspace(0, 1, 256) ** gamma + rng.normal(0, 6 * light)).clip(0, 255).astype(np.uint8)
     return np.asarray(cv2.LUT(cv2.transform(picture, mixing), curve), dtype=np.uint8)
 
 

@@ -77,17 +77,17 @@ class Reconstruction(Objective):
             _forget_time(network)
         return network
 
-    def example(self, dice: np.random.Generator) -> dict[str, Tensor]:
+    def example(self, rng: np.random.Generator) -> dict[str, Tensor]:
         """Consecutive head crops, what their pixels count, and the latents' noise."""
-        first = int(dice.integers(LATEST))
-        performance = Performance.from_seed(int(dice.integers(MEASURING)), first + self.frames, RATE)
-        identity, side = Identity.from_seed(int(dice.integers(MEASURING))), int(dice.integers(*SIDES))
+        first = int(rng.integers(LATEST))
+        performance = Performance.from_seed(int(rng.integers(MEASURING)), first + self.frames, RATE)
+        identity, side = Identity.from_seed(int(rng.integers(MEASURING))), int(rng.integers(*SIDES))
         shots = [render(identity, moment, (side, side)) for moment in performance.moments[first:]]
         crops, weights = zip(*_heads(shots, self.size), strict=True)
-        x, y = (int(v) for v in dice.integers(self.size - self.patch + 1, size=2))
+        x, y = (int(v) for v in rng.integers(self.size - self.patch + 1, size=2))
         part = (..., slice(y, y + self.patch), slice(x, x + self.patch))
         cells = self.patch // self.config.scale
-        noise = dice.standard_normal((self.frames, self.config.latent_channels, cells, cells), dtype=np.float32)
+        noise = rng.standard_normal((self.frames, self.config.latent_channels, cells, cells), dtype=np.float32)
         return {
             "pictures": torch.stack(crops)[part],
             "weights": torch.stack(weights)[part],

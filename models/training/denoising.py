@@ -139,9 +139,9 @@ class Denoising(Objective):
         del name
         return True
 
-    def example(self, dice: np.random.Generator) -> dict[str, Tensor]:
+    def example(self, rng: np.random.Generator) -> dict[str, Tensor]:
         """A window of a clip, a portrait from another moment of it, and the noise."""
-        return self._example(self._learning, dice)
+        return self._example(self._learning, rng)
 
     def losses(self, network: nn.Module, batch: Batch) -> dict[str, Tensor]:
         """`loss`, the mean square error of v."""
@@ -178,17 +178,17 @@ class Denoising(Objective):
                 found.append(float(self.losses(network, batch)["loss"]))
         return sum(found) / len(found)
 
-    def _example(self, clips: list[list[ClipFile]], dice: np.random.Generator) -> dict[str, Tensor]:
-        scene = clips[int(dice.integers(len(clips)))]
-        clip = driver = scene[int(dice.integers(len(scene)))]
-        if len(scene) > 1 and dice.random() < self.cross:
-            driver = next(other for other in np.array(scene)[dice.permutation(len(scene))] if other is not clip)
-        first = int(dice.integers(clip.frames - self.frames + 1))
+    def _example(self, clips: list[list[ClipFile]], rng: np.random.Generator) -> dict[str, Tensor]:
+        scene = clips[int(rng.integers(len(clips)))]
+        clip = driver = scene[int(rng.integers(len(scene)))]
+        if len(scene) > 1 and rng.random() < self.cross:
+            driver = next(other for other in np.array(scene)[rng.permutation(len(scene))] if other is not clip)
+        first = int(rng.integers(clip.frames - self.frames + 1))
         shown, performed = clip.moments(first, self.frames), driver.moments(first, self.frames)
-        sitting = clip.sitting(int(dice.integers(clip.sittings)))
-        left_out = dice.random()
+        sitting = clip.sitting(int(rng.integers(clip.sittings)))
+        left_out = rng.random()
         motion = left_out >= self.without_motion + self.without_both
-        noise = dice.standard_normal(shown.latents.shape, dtype=np.float32)
+        noise = rng.standard_normal(shown.latents.shape, dtype=np.float32)
         return {
             "latents": shown.latents,
             "expression": performed.expression,
@@ -198,7 +198,7 @@ class Denoising(Objective):
             "identity": sitting.identity,
             "portrait": sitting.latents,
             "noise": torch.from_numpy(noise),
-            "sigma": torch.tensor([np.exp(dice.normal(*self.log_sigma))], dtype=torch.float32),
+            "sigma": torch.tensor([np.exp(rng.normal(*self.log_sigma))], dtype=torch.float32),
             "heard": torch.tensor([float(left_out >= self.without_both), float(motion)]),
         }
 

@@ -110,18 +110,18 @@ class HeadPoseReading(Objective):
         """With the weights directory's values."""
         return _learning(self.weights, "headpose")
 
-    def example(self, dice: np.random.Generator) -> dict[str, Tensor]:
+    def example(self, rng: np.random.Generator) -> dict[str, Tensor]:
         """A head crop and what is to be read in it."""
         if not self.pictures:
-            return _as_tensors(self._picture(dice))
-        number = int(dice.integers(self.pictures))
+            return _as_tensors(self._picture(rng))
+        number = int(rng.integers(self.pictures))
         if number not in self._kept:
             self._kept[number] = self._picture(np.random.default_rng((number, 0x4EAD)))
         crop, truth = self._kept[number]
-        return _as_tensors((crop[:, ::-1], truth * MIRRORED) if dice.random() < 0.5 else (crop, truth))
+        return _as_tensors((crop[:, ::-1], truth * MIRRORED) if rng.random() < 0.5 else (crop, truth))
 
-    def _picture(self, dice: np.random.Generator) -> tuple[Picture, Floats]:
-        frame = _frame(dice, self.config)
+    def _picture(self, rng: np.random.Generator) -> tuple[Picture, Floats]:
+        frame = _frame(rng, self.config)
         return frame.crops.head, np.array([*_angles(frame), *_place(frame)], np.float32)
 
     def losses(self, network: nn.Module, batch: Batch) -> dict[str, Tensor]:
@@ -160,9 +160,9 @@ class ExpressionReading(Objective):
         """With the weights directory's values."""
         return _learning(self.weights, "expression")
 
-    def example(self, dice: np.random.Generator) -> dict[str, Tensor]:
+    def example(self, rng: np.random.Generator) -> dict[str, Tensor]:
         """A face crop, what is to be read in it, in deviations, and what each of that counts."""
-        frame = _frame(dice, self.config)
+        frame = _frame(rng, self.config)
         said = _said(frame)
         moment = frame.moment
         open_ = min(max(moment.left, moment.right) / SEEN, 1.0)
@@ -206,23 +206,23 @@ def basis(features: int) -> Tensor:
     return torch.from_numpy(orthogonal.T.astype(np.float32))
 
 
-def _frame(dice: np.random.Generator, config: ModelConfig) -> _Frame:
+def _frame(rng: np.random.Generator, config: ModelConfig) -> _Frame:
     """Any frame of any clip to learn from."""
-    start = int(dice.integers(LATEST))
-    later = int(dice.integers(LONGEST))
-    performance = Performance.from_seed(int(dice.integers(MEASURING)), start + later + 1, RATE)
-    identity = anybody(dice)
+    start = int(rng.integers(LATEST))
+    later = int(rng.integers(LONGEST))
+    performance = Performance.from_seed(int(rng.integers(MEASURING)), start + later + 1, RATE)
+    identity = anybody(rng)
     # Small pictures as often as large ones of twice their size.
     low, high = np.log(SIDES)
-    width, height = (round(float(np.exp(side))) for side in dice.uniform(low, high, size=2).clip(low, high))
+    width, height = (round(float(np.exp(side))) for side in rng.uniform(low, high, size=2).clip(low, high))
     width, height = max(width, height * 3 // 5), max(height, width * 3 // 5)
     moment = performance.moments[-1]
     picture, face = render(identity, moment, (width, height))
     first = locate(identity, performance.moments[start], (width, height))
-    tremble = TREMBLE * dice.random()
-    seen, reference = (_trembling(one, tremble, dice) for one in (face, first))
-    if dice.random() >= PLAIN:
-        picture = weathered(picture, dice)
+    tremble = TREMBLE * rng.random()
+    seen, reference = (_trembling(one, tremble, rng) for one in (face, first))
+    if rng.random() >= PLAIN:
+        picture = weathered(picture, rng)
     return _cut(picture, moment, face, seen, first, reference.box, config)
 
 
@@ -236,10 +236,10 @@ def _cut(
     return _Frame(crops, moment, first, face, np.array(box, np.float32))
 
 
-def _trembling(face: Face, share: float, dice: np.random.Generator) -> Face:
+def _trembling(face: Face, share: float, rng: np.random.Generator) -> Face:
     deviation = np.float32(share * (face.box[2] - face.box[0]))
-    box = face.box + deviation * dice.standard_normal(4, dtype=np.float32)
-    return Face(box, face.keypoints + deviation / 2 * dice.standard_normal((5, 2), dtype=np.float32), 1.0)
+    box = face.box + deviation * rng.standard_normal(4, dtype=np.float32)
+    return Face(box, face.keypoints + deviation / 2 * rng.standard_normal((5, 2), dtype=np.float32), 1.0)
 
 
 def _as_tensors(picture: tuple[Picture, Floats]) -> dict[str, Tensor]:

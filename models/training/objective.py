@@ -35,7 +35,7 @@ class Objective(ABC):
         """
 
     @abstractmethod
-    def example(self, dice: np.random.Generator) -> dict[str, Tensor]:
+    def example(self, rng: np.random.Generator) -> dict[str, Tensor]:
         """One example; the same tensors, in names, shapes and types, whatever the dice say."""
 
     @abstractmethod

@@ -13,15 +13,15 @@ __all__ = ["any_moment", "anybody", "elsewhere"]
 _FRAMES, _RATE = 8, 3.0
 
 
-def anybody(dice: np.random.Generator, measuring: bool = False) -> Identity:
+def anybody(rng: np.random.Generator, measuring: bool = False) -> Identity:
     """A person to learn from; with `measuring`, one to measure with."""
-    return Identity.from_seed(int(dice.integers(MEASURING)) + MEASURING * measuring)
+    return Identity.from_seed(int(rng.integers(MEASURING)) + MEASURING * measuring)
 
 
-def any_moment(dice: np.random.Generator, measuring: bool = False) -> Moment:
+def any_moment(rng: np.random.Generator, measuring: bool = False) -> Moment:
     """A moment of some performance; see `anybody`."""
-    seed = int(dice.integers(MEASURING)) + MEASURING * measuring
-    return Performance.from_seed(seed, _FRAMES, _RATE).moments[int(dice.integers(_FRAMES))]
+    seed = int(rng.integers(MEASURING)) + MEASURING * measuring
+    return Performance.from_seed(seed, _FRAMES, _RATE).moments[int(rng.integers(_FRAMES))]
 
 
 def elsewhere(person: Identity, other: Identity) -> Identity:

@@ -43,18 +43,18 @@ def world_clip(number: int, frames: int, cast: int, *, measuring: bool = False) 
         cast: people a performance.
         measuring: with people and performances that are never learned from.
     """
-    performance, dice = number // cast, np.random.default_rng((number, 0xC11B, measuring))
-    person = int(dice.integers(MEASURING))
+    performance, rng = number // cast, np.random.default_rng((number, 0xC11B, measuring))
+    person = int(rng.integers(MEASURING))
     if measuring:
         performance, person = performance + MEASURING, person + MEASURING
     identity = Identity.from_seed(person)
-    size = (int(dice.integers(*SIZES)), int(dice.integers(*SIZES)))
+    size = (int(rng.integers(*SIZES)), int(rng.integers(*SIZES)))
     # As quick for all who give the performance.
     rate = float(np.exp(np.random.default_rng((performance, 0x4A7E)).uniform(*np.log(RATES))))
     shots = [render(identity, moment, size) for moment in Performance.from_seed(performance, frames, rate).moments]
     boxes = np.stack([face.box for _, face in shots])
     keypoints = np.stack([face.keypoints for _, face in shots])
     tremble = np.float32(TREMBLE * (boxes[:, 2] - boxes[:, 0]).mean())
-    boxes += tremble * dice.standard_normal(boxes.shape, dtype=np.float32)
-    keypoints += tremble / 2 * dice.standard_normal(keypoints.shape[1:], dtype=np.float32)
+    boxes += tremble * rng.standard_normal(boxes.shape, dtype=np.float32)
+    keypoints += tremble / 2 * rng.standard_normal(keypoints.shape[1:], dtype=np.float32)
     return WorldClip([picture for picture, _ in shots], Track(boxes, keypoints, np.ones(frames, np.float32)))

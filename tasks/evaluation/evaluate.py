@@ -29,7 +29,7 @@ from tasks.evaluation.metrics import CROSS, SELF, Evaluator, Subject
 from tasks.evaluation.networks import Embedder, Networks, TorchScript
 from tasks.evaluation.summary import Evaluation
 from tasks.run.run import Request
-from tasks.steps.context import Setup, Tools
+from tasks.steps.context import WorkerConfig, WorkerContext
 from troupe import FaceChoice, Picture
 from troupe.errors import Cancelled, SettingsError, TroupeError
 from troupe.scratch import scratch_folder
@@ -130,7 +130,7 @@ def measure(
     rows = [row for row in read_manifest(open_store(request.store), request.run_id).to_pylist() if row["tags"]]
     with scratch_folder() as scratch:
         places = (request.store, request.weights, request.detector or "")
-        tools = Tools(Setup(*places, request.device, request.dtype, scratch))
+        tools = WorkerContext(WorkerConfig(*places, request.device, request.dtype, scratch))
         embedder = Embedder(tools.animator, Path(request.embedder) if request.embedder else None)
         networks = Networks(
             lpips=_network(request.lpips, device, "LPIPS"),
@@ -203,7 +203,7 @@ def _stem(uri: str) -> str:
 
 
 def _measured(
-    tools: Tools, evaluator: Evaluator, row: Mapping[str, Any], stopped: Callable[[], bool]
+    tools: WorkerContext, evaluator: Evaluator, row: Mapping[str, Any], stopped: Callable[[], bool]
 ) -> dict[str, Any]:
     """A row of `clips.parquet`."""
     kind = dict(row["tags"])["evaluation"]

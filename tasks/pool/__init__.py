@@ -1,6 +1,6 @@
 """Workers that do the work of a run: Ray's actors, or this process itself.
 
-A `Work` names a method of a `Role`'s worker; `submit` gives a Future for it. What must come first, what a
+A `WorkItem` names a method of a `Role`'s worker; `submit` gives a Future for it. What must come first, what a
 worker holds already and what takes longest decide the order; the class of an error decides what happens next:
 
     InputError, WeightsError, …    the work fails with that very error; nothing is tried again
@@ -23,6 +23,6 @@ without clock and threads · `transport` carries out: `local` here, `actors` in 
 from tasks.pool.base import Pool
 from tasks.pool.local_pool import LocalPool
 from tasks.pool.ray_pool import Node, RayPool, cluster_nodes
-from tasks.pool.work_item import Role, Stats, Work
+from tasks.pool.work_item import Role, Stats, WorkItem
 
-__all__ = ["LocalPool", "Node", "Pool", "RayPool", "Role", "Stats", "Work", "cluster_nodes"]
+__all__ = ["LocalPool", "Node", "Pool", "RayPool", "Role", "Stats", "WorkItem", "cluster_nodes"]

@@ -14,10 +14,10 @@ from types import TracebackType
 from typing import Any, Protocol, Self
 from weakref import WeakValueDictionary
 
-from tasks.pool.messages import Event, Finish, Order, Start
+from tasks.pool.messages import Command, Event, Finish, Start
 from tasks.pool.scheduler import Scheduler
 from tasks.pool.transport import Post, Transport
-from tasks.pool.work_item import Role, Stats, Work
+from tasks.pool.work_item import Role, Stats, WorkItem
 from troupe.errors import Cancelled, TroupeError
 
 __all__ = ["Pool", "ThreadedPool"]
@@ -43,7 +43,7 @@ _log = logging.getLogger(__name__)
 class Pool(Protocol):
     """Workers that do what is submitted."""
 
-    def submit(self, work: Work) -> Future[Any]:
+    def submit(self, work: WorkItem) -> Future[Any]:
         """Have a work done; the Future gives what the method returned, or raises a TroupeError.
 
         A key submitted again gives the same Future, also when it is done. The Future cannot be cancelled by
@@ -120,7 +120,7 @@ class ThreadedPool:
         self._connect = connect
         self._scheduler = Scheduler(roles, ahead=ahead, random=Random())
         self._transport: Transport | None = None
-        self._inbox: SimpleQueue[Work | Event | None] = SimpleQueue()
+        self._inbox: SimpleQueue[WorkItem | Event | None] = SimpleQueue()
         self._futures: dict[str, Future[Any]] = {}
         # A Future is some 2 kB: of what has ended only the outcome is kept, and the Future if somebody else has it.
         self._outcomes: dict[str, tuple[Any, TroupeError | None]] = {}
@@ -132,7 +132,7 @@ class ThreadedPool:
         self._lock = threading.Lock()
         self._thread = threading.Thread(target=self._run, name=type(self).__name__, daemon=True)
 
-    def submit(self, work: Work) -> Future[Any]:
+    def submit(self, work: WorkItem) -> Future[Any]:
         """See `Pool.submit`."""
         with self._lock:
             if future := self._futures.get(work.key) or self._kept.get(work.key):
@@ -242,12 +242,12 @@ class ThreadedPool:
     def _listen(self) -> None:
         """Take in what has arrived; wait for it, but not beyond what is due."""
         for message in self._messages():
-            if isinstance(message, Work):
+            if isinstance(message, WorkItem):
                 self._scheduler.add(message)
             elif message is not None:
                 self._scheduler.take(message, self._clock.now())
 
-    def _messages(self) -> Iterator[Work | Event | None]:
+    def _messages(self) -> Iterator[WorkItem | Event | None]:
         """What has come in; waits for it, but not beyond what is due."""
         due = self._scheduler.wake()
         timeout = _TICK if due is None else min(_TICK, max(0.0, due - self._clock.now()))
@@ -258,8 +258,8 @@ class ThreadedPool:
         except Empty:
             return
 
-    def _carry_out(self, orders: Sequence[Order | Finish]) -> None:
-        for order in orders:
+    def _carry_out(self, commands: Sequence[Command | Finish]) -> None:
+        for order in commands:
             if isinstance(order, Finish):
                 self._finish(order.key, order.result, order.error)
                 continue

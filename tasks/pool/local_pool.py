@@ -10,9 +10,9 @@ from typing import Any
 
 from tasks.pool.base import ThreadedPool
 from tasks.pool.call import Answer, call, construct
-from tasks.pool.messages import Done, Failed, Kill, Lost, Order, Recall, Refused, Send, Start, Up
+from tasks.pool.messages import Command, Done, Failed, Kill, Lost, Recall, Refused, Send, Start, Up
 from tasks.pool.transport import Post, Transport
-from tasks.pool.work_item import Role, Work
+from tasks.pool.work_item import Role, WorkItem
 
 __all__ = ["LocalPool"]
 
@@ -32,7 +32,7 @@ class LocalPool(ThreadedPool):
     def __init__(self, roles: Sequence[Role], stop: threading.Event | None = None) -> None:
         super().__init__([replace(role, workers=1) for role in roles], _Local, ahead=0, stop=stop)
 
-    def submit(self, work: Work) -> Future[Any]:
+    def submit(self, work: WorkItem) -> Future[Any]:
         """See `Pool.submit`."""
         return super().submit(replace(work, timeout=None))
 
@@ -44,7 +44,7 @@ class _Local(Transport):
         self._gone: set[int] = set()
         super().__init__(post)
 
-    def do(self, order: Order) -> None:
+    def do(self, order: Command) -> None:
         if isinstance(order, Kill):
             self._gone.add(order.worker)
         super().do(order)
@@ -52,7 +52,7 @@ class _Local(Transport):
     def open(self) -> None:
         """There is nothing to get ready."""
 
-    def carry_out(self, order: Order) -> None:
+    def carry_out(self, order: Command) -> None:
         match order:
             case Kill(worker=worker):
                 self._workers.pop(worker, None)

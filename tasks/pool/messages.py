@@ -5,18 +5,18 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
-from tasks.pool.work_item import Role, Work
+from tasks.pool.work_item import Role, WorkItem
 from troupe.errors import TroupeError
 
 __all__ = [
     "Broken",
+    "Command",
     "Done",
     "Event",
     "Failed",
     "Finish",
     "Kill",
     "Lost",
-    "Order",
     "Recall",
     "Refused",
     "Send",
@@ -38,7 +38,7 @@ class Send:
     """Have a worker do a work, after those sent to it before; answered by Done, Failed or Lost."""
 
     worker: int
-    work: Work
+    work: WorkItem
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,5 +121,5 @@ class Broken:
     error: TroupeError
 
 
-Order: TypeAlias = Start | Send | Recall | Kill
+Command: TypeAlias = Start | Send | Recall | Kill
 Event: TypeAlias = Up | Refused | Done | Failed | Lost | Broken

@@ -33,9 +33,9 @@ from ray.exceptions import RayError, RayTaskError, TaskCancelledError
 
 from tasks.pool.call import Answer, call, construct
 from tasks.pool.log_forwarding import echo, listened
-from tasks.pool.messages import Done, Failed, Kill, Lost, Order, Recall, Refused, Send, Start, Up
+from tasks.pool.messages import Command, Done, Failed, Kill, Lost, Recall, Refused, Send, Start, Up
 from tasks.pool.transport import Post, Transport
-from tasks.pool.work_item import Role, Work
+from tasks.pool.work_item import Role, WorkItem
 from troupe.context import here, run_is
 from troupe.errors import SettingsError, TroupeError, WorkerLost
 from troupe.terminal import close_stdin
@@ -223,7 +223,7 @@ class RayTransport(Transport):
             atexit.register(self._at_exit)
         return closed
 
-    def carry_out(self, order: Order) -> None:
+    def carry_out(self, order: Command) -> None:
         while self._arrived:
             self._awaited.pop(self._arrived.popleft(), None)
         match order:
@@ -314,7 +314,7 @@ class RayTransport(Transport):
             self._awaited[worker, ""] = answer
             answer.future().add_done_callback(partial(self._constructed, worker))
 
-    def _send(self, worker: int, work: Work) -> None:
+    def _send(self, worker: int, work: WorkItem) -> None:
         actor = self._actors.get(worker)
         if actor is None:
             return  # It was lost this moment; the scheduler is about to hear of it.

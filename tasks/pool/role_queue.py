@@ -16,19 +16,19 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from tasks.pool.messages import Finish, Kill, Order, Send, Start
-from tasks.pool.priority_queue import Backlog
-from tasks.pool.work_item import Role, Work
+from tasks.pool.messages import Command, Finish, Kill, Send, Start
+from tasks.pool.priority_queue import PriorityQueue
+from tasks.pool.work_item import Role, WorkItem
 from troupe.errors import TroupeError
 
-__all__ = ["Crew", "Item", "Worker"]
+__all__ = ["QueuedItem", "RoleQueue", "Worker"]
 
 _HELD = 8
 """So many things, the latest, a worker is taken to hold: what it keeps at hand is bounded too."""
 
 
 @dataclass(eq=False, slots=True)
-class Item:
+class QueuedItem:
     """A work that has not ended.
 
     Attributes:
@@ -43,10 +43,10 @@ class Item:
         wants_fresh: it ran out of memory and must begin on a worker that did nothing yet.
     """
 
-    work: Work
+    work: WorkItem
     order: int
     open_needs: int = 0
-    dependants: list[Item] = field(default_factory=list)
+    dependants: list[QueuedItem] = field(default_factory=list)
     worker: Worker | None = None
     sent: int = 0
     deaths: int = 0
@@ -75,11 +75,11 @@ class Worker:
     id: int
     up: bool = False
     used: bool = False
-    flight: list[Item] = field(default_factory=list)
+    flight: list[QueuedItem] = field(default_factory=list)
     holds: list[str] = field(default_factory=list)
 
 
-class Crew:
+class RoleQueue:
     """The workers of one role and what waits for them.
 
     Args:
@@ -95,7 +95,7 @@ class Crew:
         not_before: no worker is started before this time.
     """
 
-    def __init__(self, role: Role, ahead: int, numbers: Iterator[int], orders: list[Order | Finish]) -> None:
+    def __init__(self, role: Role, ahead: int, numbers: Iterator[int], commands: list[Command | Finish]) -> None:
         self.role = role
         self.workers: dict[int, Worker] = {}
         self.error: TroupeError | None = None
@@ -103,10 +103,10 @@ class Crew:
         self.not_before = 0.0
         self._ahead = ahead
         self._numbers = numbers
-        self._orders = orders
-        self._items: dict[str, Item] = {}
-        self._backlog = Backlog()
-        self._ward: list[Item] = []
+        self._commands = commands
+        self._items: dict[str, QueuedItem] = {}
+        self._backlog = PriorityQueue()
+        self._ward: list[QueuedItem] = []
         self._holders: Counter[str] = Counter()
         self._left = 0.0
 
@@ -120,7 +120,7 @@ class Crew:
         """Works that could begin now."""
         return len(self._backlog) + len(self._ward)
 
-    def overdue(self, now: float) -> list[Item]:
+    def overdue(self, now: float) -> list[QueuedItem]:
         """What its worker has had for longer than its timeout; what a worker has come to is noted on the way."""
         late = []
         for item in self._running():
@@ -135,12 +135,12 @@ class Crew:
         running = [item for item in self._running() if item.began is not None and item.work.timeout is not None]
         return min((item.began + item.work.timeout for item in running), default=None)  # type: ignore[operator]
 
-    def admit(self, item: Item) -> None:
+    def admit(self, item: QueuedItem) -> None:
         """Know of an item that no worker has."""
         item.worker = item.began = None
         self._left += item.work.cost
 
-    def queue(self, item: Item) -> None:
+    def queue(self, item: QueuedItem) -> None:
         """Have an item that is admitted wait for a worker."""
         if item.alone:
             self._ward.append(item)
@@ -148,13 +148,13 @@ class Crew:
             self._items[item.work.key] = item
             self._backlog.add(item.work, item.order)
 
-    def land(self, item: Item) -> None:
+    def land(self, item: QueuedItem) -> None:
         """Take an item back from its worker."""
         if item.worker:
             item.worker.flight.remove(item)
             self.admit(item)
 
-    def withdraw(self, item: Item) -> None:
+    def withdraw(self, item: QueuedItem) -> None:
         """Forget an item, wherever it is."""
         self.land(item)
         self._left -= item.work.cost
@@ -183,7 +183,7 @@ class Crew:
             self.not_before = 0.0
             self._hire()
 
-    def dismiss(self, worker: Worker) -> list[Item]:
+    def dismiss(self, worker: Worker) -> list[QueuedItem]:
         """Take a worker that is gone off the list; returns what it had."""
         del self.workers[worker.id]
         for hold in worker.holds:
@@ -195,14 +195,14 @@ class Crew:
 
     def kill(self, worker: Worker) -> None:
         """End a worker that is not to blame for anything; what it had waits again."""
-        self._orders.append(Kill(worker.id))
+        self._commands.append(Kill(worker.id))
         for item in self.dismiss(worker):
             self.queue(item)
 
-    def _running(self) -> Iterator[Item]:
+    def _running(self) -> Iterator[QueuedItem]:
         return (worker.flight[0] for worker in self.workers.values() if worker.flight)
 
-    def _choose(self, worker: Worker) -> Work | None:
+    def _choose(self, worker: Worker) -> WorkItem | None:
         longest = self._backlog.longest()
         if longest is None or longest.cost > self._left / self.role.workers:
             return longest
@@ -243,9 +243,9 @@ class Crew:
         for _ in range(min(self.ready - coming, self.role.workers - len(self.workers))):
             worker = Worker(next(self._numbers))
             self.workers[worker.id] = worker
-            self._orders.append(Start(worker.id, self.role))
+            self._commands.append(Start(worker.id, self.role))
 
-    def _give(self, worker: Worker, item: Item) -> None:
+    def _give(self, worker: Worker, item: QueuedItem) -> None:
         if item.work.key in self._items:
             self._unqueue(item)
         self._hold(worker, item.work.holds)
@@ -254,7 +254,7 @@ class Crew:
         item.worker = worker
         item.sent += 1
         self._left -= item.work.cost
-        self._orders.append(Send(worker.id, item.work))
+        self._commands.append(Send(worker.id, item.work))
 
     def _hold(self, worker: Worker, hold: str) -> None:
         if not hold:
@@ -273,6 +273,6 @@ class Crew:
             del self._holders[hold]
             self._backlog.release(hold)
 
-    def _unqueue(self, item: Item) -> None:
+    def _unqueue(self, item: QueuedItem) -> None:
         del self._items[item.work.key]
         self._backlog.remove(item.work.key)

@@ -18,9 +18,9 @@ from collections.abc import Sequence
 from random import Random
 from typing import Any
 
-from tasks.pool.messages import Broken, Done, Event, Failed, Finish, Lost, Order, Recall, Refused, Send, Start, Up
-from tasks.pool.role_queue import Crew, Item, Worker
-from tasks.pool.work_item import Role, Stats, Work
+from tasks.pool.messages import Broken, Command, Done, Event, Failed, Finish, Lost, Recall, Refused, Send, Start, Up
+from tasks.pool.role_queue import QueuedItem, RoleQueue, Worker
+from tasks.pool.work_item import Role, Stats, WorkItem
 from troupe.errors import Cancelled, OutOfMemory, Overdue, StoreError, TroupeError, WorkerLost
 
 __all__ = ["BACKOFF", "DEATHS", "TRIES", "Scheduler"]
@@ -50,13 +50,13 @@ class Scheduler:
     """
 
     def __init__(self, roles: Sequence[Role], *, ahead: int, random: Random) -> None:
-        self._orders: list[Order | Finish] = []
+        self._commands: list[Command | Finish] = []
         numbers = itertools.count(1)
-        self._crews = {role.name: Crew(role, ahead, numbers, self._orders) for role in roles}
+        self._crews = {role.name: RoleQueue(role, ahead, numbers, self._commands) for role in roles}
         self._random = random
-        self._items: dict[str, Item] = {}
+        self._items: dict[str, QueuedItem] = {}
         self._ended: dict[str, tuple[TroupeError | None, int]] = {}
-        self._delayed: list[tuple[float, int, Item]] = []
+        self._delayed: list[tuple[float, int, QueuedItem]] = []
         self._order = itertools.count()
         self._calls = self._started = self._lost = self._retries = 0
         self._stopping = False
@@ -86,9 +86,9 @@ class Scheduler:
         times += [due for crew in self._crews.values() if (due := crew.due()) is not None]
         return min(times + [due for due, *_ in self._delayed[:1]], default=None)
 
-    def add(self, work: Work) -> None:
+    def add(self, work: WorkItem) -> None:
         """Take on a work with a new key; its needs were added before."""
-        item = self._items[work.key] = Item(work, next(self._order))
+        item = self._items[work.key] = QueuedItem(work, next(self._order))
         crew = self._crews[work.role]
         crew.admit(item)
         error = next((error for need in work.needs if (error := self._ended.get(need, (None, 0))[0])), crew.error)
@@ -134,7 +134,7 @@ class Scheduler:
                 if item := self._land(crew, worker, key):
                     self._recover(crew, worker, item, error, now)
 
-    def decide(self, now: float) -> list[Order | Finish]:
+    def decide(self, now: float) -> list[Command | Finish]:
         """What is to be done now, in this order."""
         while self._delayed and self._delayed[0][0] <= now:
             item = heapq.heappop(self._delayed)[2]
@@ -149,11 +149,11 @@ class Scheduler:
                     crew.kill(worker)
             elif not crew.error and (crew.role.bound is None or ready - crew.ready < crew.role.bound):
                 crew.employ(now)
-        orders = self._orders.copy()
-        self._orders.clear()
-        self._started += sum(isinstance(order, Start) for order in orders)
-        self._retries += sum(isinstance(order, Send) and self.attempts(order.work.key) > 1 for order in orders)
-        return orders
+        commands = self._commands.copy()
+        self._commands.clear()
+        self._started += sum(isinstance(order, Start) for order in commands)
+        self._retries += sum(isinstance(order, Send) and self.attempts(order.work.key) > 1 for order in commands)
+        return commands
 
     def stop(self) -> None:
         """Begin nothing any more: what does not run is cancelled, and a worker goes when it is done."""
@@ -166,7 +166,7 @@ class Scheduler:
             if item.worker and item.worker.flight[0] is item:
                 continue
             if item.worker:
-                self._orders.append(Recall(item.worker.id, item.work.key))
+                self._commands.append(Recall(item.worker.id, item.work.key))
             self._cancel(item)
 
     def end(self) -> None:
@@ -175,7 +175,7 @@ class Scheduler:
         for item in list(self._items.values()):
             self._cancel(item)
 
-    def _land(self, crew: Crew, worker: Worker, key: str) -> Item | None:
+    def _land(self, crew: RoleQueue, worker: Worker, key: str) -> QueuedItem | None:
         item = self._items.get(key)
         if item is None or item.worker is not worker:
             return None
@@ -183,7 +183,7 @@ class Scheduler:
         crew.land(item)
         return item
 
-    def _recover(self, crew: Crew, worker: Worker, item: Item, error: TroupeError, now: float) -> None:
+    def _recover(self, crew: RoleQueue, worker: Worker, item: QueuedItem, error: TroupeError, now: float) -> None:
         """Try again what may work another time."""
         key = item.work.key
         store = isinstance(error, StoreError) and item.store_errors + 1 < TRIES
@@ -203,7 +203,7 @@ class Scheduler:
             crew.kill(worker)
             crew.queue(item)
 
-    def _lose(self, crew: Crew, worker: Worker, lost: Lost) -> None:
+    def _lose(self, crew: RoleQueue, worker: Worker, lost: Lost) -> None:
         suspects = crew.dismiss(worker)
         self._lost += 1
         keys = ", ".join(item.work.key for item in suspects) or "nothing"
@@ -220,7 +220,7 @@ class Scheduler:
             else:
                 crew.queue(item)
 
-    def _give_up_on(self, crew: Crew, item: Item) -> None:
+    def _give_up_on(self, crew: RoleQueue, item: QueuedItem) -> None:
         """End a worker that is stuck."""
         work, worker = item.work, item.worker
         assert worker is not None
@@ -235,7 +235,7 @@ class Scheduler:
         else:
             crew.queue(item)
 
-    def _miss(self, crew: Crew, error: TroupeError, now: float, *, again: bool) -> None:
+    def _miss(self, crew: RoleQueue, error: TroupeError, now: float, *, again: bool) -> None:
         """A worker did not come up."""
         crew.failed_starts += 1
         if self._stopping:
@@ -246,7 +246,7 @@ class Scheduler:
         else:
             self._close(crew, error)
 
-    def _close(self, crew: Crew, error: TroupeError) -> None:
+    def _close(self, crew: RoleQueue, error: TroupeError) -> None:
         """No worker of this role can be had: everything it would do fails."""
         crew.error, crew.not_before = error, 0.0
         for worker in list(crew.workers.values()):
@@ -254,10 +254,10 @@ class Scheduler:
         for item in [item for item in self._items.values() if item.work.role == crew.role.name]:
             self._end(item, error=error)
 
-    def _cancel(self, item: Item) -> None:
+    def _cancel(self, item: QueuedItem) -> None:
         self._end(item, error=Cancelled(f"{item.work.key}: stopped before it was done"))
 
-    def _end(self, item: Item, *, result: Any = None, error: TroupeError | None = None) -> None:
+    def _end(self, item: QueuedItem, *, result: Any = None, error: TroupeError | None = None) -> None:
         """Finish a work, and with an error all that needs it."""
         ending = [item]
         while ending:
@@ -267,7 +267,7 @@ class Scheduler:
                 continue
             self._crews[item.work.role].withdraw(item)
             self._ended[key] = (error, item.sent)
-            self._orders.append(Finish(key, result, error))
+            self._commands.append(Finish(key, result, error))
             if error:
                 ending += reversed(item.dependants)
                 continue
@@ -280,11 +280,11 @@ class Scheduler:
         return BACKOFF * 2.0 ** (failures - 1) * self._random.uniform(0.5, 1.5)
 
 
-def _about(item: Item) -> dict[str, dict[str, str]]:
+def _about(item: QueuedItem) -> dict[str, dict[str, str]]:
     return {"about": {"job": item.work.key, "worker": item.work.role}}
 
 
-def _killer(item: Item, lost: Lost) -> WorkerLost:
+def _killer(item: QueuedItem, lost: Lost) -> WorkerLost:
     work = item.work
     advice = "Its input probably crashes a library: see the worker's log, or do this work by itself in-process"
     return WorkerLost(
@@ -293,7 +293,7 @@ def _killer(item: Item, lost: Lost) -> WorkerLost:
     )
 
 
-def _stuck(item: Item) -> Overdue:
+def _stuck(item: QueuedItem) -> Overdue:
     work = item.work
     return Overdue(
         f"{work.key}: {work.method} had no end after {work.timeout:.0f} s, {item.deaths} workers were ended over it. "

@@ -12,7 +12,7 @@ from contextlib import suppress
 from queue import Empty, SimpleQueue
 from typing import TypeAlias
 
-from tasks.pool.messages import Broken, Event, Order
+from tasks.pool.messages import Broken, Command, Event
 from troupe.errors import TroupeError
 
 __all__ = ["Post", "Transport"]
@@ -40,16 +40,16 @@ class Transport(ABC):
 
     def __init__(self, post: Post) -> None:
         self.post = post
-        self._orders: SimpleQueue[Order | None] = SimpleQueue()
+        self._commands: SimpleQueue[Command | None] = SimpleQueue()
         self._opened = threading.Event()
         self._leaving = False
         self._look_at = time.monotonic() + _LOOK
         self._thread = threading.Thread(target=self._run, name=type(self).__name__, daemon=True)
         self._thread.start()
 
-    def do(self, order: Order) -> None:
+    def do(self, order: Command) -> None:
         """Carry out an order soon."""
-        self._orders.put(order)
+        self._commands.put(order)
 
     def close(self, timeout: float) -> bool:
         """Release everything; returns whether that was done within `timeout` seconds.
@@ -58,7 +58,7 @@ class Transport(ABC):
         """
         deadline = time.monotonic() + timeout
         self._leaving = True
-        self._orders.put(None)
+        self._commands.put(None)
         self._thread.join(min(timeout, _UNREADY))
         if self.ready:
             self._thread.join(max(0.0, deadline - time.monotonic()))
@@ -78,7 +78,7 @@ class Transport(ABC):
         """
 
     @abstractmethod
-    def carry_out(self, order: Order) -> None:
+    def carry_out(self, order: Command) -> None:
         """Do what an order says, on the thread."""
 
     @abstractmethod
@@ -111,11 +111,11 @@ class Transport(ABC):
         finally:
             self.release()
 
-    def _next(self) -> Order | None:
+    def _next(self) -> Command | None:
         while True:
             if (left := self._look_at - time.monotonic()) <= 0:
                 self.look()
                 self._look_at = time.monotonic() + _LOOK
                 continue
             with suppress(Empty):
-                return self._orders.get(timeout=left)
+                return self._commands.get(timeout=left)

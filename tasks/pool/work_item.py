@@ -7,11 +7,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-__all__ = ["Role", "Stats", "Work"]
+__all__ = ["Role", "Stats", "WorkItem"]
 
 
 @dataclass(frozen=True)
-class Work:
+class WorkItem:
     """One call of a worker's method. What it takes and gives is small: URIs and keys, never frames.
 
     Attributes:

@@ -15,7 +15,7 @@ from catalogs.store.store import Store
 from catalogs.table.snapshot import snapshot
 from models.weights import detector_file
 from tasks.run.planning import Plan, finished_renders, plan_jobs
-from tasks.steps.specs import MotionOrder, PortraitOrder, RenderOrder, TrackOrder
+from tasks.steps.specs import MotionSpec, PortraitSpec, RenderSpec, TrackSpec
 from troupe import Job
 
 __all__ = ["Basis", "Estimate", "estimate"]
@@ -24,7 +24,7 @@ WORK = ("detect", "encode", "denoise", "vae", "paste", "encode_video", "fetch", 
 """Stages in which a worker is busy with a job."""
 _THREADS = 16
 
-Part: TypeAlias = PortraitOrder | MotionOrder | TrackOrder
+Part: TypeAlias = PortraitSpec | MotionSpec | TrackSpec
 
 
 @dataclass(frozen=True)
@@ -94,20 +94,20 @@ def estimate(
         StoreError: the store cannot be read.
     """
     plan = plan_jobs("", jobs, store, weights, detector or detector_file(weights), dtype)
-    orders = [planned.order for planned in plan.jobs if planned.order is not None]
+    specs = [planned.spec for planned in plan.jobs if planned.spec is not None]
     looks = finished_renders(store, plan.jobs)
-    to_do = {planned.order.key: planned.order for planned, record in looks if planned.order and record is None}
+    to_do = {planned.spec.key: planned.spec for planned, record in looks if planned.spec and record is None}
     frames: Counter[str] = Counter()
-    for order in to_do.values():
-        frames[order.job.preset] += order.motion.track.frames
+    for spec in to_do.values():
+        frames[spec.job.preset] += spec.motion.track.frames
     return Estimate(
         jobs=len(jobs),
         problems={planned.job.job_id: str(planned.error) for planned in plan.jobs if planned.error is not None},
-        reused=len(orders) - len(to_do),
+        reused=len(specs) - len(to_do),
         renders=len(to_do),
-        identities=_missing(store, orders, to_do, lambda order: order.portrait),
-        clips=_missing(store, orders, to_do, lambda order: order.motion),
-        tracks=_missing(store, orders, to_do, lambda order: order.motion.track),
+        identities=_missing(store, specs, to_do, lambda spec: spec.portrait),
+        clips=_missing(store, specs, to_do, lambda spec: spec.motion),
+        tracks=_missing(store, specs, to_do, lambda spec: spec.motion.track),
         frames=dict(frames),
         basis=_pace(store, plan, frames),
     )
@@ -115,15 +115,15 @@ def estimate(
 
 def _missing(
     store: Store,
-    orders: Iterable[RenderOrder],
-    to_do: Mapping[str, RenderOrder],
-    part: Callable[[RenderOrder], Part],
+    specs: Iterable[RenderSpec],
+    to_do: Mapping[str, RenderSpec],
+    part: Callable[[RenderSpec], Part],
 ) -> tuple[int, int]:
     """How many different parts the orders have, and how many the renders lack."""
-    needed = {part(order).key: part(order) for order in to_do.values()}
+    needed = {part(spec).key: part(spec) for spec in to_do.values()}
     with ThreadPoolExecutor(_THREADS) as threads:
         there = sum(threads.map(lambda part: store.exists(part.place), needed.values()))
-    return len({part(order).key for order in orders}), len(needed) - there
+    return len({part(spec).key for spec in specs}), len(needed) - there
 
 
 def _pace(store: Store, plan: Plan, presets: Iterable[str]) -> dict[str, Basis]:

@@ -10,14 +10,14 @@ from pathlib import Path
 from typing import Any
 
 from catalogs.requests.content_hashes import ContentHashes
-from catalogs.retention.forget import Tombstones
+from catalogs.retention.forget import ForgetList
 from catalogs.store.keys import make_key
 from catalogs.store.store import Store
 from models import weights
 from models.weights import recogniser_file
 from tasks.run.clip_lengths import ClipLengths, frames_between
 from tasks.steps.publish import finished_record
-from tasks.steps.specs import MotionOrder, PortraitOrder, RenderOrder, TrackOrder
+from tasks.steps.specs import MotionSpec, PortraitSpec, RenderSpec, TrackSpec
 from troupe import Job, preset
 from troupe.errors import Cancelled, TroupeError
 
@@ -41,7 +41,7 @@ class PlannedJob:
     """
 
     job: Job
-    order: RenderOrder | None = None
+    spec: RenderSpec | None = None
     error: TroupeError | None = None
     portrait_hash: str = ""
     driving_hash: str = ""
@@ -68,7 +68,7 @@ def plan_jobs(
     weights_directory: Path,
     detector: Path,
     dtype: str,
-    go_on: Callable[[], None] = lambda: None,
+    raise_if_cancelled: Callable[[], None] = lambda: None,
 ) -> Plan:
     """Hash what the jobs depend on, and make their keys.
 
@@ -76,7 +76,7 @@ def plan_jobs(
 
     Args:
         run_id: under which what was learnt of inputs is remembered; empty remembers nothing.
-        go_on: called often; stops the work by raising.
+        raise_if_cancelled: called often; stops the work by raising.
 
     Raises:
         WeightsError: the weights directory or the detector cannot be used.
@@ -88,7 +88,7 @@ def plan_jobs(
         if uri in clips:
             lengths.look(content, path)
 
-    hashes = ContentHashes(store, look, go_on)
+    hashes = ContentHashes(store, look, raise_if_cancelled)
     fingerprint = weights_fingerprint(weights_directory, hashes)
     recogniser = recogniser_file(weights_directory)
     eyes = {
@@ -102,7 +102,7 @@ def plan_jobs(
     if run_id:
         hashes.save(run_id)
         lengths.save(run_id)
-    tombstones = Tombstones(store)
+    tombstones = ForgetList(store)
     shared: dict[Any, Any] = {}
 
     def plan(job: Job) -> PlannedJob:
@@ -114,42 +114,42 @@ def plan_jobs(
                 return replace(planned, error=value)
         if (refusal := tombstones.refusal(job.identity, planned.portrait_hash)) is not None:
             return replace(planned, error=refusal)
-        order = _order(run_id, job, hashed, fingerprint, eyes, dtype)
+        spec = _order(run_id, job, hashed, fingerprint, eyes, dtype)
         if length := frames.get(hashed[job.driving]):
-            track = replace(order.motion.track, frames=frames_between(length, job.start, job.end))
-            order = replace(order, motion=replace(order.motion, track=track))
+            track = replace(spec.motion.track, frames=frames_between(length, job.start, job.end))
+            spec = replace(spec, motion=replace(spec.motion, track=track))
         # Jobs have most of it in common: kept once, it takes a fraction of the memory.
-        parts = {name: getattr(order, name) for name in ("portrait", "motion", "settings")}
-        order = replace(order, **{name: shared.setdefault(part, part) for name, part in parts.items()})
-        return replace(planned, order=order)
+        parts = {name: getattr(spec, name) for name in ("portrait", "motion", "settings")}
+        spec = replace(spec, **{name: shared.setdefault(part, part) for name, part in parts.items()})
+        return replace(planned, spec=spec)
 
     def going_on(job: Job) -> PlannedJob:
-        go_on()
+        raise_if_cancelled()
         return plan(job)
 
     return Plan(run_id, fingerprint, tuple(map(going_on, jobs)))
 
 
 def finished_renders(
-    store: Store, jobs: Iterable[PlannedJob], go_on: Callable[[], None] = lambda: None
+    store: Store, jobs: Iterable[PlannedJob], raise_if_cancelled: Callable[[], None] = lambda: None
 ) -> Iterator[tuple[PlannedJob, dict[str, Any] | None]]:
     """Each job, and the record of its render where that exists already.
 
     Args:
-        go_on: called often; once it raises Cancelled, jobs come with that for their error.
+        raise_if_cancelled: called often; once it raises Cancelled, jobs come with that for their error.
 
     Raises:
         StoreError: the store cannot be read.
     """
 
     def look(planned: PlannedJob) -> tuple[PlannedJob, dict[str, Any] | None]:
-        if planned.order is None:
+        if planned.spec is None:
             return planned, None
         try:
-            go_on()
+            raise_if_cancelled()
         except Cancelled as error:
-            return replace(planned, order=None, error=error), None
-        return planned, finished_record(store, planned.order)
+            return replace(planned, spec=None, error=error), None
+        return planned, finished_record(store, planned.spec)
 
     jobs = iter(jobs)
     # One small read a job, and most of its time is waiting.
@@ -159,8 +159,8 @@ def finished_renders(
 
 
 def shards(
-    orders: Iterable[RenderOrder], most: int = 200, at_once: int = 4, enough: int = 8
-) -> tuple[tuple[RenderOrder, ...], ...]:
+    specs: Iterable[RenderSpec], most: int = 200, at_once: int = 4, enough: int = 8
+) -> tuple[tuple[RenderSpec, ...], ...]:
     """Groups of orders, the jobs of one identity together, of about the same size.
 
     Args:
@@ -168,12 +168,12 @@ def shards(
         at_once: so many are worked on at a time.
         enough: jobs of a group that keep all workers busy for a while; smaller ones are made only to have `at_once`.
     """
-    by_identity: dict[str, list[RenderOrder]] = {}
-    for order in orders:
-        by_identity.setdefault(order.portrait.key, []).append(order)
+    by_identity: dict[str, list[RenderSpec]] = {}
+    for spec in specs:
+        by_identity.setdefault(spec.portrait.key, []).append(spec)
     jobs = sum(map(len, by_identity.values()))
     count = min(most, len(by_identity), max(at_once, jobs // enough))
-    groups: list[list[RenderOrder]] = [[] for _ in range(count)]
+    groups: list[list[RenderSpec]] = [[] for _ in range(count)]
     for members in sorted(by_identity.values(), key=len, reverse=True):
         min(groups, key=len).extend(members)
     return tuple(tuple(group) for group in groups)
@@ -195,9 +195,9 @@ def _uris(job: Job) -> list[str]:
 
 def _order(
     run_id: str, job: Job, contents: Mapping[str, str], fingerprint: str, eyes: Mapping[str, str], dtype: str
-) -> RenderOrder:
+) -> RenderSpec:
     settings = replace(preset(job.preset), seed=job.seed)
-    portrait = PortraitOrder(
+    portrait = PortraitSpec(
         key=make_key(
             "appearance",
             version=VERSIONS["appearance"],
@@ -211,7 +211,7 @@ def _order(
     )
     seen_by = {"tracks": contents[job.tracks]} if job.tracks else {**eyes, "face": job.driving_face.text}
     part = {"clip": contents[job.driving], "start": job.start, "end": job.end, "fps": str(job.fps or "")}
-    track = TrackOrder(
+    track = TrackSpec(
         key=make_key("track", version=VERSIONS["track"], **part, gaps=job.gaps, **seen_by),
         uri=job.driving,
         start=job.start,
@@ -221,7 +221,7 @@ def _order(
         gaps=job.gaps,
         tracks=job.tracks,
     )
-    motion = MotionOrder(
+    motion = MotionSpec(
         key=make_key("motion", version=VERSIONS["motion"], **part, track=track.key, crop=job.crop, weights=fingerprint),
         track=track,
         crop=job.crop,
@@ -240,4 +240,4 @@ def _order(
         audio=contents.get(job.audio, job.audio),
         language=job.language,
     )
-    return RenderOrder(key, run_id, job, portrait, motion, settings)
+    return RenderSpec(key, run_id, job, portrait, motion, settings)

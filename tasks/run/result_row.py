@@ -9,7 +9,7 @@ from typing import Any
 from catalogs.store.store import Store
 from catalogs.table.schema import Row, make_row
 from tasks.run.planning import PlannedJob
-from tasks.steps.specs import RenderOrder
+from tasks.steps.specs import RenderSpec
 from troupe.errors import TroupeError
 
 __all__ = ["row_of"]
@@ -42,8 +42,8 @@ def row_of(
         attempts: how often a worker was given the render.
         flagged: quality that was asked for and is not there.
     """
-    order = planned.order
-    columns: dict[str, Any] = _keys(order)
+    spec = planned.spec
+    columns: dict[str, Any] = _keys(spec)
     if facts is not None:
         uris = {name: store.uri(key) for name, key in facts["outputs"].items()}
         columns |= {name: facts[name] for name in SAME} | {
@@ -68,7 +68,7 @@ def row_of(
         finished_at=datetime.now(UTC),
         error=error,
         stages=stages,
-        settings=order.settings if order is not None else None,
+        settings=spec.settings if spec is not None else None,
         portrait_sha256=planned.portrait_hash or None,
         driving_sha256=planned.driving_hash or None,
         weights=weights,
@@ -78,13 +78,13 @@ def row_of(
     )
 
 
-def _keys(order: RenderOrder | None) -> dict[str, str]:
+def _keys(spec: RenderSpec | None) -> dict[str, str]:
     """Where the job's render and what it was made of lie in the store."""
-    if order is None:
+    if spec is None:
         return {}
     return {
-        "render_key": order.key,
-        "appearance_key": order.portrait.key,
-        "track_key": order.motion.track.key,
-        "motion_key": order.motion.key,
+        "render_key": spec.key,
+        "appearance_key": spec.portrait.key,
+        "track_key": spec.motion.track.key,
+        "motion_key": spec.motion.key,
     }

@@ -20,24 +20,24 @@ from catalogs.requests.jobs_file import cross, read_jobs, read_request, write_re
 from catalogs.store.store import open_store
 from catalogs.store.uris import scheme
 from catalogs.table.manifest import write_manifest
-from catalogs.table.row_buffer import Ledger
+from catalogs.table.row_buffer import RowBuffer
 from catalogs.table.snapshot import latest, snapshot
-from tasks.pool import LocalPool, Pool, RayPool, Role, Work
+from tasks.pool import LocalPool, Pool, RayPool, Role, WorkItem
 from tasks.quality import Thresholds
 from tasks.run.heartbeat import Record
 from tasks.run.planning import Plan, PlannedJob, finished_renders, plan_jobs, shards
 from tasks.run.result_row import row_of
-from tasks.run.sizing import PERFORM, cluster_crew, crew
-from tasks.run.work_items import portrait_work, render_key, works
-from tasks.steps.context import Setup, local_detector
-from tasks.steps.specs import Done, Rendered, RenderOrder
+from tasks.run.sizing import RENDER, cluster_roles, worker_roles
+from tasks.run.work_items import portrait_item, render_key, work_items
+from tasks.steps.context import WorkerConfig, local_detector
+from tasks.steps.specs import Done, Rendered, RenderSpec
 from tasks.weights.local_copy import local_weights
 from troupe import Job
 from troupe.context import run_is
 from troupe.errors import Cancelled, InputError, NoSpace, SettingsError, TroupeError, WeightsError
 from troupe.scratch import scratch_folder
 
-__all__ = ["Listener", "Production", "Request", "Summary"]
+__all__ = ["Listener", "Request", "Run", "Summary"]
 
 JOBS_A_PERFORMER = 8
 """In a shard, of which a few are worked on at once: enough to choose from."""
@@ -185,7 +185,7 @@ def _previewed(job: Job, seconds: float) -> Job:
     return replace(job, end=end if job.end is None else min(job.end, end))
 
 
-class Production:
+class Run:
     """A run in progress. Steps call its methods in the order in which they stand here.
 
     Args:
@@ -201,7 +201,7 @@ class Production:
 
     def __init__(self, request: Request, tell: Listener, stop: threading.Event, *, ray: bool) -> None:
         self.run_id = request.run_id or datetime.now(UTC).strftime("%Y%m%d-%H%M%S-") + secrets.token_hex(2)
-        self.shards: tuple[tuple[RenderOrder, ...], ...] = ()
+        self.shards: tuple[tuple[RenderSpec, ...], ...] = ()
         self._request, self._tell, self._stop = request, tell, stop
         self._thresholds = Thresholds(request.min_identity, request.max_quality, request.fail_quality)
         self._since = time.monotonic()
@@ -225,7 +225,7 @@ class Production:
         with self._stack:
             self._stack.enter_context(self._record)
             scratch = self._stack.enter_context(scratch_folder())
-            self._setup = Setup(
+            self._setup = WorkerConfig(
                 store=request.store,
                 weights=self._weights_uri,
                 detector=self._detector_uri,
@@ -236,9 +236,9 @@ class Production:
                 gpu_memory=request.gpu_memory,
             )
             self._weights_here, self._detector_here = local_weights(self._setup.weights), local_detector(self._setup)
-            self._ledger = self._stack.enter_context(Ledger(self._store, self.run_id))
+            self._ledger = self._stack.enter_context(RowBuffer(self._store, self.run_id))
             roles = self._roles()
-            self._performers = next(role.workers for role in roles if role.name == PERFORM)
+            self._performers = next(role.workers for role in roles if role.name == RENDER)
             self._pool: Pool = self._stack.enter_context(
                 RayPool(roles, request.ray_address, self._stop, folder=scratch)
                 if self._ray
@@ -255,10 +255,10 @@ class Production:
     def _roles(self) -> list[Role]:
         request = self._request
         if not self._ray:
-            return crew(self._setup, stopped=self._stop.is_set)
+            return worker_roles(self._setup, stopped=self._stop.is_set)
         if request.ray_address:
-            return cluster_crew(self._setup, request.ray_address, request.workers)
-        return crew(self._setup, workers=request.workers)
+            return cluster_roles(self._setup, request.ray_address, request.workers)
+        return worker_roles(self._setup, workers=request.workers)
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -284,7 +284,13 @@ class Production:
         self._record.begin(len(jobs) + len(others), others)
         try:
             plan = plan_jobs(
-                self.run_id, jobs, self._store, self._weights_here, self._detector_here, setup.dtype, self._go_on
+                self.run_id,
+                jobs,
+                self._store,
+                self._weights_here,
+                self._detector_here,
+                setup.dtype,
+                self._raise_if_cancelled,
             )
         except Cancelled as error:
             plan = Plan(self.run_id, "", tuple(PlannedJob(job, error=error) for job in jobs))
@@ -292,14 +298,14 @@ class Production:
         self._planned: dict[str, PlannedJob] = {}
         self._tell.begin(len(plan.jobs))
         now = datetime.now(UTC)
-        to_do: list[RenderOrder] = []
-        for planned, facts in finished_renders(self._store, plan.jobs, self._go_on):
-            if planned.order is None:
+        to_do: list[RenderSpec] = []
+        for planned, facts in finished_renders(self._store, plan.jobs, self._raise_if_cancelled):
+            if planned.spec is None:
                 status = "cancelled" if isinstance(planned.error, Cancelled) else "failed"
                 self._commit(planned, status, started=now, error=planned.error)
             elif facts is None:
                 self._planned[planned.job.job_id] = planned
-                to_do.append(planned.order)
+                to_do.append(planned.spec)
             else:
                 # A run that was killed between a render and its row finds its own work again.
                 own = (facts.get("run_id"), facts.get("job_id")) == (self.run_id, planned.job.job_id)
@@ -309,27 +315,27 @@ class Production:
 
     def encode_identities(self) -> None:
         """Encode every identity that is needed. One that cannot be fails its jobs, when their turn comes."""
-        orders = {order.portrait.key: order.portrait for shard in self.shards for order in shard}
-        self._tell.note(f"encoding {len(orders)} identities")
-        wait([self._submit(portrait_work(order)) for order in orders.values()])
+        specs = {spec.portrait.key: spec.portrait for shard in self.shards for spec in shard}
+        self._tell.note(f"encoding {len(specs)} identities")
+        wait([self._submit(portrait_item(spec)) for spec in specs.values()])
 
-    def animate(self, shard: Sequence[RenderOrder]) -> None:
+    def animate(self, shard: Sequence[RenderSpec]) -> None:
         """Render a shard; every job's row is committed as the job ends.
 
         Raises:
             WeightsError, SettingsError, NoSpace: what concerns all jobs alike.
         """
         started = datetime.now(UTC)
-        futures: dict[Future[Any], list[RenderOrder]] = {}
-        for order in shard:
-            *_, render = [self._submit(work) for work in works(order)]
+        futures: dict[Future[Any], list[RenderSpec]] = {}
+        for spec in shard:
+            *_, render = [self._submit(work) for work in work_items(spec)]
             # Jobs that ask for the same render share its future.
-            futures.setdefault(render, []).append(order)
+            futures.setdefault(render, []).append(spec)
         for future in as_completed(futures):
-            orders = futures.pop(future)
-            for number, order in enumerate(orders):
-                self._end(order, future, started, shared=number > 0)
-            self._forget(render_key(orders[0]))
+            specs = futures.pop(future)
+            for number, spec in enumerate(specs):
+                self._end(spec, future, started, shared=number > 0)
+            self._forget(render_key(specs[0]))
 
     def publish(self) -> Summary:
         """Commit what is left, write the manifest and sum up.
@@ -353,11 +359,11 @@ class Production:
         self._record.end(summary.line())
         return summary
 
-    def _go_on(self) -> None:
+    def _raise_if_cancelled(self) -> None:
         if self._stop.is_set():
             raise Cancelled("the run was stopped before this job; run again to go on")
 
-    def _submit(self, work: Work) -> Future[Any]:
+    def _submit(self, work: WorkItem) -> Future[Any]:
         future = self._pool.submit(work)
         with self._lock:
             first = work.key not in self._submitted
@@ -386,14 +392,14 @@ class Production:
                 self._evaluations += done.evaluations
                 self._frames += 0 if done.reused else done.facts["frames"]
 
-    def _end(self, order: RenderOrder, future: Future[Any], started: datetime, *, shared: bool) -> None:
+    def _end(self, spec: RenderSpec, future: Future[Any], started: datetime, *, shared: bool) -> None:
         """Commit the row of a job whose render has ended, this way or that."""
-        planned, attempts = self._planned.pop(order.job.job_id), self._pool.attempts(render_key(order))
+        planned, attempts = self._planned.pop(spec.job.job_id), self._pool.attempts(render_key(spec))
         error = future.exception()
         if error is None:
             rendered: Rendered = future.result()
             status = "reused" if rendered.reused or shared else "done"
-            stages = {} if shared else self._stages(order, started)
+            stages = {} if shared else self._stages(spec, started)
             self._commit(planned, status, started=started, facts=rendered.facts, stages=stages, attempts=attempts)
             return
         if not isinstance(error, TroupeError):
@@ -408,7 +414,7 @@ class Production:
             self._pool.stop()
             raise error  # It would be the same for every other job.
 
-    def _stages(self, order: RenderOrder, started: datetime) -> dict[str, float]:
+    def _stages(self, spec: RenderSpec, started: datetime) -> dict[str, float]:
         """Seconds by stage of the render and of what it needed.
 
         An identity's and a clip's count for the first job that ends with them. `queue` is what remains of the time
@@ -416,7 +422,7 @@ class Production:
         """
         passed = (datetime.now(UTC) - started).total_seconds()
         with self._lock:
-            claimed = [self._unclaimed.pop(work.key, None) for work in works(order)]
+            claimed = [self._unclaimed.pop(work.key, None) for work in work_items(spec)]
         total: Counter[str] = Counter()
         for future in claimed:
             if future is not None:

@@ -8,12 +8,12 @@ from dataclasses import dataclass
 
 from models.runtime.device import pick_device
 from tasks.pool import Role, cluster_nodes
-from tasks.steps.context import Setup
-from tasks.steps.workers import Performer, Preparer
+from tasks.steps.context import WorkerConfig
+from tasks.steps.workers import PreprocessWorker, RenderWorker
 
-__all__ = ["PERFORM", "PREPARE", "cluster_crew", "crew"]
+__all__ = ["PREPROCESS", "RENDER", "cluster_roles", "worker_roles"]
 
-PREPARE, PERFORM = "prepare", "perform"
+PREPROCESS, RENDER = "prepare", "perform"
 CORES_PER_PERFORMER = 4
 """Without a GPU: more threads than that gain little for one clip, more clips at once gain more."""
 CORES_PER_PREPARER = 4
@@ -54,8 +54,8 @@ def this_machine(device: str) -> Machine:
     return Machine(cores=len(os.sched_getaffinity(0)), gpus=gpus)
 
 
-def cluster_crew(setup: Setup, address: str, workers: int | None = None) -> list[Role]:
-    """As `crew`, for the machines of a Ray cluster: as many as each could have alone, of the size that fits all.
+def cluster_roles(setup: WorkerConfig, address: str, workers: int | None = None) -> list[Role]:
+    """The roles for a Ray cluster: as many workers as each machine could have alone, of the size that fits all.
 
     Args:
         address: of the cluster.
@@ -77,16 +77,16 @@ def cluster_crew(setup: Setup, address: str, workers: int | None = None) -> list
     cores = max(1, min(node.cores // node.performers for node in nodes) - 1)
     return [
         Role(
-            PREPARE,
-            Preparer,
+            PREPROCESS,
+            PreprocessWorker,
             (setup,),
             workers=max(1, round(performers * sum(n.preparers for n in nodes) / sum(n.performers for n in nodes))),
             cpus=1.0,
             bound=AHEAD * performers,
         ),
         Role(
-            PERFORM,
-            Performer,
+            RENDER,
+            RenderWorker,
             (setup,),
             workers=performers,
             cpus=1.0 if on_gpus else float(cores),
@@ -96,8 +96,8 @@ def cluster_crew(setup: Setup, address: str, workers: int | None = None) -> list
     ]
 
 
-def crew(
-    setup: Setup,
+def worker_roles(
+    setup: WorkerConfig,
     machine: Machine | None = None,
     stopped: Callable[[], bool] | None = None,
     workers: int | None = None,
@@ -107,7 +107,7 @@ def crew(
     Args:
         machine: what is shared out; this one by default.
         workers: performers, instead of as many; no more than there are GPUs, where there are any.
-        stopped: for workers in this process, which cannot be killed, as `Performer` takes it.
+        stopped: for workers in this process, which cannot be killed, as `RenderWorker` takes it.
 
     Raises:
         SettingsError: the device asked for is not there.
@@ -117,8 +117,8 @@ def crew(
     threads = max(1, machine.cores // performers)
     return [
         Role(
-            PREPARE,
-            Preparer,
+            PREPROCESS,
+            PreprocessWorker,
             (setup,),
             workers=machine.preparers,
             cpus=0.0,
@@ -126,8 +126,8 @@ def crew(
             bound=AHEAD * performers,
         ),
         Role(
-            PERFORM,
-            Performer,
+            RENDER,
+            RenderWorker,
             (setup, stopped) if stopped else (setup,),
             workers=performers,
             cpus=1.0,

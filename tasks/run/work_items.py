@@ -6,9 +6,9 @@ the slowest device that is any use would need, many times over: it is for what h
 
 from __future__ import annotations
 
-from tasks.pool import Work
-from tasks.run.sizing import PERFORM, PREPARE
-from tasks.steps.specs import MotionOrder, PortraitOrder, RenderOrder, TrackOrder
+from tasks.pool import WorkItem
+from tasks.run.sizing import PREPROCESS, RENDER
+from tasks.steps.specs import MotionSpec, PortraitSpec, RenderSpec, TrackSpec
 
 PORTRAIT_COST = 20.0
 LEAST_SECONDS = 900.0
@@ -17,58 +17,58 @@ SECONDS_A_FRAME = {"track": 5.0, "motion": 5.0}
 SECONDS_A_STEP = 60.0
 """For one frame and one step of the sampler."""
 
-__all__ = ["portrait_work", "render_key", "works"]
+__all__ = ["portrait_item", "render_key", "work_items"]
 
 
-def portrait_work(order: PortraitOrder) -> Work:
+def portrait_item(spec: PortraitSpec) -> WorkItem:
     """Encode an identity; the worker that does then holds it."""
-    return Work(
-        f"appearance:{order.key}",
-        PERFORM,
+    return WorkItem(
+        f"appearance:{spec.key}",
+        RENDER,
         "portrait",
-        (order,),
-        holds=order.key,
+        (spec,),
+        holds=spec.key,
         cost=PORTRAIT_COST,
         timeout=LEAST_SECONDS,
     )
 
 
-def render_key(order: RenderOrder) -> str:
+def render_key(spec: RenderSpec) -> str:
     """The key of the order's last work."""
-    return f"render:{order.key}"
+    return f"render:{spec.key}"
 
 
-def works(order: RenderOrder) -> tuple[Work, ...]:
+def work_items(spec: RenderSpec) -> tuple[WorkItem, ...]:
     """All that an order needs, what comes first first; the last one is the render.
 
     Orders share the works for their identity and their clip: the pool does the same key once.
     """
-    portrait, track, motion = portrait_work(order.portrait), _track_work(order.motion.track), _motion_work(order.motion)
-    render = Work(
-        render_key(order),
-        PERFORM,
+    portrait, track, motion = portrait_item(spec.portrait), _track_work(spec.motion.track), _motion_work(spec.motion)
+    render = WorkItem(
+        render_key(spec),
+        RENDER,
         "render",
-        (order,),
+        (spec,),
         needs=(portrait.key, motion.key),
-        holds=order.portrait.key,
-        cost=float(order.motion.track.frames * order.settings.steps),
-        timeout=LEAST_SECONDS + SECONDS_A_STEP * order.settings.steps * order.motion.track.frames,
+        holds=spec.portrait.key,
+        cost=float(spec.motion.track.frames * spec.settings.steps),
+        timeout=LEAST_SECONDS + SECONDS_A_STEP * spec.settings.steps * spec.motion.track.frames,
     )
     return portrait, track, motion, render
 
 
-def _track_work(order: TrackOrder) -> Work:
-    timeout = LEAST_SECONDS + SECONDS_A_FRAME["track"] * order.frames
-    return Work(f"track:{order.key}", PREPARE, "track", (order,), cost=float(order.frames), timeout=timeout)
+def _track_work(spec: TrackSpec) -> WorkItem:
+    timeout = LEAST_SECONDS + SECONDS_A_FRAME["track"] * spec.frames
+    return WorkItem(f"track:{spec.key}", PREPROCESS, "track", (spec,), cost=float(spec.frames), timeout=timeout)
 
 
-def _motion_work(order: MotionOrder) -> Work:
-    return Work(
-        f"motion:{order.key}",
-        PERFORM,
+def _motion_work(spec: MotionSpec) -> WorkItem:
+    return WorkItem(
+        f"motion:{spec.key}",
+        RENDER,
         "motion",
-        (order,),
-        needs=(f"track:{order.track.key}",),
-        cost=float(order.track.frames),
-        timeout=LEAST_SECONDS + SECONDS_A_FRAME["motion"] * order.track.frames,
+        (spec,),
+        needs=(f"track:{spec.track.key}",),
+        cost=float(spec.track.frames),
+        timeout=LEAST_SECONDS + SECONDS_A_FRAME["motion"] * spec.track.frames,
     )

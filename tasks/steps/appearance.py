@@ -11,20 +11,20 @@ from models.appearance import Appearance
 from models.faces import Box, prepare_portrait
 from models.tensorfile import read_tensors, write_tensors
 from tasks.media import read_picture
-from tasks.steps.context import Tools
-from tasks.steps.specs import Done, PortraitOrder
+from tasks.steps.context import WorkerContext
+from tasks.steps.specs import Done, PortraitSpec
 from tasks.steps.thumbnails import put_thumbnail
 from troupe.errors import StoreError
 from troupe.faces import Floats
 from troupe.stopwatch import Stopwatch
 
-__all__ = ["CastMember", "encode_portrait", "read_cast_member"]
+__all__ = ["EncodedPortrait", "encode_portrait", "read_encoded_portrait"]
 
 VERSION = "troupe cast member 1"
 
 
 @dataclass(frozen=True, eq=False)
-class CastMember:
+class EncodedPortrait:
     """An identity, ready to act.
 
     Attributes:
@@ -38,32 +38,32 @@ class CastMember:
     face_box: tuple[float, float, float, float]
 
 
-def encode_portrait(tools: Tools, order: PortraitOrder) -> Done:
+def encode_portrait(tools: WorkerContext, spec: PortraitSpec) -> Done:
     """See to it that the portrait's appearance lies in the cache.
 
     Raises:
         InputError: the picture is missing, unreadable or shows no face.
     """
-    if tools.store.exists(order.place):
+    if tools.store.exists(spec.place):
         return Done(reused=True)
     watch = Stopwatch()
     with watch("fetch"):
-        path = tools.input(order.uri)
+        path = tools.input(spec.uri)
     with watch("decode"):
         picture = read_picture(path)
     with watch("detect"), tools.seeking() as detector:
-        portrait = prepare_portrait(picture, detector, order.face, tools.animator.config.image_size, order.uri)
+        portrait = prepare_portrait(picture, detector, spec.face, tools.animator.config.image_size, spec.uri)
     with watch("encode"):
         appearance = tools.animator.encode_appearance(portrait)
     with watch("put"), tools.scratch() as folder:
         file = folder / "appearance.safetensors"
-        _write(CastMember(appearance, portrait.box, _four(portrait.face.box)), file)
-        put = tools.store.put(file, order.place)
-        puts = put.created + put_thumbnail(tools.store, order.place, portrait.crop)
+        _write(EncodedPortrait(appearance, portrait.box, _four(portrait.face.box)), file)
+        put = tools.store.put(file, spec.place)
+        puts = put.created + put_thumbnail(tools.store, spec.place, portrait.crop)
     return Done(reused=False, seconds=watch.seconds, puts=puts)
 
 
-def read_cast_member(tools: Tools, order: PortraitOrder) -> CastMember:
+def read_encoded_portrait(tools: WorkerContext, spec: PortraitSpec) -> EncodedPortrait:
     """The encoded portrait from the cache.
 
     Raises:
@@ -71,16 +71,16 @@ def read_cast_member(tools: Tools, order: PortraitOrder) -> CastMember:
     """
     with tools.scratch() as folder:
         file = folder / "appearance.safetensors"
-        tools.store.get(order.place, file)
+        tools.store.get(spec.place, file)
         try:
             tokens, latents, crop, face = read_tensors(file, VERSION, "tokens", "latents", "crop_box", "face_box")
         except ValueError as error:
-            raise StoreError(f"{order.place}: {error}") from error
+            raise StoreError(f"{spec.place}: {error}") from error
     x1, y1, x2, y2 = (int(v) for v in crop)
-    return CastMember(Appearance(tokens, latents), (x1, y1, x2, y2), _four(face.numpy()))
+    return EncodedPortrait(Appearance(tokens, latents), (x1, y1, x2, y2), _four(face.numpy()))
 
 
-def _write(member: CastMember, path: Path) -> None:
+def _write(member: EncodedPortrait, path: Path) -> None:
     tensors = {
         "tokens": member.appearance.tokens,
         "latents": member.appearance.latents,

@@ -16,7 +16,7 @@ from catalogs.requests.inputs import localise
 from catalogs.store.store import Store, open_store
 from models.animator import Animator
 from models.animator import load as load_animator
-from models.faces import FaceDetector, Recogniser, open_detector
+from models.faces import FaceDetector, FaceRecogniser, open_detector
 from models.miniature import SHIPPED
 from models.weights import detector_file, recogniser_file
 from tasks.weights.local_copy import local_file, local_weights
@@ -24,7 +24,7 @@ from troupe import Face, Floats, Picture
 from troupe.errors import Cancelled, NoFace
 from troupe.scratch import claim
 
-__all__ = ["Recent", "Setup", "Tools", "local_detector"]
+__all__ = ["Recent", "WorkerConfig", "WorkerContext", "local_detector"]
 
 T = TypeVar("T")
 
@@ -36,7 +36,7 @@ DRAWN_ONLY = (
 
 
 @dataclass(frozen=True)
-class Setup:
+class WorkerConfig:
     """What every worker of a run is given.
 
     Attributes:
@@ -58,7 +58,7 @@ class Setup:
     gpu_memory: float | None = None
 
 
-def local_detector(setup: Setup) -> Path:
+def local_detector(setup: WorkerConfig) -> Path:
     """The detector's file on this machine.
 
     Raises:
@@ -84,10 +84,10 @@ class Recent(Generic[T]):
         return self._values[key]
 
 
-class Tools:
+class WorkerContext:
     """Everything is made when it is first needed and then kept: no network is loaded twice in a process."""
 
-    def __init__(self, setup: Setup, stopped: Callable[[], bool] = lambda: False) -> None:
+    def __init__(self, setup: WorkerConfig, stopped: Callable[[], bool] = lambda: False) -> None:
         self.setup = setup
         self._stopped = stopped
         self._claim = claim(setup.scratch)
@@ -126,9 +126,9 @@ class Tools:
             raise
 
     @cached_property
-    def recogniser(self) -> Recogniser:
+    def recogniser(self) -> FaceRecogniser:
         """The face recognition network, to tell the people in a clip apart."""
-        return Recogniser(recogniser_file(local_weights(self.setup.weights)))
+        return FaceRecogniser(recogniser_file(local_weights(self.setup.weights)))
 
     def recognise(self, picture: Picture, face: Face) -> Floats:
         """Who a face is, by `recogniser`, which few clips need and is loaded then."""
@@ -148,7 +148,7 @@ class Tools:
 
         return self._inputs.get(uri, fetch)[0]
 
-    def go_on(self) -> None:
+    def raise_if_cancelled(self) -> None:
         """Called often in long work.
 
         Raises:

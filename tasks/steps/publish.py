@@ -8,13 +8,13 @@ from pathlib import Path
 from typing import Any
 
 from catalogs.store.store import Store
-from tasks.steps.specs import RenderOrder
+from tasks.steps.specs import RenderSpec
 
 __all__ = ["finished_record", "publish"]
 
 
 def publish(
-    store: Store, order: RenderOrder, files: Mapping[str, Path], facts: Mapping[str, Any]
+    store: Store, spec: RenderSpec, files: Mapping[str, Path], facts: Mapping[str, Any]
 ) -> tuple[dict[str, Any], int]:
     """Put the files into the render's folder and then, exclusively, its `render.json`.
 
@@ -31,17 +31,17 @@ def publish(
     Raises:
         StoreError: something could not be put; the render does not exist then, and may be tried again.
     """
-    puts = [store.put(path, f"{order.folder}/{name}") for name, path in files.items()]
+    puts = [store.put(path, f"{spec.folder}/{name}") for name, path in files.items()]
     record = {**facts, "checksum": puts[0].sha256, "bytes": puts[0].bytes}
-    last = store.put_bytes(json.dumps(record, indent=2).encode(), order.record)
+    last = store.put_bytes(json.dumps(record, indent=2).encode(), spec.record)
     if not last.created:
-        record = json.loads(store.read(order.record))
+        record = json.loads(store.read(spec.record))
     return record, sum(put.created for put in (*puts, last))
 
 
-def finished_record(store: Store, order: RenderOrder) -> dict[str, Any] | None:
+def finished_record(store: Store, spec: RenderSpec) -> dict[str, Any] | None:
     """The record of the render if it exists."""
-    if not store.exists(order.record):
+    if not store.exists(spec.record):
         return None
-    record: dict[str, Any] = json.loads(store.read(order.record))
+    record: dict[str, Any] = json.loads(store.read(spec.record))
     return record

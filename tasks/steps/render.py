@@ -18,11 +18,11 @@ from models.motion import Motion
 from tasks import media
 from tasks.media import AudioSource, Encoder, Note, Timing
 from tasks.quality import Meter
-from tasks.steps.appearance import CastMember
-from tasks.steps.context import Tools
+from tasks.steps.appearance import EncodedPortrait
+from tasks.steps.context import WorkerContext
 from tasks.steps.motion import fetch_track
 from tasks.steps.publish import finished_record, publish
-from tasks.steps.specs import Rendered, RenderOrder
+from tasks.steps.specs import Rendered, RenderSpec
 from troupe import ClipInfo, Picture, __version__
 from troupe.errors import UnreadableMedia
 from troupe.stopwatch import Stopwatch
@@ -47,7 +47,7 @@ class Output:
     form: media.Form
 
 
-def render(tools: Tools, order: RenderOrder, member: CastMember, shots: Sequence[Motion]) -> Rendered:
+def render(tools: WorkerContext, spec: RenderSpec, member: EncodedPortrait, shots: Sequence[Motion]) -> Rendered:
     """See to it that the render of this order exists in the store.
 
     Frames stream from the networks through paste-back into the encoders; no clip is held as pixels.
@@ -60,30 +60,30 @@ def render(tools: Tools, order: RenderOrder, member: CastMember, shots: Sequence
         StoreError: the store failed; nothing half finished is visible.
     """
     worker = f"{socket.gethostname()}:{os.getpid()}"
-    if (finished := finished_record(tools.store, order)) is not None:
+    if (finished := finished_record(tools.store, spec)) is not None:
         return Rendered(reused=True, facts=finished, worker=worker)
     watch, evaluations = Stopwatch(), tools.animator.evaluations
     with tools.scratch() as folder:
         with watch("fetch"):
-            picture = media.read_picture(tools.input(order.job.portrait)) if order.job.output != "crop" else None
-            clip = tools.input(order.job.driving)
-            sound = _sound(tools, order, clip)
+            picture = media.read_picture(tools.input(spec.job.portrait)) if spec.job.output != "crop" else None
+            clip = tools.input(spec.job.driving)
+            sound = _sound(tools, spec, clip)
         with watch("decode"):
-            timing = media.timing_of(clip, order.job.start, order.job.end, order.job.fps)
+            timing = media.timing_of(clip, spec.job.start, spec.job.end, spec.job.fps)
         with watch("paste"):
-            paster = make_paster(order.job.blend, picture, member.crop_box) if picture is not None else None
-        outputs = _outputs(tools, order, picture, folder)
+            paster = make_paster(spec.job.blend, picture, member.crop_box) if picture is not None else None
+        outputs = _outputs(tools, spec, picture, folder)
         poster = folder / "poster.jpg"
-        meter = _meter(tools, order, shots)
-        infos = _film(tools, order, member, shots, outputs, paster, timing, sound, poster, meter, watch)
-        facts = _facts(tools, order, member, outputs, infos[0]) | {"worker": worker, "quality": meter.measures()}
+        meter = _meter(tools, spec, shots)
+        infos = _film(tools, spec, member, shots, outputs, paster, timing, sound, poster, meter, watch)
+        facts = _facts(tools, spec, member, outputs, infos[0]) | {"worker": worker, "quality": meter.measures()}
         facts |= {"stage_seconds": watch.seconds}
         with watch("put"):
             files = {output.path.name: output.path for output in outputs} | {poster.name: poster}
-            record, puts = publish(tools.store, order, files, facts)
+            record, puts = publish(tools.store, spec, files, facts)
     return Rendered(
         # Another run may have published the same render meanwhile: then it is that one's.
-        reused=(record["run_id"], record["job_id"]) != (order.run_id, order.job.job_id),
+        reused=(record["run_id"], record["job_id"]) != (spec.run_id, spec.job.job_id),
         seconds=watch.seconds,
         puts=puts,
         facts=record,
@@ -92,9 +92,9 @@ def render(tools: Tools, order: RenderOrder, member: CastMember, shots: Sequence
     )
 
 
-def _outputs(tools: Tools, order: RenderOrder, picture: Picture | None, folder: Path) -> tuple[Output, ...]:
+def _outputs(tools: WorkerContext, spec: RenderSpec, picture: Picture | None, folder: Path) -> tuple[Output, ...]:
     """What the job asked for; the first is the main one."""
-    job, side = order.job, tools.animator.config.image_size
+    job, side = spec.job, tools.animator.config.image_size
     sizes = {"crop": (side, side)}
     if picture is not None:
         sizes = {"full": (picture.shape[1], picture.shape[0])} | (sizes if job.output == "both" else {})
@@ -106,13 +106,13 @@ def _outputs(tools: Tools, order: RenderOrder, picture: Picture | None, folder: 
     return tuple(outputs)
 
 
-def _sound(tools: Tools, order: RenderOrder, clip: Path) -> AudioSource | None:
+def _sound(tools: WorkerContext, spec: RenderSpec, clip: Path) -> AudioSource | None:
     """Where the sound comes from: the part of the driving clip that is acted, a file of its own, or nowhere.
 
     Raises:
         UnreadableMedia: the job names a file for its sound that has none.
     """
-    job = order.job
+    job = spec.job
     if job.audio == "none":
         return None
     if job.audio == "driving":
@@ -123,16 +123,16 @@ def _sound(tools: Tools, order: RenderOrder, clip: Path) -> AudioSource | None:
     return source
 
 
-def _meter(tools: Tools, order: RenderOrder, shots: Sequence[Motion]) -> Meter:
+def _meter(tools: WorkerContext, spec: RenderSpec, shots: Sequence[Motion]) -> Meter:
     """What measures this render."""
-    portrait = (tools.input(order.portrait.uri), order.portrait.face)
-    return Meter(tools.animator, tools.detector, portrait, shots, fetch_track(tools, order.motion.track))
+    portrait = (tools.input(spec.portrait.uri), spec.portrait.face)
+    return Meter(tools.animator, tools.detector, portrait, shots, fetch_track(tools, spec.motion.track))
 
 
 def _film(
-    tools: Tools,
-    order: RenderOrder,
-    member: CastMember,
+    tools: WorkerContext,
+    spec: RenderSpec,
+    member: EncodedPortrait,
     shots: Sequence[Motion],
     outputs: tuple[Output, ...],
     paster: Callable[[Picture], Picture] | None,
@@ -143,7 +143,7 @@ def _film(
     watch: Stopwatch,
 ) -> list[ClipInfo]:
     """Write every output's video and the poster, a frame from the middle; what each video turned out to be."""
-    note = Note(run_id=order.run_id, job_id=order.job.job_id, language=order.job.language)
+    note = Note(run_id=spec.run_id, job_id=spec.job.job_id, language=spec.job.language)
     middle = sum(len(shot) for shot in shots) // 2
     with ExitStack() as stack:
         encoders = [
@@ -160,10 +160,10 @@ def _film(
             )
             for output in outputs
         ]
-        frames = _frames(tools, order, member, shots, watch)
+        frames = _frames(tools, spec, member, shots, watch)
         stack.enter_context(closing(frames))
         for index, frame in enumerate(frames):
-            tools.go_on()
+            tools.raise_if_cancelled()
             meter.see(index, frame)
             with watch("paste"):
                 whole = paster(frame) if paster is not None else frame
@@ -177,24 +177,26 @@ def _film(
 
 
 def _frames(
-    tools: Tools, order: RenderOrder, member: CastMember, shots: Sequence[Motion], watch: Stopwatch
+    tools: WorkerContext, spec: RenderSpec, member: EncodedPortrait, shots: Sequence[Motion], watch: Stopwatch
 ) -> Generator[Picture, None, None]:
     """The animated crops of all shots, each shot sampled by itself."""
     for shot in shots:
-        yield from tools.animator.animate(member.appearance, shot, order.settings, watch, lambda *_: tools.go_on())
+        yield from tools.animator.animate(
+            member.appearance, shot, spec.settings, watch, lambda *_: tools.raise_if_cancelled()
+        )
 
 
 def _facts(
-    tools: Tools, order: RenderOrder, member: CastMember, outputs: tuple[Output, ...], main: ClipInfo
+    tools: WorkerContext, spec: RenderSpec, member: EncodedPortrait, outputs: tuple[Output, ...], main: ClipInfo
 ) -> dict[str, Any]:
     """What `render.json` says: all of the catalog's row that follows from the render itself, the main video's first."""
-    track = fetch_track(tools, order.motion.track)
+    track = fetch_track(tools, spec.motion.track)
     return {
-        "key": order.key,
-        "run_id": order.run_id,
-        "job_id": order.job.job_id,
-        "outputs": {output.name: f"{order.folder}/{output.path.name}" for output in outputs},
-        "poster": f"{order.folder}/poster.jpg",
+        "key": spec.key,
+        "run_id": spec.run_id,
+        "job_id": spec.job.job_id,
+        "outputs": {output.name: f"{spec.folder}/{output.path.name}" for output in outputs},
+        "poster": f"{spec.folder}/poster.jpg",
         "face": list(member.face_box),
         "gaps": [list(gap) for gap in track.gaps],
         "cuts": list(track.cuts),
@@ -205,7 +207,7 @@ def _facts(
         "frames": main.frames,
         "seconds": main.seconds,
         "audio": main.audio,
-        "settings": json.dumps(dataclasses.asdict(order.settings), sort_keys=True),
+        "settings": json.dumps(dataclasses.asdict(spec.settings), sort_keys=True),
         "device": tools.animator.device_name,
         "peak_gpu_bytes": tools.animator.peak_gpu_bytes,
         "code_version": __version__,

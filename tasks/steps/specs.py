@@ -13,11 +13,11 @@ from typing import Any
 
 from troupe import FaceChoice, Job, Settings
 
-__all__ = ["Done", "MotionOrder", "PortraitOrder", "RenderOrder", "Rendered", "TrackOrder"]
+__all__ = ["Done", "MotionSpec", "PortraitSpec", "RenderSpec", "Rendered", "TrackSpec"]
 
 
 @dataclass(frozen=True, slots=True)
-class PortraitOrder:
+class PortraitSpec:
     """Encode the identity of one face in a picture."""
 
     key: str
@@ -31,7 +31,7 @@ class PortraitOrder:
 
 
 @dataclass(frozen=True, slots=True)
-class TrackOrder:
+class TrackSpec:
     """Follow one face through a part of a clip, or take the ready-made track at `tracks`.
 
     `gaps` is as a job has it. `frames` is how many it probably has; it orders the work and is no part of the key.
@@ -54,11 +54,11 @@ class TrackOrder:
 
 
 @dataclass(frozen=True, slots=True)
-class MotionOrder:
+class MotionSpec:
     """Encode the performance in the tracked part of a clip; `crop` as a job has it."""
 
     key: str
-    track: TrackOrder
+    track: TrackSpec
     crop: str = "first"
 
     @property
@@ -68,14 +68,14 @@ class MotionOrder:
 
 
 @dataclass(frozen=True, slots=True)
-class RenderOrder:
+class RenderSpec:
     """Let a portrait act a clip and publish the video."""
 
     key: str
     run_id: str
     job: Job
-    portrait: PortraitOrder
-    motion: MotionOrder
+    portrait: PortraitSpec
+    motion: MotionSpec
     settings: Settings
 
     @property

@@ -7,32 +7,32 @@ from collections.abc import Callable
 from typing import TypeVar
 
 from models.motion import Motion
-from tasks.steps.appearance import CastMember, encode_portrait, read_cast_member
-from tasks.steps.context import Recent, Setup, Tools
+from tasks.steps.appearance import EncodedPortrait, encode_portrait, read_encoded_portrait
+from tasks.steps.context import Recent, WorkerConfig, WorkerContext
 from tasks.steps.motion import encode_clip, read_motion, track_clip
 from tasks.steps.render import render
-from tasks.steps.specs import Done, MotionOrder, PortraitOrder, Rendered, RenderOrder, TrackOrder
+from tasks.steps.specs import Done, MotionSpec, PortraitSpec, Rendered, RenderSpec, TrackSpec
 from troupe.errors import OutOfMemory
 
 T = TypeVar("T")
 
 _log = logging.getLogger(__name__)
 
-__all__ = ["Performer", "Preparer"]
+__all__ = ["PreprocessWorker", "RenderWorker"]
 
 
-class Preparer:
+class PreprocessWorker:
     """Follows faces through clips; needs no network but the detector."""
 
-    def __init__(self, setup: Setup) -> None:
-        self._tools = Tools(setup)
+    def __init__(self, setup: WorkerConfig) -> None:
+        self._tools = WorkerContext(setup)
 
-    def track(self, order: TrackOrder) -> Done:
+    def track(self, spec: TrackSpec) -> Done:
         """See `tasks.steps.motion.track_clip`."""
-        return track_clip(self._tools, order)
+        return track_clip(self._tools, spec)
 
 
-class Performer:
+class RenderWorker:
     """Encodes portraits and clips and renders; keeps the identities and clips it last worked with at hand.
 
     Args:
@@ -40,26 +40,26 @@ class Performer:
         stopped: whether to give up, asked often. Only for workers that cannot be killed, as they are in our process.
     """
 
-    def __init__(self, setup: Setup, stopped: Callable[[], bool] = lambda: False) -> None:
-        self._tools = Tools(setup, stopped)
-        self._members: Recent[CastMember] = Recent(4)
+    def __init__(self, setup: WorkerConfig, stopped: Callable[[], bool] = lambda: False) -> None:
+        self._tools = WorkerContext(setup, stopped)
+        self._members: Recent[EncodedPortrait] = Recent(4)
         self._motions: Recent[tuple[Motion, ...]] = Recent(4)
         # Weights that do not fit must fail the worker's start, not every one of its jobs.
         self._tools.animator  # noqa: B018
 
-    def portrait(self, order: PortraitOrder) -> Done:
+    def portrait(self, spec: PortraitSpec) -> Done:
         """See `tasks.steps.appearance.encode_portrait`."""
-        return self._within_memory(lambda: encode_portrait(self._tools, order))
+        return self._within_memory(lambda: encode_portrait(self._tools, spec))
 
-    def motion(self, order: MotionOrder) -> Done:
+    def motion(self, spec: MotionSpec) -> Done:
         """See `tasks.steps.motion.encode_clip`."""
-        return self._within_memory(lambda: encode_clip(self._tools, order))
+        return self._within_memory(lambda: encode_clip(self._tools, spec))
 
-    def render(self, order: RenderOrder) -> Rendered:
+    def render(self, spec: RenderSpec) -> Rendered:
         """See `tasks.steps.render.render`."""
-        member = self._members.get(order.portrait.key, lambda: read_cast_member(self._tools, order.portrait))
-        shots = self._motions.get(order.motion.key, lambda: read_motion(self._tools, order.motion))
-        return self._within_memory(lambda: render(self._tools, order, member, shots))
+        member = self._members.get(spec.portrait.key, lambda: read_encoded_portrait(self._tools, spec.portrait))
+        shots = self._motions.get(spec.motion.key, lambda: read_motion(self._tools, spec.motion))
+        return self._within_memory(lambda: render(self._tools, spec, member, shots))
 
     def _within_memory(self, work: Callable[[], T]) -> T:
         """Do the work, again with less memory as long as it does not suffice; after that a fresh process may help."""

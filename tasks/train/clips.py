@@ -18,7 +18,7 @@ from models.faces import follow
 from models.training.clips import prepare_clip
 from models.training.synthetic_clips import world_clip
 from tasks import media
-from tasks.steps.context import Setup, Tools
+from tasks.steps.context import WorkerConfig, WorkerContext
 from tasks.train.config import WORLD, Clips
 from troupe import FaceChoice, Picture, Track
 from troupe.errors import BadJob, Cancelled, InputError, SettingsError
@@ -85,7 +85,7 @@ def _prepare_world(
     wanted += [(MEASURING, number) for number in range(-(-measured // clips.cast) * clips.cast)]
     animator: Animator | None = None
     for done, (name, number) in enumerate(wanted):
-        _go_on(stop)
+        _raise_if_cancelled(stop)
         path = folder / name / f"{number:06}.safetensors"
         if not path.exists():
             animator = animator or load(weights, device, "float32")
@@ -99,9 +99,9 @@ def _prepare_footage(
 ) -> list[str]:
     entries, refused = _entries(clips.source), list[str]()
     with scratch_folder() as scratch:
-        tools = Tools(Setup("", str(weights), clips.detector, device, "float32", scratch))
+        tools = WorkerContext(WorkerConfig("", str(weights), clips.detector, device, "float32", scratch))
         for done, entry in enumerate(entries):
-            _go_on(stop)
+            _raise_if_cancelled(stop)
             try:
                 _prepare_entry(tools, clips, entry, folder)
             except InputError as error:
@@ -121,7 +121,7 @@ def _prepare_footage(
     return refused
 
 
-def _prepare_entry(tools: Tools, clips: Clips, entry: _Entry, folder: Path) -> None:
+def _prepare_entry(tools: WorkerContext, clips: Clips, entry: _Entry, folder: Path) -> None:
     """Every scene of a clip in which the face is seen for long enough."""
     state = inputs.stat(entry.uri)
     key = make_key(
@@ -205,6 +205,6 @@ def _write(
     part.replace(path)
 
 
-def _go_on(stop: Callable[[], bool]) -> None:
+def _raise_if_cancelled(stop: Callable[[], bool]) -> None:
     if stop():
         raise Cancelled("preparing clips was stopped; the same command goes on there")

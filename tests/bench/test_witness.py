@@ -76,9 +76,9 @@ def test_no_witness_is_said(tmp_path: Path) -> None:
 
 def test_the_witness_of_the_repository_reads_and_knows() -> None:
     """On people and performances that it did not learn from; of fewer, hardly anybody blinks."""
-    witness, heads, truths, dice = open_witness(), [], [], np.random.default_rng(24)
+    witness, heads, truths, rng = open_witness(), [], [], np.random.default_rng(24)
     for number in range(CANDIDATES):
-        done = any_moment(dice, measuring=True)
+        done = any_moment(rng, measuring=True)
         picture, face = render(Identity.from_seed(STRANGERS + number), done, CLIP_SIZE)
         heads.append(cut_head(picture, head_box(face.box, *CLIP_SIZE), SIDE))
         truths.append(told(done))

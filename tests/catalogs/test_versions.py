@@ -16,7 +16,7 @@ from catalogs.query.sql import sql
 from catalogs.store.store import Store, open_store
 from catalogs.table.compaction import compact
 from catalogs.table.manifest import write_manifest
-from catalogs.table.row_buffer import Ledger
+from catalogs.table.row_buffer import RowBuffer
 from catalogs.table.schema import SCHEMA, VERSION, table_of
 from tests.catalogs.conftest import row
 
@@ -43,7 +43,7 @@ def test_version_1(old: Store) -> None:
     first = {entry["job_id"]: entry for entry in read.to_pylist()}
     assert (first["a"]["frames"], first["a"]["tags"], first["a"]["quality_identity"]) == (10, [("scene", "1")], 0.75)
     assert (first["b"]["error_kind"], first["b"]["flagged"], first["b"]["schema_version"]) == ("no_face", None, 1)
-    with Ledger(old, "new") as ledger:
+    with RowBuffer(old, "new") as ledger:
         ledger.append(row("new", "c", flagged="identity 0.2", motion_key="m"))
     assert [(e["job_id"], e["flagged"]) for e in ls(old).to_pylist()] == [
         ("c", "identity 0.2"),
@@ -67,7 +67,7 @@ def test_a_column_from_the_future(old: Store) -> None:
         sink = io.BytesIO()
         pq.write_table(newer, sink)
         old.put_bytes(sink.getvalue(), "runs/future/parts/00000.parquet")
-    with Ledger(old, "future") as ledger:
+    with RowBuffer(old, "future") as ledger:
         ledger.append(row("future", "y"))
     assert ls(old).column_names == [*SCHEMA.names, "mood"]
     moods = {entry["job_id"]: entry["mood"] for entry in ls(old, columns=["job_id", "mood"]).to_pylist()}

@@ -37,7 +37,7 @@ import libfaketime
 from catalogs.query.jobs import ls
 from catalogs.store.store import Store, open_store
 from catalogs.table.compaction import compact, vacuum
-from catalogs.table.row_buffer import Ledger
+from catalogs.table.row_buffer import RowBuffer
 from catalogs.table.snapshot import snapshot
 from tests.catalogs.conftest import row
 from tests.s3 import BUCKET, endpoint
@@ -109,7 +109,7 @@ class Outcome:
 
 def attack(plan: Attack) -> Outcome:
     """Do it; returns when all writers are through."""
-    outcome, since, dice = Outcome(), time.monotonic(), random.Random(plan.seed)
+    outcome, since, rng = Outcome(), time.monotonic(), random.Random(plan.seed)
     # Modules are loaded once, not by each of the many processes that follow those that are killed.
     CONTEXT.set_forkserver_preload(
         ["catalogs.query.jobs", "catalogs.table.compaction", "tests.catalogs.conftest", "s3fs"]
@@ -138,10 +138,10 @@ def attack(plan: Attack) -> Outcome:
                     told.append(f"{name} ended with {process.exitcode}")
                 alive[name] = _started(*everyone[name])
             if time.monotonic() >= next_kill and not through:
-                victim = dice.choice(sorted(alive))
+                victim = rng.choice(sorted(alive))
                 alive[victim].kill()
                 outcome.kills[victim.split("-")[0]] += 1
-                next_kill = time.monotonic() + plan.kill_every * dice.uniform(0.5, 1.5)
+                next_kill = time.monotonic() + plan.kill_every * rng.uniform(0.5, 1.5)
         outcome.finished = not any(name in alive for name in workers)
         (notes / "stop").touch()
         for process in alive.values():
@@ -164,7 +164,7 @@ def write(plan: Attack, number: int, _: Path) -> None:
     for n in range(plan.runs):
         run = f"w{number}-{n:03}"
         there = set(ls(store, run=run, columns=["job_id"]).column("job_id").to_pylist())
-        with Ledger(store, run, every_rows=BATCH) as ledger:
+        with RowBuffer(store, run, every_rows=BATCH) as ledger:
             for job in (f"{run}-{j:03}" for j in range(plan.rows)):
                 if job not in there:
                     ledger.append(row(run, job, identity=f"p{n % 5}"))

@@ -16,8 +16,8 @@ import psutil
 import pyarrow.parquet as pq
 import pytest
 
-from tasks.steps.specs import Done, TrackOrder
-from tasks.steps.workers import Preparer
+from tasks.steps.specs import Done, TrackSpec
+from tasks.steps.workers import PreprocessWorker
 from tests.faults.ground import TROUPE, Ground, lasting, prepare, records, wait_until
 from tests.faults.storm import storm
 
@@ -26,10 +26,10 @@ pytestmark = pytest.mark.long
 DEADLY = "deadly"
 
 
-class DeadlyPreparer(Preparer):
+class DeadlyPreparer(PreprocessWorker):
     """Its detector crashes on some clips."""
 
-    def track(self, order: TrackOrder) -> Done:
+    def track(self, order: TrackSpec) -> Done:
         """As it should, or not at all."""
         if DEADLY in order.uri:
             ctypes.string_at(0)
@@ -50,7 +50,7 @@ def test_a_clip_that_crashes_the_detector_among_good_ones(
     from flows.steps import PlainCaller, perform
     from tasks.run.run import Request
 
-    monkeypatch.setattr("tasks.run.sizing.Preparer", DeadlyPreparer)
+    monkeypatch.setattr("tasks.run.sizing.PreprocessWorker", DeadlyPreparer)
     cast = ground.request.parent
     (tmp_path / f"{DEADLY}.mp4").write_bytes((cast / "c0.mp4").read_bytes() + b"\0")
     good = int(os.environ.get("TROUPE_GOOD_JOBS", "3"))
@@ -96,12 +96,12 @@ def _let_ray_die(ground: Ground, tmp_path: Path) -> None:
     run = ground.start(str(store), "run", log)
     found: list[psutil.Process] = []
 
-    def works() -> bool:
+    def work_items() -> bool:
         processes = psutil.Process(run.pid).children(recursive=True)
         found[:] = [process for process in processes if process.name() == "raylet"]
         return bool(found) and any("ray::_Actor" in process.name() for process in processes)
 
-    assert wait_until(works, 120, run), log.read_text()
+    assert wait_until(work_items, 120, run), log.read_text()
     found[0].kill()
     assert run.wait(120) == 3, log.read_text()
     assert "Ray has died on this machine" in log.read_text()

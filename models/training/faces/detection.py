@@ -111,12 +111,12 @@ class Detection(Objective):
         """See `Objective.network`."""
         return DetectorNetwork().to(memory_format=torch.channels_last)  # type: ignore[call-overload,no-any-return]
 
-    def example(self, dice: np.random.Generator) -> dict[str, Tensor]:
+    def example(self, rng: np.random.Generator) -> dict[str, Tensor]:
         """A scene: `picture` (H, W, 3) uint8, `boxes` (M, 4), `points` (M, 5, 2), and in which rows there is a `face`.
 
         Rows without a face hold zeros.
         """
-        picture, faces = scene(dice, self._side)
+        picture, faces = scene(rng, self._side)
         return {"picture": torch.from_numpy(picture), **_table(faces)}
 
     def losses(self, network: nn.Module, batch: Batch) -> dict[str, Tensor]:

@@ -96,13 +96,13 @@ class Recognition(Objective):
         """See `Objective.network`."""
         return _Classes(self._people).to(memory_format=torch.channels_last)  # type: ignore[call-overload,no-any-return]
 
-    def example(self, dice: np.random.Generator) -> dict[str, Tensor]:
+    def example(self, rng: np.random.Generator) -> dict[str, Tensor]:
         """Somebody at some moment: `aligned` (112, 112, 3) uint8, and which `person` that is."""
-        seed = int(dice.integers(self._people))
+        seed = int(rng.integers(self._people))
         person = Identity.from_seed(seed)
-        if dice.random() < MOVED:
-            person = elsewhere(person, anybody(dice))
-        return {"aligned": torch.from_numpy(_seen(person, dice)), "person": torch.tensor(seed)}
+        if rng.random() < MOVED:
+            person = elsewhere(person, anybody(rng))
+        return {"aligned": torch.from_numpy(_seen(person, rng)), "person": torch.tensor(seed)}
 
     def losses(self, network: nn.Module, batch: Batch) -> dict[str, Tensor]:
         """The additive angular margin softmax, and how many are told rightly without the margin."""
@@ -144,16 +144,16 @@ class Recognition(Objective):
             return normalize(network(seen).float())
 
         seeds = range(MEASURING, MEASURING + GALLERY)
-        dice = np.random.default_rng(0x1D)
+        rng = np.random.default_rng(0x1D)
         portraits = [portrait(seed) for seed in seeds]
         probes, moved = [], []
         worn: list[Floats] = []
         for person in map(Identity.from_seed, seeds):
             for _ in range(PROBES):
-                moment = any_moment(dice, measuring=True)
+                moment = any_moment(rng, measuring=True)
                 probes.append(render(person, moment, CLIP_SIZE))
-                moved.append(render(elsewhere(person, anybody(dice, measuring=True)), moment, CLIP_SIZE))
-                worn.append(_seen(person, dice, measuring=True).astype(np.float32) / np.float32(255))
+                moved.append(render(elsewhere(person, anybody(rng, measuring=True)), moment, CLIP_SIZE))
+                worn.append(_seen(person, rng, measuring=True).astype(np.float32) / np.float32(255))
         gallery = told([_aligned(*shown) for shown in portraits])
         cosines = {
             "found": told([_aligned(*shown) for shown in probes]) @ gallery.T,
@@ -184,15 +184,15 @@ def with_margin(cosines: Tensor, person: Tensor, margin: float) -> Tensor:
     return cosines.scatter(1, person[:, None], wider)
 
 
-def _seen(person: Identity, dice: np.random.Generator, measuring: bool = False) -> Picture:
+def _seen(person: Identity, rng: np.random.Generator, measuring: bool = False) -> Picture:
     """(112, 112, 3), at some moment, from somewhere, as a detector has it aligned."""
     # An average face is 0.43 of the picture's side wide.
-    side = max(round(float(np.exp(dice.uniform(np.log(NARROWEST), np.log(WIDEST)))) / 0.43), 64)
-    picture, face = render(person, any_moment(dice, measuring), (side, side))
-    if dice.random() < 0.8:
-        picture = weathered(picture, dice, LIGHT)
+    side = max(round(float(np.exp(rng.uniform(np.log(NARROWEST), np.log(WIDEST)))) / 0.43), 64)
+    picture, face = render(person, any_moment(rng, measuring), (side, side))
+    if rng.random() < 0.8:
+        picture = weathered(picture, rng, LIGHT)
     size = float(face.box[2] - face.box[0])
-    jitter = dice.normal(0, 1, (5, 2)) * size * JITTER * dice.random()
+    jitter = rng.normal(0, 1, (5, 2)) * size * JITTER * rng.random()
     aligned = align(picture, (face.keypoints + jitter).astype(np.float32))
     return np.rint(aligned * 255).astype(np.uint8)
 

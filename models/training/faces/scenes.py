@@ -32,7 +32,7 @@ _ASPECTS = (1.0, 1.0, 0.8, 0.5625, 0.75, 1.25, 1.3333, 1.7778)
 
 
 def scene(
-    dice: np.random.Generator, side: int, measuring: bool = False, wear: Wear = weathered
+    rng: np.random.Generator, side: int, measuring: bool = False, wear: Wear = weathered
 ) -> tuple[Picture, list[Face]]:
     """A picture as a detector is given it: in the upper left of a black square, as large as it goes.
 
@@ -45,57 +45,57 @@ def scene(
         picture: (side, side, 3).
         faces: at most `MOST_PEOPLE`; of each at least three quarters of its box lie in the picture.
     """
-    aspect = float(dice.choice(_ASPECTS)) * float(np.exp(dice.normal(0, 0.05)))
+    aspect = float(rng.choice(_ASPECTS)) * float(np.exp(rng.normal(0, 0.05)))
     width, height = (side, max(int(side / aspect), 32)) if aspect > 1 else (max(int(side * aspect), 32), side)
-    kind = dice.random()
+    kind = rng.random()
     faces: list[Face] = []
     if kind < _NOBODY:
-        picture = clutter(dice, width, height)
-        if dice.random() < 0.5:
-            _paste(picture, dice, _faceless(dice, min(width, height), measuring))
+        picture = clutter(rng, width, height)
+        if rng.random() < 0.5:
+            _paste(picture, rng, _faceless(rng, min(width, height), measuring))
     elif kind < _NOBODY + _NEAR:
-        picture, face = _near(dice, width, height, measuring, wear)
+        picture, face = _near(rng, width, height, measuring, wear)
         faces.append(face)
     else:
-        picture = clutter(dice, width, height)
-        for _ in range(int(dice.integers(1, MOST_PEOPLE + 1))):
-            _add(picture, faces, dice, measuring, wear)
-    if dice.random() < 0.7:
-        picture = wear(picture, dice)
+        picture = clutter(rng, width, height)
+        for _ in range(int(rng.integers(1, MOST_PEOPLE + 1))):
+            _add(picture, faces, rng, measuring, wear)
+    if rng.random() < 0.7:
+        picture = wear(picture, rng)
     whole = np.zeros((side, side, 3), np.uint8)
     whole[:height, :width] = picture
     return whole, faces
 
 
-def clutter(dice: np.random.Generator, width: int, height: int) -> Picture:
+def clutter(rng: np.random.Generator, width: int, height: int) -> Picture:
     """A wall with things on it, (H, W, 3); the things have all colours, people's too."""
-    kind = dice.random()
+    kind = rng.random()
     if kind < 0.35:
-        picture = backdrop(anybody(dice), (width, height)).copy()
+        picture = backdrop(anybody(rng), (width, height)).copy()
     elif kind < 0.75:
-        cells = (1, 1) if dice.random() < 0.4 else (2, 2)
-        picture = _stretched(dice.integers(0, 256, (*cells, 3), dtype=np.uint8), width, height)
+        cells = (1, 1) if rng.random() < 0.4 else (2, 2)
+        picture = _stretched(rng.integers(0, 256, (*cells, 3), dtype=np.uint8), width, height)
     else:
-        finest = 24 if dice.random() < 0.5 else 240
-        cells = (int(dice.integers(2, finest)), int(dice.integers(2, finest)))
-        blocks = dice.integers(0, 256, (*cells, 3), dtype=np.uint8)
+        finest = 24 if rng.random() < 0.5 else 240
+        cells = (int(rng.integers(2, finest)), int(rng.integers(2, finest)))
+        blocks = rng.integers(0, 256, (*cells, 3), dtype=np.uint8)
         picture = np.asarray(
             cv2.resize(
                 blocks,
                 (width, height),
-                interpolation=int(dice.choice([cv2.INTER_NEAREST, cv2.INTER_LINEAR, cv2.INTER_CUBIC])),
+                interpolation=int(rng.choice([cv2.INTER_NEAREST, cv2.INTER_LINEAR, cv2.INTER_CUBIC])),
             )
         )
-    someone = anybody(dice)
+    someone = anybody(rng)
     colours = (someone.skin, someone.lips, someone.hair_colour, someone.cloth, someone.eyes)
     reach = max(width, height)
-    for _ in range(int(dice.integers(0, 10))):
-        own = dice.random() < 0.5
-        colour = colours[int(dice.integers(len(colours)))] if own else tuple(map(int, dice.integers(0, 256, 3)))
-        x, y = int(dice.integers(width)), int(dice.integers(height))
-        a, b = (max(int(reach * 0.3 * dice.random() ** 2), 2) for _ in range(2))
-        angle = float(dice.uniform(0, 180))
-        form = int(dice.integers(3))
+    for _ in range(int(rng.integers(0, 10))):
+        own = rng.random() < 0.5
+        colour = colours[int(rng.integers(len(colours)))] if own else tuple(map(int, rng.integers(0, 256, 3)))
+        x, y = int(rng.integers(width)), int(rng.integers(height))
+        a, b = (max(int(reach * 0.3 * rng.random() ** 2), 2) for _ in range(2))
+        angle = float(rng.uniform(0, 180))
+        form = int(rng.integers(3))
         if form == 0:
             cv2.ellipse(picture, (x, y), (a, b), angle, 0, 360, colour, -1, cv2.LINE_AA)
         elif form == 1:
@@ -103,31 +103,31 @@ def clutter(dice: np.random.Generator, width: int, height: int) -> Picture:
             cv2.fillPoly(picture, [corners], colour, cv2.LINE_AA)
         else:
             cv2.line(picture, (x, y), (x + a - b, y + b), colour, 1 + a // 12, cv2.LINE_AA)
-    if dice.random() < 0.15:
-        picture = np.clip(picture + dice.normal(0, 25, picture.shape), 0, 255).astype(np.uint8)
+    if rng.random() < 0.15:
+        picture = np.clip(picture + rng.normal(0, 25, picture.shape), 0, 255).astype(np.uint8)
     return picture
 
 
-def _near(dice: np.random.Generator, width: int, height: int, measuring: bool, wear: Wear) -> tuple[Picture, Face]:
+def _near(rng: np.random.Generator, width: int, height: int, measuring: bool, wear: Wear) -> tuple[Picture, Face]:
     """A person who fills the picture; cut closer or, before black, farther away."""
-    coarse = float(dice.uniform(1, 3.5)) if dice.random() < 0.75 else 1.0
+    coarse = float(rng.uniform(1, 3.5)) if rng.random() < 0.75 else 1.0
     coarse = max(min(coarse, min(width, height) / _SMALLEST_DRAWN), 1.0)
     drawn = (max(round(width / coarse), 1), max(round(height / coarse), 1))
-    picture, face = render(anybody(dice, measuring), any_moment(dice, measuring), drawn)
-    if dice.random() < 0.4:
-        picture = wear(picture, dice)
+    picture, face = render(anybody(rng, measuring), any_moment(rng, measuring), drawn)
+    if rng.random() < 0.4:
+        picture = wear(picture, rng)
     scale = np.array([width / drawn[0], height / drawn[1]])
-    if dice.random() < 0.75:
+    if rng.random() < 0.75:
         across = float(face.box[2] - face.box[0]) * scale[0]
         shorter = min(width, height)
-        scale = scale * (dice.uniform(0.14 * shorter, min(LARGEST_FACE, 1.3 * shorter)) / across)
+        scale = scale * (rng.uniform(0.14 * shorter, min(LARGEST_FACE, 1.3 * shorter)) / across)
     middle = (_centre(face.box) + 0.5) * scale - 0.5
-    free = (face.box[2:] - face.box[:2]) * scale * (0.5 - 0.3 * dice.random())
+    free = (face.box[2:] - face.box[:2]) * scale * (0.5 - 0.3 * rng.random())
     room = np.array([width, height])
     # Where its middle may be: its box inside of the picture, or a little outside.
     low, high = np.minimum(free, room / 2), np.maximum(room - free, room / 2)
-    aim = middle + (dice.normal(0, 0.12, 2) * room)
-    aim = np.clip(aim if dice.random() < 0.7 else dice.uniform(low, high), low, high)
+    aim = middle + (rng.normal(0, 0.12, 2) * room)
+    aim = np.clip(aim if rng.random() < 0.7 else rng.uniform(low, high), low, high)
     shift = aim - middle + 0.5 * scale - 0.5
     matrix = np.array([[scale[0], 0, shift[0]], [0, scale[1], shift[1]]])
     shrinks = scale[0] < 0.7
@@ -144,37 +144,37 @@ def _near(dice: np.random.Generator, width: int, height: int, measuring: bool, w
     return np.asarray(filled, dtype=np.uint8), _moved(face, scale, shift)
 
 
-def _add(picture: Picture, faces: list[Face], dice: np.random.Generator, measuring: bool, wear: Wear) -> None:
+def _add(picture: Picture, faces: list[Face], rng: np.random.Generator, measuring: bool, wear: Wear) -> None:
     """One more person, unless they would cover another's face or find no room."""
     height, width = picture.shape[:2]
-    tile, face = _tile(dice, _size(dice, SMALLEST_FACE, min(LARGEST_FACE, 0.55 * min(width, height))), measuring)
+    tile, face = _tile(rng, _size(rng, SMALLEST_FACE, min(LARGEST_FACE, 0.55 * min(width, height))), measuring)
     size = np.array([tile.shape[1], tile.shape[0]])
     # Cut closer round the face.
-    margin = (face.box[2:] - face.box[:2]) * dice.uniform(0.05, 0.6, 2)
+    margin = (face.box[2:] - face.box[:2]) * rng.uniform(0.05, 0.6, 2)
     first = np.maximum(np.floor(face.box[:2] - margin), 0).astype(int)
-    last = np.minimum(np.ceil(face.box[2:] + margin * dice.uniform(1, 2)), size).astype(int)
+    last = np.minimum(np.ceil(face.box[2:] + margin * rng.uniform(1, 2)), size).astype(int)
     tile = tile[first[1] : last[1], first[0] : last[0]]
     room = np.array([width, height])
     half = (face.box[2:] - face.box[:2]) * 0.45
     if (room < 2 * half + 2).any():
         return
-    corner = np.rint(dice.uniform(half, room - half) - _centre(face.box)).astype(int) + first
+    corner = np.rint(rng.uniform(half, room - half) - _centre(face.box)).astype(int) + first
     face = _moved(face, np.ones(2), (corner - first).astype(float))
     covered = np.concatenate([corner, corner + (last - first)])
     if any(_meet(covered, other.box) or _meet(face.box, other.box) for other in faces):
         return
-    if dice.random() < 0.4:
-        tile = wear(tile, dice)
-    _blend(picture, tile, corner, face, dice)
+    if rng.random() < 0.4:
+        tile = wear(tile, rng)
+    _blend(picture, tile, corner, face, rng)
     faces.append(face)
 
 
-def _tile(dice: np.random.Generator, across: float, measuring: bool) -> tuple[Picture, Face]:
+def _tile(rng: np.random.Generator, across: float, measuring: bool) -> tuple[Picture, Face]:
     """A person in a square of their own, the face about `across` pixels wide."""
     side = max(across / _FACE_SHARE, 16)
-    coarse = max(min(float(dice.uniform(1, 3.0)), side / _SMALLEST_DRAWN), 1.0) if dice.random() < 0.6 else 1.0
+    coarse = max(min(float(rng.uniform(1, 3.0)), side / _SMALLEST_DRAWN), 1.0) if rng.random() < 0.6 else 1.0
     drawn = max(round(side / coarse), _SMALLEST_DRAWN)
-    picture, face = render(anybody(dice, measuring), any_moment(dice, measuring), (drawn, drawn))
+    picture, face = render(anybody(rng, measuring), any_moment(rng, measuring), (drawn, drawn))
     whole = round(side)
     if whole == drawn:
         return picture, face
@@ -186,32 +186,32 @@ def _tile(dice: np.random.Generator, across: float, measuring: bool) -> tuple[Pi
     )
 
 
-def _size(dice: np.random.Generator, least: float, most: float) -> float:
+def _size(rng: np.random.Generator, least: float, most: float) -> float:
     """As often between 20 and 40 as between 40 and 80; the least where the most is less."""
-    return float(np.exp(dice.uniform(np.log(least), np.log(max(least, most)))))
+    return float(np.exp(rng.uniform(np.log(least), np.log(max(least, most)))))
 
 
-def _faceless(dice: np.random.Generator, side: int, measuring: bool) -> Picture:
+def _faceless(rng: np.random.Generator, side: int, measuring: bool) -> Picture:
     """A person whose face nobody sees: behind a thing, or cut away."""
-    tile, face = _tile(dice, _size(dice, 24, 0.4 * side), measuring)
+    tile, face = _tile(rng, _size(rng, 24, 0.4 * side), measuring)
     x1, y1, x2, y2 = (int(v) for v in face.box)
-    if dice.random() < 0.5:
+    if rng.random() < 0.5:
         return tile[min(y2 + 2, len(tile) - 8) :]
-    colour = anybody(dice).skin if dice.random() < 0.6 else tuple(map(int, dice.integers(0, 256, 3)))
+    colour = anybody(rng).skin if rng.random() < 0.6 else tuple(map(int, rng.integers(0, 256, 3)))
     middle, axes = ((x1 + x2) // 2, (y1 + y2) // 2), (max((x2 - x1) * 6 // 10, 2), max((y2 - y1) * 6 // 10, 2))
     cv2.ellipse(tile, middle, axes, 0, 0, 360, colour, -1, cv2.LINE_AA)
     return tile
 
 
-def _paste(picture: Picture, dice: np.random.Generator, tile: Picture) -> None:
+def _paste(picture: Picture, rng: np.random.Generator, tile: Picture) -> None:
     """Somewhere, cut at the picture's border."""
     height, width = picture.shape[:2]
     tile = tile[:height, :width]
-    x, y = (int(dice.integers(n - m + 1)) for n, m in ((width, tile.shape[1]), (height, tile.shape[0])))
+    x, y = (int(rng.integers(n - m + 1)) for n, m in ((width, tile.shape[1]), (height, tile.shape[0])))
     picture[y : y + tile.shape[0], x : x + tile.shape[1]] = tile
 
 
-def _blend(picture: Picture, tile: Picture, corner: NDArray[np.int64], face: Face, dice: np.random.Generator) -> None:
+def _blend(picture: Picture, tile: Picture, corner: NDArray[np.int64], face: Face, rng: np.random.Generator) -> None:
     """Put a tile into the picture at a corner: with a hard border, or fading away round the head."""
     height, width = picture.shape[:2]
     x, y = (int(v) for v in corner)
@@ -219,7 +219,7 @@ def _blend(picture: Picture, tile: Picture, corner: NDArray[np.int64], face: Fac
     x2, y2 = min(x + tile.shape[1], width), min(y + tile.shape[0], height)
     part = tile[y1 - y : y2 - y, x1 - x : x2 - x]
     under = picture[y1:y2, x1:x2]
-    if dice.random() < 0.5:
+    if rng.random() < 0.5:
         under[:] = part
         return
     mask = np.zeros(part.shape[:2], np.uint8)

@@ -16,7 +16,7 @@ from catalogs.export.deliver import Delivered, deliver
 from catalogs.export.filenames import NameTemplate
 from catalogs.query.jobs import ls
 from catalogs.store.store import Store, open_store
-from catalogs.table.row_buffer import Ledger
+from catalogs.table.row_buffer import RowBuffer
 from catalogs.table.schema import SCHEMA
 from tests.catalogs.conftest import row
 from troupe.errors import NoFace, SettingsError
@@ -36,7 +36,7 @@ def render(store: Store, key: str, *, crop: bool = False) -> dict[str, Any]:
 
 @pytest.fixture
 def filled(folder_store: Store) -> Store:
-    with Ledger(folder_store, "r1") as ledger:
+    with RowBuffer(folder_store, "r1") as ledger:
         ledger.append(row("r1", "one", identity="Ana/../Bo", **render(folder_store, "k1", crop=True)))
         ledger.append({**row("r1", "two", identity="Ana", **render(folder_store, "k2")), "language": "fr"})
         ledger.append(row("r1", "bad", "failed", error=NoFace("none")))

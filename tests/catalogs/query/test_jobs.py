@@ -24,7 +24,7 @@ from catalogs.query.jobs import latest_run, ls, to_csv, to_json
 from catalogs.store.store import Store, open_store
 from catalogs.table import manifest
 from catalogs.table.manifest import manifest_rows, read_manifest, write_manifest
-from catalogs.table.row_buffer import Ledger
+from catalogs.table.row_buffer import RowBuffer
 from catalogs.table.schema import SCHEMA, Row, table_of
 from catalogs.table.snapshot import latest, snapshot
 from tests.catalogs.conftest import NOON, row
@@ -33,7 +33,7 @@ from troupe.errors import NoFace, SettingsError, StoreError
 
 
 def commit(store: Store, run: str, rows: list[Row], every_rows: int = 100) -> None:
-    with Ledger(store, run, every_rows=every_rows) as ledger:
+    with RowBuffer(store, run, every_rows=every_rows) as ledger:
         for entry in rows:
             ledger.append(entry)
 

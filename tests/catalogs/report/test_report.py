@@ -13,7 +13,7 @@ from catalogs.report import render_page, write_report
 from catalogs.report.facts import facts_of
 from catalogs.store.store import Store
 from catalogs.table.manifest import write_manifest
-from catalogs.table.row_buffer import Ledger
+from catalogs.table.row_buffer import RowBuffer
 from catalogs.table.schema import conform, table_of
 from tests.catalogs.conftest import NOON, row
 from troupe.errors import NoFace, SettingsError, StoreError
@@ -126,7 +126,7 @@ def test_many_jobs_failures_first() -> None:
 
 
 def test_it_lies_in_the_store(store: Store, tmp_path: Path) -> None:
-    with Ledger(store, "r1") as ledger:
+    with RowBuffer(store, "r1") as ledger:
         ledger.append(row("r1", "a"))
     with pytest.raises(StoreError):
         write_report(store, "r1")

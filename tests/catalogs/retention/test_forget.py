@@ -8,10 +8,10 @@ import pytest
 
 from catalogs.query.jobs import ls
 from catalogs.query.sql import sql
-from catalogs.retention.forget import Forgotten, Tombstones, forget
+from catalogs.retention.forget import ForgetList, Forgotten, forget
 from catalogs.store.store import Store
 from catalogs.table.manifest import read_manifest, write_manifest
-from catalogs.table.row_buffer import Ledger
+from catalogs.table.row_buffer import RowBuffer
 from tests.catalogs.conftest import row
 from tests.catalogs.export.test_deliver import render
 from troupe.errors import SettingsError, StoreError
@@ -33,7 +33,7 @@ def filled(store: Store) -> Store:
     ):
         appearance = "app-a" if content == ANA else "app-b"
         columns = {**render(store, key), "portrait_sha256": content, "appearance_key": appearance, "checksum": "c"}
-        with Ledger(store, run) as ledger:
+        with RowBuffer(store, run) as ledger:
             ledger.append(row(run, job, identity=identity, **columns))
         write_manifest(store, run)
     return store
@@ -66,12 +66,12 @@ def test_forgetting(filled: Store) -> None:
 
 
 def test_the_tombstone(filled: Store) -> None:
-    assert Tombstones(filled).refusal("Ana", ANA) is None
+    assert ForgetList(filled).refusal("Ana", ANA) is None
     forget(filled, "Ana")
     (stone,) = filled.list("tombstones")
     assert "Ana" not in stone
     assert "Ana" not in filled.read(stone).decode()
-    stones = Tombstones(filled)
+    stones = ForgetList(filled)
     for identity, content in (("Ana", BO), (" ana", ""), ("someone", ANA), ("", ANA)):
         refusal = stones.refusal(identity, content)
         assert refusal is not None
@@ -83,7 +83,7 @@ def test_the_tombstone(filled: Store) -> None:
 def test_forgetting_twice_forgets_what_came_meanwhile(filled: Store) -> None:
     forget(filled, "Ana")
     assert forget(filled, "Ana") == Forgotten(0, 0, ())
-    with Ledger(filled, "r3") as ledger:
+    with RowBuffer(filled, "r3") as ledger:
         ledger.append(row("r3", "late", identity="other", **render(filled, "k9"), portrait_sha256=ANA))
     assert forget(filled, "Ana") == Forgotten(1, 1, ("r3",))
     (stone,) = filled.list("tombstones")
@@ -92,7 +92,7 @@ def test_forgetting_twice_forgets_what_came_meanwhile(filled: Store) -> None:
 
 def test_by_a_picture_alone(filled: Store) -> None:
     assert forget(filled, portrait=BO) == Forgotten(1, 3, ("r1",))
-    stones = Tombstones(filled)
+    stones = ForgetList(filled)
     assert stones.refusal("anybody", BO) is not None
     assert stones.refusal("Bo", "") is None  # the label was not named
     assert stones.refusal("", "") is None
@@ -108,4 +108,4 @@ def test_nobody(filled: Store) -> None:
 def test_a_damaged_stone_is_no_permission(store: Store) -> None:
     store.put_bytes(b"nonsense", "tombstones/x.json")
     with pytest.raises(StoreError, match="damaged"):
-        Tombstones(store)
+        ForgetList(store)

@@ -13,7 +13,7 @@ from catalogs.query.jobs import ls
 from catalogs.query.statistics import table_state
 from catalogs.store.store import Store, open_store
 from catalogs.table.compaction import Compaction, compact, vacuum
-from catalogs.table.row_buffer import Ledger
+from catalogs.table.row_buffer import RowBuffer
 from catalogs.table.snapshot import snapshot
 from tests.catalogs.conftest import row
 from troupe.errors import SettingsError
@@ -21,7 +21,7 @@ from troupe.errors import SettingsError
 
 def fill(store: Store, count: int = 6) -> None:
     for n in range(count):
-        with Ledger(store, f"r{n}") as ledger:
+        with RowBuffer(store, f"r{n}") as ledger:
             ledger.append(row(f"r{n}", "a", identity=f"p{n % 2}", tags=[("n", str(n))], gaps=[(0, n)]))
 
 

@@ -21,7 +21,7 @@ from deltalake import DeltaTable, write_deltalake
 
 from catalogs.store.store import Store, open_store
 from catalogs.table import append as commits
-from catalogs.table.row_buffer import Ledger
+from catalogs.table.row_buffer import RowBuffer
 from catalogs.table.schema import SCHEMA, table_of
 from catalogs.table.snapshot import open_table, snapshot
 from tests.catalogs.conftest import row
@@ -33,7 +33,7 @@ def jobs_in(store: Store, run: str | None = None) -> list[str]:
 
 
 def test_batches(store: Store) -> None:
-    with Ledger(store, "r1", every_rows=3) as ledger:
+    with RowBuffer(store, "r1", every_rows=3) as ledger:
         assert jobs_in(store) == []
         for n in range(8):
             ledger.append(row("r1", f"j{n}"))
@@ -52,7 +52,7 @@ def test_batches(store: Store) -> None:
 
 def test_what_is_written_is_read(store: Store) -> None:
     full = row("r1", "j", tags=[("k", "v")], face=(1, 2, 3, 4), gaps=[(0, 3)], quality_pose=0.5, bytes=2**40)
-    with Ledger(store, "r1") as ledger:
+    with RowBuffer(store, "r1") as ledger:
         ledger.append(full)
         ledger.append(row("r1", "empty"))
     found = snapshot(store).read().sort_by([("job_id", "descending")]).to_pylist()
@@ -61,14 +61,14 @@ def test_what_is_written_is_read(store: Store) -> None:
 
 
 def test_a_ledger_without_rows_leaves_nothing(store: Store) -> None:
-    with Ledger(store, "r1"):
+    with RowBuffer(store, "r1"):
         pass
     assert store.list() == []
     assert snapshot(store).read().num_rows == 0
 
 
 def test_a_row_waits_only_so_long(folder_store: Store) -> None:
-    with Ledger(folder_store, "r1", every_seconds=0.05) as ledger:
+    with RowBuffer(folder_store, "r1", every_seconds=0.05) as ledger:
         for name in ("a", "b"):
             ledger.append(row("r1", name))
             while ledger.pending:  # the test's time-out is the limit
@@ -78,7 +78,7 @@ def test_a_row_waits_only_so_long(folder_store: Store) -> None:
 
 def test_the_rest_is_committed_when_the_run_fails(store: Store) -> None:
     def run() -> None:
-        with Ledger(store, "r1") as ledger:
+        with RowBuffer(store, "r1") as ledger:
             ledger.append(row("r1", "a"))
             raise KeyboardInterrupt
 
@@ -88,7 +88,7 @@ def test_the_rest_is_committed_when_the_run_fails(store: Store) -> None:
 
 
 def test_rows_that_may_wait_are_committed_with_the_next_that_may_not(folder_store: Store) -> None:
-    with Ledger(folder_store, "r1", every_rows=2) as ledger:
+    with RowBuffer(folder_store, "r1", every_rows=2) as ledger:
         for name in ("a", "b", "c"):
             ledger.append(row("r1", name, "cancelled"), may_wait=True)
         assert len(ledger.pending) == 3
@@ -100,21 +100,21 @@ def test_rows_that_may_wait_are_committed_with_the_next_that_may_not(folder_stor
 
 def test_an_impossible_run_id(store: Store) -> None:
     with pytest.raises(SettingsError, match="run_id"):
-        Ledger(store, "../r1")
+        RowBuffer(store, "../r1")
 
 
 def test_threads(store: Store) -> None:
-    with Ledger(store, "r1", every_rows=7) as ledger, ThreadPoolExecutor(4) as pool:
+    with RowBuffer(store, "r1", every_rows=7) as ledger, ThreadPoolExecutor(4) as pool:
         list(pool.map(lambda n: ledger.append(row("r1", f"j{n:03d}")), range(100)))
     assert jobs_in(store) == [f"j{n:03d}" for n in range(100)]
 
 
 CRASH = """
 import sys, time
-from catalogs.table.row_buffer import Ledger
+from catalogs.table.row_buffer import RowBuffer
 from catalogs.store.store import open_store
 from tests.catalogs.conftest import row
-with Ledger(open_store(sys.argv[1]), "r1") as ledger:
+with RowBuffer(open_store(sys.argv[1]), "r1") as ledger:
     for n in range(250):
         ledger.append(row("r1", f"j{n:03d}"))
     print("appended", flush=True)
@@ -135,14 +135,14 @@ def test_a_killed_run_keeps_its_batches(shared_store: Store) -> None:
     process.wait()
     process.stdout.close()
     assert jobs_in(shared_store) == [f"j{n:03d}" for n in range(200)]
-    with Ledger(shared_store, "r1") as ledger:  # the run is resumed
+    with RowBuffer(shared_store, "r1") as ledger:  # the run is resumed
         for n in range(200, 250):
             ledger.append(row("r1", f"j{n:03d}"))
     assert jobs_in(shared_store) == [f"j{n:03d}" for n in range(250)]
 
 
 def record(store: Store, run: str) -> None:
-    with Ledger(store, run, every_rows=5) as ledger:
+    with RowBuffer(store, run, every_rows=5) as ledger:
         for n in range(43):
             ledger.append(row(run, f"{run}-{n:02d}"))
 
@@ -161,7 +161,7 @@ def test_threads_that_make_the_table_at_once(folder_store: Store) -> None:
 
     def first(n: int) -> None:
         start.wait()
-        with Ledger(folder_store, f"r{n}") as ledger:
+        with RowBuffer(folder_store, f"r{n}") as ledger:
             ledger.append(row(f"r{n}", f"j{n}"))
 
     with ThreadPoolExecutor(6) as pool:
@@ -174,7 +174,7 @@ def test_threads_that_make_the_table_at_once(folder_store: Store) -> None:
 def test_one_run_in_two_processes_without_delta() -> None:
     """Parts of a run never take each other's number."""
     store = open_store(f"memory://parts-{time.monotonic_ns()}")
-    with Ledger(store, "r1", every_rows=1) as one, Ledger(store, "r1", every_rows=1) as two:
+    with RowBuffer(store, "r1", every_rows=1) as one, RowBuffer(store, "r1", every_rows=1) as two:
         for n in range(3):
             one.append(row("r1", f"a{n}"))
             two.append(row("r1", f"b{n}"))
@@ -197,7 +197,7 @@ def test_a_commit_whose_answer_is_lost_counts_once(
 
     lost = iter([False, True, False, True, False, False, False])
     monkeypatch.setattr(commits, "write_deltalake", lossy)
-    with Ledger(folder_store, "r1", every_rows=2) as ledger:
+    with RowBuffer(folder_store, "r1", every_rows=2) as ledger:
         for n in range(9):
             ledger.append(row("r1", f"j{n}"))
     assert jobs_in(folder_store) == [f"j{n}" for n in range(9)]
@@ -215,7 +215,7 @@ def test_a_commit_that_took_place_but_seemed_to_fail(
     def unreachable(*_: Any) -> None:
         raise OSError("Generic S3 error: connection refused")
 
-    with Ledger(folder_store, "r1", every_rows=2) as ledger:
+    with RowBuffer(folder_store, "r1", every_rows=2) as ledger:
         ledger.append(row("r1", "j0"))
         with monkeypatch.context() as patch:
             patch.setattr(commits, "write_deltalake", deaf)
@@ -233,7 +233,7 @@ def test_rows_outlive_a_store_that_fails_for_a_while(
     def broken(*_: Any, **__: Any) -> None:
         raise OSError("Generic S3 error: \x1b[31mno route\x1b[0m\n   to host")
 
-    with Ledger(folder_store, "r1", every_rows=2) as ledger:
+    with RowBuffer(folder_store, "r1", every_rows=2) as ledger:
         ledger.append(row("r1", "j0"))
         with monkeypatch.context() as patch:
             patch.setattr(commits, "write_deltalake", broken)
@@ -253,7 +253,7 @@ def test_rows_that_cannot_be_committed_are_not_lost_in_silence(
     store = open_store(str(tmp_path / "file" / "store"))
 
     def run(error: Exception | None) -> None:
-        with Ledger(store, "r1") as ledger:
+        with RowBuffer(store, "r1") as ledger:
             ledger.append(row("r1", "a"))
             if error:
                 raise error
@@ -272,7 +272,7 @@ def test_a_table_with_columns_from_the_future(shared_store: Store) -> None:
     uri, options = place
     newer = table_of([row("r0", "future")]).append_column("mood", pa.array(["calm"]))
     write_deltalake(uri, newer, storage_options=options)
-    with Ledger(shared_store, "r1") as ledger:
+    with RowBuffer(shared_store, "r1") as ledger:
         ledger.append(row("r1", "now"))
     read = snapshot(shared_store).read().sort_by("job_id")
     assert read.column_names == [*SCHEMA.names, "mood"]
@@ -286,7 +286,7 @@ def test_a_table_from_the_past(shared_store: Store) -> None:
     older = table_of([row("r0", "past", quality_pose=1.0)]).drop_columns(["quality_identity", "worker"])
     write_deltalake(uri, older, storage_options=options)
     assert snapshot(shared_store).read().column("worker").to_pylist() == [None]
-    with Ledger(shared_store, "r1") as ledger:
+    with RowBuffer(shared_store, "r1") as ledger:
         ledger.append(row("r1", "now", worker="w"))
     read = snapshot(shared_store).read().sort_by("job_id")
     assert read.column("worker").to_pylist() == ["w", None]
@@ -304,14 +304,14 @@ class NoPandas:
             raise ModuleNotFoundError("No module named 'pandas'")
 sys.meta_path.insert(0, NoPandas())
 sys.path[:0] = {sys.path!r}
-from catalogs.table.row_buffer import Ledger
+from catalogs.table.row_buffer import RowBuffer
 from catalogs.query.jobs import ls, to_csv
 from catalogs.store.store import open_store
 from tests.catalogs.conftest import row
 import tempfile
 with tempfile.TemporaryDirectory() as folder:
     store = open_store(folder)
-    with Ledger(store, "r1") as ledger:
+    with RowBuffer(store, "r1") as ledger:
         ledger.append(row("r1", "a"))
     print(to_csv(ls(store, columns=["job_id", "finished_at"])))
 """

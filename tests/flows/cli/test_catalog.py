@@ -12,7 +12,7 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from catalogs.store.store import open_store
-from catalogs.table.row_buffer import Ledger
+from catalogs.table.row_buffer import RowBuffer
 from catalogs.table.schema import SCHEMA, make_row
 from flows.cli import app
 from troupe import Job
@@ -31,10 +31,10 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> str:
         asked = Job(job_id=job, portrait="p.png", driving="d.mp4", identity=identity)
         return make_row(run, asked, status, started_at=NOW, finished_at=NOW, **columns)
 
-    with Ledger(place, "first") as ledger:
+    with RowBuffer(place, "first") as ledger:
         for number in range(25):
             ledger.append(row("first", f"job-{number:02}", "ada", frames=44, seconds=1.76, full_uri=f"{number}.mp4"))
-    with Ledger(place, "second") as ledger:
+    with RowBuffer(place, "second") as ledger:
         ledger.append(row("second", "good", "bob", "reused", frames=10, seconds=0.4, crop_uri="crop.mp4"))
         ledger.append(row("second", "bad", "ada", "failed", error=NoFace("no face found in p.png")))
     return url

@@ -13,7 +13,7 @@ from typer.testing import CliRunner, Result
 from catalogs.requests.jobs_file import write_request
 from catalogs.store.store import open_store
 from catalogs.table.manifest import write_manifest
-from catalogs.table.row_buffer import Ledger
+from catalogs.table.row_buffer import RowBuffer
 from catalogs.table.schema import make_row
 from flows.cli import app
 from tests.flows.cli.test_catalog import NOW
@@ -32,7 +32,7 @@ def store(tmp_path: Path) -> str:
         Job("bad", "/p/x.png", "/c/wave.mp4"),
     ]
     write_request(place, "r1", jobs)
-    with Ledger(place, "r1") as ledger:
+    with RowBuffer(place, "r1") as ledger:
         for job in jobs[:2]:
             key = f"key-{job.job_id}"
             place.put_bytes(job.job_id.encode(), f"renders/{key}/full.mp4")

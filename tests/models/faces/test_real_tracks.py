@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 import pytest
 
-from models.faces import FaceDetector, Recogniser, follow, open_detector, shots
+from models.faces import FaceDetector, FaceRecogniser, follow, open_detector, shots
 from models.faces.detection.boxes import iou
 from models.faces.gaps import BRIDGED
 from tests.models.faces.media import frames
@@ -27,8 +27,8 @@ def detector(shared: Path) -> FaceDetector:
 
 
 @pytest.fixture(scope="module")
-def recogniser(shared: Path) -> Recogniser:
-    return Recogniser(shared / "weights" / "mobilefacenet.onnx")
+def recogniser(shared: Path) -> FaceRecogniser:
+    return FaceRecogniser(shared / "weights" / "mobilefacenet.onnx")
 
 
 @cache
@@ -43,7 +43,7 @@ def blacked(pictures: tuple[Picture, ...], first: int, count: int) -> Iterator[P
 
 
 @pytest.fixture(scope="module")
-def clean(shared: Path, detector: FaceDetector, recogniser: Recogniser) -> dict[str, Track]:
+def clean(shared: Path, detector: FaceDetector, recogniser: FaceRecogniser) -> dict[str, Track]:
     return {name: follow(clip(shared / "media", name), detector, LARGEST, name, recognise=recogniser) for name in CLIPS}
 
 
@@ -57,7 +57,7 @@ def test_no_gaps_and_no_cuts(clean: dict[str, Track], name: str) -> None:
 @pytest.mark.parametrize("name", CLIPS)
 @pytest.mark.parametrize("missing", [5, 30, 90])
 def test_black_frames(
-    shared: Path, detector: FaceDetector, recogniser: Recogniser, clean: dict[str, Track], name: str, missing: int
+    shared: Path, detector: FaceDetector, recogniser: FaceRecogniser, clean: dict[str, Track], name: str, missing: int
 ) -> None:
     first, count = 5, min(missing, CLIPS[name] - 10)
     spoiled = blacked(clip(shared / "media", name), first, count)
@@ -72,7 +72,7 @@ def test_black_frames(
 
 
 def test_two_cut_together(
-    shared: Path, detector: FaceDetector, recogniser: Recogniser, clean: dict[str, Track]
+    shared: Path, detector: FaceDetector, recogniser: FaceRecogniser, clean: dict[str, Track]
 ) -> None:
     one, other = clip(shared / "media", "d19")[:40], clip(shared / "media", "d9")[:40]
     together = [*one, *other, *one]
@@ -88,7 +88,7 @@ def test_two_cut_together(
 def test_two_side_by_side(
     shared: Path,
     detector: FaceDetector,
-    recogniser: Recogniser,
+    recogniser: FaceRecogniser,
     clean: dict[str, Track],
     choice: str,
     name: str,

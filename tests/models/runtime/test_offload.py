@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from models.runtime.offload import at_work
+from models.runtime.offload import on_device
 
 META = torch.device("meta")
 
@@ -22,7 +22,7 @@ def places(network: nn.Module) -> set[str]:
 def test_on_the_device_while_at_work_and_afterwards_where_it_was() -> None:
     net = network()
     before = {name: (value.data_ptr(), value.clone()) for name, value in net.state_dict().items()}
-    with at_work(META, net):
+    with on_device(META, net):
         assert places(net) == {"meta"}
         assert net(torch.empty(4, 3, device=META)).shape == (4, 2)
     assert places(net) == {"cpu"}
@@ -34,16 +34,16 @@ def test_on_the_device_while_at_work_and_afterwards_where_it_was() -> None:
 
 def test_also_after_an_error() -> None:
     net = network()
-    with pytest.raises(ZeroDivisionError), at_work(META, net):
+    with pytest.raises(ZeroDivisionError), on_device(META, net):
         _ = 1 / 0
     assert places(net) == {"cpu"}
 
 
 def test_networks_that_are_there_already_stay() -> None:
     net = network()
-    with at_work(torch.device("cpu"), net):
+    with on_device(torch.device("cpu"), net):
         assert places(net) == {"cpu"}
     gone = network().to(META)
-    with at_work(META, gone):
+    with on_device(META, gone):
         pass
     assert places(gone) == {"meta"}

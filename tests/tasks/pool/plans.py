@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from hypothesis import strategies as st
 
 from tasks.pool.scheduler import TRIES
-from tasks.pool.work_item import Work
+from tasks.pool.work_item import WorkItem
 from troupe.errors import NoFace, OutOfMemory, StoreError, TroupeError, WorkerLost
 
 _ERRORS: dict[str, TroupeError | str | None] = {
@@ -27,10 +27,10 @@ _PATIENCE = {"well": 0, "input": 1, "busy": TRIES, "full": 2, "die": 2}
 class Plan:
     """Works, and how many calls of each end in which way before one ends well."""
 
-    works: list[Work]
+    work_items: list[WorkItem]
     fates: Mapping[str, tuple[str, int]]
 
-    def fate(self, work: Work, call: int) -> TroupeError | str | None:
+    def fate(self, work: WorkItem, call: int) -> TroupeError | str | None:
         """How a call ends; the first is 0."""
         kind, calls = self.fates[work.key]
         return _ERRORS[kind] if call < calls else None
@@ -38,7 +38,7 @@ class Plan:
     def expected(self) -> dict[str, set[str]]:
         """How each work may end: as it is fated, or like something it needs."""
         kinds: dict[str, set[str]] = {}
-        for work in self.works:
+        for work in self.work_items:
             needs = [kinds[need] for need in work.needs]
             kind, calls = self.fates[work.key]
             own = {kind if calls >= _PATIENCE[kind] else "well"}
@@ -64,11 +64,11 @@ def kind(error: BaseException | None) -> str:
 @st.composite
 def plans(draw: st.DrawFn) -> Plan:
     """Up to 25 works of the roles `play` and `prepare`."""
-    works: list[Work] = []
+    work_items: list[WorkItem] = []
     fates: dict[str, tuple[str, int]] = {}
     for i in range(draw(st.integers(1, 25))):
-        needs = draw(st.lists(st.sampled_from(works), max_size=3)) if works else []
-        work = Work(
+        needs = draw(st.lists(st.sampled_from(work_items), max_size=3)) if work_items else []
+        work = WorkItem(
             f"w{i}",
             draw(st.sampled_from(["play", "prepare"])),
             "act",
@@ -77,6 +77,6 @@ def plans(draw: st.DrawFn) -> Plan:
             holds=draw(st.sampled_from(["", "a", "b"])),
             cost=draw(st.floats(0, 10)),
         )
-        works.append(work)
+        work_items.append(work)
         fates[work.key] = (draw(st.sampled_from(list(_ERRORS))), draw(st.integers(1, 4)))
-    return Plan(works, fates)
+    return Plan(work_items, fates)

@@ -11,15 +11,15 @@ from random import Random
 
 from tasks.pool.messages import Done, Event, Failed, Finish, Kill, Lost, Recall, Send, Start, Up
 from tasks.pool.scheduler import Scheduler
-from tasks.pool.work_item import Role, Work
+from tasks.pool.work_item import Role, WorkItem
 from troupe.errors import TroupeError
 
-Fate = Callable[[Work, int], TroupeError | str | None]
+Fate = Callable[[WorkItem, int], TroupeError | str | None]
 """How a call of a work ends, the how-manieth it is (0 first): None well, an error, `die`, `hang`, or `node`, if its
 worker dies with its machine."""
 
 
-def well(_work: Work, _call: int) -> None:
+def well(_work: WorkItem, _call: int) -> None:
     """Every call ends well."""
 
 
@@ -28,7 +28,7 @@ class _Process:
     role: str
     up: bool = False
     calls: int = 0
-    queue: list[Work] = field(default_factory=list)
+    queue: list[WorkItem] = field(default_factory=list)
 
 
 class Simulation:
@@ -57,9 +57,9 @@ class Simulation:
         self._events: list[tuple[float, int, int, Event]] = []
         self._number = itertools.count()
 
-    def run(self, works: Iterable[Work], until: float = float("inf")) -> dict[str, TroupeError | None]:
+    def run(self, work_items: Iterable[WorkItem], until: float = float("inf")) -> dict[str, TroupeError | None]:
         """Submit the works and let time pass until nothing happens any more, or until then."""
-        for work in works:
+        for work in work_items:
             self.scheduler.add(work)
         self.turn()
         while True:
@@ -98,7 +98,7 @@ class Simulation:
                     assert key not in self.ended
                     self.ended[key] = error
 
-    def _send(self, worker: int, work: Work) -> None:
+    def _send(self, worker: int, work: WorkItem) -> None:
         process = self._processes[worker]
         assert process.up, "work for a worker that is not there yet"
         assert process.role == work.role
@@ -115,7 +115,7 @@ class Simulation:
         if len(process.queue) == 1:
             self._begin(worker, work)
 
-    def _begin(self, worker: int, work: Work) -> None:
+    def _begin(self, worker: int, work: WorkItem) -> None:
         fate = self._fate(work, self._calls[work.key])
         event: Event = Done(worker, work.key, work.key)
         if fate == "die":

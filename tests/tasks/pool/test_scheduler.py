@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from tasks.pool.messages import Broken, Finish, Recall
 from tasks.pool.scheduler import BACKOFF, TRIES
-from tasks.pool.work_item import Role, Work
+from tasks.pool.work_item import Role, WorkItem
 from tests.tasks.pool.plans import Plan, kind, plans
 from tests.tasks.pool.simulation import Fate, Simulation
 from troupe.errors import Cancelled, InputError, NoFace, OutOfMemory, Overdue, StoreError, TroupeError, WorkerLost
@@ -21,8 +21,8 @@ def role(workers: int = 1, name: str = "play") -> Role:
     return Role(name, object, workers=workers)
 
 
-def work(key: object, **attributes: object) -> Work:
-    return Work(str(key), method="act", **({"role": "play"} | attributes))  # type: ignore[arg-type]
+def work(key: object, **attributes: object) -> WorkItem:
+    return WorkItem(str(key), method="act", **({"role": "play"} | attributes))  # type: ignore[arg-type]
 
 
 def fates(**ends: TroupeError | str) -> Fate:
@@ -74,7 +74,7 @@ class TestOrder:
         assert simulation.now == 10
 
     def test_what_a_dead_worker_held_is_free_again(self) -> None:
-        def once(work: Work, call: int) -> str | None:
+        def once(work: WorkItem, call: int) -> str | None:
             return "die" if work.key == "a" and not call else None
 
         simulation = Simulation([role(1)], once)
@@ -99,8 +99,8 @@ class TestOrder:
 
     def test_a_long_work_begins_in_time_whoever_holds_it(self) -> None:
         simulation = Simulation([role(2)])
-        works = [work("first", holds="a", cost=12), work("second", holds="a", cost=11)]
-        simulation.run([*works, *(work(i) for i in range(4))])
+        work_items = [work("first", holds="a", cost=12), work("second", holds="a", cost=11)]
+        simulation.run([*work_items, *(work(i) for i in range(4))])
         assert simulation.now == 14
 
     def test_works_that_trickle_in_stay_with_their_holders(self) -> None:
@@ -128,13 +128,13 @@ class TestOrder:
     @pytest.mark.parametrize("identities", [0, 50, 400])
     def test_many_workers_are_used_well(self, identities: int) -> None:
         random = Random(7)
-        works = [
+        work_items = [
             work(i, cost=random.lognormvariate(0, 1), holds=str(random.randrange(identities)) if identities else "")
             for i in range(4000)
         ]
         simulation = Simulation([role(64)])
-        simulation.run(works)
-        optimum = max(math.fsum(work.cost for work in works) / 64, max(work.cost for work in works))
+        simulation.run(work_items)
+        optimum = max(math.fsum(work.cost for work in work_items) / 64, max(work.cost for work in work_items))
         assert optimum / simulation.now >= 0.95
 
 
@@ -154,7 +154,7 @@ class TestErrors:
         assert simulation.scheduler.attempts("c") == 0
 
     def test_store_trouble_is_tried_again_later_while_other_work_goes_on(self) -> None:
-        def trouble(work: Work, call: int) -> TroupeError | None:
+        def trouble(work: WorkItem, call: int) -> TroupeError | None:
             return StoreError("busy") if work.key == "a" and call < TRIES - 1 else None
 
         simulation = Simulation([role()], trouble)
@@ -198,7 +198,7 @@ class TestErrors:
         assert set(simulation.run([work(i, cost=5, timeout=6) for i in range(9)]).values()) == {None}
 
     def test_nobody_is_blamed_for_a_node_that_goes(self) -> None:
-        def node(work: Work, call: int) -> str | None:
+        def node(work: WorkItem, call: int) -> str | None:
             return "node" if work.key == "a" and call < 3 else None
 
         simulation = Simulation([role()], node)
@@ -214,13 +214,13 @@ class TestErrors:
         assert sum(error is None for error in ended.values()) == 30
 
     def test_a_death_that_does_not_repeat_costs_nothing_but_time(self) -> None:
-        def once(work: Work, call: int) -> str | None:
+        def once(work: WorkItem, call: int) -> str | None:
             return "die" if work.key == "a" and not call else None
 
         assert Simulation([role()], once).run([work("a"), work("b")]) == {"a": None, "b": None}
 
     def test_out_of_memory_is_tried_once_more_on_a_fresh_process(self) -> None:
-        def full(work: Work, call: int) -> TroupeError | None:
+        def full(work: WorkItem, call: int) -> TroupeError | None:
             return OutOfMemory("full") if work.key == "a" and not call else None
 
         simulation = Simulation([role(2)], full)
@@ -243,8 +243,8 @@ class TestErrors:
 class TestEnd:
     def test_stopping_cancels_what_waits_and_lets_the_running_end(self) -> None:
         simulation = Simulation([role(1), role(1, "prepare")], fates(busy=StoreError("busy")))
-        works = [work("running", cost=4), work("ahead", cost=3), *(work(i, cost=2) for i in range(20))]
-        simulation.run([*works, work("busy", role="prepare"), work("later", needs=("busy",))], until=3)
+        work_items = [work("running", cost=4), work("ahead", cost=3), *(work(i, cost=2) for i in range(20))]
+        simulation.run([*work_items, work("busy", role="prepare"), work("later", needs=("busy",))], until=3)
         scheduler = simulation.scheduler
         scheduler.stop()
         assert scheduler.wake() is None, "nothing is tried again"
@@ -262,9 +262,9 @@ class TestEnd:
         simulation = Simulation([role()])
         simulation.run([work(i) for i in range(9)], until=0)
         simulation.scheduler.stop()
-        orders = simulation.scheduler.decide(0)
-        assert [order.key for order in orders if isinstance(order, Recall)] == ["1"]
-        finished = {order.key: order.error for order in orders if isinstance(order, Finish)}
+        commands = simulation.scheduler.decide(0)
+        assert [order.key for order in commands if isinstance(order, Recall)] == ["1"]
+        finished = {order.key: order.error for order in commands if isinstance(order, Finish)}
         assert finished.keys() == {str(i) for i in range(1, 9)}
         assert all(key in str(error) for key, error in finished.items()), "each is cancelled for itself"
 
@@ -312,7 +312,7 @@ def test_a_cost_that_is_no_number_is_refused() -> None:
 @given(plan=plans(), workers=st.integers(1, 4), ahead=st.integers(0, 1), start=st.floats(0, 20))
 def test_every_work_ends_as_it_must_whatever_happens(plan: Plan, workers: int, ahead: int, start: float) -> None:
     simulation = Simulation([role(workers), role(workers, "prepare")], plan.fate, ahead=ahead, start=start)
-    ended = simulation.run(plan.works)
+    ended = simulation.run(plan.work_items)
     kinds = plan.expected()
     assert ended.keys() == kinds.keys()
     for key, error in ended.items():

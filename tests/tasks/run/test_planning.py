@@ -10,29 +10,29 @@ from hypothesis import strategies as st
 from catalogs.store.store import open_store
 from models.miniature.model import init_weights
 from tasks.run.planning import finished_renders, plan_jobs, shards
-from tasks.steps.specs import MotionOrder, PortraitOrder, RenderOrder, TrackOrder
+from tasks.steps.specs import MotionSpec, PortraitSpec, RenderSpec, TrackSpec
 from tests.small import SMALL
 from troupe import LARGEST, Job, Settings
 from troupe.errors import Cancelled
 
-MOTION = MotionOrder("m", TrackOrder("t", "c.mp4", 0.0, None, LARGEST))
+MOTION = MotionSpec("m", TrackSpec("t", "c.mp4", 0.0, None, LARGEST))
 
 
-def order(number: int, identity: int) -> RenderOrder:
-    portrait = PortraitOrder(f"p{identity}", "p.png", LARGEST)
-    return RenderOrder(f"r{number}", "run", Job(f"j{number}", "p.png", "c.mp4"), portrait, MOTION, Settings())
+def spec(number: int, identity: int) -> RenderSpec:
+    portrait = PortraitSpec(f"p{identity}", "p.png", LARGEST)
+    return RenderSpec(f"r{number}", "run", Job(f"j{number}", "p.png", "c.mp4"), portrait, MOTION, Settings())
 
 
 @given(identities=st.lists(st.integers(0, 60), max_size=300), most=st.integers(1, 20), enough=st.integers(1, 100))
 def test_shards(identities: list[int], most: int, enough: int) -> None:
-    orders = [order(number, identity) for number, identity in enumerate(identities)]
-    groups = shards(orders, most=most, at_once=4, enough=enough)
-    assert sorted(o.key for group in groups for o in group) == sorted(o.key for o in orders)
+    specs = [spec(number, identity) for number, identity in enumerate(identities)]
+    groups = shards(specs, most=most, at_once=4, enough=enough)
+    assert sorted(o.key for group in groups for o in group) == sorted(o.key for o in specs)
     assert all(groups)
     for identity in set(identities):
         assert sum(any(o.portrait.key == f"p{identity}" for o in group) for group in groups) == 1
     assert len(groups) <= most
-    assert len(groups) <= max(4, len(orders) // enough)
+    assert len(groups) <= max(4, len(specs) // enough)
     assert len(groups) >= min(most, len(set(identities)), 4)
 
 
@@ -44,19 +44,22 @@ def test_jobs_share_what_they_have_in_common_and_come_with_what_exists(tmp_path:
     jobs.append(Job("missing", f"{tmp_path}/nobody", f"{tmp_path}/c"))
     store, weights = open_store(str(tmp_path / "store")), tmp_path / "weights"
     plan = plan_jobs("run", jobs, store, weights, weights / "detector.onnx", "float32")
-    *orders, missing = (planned.order for planned in plan.jobs)
+    *specs, missing = (planned.spec for planned in plan.jobs)
     assert missing is None
-    assert len({id(order.portrait) for order in orders if order}) == 1
-    assert len({id(order.motion) for order in orders if order}) == 2
-    assert orders[3]
-    store.put_bytes(b'{"frames": 5}', orders[3].record)
+    assert len({id(spec.portrait) for spec in specs if spec}) == 1
+    assert len({id(spec.motion) for spec in specs if spec}) == 2
+    assert specs[3]
+    store.put_bytes(b'{"frames": 5}', specs[3].record)
     found = [record for _, record in finished_renders(store, plan.jobs)]
     assert found == [None, None, None, {"frames": 5}, None]
     looks = iter([None, None])
 
-    def go_on() -> None:
+    def raise_if_cancelled() -> None:
         if next(looks, "stopped") == "stopped":
             raise Cancelled("enough")
 
-    kinds = [planned.error.kind if planned.error else "" for planned, _ in finished_renders(store, plan.jobs, go_on)]
+    kinds = [
+        planned.error.kind if planned.error else ""
+        for planned, _ in finished_renders(store, plan.jobs, raise_if_cancelled)
+    ]
     assert sorted(kinds) == ["", "", "cancelled", "cancelled", "missing_input"]

@@ -8,12 +8,12 @@ import pytest
 
 from tasks.pool import Node, Role
 from tasks.run import sizing as crews
-from tasks.run.sizing import PERFORM, PREPARE, Machine, cluster_crew, crew
-from tasks.steps.context import Setup
+from tasks.run.sizing import PREPROCESS, RENDER, Machine, cluster_roles, worker_roles
+from tasks.steps.context import WorkerConfig
 
 
-def setup(device: str = "auto") -> Setup:
-    return Setup(store="s", weights="w", detector="", device=device, dtype="auto", scratch=Path("/tmp/x"))
+def setup(device: str = "auto") -> WorkerConfig:
+    return WorkerConfig(store="s", weights="w", detector="", device=device, dtype="auto", scratch=Path("/tmp/x"))
 
 
 def by_name(roles: list[Role]) -> dict[str, Role]:
@@ -30,15 +30,15 @@ def by_name(roles: list[Role]) -> dict[str, Role]:
     ],
 )
 def test_a_machine(machine: Machine, performers: int, gpus: int, threads: int, preparers: int) -> None:
-    roles = by_name(crew(setup(), machine))
-    assert (roles[PERFORM].workers, roles[PERFORM].gpus, roles[PERFORM].threads) == (performers, gpus, threads)
-    assert roles[PREPARE].workers == preparers
-    assert roles[PREPARE].bound == crews.AHEAD * performers
+    roles = by_name(worker_roles(setup(), machine))
+    assert (roles[RENDER].workers, roles[RENDER].gpus, roles[RENDER].threads) == (performers, gpus, threads)
+    assert roles[PREPROCESS].workers == preparers
+    assert roles[PREPROCESS].bound == crews.AHEAD * performers
 
 
 def test_fewer_or_more_may_be_asked_for_but_no_more_than_gpus() -> None:
-    assert by_name(crew(setup(), Machine(8, 0), workers=4))[PERFORM].workers == 4
-    assert by_name(crew(setup(), Machine(8, 2), workers=4))[PERFORM].workers == 2
+    assert by_name(worker_roles(setup(), Machine(8, 0), workers=4))[RENDER].workers == 4
+    assert by_name(worker_roles(setup(), Machine(8, 2), workers=4))[RENDER].workers == 2
 
 
 @pytest.mark.parametrize(
@@ -65,8 +65,8 @@ def test_a_cluster(
     preparers: int,
 ) -> None:
     monkeypatch.setattr(crews, "cluster_nodes", lambda _: nodes)
-    roles = by_name(cluster_crew(setup(device), "auto", workers))
-    perform, prepare = roles[PERFORM], roles[PREPARE]
+    roles = by_name(cluster_roles(setup(device), "auto", workers))
+    perform, prepare = roles[RENDER], roles[PREPROCESS]
     assert (perform.workers, perform.gpus, perform.cpus, prepare.workers) == (performers, gpus, cpus, preparers)
     for node in nodes:
         if node.cpus >= 1 and (not gpus or node.gpus):

@@ -9,14 +9,14 @@ import pytest
 
 from models.faces import prepare_portrait
 from models.miniature import SHIPPED, portrait
-from tasks.steps.context import Setup, Tools
+from tasks.steps.context import WorkerConfig, WorkerContext
 from troupe import LARGEST
 from troupe.errors import NoFace
 
 
 def sought(weights: Path, detector: str, folder: Path) -> str:
     """What is said where there is nobody."""
-    tools = Tools(Setup(str(folder), str(weights), detector, "cpu", "auto", folder))
+    tools = WorkerContext(WorkerConfig(str(folder), str(weights), detector, "cpu", "auto", folder))
     with pytest.raises(NoFace) as error, tools.seeking() as found:
         prepare_portrait(np.full((64, 64, 3), 90, np.uint8), found, LARGEST, 64, "grey.png")
     return str(error.value)
@@ -30,6 +30,6 @@ def test_the_miniature_says_what_it_does_not_know(tmp_path: Path) -> None:
 
 
 def test_a_face_is_a_face(tmp_path: Path) -> None:
-    tools = Tools(Setup(str(tmp_path), str(SHIPPED), "", "cpu", "auto", tmp_path))
+    tools = WorkerContext(WorkerConfig(str(tmp_path), str(SHIPPED), "", "cpu", "auto", tmp_path))
     with tools.seeking() as found:
         assert found.detect(portrait(1)[0])

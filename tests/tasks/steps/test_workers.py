@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 
 from tasks.steps import workers
-from tasks.steps.context import Setup
+from tasks.steps.context import WorkerConfig
 from tasks.steps.specs import Done
-from tasks.steps.workers import Performer
+from tasks.steps.workers import RenderWorker
 from troupe.errors import OutOfMemory
 
 
@@ -28,15 +28,15 @@ class Animator:
 
 
 @pytest.fixture
-def performer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Performer:
+def performer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> RenderWorker:
     animator = Animator()
     monkeypatch.setattr("tasks.steps.context.load_animator", lambda *_, **__: animator)
     monkeypatch.setattr("tasks.steps.context.local_weights", Path)
-    return Performer(Setup(str(tmp_path), "w", "", "cpu", "auto", tmp_path / "scratch"))
+    return RenderWorker(WorkerConfig(str(tmp_path), "w", "", "cpu", "auto", tmp_path / "scratch"))
 
 
 def test_less_memory_is_taken_as_long_as_that_may_help(
-    performer: Performer, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    performer: RenderWorker, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     calls = 0
 

@@ -30,9 +30,9 @@ class Line(Objective):
         network[3].requires_grad_(False)
         return network
 
-    def example(self, dice: np.random.Generator) -> dict[str, Tensor]:
-        x = dice.uniform(-1, 1, 1)
-        y = 2 * x + 1 + 0.1 * dice.standard_normal(1)
+    def example(self, rng: np.random.Generator) -> dict[str, Tensor]:
+        x = rng.uniform(-1, 1, 1)
+        y = 2 * x + 1 + 0.1 * rng.standard_normal(1)
         return {"x": torch.from_numpy(x).float(), "y": torch.from_numpy(y).float()}
 
     def losses(self, network: nn.Module, batch: Batch) -> dict[str, Tensor]:
