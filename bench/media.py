@@ -76,7 +76,6 @@ class FullFrame:
 
     def __init__(self, detector: FaceDetector) -> None:
         self._detector = detector
-        self.fingerprint = detector.fingerprint
 
     def detect(self, picture: Picture) -> list[Face]:
         """As the detector does."""

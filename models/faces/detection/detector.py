@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from pathlib import Path
 from typing import Protocol
 
@@ -11,15 +10,11 @@ import torch
 from troupe.errors import WeightsError
 from troupe.faces import Face, Floats, Picture
 
-__all__ = ["FaceDetector", "file_fingerprint", "open_detector"]
+__all__ = ["FaceDetector", "open_detector"]
 
 
 class FaceDetector(Protocol):
     """Finds faces, one picture at a time."""
-
-    @property
-    def fingerprint(self) -> str:
-        """Changes with everything that can change what is found: part of the key of cached tracks and portraits."""
 
     def detect(self, picture: Picture) -> list[Face]:
         """All faces of the picture (H, W, 3), in its pixels; empty if there is none. Boxes may reach outside."""
@@ -54,11 +49,3 @@ def open_detector(path: Path, device: torch.device | str | None = None) -> FaceD
 
         return YoloFaceDetector(path, place)
     raise WeightsError(f"{path} is no face detector by its name; an .onnx (SCRFD) or .pt (YOLOv5-face) file is needed")
-
-
-def file_fingerprint(path: Path, settings: str) -> str:
-    """Hash of a file's content and of the settings it is used with, in hexadecimal."""
-    with path.open("rb") as file:
-        digest = hashlib.file_digest(file, "sha256")
-    digest.update(settings.encode())
-    return digest.hexdigest()

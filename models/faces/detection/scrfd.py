@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +12,8 @@ import onnxruntime
 import torch
 from insightface.model_zoo import SCRFD, get_model
 
-from models.faces.detection.detector import file_fingerprint
-from models.faces.detection.padding import PADDINGS, detect_padded, visible
-from models.faces.detection.region import WIDER, cut_region
+from models.faces.detection.padding import detect_padded, visible
+from models.faces.detection.region import cut_region
 from troupe.errors import WeightsError
 from troupe.faces import Face, Floats, Picture
 
@@ -48,14 +46,14 @@ class SCRFDetector:
     def __init__(self, path: Path, device: torch.device) -> None:
         # Absolute, because insightface takes other names for those of its own model packs; symbolic links are kept,
         # because the files of a hub's cache have their suffix in the link's name only.
-        self._path = path.absolute()
+        absolute = path.absolute()
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = min(torch.get_num_threads(), MOST_THREADS)
         options.log_severity_level = 4  # what goes wrong is raised too
         on_gpu = device.type == "cuda" and "CUDAExecutionProvider" in onnxruntime.get_available_providers()
         gpu = [("CUDAExecutionProvider", {"device_id": device.index or 0})] if on_gpu else []
         try:
-            model = get_model(str(self._path), providers=[*gpu, "CPUExecutionProvider"], sess_options=options)
+            model = get_model(str(absolute), providers=[*gpu, "CPUExecutionProvider"], sess_options=options)
         except Exception as error:  # onnxruntime's errors share no class below this one
             first_line = str(error).partition("\n")[0]
             raise WeightsError(f"{path} cannot be read as an ONNX network: {first_line}") from error
@@ -64,14 +62,7 @@ class SCRFDetector:
         # Context 0 keeps the providers chosen above; -1 would start the session again.
         model.prepare(0, input_size=INPUT_SIZE, det_thresh=SCORE, nms_thresh=OVERLAP)
         self._model = model
-        self._near = _resized(self._path, [*gpu, "CPUExecutionProvider"])
-
-    @cached_property
-    def fingerprint(self) -> str:
-        """See `FaceDetector.fingerprint`."""
-        return file_fingerprint(
-            self._path, f"scrfd {INPUT_SIZE} {SCORE} {OVERLAP} {LONGEST} {NEAR_SIZE} {WIDER} {PADDINGS}"
-        )
+        self._near = _resized(absolute, [*gpu, "CPUExecutionProvider"])
 
     def detect(self, picture: Picture) -> list[Face]:
         """See `FaceDetector.detect`; best score first."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import warnings
-from functools import cached_property
 from pathlib import Path
 
 import cv2
@@ -12,9 +11,8 @@ import torch
 from torch import Tensor
 
 from models.faces.detection.boxes import suppress
-from models.faces.detection.detector import file_fingerprint
-from models.faces.detection.padding import PADDINGS, detect_padded, visible
-from models.faces.detection.region import WIDER, cut_region
+from models.faces.detection.padding import detect_padded, visible
+from models.faces.detection.region import cut_region
 from troupe.errors import WeightsError
 from troupe.faces import Face, Floats, Picture
 
@@ -60,11 +58,6 @@ class YoloFaceDetector:
         arguments = [argument.name for argument in self._module.forward.schema.arguments]
         if len(arguments) != 3:
             raise WeightsError(f"{path} is no YOLOv5-face: it takes {arguments}, not itself, an image and three grids")
-
-    @cached_property
-    def fingerprint(self) -> str:
-        """See `FaceDetector.fingerprint`."""
-        return file_fingerprint(self._path, f"yoloface {SHORT_SIDE} {STRIDES} {SCORE} {OVERLAP} {WIDER} {PADDINGS}")
 
     def detect(self, picture: Picture) -> list[Face]:
         """See `FaceDetector.detect`; best score first."""

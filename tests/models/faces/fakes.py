@@ -17,8 +17,6 @@ CELL = 32
 class ListedFaces:
     """Answers the n-th picture with the n-th list of faces."""
 
-    fingerprint = "listed"
-
     def __init__(self, answers: Sequence[Sequence[Face]]) -> None:
         self.answers = list(answers)
         self.pictures: list[Picture] = []

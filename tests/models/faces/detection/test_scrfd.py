@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import shutil
 from pathlib import Path
 
 import cv2
@@ -67,15 +66,6 @@ def test_read_only_frames(red_cells: SCRFDetector) -> None:
     assert red_cells.detect(picture) == []
 
 
-def test_the_fingerprint_is_of_the_content(tmp_path: Path) -> None:
-    write_scrfd(tmp_path / "a.onnx", 4 * CELL)
-    shutil.copy(tmp_path / "a.onnx", tmp_path / "b.onnx")
-    write_scrfd(tmp_path / "c.onnx", 2 * CELL)
-    a, b, c = (SCRFDetector(tmp_path / f"{name}.onnx", CPU).fingerprint for name in "abc")
-    assert a == b
-    assert a != c
-
-
 def test_a_link_whose_target_has_no_suffix(tmp_path: Path) -> None:
     """As in the cache of a model hub."""
     write_scrfd(tmp_path / "blob", 4 * CELL)
@@ -88,7 +78,7 @@ def test_a_relative_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
     monkeypatch.chdir(tmp_path)
     detector = open_detector(Path("detector.onnx"), "cpu")
     monkeypatch.chdir("/")
-    assert len(detector.fingerprint) == 64
+    assert detector.detect(blank(64, 64)) == []
 
 
 def test_without_keypoints(tmp_path: Path) -> None:

@@ -161,11 +161,8 @@ def test_on_a_gpu(red_cells: YoloFaceDetector, tmp_path: Path) -> None:
     np.testing.assert_allclose(found.box, red_cells.detect(picture)[0].box)
 
 
-def test_the_fingerprint_is_of_the_content(tmp_path: Path) -> None:
-    a = open_detector(saved(RedCells(), tmp_path / "a.pt"), "cpu")
-    b = open_detector(saved(TooFewColumns(), tmp_path / "b.torchscript"), "cpu")
-    assert len(a.fingerprint) == len(b.fingerprint) == 64
-    assert a.fingerprint != b.fingerprint
+def test_a_file_named_torchscript(tmp_path: Path) -> None:
+    assert isinstance(open_detector(saved(RedCells(), tmp_path / "a.torchscript"), "cpu"), YoloFaceDetector)
 
 
 def test_a_module_of_other_inputs(tmp_path: Path) -> None:
