@@ -23,7 +23,7 @@ from models.animator import load
 from models.config import ModelConfig
 from models.miniature.model import MINIATURE, init_weights
 from models.synthetic.world import clip
-from troupe import Face, Picture, Settings, Track
+from troupe import Face, Picture, SamplerSettings, Track
 from troupe.scratch import scratch_folder
 
 __all__ = ["Footprint", "measure", "parser", "render_clip"]
@@ -67,7 +67,7 @@ def measure(chosen: Namespace) -> Findings:
             frames = round(seconds * RATE)
             tell(f"rendering {frames} frames")
             footprint = isolated(render_clip, directory, frames, chosen.device)
-            held = growing * (frames + 2 * Settings().padding)
+            held = growing * (frames + 2 * SamplerSettings().padding)
             beyond.append(footprint.peak - held)
             cases[f"{seconds:g} s"] = Case(
                 {
@@ -99,7 +99,7 @@ def render_clip(directory: Path, frames: int, device: str) -> Footprint:
     scene = list(clip(0, 0, min(frames, SCENE), RATE))
     motion = animator.encode_motion(_again((picture for picture, _ in scene), frames), _track(scene, frames))
     encoded = peak_memory()
-    rendered = sum(1 for _ in animator.animate(appearance, motion, Settings(steps=STEPS)))
+    rendered = sum(1 for _ in animator.animate(appearance, motion, SamplerSettings(steps=STEPS)))
     assert rendered == frames
     return Footprint(loaded, encoded, peak_memory())
 

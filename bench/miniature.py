@@ -39,7 +39,7 @@ from models.miniature import SHIPPED
 from models.runtime.device import DTYPES
 from models.weights import detector_file
 from tasks.evaluation.metrics import psnr, ssim
-from troupe import PRESETS, Floats, Picture, Settings, preset
+from troupe import PRESETS, Floats, Picture, SamplerSettings, preset
 from troupe.errors import SettingsError
 
 __all__ = ["measure", "parser"]
@@ -73,7 +73,7 @@ class Way:
     strength: float | None = None
     budget: Mapping[str, Any] = field(default_factory=dict)
 
-    def settings(self, steps: int | None) -> Settings:
+    def settings(self, steps: int | None) -> SamplerSettings:
         """Of the sampler."""
         chosen = _settings(self.preset, steps)
         if self.strength is None:
@@ -146,7 +146,9 @@ def measure(chosen: Namespace) -> Findings:
     return Findings(cases, checks)
 
 
-def act(animator: Animator, sitter: Sitter, clip: Clip, settings: Settings, without: str = "") -> tuple[Picture, float]:
+def act(
+    animator: Animator, sitter: Sitter, clip: Clip, settings: SamplerSettings, without: str = ""
+) -> tuple[Picture, float]:
     """The frames (F, S, S, 3), and the seconds they took; `without` a part of the model, if one is named."""
     appearance, motion = sitter.appearance, clip.motion
     if without == INTENSITY:
@@ -264,7 +266,7 @@ def _correlation(one: Floats, other: Floats) -> float:
     return float(np.corrcoef(one, other)[0, 1])
 
 
-def _settings(name: str, steps: int | None) -> Settings:
+def _settings(name: str, steps: int | None) -> SamplerSettings:
     chosen = preset(name)
     return replace(chosen, steps=steps or chosen.steps)
 

@@ -35,7 +35,7 @@ from models.animator import Animator, load
 from models.faces import Portrait
 from models.motion import Motion
 from models.runtime.device import DTYPES, pick_device
-from troupe import Settings
+from troupe import SamplerSettings
 from troupe.scratch import scratch_folder
 
 __all__ = ["CONFIGURATIONS", "Clip", "Plan", "Session", "measure", "parser", "sample_clip", "sample_clips"]
@@ -57,16 +57,16 @@ class Plan:
     """
 
     model: Model
-    settings: Settings
+    settings: SamplerSettings
     frames: tuple[int, ...]
     runs: int
     decoded: bool = True
 
 
 CONFIGURATIONS = {
-    "reference-cpu": Plan(REFERENCE, Settings(steps=2, padding=0), frames=(44,), runs=5, decoded=False),
-    "full": Plan(FULL, Settings(), frames=(100, 250), runs=1),
-    "tiny": Plan(TINY, Settings(steps=2, padding=2, overlap=2), frames=(7,), runs=2),
+    "reference-cpu": Plan(REFERENCE, SamplerSettings(steps=2, padding=0), frames=(44,), runs=5, decoded=False),
+    "full": Plan(FULL, SamplerSettings(), frames=(100, 250), runs=1),
+    "tiny": Plan(TINY, SamplerSettings(steps=2, padding=2, overlap=2), frames=(7,), runs=2),
 }
 BRANCHES = 2
 REFERENCE_CASE = "float32, 44 frames"
@@ -150,7 +150,7 @@ def sample_clips(directory: Path, plan: Plan, device: str, dtype: str, compiled:
     return Session(warm, clips, peaks, matrix_rate(animator.device, animator.dtype))
 
 
-def sample_clip(animator: Animator, portrait: Portrait, motion: Motion, settings: Settings) -> Clip:
+def sample_clip(animator: Animator, portrait: Portrait, motion: Motion, settings: SamplerSettings) -> Clip:
     """Do all that one clip of a new identity takes.
 
     Raises:

@@ -31,7 +31,7 @@ from models.miniature.model import init_weights
 from tasks import media
 from troupe import LARGEST, Picture
 from troupe.faces import Floats
-from troupe.jobs import BLENDS
+from troupe.job import BLENDS
 from troupe.scratch import scratch_folder
 
 __all__ = ["measure", "parser", "row"]

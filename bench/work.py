@@ -21,7 +21,7 @@ from models.config import ModelConfig
 from models.denoiser import Context, Denoiser
 from models.sampler import evaluations
 from models.sampler.guidance import Branch, branches, strengths
-from troupe.settings import Settings
+from troupe.sampler_settings import SamplerSettings
 
 __all__ = ["Costs", "Operations", "WorkItem", "count_costs", "count_work"]
 
@@ -133,7 +133,7 @@ def count_costs(config: ModelConfig, chunk: int) -> Costs:
         )
 
 
-def count_work(frames: int, config: ModelConfig, settings: Settings, costs: Costs) -> WorkItem:
+def count_work(frames: int, config: ModelConfig, settings: SamplerSettings, costs: Costs) -> WorkItem:
     """What a clip of `frames` needs.
 
     Args:
@@ -158,7 +158,7 @@ def count_work(frames: int, config: ModelConfig, settings: Settings, costs: Cost
     )
 
 
-def _decoded(padded: int, settings: Settings) -> int:
+def _decoded(padded: int, settings: SamplerSettings) -> int:
     """Frames that the decoder makes: whole chunks from the first frame of the padding, but none of padding only."""
     first, last = settings.padding, padded - settings.padding
     starts = range(first // settings.decode_chunk * settings.decode_chunk, last, settings.decode_chunk)

@@ -25,8 +25,8 @@ from flows.observe.progress import Everyone, listener, listening_here, watched
 from flows.prefect_server import prefect_server
 from flows.steps import Shard, animate_shard, encode_identities, perform, plan, publish
 from tasks.run.run import Request, Run, Summary
-from tasks.run.signals import stoppable
 from troupe.errors import Cancelled
+from troupe.signals import stoppable
 
 __all__ = ["animate", "animate_here"]
 

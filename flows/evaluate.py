@@ -14,11 +14,11 @@ from prefect.states import Cancelled as cancelled
 from flows.observe.progress import listener
 from flows.prefect_server import prefect_server
 from flows.prefect_tasks import result_of, stoppable_task
-from tasks.evaluation.evaluate import EvaluationRequest, measure, prepare, publish_evaluation
+from tasks.evaluation.pipeline import EvaluationRequest, measure, prepare, publish_evaluation
 from tasks.evaluation.summary import Evaluation
 from tasks.run.run import Request
-from tasks.run.signals import stoppable
 from troupe.errors import Cancelled
+from troupe.signals import stoppable
 
 __all__ = ["evaluate", "evaluate_here"]
 

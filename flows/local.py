@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from flows.observe.progress import listener
 from flows.steps import PlainCaller, perform
-from tasks.evaluation.evaluate import EvaluationRequest, measure, prepare, publish_evaluation
+from tasks.evaluation.pipeline import EvaluationRequest, measure, prepare, publish_evaluation
 from tasks.run.run import Request, Summary
-from tasks.run.signals import stoppable
 from troupe.errors import Cancelled
+from troupe.signals import stoppable
 
 __all__ = ["animate_locally", "evaluate_locally"]
 

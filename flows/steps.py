@@ -7,8 +7,8 @@ from typing import Any, Protocol
 
 from flows.observe.progress import Listener
 from tasks.run.run import Request, Run, Summary
-from tasks.run.signals import stoppable
 from tasks.steps.specs import RenderSpec
+from troupe.signals import stoppable
 
 __all__ = ["Caller", "PlainCaller", "animate_shard", "encode_identities", "perform", "plan", "publish"]
 

@@ -16,11 +16,11 @@ from prefect.states import Cancelled as cancelled
 from flows.observe.training_progress import steps_of
 from flows.prefect_server import prefect_server
 from flows.prefect_tasks import result_of, stoppable_task
-from tasks.run.signals import stoppable
 from tasks.train.config import Course, Recipe, read_course
 from tasks.train.parts import PARTS
 from tasks.train.run import learn, needs_clips, prepare, prepare_footage
 from troupe.errors import Cancelled
+from troupe.signals import stoppable
 
 __all__ = ["table", "train", "train_here", "train_locally"]
 

@@ -22,7 +22,7 @@ from models.runtime.device import Budget, budget_of, oom_guarded, pick_device, p
 from models.runtime.offload import on_device
 from models.sampler.sample import Scene, draw_noise, fitting_windows, pad_motion, sample, window_bytes
 from models.weights import IDENTITY, Networks, load_networks
-from troupe import Picture, Settings, Track
+from troupe import Picture, SamplerSettings, Track
 from troupe.faces import Floats
 from troupe.stopwatch import Stopwatch
 
@@ -45,7 +45,7 @@ class Animator:
         >>> animator = load(Path("weights"))
         >>> appearance = animator.encode_appearance(portrait)
         >>> motion = animator.encode_motion(frames, track)
-        >>> for frame in animator.animate(appearance, motion, Settings()):
+        >>> for frame in animator.animate(appearance, motion, SamplerSettings()):
         ...     ...
     """
 
@@ -140,7 +140,7 @@ class Animator:
         Args:
             frames: (H, W, 3) each, as many as the track is long.
             track: of the face.
-            crop: how the crops are framed, one of `troupe.jobs.CROPS`.
+            crop: how the crops are framed, one of `troupe.job.CROPS`.
 
         Raises:
             InputError: clip and track differ in length, or a face does not lie in its frame.
@@ -167,7 +167,7 @@ class Animator:
         self,
         appearance: Appearance,
         motion: Motion,
-        settings: Settings | None = None,
+        settings: SamplerSettings | None = None,
         watch: Stopwatch | None = None,
         on_progress: Callable[[int, int], None] = lambda *_: None,
     ) -> Generator[Picture, None, None]:
@@ -186,7 +186,7 @@ class Animator:
             SettingsError: settings that do not fit the model's window.
             OutOfMemory: the device's memory does not suffice.
         """
-        settings = settings or Settings()
+        settings = settings or SamplerSettings()
         watch = watch or Stopwatch()
         networks = self._networks
         with watch("denoise"), translate_oom(), on_device(self.device, networks.denoiser, networks.refiner):
@@ -198,7 +198,7 @@ class Animator:
 
     @torch.inference_mode()
     def _denoise(
-        self, appearance: Appearance, motion: Motion, settings: Settings, on_progress: Callable[[int, int], None]
+        self, appearance: Appearance, motion: Motion, settings: SamplerSettings, on_progress: Callable[[int, int], None]
     ) -> Tensor:
         """(F, 4, h, w) latents, the padding's among them."""
         networks = self._networks

@@ -15,7 +15,7 @@ from catalogs.store import uris
 from models.miniature import MEASURING
 from models.synthetic.voice import SAMPLE_RATE, sound
 from models.synthetic.world import CLIP_SIZE, clip, portrait
-from tasks.media import AudioSource, Note, decode, encode
+from tasks.media import AudioSource, VideoMetadata, decode, encode
 from troupe import Picture
 
 __all__ = ["draw_strip", "prepare_demo"]
@@ -82,6 +82,6 @@ def _write_clip(path: Path, person: int, performance: int, rate: Fraction, frame
         file.writeframes((sound(person, performance, frames, rate) * 32767).astype(np.int16).tobytes())
     try:
         pictures = (picture for picture, _ in clip(person, performance, frames, rate))
-        encode(pictures, path, rate=rate, size=CLIP_SIZE, audio=AudioSource(voice), note=Note())
+        encode(pictures, path, rate=rate, size=CLIP_SIZE, audio=AudioSource(voice), note=VideoMetadata())
     finally:
         voice.unlink()

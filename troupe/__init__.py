@@ -3,10 +3,10 @@
 This package holds the words the rooms share: errors, jobs, faces and tracks, settings.
 """
 
-from troupe.clips import ClipInfo
+from troupe.clip_info import ClipInfo
 from troupe.faces import LARGEST, Face, FaceChoice, Floats, Picture, Track
-from troupe.jobs import Job
-from troupe.settings import PRESETS, Settings, preset
+from troupe.job import Job
+from troupe.sampler_settings import PRESETS, SamplerSettings, preset
 
 __version__ = "0.1.0"
 
@@ -19,7 +19,7 @@ __all__ = [
     "Floats",
     "Job",
     "Picture",
-    "Settings",
+    "SamplerSettings",
     "Track",
     "__version__",
     "preset",

@@ -15,7 +15,7 @@ from catalogs.store import uris
 from catalogs.store.keys import ID, valid_id
 from troupe import PRESETS, FaceChoice
 from troupe.errors import SettingsError
-from troupe.jobs import BLENDS, CROPS, GAPS, MASTERS
+from troupe.job import BLENDS, CROPS, GAPS, MASTERS
 
 __all__ = ["COLUMNS", "REQUIRED", "is_empty", "meant", "values"]
 

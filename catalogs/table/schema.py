@@ -11,7 +11,7 @@ from typing import Any, TypeAlias
 import pyarrow as pa
 
 from catalogs.store.keys import canonical
-from troupe import Job, Settings, __version__
+from troupe import Job, SamplerSettings, __version__
 from troupe.errors import TroupeError
 
 __all__ = ["INDEXED", "QUALITIES", "SCHEMA", "STAGES", "STATUSES", "VERSION", "Row", "conform", "make_row", "table_of"]
@@ -107,7 +107,7 @@ def make_row(
     finished_at: datetime,
     error: BaseException | None = None,
     stages: Mapping[str, float] | None = None,
-    settings: Settings | None = None,
+    settings: SamplerSettings | None = None,
     face: Iterable[float] | None = None,
     gaps: Iterable[tuple[int, int]] | None = None,
     **columns: Any,

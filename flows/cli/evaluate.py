@@ -65,7 +65,7 @@ def evaluate(
     - `troupe evaluate --drivings clips --weights weights --preview 2s --limit 3`
     - `troupe evaluate --drivings clips --portraits faces --weights weights --lpips lpips.pt --embedder arcface.onnx`
     """
-    from tasks.evaluation.evaluate import EvaluationRequest
+    from tasks.evaluation.pipeline import EvaluationRequest
 
     request = EvaluationRequest(
         store=store,
@@ -86,7 +86,7 @@ def evaluate(
         dtype=dtype,
     )
     from flows.observe.progress import console_listener, listening
-    from tasks.run.signals import stoppable
+    from troupe.signals import stoppable
 
     with stoppable(), console_listener(stderr) as listener, listening(listener):
         if local:

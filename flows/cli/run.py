@@ -186,7 +186,7 @@ def perform(request: Request, *, local: bool) -> Summary:
         TroupeError: the request cannot be carried out as it is; told before anything is started where possible.
     """
     from flows.observe.progress import console_listener, listening, watched
-    from tasks.run.signals import stoppable
+    from troupe.signals import stoppable
 
     request.read()
     with stoppable(), watched(lambda: console_listener(stderr)) as listener, listening(listener):

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Any, TextIO
 
-from troupe.context import here
+from troupe.log_context import current_context
 
 __all__ = ["JsonLines", "json_logs"]
 
@@ -30,7 +30,7 @@ class Formatter(logging.Formatter):
             "logger": record.name,
             "message": record.getMessage(),
         }
-        line |= here() | getattr(record, "about", {})
+        line |= current_context() | getattr(record, "about", {})
         if record.exc_info:
             line["trace"] = self.formatException(record.exc_info)
         return json.dumps(line, default=str, ensure_ascii=False)

@@ -9,7 +9,7 @@ import numpy as np
 
 from troupe.errors import SettingsError
 from troupe.faces import Floats, Track
-from troupe.jobs import CROPS
+from troupe.job import CROPS
 
 __all__ = ["references", "steadied"]
 
@@ -25,7 +25,7 @@ def references(track: Track, crop: str) -> Floats:
 
     Args:
         track: of the face.
-        crop: one of `troupe.jobs.CROPS`.
+        crop: one of `troupe.job.CROPS`.
 
     Returns:
         (F, 4) float32, x1, y1, x2, y2 in pixels of the frame.

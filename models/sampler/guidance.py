@@ -11,7 +11,7 @@ from enum import Enum
 import torch
 from torch import Tensor
 
-from troupe.settings import Settings
+from troupe.sampler_settings import SamplerSettings
 
 __all__ = ["Branch", "branches", "guide", "strengths"]
 
@@ -24,7 +24,7 @@ class Branch(Enum):
     FULL = "full"
 
 
-def strengths(settings: Settings) -> list[tuple[float, float]]:
+def strengths(settings: SamplerSettings) -> list[tuple[float, float]]:
     """(appearance, motion) guidance of every step, each linear from its first to its last value."""
 
     def line(ends: tuple[float, float]) -> list[float]:

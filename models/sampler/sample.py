@@ -13,7 +13,7 @@ from models.denoiser import Context, Denoiser, MotionContext
 from models.sampler.guidance import Branch, branches, guide, strengths
 from models.sampler.schedule import karras, network_input, step
 from models.sampler.windows import check_overlap, occurrences, windows
-from troupe.settings import Settings
+from troupe.sampler_settings import SamplerSettings
 
 __all__ = ["Sampled", "Scene", "draw_noise", "evaluations", "fitting_windows", "pad_motion", "sample", "window_bytes"]
 
@@ -84,7 +84,7 @@ def draw_noise(seed: int, frames: int, config: ModelConfig) -> Tensor:
     return torch.randn(shape, generator=torch.Generator().manual_seed(seed))
 
 
-def evaluations(frames: int, window: int, settings: Settings) -> int:
+def evaluations(frames: int, window: int, settings: SamplerSettings) -> int:
     """Frames that will go through the denoiser for a clip of `frames`, padding among them.
 
     Raises:
@@ -121,7 +121,7 @@ def sample(
     denoiser: Denoiser,
     scene: Scene,
     noise: Tensor,
-    settings: Settings,
+    settings: SamplerSettings,
     config: ModelConfig,
     windows_per_call: int = 1,
     on_progress: Progress | None = None,

@@ -82,7 +82,7 @@ class Evaluator:
 
     def __init__(self, animator: Animator, detector: FaceDetector, embedder: Embedder, networks: Networks) -> None:
         self._animator, self._detector, self._embedder, self._networks = animator, detector, embedder, networks
-        self._fid, self._fvd = Frechet(networks.inception), Frechet(networks.video)
+        self._fid, self._fvd = FrechetDistance(networks.inception), FrechetDistance(networks.video)
 
     def measure(self, subject: Subject) -> dict[str, float | None]:
         """Of one render, by name; None where a network is not given or no face was seen.
@@ -98,7 +98,7 @@ class Evaluator:
 
     def _own(self, subject: Subject) -> dict[str, float | None]:
         signal, structure, distances, identities = Mean(), Mean(), Mean(), Mean()
-        flicker, perceived = Flicker(), Perceived(self._networks.lpips)
+        flicker, perceived = Flicker(), LpipsMeter(self._networks.lpips)
         clip: list[tuple[Picture, Picture]] = []
         for made, real in self._pairs(subject):
             flicker.see(made)
@@ -200,7 +200,7 @@ class Mean:
         return self.sum / self.count if self.count else None
 
 
-class Perceived:
+class LpipsMeter:
     """LPIPS (Zhang et al., 2018) between pairs of frames, and how much more or less a frame differs from the next.
 
     The temporal one is the mean of |LPIPS(g[t], g[t+1]) - LPIPS(r[t], r[t+1])| (tLP of Chu et al., 2020).
@@ -253,7 +253,7 @@ class _Features(nn.Module):
 
 
 @dataclass
-class Frechet:
+class FrechetDistance:
     """The Frechet distance between the features of two sets (Heusel et al., 2017), by torchmetrics."""
 
     network: TorchScript | None

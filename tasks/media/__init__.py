@@ -4,14 +4,14 @@
 what a file points at: only local files of listed formats are opened, playlists and scripts are refused.
 """
 
-from tasks.media.clips import decode, probe, timing_of, verify
-from tasks.media.encoder import Encoder, Note, encode
+from tasks.media.audio import AudioSource, find_audio
+from tasks.media.decoder import decode, probe, timing_of, verify
+from tasks.media.encoder import VideoEncoder, VideoMetadata, encode
+from tasks.media.ffmpeg_process import ffmpeg_binary
 from tasks.media.limits import Limits, limits
-from tasks.media.output_formats import LOSSLESS, PRORES, Form, h264, master
-from tasks.media.pictures import read_picture, write_poster
-from tasks.media.process import ffmpeg_binary
+from tasks.media.output_formats import LOSSLESS, PRORES, VideoFormat, h264, master
 from tasks.media.provenance import AI_GENERATED
-from tasks.media.sound import AudioSource, find_sound
+from tasks.media.stills import read_picture, write_poster
 from tasks.media.timing import Timing
 
 __all__ = [
@@ -19,15 +19,15 @@ __all__ = [
     "LOSSLESS",
     "PRORES",
     "AudioSource",
-    "Encoder",
-    "Form",
     "Limits",
-    "Note",
     "Timing",
+    "VideoEncoder",
+    "VideoFormat",
+    "VideoMetadata",
     "decode",
     "encode",
     "ffmpeg_binary",
-    "find_sound",
+    "find_audio",
     "h264",
     "limits",
     "master",

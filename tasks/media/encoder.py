@@ -13,20 +13,20 @@ from typing import Any, Self
 import ffmpeg  # type: ignore[import-untyped]
 import numpy as np
 
-from tasks.media.clips import verify
-from tasks.media.input_formats import CLIPS, SOUNDS, source
+from tasks.media.audio import AudioSource, AudioStream, find_audio
+from tasks.media.decoder import verify
+from tasks.media.ffmpeg_process import SCALING, FfmpegProcess
+from tasks.media.input_formats import AUDIO_FORMATS, CLIP_FORMATS, source
 from tasks.media.languages import iso_639_2
-from tasks.media.output_formats import Form, h264
-from tasks.media.process import SCALING, Process
+from tasks.media.mux import retime
+from tasks.media.output_formats import VideoFormat, h264
 from tasks.media.provenance import AI_GENERATED, mark
-from tasks.media.retime import retime
-from tasks.media.sound import AudioSource, Sound, find_sound
 from tasks.media.timing import Timing
-from troupe.clips import ClipInfo
+from troupe.clip_info import ClipInfo
 from troupe.errors import FfmpegError
 from troupe.faces import Picture
 
-__all__ = ["Encoder", "Note", "encode"]
+__all__ = ["VideoEncoder", "VideoMetadata", "encode"]
 
 _FLUSH_SECONDS = 600.0
 """For the frames that x264 still holds, some 50, which may be large and the machine slow."""
@@ -34,7 +34,7 @@ _BT709 = {"colorspace": "bt709", "color_primaries": "bt709", "color_trc": "bt709
 
 
 @dataclass(frozen=True)
-class Note:
+class VideoMetadata:
     """What a video says of itself.
 
     Attributes:
@@ -53,7 +53,7 @@ class Note:
         return f"{AI_GENERATED} ({', '.join(named)})" if named else AI_GENERATED
 
 
-class Encoder:
+class VideoEncoder:
     """Writes one video, frame by frame: H.264, 4:2:0, BT.709, with sound as long as the picture, unless told otherwise.
 
     Used as a context manager; the file appears, whole and verified, when it is left or `finish` is called. Where
@@ -90,16 +90,16 @@ class Encoder:
         rate: Fraction,
         size: tuple[int, int],
         audio: AudioSource | None = None,
-        note: Note | None = None,
+        note: VideoMetadata | None = None,
         timing: Timing | None = None,
-        form: Form | None = None,
+        form: VideoFormat | None = None,
     ) -> None:
         self._path, self._rate, self._size = path, rate, size
-        self._note = note or Note()
+        self._note = note or VideoMetadata()
         self._timing = timing if timing is not None and not timing.even else None
         self._form = form or h264(size=size)
         # Found now, so that an unusable file is reported before hours of rendering.
-        self._sound = None if audio is None else find_sound(audio)
+        self._sound = None if audio is None else find_audio(audio)
         self._frames = 0
         self._info: ClipInfo | None = None
 
@@ -111,7 +111,7 @@ class Encoder:
             # Frames that are retimed must be in the file in the order in which they are shown.
             order = {} if self._timing is None else {"bf": 0}
             graph = _picture_graph(self._picture, self._rate, self._padded, self._form, **order)
-            self._process = Process(graph, feed=True)
+            self._process = FfmpegProcess(graph, feed=True)
         except BaseException:
             self._folder.cleanup()
             raise
@@ -168,7 +168,7 @@ class Encoder:
             picture, seconds = picture.with_stem("timed"), self._timing.seconds
             retime(self._picture, picture, self._timing)
         whole = self._picture.with_stem("whole")
-        with Process(_whole_graph(whole, picture, self._sound, seconds, self._note, self._form)) as process:
+        with FfmpegProcess(_whole_graph(whole, picture, self._sound, seconds, self._note, self._form)) as process:
             _expect_success(process, "joining picture and sound", _FLUSH_SECONDS + seconds)
         if self._form.container != "matroska":
             mark(whole, self._note.comment)
@@ -195,24 +195,24 @@ def encode(
     rate: Fraction,
     size: tuple[int, int],
     audio: AudioSource | None = None,
-    note: Note | None = None,
+    note: VideoMetadata | None = None,
     timing: Timing | None = None,
-    form: Form | None = None,
+    form: VideoFormat | None = None,
 ) -> ClipInfo:
-    """Write all of `frames` as one video; arguments and errors are those of `Encoder`."""
-    with Encoder(path, rate=rate, size=size, audio=audio, note=note, timing=timing, form=form) as encoder:
+    """Write all of `frames` as one video; arguments and errors are those of `VideoEncoder`."""
+    with VideoEncoder(path, rate=rate, size=size, audio=audio, note=note, timing=timing, form=form) as encoder:
         for frame in frames:
             encoder.write(frame)
         return encoder.finish()
 
 
-def _expect_success(process: Process, doing: str, limit: float) -> None:
+def _expect_success(process: FfmpegProcess, doing: str, limit: float) -> None:
     code = process.finish(limit)
     if code != 0:
         raise FfmpegError(f"ffmpeg failed at {doing} (code {code}): {process.complaint or 'it gave no reason'}")
 
 
-def _picture_graph(target: Path, rate: Fraction, size: tuple[int, int], form: Form, **more: int) -> Any:
+def _picture_graph(target: Path, rate: Fraction, size: tuple[int, int], form: VideoFormat, **more: int) -> Any:
     width, height = size
     frames = ffmpeg.input(
         "pipe:0",
@@ -234,15 +234,17 @@ def _picture_graph(target: Path, rate: Fraction, size: tuple[int, int], form: Fo
     )
 
 
-def _whole_graph(target: Path, picture: Path, sound: Sound | None, seconds: float, note: Note, form: Form) -> Any:
-    streams = [source(picture, CLIPS)["v:0"]]
+def _whole_graph(
+    target: Path, picture: Path, sound: AudioStream | None, seconds: float, note: VideoMetadata, form: VideoFormat
+) -> Any:
+    streams = [source(picture, CLIP_FORMATS)["v:0"]]
     options: dict[str, Any] = {}
     if sound is not None:
         if sound.codec in form.copies and sound.whole_for(seconds):
-            streams.append(source(sound.path, SOUNDS, itsoffset=f"{-sound.begin:.6f}")[str(sound.stream)])
+            streams.append(source(sound.path, AUDIO_FORMATS, itsoffset=f"{-sound.begin:.6f}")[str(sound.stream)])
             options |= {"acodec": "copy", "t": f"{seconds:.6f}"}
         else:
-            streams.append(_exactly(source(sound.path, SOUNDS)[str(sound.stream)], sound, seconds))
+            streams.append(_exactly(source(sound.path, AUDIO_FORMATS)[str(sound.stream)], sound, seconds))
             options |= {**form.sound, "flags:a": "+bitexact"}
         if note.language:
             options["metadata:s:a:0"] = f"language={iso_639_2(note.language)}"
@@ -261,7 +263,7 @@ def _whole_graph(target: Path, picture: Path, sound: Sound | None, seconds: floa
     )
 
 
-def _exactly(stream: Any, sound: Sound, seconds: float) -> Any:
+def _exactly(stream: Any, sound: AudioStream, seconds: float) -> Any:
     """The cut of a sound stream: from its begin, silence where it has none, as long as the picture."""
     # Cut at its end first: a damaged time stamp may lie years ahead, and the silence until then is no small thing.
     end = sound.begin + seconds if sound.end is None else min(sound.end, sound.begin + seconds)

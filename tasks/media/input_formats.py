@@ -12,13 +12,13 @@ import av.container
 import av.error
 import ffmpeg  # type: ignore[import-untyped]
 
-from tasks.media import sequence
-from tasks.media.process import THREADS
+from tasks.media import image_folder
+from tasks.media.ffmpeg_process import THREADS
 from troupe.errors import MissingInput, UnreadableMedia
 
-__all__ = ["CLIPS", "SOUNDS", "opened", "source"]
+__all__ = ["AUDIO_FORMATS", "CLIP_FORMATS", "open_container", "source"]
 
-CLIPS = (
+CLIP_FORMATS = (
     "apng,asf,av1,avi,bmp_pipe,dv,flv,gif,h264,hevc,ivf,jpeg_pipe,jpegxl_anim,m4v,matroska,mjpeg,mov,mpeg,mpegts,"
     "mpegvideo,mxf,nut,obu,ogg,png_pipe,tiff_pipe,webp_anim,webp_pipe,yuv4mpegpipe"
 )
@@ -27,7 +27,7 @@ CLIPS = (
 None of these makes ffmpeg open another file; hls, dash, concat, image2 and the like do, and are left out. (image2 is
 used for folders of pictures that we gathered ourselves.)
 """
-SOUNDS = f"{CLIPS},aac,ac3,aiff,amr,caf,eac3,flac,mp3,w64,wav"
+AUDIO_FORMATS = f"{CLIP_FORMATS},aac,ac3,aiff,amr,caf,eac3,flac,mp3,w64,wav"
 """The same for sound."""
 _OPEN_SECONDS = 30.0
 
@@ -35,15 +35,20 @@ _OPEN_SECONDS = 30.0
 def source(path: Path, formats: str, **options: int | str) -> Any:
     """A file as an input of ffmpeg, kept to this one file, these containers and `THREADS` threads.
 
-    A folder is a sequence of pictures, which `opened` has looked at.
+    A folder is a image_folder of pictures, which `open_container` has looked at.
     """
     if path.is_dir():
-        options |= {"format": "image2", "vcodec": sequence.decoder(path), "start_number": 1, "framerate": sequence.RATE}
+        options |= {
+            "format": "image2",
+            "vcodec": image_folder.decoder(path),
+            "start_number": 1,
+            "framerate": image_folder.RATE,
+        }
     return ffmpeg.input(_address(path), threads=THREADS, **_guards(path, formats), **options)
 
 
 @contextmanager
-def opened(path: Path, formats: str, **options: str) -> Iterator[av.container.InputContainer]:
+def open_container(path: Path, formats: str, **options: str) -> Iterator[av.container.InputContainer]:
     """The file's headers, by PyAV.
 
     Raises:
@@ -52,8 +57,8 @@ def opened(path: Path, formats: str, **options: str) -> Iterator[av.container.In
     """
     pictures = {}
     if path.is_dir():
-        sequence.check(path)
-        pictures = {"start_number": "1", "framerate": str(sequence.RATE)}
+        image_folder.check(path)
+        pictures = {"start_number": "1", "framerate": str(image_folder.RATE)}
     else:
         try:
             path.open("rb").close()
@@ -80,7 +85,7 @@ def opened(path: Path, formats: str, **options: str) -> Iterator[av.container.In
 
 def _address(path: Path) -> str:
     """How libav is told of a file: neither a leading `-` nor a `:` in its name means anything then."""
-    return sequence.address(path) if path.is_dir() else f"file:{path.absolute()}"
+    return image_folder.address(path) if path.is_dir() else f"file:{path.absolute()}"
 
 
 def _guards(path: Path, formats: str) -> dict[str, str]:

@@ -8,10 +8,10 @@ import subprocess
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from tasks.media.process import STALL_SECONDS, THREADS, ffmpeg_binary
+from tasks.media.ffmpeg_process import STALL_SECONDS, THREADS, ffmpeg_binary
 from troupe.errors import FfmpegError, SettingsError
 
-__all__ = ["LOSSLESS", "PRORES", "Form", "h264", "master"]
+__all__ = ["LOSSLESS", "PRORES", "VideoFormat", "h264", "master"]
 
 ENCODER = "TROUPE_ENCODER"
 """Environment variable: `x264` (the default), `nvenc`, or `auto`, which is nvenc where this machine has it."""
@@ -21,7 +21,7 @@ _LEAST_NVENC = 160
 
 
 @dataclass(frozen=True)
-class Form:
+class VideoFormat:
     """How picture and sound are encoded.
 
     Attributes:
@@ -46,7 +46,7 @@ class Form:
         return "420" in self.pixels or "422" in self.pixels
 
 
-def h264(quality: int = 18, size: tuple[int, int] = (0, 0)) -> Form:
+def h264(quality: int = 18, size: tuple[int, int] = (0, 0)) -> VideoFormat:
     """H.264 in MP4, for anything that plays video.
 
     Args:
@@ -66,7 +66,7 @@ def h264(quality: int = 18, size: tuple[int, int] = (0, 0)) -> Form:
             options = {"vcodec": "h264_nvenc", "preset": "p5", "rc": "vbr", "cq": quality, "video_bitrate": 0}
         elif wanted == "nvenc":
             raise FfmpegError(f"{ENCODER} is nvenc, but ffmpeg cannot encode with it here; use auto or x264")
-    return Form(
+    return VideoFormat(
         suffix=".mp4",
         container="mp4",
         pixels="yuv420p",
@@ -77,7 +77,7 @@ def h264(quality: int = 18, size: tuple[int, int] = (0, 0)) -> Form:
     )
 
 
-LOSSLESS = Form(
+LOSSLESS = VideoFormat(
     suffix=".mkv",
     container="matroska",
     pixels="gbrp",
@@ -86,7 +86,7 @@ LOSSLESS = Form(
 )
 """FFV1 in Matroska: the very frames."""
 
-PRORES = Form(
+PRORES = VideoFormat(
     suffix=".mov",
     container="mov",
     pixels="yuv422p10le",
@@ -96,7 +96,7 @@ PRORES = Form(
 """ProRes 422 HQ in QuickTime, for editors."""
 
 
-def master(name: str) -> Form | None:
+def master(name: str) -> VideoFormat | None:
     """The form of a job's master; None for `none`."""
     return {"lossless": LOSSLESS, "prores": PRORES}.get(name)
 

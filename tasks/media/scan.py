@@ -15,19 +15,19 @@ import av.video.stream
 import ffmpeg  # type: ignore[import-untyped]
 import numpy as np
 
-from tasks.media.input_formats import CLIPS, opened, source
+from tasks.media.ffmpeg_process import FfmpegProcess
+from tasks.media.input_formats import CLIP_FORMATS, open_container, source
 from tasks.media.limits import limits
-from tasks.media.process import Process
 from tasks.media.timing import Ticks, Timing, evenly, timing
-from troupe.clips import ClipInfo
+from troupe.clip_info import ClipInfo
 from troupe.errors import FfmpegError, InputError, MissingInput, TooLarge, UnreadableMedia
 
 __all__ = [
-    "Clip",
+    "ScannedClip",
+    "audio_stream",
     "every_frame",
-    "open_clip",
-    "picture_stream",
-    "sound_stream",
+    "scan_clip",
+    "video_stream",
 ]
 
 _HD = (1280, 576)
@@ -43,7 +43,7 @@ _NO_TIME = -(2**63)
 
 
 @dataclass(frozen=True, eq=False)
-class Clip:
+class ScannedClip:
     """What decoding a clip has shown.
 
     Attributes:
@@ -96,7 +96,7 @@ class Clip:
         return float(int(self.ticks[0]) * self.tick) + float(self.timing.times[frame])
 
 
-def open_clip(path: Path, fps: Fraction | None = None) -> Clip:
+def scan_clip(path: Path, fps: Fraction | None = None) -> ScannedClip:
     """Decode a clip once for its size, frames and times, or remember it: a clip is asked about several times.
 
     Args:
@@ -126,22 +126,22 @@ def every_frame(tick: Fraction) -> dict[str, str]:
     return {"fps_mode": "passthrough", "enc_time_base": base, "flush_packets": "1"}
 
 
-def picture_stream(container: av.container.InputContainer) -> av.video.stream.VideoStream | None:
+def video_stream(container: av.container.InputContainer) -> av.video.stream.VideoStream | None:
     """The first that is no cover picture and that there is a decoder for."""
     cover = av.stream.Disposition.attached_pic
     streams = (stream for stream in container.streams.video if not stream.disposition & cover)
     return next((stream for stream in streams if stream.codec_context is not None), None)
 
 
-def sound_stream(container: av.container.InputContainer) -> av.stream.Stream | None:
+def audio_stream(container: av.container.InputContainer) -> av.stream.Stream | None:
     """The first that there is a decoder for."""
     return next((stream for stream in container.streams.audio if stream.codec_context is not None), None)
 
 
 @functools.lru_cache(maxsize=32)
-def _scan(path: Path, size: int, _modified: int, _inode: int) -> Clip:
-    with opened(path, CLIPS, max_pixels=str(limits().clip_pixels)) as container:
-        stream = picture_stream(container)
+def _scan(path: Path, size: int, _modified: int, _inode: int) -> ScannedClip:
+    with open_container(path, CLIP_FORMATS, max_pixels=str(limits().clip_pixels)) as container:
+        stream = video_stream(container)
         if stream is None:
             raise UnreadableMedia(f"{path.name} holds no video that can be decoded")
         _check_claims(container, stream, path)
@@ -156,7 +156,7 @@ def _scan(path: Path, size: int, _modified: int, _inode: int) -> Clip:
             matrix = "gbr" if is_rgb else _MATRICES.get(int(context.colorspace or 0), usual)
         alpha = context.format is not None and any(part.is_alpha for part in context.format.components)
         timed = container.format.name != "image2" and not container.format.name.endswith("_pipe")
-        sound = sound_stream(container)
+        sound = audio_stream(container)
         sound_seconds = _sound_seconds(container, sound)
     headers, ticks, last_duration = _count(path, index, tick)
     width, height = _square(headers, path)
@@ -179,7 +179,7 @@ def _scan(path: Path, size: int, _modified: int, _inode: int) -> Clip:
         codec=codec,
         size=size,
     )
-    return Clip(path, info, shown, index, ticks, tick, matrix, primaries, transfer, alpha, timed)
+    return ScannedClip(path, info, shown, index, ticks, tick, matrix, primaries, transfer, alpha, timed)
 
 
 def _check_claims(container: av.container.InputContainer, stream: av.video.stream.VideoStream, path: Path) -> None:
@@ -230,7 +230,7 @@ def _count(path: Path, stream: int, tick: Fraction) -> tuple[dict[str, str], Tic
     """
     # wrapped_avframe: the frame itself is handed on, no copy of its pixels.
     output = ffmpeg.output(
-        source(path, CLIPS, max_pixels=limits().clip_pixels)[str(stream)],
+        source(path, CLIP_FORMATS, max_pixels=limits().clip_pixels)[str(stream)],
         "pipe:1",
         format="framecrc",
         vcodec="wrapped_avframe",
@@ -240,7 +240,7 @@ def _count(path: Path, stream: int, tick: Fraction) -> tuple[dict[str, str], Tic
     ticks: list[int] = []
     duration, most = 0, limits()
     deadline = time.monotonic() + most.scan_seconds
-    with Process(output) as process:
+    with FfmpegProcess(output) as process:
         try:
             for line in process.lines():
                 if line.startswith("#"):

@@ -9,7 +9,7 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Timing", "evenly", "snap", "timing"]
+__all__ = ["Timing", "evenly", "nearest_standard_rate", "timing"]
 
 Seconds: TypeAlias = NDArray[np.float64]
 Ticks: TypeAlias = NDArray[np.int64]
@@ -88,7 +88,7 @@ def timing(ticks: Ticks, last_duration: int, tick: Fraction, hint: Fraction | No
     count = len(ticks)
     steps = np.diff(ticks)
     if count == 1 or not (steps > 0).all():
-        rate = snap(hint) if hint is not None and 0 < hint <= MAX_RATE else DEFAULT_RATE
+        rate = nearest_standard_rate(hint) if hint is not None and 0 < hint <= MAX_RATE else DEFAULT_RATE
         return evenly(count, rate)
     times = (ticks - ticks[0]).astype(np.float64) * float(tick)
     mean = Fraction(count - 1) / (int(ticks[-1] - ticks[0]) * tick)
@@ -99,7 +99,7 @@ def timing(ticks: Ticks, last_duration: int, tick: Fraction, hint: Fraction | No
     rest = last_duration * tick if last_duration > 0 else 1 / mean
     length = int(ticks[-1] - ticks[0]) * tick + rest
     mean = Fraction(count) / length
-    nearest = snap(mean)
+    nearest = nearest_standard_rate(mean)
     if abs(count / nearest - length) > DRIFT_SECONDS:
         nearest = mean.limit_denominator(1001)
     return Timing(times, nearest, float(length), even=False)
@@ -110,7 +110,7 @@ def evenly(count: int, rate: Fraction) -> Timing:
     return Timing(np.arange(count) / float(rate), rate, float(count / rate), even=True)
 
 
-def snap(rate: Fraction) -> Fraction:
+def nearest_standard_rate(rate: Fraction) -> Fraction:
     """The standard rate that a rounded one such as 29.97 or 23.976 stands for, else the rate itself."""
     nearest = min(STANDARD_RATES, key=lambda standard: abs(standard - rate))
     # 30 and 30000/1001 are 0.1% apart.
@@ -119,7 +119,7 @@ def snap(rate: Fraction) -> Fraction:
 
 def _candidates(mean: Fraction, step: Fraction, hint: Fraction | None) -> list[Fraction]:
     """Rates to try, the likeliest first, each once."""
-    stated = [] if hint is None or hint <= 0 else [snap(hint), hint]
+    stated = [] if hint is None or hint <= 0 else [nearest_standard_rate(hint), hint]
     nearest = sorted(STANDARD_RATES, key=lambda standard: abs(standard - mean))[:3]
     return list(dict.fromkeys([*stated, 1 / step, *nearest]))
 

@@ -12,8 +12,8 @@ from typing import Any
 
 from tasks.pool.log_forwarding import Line
 from tasks.pool.work_item import Role
-from troupe.context import about
 from troupe.errors import FfmpegError, NoSpace, OutOfMemory, TroupeError
+from troupe.log_context import job_context
 
 __all__ = ["Answer", "call", "construct"]
 
@@ -51,7 +51,7 @@ def construct(role: Role) -> Answer:
 
 def call(worker: Any, method: str, args: tuple[Any, ...], where: str) -> Answer:
     """Call a worker's method; `where` names the work in the message of an unforeseen error."""
-    with about(where):
+    with job_context(where):
         try:
             return Answer(getattr(worker, method)(*args))
         except Exception as error:

@@ -6,7 +6,7 @@ import logging
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
-from troupe.context import here
+from troupe.log_context import current_context
 
 __all__ = ["Line", "echo", "listened"]
 
@@ -25,7 +25,7 @@ class _Catch(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         if len(self._lines) < _MOST:
-            self._lines.append((record.name, record.levelno, record.getMessage(), here()))
+            self._lines.append((record.name, record.levelno, record.getMessage(), current_context()))
 
 
 @contextmanager

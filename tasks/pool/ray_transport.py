@@ -36,8 +36,8 @@ from tasks.pool.log_forwarding import echo, listened
 from tasks.pool.messages import Command, Done, Failed, Kill, Lost, Recall, Refused, Send, Start, Up
 from tasks.pool.transport import Post, Transport
 from tasks.pool.work_item import Role, WorkItem
-from troupe.context import here, run_is
 from troupe.errors import SettingsError, TroupeError, WorkerLost
+from troupe.log_context import current_context, set_run_id
 from troupe.terminal import close_stdin
 
 __all__ = ["RayTransport", "nodes", "sessions_of_their_own"]
@@ -110,7 +110,7 @@ class _Actor:
     def construct(self, role: Role) -> Answer:
         """Make the worker: in a call and not in the constructor, so that its error comes back as it is."""
         with suppress(KeyError):
-            run_is(os.environ[_RUN])
+            set_run_id(os.environ[_RUN])
         answer = construct(role)
         self._worker = answer.result
         return _portable(Answer(error=answer.error, broken=answer.broken))
@@ -288,7 +288,7 @@ class RayTransport(Transport):
         self._awaited.clear()
 
     def _start(self, worker: int, role: Role) -> None:
-        variables = {_RUN: here()["run"]} | dict.fromkeys(
+        variables = {_RUN: current_context()["run"]} | dict.fromkeys(
             ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), str(role.threads)
         )
         if not role.gpus:

@@ -17,13 +17,13 @@ from troupe import FaceChoice, Picture, Track
 from troupe.errors import TroupeError
 from troupe.faces import LARGEST, Face, Floats
 
-__all__ = ["Meter", "aligned_portrait", "track_of"]
+__all__ = ["QualityMeter", "aligned_portrait", "track_of"]
 
 SAMPLES = 5
 """Frames that are looked at closely; flicker sees all."""
 
 
-class Meter:
+class QualityMeter:
     """Sees the animated crops of a render pass by, and says then how good they are.
 
     Args:

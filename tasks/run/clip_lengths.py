@@ -16,8 +16,8 @@ import av
 from catalogs.requests.inputs import at_hand
 from catalogs.store.keys import run_key
 from catalogs.store.store import Store
-from tasks.media.input_formats import CLIPS, opened
-from tasks.media.scan import picture_stream
+from tasks.media.input_formats import CLIP_FORMATS, open_container
+from tasks.media.scan import video_stream
 from troupe.errors import StoreError, TroupeError
 
 __all__ = ["ClipLengths", "Length", "frames_between"]
@@ -86,8 +86,8 @@ def frames_between(length: Length, start: float, end: float | None) -> int:
 def _read(path: Path) -> Length | None:
     """From the file's headers alone: decoding would tell exactly, and take as long as the work."""
     try:
-        with opened(path, CLIPS) as container:
-            stream = picture_stream(container)
+        with open_container(path, CLIP_FORMATS) as container:
+            stream = video_stream(container)
             if stream is None or not stream.average_rate:
                 return None
             rate = float(stream.average_rate)

@@ -33,8 +33,8 @@ from tasks.steps.context import WorkerConfig, local_detector
 from tasks.steps.specs import Done, Rendered, RenderSpec
 from tasks.weights.local_copy import local_weights
 from troupe import Job
-from troupe.context import run_is
 from troupe.errors import Cancelled, InputError, NoSpace, SettingsError, TroupeError, WeightsError
+from troupe.log_context import set_run_id
 from troupe.scratch import scratch_folder
 
 __all__ = ["Listener", "Request", "Run", "Summary"]
@@ -220,7 +220,7 @@ class Run:
 
     def __enter__(self) -> Self:
         request = self._request
-        run_is(self.run_id)
+        set_run_id(self.run_id)
         self._store.check()
         with self._stack:
             self._stack.enter_context(self._record)

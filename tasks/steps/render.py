@@ -16,8 +16,8 @@ from typing import Any
 from models.faces import make_paster
 from models.motion import Motion
 from tasks import media
-from tasks.media import AudioSource, Encoder, Note, Timing
-from tasks.quality import Meter
+from tasks.media import AudioSource, Timing, VideoEncoder, VideoMetadata
+from tasks.quality import QualityMeter
 from tasks.steps.appearance import EncodedPortrait
 from tasks.steps.context import WorkerContext
 from tasks.steps.motion import fetch_track
@@ -44,7 +44,7 @@ class Output:
     name: str
     path: Path
     size: tuple[int, int]
-    form: media.Form
+    form: media.VideoFormat
 
 
 def render(tools: WorkerContext, spec: RenderSpec, member: EncodedPortrait, shots: Sequence[Motion]) -> Rendered:
@@ -118,15 +118,15 @@ def _sound(tools: WorkerContext, spec: RenderSpec, clip: Path) -> AudioSource | 
     if job.audio == "driving":
         return AudioSource(clip, job.start, job.end)
     source = AudioSource(tools.input(job.audio))
-    if media.find_sound(source) is None:
+    if media.find_audio(source) is None:
         raise UnreadableMedia(f"{job.audio} has no sound; name another file, or `none`")
     return source
 
 
-def _meter(tools: WorkerContext, spec: RenderSpec, shots: Sequence[Motion]) -> Meter:
+def _meter(tools: WorkerContext, spec: RenderSpec, shots: Sequence[Motion]) -> QualityMeter:
     """What measures this render."""
     portrait = (tools.input(spec.portrait.uri), spec.portrait.face)
-    return Meter(tools.animator, tools.detector, portrait, shots, fetch_track(tools, spec.motion.track))
+    return QualityMeter(tools.animator, tools.detector, portrait, shots, fetch_track(tools, spec.motion.track))
 
 
 def _film(
@@ -139,16 +139,16 @@ def _film(
     timing: Timing,
     sound: AudioSource | None,
     poster: Path,
-    meter: Meter,
+    meter: QualityMeter,
     watch: Stopwatch,
 ) -> list[ClipInfo]:
     """Write every output's video and the poster, a frame from the middle; what each video turned out to be."""
-    note = Note(run_id=spec.run_id, job_id=spec.job.job_id, language=spec.job.language)
+    note = VideoMetadata(run_id=spec.run_id, job_id=spec.job.job_id, language=spec.job.language)
     middle = sum(len(shot) for shot in shots) // 2
     with ExitStack() as stack:
         encoders = [
             stack.enter_context(
-                Encoder(
+                VideoEncoder(
                     output.path,
                     rate=timing.rate,
                     size=output.size,

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import Any
 
-from troupe import FaceChoice, Job, Settings
+from troupe import FaceChoice, Job, SamplerSettings
 
 __all__ = ["Done", "MotionSpec", "PortraitSpec", "RenderSpec", "Rendered", "TrackSpec"]
 
@@ -76,7 +76,7 @@ class RenderSpec:
     job: Job
     portrait: PortraitSpec
     motion: MotionSpec
-    settings: Settings
+    settings: SamplerSettings
 
     @property
     def folder(self) -> str:

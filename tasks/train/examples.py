@@ -15,8 +15,8 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from models.training import Objective
-from tasks.run.signals import SIGNALS
 from tasks.train.config import Recipe
+from troupe.signals import SIGNALS
 
 __all__ = ["Share", "batches", "first_example"]
 

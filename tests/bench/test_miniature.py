@@ -19,7 +19,7 @@ from models.faces import open_detector
 from models.miniature import SHIPPED
 from models.tensorfile import write_tensors
 from models.weights import detector_file
-from troupe import Settings
+from troupe import SamplerSettings
 
 ABLATIONS = (BANK, INTENSITY, ADAPTERS, MOTION)
 
@@ -75,7 +75,7 @@ def test_all_that_is_promised_is_looked_at(tmp_path: Path, witness: Path) -> Non
 def test_ablations_change_the_output_and_leave_the_model_as_it_was() -> None:
     animator, detector = load(SHIPPED, "cpu", "float32"), open_detector(detector_file(SHIPPED), "cpu")
     performance, _ = clip(0, 3, animator, detector)
-    settings = Settings(1, (1.0, 1.0), (1.0, 1.0), padding=0)
+    settings = SamplerSettings(1, (1.0, 1.0), (1.0, 1.0), padding=0)
     sitter = stranger(0, animator, detector)
     whole, _ = act(animator, sitter, performance, settings)
     for what in ABLATIONS:

@@ -6,7 +6,7 @@ import pytest
 
 from bench import sampler
 from bench.sampler import CONFIGURATIONS, measure
-from troupe import Settings
+from troupe import SamplerSettings
 
 
 @pytest.mark.long
@@ -44,5 +44,5 @@ def test_configuration_for_runs_side_by_side() -> None:
     assert (config.appearance.depth, config.appearance.heads, config.appearance.adapter_width) == (24, 4, 32)
     assert config.vae.block_out_channels == (32, 32, 64, 64)
     assert (config.image_size, config.window, plan.frames, plan.decoded) == (128, 25, (44,), False)
-    assert plan.settings == Settings(steps=2, overlap=3, shift=3, padding=0)
+    assert plan.settings == SamplerSettings(steps=2, overlap=3, shift=3, padding=0)
     assert plan.runs == 5

@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 
 from flows.cli import app
 from flows.local import evaluate_locally
-from tasks.evaluation.evaluate import EvaluationRequest, measure
+from tasks.evaluation.pipeline import EvaluationRequest, measure
 from tests.tasks.evaluation.test_metrics import networks
 from troupe.errors import Cancelled, SettingsError
 

@@ -16,7 +16,7 @@ from models.appearance import Appearance
 from models.motion import Motion
 from models.weights import inspect
 from tests.flows.cast import write_clip
-from troupe import Settings
+from troupe import SamplerSettings
 
 WORLD = """
 weights = "{folder}/weights"
@@ -99,7 +99,7 @@ def test_fine_tuning_on_users_clips(weights: Path, tmp_path: Path) -> None:
     motion = Motion(
         torch.zeros(2, config_of.refiner.expression), torch.zeros(2, 3), torch.zeros(1, 2, dtype=torch.int64)
     )
-    frames = list(animator.animate(appearance, motion, Settings(steps=1, padding=0)))
+    frames = list(animator.animate(appearance, motion, SamplerSettings(steps=1, padding=0)))
     assert [frame.shape for frame in frames] == [(64, 64, 3)] * 2
     found = json.loads((tmp_path / "weights.training" / "adapters" / "result.json").read_text())
     assert found["measured"].keys() == {"loss", "loss before"}

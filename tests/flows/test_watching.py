@@ -17,8 +17,8 @@ from flows.observe.json_logs import json_logs
 from flows.observe.progress import Everyone, Silent, watched
 from flows.observe.prometheus import metrics
 from troupe import Job
-from troupe.context import about, run_is
 from troupe.errors import NoFace, SettingsError
+from troupe.log_context import job_context, set_run_id
 
 NOW = datetime(2026, 11, 24, tzinfo=UTC)
 
@@ -33,13 +33,13 @@ FAILED = row("b", "failed", error=NoFace("nobody there"))
 
 def test_every_line_of_a_json_log_has_run_job_and_worker() -> None:
     stream = io.StringIO()
-    run_is("r7")
+    set_run_id("r7")
     with json_logs(stream) as told:
         told.note("reading")
         told.begin(2)
         told.finished(DONE)
         told.finished(FAILED)
-        with about("render:ab"):
+        with job_context("render:ab"):
             logging.getLogger("tasks.pool").warning("worker %d died", 3)
         try:
             raise KeyError("x")

@@ -17,12 +17,12 @@ from models.motion import Motion
 from models.runtime.device import GIB, Budget, share_out
 from models.weights import Networks
 from tests.models import golden
-from troupe import Settings
+from troupe import SamplerSettings
 from troupe.errors import Cancelled, SettingsError
 
 # Latents of 16: smaller, and the innermost norms see two values a group, which blows rounding up.
 MODEL = replace(TINY, config=replace(TINY.config, image_size=128))
-SETTINGS = Settings(steps=2, padding=2, overlap=2)
+SETTINGS = SamplerSettings(steps=2, padding=2, overlap=2)
 FRAMES = FACES_AT_ONCE + 5
 
 

@@ -19,7 +19,7 @@ from models.autoencoder import autoencoder_for, decode
 from models.denoiser import Denoiser
 from models.runtime.device import GIB, share_out
 from models.sampler import fitting_windows, window_bytes
-from troupe import Settings
+from troupe import SamplerSettings
 
 CONFIG, HALF = FULL.config, torch.bfloat16
 OVERHEAD = 1.5 * GIB
@@ -68,7 +68,7 @@ def decoding() -> int:
     with half_precision(), FakeTensorMode(), torch.inference_mode():
         vae = autoencoder_for(CONFIG.vae).requires_grad_(False)
         with Live(vae) as live:
-            decode(vae, torch.empty(Settings().decode_chunk, 4, CONFIG.latent_size, CONFIG.latent_size))
+            decode(vae, torch.empty(SamplerSettings().decode_chunk, 4, CONFIG.latent_size, CONFIG.latent_size))
     return live.peak
 
 

@@ -10,7 +10,7 @@ from types import SimpleNamespace
 
 import pytest
 
-import tasks.media.process
+import tasks.media.ffmpeg_process
 from models.miniature import SHIPPED
 from tasks import doctor as machine
 from tasks.doctor import Finding, examine
@@ -153,7 +153,7 @@ def test_unusable_ffmpeg(monkeypatch: pytest.MonkeyPatch) -> None:
     def missing() -> str:
         raise FfmpegError("no usable ffmpeg")
 
-    monkeypatch.setattr(tasks.media.process, "ffmpeg_binary", missing)
+    monkeypatch.setattr(tasks.media.ffmpeg_process, "ffmpeg_binary", missing)
     assert machine._robust("ffmpeg", machine._ffmpeg) == Finding("ffmpeg", "bad", "no usable ffmpeg")
 
 

@@ -11,7 +11,7 @@ from models.faces.crops import Box
 from models.faces.paste_back.blend_seamless import SeamlessPaster
 from troupe.errors import SettingsError
 from troupe.faces import Floats, Picture
-from troupe.jobs import BLENDS
+from troupe.job import BLENDS
 
 __all__ = ["Paster", "make_paster", "paste", "paste_mask"]
 

@@ -12,7 +12,7 @@ import pytest
 
 from catalogs.table.schema import QUALITIES, SCHEMA, STAGES, VERSION, conform, make_row, table_of
 from tests.catalogs.conftest import NOON, row
-from troupe import Job, Settings, __version__
+from troupe import Job, SamplerSettings, __version__
 from troupe.errors import NoFace
 
 
@@ -27,7 +27,7 @@ def test_a_full_row() -> None:
         started_at=NOON.astimezone(timezone(timedelta(hours=2))),
         finished_at=NOON + timedelta(seconds=1),
         stages={stage: float(n) for n, stage in enumerate(STAGES)},
-        settings=Settings(steps=10),
+        settings=SamplerSettings(steps=10),
         face=np.array([1, 2, 3.5, 4], np.float32),
         gaps=[(3, 5)],
         width=np.int64(512),

@@ -17,7 +17,7 @@ from models.faces import follow, open_detector, prepare_portrait
 from models.miniature import clip, portrait
 from models.miniature.model import MINIATURE, init_weights
 from models.weights import files, inspect
-from troupe import LARGEST, Settings
+from troupe import LARGEST, SamplerSettings
 from troupe.errors import SettingsError
 
 RELEASED = {
@@ -131,7 +131,7 @@ def test_renders_the_world(directory: Path) -> None:
         assert value.std() > 0
     assert appearance.tokens.shape == (16, 96)
     assert appearance.latents.shape == (4, 16, 16)
-    rendered = list(animator.animate(appearance, motion, Settings(steps=2, padding=3)))
+    rendered = list(animator.animate(appearance, motion, SamplerSettings(steps=2, padding=3)))
     assert len(rendered) == 6
     assert all(frame.shape == (128, 128, 3) and frame.dtype == np.uint8 for frame in rendered)
     assert min(frame.std() for frame in rendered) > 2, "one flat colour would hide whether anything was computed"

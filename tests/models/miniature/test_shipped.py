@@ -13,7 +13,7 @@ from models.faces import cut_head, follow, open_detector, prepare_portrait
 from models.miniature import MEASURING, SHIPPED, Identity, Performance, render
 from models.miniature.model import MINIATURE
 from models.weights import detector_file, inspect
-from troupe import LARGEST, Picture, Settings
+from troupe import LARGEST, Picture, SamplerSettings
 
 MOST_BYTES = 40e6
 
@@ -52,7 +52,7 @@ def test_shows_the_person_of_the_portrait_acting() -> None:
         frames = [render(Identity.from_seed(number), moment, (side, side))[0] for moment in moments]
         portrait = prepare_portrait(frames[0], detector, LARGEST, size, "the portrait")
         motion = animator.encode_motion(frames, follow(frames, detector, LARGEST, "the clip"))
-        acted = animator.animate(animator.encode_appearance(portrait), motion, Settings(steps=6, padding=0))
+        acted = animator.animate(animator.encode_appearance(portrait), motion, SamplerSettings(steps=6, padding=0))
         shown.append(np.stack(list(acted)))
         truth.append(np.stack([cut_head(frame, portrait.box, size) for frame in frames]))
         still.append(np.stack([portrait.crop] * len(frames)))

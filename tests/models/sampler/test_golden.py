@@ -18,7 +18,7 @@ from models.sampler import Scene, sample
 from tests.models import golden
 from tests.models.appearance.test_golden import tiny
 from tests.models.networks import filled, unet_config
-from troupe.settings import Settings
+from troupe.sampler_settings import SamplerSettings
 
 
 @dataclass(frozen=True)
@@ -90,11 +90,11 @@ def build_pipeline(dtype: torch.dtype = torch.float32) -> Pipeline:
     return Pipeline(config, denoiser, vae, scene, noise)
 
 
-def settings(name: str) -> Settings:
+def settings(name: str) -> SamplerSettings:
     """Of a guidance case."""
     case = golden.cases()["pipeline_tiny"]
     guidance = case["guidance"][name]
-    return Settings(
+    return SamplerSettings(
         steps=case["steps"],
         appearance_guidance=tuple(guidance["appearance"]),
         motion_guidance=tuple(guidance["motion"]),

@@ -8,25 +8,25 @@ from torch import Tensor
 
 from models.sampler.guidance import Branch, branches, guide, strengths
 from tests.models.networks import randn
-from troupe.settings import PRESETS, Settings
+from troupe.sampler_settings import PRESETS, SamplerSettings
 
 PREDICTIONS = {branch: randn(3, seed=number) for number, branch in enumerate(Branch)}
 
 
 def test_strengths_are_linear() -> None:
-    settings = Settings(steps=5, appearance_guidance=(1.5, 2.5), motion_guidance=(3, 2))
+    settings = SamplerSettings(steps=5, appearance_guidance=(1.5, 2.5), motion_guidance=(3, 2))
     assert [a for a, _ in strengths(settings)] == pytest.approx([1.5, 1.75, 2, 2.25, 2.5])
     assert [m for _, m in strengths(settings)] == pytest.approx([3, 2.75, 2.5, 2.25, 2])
-    assert strengths(Settings(steps=1, appearance_guidance=(1.5, 2.5), motion_guidance=(3, 2))) == [(1.5, 3)]
+    assert strengths(SamplerSettings(steps=1, appearance_guidance=(1.5, 2.5), motion_guidance=(3, 2))) == [(1.5, 3)]
 
 
 def test_equal_strengths_are_equal_at_every_step() -> None:
-    settings = Settings(steps=25, appearance_guidance=(1.1, 2.7), motion_guidance=(1.1, 2.7))
+    settings = SamplerSettings(steps=25, appearance_guidance=(1.1, 2.7), motion_guidance=(1.1, 2.7))
     assert all(len(branches(*strength)) == 2 for strength in strengths(settings))
 
 
 def test_branches_are_decided_step_by_step() -> None:
-    settings = Settings(steps=3, appearance_guidance=(1, 3), motion_guidance=(3, 1))
+    settings = SamplerSettings(steps=3, appearance_guidance=(1, 3), motion_guidance=(3, 1))
     assert [len(branches(*strength)) for strength in strengths(settings)] == [2, 2, 3]
 
 

@@ -16,12 +16,12 @@ from models.sampler.windows import windows
 from tests.models import golden
 from tests.models.networks import SMALL, randn, small_denoiser
 from troupe.errors import Cancelled, SettingsError
-from troupe.settings import Settings
+from troupe.sampler_settings import SamplerSettings
 
 # Latents of 16: smaller, and the innermost norms see two values a group, which blows rounding up.
 UNET = replace(SMALL, block_out_channels=(32,) * 4, num_attention_heads=(1, 1, 2, 2), layers_per_block=1)
 CONFIG = ModelConfig(image_size=128, window=4, unet=UNET, vae=VAEConfig())
-SETTINGS = Settings(steps=2, overlap=1, shift=2, padding=0)
+SETTINGS = SamplerSettings(steps=2, overlap=1, shift=2, padding=0)
 UNEQUAL = replace(SETTINGS, appearance_guidance=(1.5, 2), motion_guidance=(2.5, 2))
 TOKENS = 5
 
@@ -40,7 +40,7 @@ def scene(denoiser: Denoiser, frames: int, budget: int = 2**30, scale: float = 1
     )
 
 
-def latents(denoiser: Denoiser, frames: int, settings: Settings = SETTINGS, windows_per_call: int = 1) -> Tensor:
+def latents(denoiser: Denoiser, frames: int, settings: SamplerSettings = SETTINGS, windows_per_call: int = 1) -> Tensor:
     noise = draw_noise(0, frames, CONFIG)
     return sample(denoiser, scene(denoiser, frames), noise, settings, CONFIG, windows_per_call).latents
 
@@ -61,7 +61,7 @@ def calls(denoiser: Denoiser) -> Iterator[list[nn.Module]]:
 
 @pytest.mark.parametrize("settings", [SETTINGS, UNEQUAL])
 @pytest.mark.parametrize("windows_per_call", [2, 5])
-def test_windows_per_call_do_not_matter(denoiser: Denoiser, settings: Settings, windows_per_call: int) -> None:
+def test_windows_per_call_do_not_matter(denoiser: Denoiser, settings: SamplerSettings, windows_per_call: int) -> None:
     frames = 11
     assert len(windows(frames, CONFIG.window, SETTINGS.overlap, 0)) == 4
     golden.assert_close(latents(denoiser, frames, settings, windows_per_call), latents(denoiser, frames, settings))
@@ -76,7 +76,7 @@ def test_the_motion_budget_does_not_matter(denoiser: Denoiser) -> None:
 
 @pytest.mark.parametrize("settings", [SETTINGS, UNEQUAL])
 def test_no_context_is_projected_inside_the_steps(
-    denoiser: Denoiser, settings: Settings, calls: list[nn.Module]
+    denoiser: Denoiser, settings: SamplerSettings, calls: list[nn.Module]
 ) -> None:
     given = scene(denoiser, 6)
     assert denoiser not in calls

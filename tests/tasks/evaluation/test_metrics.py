@@ -19,9 +19,9 @@ from models.faces.tracking import follow
 from models.miniature.model import init_weights
 from models.synthetic.world import clip, portrait
 from tasks import media
-from tasks.evaluation.metrics import MOST_PSNR, Evaluator, Frechet, Perceived, Subject, psnr, ssim
+from tasks.evaluation.metrics import MOST_PSNR, Evaluator, FrechetDistance, LpipsMeter, Subject, psnr, ssim
 from tasks.evaluation.networks import Embedder, Networks, TorchScript
-from tasks.quality import Meter
+from tasks.quality import QualityMeter
 from tasks.quality.distances import similarity
 from tests.small import SMALL
 from troupe import FaceChoice, Picture
@@ -135,7 +135,7 @@ def test_the_cheap_measures(model: Model, known: Subject) -> None:
     noise = list(np.random.default_rng(0).integers(0, 256, (FRAMES, 128, 128, 3), np.uint8))
 
     def measured(render: Iterable[Picture], portrait: Path = known.portrait) -> dict[str, float | None]:
-        meter = Meter(*model, (portrait, known.face), known.shots, known.track)
+        meter = QualityMeter(*model, (portrait, known.face), known.shots, known.track)
         for index, frame in enumerate(render):
             meter.see(index, frame)
         return meter.measures()
@@ -169,7 +169,7 @@ def test_known_noise_and_torchmetrics(deviation: float) -> None:
 
 def test_frechet_of_known_normals(networks: dict[str, Path]) -> None:
     """(Two normals of the same covariance are as far apart as their means.)"""
-    metric = Frechet(TorchScript(networks["features"], CPU, "features"))
+    metric = FrechetDistance(TorchScript(networks["features"], CPU, "features"))
     random = torch.Generator().manual_seed(0)
     samples = torch.rand(4000, 3, 2, 2, generator=random) * 100
     metric.see(samples, real=True)
@@ -179,7 +179,7 @@ def test_frechet_of_known_normals(networks: dict[str, Path]) -> None:
 
 def test_temporal_lpips(networks: dict[str, Path]) -> None:
     """A still clip that is rendered with a tremble of ten levels."""
-    perceived = Perceived(TorchScript(networks["lpips"], CPU, "LPIPS"))
+    perceived = LpipsMeter(TorchScript(networks["lpips"], CPU, "LPIPS"))
     for n in range(40):
         perceived.see(np.full((8, 8, 3), 100 + 10 * (n % 2), np.uint8), np.full((8, 8, 3), 100, np.uint8))
     values = perceived.values()

@@ -18,10 +18,10 @@ from tasks.media import (
     LOSSLESS,
     PRORES,
     AudioSource,
-    Encoder,
-    Form,
-    Note,
     Timing,
+    VideoEncoder,
+    VideoFormat,
+    VideoMetadata,
     decode,
     encode,
     h264,
@@ -114,13 +114,20 @@ class TestPicture:
     def test_same_frames_same_bytes(self, tmp_path: Path) -> None:
         clip = make_clip(tmp_path / "clip.mp4", numbered(30), sound=beep(1.2, 0.5))
         for name in ("a.mp4", "b.mp4"):
-            encode(decode(clip), tmp_path / name, rate=RATE, size=SIZE, audio=AudioSource(clip), note=Note("r", "j"))
+            encode(
+                decode(clip),
+                tmp_path / name,
+                rate=RATE,
+                size=SIZE,
+                audio=AudioSource(clip),
+                note=VideoMetadata("r", "j"),
+            )
         assert (tmp_path / "a.mp4").read_bytes() == (tmp_path / "b.mp4").read_bytes()
 
     def test_what_it_says_of_itself(self, tmp_path: Path) -> None:
         clip = make_clip(tmp_path / "clip.mp4", numbered(10), RATE, "-metadata", "title=secret", sound=beep(0.4, 0.1))
         path = tmp_path / "out.mp4"
-        note = Note(run_id="run-7", job_id="anna", language="de-CH")
+        note = VideoMetadata(run_id="run-7", job_id="anna", language="de-CH")
         encode(decode(clip), path, rate=RATE, size=SIZE, audio=AudioSource(clip), note=note)
         with av.open(str(path)) as container:
             comment = container.metadata["comment"]
@@ -133,7 +140,7 @@ class TestPicture:
 
     def test_programs_read_that_it_is_generated(self, tmp_path: Path) -> None:
         path = tmp_path / "out.mp4"
-        encode(numbered(10), path, rate=RATE, size=SIZE, note=Note(run_id="r", job_id='<&"'))
+        encode(numbered(10), path, rate=RATE, size=SIZE, note=VideoMetadata(run_id="r", job_id='<&"'))
         content = path.read_bytes()
         packet = content[content.index(b"<x:xmpmeta") : content.index(b"</x:xmpmeta>") + 12]
         (description,) = ElementTree.fromstring(packet).iter("{http://www.w3.org/1999/02/22-rdf-syntax-ns#}Description")
@@ -154,11 +161,13 @@ class TestPicture:
         assert sizes[0] > 3 * sizes[2]
 
     @pytest.mark.parametrize(("form", "off"), [(LOSSLESS, 0), (PRORES, 3)], ids=["lossless", "prores"])
-    def test_masters(self, tmp_path: Path, form: Form, off: int) -> None:
+    def test_masters(self, tmp_path: Path, form: VideoFormat, off: int) -> None:
         patches = colour_patches()
         clip = make_clip(tmp_path / "clip.mp4", numbered(10), sound=beep(0.4, 0.2))
         path = tmp_path / f"master{form.suffix}"
-        info = encode([patches] * 10, path, rate=NTSC, size=SIZE, audio=AudioSource(clip), form=form, note=Note("r"))
+        info = encode(
+            [patches] * 10, path, rate=NTSC, size=SIZE, audio=AudioSource(clip), form=form, note=VideoMetadata("r")
+        )
         assert (info.frames, info.rate, info.audio) == (10, NTSC, True)
         inside = (slice(4, None, 16), slice(6, None, 16))
         assert np.abs(next(decode(path))[inside].astype(int) - patches[inside]).max() <= off
@@ -191,7 +200,7 @@ class TestPicture:
         assert Path("/dev/nvidia0").exists() or not output_formats.has_nvenc()
 
     @pytest.mark.parametrize("form", [None, LOSSLESS, PRORES], ids=["h264", "lossless", "prores"])
-    def test_uneven_times_are_kept(self, tmp_path: Path, form: Form | None) -> None:
+    def test_uneven_times_are_kept(self, tmp_path: Path, form: VideoFormat | None) -> None:
         times = np.cumsum([0, 40, 40, 120, 33, 33, 200, 10, 40]) / 1000
         timing = Timing(times, Fraction(15), 0.6, even=False)
         path = tmp_path / f"out{(form or h264()).suffix}"
@@ -216,7 +225,7 @@ class TestPicture:
     def test_wrong_frames_are_refused(self, tmp_path: Path) -> None:
         with (
             pytest.raises(ValueError, match=r"\(48, 64, 3\) uint8"),
-            Encoder(tmp_path / "out.mp4", rate=RATE, size=SIZE) as encoder,
+            VideoEncoder(tmp_path / "out.mp4", rate=RATE, size=SIZE) as encoder,
         ):
             encoder.write(np.zeros((WIDTH, HEIGHT, 3), np.uint8))
         assert not list(tmp_path.iterdir())
@@ -378,10 +387,10 @@ class TestSound:
     def test_unusable_sound_is_reported_before_the_work(self, tmp_path: Path) -> None:
         (tmp_path / "voice.mp3").write_bytes(b"no sound")
         with pytest.raises(UnreadableMedia, match=r"voice\.mp3"):
-            Encoder(tmp_path / "out.mp4", rate=RATE, size=SIZE, audio=AudioSource(tmp_path / "voice.mp3"))
+            VideoEncoder(tmp_path / "out.mp4", rate=RATE, size=SIZE, audio=AudioSource(tmp_path / "voice.mp3"))
         clip = make_clip(tmp_path / "clip.mp4", numbered(10), sound=beep(0.4, 0.1))
         with pytest.raises(InputError, match="no frame from 5 s"):
-            Encoder(tmp_path / "out.mp4", rate=RATE, size=SIZE, audio=AudioSource(clip, 5.0))
+            VideoEncoder(tmp_path / "out.mp4", rate=RATE, size=SIZE, audio=AudioSource(clip, 5.0))
 
 
 class TestFailure:
@@ -430,7 +439,10 @@ class TestFailure:
 
     def test_two_from_one_source(self, tmp_path: Path) -> None:
         paths = [tmp_path / "full.mp4", tmp_path / "crop.mp4"]
-        with Encoder(paths[0], rate=RATE, size=SIZE) as full, Encoder(paths[1], rate=RATE, size=(32, 48)) as crop:
+        with (
+            VideoEncoder(paths[0], rate=RATE, size=SIZE) as full,
+            VideoEncoder(paths[1], rate=RATE, size=(32, 48)) as crop,
+        ):
             for frame in numbered(20):
                 full.write(frame)
                 crop.write(frame[:, :32])
@@ -438,7 +450,7 @@ class TestFailure:
         assert sorted(tmp_path.iterdir()) == sorted(paths)
 
     def test_finishing_happens_once(self, tmp_path: Path) -> None:
-        with Encoder(tmp_path / "out.mp4", rate=RATE, size=SIZE) as encoder:
+        with VideoEncoder(tmp_path / "out.mp4", rate=RATE, size=SIZE) as encoder:
             for frame in numbered(5):
                 encoder.write(frame)
             assert encoder.finish() is encoder.finish()
@@ -447,7 +459,7 @@ class TestFailure:
         assert probe(tmp_path / "out.mp4").frames == 5
 
     def test_the_file_is_private_while_it_grows(self, tmp_path: Path) -> None:
-        with Encoder(tmp_path / "out.mp4", rate=RATE, size=SIZE) as encoder:
+        with VideoEncoder(tmp_path / "out.mp4", rate=RATE, size=SIZE) as encoder:
             encoder.write(next(numbered(1)))
             (folder,) = tmp_path.iterdir()
             assert folder.stat().st_mode & 0o777 == 0o700

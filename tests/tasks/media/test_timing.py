@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tasks.media.timing import STANDARD_RATES, snap, timing
+from tasks.media.timing import STANDARD_RATES, nearest_standard_rate, timing
 
 MILLISECOND = Fraction(1, 1000)
 
@@ -98,4 +98,4 @@ def test_without_usable_times_the_header_is_believed(ticks: list[int]) -> None:
     ],
 )
 def test_rounded_rates(rounded: str, rate: Fraction) -> None:
-    assert snap(Fraction(rounded)) == rate
+    assert nearest_standard_rate(Fraction(rounded)) == rate

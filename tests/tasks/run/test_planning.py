@@ -12,7 +12,7 @@ from models.miniature.model import init_weights
 from tasks.run.planning import finished_renders, plan_jobs, shards
 from tasks.steps.specs import MotionSpec, PortraitSpec, RenderSpec, TrackSpec
 from tests.small import SMALL
-from troupe import LARGEST, Job, Settings
+from troupe import LARGEST, Job, SamplerSettings
 from troupe.errors import Cancelled
 
 MOTION = MotionSpec("m", TrackSpec("t", "c.mp4", 0.0, None, LARGEST))
@@ -20,7 +20,7 @@ MOTION = MotionSpec("m", TrackSpec("t", "c.mp4", 0.0, None, LARGEST))
 
 def spec(number: int, identity: int) -> RenderSpec:
     portrait = PortraitSpec(f"p{identity}", "p.png", LARGEST)
-    return RenderSpec(f"r{number}", "run", Job(f"j{number}", "p.png", "c.mp4"), portrait, MOTION, Settings())
+    return RenderSpec(f"r{number}", "run", Job(f"j{number}", "p.png", "c.mp4"), portrait, MOTION, SamplerSettings())
 
 
 @given(identities=st.lists(st.integers(0, 60), max_size=300), most=st.integers(1, 20), enough=st.integers(1, 100))

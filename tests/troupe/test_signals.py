@@ -6,7 +6,7 @@ import signal
 
 import pytest
 
-from tasks.run.signals import stoppable
+from troupe.signals import stoppable
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])

@@ -10,11 +10,11 @@ from typing import Any
 import ffmpeg  # type: ignore[import-untyped]
 import numpy as np
 
-from tasks.media.input_formats import CLIPS, source
-from tasks.media.process import SCALING, Process
-from tasks.media.scan import Clip, every_frame, open_clip
+from tasks.media.ffmpeg_process import SCALING, FfmpegProcess
+from tasks.media.input_formats import CLIP_FORMATS, source
+from tasks.media.scan import ScannedClip, every_frame, scan_clip
 from tasks.media.timing import Timing
-from troupe.clips import ClipInfo
+from troupe.clip_info import ClipInfo
 from troupe.errors import FfmpegError, InputError, UnreadableMedia
 from troupe.faces import Picture
 
@@ -40,7 +40,7 @@ def probe(path: Path) -> ClipInfo:
         UnreadableMedia: it holds no picture that can be decoded.
         TooLarge: more pixels, frames or seconds than the limits.
     """
-    return open_clip(path).info
+    return scan_clip(path).info
 
 
 def timing_of(path: Path, start: float = 0.0, end: float | None = None, fps: Fraction | None = None) -> Timing:
@@ -49,7 +49,7 @@ def timing_of(path: Path, start: float = 0.0, end: float | None = None, fps: Fra
     Raises:
         InputError: as `decode`.
     """
-    clip = open_clip(path, fps)
+    clip = scan_clip(path, fps)
     part = clip.timing.part(*clip.cut(start, end))
     return part if fps is None else part.resampled(fps)[0]
 
@@ -72,20 +72,20 @@ def decode(
         MissingInput, UnreadableMedia, TooLarge: as `probe`; also if fewer frames decode than were counted.
         InputError: no frame lies between `start` and `end`.
     """
-    clip = open_clip(path, fps)
+    clip = scan_clip(path, fps)
     first, last = clip.cut(start, end)
     times = np.ones(last - first, dtype=np.int64)
     if fps is not None:
         shown = clip.timing.part(first, last).resampled(fps)[1]
         times = np.bincount(shown, minlength=last - first)
-    with Process(_graph(clip, first, last)) as process:
+    with FfmpegProcess(_graph(clip, first, last)) as process:
         for number in range(first if clip.ordered else 0, last):
             frame = _read(process, clip, number)
             for again in range(int(times[number - first]) if number >= first else 0):
                 yield frame.copy() if again else frame
 
 
-def _read(process: Process, clip: Clip, number: int) -> Picture:
+def _read(process: FfmpegProcess, clip: ScannedClip, number: int) -> Picture:
     """The next frame, which is the clip's `number`-th."""
     frame = np.empty((clip.info.height, clip.info.width, 4 if clip.alpha else 3), np.uint8)
     try:
@@ -150,9 +150,9 @@ def verify(
     return info
 
 
-def _graph(clip: Clip, first: int, last: int) -> Any:
+def _graph(clip: ScannedClip, first: int, last: int) -> Any:
     """From the file to the pixels of frames `first` to `last` - 1, or of all where there are no times to cut by."""
-    frames = source(clip.path, CLIPS)[str(clip.stream)]
+    frames = source(clip.path, CLIP_FORMATS)[str(clip.stream)]
     if clip.ordered:
         # By time stamp, for the filter forgets how many frames it saw when their format changes midway.
         end = {} if last == clip.info.frames else {"end_pts": int(clip.ticks[last])}
@@ -172,7 +172,7 @@ def _graph(clip: Clip, first: int, last: int) -> Any:
     return ffmpeg.output(frames, "pipe:1", format="rawvideo", pix_fmt=pixels, **every_frame(clip.tick))
 
 
-def _standard(frames: Any, clip: Clip) -> Any:
+def _standard(frames: Any, clip: ScannedClip) -> Any:
     """A wide gamut, and perhaps a high dynamic range, brought to BT.709 in linear light."""
     tags = {"primariesin": clip.primaries, "matrixin": clip.matrix}
     if clip.transfer:

@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from catalogs.requests.inputs import localise
-from tasks.media import AudioSource, decode, encode, find_sound, probe, timing_of
+from tasks.media import AudioSource, decode, encode, find_audio, probe, timing_of
 from tests.tasks.media.samples import HEIGHT, WIDTH, colour_patches, make_clip, numbered, numbers
 from troupe.errors import InputError, TooLarge, UnreadableMedia
 
@@ -42,7 +42,7 @@ def test_pictures_are_a_clip_of_25_frames_a_second_in_the_order_of_their_numbers
     assert (info.codec, info.audio, info.seconds) == ("png", False, COUNT / 25)
     assert numbers(decode(clip)) == list(range(COUNT))
     assert numbers(decode(clip, 0.08, 0.2)) == [2, 3, 4]
-    assert find_sound(AudioSource(clip)) is None
+    assert find_audio(AudioSource(clip)) is None
 
 
 def test_a_rate_is_that_of_the_pictures(frames: Path, tmp_path: Path) -> None:

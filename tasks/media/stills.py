@@ -15,12 +15,12 @@ from tasks.media.provenance import AI_GENERATED, xmp
 from troupe.errors import MissingInput, TooLarge, UnreadableMedia
 from troupe.faces import Picture
 
-__all__ = ["DAMAGE", "read_picture", "write_poster"]
+__all__ = ["DECODE_ERRORS", "read_picture", "write_poster"]
 
 POSTER_SIDE = 640
 _FORMATS = ("PNG", "JPEG", "WEBP", "TIFF", "BMP", "GIF", "AVIF", "PPM")
 """None of them runs another program or opens another file, as EPS or FLI would."""
-DAMAGE = (
+DECODE_ERRORS = (
     *(OSError, SyntaxError, ValueError, EOFError, LookupError, TypeError, ArithmeticError, RuntimeError),
     *(struct.error, zlib.error),
 )
@@ -55,7 +55,7 @@ def read_picture(path: Path) -> Picture:
                 return _rgb(_upright(image))
     except Image.DecompressionBombError:
         raise TooLarge(f"{path.name} has far more pixels than are read; {advice}") from None
-    except DAMAGE as error:
+    except DECODE_ERRORS as error:
         raise UnreadableMedia(
             f"{path.name} is not a picture that can be decoded ({type(error).__name__}); "
             f"use PNG, JPEG, WebP, TIFF, AVIF, BMP, GIF or PPM"
@@ -73,7 +73,7 @@ def _upright(image: Image.Image) -> Image.Image:
     """Turned as its EXIF says, unless that is damaged: then the picture is all there is."""
     try:
         return ImageOps.exif_transpose(image)
-    except DAMAGE:
+    except DECODE_ERRORS:
         return image
 
 

@@ -11,8 +11,8 @@ import imageio_ffmpeg
 import numpy as np
 import pytest
 
-from tasks.media import Encoder, decode, ffmpeg_binary, process
-from tasks.media.process import Process
+from tasks.media import VideoEncoder, decode, ffmpeg_binary, ffmpeg_process
+from tasks.media.ffmpeg_process import FfmpegProcess
 from tests.tasks.media.samples import make_clip, numbered
 from troupe import Picture
 from troupe.errors import FfmpegError, UnreadableMedia
@@ -36,7 +36,7 @@ def stand_in(folder: Path, script: str) -> Path:
 
 
 def use(monkeypatch: pytest.MonkeyPatch, binary: Path) -> None:
-    monkeypatch.setattr(process, "ffmpeg_binary", lambda: str(binary))
+    monkeypatch.setattr(ffmpeg_process, "ffmpeg_binary", lambda: str(binary))
 
 
 class TestBinary:
@@ -76,7 +76,7 @@ class TestBinary:
 class TestMisbehaviour:
     def test_a_flood_of_complaints_does_not_block(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         use(monkeypatch, stand_in(tmp_path, "head -c 3000000 /dev/zero | tr '\\0' 'x' >&2; echo last >&2; echo done"))
-        with Process(NOTHING) as running:
+        with FfmpegProcess(NOTHING) as running:
             assert list(running.lines()) == ["done"]
             assert running.finish() == 0
             assert running.complaint.endswith("last")
@@ -84,34 +84,34 @@ class TestMisbehaviour:
 
     def test_silence_is_not_waited_for(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         use(monkeypatch, stand_in(tmp_path, "echo stuck >&2; exec sleep 600"))
-        monkeypatch.setattr(process, "STALL_SECONDS", 0.2)
+        monkeypatch.setattr(ffmpeg_process, "STALL_SECONDS", 0.2)
         for ask in (
             lambda running: list(running.lines()),
             lambda running: running.read_into(memoryview(bytearray(10))),
             lambda running: running.write(memoryview(bytes(1 << 24))),
             lambda running: running.finish(0.3),
         ):
-            with Process(NOTHING, feed=True) as running, pytest.raises(FfmpegError, match="stuck"):
+            with FfmpegProcess(NOTHING, feed=True) as running, pytest.raises(FfmpegError, match="stuck"):
                 ask(running)
 
     def test_one_that_closes_its_pipes_but_stays(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         use(monkeypatch, stand_in(tmp_path, "exec >&- 2>&-; exec sleep 600"))
-        with Process(NOTHING) as running, pytest.raises(FfmpegError, match="neither going on nor ending"):
+        with FfmpegProcess(NOTHING) as running, pytest.raises(FfmpegError, match="neither going on nor ending"):
             running.finish(0.3)
 
     def test_one_that_takes_nothing_more(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         use(monkeypatch, stand_in(tmp_path, "echo 'no room' >&2; exit 3"))
-        with Process(NOTHING, feed=True) as running, pytest.raises(FfmpegError, match="no room"):
+        with FfmpegProcess(NOTHING, feed=True) as running, pytest.raises(FfmpegError, match="no room"):
             running.write(memoryview(bytes(1 << 24)))
 
     def test_an_end_in_the_middle_of_a_frame(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         use(monkeypatch, stand_in(tmp_path, "printf abc; exit 1"))
-        with Process(NOTHING) as running:
+        with FfmpegProcess(NOTHING) as running:
             assert not running.read_into(memoryview(bytearray(10)))
 
     def test_lines_across_reads(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         use(monkeypatch, stand_in(tmp_path, "printf 'a\\nb'; sleep 0.1; printf 'c\\n\\nd'"))
-        with Process(NOTHING) as running:
+        with FfmpegProcess(NOTHING) as running:
             assert list(running.lines()) == ["a", "bc", "", "d"]
 
 
@@ -130,7 +130,7 @@ class TestDecoderThatFails:
         clip = make_clip(tmp_path / "clip.mp4", numbered(5))
         next(decode(clip))
         use(monkeypatch, stand_in(tmp_path, "exec sleep 600"))
-        monkeypatch.setattr(process, "STALL_SECONDS", 0.3)
+        monkeypatch.setattr(ffmpeg_process, "STALL_SECONDS", 0.3)
         with pytest.raises(UnreadableMedia, match=r"clip\.mp4, frame 0"):
             next(decode(clip))
 
@@ -142,7 +142,7 @@ class TestEncoderThatFails:
         out.mkdir()
         with (
             pytest.raises(FfmpegError, match=r"encoding the picture.*No space left on device"),
-            Encoder(out / "out.mp4", rate=Fraction(25), size=(16, 16)) as encoder,
+            VideoEncoder(out / "out.mp4", rate=Fraction(25), size=(16, 16)) as encoder,
         ):
             encoder.write(np.zeros((16, 16, 3), np.uint8))
         assert not list(out.iterdir())

@@ -7,7 +7,7 @@ from pathlib import Path
 from PIL import Image
 
 from tasks.media.limits import limits
-from tasks.media.pictures import DAMAGE
+from tasks.media.stills import DECODE_ERRORS
 from troupe.errors import MissingInput, TooLarge, UnreadableMedia
 
 __all__ = ["RATE", "address", "check", "decoder"]
@@ -61,7 +61,7 @@ def _header(folder: Path, picture: Path) -> tuple[str, int, int]:
     try:
         with Image.open(picture, formats=tuple(_DECODERS)) as image:
             return str(image.format), *image.size
-    except (*DAMAGE, Image.DecompressionBombError) as error:
+    except (*DECODE_ERRORS, Image.DecompressionBombError) as error:
         raise UnreadableMedia(
             f"{folder.name}: {_name(picture)} is no {', '.join(_DECODERS)} that can be read ({type(error).__name__})"
         ) from error

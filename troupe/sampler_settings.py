@@ -6,11 +6,11 @@ from dataclasses import dataclass
 
 from troupe.errors import SettingsError
 
-__all__ = ["PRESETS", "Settings", "preset"]
+__all__ = ["PRESETS", "SamplerSettings", "preset"]
 
 
 @dataclass(frozen=True)
-class Settings:
+class SamplerSettings:
     """What a render depends on beside its inputs and weights.
 
     Attributes:
@@ -42,15 +42,15 @@ class Settings:
 
 
 PRESETS = {
-    "exact": Settings(),
-    "draft": Settings(steps=10),
-    "sketch": Settings(steps=5, appearance_guidance=(1.0, 1.0), motion_guidance=(1.0, 1.0), padding=0),
+    "exact": SamplerSettings(),
+    "draft": SamplerSettings(steps=10),
+    "sketch": SamplerSettings(steps=5, appearance_guidance=(1.0, 1.0), motion_guidance=(1.0, 1.0), padding=0),
 }
 """`exact`: the released settings. `draft`: fewer steps. `sketch`: fewer still, no guidance and no padding: a fifth of
 `draft`'s work, or less."""
 
 
-def preset(name: str) -> Settings:
+def preset(name: str) -> SamplerSettings:
     """The settings of that name.
 
     Raises:

@@ -19,7 +19,7 @@ import imageio_ffmpeg
 from troupe.errors import FfmpegError
 from troupe.terminal import without_stdin
 
-__all__ = ["SCALING", "STALL_SECONDS", "THREADS", "Process", "ffmpeg_binary"]
+__all__ = ["SCALING", "STALL_SECONDS", "THREADS", "FfmpegProcess", "ffmpeg_binary"]
 
 STALL_SECONDS = 60.0
 """An ffmpeg that neither gives nor takes a byte for this long is taken for stuck."""
@@ -83,7 +83,7 @@ def _lacking(binary: str) -> str:
     return f"was built without {' and '.join(lacking)}" if lacking else ""
 
 
-class Process:
+class FfmpegProcess:
     """A running ffmpeg, as a context manager that leaves none behind.
 
     Whenever troupe waits for it, its standard error is read off too (the end of it kept), so that no pipe ever

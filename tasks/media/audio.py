@@ -11,10 +11,10 @@ import av.container
 import av.error
 import av.stream
 
-from tasks.media.input_formats import SOUNDS, opened
-from tasks.media.scan import open_clip, picture_stream, sound_stream
+from tasks.media.input_formats import AUDIO_FORMATS, open_container
+from tasks.media.scan import audio_stream, scan_clip, video_stream
 
-__all__ = ["AudioSource", "Sound", "find_sound"]
+__all__ = ["AudioSource", "AudioStream", "find_audio"]
 
 PRIMING = 0.06
 """Seconds of a codec's run-up, which players leave out: at most two packets before the sound begins."""
@@ -41,7 +41,7 @@ class AudioSource:
 
 
 @dataclass(frozen=True)
-class Sound:
+class AudioStream:
     """A sound stream that is there, and the part that is meant.
 
     Attributes:
@@ -63,7 +63,7 @@ class Sound:
         Only then can it be copied: packets cannot be cut, and the copy has no silence where there is none.
         """
         expected: float | None = None
-        with opened(self.path, SOUNDS) as container, suppress(av.error.FFmpegError):
+        with open_container(self.path, AUDIO_FORMATS) as container, suppress(av.error.FFmpegError):
             for packet in container.demux(container.streams[self.stream]):
                 if packet.pts is None or packet.time_base is None or not packet.duration:
                     continue
@@ -78,29 +78,31 @@ class Sound:
         return False
 
 
-def find_sound(audio: AudioSource) -> Sound | None:
+def find_audio(audio: AudioSource) -> AudioStream | None:
     """The part of a sound stream that is meant; None where the file has no sound, or none that can be decoded.
 
     Raises:
         MissingInput, UnreadableMedia, TooLarge: the file cannot be used.
         InputError: no frame lies between start and end.
     """
-    with opened(audio.path, SOUNDS) as container:
-        stream = sound_stream(container)
+    with open_container(audio.path, AUDIO_FORMATS) as container:
+        stream = audio_stream(container)
         if stream is None:
             return None
         index = stream.index
         zero = float((stream.start_time or 0) * (stream.time_base or 0))
         codec = stream.codec_context.codec.canonical_name
-        with_picture = picture_stream(container) is not None
+        with_picture = video_stream(container) is not None
         if not _is_heard(container, stream):
             return None
     if not with_picture:
-        return Sound(audio.path, index, zero + audio.start, None if audio.end is None else zero + audio.end, codec)
-    clip = open_clip(audio.path)
+        return AudioStream(
+            audio.path, index, zero + audio.start, None if audio.end is None else zero + audio.end, codec
+        )
+    clip = scan_clip(audio.path)
     first, _ = clip.cut(audio.start, audio.end)
     end = None if audio.end is None else clip.clock(0) + audio.end
-    return Sound(audio.path, index, clip.clock(first), end, codec)
+    return AudioStream(audio.path, index, clip.clock(first), end, codec)
 
 
 def _is_heard(container: av.container.InputContainer, stream: av.stream.Stream) -> bool:
