@@ -155,7 +155,7 @@ def _idle_crew() -> Iterator[None]:
 
     def idle(setup: WorkerConfig, **_: Any) -> list[Role]:
         return [
-            Role(PREPROCESS, engine.Idler, (setup,), workers=1, cpus=0.0, bound=AHEAD * 2),
+            Role(PREPROCESS, engine.Idler, (setup,), workers=1, cpus=0.0, backpressure_limit=AHEAD * 2),
             Role(RENDER, engine.Idler, (setup,), workers=2, cpus=1.0),
         ]
 
@@ -181,7 +181,13 @@ def utilisation(workers: int, jobs: int, identities: int, seed: int = 7) -> floa
     """The least time that is possible against the scheduler's."""
     random = Random(seed)
     work_items = [
-        WorkItem(str(n), "play", "act", cost=random.lognormvariate(0, 1), holds=str(random.randrange(identities)))
+        WorkItem(
+            str(n),
+            "play",
+            Idler.render,
+            cost=random.lognormvariate(0, 1),
+            affinity_key=str(random.randrange(identities)),
+        )
         for n in range(jobs)
     ]
     simulation = Simulation([Role("play", object, workers=workers)])

@@ -86,7 +86,7 @@ class _Local(Transport):
     def _send(self, order: Send) -> None:
         work = order.work
         try:
-            answer = call(self._workers[order.worker], work.method, work.args, work.key)
+            answer = call(self._workers[order.worker], work.method.__name__, work.args, work.key)
         except BaseException as error:
             answer = Answer(broken=_exit(error))
         if answer.broken:

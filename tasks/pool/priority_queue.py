@@ -43,8 +43,8 @@ class PriorityQueue:
         self.cost += work.cost
         heapq.heappush(self._all, entry)
         heapq.heappush(self._free, entry)
-        if work.holds:
-            heapq.heappush(self._by_hold.setdefault(work.holds, []), entry)
+        if work.affinity_key:
+            heapq.heappush(self._by_hold.setdefault(work.affinity_key, []), entry)
 
     def remove(self, key: str) -> None:
         """Take a work out."""
@@ -73,7 +73,7 @@ class PriorityQueue:
         A claimed work found on the way is not found here again until `release`.
         """
         while work := self._first(self._free):
-            if not (work.holds and claimed(work.holds)):
+            if not (work.affinity_key and claimed(work.affinity_key)):
                 return work
             heapq.heappop(self._free)
         return None

@@ -319,7 +319,7 @@ class RayTransport(Transport):
         if actor is None:
             return  # It was lost this moment; the scheduler is about to hear of it.
         try:
-            answer = actor.call.remote(work.method, work.args, work.key)
+            answer = actor.call.remote(work.method.__name__, work.args, work.key)
         except Exception as error:
             self.post(Failed(worker, work.key, _undelivered(work.key, error)))
         else:

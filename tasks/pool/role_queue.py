@@ -120,6 +120,11 @@ class RoleQueue:
         """Works that could begin now."""
         return len(self._backlog) + len(self._ward)
 
+    def held_back(self, ready_elsewhere: int) -> bool:
+        """Whether so many ready items of other roles pause the workers of this one."""
+        limit = self.role.backpressure_limit
+        return limit is not None and ready_elsewhere >= limit
+
     def overdue(self, now: float) -> list[QueuedItem]:
         """What its worker has had for longer than its timeout; what a worker has come to is noted on the way."""
         late = []
@@ -248,7 +253,7 @@ class RoleQueue:
     def _give(self, worker: Worker, item: QueuedItem) -> None:
         if item.work.key in self._items:
             self._unqueue(item)
-        self._hold(worker, item.work.holds)
+        self._hold(worker, item.work.affinity_key)
         worker.used = True
         worker.flight.append(item)
         item.worker = worker

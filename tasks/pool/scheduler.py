@@ -147,7 +147,7 @@ class Scheduler:
             if self._stopping:
                 for worker in [worker for worker in crew.workers.values() if not worker.flight]:
                     crew.kill(worker)
-            elif not crew.error and (crew.role.bound is None or ready - crew.ready < crew.role.bound):
+            elif not crew.error and not crew.held_back(ready - crew.ready):
                 crew.employ(now)
         commands = self._commands.copy()
         self._commands.clear()
@@ -288,16 +288,16 @@ def _killer(item: QueuedItem, lost: Lost) -> WorkerLost:
     work = item.work
     advice = "Its input probably crashes a library: see the worker's log, or do this work by itself in-process"
     return WorkerLost(
-        f"{work.key}: the worker of role {work.role!r} died in {work.method} {item.deaths} times, the last time with "
-        f"nothing else to do ({lost.reason}). {lost.advice or advice}"
+        f"{work.key}: the worker of role {work.role!r} died in {work.method.__name__} {item.deaths} times, the last "
+        f"time with nothing else to do ({lost.reason}). {lost.advice or advice}"
     )
 
 
 def _stuck(item: QueuedItem) -> Overdue:
     work = item.work
     return Overdue(
-        f"{work.key}: {work.method} had no end after {work.timeout:.0f} s, {item.deaths} workers were ended over it. "
-        "Its input probably keeps a library busy forever, or the device is far too slow for it"
+        f"{work.key}: {work.method.__name__} had no end after {work.timeout:.0f} s, {item.deaths} workers were ended "
+        "over it. Its input probably keeps a library busy forever, or the device is far too slow for it"
     )
 
 

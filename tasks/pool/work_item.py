@@ -17,9 +17,10 @@ class WorkItem:
     Attributes:
         key: its name; submitted twice, it is done once.
         role: the workers that can do it.
-        method: of the worker, called with `args`.
+        method: of the worker's class; called by name, so that a subclass or a stand-in may have its own.
+    args: arguments of the method.
         needs: keys, submitted before, that must be done first; if one fails, so does this, with the same error.
-        holds: what a worker keeps at hand while doing this (an identity): more of it goes to the same worker.
+        affinity_key: names what a worker keeps in memory after this item; items with the same key prefer that worker.
         cost: how long it takes compared with other works of its role, in any unit; the longest begins first.
         timeout: seconds after which a worker that still does it is taken for stuck, and replaced; None waits forever.
 
@@ -29,10 +30,10 @@ class WorkItem:
 
     key: str
     role: str
-    method: str
+    method: Callable[..., Any]
     args: tuple[Any, ...] = ()
     needs: tuple[str, ...] = ()
-    holds: str = ""
+    affinity_key: str = ""
     cost: float = 1.0
     timeout: float | None = None
 
@@ -54,12 +55,12 @@ class Role:
         workers: at most so many at once; each is started when there is work for it.
         cpus: processor cores that one worker counts for in Ray.
         gpus: GPUs, or a share of one, that one worker has; with 0 it sees none.
-        bound: for workers that prepare what others go on with: they begin nothing while so many works of other roles
-            are ready to begin. None knows no bound.
+        backpressure_limit: number of ready work items of other roles at which workers of this role pause; None never
+            pauses them. For roles that prepare the input of others.
         threads: for the arithmetic of one worker's process (OpenMP and what follows it, torch among them).
 
     Raises:
-        ValueError: fewer than one worker or thread, a bound below one, or a negative share of the machine.
+        ValueError: fewer than one worker or thread, a backpressure limit below one, or a negative share of the machine.
     """
 
     name: str
@@ -69,11 +70,13 @@ class Role:
     cpus: float = 1.0
     gpus: float = 0.0
     threads: int = 1
-    bound: int | None = None
+    backpressure_limit: int | None = None
 
     def __post_init__(self) -> None:
-        if min(self.workers, self.threads, self.bound or 1) < 1 or self.cpus < 0 or self.gpus < 0:
-            raise ValueError(f"role {self.name}: at least one worker and thread, a bound above 0, no negative share")
+        if min(self.workers, self.threads, self.backpressure_limit or 1) < 1 or self.cpus < 0 or self.gpus < 0:
+            raise ValueError(
+                f"role {self.name}: at least one worker and thread, a backpressure limit above 0, no negative share"
+            )
 
 
 @dataclass(frozen=True)

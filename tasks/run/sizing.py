@@ -82,7 +82,7 @@ def cluster_roles(setup: WorkerConfig, address: str, workers: int | None = None)
             (setup,),
             workers=max(1, round(performers * sum(n.preparers for n in nodes) / sum(n.performers for n in nodes))),
             cpus=1.0,
-            bound=AHEAD * performers,
+            backpressure_limit=AHEAD * performers,
         ),
         Role(
             RENDER,
@@ -123,7 +123,7 @@ def worker_roles(
             workers=machine.preparers,
             cpus=0.0,
             threads=min(2, threads),
-            bound=AHEAD * performers,
+            backpressure_limit=AHEAD * performers,
         ),
         Role(
             RENDER,

@@ -9,6 +9,7 @@ from __future__ import annotations
 from tasks.pool import WorkItem
 from tasks.run.sizing import PREPROCESS, RENDER
 from tasks.steps.specs import MotionSpec, PortraitSpec, RenderSpec, TrackSpec
+from tasks.steps.workers import PreprocessWorker, RenderWorker
 
 PORTRAIT_COST = 20.0
 LEAST_SECONDS = 900.0
@@ -25,9 +26,9 @@ def portrait_item(spec: PortraitSpec) -> WorkItem:
     return WorkItem(
         f"appearance:{spec.key}",
         RENDER,
-        "portrait",
+        RenderWorker.portrait,
         (spec,),
-        holds=spec.key,
+        affinity_key=spec.key,
         cost=PORTRAIT_COST,
         timeout=LEAST_SECONDS,
     )
@@ -47,10 +48,10 @@ def work_items(spec: RenderSpec) -> tuple[WorkItem, ...]:
     render = WorkItem(
         render_key(spec),
         RENDER,
-        "render",
+        RenderWorker.render,
         (spec,),
         needs=(portrait.key, motion.key),
-        holds=spec.portrait.key,
+        affinity_key=spec.portrait.key,
         cost=float(spec.motion.track.frames * spec.settings.steps),
         timeout=LEAST_SECONDS + SECONDS_A_STEP * spec.settings.steps * spec.motion.track.frames,
     )
@@ -59,14 +60,16 @@ def work_items(spec: RenderSpec) -> tuple[WorkItem, ...]:
 
 def _track_work(spec: TrackSpec) -> WorkItem:
     timeout = LEAST_SECONDS + SECONDS_A_FRAME["track"] * spec.frames
-    return WorkItem(f"track:{spec.key}", PREPROCESS, "track", (spec,), cost=float(spec.frames), timeout=timeout)
+    return WorkItem(
+        f"track:{spec.key}", PREPROCESS, PreprocessWorker.track, (spec,), cost=float(spec.frames), timeout=timeout
+    )
 
 
 def _motion_work(spec: MotionSpec) -> WorkItem:
     return WorkItem(
         f"motion:{spec.key}",
         RENDER,
-        "motion",
+        RenderWorker.motion,
         (spec,),
         needs=(f"track:{spec.track.key}",),
         cost=float(spec.track.frames),

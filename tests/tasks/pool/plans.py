@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -61,6 +62,25 @@ def kind(error: BaseException | None) -> str:
     return names[type(error)] if error else "well"
 
 
+class Player:
+    """Acts a plan."""
+
+    def __init__(self, plan: Plan, calls: Counter[str]) -> None:
+        self.work_items = {work.key: work for work in plan.work_items}
+        self.plan = plan
+        self.calls = calls
+
+    def act(self, key: str) -> str:
+        """Do what a work is fated to."""
+        fate = self.plan.fate(self.work_items[key], self.calls[key])
+        self.calls[key] += 1
+        if fate == "die":
+            raise SystemExit(1)
+        if isinstance(fate, TroupeError):
+            raise fate
+        return key
+
+
 @st.composite
 def plans(draw: st.DrawFn) -> Plan:
     """Up to 25 works of the roles `play` and `prepare`."""
@@ -71,10 +91,10 @@ def plans(draw: st.DrawFn) -> Plan:
         work = WorkItem(
             f"w{i}",
             draw(st.sampled_from(["play", "prepare"])),
-            "act",
+            Player.act,
             args=(f"w{i}",),
             needs=tuple(need.key for need in needs),
-            holds=draw(st.sampled_from(["", "a", "b"])),
+            affinity_key=draw(st.sampled_from(["", "a", "b"])),
             cost=draw(st.floats(0, 10)),
         )
         work_items.append(work)

@@ -13,7 +13,7 @@ from hypothesis import given, settings
 
 from tasks.pool import LocalPool, Role, WorkItem
 from tasks.pool.base import _Clock
-from tests.tasks.pool.plans import Plan, kind, plans
+from tests.tasks.pool.plans import Plan, Player, kind, plans
 from tests.tasks.pool.simulation import Simulation
 from tests.tasks.pool.workers import Puppet, Unmade
 from troupe.errors import Cancelled, NoFace, OutOfMemory, TroupeError, WeightsError, WorkerLost
@@ -43,28 +43,11 @@ class Gate:
         return "through"
 
 
-class Player:
-    """Acts a plan."""
-
-    def __init__(self, plan: Plan, calls: Counter[str]) -> None:
-        self.work_items = {work.key: work for work in plan.work_items}
-        self.plan = plan
-        self.calls = calls
-
-    def act(self, key: str) -> str:
-        """Do what a work is fated to."""
-        fate = self.plan.fate(self.work_items[key], self.calls[key])
-        self.calls[key] += 1
-        if fate == "die":
-            raise SystemExit(1)
-        if isinstance(fate, TroupeError):
-            raise fate
-        return key
-
-
 def test_results_and_one_worker_a_role() -> None:
     with LocalPool([PUPPET, Role("other", Puppet)]) as pool:
-        futures = [pool.submit(WorkItem(f"{role}{i}", role, "count")) for i in range(5) for role in ("puppet", "other")]
+        futures = [
+            pool.submit(WorkItem(f"{role}{i}", role, Puppet.count)) for i in range(5) for role in ("puppet", "other")
+        ]
         assert [future.result() for future in futures] == [0, 0, 1, 1, 2, 2, 3, 3, 4, 4]
         assert pool.stats.calls == 10
         assert pool.stats.workers_started == 2
@@ -72,39 +55,39 @@ def test_results_and_one_worker_a_role() -> None:
 
 def test_one_key_is_done_once_even_when_it_is_over() -> None:
     with LocalPool([PUPPET]) as pool:
-        first = pool.submit(WorkItem("a", "puppet", "count"))
-        assert pool.submit(WorkItem("a", "puppet", "count")) is first
+        first = pool.submit(WorkItem("a", "puppet", Puppet.count))
+        assert pool.submit(WorkItem("a", "puppet", Puppet.count)) is first
         assert first.result() == 0
-        assert pool.submit(WorkItem("a", "puppet", "no_face")) is first
+        assert pool.submit(WorkItem("a", "puppet", Puppet.no_face)) is first
         assert pool.stats.calls == pool.attempts("a") == 1
         assert pool.attempts("never") == 0
 
 
 def test_what_is_forgotten_is_new_work() -> None:
     with LocalPool([PUPPET]) as pool:
-        assert pool.submit(WorkItem("a", "puppet", "count")).result() == 0
+        assert pool.submit(WorkItem("a", "puppet", Puppet.count)).result() == 0
         pool.forget("a")
         assert pool.attempts("a") == 0
-        assert pool.submit(WorkItem("a", "puppet", "count")).result() == 1
+        assert pool.submit(WorkItem("a", "puppet", Puppet.count)).result() == 1
 
 
 def test_errors_keep_their_class_and_pass_to_what_needs_them() -> None:
     with LocalPool([PUPPET]) as pool:
-        failed = pool.submit(WorkItem("a", "puppet", "no_face"))
-        needing = pool.submit(WorkItem("b", "puppet", "count", needs=("a",)))
+        failed = pool.submit(WorkItem("a", "puppet", Puppet.no_face))
+        needing = pool.submit(WorkItem("b", "puppet", Puppet.count, needs=("a",)))
         assert type(failed.exception()) is NoFace
         assert needing.exception() is failed.exception()
-        late = pool.submit(WorkItem("c", "puppet", "count", needs=("b",)))
+        late = pool.submit(WorkItem("c", "puppet", Puppet.count, needs=("b",)))
         assert late.exception() is failed.exception()
 
 
 def test_a_defect_is_told_with_its_traceback() -> None:
     with LocalPool([PUPPET]) as pool:
-        error = pool.submit(WorkItem("a", "puppet", "defect")).exception()
+        error = pool.submit(WorkItem("a", "puppet", Puppet.defect)).exception()
         assert type(error) is TroupeError
         assert "a: defect failed: KeyError: 'b'" in str(error)
         assert 'return {"a": 1}["b"]' in str(error)
-        assert "KeyError" in str(pool.submit(WorkItem("b", "puppet", "defect")).exception()), "the worker goes on"
+        assert "KeyError" in str(pool.submit(WorkItem("b", "puppet", Puppet.defect)).exception()), "the worker goes on"
 
 
 @pytest.mark.parametrize(
@@ -122,30 +105,30 @@ def test_the_arithmetics_errors_are_understood(error: Exception, kind: type[Trou
             raise error
 
     with LocalPool([Role("device", Device)]) as pool:
-        assert type(pool.submit(WorkItem("a", "device", "fail")).exception()) is kind
+        assert type(pool.submit(WorkItem("a", "device", Device.fail)).exception()) is kind
 
 
 def test_a_worker_that_cannot_be_made_fails_its_role_alone() -> None:
     with LocalPool([PUPPET, Role("unmade", Unmade, ("unet.pth",))]) as pool:
-        futures = [pool.submit(WorkItem(str(i), "unmade", "act")) for i in range(3)]
-        futures.append(pool.submit(WorkItem("needing", "puppet", "count", needs=("1",))))
+        futures = [pool.submit(WorkItem(str(i), "unmade", Unmade.act)) for i in range(3)]
+        futures.append(pool.submit(WorkItem("needing", "puppet", Puppet.count, needs=("1",))))
         errors = {future.exception() for future in futures}
         assert len(errors) == 1
         error = errors.pop()
         assert isinstance(error, WeightsError)
         assert error.problems == ("unet.pth",)
-        assert pool.submit(WorkItem("later", "unmade", "act")).exception() is error
-        assert pool.submit(WorkItem("other", "puppet", "count")).result() == 0
+        assert pool.submit(WorkItem("later", "unmade", Unmade.act)).exception() is error
+        assert pool.submit(WorkItem("other", "puppet", Puppet.count)).result() == 0
         assert pool.stats.workers_started == 2
 
 
 def test_what_was_asked_wrongly_is_refused_at_once() -> None:
     with LocalPool([PUPPET]) as pool:
         with pytest.raises(ValueError, match="no role 'stranger'"):
-            pool.submit(WorkItem("a", "stranger", "count"))
+            pool.submit(WorkItem("a", "stranger", Puppet.count))
         with pytest.raises(ValueError, match="needs b, which was not submitted"):
-            pool.submit(WorkItem("a", "puppet", "count", needs=("b",)))
-        assert pool.submit(WorkItem("a", "puppet", "count")).result() == 0
+            pool.submit(WorkItem("a", "puppet", Puppet.count, needs=("b",)))
+        assert pool.submit(WorkItem("a", "puppet", Puppet.count)).result() == 0
     with pytest.raises(ValueError, match="two roles have one name"):
         LocalPool([PUPPET, PUPPET])
 
@@ -156,9 +139,9 @@ def test_stopping_cancels_what_waits_and_what_does_not_end(by_event: bool, monke
     monkeypatch.setattr("tasks.pool.base._LEAVE", 0.05)
     gate, stop = Gate(), threading.Event()
     pool = LocalPool([Role("gate", lambda: gate)], stop)
-    running = pool.submit(WorkItem("running", "gate", "pass_through"))
-    waiting = pool.submit(WorkItem("waiting", "gate", "pass_through"))
-    needing = pool.submit(WorkItem("needing", "gate", "pass_through", needs=("waiting",)))
+    running = pool.submit(WorkItem("running", "gate", Gate.pass_through))
+    waiting = pool.submit(WorkItem("waiting", "gate", Gate.pass_through))
+    needing = pool.submit(WorkItem("needing", "gate", Gate.pass_through, needs=("waiting",)))
     assert gate.begun.wait(20)
     if by_event:
         stop.set()
@@ -170,16 +153,19 @@ def test_stopping_cancels_what_waits_and_what_does_not_end(by_event: bool, monke
     gate.open.set()
     pool.close()
     pool.stop()
-    for late in (WorkItem("late", "gate", "pass_through"), WorkItem("later", "gate", "pass_through", needs=("late",))):
+    for late in (
+        WorkItem("late", "gate", Gate.pass_through),
+        WorkItem("later", "gate", Gate.pass_through, needs=("late",)),
+    ):
         assert isinstance(pool.submit(late).exception(timeout=20), Cancelled)
-    assert pool.submit(WorkItem("running", "gate", "pass_through")) is running
+    assert pool.submit(WorkItem("running", "gate", Gate.pass_through)) is running
 
 
 def test_what_ends_within_the_grace_is_kept() -> None:
     gate = Gate()
     pool = LocalPool([Role("gate", lambda: gate)])
-    running = pool.submit(WorkItem("running", "gate", "pass_through"))
-    waiting = pool.submit(WorkItem("waiting", "gate", "pass_through"))
+    running = pool.submit(WorkItem("running", "gate", Gate.pass_through))
+    waiting = pool.submit(WorkItem("waiting", "gate", Gate.pass_through))
     assert gate.begun.wait(20)
     threading.Timer(0.1, gate.open.set).start()
     pool.stop()
@@ -191,8 +177,8 @@ def test_draining_lets_what_runs_end_and_may_be_cut_short() -> None:
     for cut in (False, True):
         gate, stop = Gate(), threading.Event()
         pool = LocalPool([Role("gate", lambda gate=gate: gate)], stop)
-        running = pool.submit(WorkItem("running", "gate", "pass_through"))
-        waiting = pool.submit(WorkItem("waiting", "gate", "pass_through"))
+        running = pool.submit(WorkItem("running", "gate", Gate.pass_through))
+        waiting = pool.submit(WorkItem("waiting", "gate", Gate.pass_through))
         assert gate.begun.wait(20)
         threading.Thread(target=pool.drain, daemon=True).start()
         assert isinstance(waiting.exception(20), Cancelled)
@@ -208,13 +194,13 @@ def test_a_callback_may_submit_and_stop() -> None:
     second = threading.Event()
 
     def raise_if_cancelled(_future: object) -> None:
-        pool.submit(WorkItem("b", "puppet", "count")).add_done_callback(finish)
+        pool.submit(WorkItem("b", "puppet", Puppet.count)).add_done_callback(finish)
 
     def finish(_future: object) -> None:
         pool.stop()
         second.set()
 
-    pool.submit(WorkItem("a", "puppet", "count")).add_done_callback(raise_if_cancelled)
+    pool.submit(WorkItem("a", "puppet", Puppet.count)).add_done_callback(raise_if_cancelled)
     assert second.wait(20)
     pool.close()
     assert pool.stats.calls == 2
@@ -239,7 +225,7 @@ def test_submitting_from_many_threads() -> None:
         keys = [[str(Random(i).randrange(50)) for _ in range(50)] for i in range(4)]
         threads = [
             threading.Thread(
-                target=lambda mine: [pool.submit(WorkItem(key, "puppet", "count")) for key in mine], args=(mine,)
+                target=lambda mine: [pool.submit(WorkItem(key, "puppet", Puppet.count)) for key in mine], args=(mine,)
             )
             for mine in keys
         ]
@@ -248,7 +234,7 @@ def test_submitting_from_many_threads() -> None:
         for thread in threads:
             thread.join()
         different = {key for mine in keys for key in mine}
-        results = [pool.submit(WorkItem(key, "puppet", "count")).result() for key in different]
+        results = [pool.submit(WorkItem(key, "puppet", Puppet.count)).result() for key in different]
         assert sorted(results) == list(range(len(different)))
 
 

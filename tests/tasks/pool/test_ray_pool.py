@@ -50,21 +50,21 @@ def gone(pid: int) -> bool:
 class TestWork:
     def test_one_worker_does_the_longest_first(self) -> None:
         with RayPool([puppets()]) as pool:
-            first = pool.submit(WorkItem("first", "puppet", "sleep", (0.2,), cost=9))
+            first = pool.submit(WorkItem("first", "puppet", Puppet.sleep, (0.2,), cost=9))
             costs = [3, 1, 4, 1.5, 5]
-            counted = [pool.submit(WorkItem(f"c{cost}", "puppet", "count", cost=cost)) for cost in costs]
-            needing = pool.submit(WorkItem("needing", "puppet", "count", needs=("first", "c1"), cost=100))
+            counted = [pool.submit(WorkItem(f"c{cost}", "puppet", Puppet.count, cost=cost)) for cost in costs]
+            needing = pool.submit(WorkItem("needing", "puppet", Puppet.count, needs=("first", "c1"), cost=100))
             assert first.result() is None
             assert [future.result() for future in counted] == [2, 4, 1, 3, 0]
             assert needing.result() == 5
-            assert pool.submit(WorkItem("c1", "puppet", "count")) is counted[1]
+            assert pool.submit(WorkItem("c1", "puppet", Puppet.count)) is counted[1]
             assert pool.stats.workers_started == 1
             assert pool.stats.calls == 7
 
     def test_two_workers_keep_what_they_hold(self) -> None:
         with RayPool([puppets(2)]) as pool:
             futures = [
-                pool.submit(WorkItem(f"{hold}{i}", "puppet", "take", (hold,), holds=hold))
+                pool.submit(WorkItem(f"{hold}{i}", "puppet", Puppet.take, (hold,), affinity_key=hold))
                 for i in range(20)
                 for hold in "ab"
             ]
@@ -77,11 +77,11 @@ class TestWork:
     def test_a_worker_has_its_threads_and_no_gpu(self) -> None:
         with RayPool([puppets()]) as pool:
             names = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "CUDA_VISIBLE_DEVICES")
-            assert pool.submit(WorkItem("a", "puppet", "environment", names)).result() == ["3", "3", ""]
+            assert pool.submit(WorkItem("a", "puppet", Puppet.environment, names)).result() == ["3", "3", ""]
 
     def test_what_a_worker_logs_is_logged_here(self, caplog: pytest.LogCaptureFixture) -> None:
         with RayPool([puppets()]) as pool:
-            pool.submit(WorkItem("talk", "puppet", "say", ("hello",))).result()
+            pool.submit(WorkItem("talk", "puppet", Puppet.say, ("hello",))).result()
         (record,) = [record for record in caplog.records if record.name == "tasks.puppet"]
         assert record.getMessage() == "hello"
         about = record.__dict__["about"]
@@ -90,9 +90,9 @@ class TestWork:
 
     def test_a_worker_without_end_is_replaced(self) -> None:
         with RayPool([puppets()]) as pool:
-            error = pool.submit(WorkItem("stuck", "puppet", "sleep", (600,), timeout=0.5)).exception()
+            error = pool.submit(WorkItem("stuck", "puppet", Puppet.sleep, (600,), timeout=0.5)).exception()
             assert isinstance(error, Overdue)
-            assert pool.submit(WorkItem("after", "puppet", "count")).result() == 0
+            assert pool.submit(WorkItem("after", "puppet", Puppet.count)).result() == 0
 
     def test_nothing_is_started_without_work(self) -> None:
         before = set(threading.enumerate())
@@ -105,24 +105,24 @@ class TestWork:
 class TestErrors:
     def test_errors_keep_their_class(self) -> None:
         with RayPool([puppets()]) as pool:
-            bad = pool.submit(WorkItem("bad", "puppet", "no_face"))
-            needing = pool.submit(WorkItem("needing", "puppet", "count", needs=("bad",)))
+            bad = pool.submit(WorkItem("bad", "puppet", Puppet.no_face))
+            needing = pool.submit(WorkItem("needing", "puppet", Puppet.count, needs=("bad",)))
             assert type(bad.exception()) is NoFace
             assert str(bad.exception()) == "there is nobody in the picture"
             assert needing.exception() is bad.exception()
-            listing = pool.submit(WorkItem("listing", "puppet", "weights")).exception()
+            listing = pool.submit(WorkItem("listing", "puppet", Puppet.weights)).exception()
             assert isinstance(listing, WeightsError)
             assert listing.problems == ("unet.pth", "vae.pth")
-            defect = pool.submit(WorkItem("defect", "puppet", "defect")).exception()
+            defect = pool.submit(WorkItem("defect", "puppet", Puppet.defect)).exception()
             assert type(defect) is TroupeError
             assert 'return {"a": 1}["b"]' in str(defect)
-            unpicklable = pool.submit(WorkItem("unpicklable", "puppet", "unpicklable")).exception()
+            unpicklable = pool.submit(WorkItem("unpicklable", "puppet", Puppet.unpicklable)).exception()
             assert type(unpicklable) is TroupeError
             assert "cannot pickle '_thread.lock'" in str(unpicklable)
-            argument = pool.submit(WorkItem("argument", "puppet", "take", (threading.Lock(),))).exception()
+            argument = pool.submit(WorkItem("argument", "puppet", Puppet.take, (threading.Lock(),))).exception()
             assert type(argument) is TroupeError
             assert "argument could not travel" in str(argument)
-            assert pool.submit(WorkItem("after", "puppet", "count")).result() == 0
+            assert pool.submit(WorkItem("after", "puppet", Puppet.count)).result() == 0
             assert pool.stats.retries == pool.stats.workers_lost == 0
 
     def test_store_trouble_is_tried_again(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -130,24 +130,24 @@ class TestErrors:
         for name in ("once", "always"):
             (tmp_path / name).mkdir()
         with RayPool([puppets()]) as pool:
-            once = pool.submit(WorkItem("once", "puppet", "store", (str(tmp_path / "once"), 1)))
-            always = pool.submit(WorkItem("always", "puppet", "store", (str(tmp_path / "always"), 99)))
+            once = pool.submit(WorkItem("once", "puppet", Puppet.store, (str(tmp_path / "once"), 1)))
+            always = pool.submit(WorkItem("always", "puppet", Puppet.store, (str(tmp_path / "always"), 99)))
             assert once.result() == 1
             assert type(always.exception()) is StoreError
             assert (pool.attempts("once"), pool.attempts("always")) == (2, 3)
 
     def test_out_of_memory_gets_a_fresh_process(self) -> None:
         with RayPool([puppets()]) as pool:
-            pool.submit(WorkItem("first", "puppet", "count")).result()
-            assert isinstance(pool.submit(WorkItem("hungry", "puppet", "hungry")).result(), int)
+            pool.submit(WorkItem("first", "puppet", Puppet.count)).result()
+            assert isinstance(pool.submit(WorkItem("hungry", "puppet", Puppet.hungry)).result(), int)
             assert pool.stats.workers_started == 2
             assert pool.stats.workers_lost == 0
 
     @pytest.mark.parametrize("how", ["exit", "segfault"])
     def test_a_killer_among_thirty(self, how: str) -> None:
         with RayPool([puppets(2)]) as pool:
-            futures = [pool.submit(WorkItem(str(i), "puppet", "sleep", (0.01,))) for i in range(30)]
-            killer = pool.submit(WorkItem("killer", "puppet", "die", (how,)))
+            futures = [pool.submit(WorkItem(str(i), "puppet", Puppet.sleep, (0.01,))) for i in range(30)]
+            killer = pool.submit(WorkItem("killer", "puppet", Puppet.die, (how,)))
             assert [future.result() for future in futures] == [None] * 30
             error = killer.exception()
             assert isinstance(error, WorkerLost)
@@ -158,15 +158,15 @@ class TestErrors:
 
     def test_a_killed_worker_takes_its_children_along_and_is_replaced(self) -> None:
         with RayPool([puppets()]) as pool:
-            child = pool.submit(WorkItem("child", "puppet", "child")).result()
-            pid, _ = pool.submit(WorkItem("pid", "puppet", "take", ("",))).result()
+            child = pool.submit(WorkItem("child", "puppet", Puppet.child)).result()
+            pid, _ = pool.submit(WorkItem("pid", "puppet", Puppet.take, ("",))).result()
             os.kill(pid, signal.SIGKILL)
             assert eventually(lambda: gone(child))
-            assert pool.submit(WorkItem("after", "puppet", "take", ("",))).result()[0] != pid
+            assert pool.submit(WorkItem("after", "puppet", Puppet.take, ("",))).result()[0] != pid
 
     def test_a_worker_that_cannot_be_made_fails_its_role(self) -> None:
         with RayPool([Role("unmade", Unmade, ("unet.pth",), workers=2, cpus=0.5)]) as pool:
-            errors = {pool.submit(WorkItem(str(i), "unmade", "act")).exception() for i in range(5)}
+            errors = {pool.submit(WorkItem(str(i), "unmade", Unmade.act)).exception() for i in range(5)}
             assert len(errors) == 1
             error = errors.pop()
             assert isinstance(error, WeightsError)
@@ -176,7 +176,7 @@ class TestErrors:
     def test_workers_that_die_while_they_start(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr("tasks.pool.scheduler.BACKOFF", 0.1)
         with RayPool([Role("stillborn", Stillborn)]) as pool:
-            error = pool.submit(WorkItem("a", "stillborn", "act")).exception()
+            error = pool.submit(WorkItem("a", "stillborn", Stillborn.act)).exception()
             assert isinstance(error, WorkerLost)
             assert "while it started" in error.message
             assert pool.stats.workers_started == pool.stats.workers_lost == 3
@@ -186,8 +186,8 @@ class TestErrors:
     ) -> None:
         monkeypatch.setattr("tasks.pool.transport._LOOK", 0.2)
         with RayPool([puppets()]) as pool:
-            pid, _ = pool.submit(WorkItem("pid", "puppet", "take", ("",))).result()
-            stopped = pool.submit(WorkItem("stopped", "puppet", "stop_process"))
+            pid, _ = pool.submit(WorkItem("pid", "puppet", Puppet.take, ("",))).result()
+            stopped = pool.submit(WorkItem("stopped", "puppet", Puppet.stop_process))
             assert eventually(lambda: f"role 'puppet' is stopped; `kill -CONT {pid}` resumes it" in caplog.text)
             os.kill(pid, signal.SIGCONT)
             assert stopped.result() == 1
@@ -198,13 +198,13 @@ class TestErrors:
         monkeypatch.setattr("tasks.pool.transport._LOOK", 0.2)
         monkeypatch.setattr("tasks.pool.ray_transport._STOPPED", 1.0)
         with RayPool([puppets()]) as pool:
-            pid, _ = pool.submit(WorkItem("pid", "puppet", "take", ("",))).result()
-            error = pool.submit(WorkItem("stopped", "puppet", "stop_process")).exception()
+            pid, _ = pool.submit(WorkItem("pid", "puppet", Puppet.take, ("",))).result()
+            error = pool.submit(WorkItem("stopped", "puppet", Puppet.stop_process)).exception()
             assert isinstance(error, WorkerLost)
             assert "was stopped, and not resumed within 1 s). Something stops it again and again" in error.message
             assert "memory" not in error.message
             assert eventually(lambda: gone(pid))
-            assert pool.submit(WorkItem("after", "puppet", "count")).result() == 0
+            assert pool.submit(WorkItem("after", "puppet", Puppet.count)).result() == 0
 
 
 @pytest.mark.usefixtures("ray_session")
@@ -213,9 +213,9 @@ class TestEnd:
     def test_a_sleeping_worker_does_not_hold_up_the_stop(self, by_event: bool, tmp_path: Path) -> None:
         stop, marks = threading.Event(), [tmp_path / str(i) for i in range(20)]
         pool = RayPool([puppets(2)], stop=stop)
-        futures = [pool.submit(WorkItem(mark.name, "puppet", "sleep", (60, str(mark)))) for mark in marks]
-        needing = pool.submit(WorkItem("needing", "puppet", "count", needs=("0",)))
-        pid = pool.submit(WorkItem("pid", "puppet", "take", ("",), cost=99))
+        futures = [pool.submit(WorkItem(mark.name, "puppet", Puppet.sleep, (60, str(mark)))) for mark in marks]
+        needing = pool.submit(WorkItem("needing", "puppet", Puppet.count, needs=("0",)))
+        pid = pool.submit(WorkItem("pid", "puppet", Puppet.take, ("",), cost=99))
         assert eventually(lambda: sum(mark.exists() for mark in marks) == 2)
         worker, _ = pid.result()
         started = time.monotonic()
@@ -242,20 +242,20 @@ import signal, sys, tempfile, threading
 from pathlib import Path
 sys.path.insert(0, sys.argv[1])
 import psutil
-from tasks.pool import RayPool, Role, Work
+from tasks.pool import RayPool, Role, WorkItem
 from tests.tasks.pool.workers import Puppet
 assert "ray" not in sys.modules
 handlers = [signal.getsignal(each) for each in (signal.SIGINT, signal.SIGTERM)]
 folder = tempfile.TemporaryDirectory(prefix="tp-", dir="/tmp")  # a short name: Ray's sockets lie in it
 with folder as name, RayPool([Role("puppet", Puppet, workers=3, cpus=2)], folder=Path(name)) as pool:
-    assert pool.submit(Work("kept", "puppet", "count")).result() == 0
+    assert pool.submit(WorkItem("kept", "puppet", Puppet.count)).result() == 0
     assert list(Path(name).iterdir())
-    assert [pool.submit(Work(str(i), "puppet", "count", cost=9 - i)).result() for i in range(2)] == [1, 2]
-    error = repr(pool.submit(Work("killer", "puppet", "die", ("segfault",))).exception())
+    assert [pool.submit(WorkItem(str(i), "puppet", Puppet.count, cost=9 - i)).result() for i in range(2)] == [1, 2]
+    error = repr(pool.submit(WorkItem("killer", "puppet", Puppet.die, ("segfault",))).exception())
     assert "WorkerLost" in error and "Fatal Python error: Segmentation fault at File" in error, error
 assert not Path(name).exists()
 with RayPool([Role("puppet", Puppet, gpus=99)]) as pool:
-    assert "want 99 GPUs" in repr(pool.submit(Work("a", "puppet", "count")).exception())
+    assert "want 99 GPUs" in repr(pool.submit(WorkItem("a", "puppet", Puppet.count)).exception())
 import ray
 assert not ray.is_initialized()
 assert handlers == [signal.getsignal(each) for each in (signal.SIGINT, signal.SIGTERM)]
@@ -266,18 +266,18 @@ print("fine")
 
 JOINED = """
 import sys
-from tasks.pool import RayPool, Role, Work
+from tasks.pool import RayPool, Role, WorkItem
 from tests.tasks.pool.workers import Puppet
 with RayPool([Role("puppet", Puppet)], sys.argv[1]) as pool:
-    print(pool.submit(Work("a", "puppet", "count")).result())
+    print(pool.submit(WorkItem("a", "puppet", Puppet.count)).result())
 """
 
 HALF_STARTED = """
 import time
-from tasks.pool import RayPool, Role, Work
+from tasks.pool import RayPool, Role, WorkItem
 from tests.tasks.pool.workers import Puppet
 pool = RayPool([Role("puppet", Puppet)])
-future = pool.submit(Work("a", "puppet", "count"))
+future = pool.submit(WorkItem("a", "puppet", Puppet.count))
 while not pool.stats.workers_started:
     time.sleep(0.01)
 time.sleep(1)

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from tasks.pool.messages import Broken, Finish, Recall
 from tasks.pool.scheduler import BACKOFF, TRIES
 from tasks.pool.work_item import Role, WorkItem
-from tests.tasks.pool.plans import Plan, kind, plans
+from tests.tasks.pool.plans import Plan, Player, kind, plans
 from tests.tasks.pool.simulation import Fate, Simulation
 from troupe.errors import Cancelled, InputError, NoFace, OutOfMemory, Overdue, StoreError, TroupeError, WorkerLost
 
@@ -22,7 +22,7 @@ def role(workers: int = 1, name: str = "play") -> Role:
 
 
 def work(key: object, **attributes: object) -> WorkItem:
-    return WorkItem(str(key), method="act", **({"role": "play"} | attributes))  # type: ignore[arg-type]
+    return WorkItem(str(key), method=Player.act, **({"role": "play"} | attributes))  # type: ignore[arg-type]
 
 
 def fates(**ends: TroupeError | str) -> Fate:
@@ -55,19 +55,21 @@ class TestOrder:
 
     def test_a_worker_keeps_to_what_it_holds(self) -> None:
         simulation = Simulation([role(2)])
-        simulation.run([work((hold, i), holds=hold, cost=2 - i / 9) for i in range(9) for hold in "ab"])
+        simulation.run([work((hold, i), affinity_key=hold, cost=2 - i / 9) for i in range(9) for hold in "ab"])
         players = {hold: {worker for *_, worker, key in simulation.log if hold in key} for hold in "ab"}
         assert all(len(workers) == 1 for workers in players.values())
         assert players["a"] != players["b"]
 
     def test_an_idle_worker_steals_rather_than_starves(self) -> None:
         simulation = Simulation([role(4)])
-        simulation.run([work(i, holds="a") for i in range(40)])
+        simulation.run([work(i, affinity_key="a") for i in range(40)])
         assert simulation.now == 10
 
     def test_a_busy_holder_is_not_robbed_while_there_is_other_work(self) -> None:
         simulation = Simulation([role(2)])
-        simulation.run([work("long", holds="a", cost=10), work("rest", holds="a"), *(work(i) for i in range(9))])
+        simulation.run(
+            [work("long", affinity_key="a", cost=10), work("rest", affinity_key="a"), *(work(i) for i in range(9))]
+        )
         workers = {key: worker for *_, worker, key in simulation.log}
         assert all(workers[str(i)] != workers["long"] for i in range(9))
         assert order(simulation)[-1] == "rest", "it went to the other worker, when that had nothing else"
@@ -78,7 +80,10 @@ class TestOrder:
             return "die" if work.key == "a" and not call else None
 
         simulation = Simulation([role(1)], once)
-        assert simulation.run([work("a", holds="x", cost=9), work("b", holds="x")]) == {"a": None, "b": None}
+        assert simulation.run([work("a", affinity_key="x", cost=9), work("b", affinity_key="x")]) == {
+            "a": None,
+            "b": None,
+        }
 
     def test_at_most_one_work_is_sent_ahead(self) -> None:
         simulation = Simulation([role(3)])
@@ -99,7 +104,7 @@ class TestOrder:
 
     def test_a_long_work_begins_in_time_whoever_holds_it(self) -> None:
         simulation = Simulation([role(2)])
-        work_items = [work("first", holds="a", cost=12), work("second", holds="a", cost=11)]
+        work_items = [work("first", affinity_key="a", cost=12), work("second", affinity_key="a", cost=11)]
         simulation.run([*work_items, *(work(i) for i in range(4))])
         assert simulation.now == 14
 
@@ -107,7 +112,9 @@ class TestOrder:
         """They are not the last ones: what is not ready yet counts as left."""
         simulation = Simulation([role(2), role(1, "prepare")])
         clips = [work(f"clip{i}", role="prepare", cost=2) for i in range(20)]
-        renders = [work(f"render{i}", needs=(f"clip{i}",), holds="ab"[i % 2], cost=3 + i / 20) for i in range(20)]
+        renders = [
+            work(f"render{i}", needs=(f"clip{i}",), affinity_key="ab"[i % 2], cost=3 + i / 20) for i in range(20)
+        ]
         simulation.run([*clips, *renders])
         workers = {i: worker for *_, worker, key in simulation.log for i in range(20) if key == f"render{i}"}
         assert len({workers[i] for i in range(0, 16, 2)}) == 1
@@ -115,7 +122,7 @@ class TestOrder:
 
     def test_preparation_keeps_within_its_bound(self) -> None:
         """A clip is prepared only while fewer than three renders could begin: no worker waits, none is far behind."""
-        simulation = Simulation([role(), Role("prepare", object, bound=3)])
+        simulation = Simulation([role(), Role("prepare", object, backpressure_limit=3)])
         clips = [work(f"clip{i}", role="prepare", cost=1) for i in range(12)]
         simulation.run([*clips, *(work(f"render{i}", needs=(f"clip{i}",), cost=4) for i in range(12))])
         assert simulation.now == 1 + 12 * 4
@@ -129,7 +136,11 @@ class TestOrder:
     def test_many_workers_are_used_well(self, identities: int) -> None:
         random = Random(7)
         work_items = [
-            work(i, cost=random.lognormvariate(0, 1), holds=str(random.randrange(identities)) if identities else "")
+            work(
+                i,
+                cost=random.lognormvariate(0, 1),
+                affinity_key=str(random.randrange(identities)) if identities else "",
+            )
             for i in range(4000)
         ]
         simulation = Simulation([role(64)])

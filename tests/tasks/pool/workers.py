@@ -102,9 +102,15 @@ class Unmade:
     def __init__(self, missing: str) -> None:
         raise WeightsError("the weights directory is incomplete", [missing])
 
+    def act(self) -> None:
+        """Never called."""
+
 
 class Stillborn:
     """Takes its process along while it is made."""
 
     def __init__(self) -> None:
         os._exit(1)
+
+    def act(self) -> None:
+        """Never called."""

@@ -33,7 +33,7 @@ def test_a_machine(machine: Machine, performers: int, gpus: int, threads: int, p
     roles = by_name(worker_roles(setup(), machine))
     assert (roles[RENDER].workers, roles[RENDER].gpus, roles[RENDER].threads) == (performers, gpus, threads)
     assert roles[PREPROCESS].workers == preparers
-    assert roles[PREPROCESS].bound == crews.AHEAD * performers
+    assert roles[PREPROCESS].backpressure_limit == crews.AHEAD * performers
 
 
 def test_fewer_or_more_may_be_asked_for_but_no_more_than_gpus() -> None:
