@@ -30,7 +30,7 @@ from models.miniature import SHIPPED
 from models.weights import detector_file
 from tasks import media
 from tasks.demo import prepare_demo
-from tasks.run.run import Request
+from tasks.run.request import Request
 from troupe import PRESETS, Job, Picture, Track, preset
 from troupe.scratch import scratch_folder
 from troupe.stopwatch import Stopwatch
@@ -107,7 +107,7 @@ def run_pipeline(request: Request) -> Timing:
 
 def animate_bare(request: Request) -> Timing:
     """The same with everything at hand and nothing kept."""
-    weights, jobs = Path(request.weights), request.read()
+    weights, jobs = Path(request.weights), request.job_list
     detector, size = open_detector(detector_file(weights)), ModelConfig.read(weights).image_size
     portraits = {
         job.portrait: prepare_portrait(media.read_picture(Path(job.portrait)), detector, job.face, size, job.portrait)

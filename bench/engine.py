@@ -25,12 +25,12 @@ from bench.machine import isolated, peak_memory
 from bench.report import Case, Check, Findings, arguments, main, positive, tell
 from catalogs.store.store import Store, open_store
 from flows.observe.progress import Silent
-from flows.steps import PlainCaller, perform
+from flows.steps import execute
 from models.miniature.model import init_weights
 from tasks.pool import Role, WorkItem
 from tasks.run import run as production
+from tasks.run.request import Request
 from tasks.run.results import results
-from tasks.run.run import Request
 from tasks.run.sizing import AHEAD, PREPROCESS, RENDER
 from tasks.steps.context import WorkerConfig
 from tasks.steps.specs import Done, MotionSpec, PortraitSpec, Rendered, RenderSpec, TrackSpec
@@ -121,7 +121,7 @@ def run_jobs(folder: Path, jobs: int) -> Round:
     with _idle_crew():
         start = _start_ray()
         since = time.perf_counter()
-        summary = perform(request, PlainCaller(), Silent(), ray=True)
+        summary = execute(request, Silent(), ray=True)
         seconds = time.perf_counter() - since
     assert summary.counts == {"done": jobs}, f"{summary.line()}: {results(request.store, summary.run_id, 1)}"
     return Round(seconds, start, peak_memory(), calls[0] + summary.evaluations)

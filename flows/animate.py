@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-import os
+import flows.prefect_env  # noqa: F401  # isort: skip
+
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
+from contextvars import ContextVar
 from typing import Any, cast
 
-# Before prefect is imported. Its first start would log `database is locked` while it reports its use; what it says
-# of every state is for its own pages, the terminal has ours.
-os.environ.setdefault("PREFECT_SERVER_ANALYTICS_ENABLED", "false")
-os.environ.setdefault("PREFECT_LOGGING_LEVEL", "WARNING")
-
-from prefect import State, Task, flow, task
-from prefect.cache_policies import NO_CACHE
+from prefect import State, flow
 from prefect.exceptions import TerminationSignal
 from prefect.futures import PrefectFuture, wait
 from prefect.states import Cancelled as cancelled
@@ -23,48 +19,46 @@ from prefect.utilities.annotations import quote
 from flows.observe.prefect_artifacts import Artifacts
 from flows.observe.progress import Everyone, listener, listening_here, watched
 from flows.prefect_server import prefect_server
-from flows.steps import Shard, animate_shard, encode_identities, perform, plan, publish
-from tasks.run.run import Request, Run, Summary
+from flows.prefect_tasks import call_as_task, result_of, stoppable_task
+from flows.steps import execute
+from tasks.run.request import Request
+from tasks.run.run import Shard
+from tasks.run.summary import Summary
 from troupe.errors import Cancelled
 from troupe.signals import stoppable
 
 __all__ = ["animate", "animate_here"]
 
-SHARDS_AT_ONCE = 4
-"""Enough that one's last jobs do not leave workers idle, few enough that preparation stays just ahead."""
+CONCURRENT_SHARDS = 4
+"""Enough that the last jobs of one do not leave workers idle, few enough that preprocessing stays just ahead."""
 
-RUNNER = cast("TaskRunner[PrefectFuture[Any]]", ThreadPoolTaskRunner(max_workers=SHARDS_AT_ONCE))
+RUNNER = cast("TaskRunner[PrefectFuture[Any]]", ThreadPoolTaskRunner(max_workers=CONCURRENT_SHARDS))
 
-
-def _task(step: Callable[..., Any]) -> Task[..., Any]:
-    """A coarse task. What was done already the store knows, so Prefect's own result cache is off."""
-    return task(name=step.__name__.replace("_", " "), cache_policy=NO_CACHE, persist_result=False)(step)
-
-
-TASKS = {step: _task(step) for step in (plan, encode_identities, animate_shard, publish)}
+_request: ContextVar[Request | None] = ContextVar("request", default=None)
+"""The request of `animate_here`, which may have its jobs read already."""
 
 
 class Stopped(Cancelled):
-    """A run that was stopped, and what it had done. (Of a cancelled flow, Prefect's worker raises the result.)"""
+    """A run that was stopped, with its summary. (Prefect's worker raises the result of a cancelled flow.)"""
 
     def __init__(self, summary: Summary) -> None:
         super().__init__(summary.line())
         self.summary = summary
 
 
-class PrefectCaller:
-    """Calls steps as tasks of the running flow; quoted, so that Prefect seeks no futures in thousands of orders."""
+def call_step(step: Callable[..., Any], shards: Sequence[Shard] | None = None) -> Any:
+    """Call a step of the run as a task: once in this thread, or for each shard in the threads of the task runner.
 
-    def one(self, step: Callable[..., Any], run: Run) -> Any:
-        """Its result."""
-        return TASKS[step](quote(run))
-
-    def each(self, step: Callable[..., Any], run: Run, shards: Sequence[Shard]) -> None:
-        """A few at a time, in the threads of the flow's task runner; all end before an error of one is raised."""
-        futures = [TASKS[step].submit(quote(run), quote(shard)) for shard in shards]
-        wait(futures)
-        for future in futures:
-            future.result()
+    All tasks end before an error of one is raised.
+    """
+    name = step.__name__.replace("_", " ")
+    if shards is None:
+        return call_as_task(name, step)
+    shard_task = stoppable_task(name, step)
+    # Quoted: Prefect would look for futures in thousands of specs.
+    futures = [shard_task.submit(quote(shard)) for shard in shards]
+    wait(futures)
+    return [result_of(future.state) for future in futures]
 
 
 @flow(
@@ -97,59 +91,38 @@ def animate(
     stop_after: float | None = None,
     retry: list[str] | None = None,
 ) -> dict[str, Any] | State[Any]:
-    """Let portraits act: for every row of a jobs file, or every picture of a folder with every clip of another.
+    """Animate portraits: every row of a jobs file, or every picture of one folder with every clip of another.
 
     Args:
         store: folder or bucket URL for results, caches and the catalog.
-        weights: the weights directory, a path that every worker has.
+        weights: weights directory, a path that every worker has.
         jobs: URI of a CSV, JSONL or Parquet file.
         portraits: folder of pictures, instead of a jobs file.
         drivings: folder of driving clips, with `portraits`.
         detector: path of a face detector that replaces the weights directory's own.
-        defaults: columns of the jobs file for jobs that do not say themselves, such as preset or seed.
-        limit: only the first jobs.
-        preview: only the first seconds of every clip.
-        require_consent: refuse jobs without a reference to the permission to use the likeness.
+        defaults: cells by column of the jobs file, for jobs that leave them empty, such as preset or seed.
+        limit: number of jobs; only the first ones are done.
+        preview: seconds of every clip; only its start is animated.
+        require_consent: whether to refuse jobs without a reference to the permission to use the likeness.
         min_identity: similarity to the portrait below which a render is flagged.
-        max_quality: of landmarks, expression, pose or flicker, above which a render is flagged.
-        fail_quality: such jobs fail.
-        device: for the networks; `auto` is a GPU if there is one.
-        dtype: of their numbers; `auto` is what the device is good at.
-        compile: have torch compile the denoiser: pays off from some minutes of work on.
-        gpu_memory: GiB of a GPU that a worker may take; all of it if not given.
-        run_id: of the run; made from date and time if not given. That of an earlier run resumes it.
-        ray_address: of a Ray cluster that this machine is part of, `auto` or HOST:PORT; if not given, its own.
-        workers: how many animators; one a GPU, or one for every four cores, if not given.
-        stop_after: seconds after which no further job begins; what runs then ends.
-        retry: do the failed jobs of `run_id` again, those with one of these kinds of error; an empty list means all.
+        max_quality: landmarks, expression, pose or flicker above which a render is flagged.
+        fail_quality: whether such jobs fail.
+        device: device of the networks; `auto` is a GPU if there is one.
+        dtype: number type of the networks; `auto` is what suits the device.
+        compile: whether torch compiles the denoiser; pays off from some minutes of work on.
+        gpu_memory: GiB of a GPU that a worker may use; all of it if empty.
+        run_id: name of the run; made from date and time if empty. That of an earlier run resumes it.
+        ray_address: address of a Ray cluster that this machine is part of, `auto` or HOST:PORT; if empty, the run
+            starts a Ray of its own.
+        workers: number of render workers; one per GPU, or one per four cores, if empty.
+        stop_after: seconds after which no further job starts; those that run are finished.
+        retry: kinds of error; the failed jobs of `run_id` with one of them are done again. An empty list means all.
     """
-    request = Request(
-        store=store,
-        weights=weights,
-        jobs=jobs,
-        portraits=portraits,
-        drivings=drivings,
-        detector=detector,
-        defaults=defaults or {},
-        limit=limit,
-        preview=preview,
-        require_consent=require_consent,
-        min_identity=min_identity,
-        max_quality=max_quality or {},
-        fail_quality=fail_quality,
-        device=device,
-        dtype=dtype,
-        compile=compile,
-        gpu_memory=gpu_memory,
-        run_id=run_id,
-        ray_address=ray_address,
-        workers=workers,
-        stop_after=stop_after,
-        retry=None if retry is None else tuple(retry),
-    )
+    parameters = locals()
     artifacts = Artifacts()
-    with nullcontext(listener()) if listening_here() else watched() as told:
-        summary = perform(request, PrefectCaller(), Everyone(told, artifacts), ray=True)
+    with nullcontext(listener()) if listening_here() else watched() as own:
+        request = _request.get() or Request.from_parameters(parameters)
+        summary = execute(request, Everyone(own, artifacts), ray=True, call=call_step)
     artifacts.end(summary)
     if summary.counts.get("cancelled"):
         return cancelled(message=summary.line(), data=Stopped(summary))
@@ -157,18 +130,21 @@ def animate(
 
 
 def animate_here(request: Request) -> Summary:
-    """Run the flow in this process, known to the Prefect server that is configured, or to one for this run only.
+    """Run the flow in this process, on the Prefect server that is configured or on one for this run only.
 
     Raises:
-        TroupeError: the request cannot be carried out as it is.
-        Cancelled: it was stopped before anything was begun.
+        TroupeError: the request cannot be executed as it is.
+        Cancelled: the run was stopped before anything started.
     """
-    with stoppable() as stop, prefect_server(stop):
-        try:
+    token = _request.set(request)
+    try:
+        with stoppable() as stop, prefect_server(stop):
             state = animate(**request.parameters(), return_state=True)
-        except TerminationSignal:
-            # Prefect's own answer to SIGTERM, while its engine gets a flow under way.
-            raise Cancelled("stopped before anything was begun") from None
-    # A cancelled flow has a result, too; asked for it plainly, Prefect would raise.
+    except TerminationSignal:
+        # Prefect's own answer to SIGTERM, while its engine starts a flow.
+        raise Cancelled("stopped before anything was begun") from None
+    finally:
+        _request.reset(token)
+    # A cancelled flow has a result, too, which Prefect would raise.
     result: Any = state.result(raise_on_failure=not state.is_cancelled())
     return result.summary if isinstance(result, Stopped) else Summary(**result)

@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-from typing import Any
+import flows.prefect_env  # noqa: F401  # isort: skip
 
-# First: it sets what Prefect reads when it is imported.
-from flows.animate import animate  # isort: skip
+from typing import Any
 
 from prefect import State, flow
 from prefect.artifacts import create_markdown_artifact
 from prefect.states import Cancelled as cancelled
 
+from flows.animate import animate
 from flows.observe.progress import listener
 from flows.prefect_server import prefect_server
-from flows.prefect_tasks import result_of, stoppable_task
+from flows.prefect_tasks import call_as_task, result_of
 from tasks.evaluation.pipeline import EvaluationRequest, measure, prepare, publish_evaluation
 from tasks.evaluation.summary import Evaluation
-from tasks.run.run import Request
+from tasks.run.request import Request
 from troupe.errors import Cancelled
 from troupe.signals import stoppable
 
@@ -30,7 +30,7 @@ def _measure(request: EvaluationRequest) -> Evaluation:
 
 @flow(
     name="evaluate",
-    description="How good the renders of a model are: what the field measures, a row a clip and a table of means.",
+    description="Quality of a model's renders by the field's metrics: a row per clip and a table of means.",
     persist_result=False,
 )
 def evaluate(
@@ -51,27 +51,27 @@ def evaluate(
     device: str = "auto",
     dtype: str = "auto",
 ) -> dict[str, str] | State[Any]:
-    """Evaluate a weights directory on clips, and on portraits that act them.
+    """Evaluate a weights directory: animate clips by their own first frames and by portraits, then measure.
 
     Args:
         store: folder or bucket URL for renders and results.
-        weights: the weights directory.
+        weights: weights directory.
         drivings: folder of clips.
-        run_id: of the evaluation, and of the run that renders for it.
+        run_id: name of the evaluation, and of the run that renders for it.
         portraits: folder of pictures for cross-reenactment.
         detector: path of a face detector that replaces the weights directory's own.
-        preset, seed: how it is rendered.
-        limit: only the first clips and pictures.
-        preview: only the first seconds of every clip.
-        lpips, inception, video_features: TorchScript files of the networks that these measures need.
+        preset, seed: settings of the renders.
+        limit: number of clips and of pictures; only the first ones are used.
+        preview: seconds of every clip; only its start is used.
+        lpips, inception, video_features: TorchScript files of the networks that these metrics need.
         embedder: ONNX file of a face embedder.
-        device, dtype: for the networks.
+        device, dtype: device and number type of the networks.
     """
     request = EvaluationRequest(**{name: value for name, value in locals().items() if name != "request"})
     try:
-        animation: Request = stoppable_task("prepare evaluation", prepare)(request)
+        animation: Request = call_as_task("prepare evaluation", prepare, request)
         result_of(animate(**animation.parameters(), return_state=True))
-        evaluation: Evaluation = stoppable_task("measure", _measure)(request)
+        evaluation: Evaluation = call_as_task("measure", _measure, request)
     except Cancelled as error:
         return cancelled(message=error.message)
     uri = publish_evaluation(request, evaluation)
@@ -81,11 +81,11 @@ def evaluate(
 
 
 def evaluate_here(request: EvaluationRequest) -> dict[str, str]:
-    """Run the flow in this process; its tables' URI and text.
+    """Run the flow in this process; return the URI (`summary`) and the text of its tables.
 
     Raises:
-        TroupeError: the request cannot be carried out as it is.
-        Cancelled: it was stopped.
+        TroupeError: the request cannot be executed as it is.
+        Cancelled: the evaluation was stopped.
     """
     with stoppable() as stop, prefect_server(stop):
         state: Any = evaluate(**request.parameters(), return_state=True)

@@ -1,11 +1,12 @@
-"""The main flow's work in this process alone: no Prefect, no Ray. For tests and quick looks."""
+"""Runs and evaluations in this process alone, without Prefect or Ray: for tests and quick looks."""
 
 from __future__ import annotations
 
 from flows.observe.progress import listener
-from flows.steps import PlainCaller, perform
+from flows.steps import execute
 from tasks.evaluation.pipeline import EvaluationRequest, measure, prepare, publish_evaluation
-from tasks.run.run import Request, Summary
+from tasks.run.request import Request
+from tasks.run.summary import Summary
 from troupe.errors import Cancelled
 from troupe.signals import stoppable
 
@@ -13,20 +14,20 @@ __all__ = ["animate_locally", "evaluate_locally"]
 
 
 def animate_locally(request: Request) -> Summary:
-    """Carry the request out.
+    """Execute a request.
 
     Raises:
-        TroupeError: the request cannot be carried out as it is.
+        TroupeError: the request cannot be executed as it is.
     """
-    return perform(request, PlainCaller(), listener(), ray=False)
+    return execute(request, listener(), ray=False)
 
 
 def evaluate_locally(request: EvaluationRequest) -> dict[str, str]:
-    """Carry an evaluation out; its tables' URI and text.
+    """Execute an evaluation; return the URI (`summary`) and the text of its tables.
 
     Raises:
-        TroupeError: the request cannot be carried out as it is.
-        Cancelled: it was stopped.
+        TroupeError: the request cannot be executed as it is.
+        Cancelled: the evaluation was stopped.
     """
     with stoppable() as stop:
         summary = animate_locally(prepare(request))

@@ -28,7 +28,7 @@ def demo(
     - `troupe demo /tmp/demo --local`
     """
     from tasks.demo import draw_strip, prepare_demo
-    from tasks.run.run import Request
+    from tasks.run.request import Request
     from tasks.weights.shipped import SHIPPED
 
     portraits, drivings = prepare_demo(folder.absolute())

@@ -58,7 +58,7 @@ def plan(
     from catalogs.store.store import open_store
     from catalogs.store.uris import absolute
     from tasks.run.estimate import estimate
-    from tasks.run.run import Request
+    from tasks.run.request import Request
     from tasks.weights.local_copy import local_file, local_weights
 
     request = Request(
@@ -72,7 +72,7 @@ def plan(
         preview=preview,
     )
     found = estimate(
-        request.read(),
+        request.job_list,
         open_store(store),
         local_weights(absolute(weights, str(Path.cwd()))),
         local_file(absolute(detector, str(Path.cwd()))) if detector else None,

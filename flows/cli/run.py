@@ -11,7 +11,8 @@ from flows.cli.filters import bound
 from flows.cli.model import chosen_weights
 
 if TYPE_CHECKING:
-    from tasks.run.run import Request, Summary
+    from tasks.run.request import Request
+    from tasks.run.summary import Summary
 
 __all__ = ["perform", "run"]
 
@@ -151,30 +152,16 @@ def run(
 
       troupe run jobs.csv --weights weights --limit 3 --preview 2s --preset draft
     """
-    from tasks.run.run import Request
+    options = locals()
+    from tasks.run.request import Request
 
-    request = Request(
-        store=store,
-        weights=chosen_weights(weights),
-        jobs=jobs,
-        portraits=portraits,
-        drivings=drivings,
-        detector=detector,
-        defaults=cells(preset=preset, seed=seed, output=output),
-        limit=limit,
-        preview=preview,
-        require_consent=require_consent,
-        min_identity=min_identity,
-        max_quality=dict(max_quality or ()),
-        fail_quality=fail_quality,
-        device=device,
-        dtype=dtype,
-        compile=compile,
-        gpu_memory=gpu_memory,
-        run_id=run_id,
-        ray_address=ray_address,
-        workers=workers,
-        stop_after=stop_after,
+    request = Request.from_parameters(
+        options
+        | {
+            "weights": chosen_weights(weights),
+            "defaults": cells(preset=preset, seed=seed, output=output),
+            "max_quality": dict(max_quality or ()),
+        }
     )
     raise typer.Exit(exit_code(perform(request, local=local)))
 
@@ -188,7 +175,7 @@ def perform(request: Request, *, local: bool) -> Summary:
     from flows.observe.progress import console_listener, listening, watched
     from troupe.signals import stoppable
 
-    request.read()
+    request.job_list  # noqa: B018 (an invalid request fails here, before anything starts)
     with stoppable(), watched(lambda: console_listener(stderr)) as listener, listening(listener):
         if local:
             from flows.local import animate_locally

@@ -83,7 +83,7 @@ def retry(
     """
     from catalogs.store.store import open_store
     from catalogs.table.runs import list_runs, read_run
-    from tasks.run.run import Request
+    from tasks.run.request import Request
 
     place = open_store(store)
     if run == "latest":
@@ -99,7 +99,7 @@ def retry(
     other = {"weights": weights, "detector": detector}
     parameters |= {name: value for name, value in other.items() if value is not None}
     request = Request(**parameters | {"store": store, "run_id": run, "retry": tuple(failed_kind or ())})
-    if not request.read():
+    if not request.job_list:
         stderr.print(f"run {run} has no failed jobs")
         return
     raise typer.Exit(exit_code(perform(request, local=local)))

@@ -15,7 +15,7 @@ from prefect.artifacts import (
     update_progress_artifact,
 )
 
-from tasks.run.run import Summary
+from tasks.run.summary import Summary
 
 __all__ = ["Artifacts"]
 

@@ -28,7 +28,7 @@ from tasks import media
 from tasks.evaluation.metrics import CROSS, SELF, Evaluator, Subject
 from tasks.evaluation.networks import Embedder, Networks, TorchScript
 from tasks.evaluation.summary import Evaluation
-from tasks.run.run import Request
+from tasks.run.request import Request
 from tasks.steps.context import WorkerConfig, WorkerContext
 from troupe import FaceChoice, Picture
 from troupe.errors import Cancelled, SettingsError, TroupeError

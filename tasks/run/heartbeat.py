@@ -1,4 +1,4 @@
-"""A run's own record in the store, kept up to date while it lives."""
+"""The heartbeat of a run: its record in the store, updated while it runs."""
 
 from __future__ import annotations
 
@@ -17,18 +17,20 @@ from catalogs.store.store import Store
 from catalogs.table.runs import BEAT, RunInfo, write_run
 from troupe.errors import Cancelled, StoreError
 
-__all__ = ["Record"]
+__all__ = ["Heartbeat"]
 
 _log = logging.getLogger(__name__)
 
 
-class Record:
-    """Says in the store that the run lives, how far it is and how it ended. A context manager; trouble is only logged.
+class Heartbeat:
+    """Writes to the store that a run is alive, how far it is and how it ended. A context manager.
+
+    A store that cannot be written is only logged.
 
     Args:
-        store: of the run.
-        run_id: of the run.
-        request: its parameters.
+        store: store of the run.
+        run_id: name of the run.
+        request: parameters of the run.
     """
 
     def __init__(self, store: Store, run_id: str, request: Mapping[str, Any]) -> None:
@@ -39,7 +41,7 @@ class Record:
         self._counts: Counter[str] = Counter()
         self._lock = threading.Lock()
         self._closing = threading.Event()
-        self._thread = threading.Thread(target=self._beat, name=f"record-{run_id}", daemon=True)
+        self._thread = threading.Thread(target=self._beat, name=f"heartbeat-{run_id}", daemon=True)
 
     def __enter__(self) -> Self:
         return self
@@ -50,17 +52,17 @@ class Record:
         if self._thread.ident is None:
             return
         if error is not None:
-            self.broken(error)
+            self.fail(error)
         self._closing.set()
         self._thread.join()
         self._write()
 
-    def begin(self, jobs: int, ended: Iterable[str] = ()) -> None:
-        """The run_id is ours: tell of the run from now on.
+    def start(self, jobs: int, ended: Iterable[str] = ()) -> None:
+        """Start writing, once the run_id is known to be this run's.
 
         Args:
-            jobs: how many it has.
-            ended: the status of those that ended before and are not done again.
+            jobs: number of jobs.
+            ended: statuses of jobs that ended before and are not done again.
         """
         with self._lock:
             self._counts.update(ended)
@@ -68,19 +70,19 @@ class Record:
         self._thread.start()
 
     def count(self, status: str) -> None:
-        """A job ended."""
+        """Count a job that has ended."""
         with self._lock:
             self._counts[status] += 1
 
-    def end(self, note: str) -> None:
-        """The run is over."""
+    def finish(self, note: str) -> None:
+        """Record that the run has its manifest."""
         counts = self._counts
         state = "stopped" if counts["cancelled"] else "failed" if counts["failed"] else "done"
         with self._lock:
             self._info = replace(self._info, state=state, note=note)
 
-    def broken(self, error: BaseException) -> None:
-        """The run ended without a manifest."""
+    def fail(self, error: BaseException) -> None:
+        """Record that the run ended without a manifest."""
         if self._info.live:
             with self._lock:
                 state = "stopped" if isinstance(error, Cancelled) else "broken"
@@ -99,4 +101,4 @@ class Record:
         try:
             write_run(self._store, info)
         except StoreError as error:
-            _log.warning("the run's own record could not be written: %s", error)
+            _log.warning("cannot write the heartbeat of run %s: %s", info.run_id, error)

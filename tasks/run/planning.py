@@ -1,4 +1,4 @@
-"""From a request to orders: what has to be made, under which keys, and what of it exists already."""
+"""The plan of a run: a spec with its keys for every job, which renders exist already, and shards of the others."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, replace
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 from catalogs.requests.content_hashes import ContentHashes
 from catalogs.retention.forget import ForgetList
@@ -21,23 +21,27 @@ from tasks.steps.specs import MotionSpec, PortraitSpec, RenderSpec, TrackSpec
 from troupe import Job, preset
 from troupe.errors import Cancelled, TroupeError
 
-__all__ = ["Plan", "PlannedJob", "finished_renders", "plan_jobs", "shards", "weights_fingerprint"]
+__all__ = ["Plan", "PlannedJob", "Shard", "finished_renders", "plan_jobs", "shards", "weights_fingerprint"]
 
 VERSIONS = {"appearance": 1, "track": 2, "motion": 2, "render": 2}
-"""Raised when a step's result changes for the same inputs: old results are then not reused."""
+"""Step versions; raised when a step's result changes for the same inputs, so that old results are not reused."""
 
-_THREADS, _LOOKS = 16, 256
-"""Of those that look for renders, and of the looks that are taken at a time: each result may be some kB."""
+Shard: TypeAlias = tuple[RenderSpec, ...]
+"""Specs that a step of the run renders together: those of a few portraits."""
+
+_THREADS = 16
+_BATCH = 256
+"""Renders that are looked up at a time: each record may be some kB."""
 
 
 @dataclass(frozen=True, slots=True)
 class PlannedJob:
-    """A job and what is known of it before any work; when planned, it has either an order or an error.
+    """A job and what is known of it before any work; a planned job has either a spec or an error.
 
     Attributes:
-        order: what to make.
-        error: why it cannot be made.
-        portrait_hash, driving_hash: sha256 of the contents, where they could be read.
+        spec: what to render.
+        error: why it cannot be rendered.
+        portrait_hash, driving_hash: SHA-256 of the files, where they could be read.
     """
 
     job: Job
@@ -49,10 +53,10 @@ class PlannedJob:
 
 @dataclass(frozen=True)
 class Plan:
-    """A request, thought through.
+    """The planned jobs of a run.
 
     Attributes:
-        weights: the fingerprint of the weights directory.
+        weights: fingerprint of the weights directory.
         jobs: in the order of the request.
     """
 
@@ -72,11 +76,11 @@ def plan_jobs(
 ) -> Plan:
     """Hash what the jobs depend on, and make their keys.
 
-    A job whose inputs cannot be read is planned with its error; it does not disturb the others.
+    A job whose inputs cannot be read is planned with its error; it does not affect the others.
 
     Args:
-        run_id: under which what was learnt of inputs is remembered; empty remembers nothing.
-        raise_if_cancelled: called often; stops the work by raising.
+        run_id: name under which facts about the inputs are stored for later runs; empty stores none.
+        raise_if_cancelled: called often; stops planning by raising.
 
     Raises:
         WeightsError: the weights directory or the detector cannot be used.
@@ -91,9 +95,9 @@ def plan_jobs(
     hashes = ContentHashes(store, look, raise_if_cancelled)
     fingerprint = weights_fingerprint(weights_directory, hashes)
     recogniser = recogniser_file(weights_directory)
-    eyes = {
+    face_networks = {
         "detector": hashes.of(str(detector)),
-        # One that is missing is reported with all else that is wrong with the directory, by who loads it.
+        # A missing one is reported by the loader, with all other problems of the directory.
         "recogniser": hashes.of(str(recogniser)) if recogniser.is_file() else "",
     }
     contents = hashes.of_many({uri for job in jobs for uri in _uris(job)})
@@ -102,47 +106,44 @@ def plan_jobs(
     if run_id:
         hashes.save(run_id)
         lengths.save(run_id)
-    tombstones = ForgetList(store)
+    forget_list = ForgetList(store)
     shared: dict[Any, Any] = {}
 
     def plan(job: Job) -> PlannedJob:
+        raise_if_cancelled()
         found = {uri: contents[uri] for uri in _uris(job)}
         hashed = {uri: value for uri, value in found.items() if isinstance(value, str)}
         planned = PlannedJob(job, portrait_hash=hashed.get(job.portrait, ""), driving_hash=hashed.get(job.driving, ""))
         for value in found.values():
             if isinstance(value, TroupeError):
                 return replace(planned, error=value)
-        if (refusal := tombstones.refusal(job.identity, planned.portrait_hash)) is not None:
+        if (refusal := forget_list.refusal(job.identity, planned.portrait_hash)) is not None:
             return replace(planned, error=refusal)
-        spec = _order(run_id, job, hashed, fingerprint, eyes, dtype)
+        spec = _spec(run_id, job, hashed, fingerprint, face_networks, dtype)
         if length := frames.get(hashed[job.driving]):
             track = replace(spec.motion.track, frames=frames_between(length, job.start, job.end))
             spec = replace(spec, motion=replace(spec.motion, track=track))
-        # Jobs have most of it in common: kept once, it takes a fraction of the memory.
+        # Jobs have most of their parts in common: kept once, they take a fraction of the memory.
         parts = {name: getattr(spec, name) for name in ("portrait", "motion", "settings")}
         spec = replace(spec, **{name: shared.setdefault(part, part) for name, part in parts.items()})
         return replace(planned, spec=spec)
 
-    def going_on(job: Job) -> PlannedJob:
-        raise_if_cancelled()
-        return plan(job)
-
-    return Plan(run_id, fingerprint, tuple(map(going_on, jobs)))
+    return Plan(run_id, fingerprint, tuple(map(plan, jobs)))
 
 
 def finished_renders(
     store: Store, jobs: Iterable[PlannedJob], raise_if_cancelled: Callable[[], None] = lambda: None
 ) -> Iterator[tuple[PlannedJob, dict[str, Any] | None]]:
-    """Each job, and the record of its render where that exists already.
+    """Yield each job with the record of its render where that exists already.
 
     Args:
-        raise_if_cancelled: called often; once it raises Cancelled, jobs come with that for their error.
+        raise_if_cancelled: called often; once it raises Cancelled, that is the error of the remaining jobs.
 
     Raises:
         StoreError: the store cannot be read.
     """
 
-    def look(planned: PlannedJob) -> tuple[PlannedJob, dict[str, Any] | None]:
+    def look_up(planned: PlannedJob) -> tuple[PlannedJob, dict[str, Any] | None]:
         if planned.spec is None:
             return planned, None
         try:
@@ -152,35 +153,33 @@ def finished_renders(
         return planned, finished_record(store, planned.spec)
 
     jobs = iter(jobs)
-    # One small read a job, and most of its time is waiting.
+    # One small read per job, most of it waiting.
     with ThreadPoolExecutor(_THREADS) as threads:
-        while some := list(islice(jobs, _LOOKS)):
-            yield from threads.map(look, some)
+        while batch := list(islice(jobs, _BATCH)):
+            yield from threads.map(look_up, batch)
 
 
-def shards(
-    specs: Iterable[RenderSpec], most: int = 200, at_once: int = 4, enough: int = 8
-) -> tuple[tuple[RenderSpec, ...], ...]:
-    """Groups of orders, the jobs of one identity together, of about the same size.
+def shards(specs: Iterable[RenderSpec], most: int = 200, at_once: int = 4, enough: int = 8) -> tuple[Shard, ...]:
+    """Group specs into shards of about the same size, those of one portrait together.
 
     Args:
-        most: so many groups at most.
-        at_once: so many are worked on at a time.
-        enough: jobs of a group that keep all workers busy for a while; smaller ones are made only to have `at_once`.
+        most: maximum number of shards.
+        at_once: number of shards that are worked on at a time.
+        enough: number of jobs that keep all workers busy for a while; smaller shards are only made to have `at_once`.
     """
-    by_identity: dict[str, list[RenderSpec]] = {}
+    by_portrait: dict[str, list[RenderSpec]] = {}
     for spec in specs:
-        by_identity.setdefault(spec.portrait.key, []).append(spec)
-    jobs = sum(map(len, by_identity.values()))
-    count = min(most, len(by_identity), max(at_once, jobs // enough))
+        by_portrait.setdefault(spec.portrait.key, []).append(spec)
+    jobs = sum(map(len, by_portrait.values()))
+    count = min(most, len(by_portrait), max(at_once, jobs // enough))
     groups: list[list[RenderSpec]] = [[] for _ in range(count)]
-    for members in sorted(by_identity.values(), key=len, reverse=True):
+    for members in sorted(by_portrait.values(), key=len, reverse=True):
         min(groups, key=len).extend(members)
     return tuple(tuple(group) for group in groups)
 
 
 def weights_fingerprint(directory: Path, hashes: ContentHashes) -> str:
-    """One hash for all that defines the model. A converted file counts as the file it was made from."""
+    """Return one hash of all files of the model. A converted file has the hash of the file it was made from."""
     parts = {
         str(path.relative_to(directory).with_suffix("")): weights.source_hash(path) or hashes.of(str(path))
         for path in weights.files(directory)
@@ -193,8 +192,8 @@ def _uris(job: Job) -> list[str]:
     return [job.portrait, job.driving, *([job.tracks] if job.tracks else []), *extra]
 
 
-def _order(
-    run_id: str, job: Job, contents: Mapping[str, str], fingerprint: str, eyes: Mapping[str, str], dtype: str
+def _spec(
+    run_id: str, job: Job, contents: Mapping[str, str], fingerprint: str, face_networks: Mapping[str, str], dtype: str
 ) -> RenderSpec:
     settings = replace(preset(job.preset), seed=job.seed)
     portrait = PortraitSpec(
@@ -203,13 +202,13 @@ def _order(
             version=VERSIONS["appearance"],
             portrait=contents[job.portrait],
             face=job.face.text,
-            detector=eyes["detector"],
+            detector=face_networks["detector"],
             weights=fingerprint,
         ),
         uri=job.portrait,
         face=job.face,
     )
-    seen_by = {"tracks": contents[job.tracks]} if job.tracks else {**eyes, "face": job.driving_face.text}
+    seen_by = {"tracks": contents[job.tracks]} if job.tracks else {**face_networks, "face": job.driving_face.text}
     part = {"clip": contents[job.driving], "start": job.start, "end": job.end, "fps": str(job.fps or "")}
     track = TrackSpec(
         key=make_key("track", version=VERSIONS["track"], **part, gaps=job.gaps, **seen_by),

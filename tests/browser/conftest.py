@@ -15,7 +15,7 @@ from selenium.webdriver import Chrome, ChromeOptions
 from selenium.webdriver.chrome.service import Service
 
 from flows.local import animate_locally
-from tasks.run.run import Request
+from tasks.run.request import Request
 from tests.flows.conftest import cast, weights
 
 __all__ = ["cast", "weights"]

@@ -19,7 +19,8 @@ import pyarrow.parquet as pq
 from catalogs.store.store import file_hash
 from flows.local import animate_locally
 from models.miniature.model import init_weights
-from tasks.run.run import Request, Summary
+from tasks.run.request import Request
+from tasks.run.summary import Summary
 from tests.flows.cast import write_clip, write_portrait
 from tests.small import SMALL
 

@@ -52,9 +52,9 @@ def across(ground: Ground, kill: bool = True) -> str:
     os.environ |= {"RAY_USAGE_STATS_ENABLED": "0", "RAY_AUTH_MODE": "disabled"}
     from ray.cluster_utils import Cluster
 
-    from flows import steps as order
-    from flows.steps import PlainCaller, perform
-    from tasks.run.run import Request
+    from flows import steps
+    from flows.steps import execute
+    from tasks.run.request import Request
 
     weights, inputs = open_store(f"s3://{BUCKET}/weights"), open_store(f"s3://{BUCKET}/inputs")
     for path in ground.weights.rglob("*"):
@@ -72,7 +72,7 @@ def across(ground: Ground, kill: bool = True) -> str:
         cluster.remove_node(second, allow_graceful=False)
 
     watch = Watch(ground.jobs // 3, strike if kill else lambda: None)
-    order.stoppable = lambda: nullcontext(threading.Event())  # type: ignore[assignment,attr-defined]
+    steps.stoppable = lambda: nullcontext(threading.Event())  # type: ignore[assignment,attr-defined]
     try:
         request = Request(
             store=f"s3://{BUCKET}/store",
@@ -80,7 +80,7 @@ def across(ground: Ground, kill: bool = True) -> str:
             jobs=inputs.uri("jobs.jsonl"),
             ray_address=cluster.address,
         )
-        summary = perform(request, PlainCaller(), watch, ray=True)
+        summary = execute(request, watch, ray=True)
     finally:
         cluster.shutdown()
     assert summary.counts == {"done": ground.jobs}, [row["error"] for row in watch.rows]

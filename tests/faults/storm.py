@@ -20,7 +20,8 @@ from uuid import uuid4
 from catalogs.query.jobs import ls
 from catalogs.store.store import open_store
 from flows.local import animate_locally
-from tasks.run.run import Request, Summary
+from tasks.run.request import Request
+from tasks.run.summary import Summary
 from tests.faults.ground import Ground, prepare
 from tests.faults.weather import weather
 from tests.s3 import BUCKET, endpoint

@@ -47,8 +47,8 @@ def test_a_clip_that_crashes_the_detector_among_good_ones(
     ground: Ground, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from flows.observe.progress import Silent
-    from flows.steps import PlainCaller, perform
-    from tasks.run.run import Request
+    from flows.steps import execute
+    from tasks.run.request import Request
 
     monkeypatch.setattr("tasks.run.sizing.PreprocessWorker", DeadlyPreparer)
     cast = ground.request.parent
@@ -61,7 +61,7 @@ def test_a_clip_that_crashes_the_detector_among_good_ones(
     rows.insert(1, {"job_id": "bad", "portrait": f"{cast}/p0.png", "driving": f"{tmp_path}/{DEADLY}.mp4"})
     (tmp_path / "jobs.jsonl").write_text("".join(json.dumps(row | {"preset": "draft"}) + "\n" for row in rows))
     request = Request(str(tmp_path / "store"), str(ground.weights), jobs=str(tmp_path / "jobs.jsonl"))
-    summary = perform(request, PlainCaller(), Silent(), ray=True)
+    summary = execute(request, Silent(), ray=True)
     assert summary.counts == {"done": good, "failed": 1}
     ended = {row["job_id"]: row for row in pq.read_table(summary.manifest).to_pylist()}
     assert ended["bad"]["error_kind"] == "worker_lost"

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import os
+import flows.prefect_env  # noqa: F401  # isort: skip
+
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
-
-# What the flows' own module would set; the tests import it late.
-os.environ.setdefault("PREFECT_SERVER_ANALYTICS_ENABLED", "false")
 
 from models.miniature.model import init_weights
 from tests.flows.cast import write_clip, write_portrait

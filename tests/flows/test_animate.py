@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+import inspect
 import json
 import os
 import signal
@@ -16,6 +18,25 @@ import pyarrow.parquet as pq
 import pytest
 
 from tasks import media
+
+
+def test_the_flow_and_the_command_have_the_parameters_of_a_request() -> None:
+    from flows.animate import animate
+    from flows.cli.run import run
+    from tasks.run.request import Request
+
+    fields = {f.name: f for f in dataclasses.fields(Request)}
+    parameters = inspect.signature(animate.fn).parameters
+    assert list(parameters) == list(fields)
+    given = {name: f"given {name}" for name in ("store", "weights")}
+    defaults = {
+        name: parameter.default
+        for name, parameter in parameters.items()
+        if parameter.default is not inspect.Parameter.empty
+    }
+    assert Request.from_parameters(given | defaults) == Request(**given)
+    options = set(inspect.signature(run).parameters)
+    assert options - {"preset", "seed", "output", "local"} == fields.keys() - {"defaults", "retry"}
 
 
 @pytest.fixture

@@ -17,7 +17,7 @@ from flows.local import animate_locally
 from models.faces.gaps import BRIDGED
 from models.synthetic.world import clip, portrait
 from tasks import media
-from tasks.run.run import Request
+from tasks.run.request import Request
 from troupe import Picture
 
 Run = Callable[..., dict[str, dict[str, Any]]]

@@ -26,7 +26,8 @@ from flows.observe.progress import listening
 from models.faces import open_detector
 from models.faces.tracking import follow
 from tasks import media
-from tasks.run.run import Request, Summary
+from tasks.run.request import Request
+from tasks.run.summary import Summary
 from tests.flows.cast import write_clip, write_sound
 from tests.s3 import BUCKET
 from troupe import FaceChoice

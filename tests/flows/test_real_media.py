@@ -9,7 +9,7 @@ import pyarrow.parquet as pq
 
 from flows.local import animate_locally
 from tasks import media
-from tasks.run.run import Request
+from tasks.run.request import Request
 
 
 def test_a_photograph_and_a_painting_act_two_clips(shared: Path, weights: Path, tmp_path: Path) -> None:

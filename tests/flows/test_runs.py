@@ -19,7 +19,8 @@ from catalogs.store.store import open_store
 from catalogs.table.runs import list_runs, read_run, write_run
 from flows.cli import app
 from flows.local import animate_locally
-from tasks.run.run import Request, Summary
+from tasks.run.request import Request
+from tasks.run.summary import Summary
 from troupe.errors import SettingsError
 
 TIMES = ("started_at", "finished_at", "recorded_at", "attempts", "worker")

@@ -1,0 +1,182 @@
+"""How a run's jobs end: each outcome becomes a row that is committed, counted and reported."""
+
+from __future__ import annotations
+
+import threading
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from concurrent.futures import Future
+from datetime import UTC, datetime
+from typing import Any, Protocol
+
+from catalogs.store.store import Store
+from catalogs.table.row_buffer import RowBuffer
+from tasks.quality import Thresholds
+from tasks.run.heartbeat import Heartbeat
+from tasks.run.planning import PlannedJob
+from tasks.run.result_row import row_of
+from tasks.steps.specs import Done, Rendered
+from troupe.errors import Cancelled, InputError, TroupeError
+
+__all__ = ["STOPPED", "Listener", "Outcomes"]
+
+STOPPED = "the run was stopped before this job; run again to resume"
+"""Message of the jobs of a stopped run that were not done."""
+
+
+class Listener(Protocol):
+    """Receives the progress of a run, from several threads."""
+
+    def note(self, text: str) -> None:
+        """Receive a line about what the run does."""
+
+    def begin(self, jobs: int) -> None:
+        """Receive the number of jobs."""
+
+    def finished(self, row: Mapping[str, Any]) -> None:
+        """Receive the manifest's row of a job that has ended."""
+
+
+class Outcomes:
+    """Commits, counts and reports the outcomes of a run's jobs. Thread-safe.
+
+    Args:
+        store: store of the run.
+        run_id: name of the run.
+        weights: fingerprint of the weights.
+        thresholds: quality that renders must have.
+        rows: buffer that commits the rows.
+        heartbeat: counts the jobs that have ended.
+        listener: receives every row.
+        committed: statuses of the jobs that have a row from before the run was resumed, by job_id.
+
+    Attributes:
+        counts: number of jobs by status.
+        frames, evaluations, files_put: see `Summary`.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        run_id: str,
+        weights: str,
+        thresholds: Thresholds,
+        rows: RowBuffer,
+        heartbeat: Heartbeat,
+        listener: Listener,
+        committed: Mapping[str, str],
+    ) -> None:
+        self.counts: Counter[str] = Counter()
+        self.frames = self.evaluations = self.files_put = 0
+        self._store, self._run_id, self._weights = store, run_id, weights
+        self._thresholds, self._rows, self._heartbeat, self._listener = thresholds, rows, heartbeat, listener
+        self._committed = committed
+        self._watched: set[str] = set()
+        self._unclaimed: dict[str, Future[Any]] = {}
+        self._lock = threading.Lock()
+
+    def watch(self, key: str, future: Future[Any]) -> Future[Any]:
+        """Count what a work item does; once per key, however many jobs need it."""
+        with self._lock:
+            if key in self._watched:
+                return future
+            self._watched.add(key)
+            self._unclaimed[key] = future
+        future.add_done_callback(self._count)
+        return future
+
+    def forget(self, key: str) -> None:
+        """Drop a work item that no job needs any more."""
+        with self._lock:
+            self._watched.discard(key)
+            self._unclaimed.pop(key, None)
+
+    def without_work(self, planned: PlannedJob, facts: Mapping[str, Any] | None, started: datetime) -> None:
+        """Commit the row of a job that cannot be done, or whose render exists already with these facts."""
+        if facts is None:
+            status = "cancelled" if isinstance(planned.error, Cancelled) else "failed"
+            self._commit(planned, status, started=started, error=planned.error)
+            return
+        # A run that was killed between a render and its row finds its own work again.
+        own = (facts.get("run_id"), facts.get("job_id")) == (self._run_id, planned.job.job_id)
+        stages = facts.get("stage_seconds") if own else None
+        self._commit(planned, "done" if own else "reused", started=started, facts=facts, stages=stages)
+
+    def rendered(
+        self,
+        planned: PlannedJob,
+        future: Future[Rendered],
+        keys: Iterable[str],
+        *,
+        started: datetime,
+        attempts: int,
+        shared: bool,
+        stopped: bool,
+    ) -> None:
+        """Commit the row of a job whose render has ended, with or without an error.
+
+        Args:
+            future: ended future of the render.
+            keys: keys of the render's work item and of those that it needed.
+            started: when the job's shard started.
+            attempts: how often a worker was given the render.
+            shared: whether the render has the row of another job already.
+            stopped: whether the run is being stopped.
+        """
+        error = future.exception()
+        if error is None:
+            done = future.result()
+            status = "reused" if done.reused or shared else "done"
+            stages = {} if shared else self._stage_seconds(keys, started)
+            self._commit(planned, status, started=started, facts=done.facts, stages=stages, attempts=attempts)
+        elif not isinstance(error, TroupeError):
+            raise error
+        # A signal to our process group ends ffmpeg's processes, too.
+        elif isinstance(error, Cancelled) or (stopped and not isinstance(error, InputError)):
+            self._commit(planned, "cancelled", started=started, error=Cancelled(STOPPED), attempts=attempts)
+        else:
+            self._commit(planned, "failed", started=started, error=error, attempts=attempts)
+
+    def _count(self, future: Future[Any]) -> None:
+        if future.exception() is not None:
+            return
+        done: Done = future.result()
+        with self._lock:
+            self.files_put += done.puts
+            if isinstance(done, Rendered):
+                self.evaluations += done.evaluations
+                self.frames += 0 if done.reused else done.facts["frames"]
+
+    def _stage_seconds(self, keys: Iterable[str], started: datetime) -> dict[str, float]:
+        """Return the seconds by stage of a render and of what it needed.
+
+        Those of a portrait or a clip count for the first job that ends with them. `queue` is the rest of the time
+        since the start.
+        """
+        passed = (datetime.now(UTC) - started).total_seconds()
+        with self._lock:
+            claimed = [self._unclaimed.pop(key, None) for key in keys]
+        total: Counter[str] = Counter()
+        for future in claimed:
+            if future is not None:
+                total.update(future.result().seconds)
+        return {**total, "queue": max(0.0, passed - total.total())}
+
+    def _commit(self, planned: PlannedJob, status: str, *, started: datetime, **outcome: Any) -> None:
+        status, outcome = self._thresholds.judged(status, outcome)
+        row = row_of(
+            planned,
+            run_id=self._run_id,
+            weights=self._weights,
+            store=self._store,
+            status=status,
+            started=started,
+            **outcome,
+        )
+        if self._committed.get(planned.job.job_id) not in ("done", "reused"):
+            # A stopped run may have thousands of jobs that did not start, and has seconds to commit their rows.
+            self._rows.append(row, may_wait=status == "cancelled")
+        with self._lock:
+            self.counts[status] += 1
+        self._heartbeat.count(status)
+        self._listener.finished(row)

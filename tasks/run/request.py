@@ -1,0 +1,108 @@
+"""The request of a run: its parameters, and the jobs that they name."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, fields, replace
+from functools import cached_property
+from typing import Any, Self
+
+from catalogs.requests.jobs_file import cross, read_jobs, read_request
+from catalogs.store.store import open_store
+from catalogs.table.snapshot import latest, snapshot
+from troupe import Job
+from troupe.errors import SettingsError
+
+__all__ = ["Request"]
+
+
+@dataclass(frozen=True)
+class Request:
+    """The parameters of a run, as the flow `animate` documents them.
+
+    Attributes:
+        defaults: cells by column of the jobs file, for jobs that leave them empty.
+        min_identity, max_quality, fail_quality: see `tasks.quality.Thresholds`.
+        retry: kinds of error; the failed jobs of `run_id` with one of them are done again, or all if there are none
+            given. None requests a run of its own.
+    """
+
+    store: str
+    weights: str
+    jobs: str | None = None
+    portraits: str | None = None
+    drivings: str | None = None
+    detector: str | None = None
+    defaults: Mapping[str, str] = field(default_factory=dict)
+    limit: int | None = None
+    preview: float | None = None
+    require_consent: bool = False
+    min_identity: float | None = None
+    max_quality: Mapping[str, float] = field(default_factory=dict)
+    fail_quality: bool = False
+    device: str = "auto"
+    dtype: str = "auto"
+    compile: bool = False
+    gpu_memory: float | None = None
+    run_id: str | None = None
+    ray_address: str | None = None
+    workers: int | None = None
+    stop_after: float | None = None
+    retry: tuple[str, ...] | None = None
+
+    @classmethod
+    def from_parameters(cls, parameters: Mapping[str, Any]) -> Self:
+        """Return the request with these parameters; None stands for the default, other names are ignored."""
+        given = {f.name: parameters[f.name] for f in fields(cls) if parameters.get(f.name) is not None}
+        if "retry" in given:
+            given["retry"] = tuple(given["retry"])
+        return cls(**given)
+
+    def parameters(self) -> dict[str, Any]:
+        """Return all parameters by name, as the flow accepts them."""
+        return {f.name: getattr(self, f.name) for f in fields(self)}
+
+    @cached_property
+    def job_list(self) -> list[Job]:
+        """The requested jobs, the first `limit` of them, with at most `preview` seconds of every clip. Read once.
+
+        Raises:
+            BadJob: rows are invalid; all problems are reported together.
+            SettingsError: the request contradicts itself.
+        """
+        if self.retry is not None:
+            return self._failed_jobs(self.retry)
+        if self.jobs is not None and (self.portraits or self.drivings):
+            raise SettingsError("give a jobs file or --portraits and --drivings, not both")
+        if self.jobs is not None:
+            jobs = read_jobs(self.jobs, self.defaults, require_consent=self.require_consent)
+        elif self.portraits and self.drivings:
+            jobs = cross(self.portraits, self.drivings, self.defaults, require_consent=self.require_consent)
+        else:
+            raise SettingsError("nothing to do: give a jobs file, or --portraits DIR and --drivings DIR")
+        if self.limit is not None:
+            jobs = jobs[: self.limit]
+        if self.preview is not None:
+            jobs = [_shortened(job, self.preview) for job in jobs]
+        return jobs
+
+    def _failed_jobs(self, kinds: Sequence[str]) -> list[Job]:
+        if not self.run_id:
+            raise SettingsError("retry needs a run_id: name the run whose failed jobs are to be done again")
+        store = open_store(self.store)
+        columns = ["run_id", "job_id", "status", "recorded_at", "error_kind"]
+        rows = latest(snapshot(store, self.run_id).read(columns=columns))
+        failed = {row["job_id"]: row["error_kind"] for row in rows.to_pylist() if row["status"] == "failed"}
+        unknown = set(kinds) - set(failed.values())
+        if unknown:
+            existing = ", ".join(sorted(set(failed.values()))) or "none at all"
+            raise SettingsError(
+                f"run {self.run_id} has no failures of kind {', '.join(sorted(unknown))}, only {existing}"
+            )
+        wanted = {job_id for job_id, kind in failed.items() if not kinds or kind in kinds}
+        return [job for job in read_request(store, self.run_id) if job.job_id in wanted]
+
+
+def _shortened(job: Job, seconds: float) -> Job:
+    end = job.start + seconds
+    return replace(job, end=end if job.end is None else min(job.end, end))

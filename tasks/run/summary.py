@@ -1,0 +1,52 @@
+"""The summary of a run that has ended."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+__all__ = ["Summary"]
+
+
+@dataclass(frozen=True)
+class Summary:
+    """How a run ended.
+
+    Attributes:
+        counts: number of jobs by status.
+        frames: number of frames rendered in this run.
+        evaluations: number of frames that went through the denoiser in this run, once per branch and step.
+        files_put: number of files put into caches and renders in this run.
+        seconds: seconds from request to manifest.
+        manifest: URI of the manifest.
+        report: URI of the report page.
+    """
+
+    run_id: str
+    counts: Mapping[str, int]
+    frames: int
+    evaluations: int
+    files_put: int
+    seconds: float
+    manifest: str
+    report: str = ""
+
+    def line(self) -> str:
+        """Return the summary in one line."""
+        order = ("done", "reused", "failed", "cancelled")
+        counts = ", ".join(f"{self.counts[status]} {status}" for status in order if self.counts.get(status))
+        return (
+            f"run {self.run_id}: {counts or 'no jobs'}; {self.frames} frames rendered, {self.evaluations} network "
+            f"evaluations, {self.files_put} files put, {self.seconds:.1f} s"
+        )
+
+    def markdown(self) -> str:
+        """Return the summary as a Markdown page."""
+        rows = "\n".join(f"| {status} | {count} |" for status, count in sorted(self.counts.items()))
+        files = f"`{self.report}`\n\n`{self.manifest}`\n"
+        return f"# Run {self.run_id}\n\n| status | jobs |\n| --- | --- |\n{rows}\n\n{self.line()}\n\n{files}"
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the summary as plain values by name."""
+        return asdict(self)

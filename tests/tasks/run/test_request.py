@@ -1,0 +1,37 @@
+"""Requests: parameters by name, and jobs that are read once."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tasks.run import request as module
+from tasks.run.request import Request
+from troupe.errors import SettingsError
+
+
+def test_none_stands_for_the_default_and_other_names_are_ignored() -> None:
+    given = {"store": "s", "weights": "w", "defaults": None, "device": None, "retry": ["no_face"], "local": True}
+    assert Request.from_parameters(given) == Request("s", "w", retry=("no_face",))
+
+
+def test_parameters_make_the_same_request() -> None:
+    request = Request("s", "w", jobs="jobs.csv", max_quality={"flicker": 1.0}, retry=())
+    assert Request.from_parameters(request.parameters()) == request
+
+
+def test_the_jobs_file_is_read_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "jobs.csv"
+    path.write_text("portrait,driving\np.png,c.mp4\n")
+    reads = []
+    read_jobs = module.read_jobs
+    monkeypatch.setattr(module, "read_jobs", lambda *args, **more: reads.append(args) or read_jobs(*args, **more))
+    request = Request("s", "w", jobs=str(path))
+    assert request.job_list == request.job_list
+    assert len(reads) == 1
+
+
+def test_retry_needs_a_run() -> None:
+    with pytest.raises(SettingsError, match="run_id"):
+        Request("s", "w", retry=()).job_list  # noqa: B018
