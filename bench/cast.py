@@ -10,16 +10,16 @@ import numpy as np
 from bench.witness import SIDE, TOLD, Witness, told
 from models.animator import Animator
 from models.appearance import Appearance
-from models.faces import FaceDetector, Portrait, cut_head, follow, head_box, prepare_portrait, references
-from models.miniature import CLIP_SIZE, MEASURING, PORTRAIT_SIZE, Identity, Performance, render
+from models.faces import FaceDetector, Portrait, crop_head, head_box, prepare_portrait, reference_boxes, track_face
+from models.miniature import CLIP_SIZE, FIRST_HELD_OUT_SEED, PORTRAIT_SIZE, Identity, Performance, render
 from models.motion import Motion
-from models.training.sampling import any_moment, elsewhere
+from models.training.sampling import sample_moment, swap_outfit
 from troupe import LARGEST, Floats, Picture
 
 __all__ = ["Clip", "Sitter", "clip", "gallery", "stranger"]
 
 RATE, CANDIDATES = 25, 100
-STRANGERS = MEASURING + 100
+STRANGERS = FIRST_HELD_OUT_SEED + 100
 """The first of the candidates; those who act others' clips are the first of them."""
 
 
@@ -48,19 +48,19 @@ class Sitter:
 
 def clip(number: int, frames: int, animator: Animator, detector: FaceDetector) -> tuple[Clip, Sitter]:
     """The clip of that number, and its first frame as a portrait."""
-    person = Identity.from_seed(MEASURING + number)
-    moments = Performance.from_seed(MEASURING + number, frames, RATE).moments
+    person = Identity.from_seed(FIRST_HELD_OUT_SEED + number)
+    moments = Performance.from_seed(FIRST_HELD_OUT_SEED + number, frames, RATE).moments
     pictures = [render(person, each, CLIP_SIZE)[0] for each in moments]
-    track = follow(pictures, detector, LARGEST, f"clip {number}")
-    box = head_box(references(track, "first")[0], *CLIP_SIZE)
-    heads = np.stack([cut_head(picture, box, SIDE) for picture in pictures])
+    track = track_face(pictures, detector, LARGEST, f"clip {number}")
+    box = head_box(reference_boxes(track, "first")[0], *CLIP_SIZE)
+    heads = np.stack([crop_head(picture, box, SIDE) for picture in pictures])
     said = {name: np.array([told(each)[name] for each in moments], np.float32) for name in TOLD}
     return Clip(said, heads, animator.encode_motion(pictures, track)), _sitter(pictures[0], number, animator, detector)
 
 
 def stranger(number: int, animator: Animator, detector: FaceDetector) -> Sitter:
     """Who acts the clip of that number."""
-    moment = any_moment(np.random.default_rng((number, 0x57A)), measuring=True)
+    moment = sample_moment(np.random.default_rng((number, 0x57A)), measuring=True)
     picture, _ = render(Identity.from_seed(STRANGERS + number), moment, PORTRAIT_SIZE)
     return _sitter(picture, number, animator, detector)
 
@@ -75,7 +75,7 @@ def gallery(witness: Witness, moved: bool) -> Floats:
     heads, rng = [], np.random.default_rng(0x6A1)
     for seed in range(STRANGERS, STRANGERS + CANDIDATES):
         person = Identity.from_seed(seed)
-        person = elsewhere(person, Identity.from_seed(seed + 500)) if moved else person
-        picture, face = render(person, any_moment(rng, measuring=True), CLIP_SIZE)
-        heads.append(cut_head(picture, head_box(face.box, *CLIP_SIZE), SIDE))
+        person = swap_outfit(person, Identity.from_seed(seed + 500)) if moved else person
+        picture, face = render(person, sample_moment(rng, measuring=True), CLIP_SIZE)
+        heads.append(crop_head(picture, head_box(face.box, *CLIP_SIZE), SIDE))
     return witness.identify(np.stack(heads))

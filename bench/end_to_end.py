@@ -25,8 +25,8 @@ from catalogs.table.manifest import read_manifest
 from flows.local import animate_locally
 from models.animator import load
 from models.config import ModelConfig
-from models.faces import FaceDetector, follow, open_detector, prepare_portrait
-from models.miniature import SHIPPED
+from models.faces import FaceDetector, open_detector, prepare_portrait, track_face
+from models.miniature import SHIPPED_WEIGHTS
 from models.weights import detector_file
 from tasks import media
 from tasks.demo import prepare_demo
@@ -73,7 +73,7 @@ def measure(chosen: Namespace) -> Findings:
         for run in range(chosen.runs):
             request = Request(
                 store=str(Path(folder) / f"store-{run}"),
-                weights=str(SHIPPED),
+                weights=str(SHIPPED_WEIGHTS),
                 portraits=str(portraits),
                 drivings=str(drivings),
                 defaults={"preset": chosen.preset},
@@ -130,7 +130,7 @@ def animate_bare(request: Request) -> Timing:
 def _clip(job: Job, detector: FaceDetector) -> tuple[list[Picture], Track]:
     """The part of a clip that is acted, and the face in it."""
     pictures = list(media.decode(Path(job.driving), job.start, job.end))
-    return pictures, follow(pictures, detector, job.driving_face, job.driving)
+    return pictures, track_face(pictures, detector, job.driving_face, job.driving)
 
 
 def _case(timings: Sequence[Timing], cost: float | None = None) -> Case:

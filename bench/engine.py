@@ -26,7 +26,7 @@ from bench.report import Case, Check, Findings, arguments, main, positive, tell
 from catalogs.store.store import Store, open_store
 from flows.observe.progress import Silent
 from flows.steps import execute
-from models.miniature.model import init_weights
+from models.miniature.init_weights import init_weights
 from tasks.pool import Role, WorkItem
 from tasks.run import run as production
 from tasks.run.request import Request

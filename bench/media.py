@@ -25,14 +25,14 @@ import numpy as np
 
 from bench.machine import isolated, peak_memory
 from bench.report import Case, Check, Findings, arguments, main, positive, tell
-from models.faces import FaceDetector, clip_crops, follow, open_detector
-from models.miniature.model import init_weights
-from models.synthetic.world import clip as drawn
+from models.faces import FaceDetector, clip_crops, open_detector, track_face
+from models.miniature.init_weights import init_weights
+from models.synthetic.world import draw_clip as drawn
 from tasks import media
 from troupe import LARGEST, Face, Floats, Picture
 from troupe.scratch import scratch_folder
 
-__all__ = ["Timing", "measure", "parser", "prepare_clip"]
+__all__ = ["Timing", "encode_clip", "measure", "parser"]
 
 SIZE = 512
 IMAGE_SIZE, FACE_SIZE = 512, 224
@@ -93,8 +93,8 @@ def measure(chosen: Namespace) -> Findings:
         detector = chosen.detector or _default_detector(folder)
         tell("preparing the clip")
         short, long = folder / "short.mp4", folder / "long.mp4"
-        prepare_clip(chosen.clip or _default_clip(), short, chosen.frames)
-        prepare_clip(short, long, LONGER * chosen.frames)
+        encode_clip(chosen.clip or _default_clip(), short, chosen.frames)
+        encode_clip(short, long, LONGER * chosen.frames)
         for run in range(chosen.runs):
             for way in timings:
                 tell(f"run {run + 1} of {chosen.runs}: {way}")
@@ -119,7 +119,7 @@ def go_through(clip: Path, detector_file: Path, full: bool) -> Timing:
     begin, spent = time.perf_counter(), _processor()
     frames = media.probe(clip).frames
     scanned = time.perf_counter()
-    track = follow(media.decode(clip), FullFrame(detector) if full else detector, LARGEST, clip.name)
+    track = track_face(media.decode(clip), FullFrame(detector) if full else detector, LARGEST, clip.name)
     tracked = time.perf_counter()
     count = sum(1 for _ in clip_crops(media.decode(clip), track, IMAGE_SIZE, FACE_SIZE))
     cropped = time.perf_counter()
@@ -135,7 +135,7 @@ def _processor() -> float:
     return sum(usage.ru_utime + usage.ru_stime for usage in usages)
 
 
-def prepare_clip(source: Path | None, target: Path, frames: int) -> None:
+def encode_clip(source: Path | None, target: Path, frames: int) -> None:
     """A clip of that many frames of 512x512: the source played to and fro, or a drawn one."""
     pictures = _to_and_fro(source) if source is not None else _drawn(frames)
     some = (cv2.resize(picture, (SIZE, SIZE)) for picture, _ in zip(pictures, range(frames), strict=False))

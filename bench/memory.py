@@ -21,8 +21,8 @@ from bench.report import Case, Check, Findings, arguments, main, tell
 from bench.subjects import random_portrait
 from models.animator import load
 from models.config import ModelConfig
-from models.miniature.model import MINIATURE, init_weights
-from models.synthetic.world import clip
+from models.miniature.init_weights import MINIATURE_CONFIG, init_weights
+from models.synthetic.world import draw_clip
 from troupe import Face, Picture, SamplerSettings, Track
 from troupe.scratch import scratch_folder
 
@@ -59,7 +59,7 @@ def measure(chosen: Namespace) -> Findings:
     """Render a short clip and a long one."""
     cases: dict[str, Case] = {}
     beyond: list[int] = []
-    growing = frame_bytes(MINIATURE)
+    growing = frame_bytes(MINIATURE_CONFIG)
     with scratch_folder() as folder:
         directory = Path(folder) / "weights"
         init_weights(directory, 0)
@@ -96,7 +96,7 @@ def render_clip(directory: Path, frames: int, device: str) -> Footprint:
     animator = load(directory, device)
     loaded = resident()
     appearance = animator.encode_appearance(random_portrait(animator.config))
-    scene = list(clip(0, 0, min(frames, SCENE), RATE))
+    scene = list(draw_clip(0, 0, min(frames, SCENE), RATE))
     motion = animator.encode_motion(_again((picture for picture, _ in scene), frames), _track(scene, frames))
     encoded = peak_memory()
     rendered = sum(1 for _ in animator.animate(appearance, motion, SamplerSettings(steps=STEPS)))

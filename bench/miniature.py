@@ -35,7 +35,7 @@ from bench.report import Case, Check, Findings, arguments, main, positive, tell
 from bench.witness import FILE, SIDE, TOLD, Witness, open_witness
 from models.animator import Animator, load
 from models.faces import open_detector
-from models.miniature import SHIPPED
+from models.miniature import SHIPPED_WEIGHTS
 from models.runtime.device import DTYPES
 from models.weights import detector_file
 from tasks.evaluation.metrics import psnr, ssim
@@ -274,7 +274,9 @@ def _settings(name: str, steps: int | None) -> SamplerSettings:
 def parser() -> ArgumentParser:
     """What the command takes."""
     options = arguments(__doc__)
-    options.add_argument("--weights", type=Path, default=SHIPPED, metavar="DIR", help="instead of the shipped ones")
+    options.add_argument(
+        "--weights", type=Path, default=SHIPPED_WEIGHTS, metavar="DIR", help="instead of the shipped ones"
+    )
     options.add_argument("--witness", type=Path, default=FILE, metavar="FILE", help="instead of bench's own")
     options.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N")
     options.add_argument("--dtype", default="auto", choices=("auto", *DTYPES), help="of all but the ways")

@@ -25,9 +25,9 @@ from PIL import Image
 
 from bench.machine import isolated, peak_memory
 from bench.report import Case, Check, Findings, arguments, main, tell
-from models.faces import FaceDetector, cut_head, head_box, make_paster, open_detector
-from models.miniature import portrait
-from models.miniature.model import init_weights
+from models.faces import FaceDetector, crop_head, head_box, make_paster, open_detector
+from models.miniature import draw_portrait
+from models.miniature.init_weights import init_weights
 from tasks import media
 from troupe import LARGEST, Picture
 from troupe.faces import Floats
@@ -85,7 +85,7 @@ def measure(chosen: Namespace) -> Findings:
 def paste_large(frames: int) -> tuple[int, int]:
     """Paste into a large portrait and encode it, as a render does; the most bytes of this process and of ffmpeg's."""
     width, height = LARGE
-    picture = cv2.resize(portrait(0)[0], LARGE, interpolation=cv2.INTER_CUBIC)
+    picture = cv2.resize(draw_portrait(0)[0], LARGE, interpolation=cv2.INTER_CUBIC)
     paster = make_paster(
         "seamless", picture, (width // 4, height // 8, width // 4 + width // 2, height // 8 + width // 2)
     )
@@ -98,7 +98,7 @@ def paste_large(frames: int) -> tuple[int, int]:
 
 def _looked_at(picture: Picture, detector: FaceDetector, title: str) -> tuple[Case, Picture]:
     box = head_box(LARGEST.pick(detector.detect(picture), title).box, picture.shape[1], picture.shape[0])
-    own = cut_head(picture, box, SIDE)
+    own = crop_head(picture, box, SIDE)
     figures: dict[str, float] = {}
     rows = []
     for what, crop in (("own_crop", own), ("tinted", np.clip(own * TINT, 0, 255).astype(np.uint8))):
@@ -163,7 +163,7 @@ def _cell(picture: Picture, interpolation: int = cv2.INTER_AREA) -> Picture:
 def _portraits(chosen: list[Path]) -> dict[str, Picture]:
     folder = os.environ.get("TROUPE_SHARED")
     if not chosen and not folder:
-        return {f"drawn-{seed}": portrait(seed, (768, 960))[0] for seed in (0, 5)}
+        return {f"drawn-{seed}": draw_portrait(seed, (768, 960))[0] for seed in (0, 5)}
     paths = chosen or [
         path for path in sorted((Path(str(folder)) / "media").iterdir()) if path.suffix in (".jpg", ".png")
     ]

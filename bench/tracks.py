@@ -20,8 +20,8 @@ import numpy as np
 from PIL import Image
 
 from bench.report import Case, Check, Findings, arguments, main, tell
-from models.faces import FaceRecogniser, follow, open_detector
-from models.faces.tracking import ALIKE
+from models.faces import FaceRecogniser, open_detector, track_face
+from models.faces.tracking import SAME_PERSON_COSINE
 from tasks import media
 from troupe import LARGEST, Floats, Picture, Track
 from troupe.errors import SettingsError
@@ -42,7 +42,7 @@ def measure(chosen: Namespace) -> Findings:
     for clip in clips:
         tell(f"following {clip.name}")
         info = media.probe(clip)
-        track = follow(media.decode(clip), detector, LARGEST, clip.name, recognise=recogniser)
+        track = track_face(media.decode(clip), detector, LARGEST, clip.name, recognise=recogniser)
         likenesses = list(_likenesses(clip, track, recogniser))
         lengths = [stop - first for first, stop in track.gaps]
         cases[clip.name] = Case(
@@ -54,7 +54,7 @@ def measure(chosen: Namespace) -> Findings:
                 "gaps": len(lengths),
                 "longest_gap_frames": max(lengths, default=0),
                 "cuts": len(track.cuts),
-                "identity_switches": sum(value < ALIKE for value in likenesses),
+                "identity_switches": sum(value < SAME_PERSON_COSINE for value in likenesses),
                 "least_likeness": min(likenesses, default=1.0),
                 "mean_score": track.score,
                 "least_score": float(track.scores.min()),

@@ -28,7 +28,7 @@ import numpy as np
 
 from bench import report
 from bench.report import Case, Check, Findings
-from models.miniature import MEASURING, Identity, Performance, render
+from models.miniature import FIRST_HELD_OUT_SEED, Identity, Performance, render
 from tasks import media
 from tasks.train import curves
 from tasks.train.loop import CURVE, RESULT
@@ -94,7 +94,7 @@ def main(argv: Sequence[str] | None = None) -> None:
 def newcomer(number: int) -> Identity:
     """One of a kind of people that the world does not have: long faces, large eyes and ears, violet or crimson hair."""
     return replace(
-        Identity.from_seed(MEASURING + number),
+        Identity.from_seed(FIRST_HELD_OUT_SEED + number),
         face_width=0.86,
         face_height=1.18,
         eye_size=1.4,
@@ -164,7 +164,7 @@ def _tune(chosen: Namespace, folder: Path, cases: dict[str, Case], checks: dict[
         rows.writerow(["clip"])
         for number in range(chosen.people):
             path = folder / f"{number:03}.mp4"
-            moments = Performance.from_seed(MEASURING + number, 50, 25).moments
+            moments = Performance.from_seed(FIRST_HELD_OUT_SEED + number, 50, 25).moments
             pictures = (render(newcomer(number), moment, (224, 224))[0] for moment in moments)
             media.encode(pictures, path, rate=Fraction(25), size=(224, 224))
             rows.writerow([path])

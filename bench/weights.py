@@ -18,7 +18,7 @@ from models.appearance import AppearanceProjector, VisionTransformer
 from models.autoencoder import autoencoder_for
 from models.config import AppearanceConfig, ModelConfig, RefinerConfig, UNetConfig, VAEConfig
 from models.denoiser import Denoiser, PoseGuider
-from models.miniature.recogniser import build_recogniser
+from models.miniature.build_recogniser import build_recogniser
 from models.motion import ExpressionEncoder, HeadPoseEncoder, MotionRefiner
 from models.motion.widths import RELEASED_WIDTHS, Widths
 from models.weights import IDENTITY

@@ -22,13 +22,13 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from models.faces import Box, cut_head, head_box
-from models.miniature import MEASURING, Identity, Moment, Performance, locate, render
+from models.faces import Box, crop_head, head_box
+from models.miniature import FIRST_HELD_OUT_SEED, Identity, Moment, Performance, locate, render
 from models.tensorfile import read_tensors, write_tensors
 from models.training import Batch, Objective
-from models.training.augmentation import weathered
-from models.training.sampling import anybody, elsewhere
-from tasks.train.config import Recipe
+from models.training.augmentation import augment
+from models.training.sampling import sample_identity, swap_outfit
+from tasks.train.config import PartConfig
 from tasks.train.loop import result, train
 from troupe import Floats, Picture
 from troupe.errors import WeightsError
@@ -55,7 +55,7 @@ are softened as a model's are."""
 GALLERY, PROBES = 100, 3
 """Candidates, and pictures of each that are looked for among them."""
 AT_ONCE = 64
-RECIPE = Recipe(
+RECIPE = PartConfig(
     "witness", steps=1000, batch=16, rate=2e-3, warmup=50, ema=0.99, precision="bf16", optimizer="muon", loaders=2
 )
 
@@ -169,7 +169,7 @@ class Testimony(Objective):
 
     def example(self, rng: np.random.Generator) -> dict[str, Tensor]:
         """Somebody in two performances: `pictures` (2, S, S, 3) uint8, and the `truth` (2, told), in deviations."""
-        person = anybody(rng)
+        person = sample_identity(rng)
         pictures, moments = zip(*(_seen(person, rng) for _ in range(2)), strict=True)
         middle, scale = torch.tensor(list(TOLD.values())).T
         truth = torch.tensor([list(told(moment).values()) for moment in moments])
@@ -197,9 +197,12 @@ class Testimony(Objective):
         shares of pictures that are nearest to the first one of the same person, `found_elsewhere` of those in other
         clothes before another wall."""
         witness, rng = Witness(network.eval()), np.random.default_rng(0x817)
-        people = [Identity.from_seed(MEASURING + number) for number in range(GALLERY)]
+        people = [Identity.from_seed(FIRST_HELD_OUT_SEED + number) for number in range(GALLERY)]
         shots = [_seen(person, rng, measuring=True) for person in people for _ in range(1 + PROBES)]
-        moved = [_seen(elsewhere(person, anybody(rng, measuring=True)), rng, measuring=True)[0] for person in people]
+        moved = [
+            _seen(swap_outfit(person, sample_identity(rng, measuring=True)), rng, measuring=True)[0]
+            for person in people
+        ]
         pictures = np.stack([picture for picture, _ in shots])
         truths = [told(moment) for _, moment in shots]
         read = witness.read(pictures)
@@ -214,17 +217,17 @@ class Testimony(Objective):
 def _seen(person: Identity, rng: np.random.Generator, measuring: bool = False) -> tuple[Picture, Moment]:
     """Somebody's head crop (S, S, 3), framed by where the face was some time before, and what they do in it."""
     first, later = int(rng.integers(LATEST)), int(rng.integers(LONGEST))
-    seed = int(rng.integers(MEASURING)) + MEASURING * measuring
+    seed = int(rng.integers(FIRST_HELD_OUT_SEED)) + FIRST_HELD_OUT_SEED * measuring
     moments = Performance.from_seed(seed, first + later + 1, RATE).moments
     width, height = (int(side) for side in rng.integers(*SIDES, size=2))
     if not measuring and rng.random() < MOVED:
-        person = elsewhere(person, anybody(rng))
+        person = swap_outfit(person, sample_identity(rng))
     picture = render(person, moments[-1], (width, height))[0]
     if not measuring and rng.random() < WORN:
-        picture = weathered(picture, rng)
+        picture = augment(picture, rng)
     box = locate(person, moments[first], (width, height)).box
     box = box + np.float32(TREMBLE * (box[2] - box[0])) * rng.standard_normal(4, dtype=np.float32)
-    crop = cut_head(picture, _closer(head_box(box, width, height), rng), SIDE)
+    crop = crop_head(picture, _closer(head_box(box, width, height), rng), SIDE)
     return crop if measuring else _softened(crop, rng), moments[-1]
 
 
@@ -252,7 +255,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--steps", type=int, default=RECIPE.steps, help="(default %(default)s)")
     parser.add_argument("--device", default="auto", help="auto or cpu")
     chosen = parser.parse_args(argv)
-    recipe = Recipe(**RECIPE.as_dict() | {"steps": chosen.steps})
+    recipe = PartConfig(**RECIPE.as_dict() | {"steps": chosen.steps})
 
     def show(step: int, losses: dict[str, float]) -> None:
         print(step, *(f"{name} {losses[name]:.3f}" for name in ("loss", "wrong", "strange", "right")), flush=True)

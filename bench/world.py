@@ -17,7 +17,7 @@ from PIL import Image
 
 from bench import report
 from bench.report import Case, Check, Findings
-from models.miniature import MEASURING, Identity, Performance, render
+from models.miniature import FIRST_HELD_OUT_SEED, Identity, Performance, render
 from troupe import Picture
 
 __all__ = ["main", "people", "performance", "sheet"]
@@ -40,7 +40,7 @@ def main(argv: Sequence[str] | None = None) -> None:
 
 def people(count: int, side: int) -> list[Picture]:
     """(side, side, 3) each: so many people, one after the other."""
-    numbers = range(MEASURING, MEASURING + count)
+    numbers = range(FIRST_HELD_OUT_SEED, FIRST_HELD_OUT_SEED + count)
     moments = [Performance.from_seed(number, 25, 25).moments[-1] for number in numbers]
     return [
         render(Identity.from_seed(number), moment, (side, side))[0]
@@ -50,8 +50,8 @@ def people(count: int, side: int) -> list[Picture]:
 
 def performance(count: int, side: int) -> list[Picture]:
     """(side, side, 3) each: one person, so many moments."""
-    moments = Performance.from_seed(MEASURING, count, 1 / SECONDS_APART).moments
-    return [render(Identity.from_seed(MEASURING), moment, (side, side))[0] for moment in moments]
+    moments = Performance.from_seed(FIRST_HELD_OUT_SEED, count, 1 / SECONDS_APART).moments
+    return [render(Identity.from_seed(FIRST_HELD_OUT_SEED), moment, (side, side))[0] for moment in moments]
 
 
 def sheet(pictures: Sequence[Picture]) -> Picture:
@@ -74,7 +74,7 @@ def _measure(parser: ArgumentParser, chosen: Namespace) -> Findings:
     threads = cv2.getNumThreads()
     cv2.setNumThreads(1)
     try:
-        rates = [_rate(MEASURING + number, chosen.frames // 4 + 1, chosen.side) for number in range(4)]
+        rates = [_rate(FIRST_HELD_OUT_SEED + number, chosen.frames // 4 + 1, chosen.side) for number in range(4)]
     finally:
         cv2.setNumThreads(threads)
     rate = float(np.median(rates))

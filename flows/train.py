@@ -16,9 +16,9 @@ from prefect.states import Cancelled as cancelled
 from flows.observe.training_progress import steps_of
 from flows.prefect_server import prefect_server
 from flows.prefect_tasks import call_as_task, result_of
-from tasks.train.config import Course, Recipe, read_course
+from tasks.train.config import PartConfig, TrainConfig, read_train_config
 from tasks.train.parts import PARTS
-from tasks.train.run import learn, needs_clips, prepare, prepare_footage
+from tasks.train.train_part import needs_clips, prepare_training_clips, prepare_weights, train_part
 from troupe.errors import Cancelled
 from troupe.signals import stoppable
 
@@ -49,7 +49,7 @@ def train(
         workers: number of processes that share every batch; more than one are Ray workers.
         ray_address: address of a Ray cluster that this machine is part of; if empty, workers run on this machine.
     """
-    course = read_course(Path(config), tuple(PARTS))
+    course = read_train_config(Path(config), tuple(PARTS))
     try:
         with stoppable() as stop:
             results = _train(course, tuple(parts or ()), call_as_task, stop, device, workers, ray_address)
@@ -79,7 +79,7 @@ def train_locally(config: Path, parts: tuple[str, ...], device: str) -> Results:
         TroupeError: the training cannot be executed as it is.
         Cancelled: the training was stopped; the same call resumes it.
     """
-    course = read_course(config, tuple(PARTS))
+    course = read_train_config(config, tuple(PARTS))
     with stoppable() as stop:
         return _train(course, parts, lambda _, step, *args: step(*args), stop, device, 1, None)
 
@@ -95,7 +95,7 @@ def table(results: Mapping[str, Mapping[str, Any]]) -> str:
 
 
 def _train(
-    course: Course,
+    course: TrainConfig,
     parts: tuple[str, ...],
     call: Callable[..., Any],
     stop: threading.Event,
@@ -104,7 +104,7 @@ def _train(
     ray_address: str | None,
 ) -> Results:
     """Train part by part; `call` calls a step, given its name, the step and its arguments."""
-    prepare(course)
+    prepare_weights(course)
     results: Results = {}
     for recipe in course.of(parts):
         if needs_clips(course, recipe):
@@ -113,17 +113,17 @@ def _train(
     return results
 
 
-def _prepare_clips(course: Course, stop: threading.Event, device: str) -> None:
+def _prepare_clips(course: TrainConfig, stop: threading.Event, device: str) -> None:
     steps = steps_of()
-    for line in prepare_footage(course, stop.is_set, steps.clip, device):
+    for line in prepare_training_clips(course, stop.is_set, steps.clip, device):
         steps.note(line)
 
 
 def _learn(
-    course: Course, recipe: Recipe, stop: threading.Event, device: str, workers: int, ray_address: str | None
+    course: TrainConfig, recipe: PartConfig, stop: threading.Event, device: str, workers: int, ray_address: str | None
 ) -> dict[str, Any]:
     steps = steps_of()
     steps.begin(recipe.part, recipe.steps)
-    result = learn(course, recipe, stop.is_set, steps.step, device, workers, ray_address)
+    result = train_part(course, recipe, stop.is_set, steps.step, device, workers, ray_address)
     steps.end(recipe.part, result)
     return result

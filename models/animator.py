@@ -14,7 +14,7 @@ from models.appearance import Appearance, IdentityEncoder, transformer_input
 from models.autoencoder import decode_stream, encode_portrait
 from models.config import ModelConfig
 from models.denoiser import Context
-from models.faces import Portrait, clip_crops, fill, references, steadied
+from models.faces import Portrait, clip_crops, fill_gaps, reference_boxes, stabilise_keypoints
 from models.motion import Motion, intensities, motion_tokens
 from models.picture import unit
 from models.runtime.compile import compile_blocks
@@ -124,7 +124,7 @@ class Animator:
         """Whose face it is, in the identity encoder's words; for comparing.
 
         Args:
-            aligned: (112, 112, 3) float32 in [0, 1], as `models.faces.align` gives it.
+            aligned: (112, 112, 3) float32 in [0, 1], as `models.faces.align_face` gives it.
 
         Returns:
             (1, N) float32, of unit norm.
@@ -135,7 +135,7 @@ class Animator:
     def encode_motion(self, frames: Iterable[Picture], track: Track, crop: str = "first") -> Motion:
         """What the clip's face does; once per clip, a few frames in memory at a time (section 3.2 of the paper).
 
-        Where the face was not seen, its motion is filled in as `models.faces.gaps.fill` says.
+        Where the face was not seen, its motion is filled in as `models.faces.gaps.fill_gaps` says.
 
         Args:
             frames: (H, W, 3) each, as many as the track is long.
@@ -149,7 +149,7 @@ class Animator:
         expressions: list[Tensor] = []
         rotations: list[Tensor] = []
         networks = self._networks
-        framing = references(track, crop)
+        framing = reference_boxes(track, crop)
         crops = clip_crops(frames, track, self.config.image_size, self.config.face_size, framing)
         with translate_oom(), on_device(self.device, networks.expression, networks.headpose):
             while batch := list(islice(crops, FACES_AT_ONCE)):
@@ -160,7 +160,7 @@ class Animator:
         return Motion(
             expression=_mended(torch.cat(expressions), track),
             rotation=_mended(torch.cat(rotations), track),
-            intensity=torch.from_numpy(intensities(steadied(track, framing), self.config.window)),
+            intensity=torch.from_numpy(intensities(stabilise_keypoints(track, framing), self.config.window)),
         )
 
     def animate(
@@ -271,4 +271,4 @@ def _mended(values: Tensor, track: Track) -> Tensor:
     seen = track.scores > 0
     if seen.all() or not seen.any():
         return values
-    return torch.from_numpy(fill(values.double().numpy(), seen, track.cuts)).float()
+    return torch.from_numpy(fill_gaps(values.double().numpy(), seen, track.cuts)).float()

@@ -12,19 +12,19 @@ import pyarrow.parquet as pq
 from PIL import Image, ImageOps
 
 from catalogs.store import uris
-from models.miniature import MEASURING
-from models.synthetic.voice import SAMPLE_RATE, sound
-from models.synthetic.world import CLIP_SIZE, clip, portrait
+from models.miniature import FIRST_HELD_OUT_SEED
+from models.synthetic.voice import SAMPLE_RATE, synthesise_voice
+from models.synthetic.world import CLIP_SIZE, draw_clip, draw_portrait
 from tasks.media import AudioSource, VideoMetadata, decode, encode
 from troupe import Picture
 
 __all__ = ["draw_strip", "prepare_demo"]
 
-PORTRAITS = {"ruby": MEASURING, "olive": MEASURING + 5}
+PORTRAITS = {"ruby": FIRST_HELD_OUT_SEED, "olive": FIRST_HELD_OUT_SEED + 5}
 """Names and seeds of the people, whom the miniature has never seen."""
 CLIPS = {
-    "hello": (MEASURING + 3, MEASURING + 7, Fraction(25), 50),
-    "laugh": (MEASURING + 8, MEASURING + 11, Fraction(30000, 1001), 60),
+    "hello": (FIRST_HELD_OUT_SEED + 3, FIRST_HELD_OUT_SEED + 7, Fraction(25), 50),
+    "laugh": (FIRST_HELD_OUT_SEED + 8, FIRST_HELD_OUT_SEED + 11, Fraction(30000, 1001), 60),
 }
 """Names, and for each: the seeds of person and performance, frames a second, frames."""
 MOMENTS, FIELD = 8, 160
@@ -42,7 +42,7 @@ def prepare_demo(folder: Path) -> tuple[Path, Path]:
     drivings.mkdir(parents=True, exist_ok=True)
     for name, seed in PORTRAITS.items():
         if not (path := portraits / f"{name}.png").exists():
-            Image.fromarray(portrait(seed)[0]).save(path)
+            Image.fromarray(draw_portrait(seed)[0]).save(path)
     for name, (person, performance, rate, frames) in CLIPS.items():
         if not (path := drivings / f"{name}.mp4").exists():
             _write_clip(path, person, performance, rate, frames)
@@ -79,9 +79,9 @@ def _write_clip(path: Path, person: int, performance: int, rate: Fraction, frame
         file.setnchannels(1)
         file.setsampwidth(2)
         file.setframerate(SAMPLE_RATE)
-        file.writeframes((sound(person, performance, frames, rate) * 32767).astype(np.int16).tobytes())
+        file.writeframes((synthesise_voice(person, performance, frames, rate) * 32767).astype(np.int16).tobytes())
     try:
-        pictures = (picture for picture, _ in clip(person, performance, frames, rate))
+        pictures = (picture for picture, _ in draw_clip(person, performance, frames, rate))
         encode(pictures, path, rate=rate, size=CLIP_SIZE, audio=AudioSource(voice), note=VideoMetadata())
     finally:
         voice.unlink()

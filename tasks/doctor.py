@@ -254,7 +254,7 @@ def _store(url: str) -> Finding:
 
 
 def _weights(directory: Path) -> Finding:
-    from models.miniature import SHIPPED
+    from models.miniature import SHIPPED_WEIGHTS
     from models.weights import inspect
 
     reports = inspect(directory)
@@ -264,7 +264,7 @@ def _weights(directory: Path) -> Finding:
         return Finding("weights", "bad", f"{directory}: {what}", f"see `troupe weights check {directory}`")
     parameters = sum(report.parameters for report in reports)
     what = f"{directory}, {parameters / 1e6:.1f} million parameters"
-    if directory == SHIPPED:
+    if directory == SHIPPED_WEIGHTS:
         advice = "`troupe weights pull DIR` gets the full model; name it with --weights"
         return Finding("weights", "warn", f"troupe's miniature, for drawn people: {what}", advice)
     return Finding("weights", "ok", what)

@@ -4,21 +4,21 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from models.miniature.model import MINIATURE
+from models.miniature.init_weights import MINIATURE_CONFIG
 
 __all__ = ["SMALL"]
 
 SMALL = replace(
-    MINIATURE,
+    MINIATURE_CONFIG,
     window=25,
-    appearance=replace(MINIATURE.appearance, width=64, heads=4),
-    refiner=replace(MINIATURE.refiner, width=64, depth=2),
+    appearance=replace(MINIATURE_CONFIG.appearance, width=64, heads=4),
+    refiner=replace(MINIATURE_CONFIG.refiner, width=64, depth=2),
     unet=replace(
-        MINIATURE.unet,
+        MINIATURE_CONFIG.unet,
         block_out_channels=(32, 32, 64),
         num_attention_heads=(1, 1, 2),
         cross_attention_dim=64,
         num_frames=25,
     ),
-    vae=replace(MINIATURE.vae, block_out_channels=(32, 32, 64, 64)),
+    vae=replace(MINIATURE_CONFIG.vae, block_out_channels=(32, 32, 64, 64)),
 )

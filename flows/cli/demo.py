@@ -29,12 +29,12 @@ def demo(
     """
     from tasks.demo import draw_strip, prepare_demo
     from tasks.run.request import Request
-    from tasks.weights.shipped import SHIPPED
+    from tasks.weights.shipped import SHIPPED_WEIGHTS
 
     portraits, drivings = prepare_demo(folder.absolute())
     request = Request(
         store=str(folder.absolute() / "store"),
-        weights=str(SHIPPED),
+        weights=str(SHIPPED_WEIGHTS),
         portraits=str(portraits),
         drivings=str(drivings),
         defaults={"preset": "sketch"},

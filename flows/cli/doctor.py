@@ -41,9 +41,9 @@ def doctor(
     - `troupe doctor --weights weights --store s3://bucket/troupe`
     """
     from tasks.doctor import examine
-    from tasks.weights.shipped import SHIPPED
+    from tasks.weights.shipped import SHIPPED_WEIGHTS
 
-    findings = examine(store, weights or SHIPPED, detector)
+    findings = examine(store, weights or SHIPPED_WEIGHTS, detector)
     if format is Format.json:
         print_json([asdict(finding) for finding in findings])
     else:

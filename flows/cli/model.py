@@ -6,7 +6,7 @@ from flows.cli.console import stderr
 
 __all__ = ["chosen_weights"]
 
-MINIATURE = (
+MINIATURE_CONFIG = (
     "No --weights: troupe's own miniature animates, which knows drawn people, at 128x128 pixels. "
     "`troupe weights pull DIR` gets the full model."
 )
@@ -16,7 +16,7 @@ def chosen_weights(weights: str | None) -> str:
     """The weights directory that was named, or else the one that comes with troupe, which is then said."""
     if weights is not None:
         return weights
-    from tasks.weights.shipped import SHIPPED
+    from tasks.weights.shipped import SHIPPED_WEIGHTS
 
-    stderr.print(MINIATURE)
-    return str(SHIPPED)
+    stderr.print(MINIATURE_CONFIG)
+    return str(SHIPPED_WEIGHTS)

@@ -1,15 +1,15 @@
 """Faces: finding them, following them, and the crops that the networks see."""
 
-from models.faces.alignment import align
-from models.faces.crops import Box, FaceCrops, clip_crops, cut_face, cut_head, face_box, head_box
+from models.faces.alignment import align_face
+from models.faces.crops import Box, FaceCrops, clip_crops, crop_face, crop_head, face_box, head_box
 from models.faces.detection.detector import FaceDetector, open_detector
-from models.faces.framing import references, steadied
-from models.faces.gaps import fill, refuse_gaps, shots
-from models.faces.paste_back.blend_linear import Paster, make_paster, paste, paste_mask
+from models.faces.framing import reference_boxes, stabilise_keypoints
+from models.faces.gaps import fill_gaps, reject_gaps, split_shots
+from models.faces.paste_back.blend_linear import Paster, make_paster, paste_mask
 from models.faces.paste_back.blend_seamless import SeamlessPaster
 from models.faces.portrait import Portrait, prepare_portrait
 from models.faces.recognition import FaceRecogniser, Recognise
-from models.faces.tracking import follow
+from models.faces.tracking import track_face
 
 __all__ = [
     "Box",
@@ -20,21 +20,20 @@ __all__ = [
     "Portrait",
     "Recognise",
     "SeamlessPaster",
-    "align",
+    "align_face",
     "clip_crops",
-    "cut_face",
-    "cut_head",
+    "crop_face",
+    "crop_head",
     "face_box",
-    "fill",
-    "follow",
+    "fill_gaps",
     "head_box",
     "make_paster",
     "open_detector",
-    "paste",
     "paste_mask",
     "prepare_portrait",
-    "references",
-    "refuse_gaps",
-    "shots",
-    "steadied",
+    "reference_boxes",
+    "reject_gaps",
+    "split_shots",
+    "stabilise_keypoints",
+    "track_face",
 ]

@@ -8,7 +8,7 @@ from skimage.transform import SimilarityTransform, warp
 from troupe.errors import NoFace
 from troupe.faces import Floats, Picture
 
-__all__ = ["ALIGNED_SIZE", "align"]
+__all__ = ["ALIGNED_SIZE", "align_face"]
 
 ALIGNED_SIZE = 112
 TEMPLATE = np.array(
@@ -17,7 +17,7 @@ TEMPLATE = np.array(
 """Where eyes, nose and mouth corners belong in 112x112: ArcFace's points of 96x112, 8 to the right."""
 
 
-def align(picture: Picture, keypoints: Floats) -> Floats:
+def align_face(picture: Picture, keypoints: Floats) -> Floats:
     """The face in the place of the template, by the similarity transform that fits its keypoints best.
 
     Args:

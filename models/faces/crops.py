@@ -16,16 +16,16 @@ from PIL import Image
 from troupe.errors import InputError, NoFace
 from troupe.faces import Floats, Picture, Track
 
-__all__ = ["Box", "FaceCrops", "clip_crops", "cut_face", "cut_head", "face_box", "head_box"]
+__all__ = ["Box", "FaceCrops", "clip_crops", "crop_face", "crop_head", "face_box", "head_box"]
 
 Box: TypeAlias = tuple[int, int, int, int]
 """x1, y1, x2, y2 in pixels, x2 and y2 exclusive."""
 
 HEAD_MARGIN = 1.0
-FACE_BOX_SHARE = 0.45
-SMALLEST = 2
+REFERENCE_SHARE = 0.45
+MIN_SIDE = 2
 """Pixels a crop's side has at least: rounding may take one away."""
-WIDEST = 8
+MAX_SIDE_RATIO = 8
 """A face crop's side has at most this many times the picture's longer side."""
 
 
@@ -64,7 +64,7 @@ def head_box(box: Floats, width: int, height: int, ratio: float = HEAD_MARGIN) -
     left, right = max(x1 - margin_x, 0.0), min(x2 + margin_x, float(width))
     top, bottom = max(y1 - margin_y, 0.0), min(y2 + margin_y, float(height))
     side = min(right - left, bottom - top)
-    if not side >= SMALLEST:  # so that NaN does not pass
+    if not side >= MIN_SIDE:  # so that NaN does not pass
         raise NoFace(
             f"the face box ({x1:g}, {y1:g}, {x2:g}, {y2:g}) has no room in a picture of {width}x{height}; "
             "check the track, or choose another face"
@@ -100,26 +100,26 @@ def face_box(keypoints: Floats, reference: Floats) -> Box:
     if not (np.isfinite(points).all() and np.isfinite(first).all()):
         raise NoFace("the face's box or keypoints are no numbers; check the track")
     low, high = points.min(axis=0), points.max(axis=0)
-    low += (first[:2] - low) * FACE_BOX_SHARE
-    high += (first[2:] - high) * FACE_BOX_SHARE
+    low += (first[:2] - low) * REFERENCE_SHARE
+    high += (first[2:] - high) * REFERENCE_SHARE
     x, y = (int(v) for v in (low + high) / 2)
-    half = max(int(max(high - low)) // 2, SMALLEST // 2)
+    half = max(int(max(high - low)) // 2, MIN_SIDE // 2)
     return x - half, y - half, x + half, y + half
 
 
-def cut_head(picture: Picture, box: Box, size: int) -> Picture:
+def crop_head(picture: Picture, box: Box, size: int) -> Picture:
     """The head crop, (size, size, 3), by bicubic interpolation."""
     return np.asarray(_cut(picture, box, size, Image.Resampling.BICUBIC))
 
 
-def cut_face(picture: Picture, box: Box, size: int) -> Picture:
+def crop_face(picture: Picture, box: Box, size: int) -> Picture:
     """The face crop, (size, size, 3), by bilinear interpolation; black outside of the picture.
 
     Raises:
         InputError: the box is so much larger than the picture that it can be no face in it.
     """
     height, width = picture.shape[:2]
-    if max(box[2] - box[0], box[3] - box[1]) > WIDEST * max(height, width):
+    if max(box[2] - box[0], box[3] - box[1]) > MAX_SIDE_RATIO * max(height, width):
         raise InputError(f"the face crop {box} is far larger than its picture of {width}x{height}; check the track")
     return np.asarray(_cut(picture, box, size, Image.Resampling.BILINEAR))
 
@@ -134,7 +134,7 @@ def clip_crops(
         track: of the face.
         image_size: the head crop is made in this size first, as a portrait's is.
         face_size: pixels of the crops that the motion encoders see.
-        references: (F, 4) as `models.faces.framing.references` makes them; None for the released geometry.
+        references: (F, 4) as `models.faces.framing.reference_boxes` makes them; None for the released geometry.
 
     Raises:
         InputError: track and clip do not fit together.
@@ -148,9 +148,9 @@ def clip_crops(
                 f"the clip {relation} {index} frames, its track has {len(track)}; make the track from this very clip"
             )
         reference = references[index]
-        head = cut_head(frame, head_box(reference, frame.shape[1], frame.shape[0]), image_size)
+        head = crop_head(frame, head_box(reference, frame.shape[1], frame.shape[0]), image_size)
         small = Image.fromarray(head).resize((face_size, face_size), Image.Resampling.BILINEAR)
-        yield FaceCrops(cut_face(frame, face_box(keypoints, reference), face_size), np.asarray(small))
+        yield FaceCrops(crop_face(frame, face_box(keypoints, reference), face_size), np.asarray(small))
 
 
 def _cut(picture: Picture, box: Box, size: int, resampling: Image.Resampling) -> Image.Image:

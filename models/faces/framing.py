@@ -11,13 +11,13 @@ from troupe.errors import SettingsError
 from troupe.faces import Floats, Track
 from troupe.job import CROPS
 
-__all__ = ["references", "steadied"]
+__all__ = ["reference_boxes", "stabilise_keypoints"]
 
-CALM = 10.0
+SMOOTHING_SIGMA = 10.0
 """Standard deviation, in frames, of the average that `follow` moves by: a nod stays a nod, a step does not."""
 
 
-def references(track: Track, crop: str) -> Floats:
+def reference_boxes(track: Track, crop: str) -> Floats:
     """The box that frames each frame's crops. Every scene has its own.
 
     `first` is the released geometry: the face box of the scene's first frame. `follow` is where the face is on average
@@ -41,18 +41,20 @@ def references(track: Track, crop: str) -> Floats:
             seen = np.flatnonzero(track.scores[start:stop] > 0)
             boxes[start:stop] = track.boxes[start + seen[0] if len(seen) else start]
         else:
-            reach = 2 * int(3 * CALM) + 1
+            reach = 2 * int(3 * SMOOTHING_SIGMA) + 1
             scene = np.ascontiguousarray(track.boxes[start:stop])
-            boxes[start:stop] = cv2.GaussianBlur(scene, (1, reach), 1, sigmaY=CALM, borderType=cv2.BORDER_REPLICATE)
+            boxes[start:stop] = cv2.GaussianBlur(
+                scene, (1, reach), 1, sigmaY=SMOOTHING_SIGMA, borderType=cv2.BORDER_REPLICATE
+            )
     return boxes
 
 
-def steadied(track: Track, boxes: Floats) -> Floats:
+def stabilise_keypoints(track: Track, boxes: Floats) -> Floats:
     """The keypoints as if every frame had been framed by the first one's box.
 
     Args:
         track: of the face.
-        boxes: (F, 4), its `references`.
+        boxes: (F, 4), its `reference_boxes`.
 
     Returns:
         (F, 5, 2) float32; where the references stand still, the keypoints themselves.

@@ -7,13 +7,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from models.faces.alignment import align
-from models.faces.crops import Box, cut_head, head_box
+from models.faces.alignment import align_face
+from models.faces.crops import Box, crop_head, head_box
 from models.faces.detection.boxes import iou
 from models.faces.detection.detector import FaceDetector
 from troupe.faces import Face, FaceChoice, Floats, Picture
 
-__all__ = ["Portrait", "portrait_of", "prepare_portrait"]
+__all__ = ["Portrait", "build_portrait", "prepare_portrait"]
 
 ALIGNMENT_SIZE = 512
 
@@ -58,10 +58,10 @@ def prepare_portrait(picture: Picture, detector: FaceDetector, choice: FaceChoic
     face = choice.pick(detector.detect(picture), where)
     height, width = picture.shape[:2]
     box = head_box(face.box, width, height)
-    return portrait_of(picture, face, box, size, lambda closeup, expected: _same(detector.detect(closeup), expected))
+    return build_portrait(picture, face, box, size, lambda closeup, expected: _same(detector.detect(closeup), expected))
 
 
-def portrait_of(
+def build_portrait(
     picture: Picture, face: Face, box: Box, size: int, again: Callable[[Picture, Face], Face] = lambda _, face: face
 ) -> Portrait:
     """A portrait whose face is known.
@@ -73,10 +73,10 @@ def portrait_of(
         size: pixels of the model's image.
         again: the face in the head crop at 512x512, where it is known from `face` already.
     """
-    crop = cut_head(picture, box, size)
-    closeup = crop if size == ALIGNMENT_SIZE else cut_head(picture, box, ALIGNMENT_SIZE)
+    crop = crop_head(picture, box, size)
+    closeup = crop if size == ALIGNMENT_SIZE else crop_head(picture, box, ALIGNMENT_SIZE)
     keypoints = again(closeup, _into(face, box, ALIGNMENT_SIZE)).keypoints
-    return Portrait(picture=picture, face=face, box=box, crop=crop, aligned=align(closeup, keypoints))
+    return Portrait(picture=picture, face=face, box=box, crop=crop, aligned=align_face(closeup, keypoints))
 
 
 def _into(face: Face, box: Box, size: int) -> Face:

@@ -10,7 +10,7 @@ import numpy as np
 import onnxruntime
 import torch
 
-from models.faces.alignment import ALIGNED_SIZE, align
+from models.faces.alignment import ALIGNED_SIZE, align_face
 from troupe.errors import NoFace, WeightsError
 from troupe.faces import Face, Floats, Picture
 
@@ -48,7 +48,7 @@ class FaceRecogniser:
     def __call__(self, picture: Picture, face: Face) -> Floats:
         """(length,) float32 of unit norm; zeros for a face that cannot be aligned, which is like nobody."""
         try:
-            pixels = align(picture, face.keypoints) * 2 - 1
+            pixels = align_face(picture, face.keypoints) * 2 - 1
         except NoFace:
             return np.zeros(1, dtype=np.float32)
         batch = np.ascontiguousarray(pixels.transpose(2, 0, 1)[None])

@@ -1,34 +1,34 @@
-"""A small world of drawn people, and a small model of the released architecture.
+"""The miniature: a small model of the released architecture, for a synthetic world of drawn people.
 
-`portrait`, `clip` and `sound` make media from numbers, with exact boxes and keypoints; `model.init_weights` writes a
-complete weights directory before anything was learned; `SHIPPED` is the learned one. People and performances of numbers
-from `MEASURING` on are never to be learned from.
+`draw_portrait`, `draw_clip` and `synthesise_voice` make media from seeds, with exact boxes and keypoints.
+`init_weights.init_weights` writes a complete, untrained weights directory; `SHIPPED_WEIGHTS` is the trained one.
+People and performances with seeds from `FIRST_HELD_OUT_SEED` on are never trained on.
 """
 
 from pathlib import Path
 
 from models.synthetic.performance import Moment, Performance
 from models.synthetic.person import Identity
-from models.synthetic.voice import sound
-from models.synthetic.world import CLIP_SIZE, PORTRAIT_SIZE, clip, locate, portrait, render
+from models.synthetic.voice import synthesise_voice
+from models.synthetic.world import CLIP_SIZE, PORTRAIT_SIZE, draw_clip, draw_portrait, locate, render
 
 __all__ = [
     "CLIP_SIZE",
-    "MEASURING",
+    "FIRST_HELD_OUT_SEED",
     "PORTRAIT_SIZE",
-    "SHIPPED",
+    "SHIPPED_WEIGHTS",
     "Identity",
     "Moment",
     "Performance",
-    "clip",
+    "draw_clip",
+    "draw_portrait",
     "locate",
-    "portrait",
     "render",
-    "sound",
+    "synthesise_voice",
 ]
 
-MEASURING = 1_000_000
-"""Seeds from here on are kept for measuring what was learned from the ones below."""
+FIRST_HELD_OUT_SEED = 1_000_000
+"""First of the seeds that are held out from training, for evaluation."""
 
-SHIPPED = Path(__file__).with_name("weights")
-"""The weights directory that comes with troupe; its README.md is the model's card."""
+SHIPPED_WEIGHTS = Path(__file__).with_name("weights")
+"""The weights directory that ships with troupe; its README.md is the model card."""

@@ -10,7 +10,7 @@ from models.synthetic.performance import Performance, Series
 from models.synthetic.person import Identity
 from troupe import Floats
 
-__all__ = ["SAMPLE_RATE", "sound"]
+__all__ = ["SAMPLE_RATE", "synthesise_voice"]
 
 SAMPLE_RATE = 48_000
 
@@ -24,7 +24,7 @@ _BANDWIDTHS = np.array([80.0, 110.0, 170.0])
 _STRENGTHS = np.array([1.0, 0.6, 0.25])
 
 
-def sound(
+def synthesise_voice(
     identity_seed: int, performance_seed: int, frames: int, rate: Fraction | float, sample_rate: int = SAMPLE_RATE
 ) -> Floats:
     """The sound of the clip of the same numbers, exactly as long.

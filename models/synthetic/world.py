@@ -20,7 +20,7 @@ from models.synthetic.performance import Moment, Performance
 from models.synthetic.person import Identity
 from troupe import Face, Picture
 
-__all__ = ["CLIP_SIZE", "PORTRAIT_SIZE", "clip", "locate", "portrait", "render"]
+__all__ = ["CLIP_SIZE", "PORTRAIT_SIZE", "draw_clip", "draw_portrait", "locate", "render"]
 
 PORTRAIT_SIZE = (256, 320)
 CLIP_SIZE = (192, 192)
@@ -64,7 +64,7 @@ def locate(identity: Identity, moment: Moment, size: tuple[int, int]) -> Face:
     return _face(Head(identity, moment, size))
 
 
-def portrait(seed: int, size: tuple[int, int] = PORTRAIT_SIZE) -> tuple[Picture, Face]:
+def draw_portrait(seed: int, size: tuple[int, int] = PORTRAIT_SIZE) -> tuple[Picture, Face]:
     """The picture that the person of that number gives away: looking at us, nearly straight, with a closed mouth."""
     rng = np.random.default_rng((seed, 0x90127))
     yaw, pitch, roll, smile, brows = rng.uniform((-9, -4, -4, 0.2, -0.1), (9, 4, 4, 0.8, 0.4)).tolist()
@@ -72,7 +72,7 @@ def portrait(seed: int, size: tuple[int, int] = PORTRAIT_SIZE) -> tuple[Picture,
     return render(Identity.from_seed(seed), moment, size)
 
 
-def clip(
+def draw_clip(
     identity_seed: int,
     performance_seed: int,
     frames: int,

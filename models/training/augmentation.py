@@ -7,28 +7,28 @@ import numpy as np
 
 from troupe import Picture
 
-__all__ = ["compressed", "lit", "weathered"]
+__all__ = ["augment", "compress_jpeg", "jitter_light"]
 
 
-def weathered(picture: Picture, rng: np.random.Generator, light: float = 1.0) -> Picture:
+def augment(picture: Picture, rng: np.random.Generator, light: float = 1.0) -> Picture:
     """The picture, worn by chance.
 
     Args:
         picture: (H, W, 3).
         light: how much the light may change colours, as a factor.
     """
-    picture = lit(picture, rng, light)
+    picture = jitter_light(picture, rng, light)
     if rng.random() < 0.25:
         picture = _blurred(picture, rng.uniform(0.3, 1.0))
     if rng.random() < 0.25:
         noise = rng.normal(0, rng.uniform(1, 6), picture.shape[:2]).astype(np.float32)[..., None]
         picture = np.clip(picture + noise, 0, 255).astype(np.uint8)
     if rng.random() < 0.5:
-        picture = compressed(picture, int(rng.integers(35, 96)))
+        picture = compress_jpeg(picture, int(rng.integers(35, 96)))
     return picture
 
 
-def lit(picture: Picture, rng: np.random.Generator, light: float = 1.0) -> Picture:
+def jitter_light(picture: Picture, rng: np.random.Generator, light: float = 1.0) -> Picture:
     """In another light: its colour, brightness, contrast and saturation changed."""
     tint = np.exp(rng.normal(0, 0.06 * light, 3) + rng.normal(0, 0.10 * light))
     saturation = np.exp(rng.normal(0, 0.15 * light))
@@ -39,7 +39,7 @@ def lit(picture: Picture, rng: np.random.Generator, light: float = 1.0) -> Pictu
     return np.asarray(cv2.LUT(cv2.transform(picture, mixing), curve), dtype=np.uint8)
 
 
-def compressed(picture: Picture, quality: int) -> Picture:
+def compress_jpeg(picture: Picture, quality: int) -> Picture:
     """As JPEG of that quality (1..100) gives it back."""
     data = cv2.imencode(".jpg", picture[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, quality])[1]
     decoded = cv2.imdecode(data, cv2.IMREAD_COLOR)

@@ -18,7 +18,7 @@ from diffusers.models.resnet import ResnetBlock2D, TemporalResnetBlock
 from diffusers.models.upsampling import Upsample2D
 from torch import Tensor, nn
 
-__all__ = ["begin_plain"]
+__all__ = ["init_mean_colours"]
 
 GROUP = 3
 KNOWN = 3.0
@@ -31,7 +31,7 @@ SURE = -7.0
 
 
 @torch.no_grad()
-def begin_plain(vae: AutoencoderKLTemporalDecoder) -> None:
+def init_mean_colours(vae: AutoencoderKLTemporalDecoder) -> None:
     """Set its values so that it tells every cell's mean colour, in [-1, 1], in three of its latent channels.
 
     Raises:

@@ -15,17 +15,17 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from models.config import ModelConfig
-from models.faces import FaceCrops, FaceDetector, clip_crops, follow, head_box, open_detector
-from models.miniature import MEASURING, Identity, Moment, Performance, locate, render
+from models.faces import FaceCrops, FaceDetector, clip_crops, head_box, open_detector, track_face
+from models.miniature import FIRST_HELD_OUT_SEED, Identity, Moment, Performance, locate, render
 from models.picture import unit
-from models.training.augmentation import weathered
+from models.training.augmentation import augment
 from models.training.objective import Batch, Objective
-from models.training.sampling import anybody
+from models.training.sampling import sample_identity
 from models.weights import detector_file, load_part, replace_values
 from troupe import LARGEST, Face, Picture, Track
 from troupe.faces import Floats
 
-__all__ = ["SAID", "ExpressionReading", "HeadPoseReading", "basis"]
+__all__ = ["EXPRESSION_TARGETS", "ExpressionObjective", "HeadPoseObjective", "basis"]
 
 RATE = 25
 SIDES = (96, 320)
@@ -43,7 +43,7 @@ MIRRORED = np.array([-1, 1, -1, -1, 1, 1], np.float32)
 DEGREES = 10.0
 """Error of an angle that counts as much as an error of 1 elsewhere."""
 
-SAID = {
+EXPRESSION_TARGETS = {
     "left": (0.80, 0.25),
     "right": (0.80, 0.25),
     "gaze_x": (0.0, 0.45),
@@ -92,7 +92,7 @@ class _Frame:
     head: Floats
 
 
-class HeadPoseReading(Objective):
+class HeadPoseObjective(Objective):
     """The head-pose encoder: angles in degrees, and where in the head crop the face is.
 
     Args:
@@ -145,8 +145,8 @@ class HeadPoseReading(Objective):
         return _correlations(network, self.weights, read, lambda frame: dict(zip(ANGLES, _angles(frame), strict=True)))
 
 
-class ExpressionReading(Objective):
-    """The expression encoder: `SAID`, spread over its feature by `basis`.
+class ExpressionObjective(Objective):
+    """The expression encoder: `EXPRESSION_TARGETS`, spread over its feature by `basis`.
 
     Args:
         weights: the weights directory to start from and to write to.
@@ -166,8 +166,10 @@ class ExpressionReading(Objective):
         said = _said(frame)
         moment = frame.moment
         open_ = min(max(moment.left, moment.right) / SEEN, 1.0)
-        counts = torch.tensor([HARD.get(name, 1.0) * (open_ if name in GAZE else 1.0) for name in SAID])
-        truth = torch.tensor([(said[name] - middle) / deviation for name, (middle, deviation) in SAID.items()])
+        counts = torch.tensor([HARD.get(name, 1.0) * (open_ if name in GAZE else 1.0) for name in EXPRESSION_TARGETS])
+        truth = torch.tensor(
+            [(said[name] - middle) / deviation for name, (middle, deviation) in EXPRESSION_TARGETS.items()]
+        )
         return {"crop": unit(frame.crops.face), "truth": truth, "counts": counts}
 
     def losses(self, network: nn.Module, batch: Batch) -> dict[str, Tensor]:
@@ -201,8 +203,8 @@ def basis(features: int) -> Tensor:
 
     With everything at its usual deviation, a feature's values have a variance of 1 in the mean.
     """
-    drawn = np.random.default_rng(0x5A1D).standard_normal((features, len(SAID)))
-    orthogonal = np.linalg.qr(drawn)[0] * np.sqrt(features / len(SAID))
+    drawn = np.random.default_rng(0x5A1D).standard_normal((features, len(EXPRESSION_TARGETS)))
+    orthogonal = np.linalg.qr(drawn)[0] * np.sqrt(features / len(EXPRESSION_TARGETS))
     return torch.from_numpy(orthogonal.T.astype(np.float32))
 
 
@@ -210,8 +212,8 @@ def _frame(rng: np.random.Generator, config: ModelConfig) -> _Frame:
     """Any frame of any clip to learn from."""
     start = int(rng.integers(LATEST))
     later = int(rng.integers(LONGEST))
-    performance = Performance.from_seed(int(rng.integers(MEASURING)), start + later + 1, RATE)
-    identity = anybody(rng)
+    performance = Performance.from_seed(int(rng.integers(FIRST_HELD_OUT_SEED)), start + later + 1, RATE)
+    identity = sample_identity(rng)
     # Small pictures as often as large ones of twice their size.
     low, high = np.log(SIDES)
     width, height = (round(float(np.exp(side))) for side in rng.uniform(low, high, size=2).clip(low, high))
@@ -222,7 +224,7 @@ def _frame(rng: np.random.Generator, config: ModelConfig) -> _Frame:
     tremble = TREMBLE * rng.random()
     seen, reference = (_trembling(one, tremble, rng) for one in (face, first))
     if rng.random() >= PLAIN:
-        picture = weathered(picture, rng)
+        picture = augment(picture, rng)
     return _cut(picture, moment, face, seen, first, reference.box, config)
 
 
@@ -267,7 +269,7 @@ def _said(frame: _Frame) -> dict[str, float]:
     # Lids do not go beyond wide open.
     eyes = {name: min(max(getattr(moment, name), 0.0), 1.0) for name in EYES}
     said = vars(moment) | eyes | {"x": float(x), "y": float(y), "size": float(np.log2(size / side))}
-    return {name: said[name] for name in SAID}
+    return {name: said[name] for name in EXPRESSION_TARGETS}
 
 
 def _of(box: Floats) -> tuple[Floats, float]:
@@ -290,14 +292,14 @@ def _learning(weights: Path, name: str) -> nn.Module:
 
 def _measuring(config: ModelConfig, detector: FaceDetector | None) -> Iterator[_Frame]:
     """Frames of clips that nothing is learned from, on tracks of the detector or, without one, true ones."""
-    for number in range(MEASURING, MEASURING + MEASURED):
+    for number in range(FIRST_HELD_OUT_SEED, FIRST_HELD_OUT_SEED + MEASURED):
         identity, moments = Identity.from_seed(number), Performance.from_seed(number, FRAMES, SLOW).moments
         width, height = (int(side) for side in np.random.default_rng((number, 0x512E)).integers(128, 257, size=2))
         shots = [render(identity, moment, (width, height)) for moment in moments]
         pictures, faces = [picture for picture, _ in shots], [face for _, face in shots]
         seen = faces
         if detector is not None:
-            track = follow(pictures, detector, LARGEST, f"clip {number}")
+            track = track_face(pictures, detector, LARGEST, f"clip {number}")
             seen = [track.face(index) for index in range(FRAMES)]
         for index, (picture, moment, face) in enumerate(zip(pictures, moments, faces, strict=True)):
             yield _cut(picture, moment, face, seen[index], faces[0], seen[0].box, config)

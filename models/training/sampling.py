@@ -6,25 +6,25 @@ from dataclasses import replace
 
 import numpy as np
 
-from models.miniature import MEASURING, Identity, Moment, Performance
+from models.miniature import FIRST_HELD_OUT_SEED, Identity, Moment, Performance
 
-__all__ = ["any_moment", "anybody", "elsewhere"]
+__all__ = ["sample_identity", "sample_moment", "swap_outfit"]
 
 _FRAMES, _RATE = 8, 3.0
 
 
-def anybody(rng: np.random.Generator, measuring: bool = False) -> Identity:
+def sample_identity(rng: np.random.Generator, measuring: bool = False) -> Identity:
     """A person to learn from; with `measuring`, one to measure with."""
-    return Identity.from_seed(int(rng.integers(MEASURING)) + MEASURING * measuring)
+    return Identity.from_seed(int(rng.integers(FIRST_HELD_OUT_SEED)) + FIRST_HELD_OUT_SEED * measuring)
 
 
-def any_moment(rng: np.random.Generator, measuring: bool = False) -> Moment:
-    """A moment of some performance; see `anybody`."""
-    seed = int(rng.integers(MEASURING)) + MEASURING * measuring
+def sample_moment(rng: np.random.Generator, measuring: bool = False) -> Moment:
+    """A moment of some performance; see `sample_identity`."""
+    seed = int(rng.integers(FIRST_HELD_OUT_SEED)) + FIRST_HELD_OUT_SEED * measuring
     return Performance.from_seed(seed, _FRAMES, _RATE).moments[int(rng.integers(_FRAMES))]
 
 
-def elsewhere(person: Identity, other: Identity) -> Identity:
+def swap_outfit(person: Identity, other: Identity) -> Identity:
     """The person in the other's clothes, before the other's wall."""
     return replace(
         person,

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from models.miniature import MEASURING, Identity, Performance, render
+from models.miniature import FIRST_HELD_OUT_SEED, Identity, Performance, render
 from troupe import Picture, Track
 
-__all__ = ["WorldClip", "world_clip"]
+__all__ = ["SyntheticClip", "synthetic_clip"]
 
 RATES = (3.0, 30.0)
 """Frames a second, from and to, slow ones as often as quick ones: a few frames are to show a head turned far as well as
@@ -22,7 +22,7 @@ miss of keypoints hardly changes from frame to frame; otherwise intensities woul
 
 
 @dataclass(frozen=True, eq=False)
-class WorldClip:
+class SyntheticClip:
     """A person's performance.
 
     Attributes:
@@ -34,7 +34,7 @@ class WorldClip:
     track: Track
 
 
-def world_clip(number: int, frames: int, cast: int, *, measuring: bool = False) -> WorldClip:
+def synthetic_clip(number: int, frames: int, cast: int, *, measuring: bool = False) -> SyntheticClip:
     """The clip of that number, always the same one.
 
     Args:
@@ -44,9 +44,9 @@ def world_clip(number: int, frames: int, cast: int, *, measuring: bool = False) 
         measuring: with people and performances that are never learned from.
     """
     performance, rng = number // cast, np.random.default_rng((number, 0xC11B, measuring))
-    person = int(rng.integers(MEASURING))
+    person = int(rng.integers(FIRST_HELD_OUT_SEED))
     if measuring:
-        performance, person = performance + MEASURING, person + MEASURING
+        performance, person = performance + FIRST_HELD_OUT_SEED, person + FIRST_HELD_OUT_SEED
     identity = Identity.from_seed(person)
     size = (int(rng.integers(*SIZES)), int(rng.integers(*SIZES)))
     # As quick for all who give the performance.
@@ -57,4 +57,4 @@ def world_clip(number: int, frames: int, cast: int, *, measuring: bool = False) 
     tremble = np.float32(TREMBLE * (boxes[:, 2] - boxes[:, 0]).mean())
     boxes += tremble * rng.standard_normal(boxes.shape, dtype=np.float32)
     keypoints += tremble / 2 * rng.standard_normal(keypoints.shape[1:], dtype=np.float32)
-    return WorldClip([picture for picture, _ in shots], Track(boxes, keypoints, np.ones(frames, np.float32)))
+    return SyntheticClip([picture for picture, _ in shots], Track(boxes, keypoints, np.ones(frames, np.float32)))

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torchmetrics.image.fid import FrechetInceptionDistance
 
 from models.animator import Animator
-from models.faces import FaceDetector, align, cut_head, head_box
+from models.faces import FaceDetector, align_face, crop_head, head_box
 from models.motion import Motion
 from tasks.evaluation.networks import Embedder, Networks, TorchScript, batch
 from tasks.quality.distances import (
@@ -159,7 +159,7 @@ class Evaluator:
             if made is None or frame is None:
                 raise InputError(f"render and clip differ in length: one of them ends after {index} frames")
             box = head_box(subject.track.boxes[0], frame.shape[1], frame.shape[0])
-            yield made, cut_head(frame, box, made.shape[0])
+            yield made, crop_head(frame, box, made.shape[0])
 
     def _collect(self, clip: list[tuple[Picture, Picture]]) -> None:
         if not clip:
@@ -175,7 +175,7 @@ class Evaluator:
         return LARGEST.pick(faces, "the frame") if faces else None
 
     def _vector(self, frame: Picture, face: Face) -> Tensor:
-        return self._embedder(align(frame, face.keypoints))
+        return self._embedder(align_face(frame, face.keypoints))
 
     def _portrait(self, subject: Subject) -> Tensor:
         size = self._animator.config.image_size

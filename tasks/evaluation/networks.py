@@ -79,7 +79,7 @@ class Embedder:
             raise WeightsError(f"{path} cannot be used as a face embedder: {error}") from error
 
     def __call__(self, aligned: Floats) -> Tensor:
-        """(1, N) of a face aligned by `models.faces.align`, (112, 112, 3) float32 in [0, 1]."""
+        """(1, N) of a face aligned by `models.faces.align_face`, (112, 112, 3) float32 in [0, 1]."""
         return self._animator.identify(aligned) if self._session is None else self._run(aligned)
 
     def _run(self, aligned: Floats) -> Tensor:

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from models.animator import Animator
-from models.faces import FaceDetector, align, prepare_portrait
+from models.faces import FaceDetector, align_face, prepare_portrait
 from models.motion import Motion
 from tasks.media import read_picture
 from tasks.quality.distances import Flicker, expression_distance, pose_distance, shape_distance, similarity
@@ -78,7 +78,9 @@ class QualityMeter:
     def _compared(self, at: list[int], frames: list[Picture], faces: list[Face]) -> dict[str, float]:
         size = self._animator.config.image_size
         identity = self._animator.identify(aligned_portrait(self._detector, size, *self._portrait))
-        vectors = [self._animator.identify(align(f, face.keypoints)) for f, face in zip(frames, faces, strict=True)]
+        vectors = [
+            self._animator.identify(align_face(f, face.keypoints)) for f, face in zip(frames, faces, strict=True)
+        ]
         own = self._animator.encode_motion(frames, track_of(faces))
         shapes = [shape_distance(face.keypoints, self._track.keypoints[i]) for i, face in zip(at, faces, strict=True)]
         return {

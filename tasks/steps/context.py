@@ -17,7 +17,7 @@ from catalogs.store.store import Store, open_store
 from models.animator import Animator
 from models.animator import load as load_animator
 from models.faces import FaceDetector, FaceRecogniser, open_detector
-from models.miniature import SHIPPED
+from models.miniature import SHIPPED_WEIGHTS
 from models.weights import detector_file, recogniser_file
 from tasks.weights.local_copy import local_file, local_weights
 from troupe import Face, Floats, Picture
@@ -121,7 +121,7 @@ class WorkerContext:
         try:
             yield self.detector
         except NoFace as error:
-            if local_detector(self.setup) == SHIPPED / "detector.onnx":
+            if local_detector(self.setup) == SHIPPED_WEIGHTS / "detector.onnx":
                 raise NoFace(f"{error.message}; {DRAWN_ONLY}") from error
             raise
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from itertools import islice
 
 from catalogs.requests.tracks import read_track, write_track
-from models.faces import follow, refuse_gaps, shots
+from models.faces import reject_gaps, split_shots, track_face
 from models.motion import Motion, load_shots, save_shots
 from tasks import media
 from tasks.steps.context import WorkerContext
@@ -36,10 +36,10 @@ def track_clip(tools: WorkerContext, spec: TrackSpec) -> Done:
     else:
         with watch("detect"), tools.seeking() as detector:
             frames = watch.each("decode", media.decode(clip, spec.start, spec.end, spec.fps))
-            anew = spec.gaps == "cut"
-            track = follow(frames, detector, spec.face, spec.uri, recognise=tools.recognise, anew=anew)
+            reselect = spec.gaps == "cut"
+            track = track_face(frames, detector, spec.face, spec.uri, recognise=tools.recognise, reselect=reselect)
     if spec.gaps == "fail":
-        refuse_gaps(track, spec.uri)
+        reject_gaps(track, spec.uri)
     with watch("put"), tools.scratch() as folder:
         file = folder / "track.parquet"
         write_track(track, file)
@@ -63,7 +63,7 @@ def encode_clip(tools: WorkerContext, spec: MotionSpec) -> Done:
         decoded = media.decode(clip, spec.track.start, spec.track.end, spec.track.fps)
         frames = FirstFrame(watch.each("decode", decoded), track)
         motions = []
-        for first, stop in shots(track, spec.track.gaps):
+        for first, stop in split_shots(track, spec.track.gaps):
             # The last shot takes all there is, so that a track that is too short is found out.
             shown = islice(frames, stop - first) if stop < len(track) else frames
             motions.append(tools.animator.encode_motion(shown, track.part(first, stop), spec.crop))

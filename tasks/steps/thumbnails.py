@@ -9,7 +9,7 @@ from pathlib import PurePosixPath
 from PIL import Image
 
 from catalogs.store.store import Store
-from models.faces import cut_head, head_box
+from models.faces import crop_head, head_box
 from troupe import Picture, Track
 
 __all__ = ["FirstFrame", "put_thumbnail"]
@@ -28,7 +28,7 @@ class FirstFrame:
         for frame in self._frames:
             if self.head is None:
                 height, width = frame.shape[:2]
-                self.head = cut_head(frame, head_box(self._track.boxes[0], width, height), SIDE)
+                self.head = crop_head(frame, head_box(self._track.boxes[0], width, height), SIDE)
             yield frame
 
 

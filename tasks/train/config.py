@@ -10,7 +10,7 @@ from typing import Any
 
 from troupe.errors import SettingsError
 
-__all__ = ["OPTIMIZERS", "PRECISIONS", "WORLD", "Clips", "Course", "Recipe", "read_course"]
+__all__ = ["OPTIMIZERS", "PRECISIONS", "WORLD", "ClipsConfig", "PartConfig", "TrainConfig", "read_train_config"]
 
 PRECISIONS = ("float32", "bf16")
 OPTIMIZERS = ("adamw", "muon")
@@ -21,7 +21,7 @@ _ELASTIC = ("steps", "save_every", "loaders", "accumulate")
 
 
 @dataclass(frozen=True)
-class Recipe:
+class PartConfig:
     """How one part is learned.
 
     Attributes:
@@ -78,7 +78,7 @@ class Recipe:
         """What of an earlier recipe (`as_dict`) would have made other values of the same steps; a line each."""
         own = self.as_dict()
         # What an earlier recipe could not be told yet, was as it is by default.
-        was = Recipe(self.part, self.steps).as_dict() | dict(other)
+        was = PartConfig(self.part, self.steps).as_dict() | dict(other)
         return [
             f"{name}: was {was.get(name)!r}, is {own[name]!r}"
             for name in own
@@ -87,7 +87,7 @@ class Recipe:
 
 
 @dataclass(frozen=True)
-class Clips:
+class ClipsConfig:
     """What the denoiser learns from, prepared once.
 
     Attributes:
@@ -108,7 +108,7 @@ class Clips:
 
 
 @dataclass(frozen=True)
-class Course:
+class TrainConfig:
     """A whole training file.
 
     Attributes:
@@ -122,10 +122,10 @@ class Course:
     weights: Path
     base: Path | None
     folder: Path
-    recipes: tuple[Recipe, ...]
-    clips: Clips | None = None
+    recipes: tuple[PartConfig, ...]
+    clips: ClipsConfig | None = None
 
-    def of(self, parts: tuple[str, ...]) -> tuple[Recipe, ...]:
+    def of(self, parts: tuple[str, ...]) -> tuple[PartConfig, ...]:
         """The recipes of these parts; all if none is named.
 
         Raises:
@@ -137,7 +137,7 @@ class Course:
         return tuple(recipe for recipe in self.recipes if not parts or recipe.part in parts)
 
 
-def read_course(path: Path, known: tuple[str, ...]) -> Course:
+def read_train_config(path: Path, known: tuple[str, ...]) -> TrainConfig:
     """Read a training file. Paths in it are relative to the working directory.
 
     Args:
@@ -166,7 +166,7 @@ def read_course(path: Path, known: tuple[str, ...]) -> Course:
     if problems:
         raise SettingsError("\n  ".join((f"{path} cannot be used", *problems)))
     weights = Path(paths["weights"] or "")
-    return Course(
+    return TrainConfig(
         weights=weights,
         base=Path(paths["base"]) if paths["base"] else None,
         folder=Path(paths["folder"] or f"{weights}.training"),
@@ -175,8 +175,8 @@ def read_course(path: Path, known: tuple[str, ...]) -> Course:
     )
 
 
-def _clips(table: Any, problems: list[str]) -> Clips | None:
-    kinds = {f.name: type(f.default) for f in fields(Clips) if f.name != "source"} | {"source": str}
+def _clips(table: Any, problems: list[str]) -> ClipsConfig | None:
+    kinds = {f.name: type(f.default) for f in fields(ClipsConfig) if f.name != "source"} | {"source": str}
     before = len(problems)
     values = _values("clips", table, kinds, problems)
     if "source" not in values:
@@ -184,11 +184,11 @@ def _clips(table: Any, problems: list[str]) -> Clips | None:
     problems += [
         f"clips.{name}: {value} is less than 1" for name, value in values.items() if type(value) is int and value < 1
     ]
-    return Clips(**values) if len(problems) == before else None
+    return ClipsConfig(**values) if len(problems) == before else None
 
 
-def _recipe(part: str, table: Any, problems: list[str]) -> Recipe | None:
-    kinds = {f.name: type(f.default) for f in fields(Recipe) if f.name not in ("part", "steps", "options")}
+def _recipe(part: str, table: Any, problems: list[str]) -> PartConfig | None:
+    kinds = {f.name: type(f.default) for f in fields(PartConfig) if f.name not in ("part", "steps", "options")}
     kinds |= {"steps": int, "options": dict}
     before = len(problems)
     values = _values(part, table, kinds, problems)
@@ -208,7 +208,7 @@ def _recipe(part: str, table: Any, problems: list[str]) -> Recipe | None:
         problems.append(f"{part}.ema: {values['ema']} is not less than 1")
     if len(problems) > before:
         return None
-    recipe = Recipe(part=part, **values)
+    recipe = PartConfig(part=part, **values)
     if recipe.batch % recipe.accumulate:
         problems.append(f"{part}.accumulate: {recipe.accumulate} does not divide a batch of {recipe.batch}")
     return recipe

@@ -15,7 +15,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from models.training import Objective
-from tasks.train.config import Recipe
+from tasks.train.config import PartConfig
 from troupe.signals import SIGNALS
 
 __all__ = ["Share", "batches", "first_example"]
@@ -32,43 +32,43 @@ class Share:
 class _Examples(Dataset[dict[str, Tensor]]):
     """Example n follows from the seed, the part's name and n."""
 
-    def __init__(self, objective: Objective, recipe: Recipe) -> None:
+    def __init__(self, objective: Objective, config: PartConfig) -> None:
         self._objective = objective
-        self._key = (recipe.seed, *recipe.part.encode())
+        self._key = (config.seed, *config.part.encode())
 
     def __getitem__(self, number: int) -> dict[str, Tensor]:
         return self._objective.example(np.random.default_rng((number, *self._key)))
 
 
-def first_example(objective: Objective, recipe: Recipe) -> dict[str, Tensor]:
+def first_example(objective: Objective, config: PartConfig) -> dict[str, Tensor]:
     """Example 0."""
-    return _Examples(objective, recipe)[0]
+    return _Examples(objective, config)[0]
 
 
-def batches(objective: Objective, recipe: Recipe, first: int, share: Share) -> Iterator[dict[str, Tensor]]:
-    """A worker's micro-batches, `recipe.accumulate` a step, from a step on to the last.
+def batches(objective: Objective, config: PartConfig, first: int, share: Share) -> Iterator[dict[str, Tensor]]:
+    """A worker's micro-batches, `config.accumulate` a step, from a step on to the last.
 
     Args:
         first: the step to begin with, from 0.
     """
-    size = recipe.batch // share.workers // recipe.accumulate
+    size = config.batch // share.workers // config.accumulate
     numbers = [
         list(range(start, start + size))
-        for step in range(first, recipe.steps)
-        for micro in range(recipe.accumulate)
-        for start in [step * recipe.batch + (share.rank * recipe.accumulate + micro) * size]
+        for step in range(first, config.steps)
+        for micro in range(config.accumulate)
+        for start in [step * config.batch + (share.rank * config.accumulate + micro) * size]
     ]
     loader = DataLoader(
-        _Examples(objective, recipe),
+        _Examples(objective, config),
         batch_sampler=numbers,
-        num_workers=recipe.loaders,
+        num_workers=config.loaders,
         # Forked from a process with threads, a loader may hang; started anew it knows nothing of them.
-        multiprocessing_context="spawn" if recipe.loaders else None,
-        prefetch_factor=4 if recipe.loaders else None,
+        multiprocessing_context="spawn" if config.loaders else None,
+        prefetch_factor=4 if config.loaders else None,
         worker_init_fn=_begin,
         generator=torch.Generator(),  # its own: torch's is the caller's
     )
-    with _signals_blocked() if recipe.loaders else nullcontext():
+    with _signals_blocked() if config.loaders else nullcontext():
         return iter(loader)
 
 

@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from models.runtime.device import pick_device
 from models.training import Batch, Objective
 from tasks.train import curves
-from tasks.train.config import Recipe
+from tasks.train.config import PartConfig
 from tasks.train.examples import Share, batches, first_example
 from tasks.train.muon import Muon
 from troupe.errors import Cancelled, SettingsError
@@ -38,7 +38,7 @@ OnStep = Callable[[int, dict[str, Any]], None]
 
 def train(
     objective: Objective,
-    recipe: Recipe,
+    config: PartConfig,
     weights: Path,
     folder: Path,
     stop: Callable[[], bool] = lambda: False,
@@ -59,13 +59,13 @@ def train(
         SettingsError: the folder holds a training by another recipe, or workers do not divide the batch.
         Cancelled: it was stopped.
     """
-    _check(recipe, folder)
-    if result(folder, recipe) is not None:
+    _check(config, folder)
+    if result(folder, config) is not None:
         return
     # Accelerate remembers the settings of the process's first accelerator.
     AcceleratorState._reset_state(reset_partial_state=not torch.distributed.is_initialized())
     accelerator = Accelerator(
-        mixed_precision="bf16" if recipe.precision == "bf16" else "no",
+        mixed_precision="bf16" if config.precision == "bf16" else "no",
         # Not said, Accelerate takes every worker of a machine without a GPU for the only one.
         cpu=pick_device(device).type == "cpu",
         # Some parameters never get a gradient: the released adapters hold values that change nothing.
@@ -73,70 +73,70 @@ def train(
     )
     workers = accelerator.num_processes
     assert workers == (torch.distributed.get_world_size() if torch.distributed.is_initialized() else 1)
-    recipe.check_share(workers)
+    config.check_share(workers)
     folder.mkdir(parents=True, exist_ok=True)
     # What is wrong with the examples is said here, and not by a process that makes them.
-    first_example(objective, recipe)
+    first_example(objective, config)
     with torch.random.fork_rng():
-        torch.manual_seed(recipe.seed)
+        torch.manual_seed(config.seed)
         network = objective.network()
     network.to(accelerator.device).train()
     learned = [value for value in network.parameters() if value.requires_grad]
-    kind = Muon if recipe.optimizer == "muon" else torch.optim.AdamW
-    optimizer = kind(learned, recipe.rate, weight_decay=recipe.weight_decay)
-    average = EMAModel(learned, decay=recipe.ema) if recipe.ema else None
+    kind = Muon if config.optimizer == "muon" else torch.optim.AdamW
+    optimizer = kind(learned, config.rate, weight_decay=config.weight_decay)
+    average = EMAModel(learned, decay=config.ema) if config.ema else None
     done = _resume(folder, network, optimizer, average, accelerator.device)
     if accelerator.is_main_process:
-        (folder / "recipe.json").write_text(json.dumps(recipe.as_dict(), indent=2) + "\n")
+        (folder / "recipe.json").write_text(json.dumps(config.as_dict(), indent=2) + "\n")
         curves.keep_until(folder / CURVE, done)
     log = _Log(folder, accelerator, on_step)
     model, prepared = accelerator.prepare(_Losses(objective, network), optimizer)
-    examples = batches(objective, recipe, done, Share(accelerator.process_index, workers))
-    for step in range(done, recipe.steps):
+    examples = batches(objective, config, done, Share(accelerator.process_index, workers))
+    for step in range(done, config.steps):
         for group in optimizer.param_groups:
-            group["lr"] = _rate(recipe, step)
+            group["lr"] = _rate(config, step)
         losses: dict[str, Tensor] = {}
-        for micro in range(recipe.accumulate):
+        for micro in range(config.accumulate):
             batch = {name: value.to(accelerator.device) for name, value in next(examples).items()}
-            last = micro == recipe.accumulate - 1
+            last = micro == config.accumulate - 1
             with nullcontext() if last else accelerator.no_sync(model):
                 with accelerator.autocast():
                     found = model(batch)
-                accelerator.backward(found["loss"] / recipe.accumulate)
+                accelerator.backward(found["loss"] / config.accumulate)
             for name, value in found.items():
-                losses[name] = losses.get(name, 0) + value.detach().float() / recipe.accumulate
-        accelerator.clip_grad_norm_(learned, recipe.clip)
+                losses[name] = losses.get(name, 0) + value.detach().float() / config.accumulate
+        accelerator.clip_grad_norm_(learned, config.clip)
         prepared.step()
         prepared.zero_grad()
         if average is not None:
             average.step(learned)
         done = step + 1
-        log.add(done, losses, _rate(recipe, step))
-        ends = done == recipe.steps
+        log.add(done, losses, _rate(config, step))
+        ends = done == config.steps
         if ends or done % LOG_EVERY == 0 or workers == 1:
             stopped = not ends and _any(accelerator, stop())
             if ends or stopped or done % LOG_EVERY == 0:
                 log.write()
-            if accelerator.is_main_process and (ends or stopped or done % recipe.save_every == 0):
+            if accelerator.is_main_process and (ends or stopped or done % config.save_every == 0):
                 _save(folder, done, network, optimizer, average)
-                curves.draw(curves.read(folder / CURVE), folder / PICTURE, f"{recipe.part}, {done} steps")
+                curves.draw(curves.read(folder / CURVE), folder / PICTURE, f"{config.part}, {done} steps")
             if stopped:
-                raise Cancelled(f"training of {recipe.part} stopped after step {done}; the same command goes on there")
+                raise Cancelled(f"training of {config.part} stopped after step {done}; the same command goes on there")
     accelerator.wait_for_everyone()
     if accelerator.is_main_process:
         if average is not None:
             average.copy_to(learned)
-        _finish(objective, network.cpu().eval(), recipe, weights, folder)
+        _finish(objective, network.cpu().eval(), config, weights, folder)
     accelerator.wait_for_everyone()
 
 
-def result(folder: Path, recipe: Recipe) -> dict[str, Any] | None:
+def result(folder: Path, config: PartConfig) -> dict[str, Any] | None:
     """What a finished training of so many steps, or more, left behind: seconds, last losses, what was measured."""
     path = folder / RESULT
     if not path.exists():
         return None
     found: dict[str, Any] = json.loads(path.read_text())
-    return found if found["recipe"]["steps"] >= recipe.steps else None
+    return found if found["recipe"]["steps"] >= config.steps else None
 
 
 class _Losses(nn.Module):
@@ -180,19 +180,19 @@ class _Log:
             self._on_step(lines[-1]["step"], lines[-1])
 
 
-def _check(recipe: Recipe, folder: Path) -> None:
+def _check(config: PartConfig, folder: Path) -> None:
     path = folder / "recipe.json"
-    if path.exists() and (problems := recipe.differences(json.loads(path.read_text()))):
+    if path.exists() and (problems := config.differences(json.loads(path.read_text()))):
         lines = "\n  ".join(problems)
         raise SettingsError(f"{folder} holds a training by another recipe; remove it to begin anew:\n  {lines}")
 
 
-def _rate(recipe: Recipe, step: int) -> float:
+def _rate(config: PartConfig, step: int) -> float:
     """A linear rise, then half a cosine down."""
-    if step < recipe.warmup:
-        return recipe.rate * (step + 1) / recipe.warmup
-    share = (step - recipe.warmup) / max(1, recipe.steps - recipe.warmup)
-    return recipe.rate * (recipe.rate_end + (1 - recipe.rate_end) * (1 + math.cos(math.pi * share)) / 2)
+    if step < config.warmup:
+        return config.rate * (step + 1) / config.warmup
+    share = (step - config.warmup) / max(1, config.steps - config.warmup)
+    return config.rate * (config.rate_end + (1 - config.rate_end) * (1 + math.cos(math.pi * share)) / 2)
 
 
 def _any(accelerator: Accelerator, flag: bool) -> bool:
@@ -246,7 +246,7 @@ def _resume(
     return 0
 
 
-def _finish(objective: Objective, network: nn.Module, recipe: Recipe, weights: Path, folder: Path) -> None:
+def _finish(objective: Objective, network: nn.Module, config: PartConfig, weights: Path, folder: Path) -> None:
     lines = curves.read(folder / CURVE)
     with torch.inference_mode():
         measured = objective.measure(network)
@@ -254,7 +254,7 @@ def _finish(objective: Objective, network: nn.Module, recipe: Recipe, weights: P
     last = lines[-max(1, len(lines) // 20) :]
     names = [name for name in lines[-1] if name not in ("step", "rate", "seconds")]
     found = {
-        "recipe": recipe.as_dict(),
+        "recipe": config.as_dict(),
         "seconds": round(sum(line["seconds"] for line in lines), 1),
         "losses": {name: sum(line[name] for line in last) / len(last) for name in names},
         "measured": measured,

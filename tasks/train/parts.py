@@ -16,13 +16,13 @@ FROM_CLIPS = ("denoiser", "adapters")
 """Parts that learn from prepared clips."""
 
 PARTS: Mapping[str, str] = {
-    "vae": "models.training.autoencoder:Reconstruction",
-    "recogniser": "models.training.faces.recognition:Recognition",
-    "detector": "models.training.faces.detection:Detection",
+    "vae": "models.training.autoencoder_objective:Reconstruction",
+    "recogniser": "models.training.faces.recogniser_objective:Recognition",
+    "detector": "models.training.faces.detector_objective:Detection",
     "headpose": "models.training.motion_encoders:HeadPoseReading",
     "expression": "models.training.motion_encoders:ExpressionReading",
-    "denoiser": "models.training.denoising:Denoising",
-    "adapters": "models.training.denoising:Adapting",
+    "denoiser": "models.training.denoiser_objective:Denoising",
+    "adapters": "models.training.denoiser_objective:Adapting",
 }
 """Where each one's objective is; loaded when it is asked for."""
 

@@ -14,19 +14,19 @@ from typing import Any
 from models.training import Objective
 from tasks.pool.ray_pool import before_import
 from tasks.train import curves
-from tasks.train.config import Recipe
+from tasks.train.config import PartConfig
 from tasks.train.loop import CURVE, OnStep, train
 from troupe.errors import Cancelled, TroupeError, WorkerLost
 
-__all__ = ["train_together"]
+__all__ = ["train_distributed"]
 
 LOOK_EVERY = 0.5
 """Seconds between two looks at what the workers wrote."""
 
 
-def train_together(
+def train_distributed(
     objective: Objective,
-    recipe: Recipe,
+    config: PartConfig,
     weights: Path,
     folder: Path,
     stop: Callable[[], bool],
@@ -45,7 +45,7 @@ def train_together(
     Raises:
         WorkerLost: a worker died; the next training goes on from the last checkpoint.
     """
-    recipe.check_share(workers)
+    config.check_share(workers)
     before_import(address)
     from ray.train import RunConfig, ScalingConfig
     from ray.train.torch import TorchTrainer
@@ -59,7 +59,7 @@ def train_together(
     def work() -> None:
         # An error that is ours is told by a file: Ray Train's would hold it as text, with a trace.
         try:
-            train(objective, recipe, weights, folder, asked.exists, device=device)
+            train(objective, config, weights, folder, asked.exists, device=device)
         except Cancelled as error:
             outcome.write_text(f"cancelled {error}")
         except TroupeError as error:
@@ -77,7 +77,7 @@ def train_together(
             with ThreadPoolExecutor(1, "ray-train") as thread:
                 thread.submit(trainer.fit).result()
         except Exception as error:  # Ray Train has errors of several bases
-            raise WorkerLost(f"training of {recipe.part} ended: {error}; the same command goes on") from error
+            raise WorkerLost(f"training of {config.part} ended: {error}; the same command goes on") from error
         finally:
             asked.unlink(missing_ok=True)
     if outcome.exists():

@@ -10,7 +10,7 @@ from bench.engine import CLIPS, _idle_crew, _request, utilisation
 from catalogs.requests.jobs_file import read_jobs
 from flows.observe.progress import Silent
 from flows.steps import execute
-from models.miniature.model import init_weights
+from models.miniature.init_weights import init_weights
 from tasks.run.request import Request
 from tests.small import SMALL
 

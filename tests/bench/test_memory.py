@@ -7,7 +7,7 @@ import pytest
 from bench import memory
 from bench.memory import frame_bytes, measure
 from models.config import ModelConfig
-from models.miniature.model import MINIATURE
+from models.miniature.init_weights import MINIATURE_CONFIG
 
 
 @pytest.mark.long
@@ -17,7 +17,7 @@ def test_short_clips() -> None:
     assert list(findings.cases) == ["0.08 s", "0.2 s"]
     assert (short.figures["frames"], long.figures["frames"]) == (2, 5)
     assert 0 < short.number("loaded_bytes") <= short.number("peak_while_encoding_bytes") <= short.number("peak_bytes")
-    assert short.number("latents_and_tokens_bytes") == frame_bytes(MINIATURE) * 32
+    assert short.number("latents_and_tokens_bytes") == frame_bytes(MINIATURE_CONFIG) * 32
     growth = findings.checks["growth"]
     assert growth.value == long.number("peak_beyond_them_bytes") / short.number("peak_beyond_them_bytes")
     assert growth.target == 1.15

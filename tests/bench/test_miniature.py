@@ -16,7 +16,7 @@ from bench.report import main
 from bench.witness import FILE, SIDE, TOLD, VERSION, WitnessNetwork
 from models.animator import load
 from models.faces import open_detector
-from models.miniature import SHIPPED
+from models.miniature import SHIPPED_WEIGHTS
 from models.tensorfile import write_tensors
 from models.weights import detector_file
 from troupe import SamplerSettings
@@ -73,7 +73,7 @@ def test_all_that_is_promised_is_looked_at(tmp_path: Path, witness: Path) -> Non
 
 
 def test_ablations_change_the_output_and_leave_the_model_as_it_was() -> None:
-    animator, detector = load(SHIPPED, "cpu", "float32"), open_detector(detector_file(SHIPPED), "cpu")
+    animator, detector = load(SHIPPED_WEIGHTS, "cpu", "float32"), open_detector(detector_file(SHIPPED_WEIGHTS), "cpu")
     performance, _ = clip(0, 3, animator, detector)
     settings = SamplerSettings(1, (1.0, 1.0), (1.0, 1.0), padding=0)
     sitter = stranger(0, animator, detector)

@@ -10,8 +10,8 @@ import pytest
 from PIL import Image
 
 from bench.tracks import COLUMNS, SIDE, measure, parser
-from models.miniature import clip
-from models.miniature.model import init_weights
+from models.miniature import draw_clip
+from models.miniature.init_weights import init_weights
 from models.weights import detector_file, recogniser_file
 from tasks import media
 from tests.small import SMALL
@@ -20,7 +20,7 @@ from tests.small import SMALL
 def test_a_clip_with_a_gap(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("TROUPE_SHARED", raising=False)
     init_weights(tmp_path / "weights", 0, SMALL)
-    frames = [picture for picture, _ in clip(3, 7, 16, 25)]
+    frames = [picture for picture, _ in draw_clip(3, 7, 16, 25)]
     frames[5:8] = [np.zeros_like(frames[0])] * 3
     media.encode(frames, tmp_path / "clip.mp4", rate=Fraction(25), size=(192, 192))
     words = [str(tmp_path / "clip.mp4"), "--pictures", str(tmp_path / "looks")]

@@ -13,9 +13,9 @@ import torch
 
 from bench.cast import CANDIDATES, STRANGERS, gallery
 from bench.witness import FILE, RECIPE, SIDE, TOLD, Testimony, open_witness, told
-from models.faces import cut_head, head_box
-from models.miniature import CLIP_SIZE, MEASURING, Identity, Moment, Performance, render
-from models.training.sampling import any_moment
+from models.faces import crop_head, head_box
+from models.miniature import CLIP_SIZE, FIRST_HELD_OUT_SEED, Identity, Moment, Performance, render
+from models.training.sampling import sample_moment
 from tasks.train.loop import result, train
 from troupe.errors import WeightsError
 
@@ -60,7 +60,7 @@ def test_nothing_is_learned_from_what_is_kept_for_measuring(monkeypatch: pytest.
     for number in range(5):
         Testimony().example(np.random.default_rng(number))
     assert len(seeds) >= 15
-    assert max(seeds) < MEASURING
+    assert max(seeds) < FIRST_HELD_OUT_SEED
 
 
 def test_lids_do_not_go_beyond_wide_open() -> None:
@@ -78,9 +78,9 @@ def test_the_witness_of_the_repository_reads_and_knows() -> None:
     """On people and performances that it did not learn from; of fewer, hardly anybody blinks."""
     witness, heads, truths, rng = open_witness(), [], [], np.random.default_rng(24)
     for number in range(CANDIDATES):
-        done = any_moment(rng, measuring=True)
+        done = sample_moment(rng, measuring=True)
         picture, face = render(Identity.from_seed(STRANGERS + number), done, CLIP_SIZE)
-        heads.append(cut_head(picture, head_box(face.box, *CLIP_SIZE), SIDE))
+        heads.append(crop_head(picture, head_box(face.box, *CLIP_SIZE), SIDE))
         truths.append(told(done))
     pictures = np.stack(heads)
     read = witness.read(pictures)

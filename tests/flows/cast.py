@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from models.synthetic.voice import SAMPLE_RATE, sound
-from models.synthetic.world import clip, portrait
+from models.synthetic.voice import SAMPLE_RATE, synthesise_voice
+from models.synthetic.world import draw_clip, draw_portrait
 from tasks.media import AudioSource, encode
 
 PERSON, PERFORMANCE = 3, 7
@@ -18,7 +18,7 @@ PERSON, PERFORMANCE = 3, 7
 
 def write_portrait(path: Path, seed: int) -> None:
     """A person's picture."""
-    Image.fromarray(portrait(seed)[0]).save(path)
+    Image.fromarray(draw_portrait(seed)[0]).save(path)
 
 
 def write_sound(path: Path, seconds: float) -> None:
@@ -27,14 +27,16 @@ def write_sound(path: Path, seconds: float) -> None:
         file.setnchannels(1)
         file.setsampwidth(2)
         file.setframerate(SAMPLE_RATE)
-        file.writeframes((sound(PERSON, PERFORMANCE, round(seconds * 25), 25) * 32767).astype(np.int16).tobytes())
+        file.writeframes(
+            (synthesise_voice(PERSON, PERFORMANCE, round(seconds * 25), 25) * 32767).astype(np.int16).tobytes()
+        )
 
 
 def write_clip(path: Path, *, frames: int, rate: str, voiced: bool = True) -> None:
     """A person's performance."""
     voice = path.with_suffix(".wav")
     write_sound(voice, frames / Fraction(rate))
-    pictures = (picture for picture, _ in clip(PERSON, PERFORMANCE, frames, Fraction(rate)))
+    pictures = (picture for picture, _ in draw_clip(PERSON, PERFORMANCE, frames, Fraction(rate)))
     audio = AudioSource(voice) if voiced else None
     encode(pictures, path, rate=Fraction(rate), size=(192, 192), audio=audio)
     voice.unlink()

@@ -14,14 +14,14 @@ import pytest
 from PIL import Image
 
 from flows.local import animate_locally
-from models.faces.gaps import BRIDGED
-from models.synthetic.world import clip, portrait
+from models.faces.gaps import MAX_BRIDGED
+from models.synthetic.world import draw_clip, draw_portrait
 from tasks import media
 from tasks.run.request import Request
 from troupe import Picture
 
 Run = Callable[..., dict[str, dict[str, Any]]]
-LONG = BRIDGED + 3
+LONG = MAX_BRIDGED + 3
 
 
 @pytest.fixture
@@ -42,7 +42,7 @@ def run(weights: Path, cast: Path, tmp_path: Path) -> Run:
 
 
 def performance(count: int) -> list[Picture]:
-    return [picture for picture, _ in clip(3, 7, count, Fraction(25))]
+    return [picture for picture, _ in draw_clip(3, 7, count, Fraction(25))]
 
 
 def write(path: Path, pictures: Iterator[Picture] | list[Picture], timing: media.Timing | None = None) -> str:
@@ -119,7 +119,7 @@ def test_masters_quality_blends_and_moving_crops(run: Run, tmp_path: Path) -> No
         {"job_id": "follow", **common, "crop": "follow", "quality": 40},
     )
     assert {row["status"] for row in rows.values()} == {"done"}
-    picture = portrait(0)[0]
+    picture = draw_portrait(0)[0]
     for name, suffix in (("lossless", "mkv"), ("prores", "mov")):
         master = Path(rows[name]["master_uri"])
         assert master.name == f"master.{suffix}"

@@ -24,7 +24,7 @@ from catalogs.store.store import open_store
 from flows.local import animate_locally
 from flows.observe.progress import listening
 from models.faces import open_detector
-from models.faces.tracking import follow
+from models.faces.tracking import track_face
 from tasks import media
 from tasks.run.request import Request
 from tasks.run.summary import Summary
@@ -244,9 +244,9 @@ def test_other_sound_and_no_sound(run: Run, cast: Path) -> None:
 
 def test_a_ready_made_track_replaces_detection(run: Run, cast: Path, weights: Path) -> None:
     clip = cast / "clips" / "hello.mp4"
-    track = follow(media.decode(clip), open_detector(weights / "detector.onnx"), FaceChoice(), "hello")
+    track = track_face(media.decode(clip), open_detector(weights / "detector.onnx"), FaceChoice(), "hello")
     write_track(track, cast / "hello.parquet")
-    short = follow(media.decode(clip, 0, 0.2), open_detector(weights / "detector.onnx"), FaceChoice(), "hello")
+    short = track_face(media.decode(clip, 0, 0.2), open_detector(weights / "detector.onnx"), FaceChoice(), "hello")
     write_track(short, cast / "short.parquet")
     rows = manifest(
         run(

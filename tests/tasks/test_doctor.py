@@ -11,7 +11,7 @@ from types import SimpleNamespace
 import pytest
 
 import tasks.media.ffmpeg_process
-from models.miniature import SHIPPED
+from models.miniature import SHIPPED_WEIGHTS
 from tasks import doctor as machine
 from tasks.doctor import Finding, examine
 from troupe.errors import FfmpegError
@@ -42,7 +42,7 @@ def card(folder: Path, answer: str, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_this_machine_can_work(tmp_path: Path) -> None:
-    findings = by_name(examine(str(tmp_path / "store"), SHIPPED, None))
+    findings = by_name(examine(str(tmp_path / "store"), SHIPPED_WEIGHTS, None))
     assert set(findings) == NAMES
     for name in NAMES - {"gpu", "memory", "temporary folder", "weights", "packages"}:
         assert findings[name].state == "ok", findings[name]

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from troupe.faces import Floats
 
-__all__ = ["iou", "suppress"]
+__all__ = ["iou", "non_max_suppression"]
 
 
 def iou(box: Floats, boxes: Floats) -> NDArray[np.float64]:
@@ -27,7 +27,7 @@ def iou(box: Floats, boxes: Floats) -> NDArray[np.float64]:
     return np.asarray(np.divide(shared, united, out=np.zeros_like(shared), where=united > 0), dtype=np.float64)
 
 
-def suppress(boxes: Floats, scores: Floats, limit: float) -> list[int]:
+def non_max_suppression(boxes: Floats, scores: Floats, limit: float) -> list[int]:
     """Greedy non-maximum suppression: indices of the boxes to keep, best score first.
 
     Args:

@@ -18,29 +18,29 @@ __all__ = ["detect_padded", "visible"]
 
 PADDINGS = (0.0, 0.5, 1.0)
 """Borders tried in this order, as parts of the picture's height."""
-NARROWEST = 1 / 20
+MIN_ASPECT = 1 / 20
 """Of the sides' ratio: a stripe beyond it shows no face, and would leave a detector less than a pixel of height."""
 
 
-def detect_padded(look: Callable[[Picture], list[Face]], picture: Picture) -> list[Face]:
-    """The faces that `look` finds in the picture or, where it finds none, in the picture with a wider and wider border.
+def detect_padded(detect: Callable[[Picture], list[Face]], picture: Picture) -> list[Face]:
+    """Run `detect` on the picture and, while it finds no face, again with a wider and wider black border around it.
 
-    Faces that lie outside of the picture or have coordinates that are no numbers are dropped.
+    Faces outside of the picture and faces with non-finite coordinates are dropped.
 
     Args:
-        look: one pass of a detector.
+        detect: one pass of a detector.
         picture: (H, W, 3).
 
     Returns:
         The faces in pixels of `picture`; empty if none was found with any border.
     """
     height, width = picture.shape[:2]
-    if min(height, width) < NARROWEST * max(height, width):
+    if min(height, width) < MIN_ASPECT * max(height, width):
         return []
     for part in PADDINGS:
         border = int(height * part)
         padded = cv2.copyMakeBorder(picture, *(border,) * 4, cv2.BORDER_CONSTANT) if border else picture
-        faces = [_shifted(face, border) for face in look(np.asarray(padded, dtype=np.uint8))]
+        faces = [_shifted(face, border) for face in detect(np.asarray(padded, dtype=np.uint8))]
         faces = [face for face in faces if visible(face, width, height)]
         if faces:
             return faces

@@ -9,9 +9,9 @@ import numpy as np
 
 from troupe.faces import Face, Floats, Picture
 
-__all__ = ["Region", "cut_region"]
+__all__ = ["Region", "crop_region"]
 
-WIDER = 2.0
+REGION_SCALE = 2.0
 """Sides of the square in sides of the face's box: it finds a face that has moved by half its size."""
 
 
@@ -35,8 +35,8 @@ class Region:
         return Face(face.box / scale + np.tile(self.corner, 2), face.keypoints / scale + self.corner, face.score)
 
 
-def cut_region(picture: Picture, box: Floats, size: int) -> Region | None:
-    """The square of `WIDER` times the box, about its centre, resized to size x size; None if it shows nothing.
+def crop_region(picture: Picture, box: Floats, size: int) -> Region | None:
+    """The square of `REGION_SCALE` times the box, about its centre, resized to size x size; None if it shows nothing.
 
     Args:
         picture: (H, W, 3).
@@ -47,7 +47,7 @@ def cut_region(picture: Picture, box: Floats, size: int) -> Region | None:
         return None
     height, width = picture.shape[:2]
     x1, y1, x2, y2 = (float(v) for v in box)
-    side = max(round(WIDER * max(x2 - x1, y2 - y1)), 2)
+    side = max(round(REGION_SCALE * max(x2 - x1, y2 - y1)), 2)
     left, top = round((x1 + x2 - side) / 2), round((y1 + y2 - side) / 2)
     inside = picture[max(top, 0) : min(top + side, height), max(left, 0) : min(left + side, width)]
     scale = size / side

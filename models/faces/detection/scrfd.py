@@ -13,7 +13,7 @@ import torch
 from insightface.model_zoo import SCRFD, get_model
 
 from models.faces.detection.padding import detect_padded, visible
-from models.faces.detection.region import cut_region
+from models.faces.detection.region import crop_region
 from troupe.errors import WeightsError
 from troupe.faces import Face, Floats, Picture
 
@@ -21,14 +21,14 @@ __all__ = ["SCRFDetector"]
 
 INPUT_SIZE = (640, 640)
 """Width and height given to files whose input is free; a fixed one wins."""
-SCORE = 0.5
-OVERLAP = 0.4
-LONGEST = 1920
+MIN_SCORE = 0.5
+NMS_IOU = 0.4
+MAX_SIDE = 1920
 """Pixels of the longer side a picture is reduced to beforehand: the plain bilinear reduction to the network's input
 skips pixels of anything much larger, and the padded retries would copy it up to nine times over."""
 NEAR_SIZE = 224
 """Pixels of the input for the surroundings of one face, which then is about half as wide: what it knows best."""
-MOST_THREADS = 4
+MAX_THREADS = 4
 """So small a network gains nothing from more."""
 
 
@@ -48,7 +48,7 @@ class SCRFDetector:
         # because the files of a hub's cache have their suffix in the link's name only.
         absolute = path.absolute()
         options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = min(torch.get_num_threads(), MOST_THREADS)
+        options.intra_op_num_threads = min(torch.get_num_threads(), MAX_THREADS)
         options.log_severity_level = 4  # what goes wrong is raised too
         on_gpu = device.type == "cuda" and "CUDAExecutionProvider" in onnxruntime.get_available_providers()
         gpu = [("CUDAExecutionProvider", {"device_id": device.index or 0})] if on_gpu else []
@@ -60,14 +60,14 @@ class SCRFDetector:
         if not isinstance(model, SCRFD) or not model.use_kps:
             raise WeightsError(f"{path} is no SCRFD with keypoints: it needs 9 or 15 outputs")
         # Context 0 keeps the providers chosen above; -1 would start the session again.
-        model.prepare(0, input_size=INPUT_SIZE, det_thresh=SCORE, nms_thresh=OVERLAP)
+        model.prepare(0, input_size=INPUT_SIZE, det_thresh=MIN_SCORE, nms_thresh=NMS_IOU)
         self._model = model
         self._near = _resized(absolute, [*gpu, "CPUExecutionProvider"])
 
     def detect(self, picture: Picture) -> list[Face]:
         """See `FaceDetector.detect`; best score first."""
         height, width = picture.shape[:2]
-        scale = min(LONGEST / max(height, width), 1.0)
+        scale = min(MAX_SIDE / max(height, width), 1.0)
         if scale == 1.0:
             return detect_padded(self._look, picture)
         sides = (max(round(width * scale), 1), max(round(height * scale), 1))
@@ -80,7 +80,7 @@ class SCRFDetector:
 
     def detect_near(self, picture: Picture, box: Floats) -> list[Face]:
         """See `FaceDetector.detect_near`; best score first."""
-        region = cut_region(picture, box, NEAR_SIZE)
+        region = crop_region(picture, box, NEAR_SIZE)
         if region is None:
             return []
         faces = [region.outside(face) for face in _look(self._near or self._model, region.picture)]
@@ -111,7 +111,7 @@ def _resized(path: Path, providers: list[Any]) -> SCRFD | None:
     try:
         session = onnxruntime.InferenceSession(network.SerializeToString(), options, providers=providers)
         model = SCRFD(session=session)
-        model.prepare(0, input_size=(NEAR_SIZE, NEAR_SIZE), det_thresh=SCORE, nms_thresh=OVERLAP)
+        model.prepare(0, input_size=(NEAR_SIZE, NEAR_SIZE), det_thresh=MIN_SCORE, nms_thresh=NMS_IOU)
         model.detect(np.zeros((NEAR_SIZE, NEAR_SIZE, 3), dtype=np.uint8))
     except Exception:  # onnxruntime's errors share no class; a graph with sizes built in fails in many ways
         return None

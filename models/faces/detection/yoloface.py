@@ -10,9 +10,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from models.faces.detection.boxes import suppress
+from models.faces.detection.boxes import non_max_suppression
 from models.faces.detection.padding import detect_padded, visible
-from models.faces.detection.region import cut_region
+from models.faces.detection.region import crop_region
 from troupe.errors import WeightsError
 from troupe.faces import Face, Floats, Picture
 
@@ -22,9 +22,9 @@ SHORT_SIDE = 416
 NEAR_SIZE = 416
 """Pixels of the surroundings of one face: what the network makes of any square."""
 STRIDES = (8, 16, 32)
-SCORE = 0.5
-OVERLAP = 0.45
-COLUMNS = 16
+MIN_SCORE = 0.5
+NMS_IOU = 0.45
+CANDIDATE_COLUMNS = 16
 """Of a candidate: centre x, centre y, width, height, objectness, five times (x, y), class."""
 
 
@@ -65,7 +65,7 @@ class YoloFaceDetector:
 
     def detect_near(self, picture: Picture, box: Floats) -> list[Face]:
         """See `FaceDetector.detect_near`; best score first."""
-        region = cut_region(picture, box, NEAR_SIZE)
+        region = crop_region(picture, box, NEAR_SIZE)
         if region is None:
             return []
         faces = [region.outside(face) for face in self._look(region.picture)]
@@ -77,9 +77,14 @@ class YoloFaceDetector:
         image = resized.to(self._device).permute(2, 0, 1)[None].float() / 255
         with torch.inference_mode():
             output = self._module(image, grids(height, width, self._device))
-        if not isinstance(output, Tensor) or output.ndim != 3 or output.shape[0] != 1 or output.shape[2] != COLUMNS:
+        if (
+            not isinstance(output, Tensor)
+            or output.ndim != 3
+            or output.shape[0] != 1
+            or output.shape[2] != CANDIDATE_COLUMNS
+        ):
             answer = tuple(output.shape) if isinstance(output, Tensor) else type(output).__name__
-            raise WeightsError(f"{self._path} is no YOLOv5-face: it answers {answer}, not (1, N, {COLUMNS})")
+            raise WeightsError(f"{self._path} is no YOLOv5-face: it answers {answer}, not (1, N, {CANDIDATE_COLUMNS})")
         candidates = np.asarray(output[0].float().cpu().numpy(), dtype=np.float32)
         return decode(candidates, picture.shape[1] / width, picture.shape[0] / height)
 
@@ -105,12 +110,12 @@ def decode(candidates: Floats, x_scale: float, y_scale: float) -> list[Face]:
     """Candidates (N, 16) of the network as faces, scaled from its input to the picture; best score first."""
     objectness = candidates[:, 4]
     scores = objectness * candidates[:, 15]
-    sure = (objectness > SCORE) & (scores > SCORE)
+    sure = (objectness > MIN_SCORE) & (scores > MIN_SCORE)
     candidates, scores = candidates[sure], scores[sure]
     centres, halves = candidates[:, :2], candidates[:, 2:4] / 2
     boxes = np.concatenate([centres - halves, centres + halves], axis=1)
     scale = np.array([x_scale, y_scale], dtype=np.float32)
     return [
         Face(boxes[i] * np.tile(scale, 2), candidates[i, 5:15].reshape(5, 2) * scale, float(scores[i]))
-        for i in suppress(boxes, scores, OVERLAP)
+        for i in non_max_suppression(boxes, scores, NMS_IOU)
     ]

@@ -13,9 +13,9 @@ from troupe.errors import SettingsError
 from troupe.faces import Floats, Picture
 from troupe.job import BLENDS
 
-__all__ = ["Paster", "make_paster", "paste", "paste_mask"]
+__all__ = ["Paster", "make_paster", "paste_mask"]
 
-EDGE = 0.1
+FADE_WIDTH = 0.1
 """Of each side of the box, where the crop fades into the picture."""
 WHITE = np.float32(255)
 
@@ -28,7 +28,7 @@ def paste_mask(height: int, width: int) -> Floats:
     """
     mask = np.ones((height, width, 1), dtype=np.float32)
     # Ramps in float64, columns before rows: this rounds the corners as the release does.
-    columns, rows = (np.linspace(0, 1, int(EDGE * side)) for side in (width, height))
+    columns, rows = (np.linspace(0, 1, int(FADE_WIDTH * side)) for side in (width, height))
     mask[:, : len(columns)] *= columns[None, :, None]
     mask[:, width - len(columns) :] *= columns[None, ::-1, None]
     mask[: len(rows)] *= rows[:, None, None]
@@ -82,8 +82,3 @@ def make_paster(blend: str, picture: Picture, box: Box) -> Callable[[Picture], P
     if blend not in BLENDS:
         raise SettingsError(f"blend is {blend!r}; use {' or '.join(BLENDS)}")
     return SeamlessPaster(picture, box) if blend == "seamless" else Paster(picture, box)
-
-
-def paste(picture: Picture, box: Box, frame: Picture) -> Picture:
-    """One frame pasted into one picture; see `Paster`, which is made for many."""
-    return Paster(picture, box)(frame)

@@ -6,22 +6,22 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from models.faces.crops import Box, cut_head
+from models.faces.crops import Box, crop_head
 from troupe.faces import Floats, Picture
 
 __all__ = ["SeamlessPaster"]
 
-EDGE = 0.14
+FADE_WIDTH = 0.14
 """Of each side of the box, where the crop fades into the picture; a side on the picture's own border does not fade."""
-MOST = 1.6
+MAX_GAIN = 1.6
 """The largest factor, up or down, by which the colour of a frame is changed, in linear light."""
-CALM = 0.15
+EMA_ALPHA = 0.15
 """How much of a frame's own factor counts beside those before it: colour must not flicker."""
-SAME = 12.0
+SAME_LEVELS = 12.0
 """Levels, of 255, by which frame and portrait may differ where the portrait's finest detail is kept in full."""
-DARK, BRIGHT = 8, 247
+DARKEST, BRIGHTEST = 8, 247
 """Levels beyond which the ratio of two colours says nothing."""
-STRIP = 256
+STRIP_ROWS = 256
 """Rows that are mixed at once: what is worked on fits into a processor's cache, whatever the picture's size."""
 
 _LINEAR = ((np.arange(256) / 255.0 + 0.055) / 1.055) ** 2.4
@@ -72,15 +72,15 @@ class SeamlessPaster:
         kept = _resized(same, sides, cv2.INTER_LINEAR)
         pasted = self._picture.copy()
         inside = pasted[self._place]
-        for top in range(0, sides[1], STRIP):
-            part = slice(top, top + STRIP)
+        for top in range(0, sides[1], STRIP_ROWS):
+            part = slice(top, top + STRIP_ROWS)
             inside[part] = _mixed(inside[part], new[part], old[part], kept[part], self._mask[part])
         return pasted
 
     def _as_frame(self, side: int) -> Picture:
         """The portrait's own crop, as large as a frame."""
         if self._own is None or self._own.shape[0] != side:
-            self._own = cut_head(self._picture, self._box, side)
+            self._own = crop_head(self._picture, self._box, side)
         return self._own
 
     def _matched(self, frame: Picture, own: Picture) -> Picture:
@@ -89,11 +89,11 @@ class SeamlessPaster:
         gain = np.ones(3)
         for channel in range(3):
             there, here = own[..., channel][border], frame[..., channel][border]
-            telling = (there > DARK) & (there < BRIGHT) & (here > DARK) & (here < BRIGHT)
+            telling = (there > DARKEST) & (there < BRIGHTEST) & (here > DARKEST) & (here < BRIGHTEST)
             if telling.sum() > border.sum() // 10:
                 gain[channel] = np.median(_LINEAR[there[telling]] / _LINEAR[here[telling]])
-        gain = np.clip(gain, 1 / MOST, MOST)
-        share = max(CALM, 1 / (self._frames + 1))
+        gain = np.clip(gain, 1 / MAX_GAIN, MAX_GAIN)
+        share = max(EMA_ALPHA, 1 / (self._frames + 1))
         self._gain = self._gain ** (1 - share) * gain**share
         self._frames += 1
         return np.asarray(cv2.LUT(frame, _curve(self._gain)), dtype=np.uint8)
@@ -103,12 +103,12 @@ class SeamlessPaster:
         """(S, S) 0..255: where the frame shows what the portrait shows."""
         apart = cv2.absdiff(frame, own).max(axis=2).astype(np.float32)
         apart = np.asarray(cv2.GaussianBlur(cv2.dilate(apart, np.ones((5, 5), np.uint8)), (0, 0), 3))
-        return np.clip(255 * (2 - apart / SAME), 0, 255).astype(np.uint8)
+        return np.clip(255 * (2 - apart / SAME_LEVELS), 0, 255).astype(np.uint8)
 
 
 def _fade(length: int, fades: tuple[bool, bool]) -> Floats:
     """(length,) weights: 1 in the middle, a smooth rise from 0 at each end that fades."""
-    reach = max(EDGE * length, 1.0)
+    reach = max(FADE_WIDTH * length, 1.0)
     at = np.arange(length, dtype=np.float32) + 0.5
     weight = np.ones(length, dtype=np.float32)
     for distance, fading in ((at, fades[0]), (at[::-1], fades[1])):
@@ -124,7 +124,7 @@ def _resized(picture: NDArray[np.uint8], sides: tuple[int, int], interpolation: 
 
 def _border(side: int) -> NDArray[np.bool_]:
     """(side, side): the frame's outer part, by which colours are compared."""
-    width = max(int(EDGE * side), 1)
+    width = max(int(FADE_WIDTH * side), 1)
     border = np.ones((side, side), dtype=bool)
     border[width : side - width, width : side - width] = False
     return border

@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from models.miniature import render
 from models.synthetic.bust import backdrop
 from models.synthetic.paint import Points
-from models.training.augmentation import weathered
-from models.training.sampling import any_moment, anybody
+from models.training.augmentation import augment
+from models.training.sampling import sample_identity, sample_moment
 from troupe import Face, Floats, Picture
 
 __all__ = ["LARGEST_FACE", "MOST_PEOPLE", "SMALLEST_FACE", "Wear", "clutter", "scene"]
@@ -32,7 +32,7 @@ _ASPECTS = (1.0, 1.0, 0.8, 0.5625, 0.75, 1.25, 1.3333, 1.7778)
 
 
 def scene(
-    rng: np.random.Generator, side: int, measuring: bool = False, wear: Wear = weathered
+    rng: np.random.Generator, side: int, measuring: bool = False, wear: Wear = augment
 ) -> tuple[Picture, list[Face]]:
     """A picture as a detector is given it: in the upper left of a black square, as large as it goes.
 
@@ -71,7 +71,7 @@ def clutter(rng: np.random.Generator, width: int, height: int) -> Picture:
     """A wall with things on it, (H, W, 3); the things have all colours, people's too."""
     kind = rng.random()
     if kind < 0.35:
-        picture = backdrop(anybody(rng), (width, height)).copy()
+        picture = backdrop(sample_identity(rng), (width, height)).copy()
     elif kind < 0.75:
         cells = (1, 1) if rng.random() < 0.4 else (2, 2)
         picture = _stretched(rng.integers(0, 256, (*cells, 3), dtype=np.uint8), width, height)
@@ -86,7 +86,7 @@ def clutter(rng: np.random.Generator, width: int, height: int) -> Picture:
                 interpolation=int(rng.choice([cv2.INTER_NEAREST, cv2.INTER_LINEAR, cv2.INTER_CUBIC])),
             )
         )
-    someone = anybody(rng)
+    someone = sample_identity(rng)
     colours = (someone.skin, someone.lips, someone.hair_colour, someone.cloth, someone.eyes)
     reach = max(width, height)
     for _ in range(int(rng.integers(0, 10))):
@@ -113,7 +113,7 @@ def _near(rng: np.random.Generator, width: int, height: int, measuring: bool, we
     coarse = float(rng.uniform(1, 3.5)) if rng.random() < 0.75 else 1.0
     coarse = max(min(coarse, min(width, height) / _SMALLEST_DRAWN), 1.0)
     drawn = (max(round(width / coarse), 1), max(round(height / coarse), 1))
-    picture, face = render(anybody(rng, measuring), any_moment(rng, measuring), drawn)
+    picture, face = render(sample_identity(rng, measuring), sample_moment(rng, measuring), drawn)
     if rng.random() < 0.4:
         picture = wear(picture, rng)
     scale = np.array([width / drawn[0], height / drawn[1]])
@@ -174,7 +174,7 @@ def _tile(rng: np.random.Generator, across: float, measuring: bool) -> tuple[Pic
     side = max(across / _FACE_SHARE, 16)
     coarse = max(min(float(rng.uniform(1, 3.0)), side / _SMALLEST_DRAWN), 1.0) if rng.random() < 0.6 else 1.0
     drawn = max(round(side / coarse), _SMALLEST_DRAWN)
-    picture, face = render(anybody(rng, measuring), any_moment(rng, measuring), (drawn, drawn))
+    picture, face = render(sample_identity(rng, measuring), sample_moment(rng, measuring), (drawn, drawn))
     whole = round(side)
     if whole == drawn:
         return picture, face
@@ -197,7 +197,7 @@ def _faceless(rng: np.random.Generator, side: int, measuring: bool) -> Picture:
     x1, y1, x2, y2 = (int(v) for v in face.box)
     if rng.random() < 0.5:
         return tile[min(y2 + 2, len(tile) - 8) :]
-    colour = anybody(rng).skin if rng.random() < 0.6 else tuple(map(int, rng.integers(0, 256, 3)))
+    colour = sample_identity(rng).skin if rng.random() < 0.6 else tuple(map(int, rng.integers(0, 256, 3)))
     middle, axes = ((x1 + x2) // 2, (y1 + y2) // 2), (max((x2 - x1) * 6 // 10, 2), max((y2 - y1) * 6 // 10, 2))
     cv2.ellipse(tile, middle, axes, 0, 0, 360, colour, -1, cv2.LINE_AA)
     return tile

@@ -12,7 +12,7 @@ from typer.testing import CliRunner, Result
 
 import tasks.weights.hub_client
 from flows.cli import app
-from models.miniature.model import init_weights
+from models.miniature.init_weights import init_weights
 from tasks.weights.sources import LICENCES, RELEASE
 from tests.small import SMALL
 from tests.tasks.weights.hub_server import GATED, TOKEN, HubServer, hub_server

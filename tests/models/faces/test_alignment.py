@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from models.faces.alignment import TEMPLATE, align
+from models.faces.alignment import TEMPLATE, align_face
 from troupe.errors import NoFace
 
 
@@ -20,7 +20,7 @@ def picture_of_positions(side: int) -> np.ndarray:
 def test_keypoints_end_in_the_template(angle: float, scale: float, dx: float, dy: float) -> None:
     turn = scale * np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
     keypoints = (TEMPLATE - 56) @ turn.T + [128 + dx, 128 + dy]
-    aligned = align(picture_of_positions(256), keypoints.astype(np.float32))
+    aligned = align_face(picture_of_positions(256), keypoints.astype(np.float32))
     assert aligned.shape == (112, 112, 3)
     assert aligned.dtype == np.float32
     for (x, y), (source_x, source_y) in zip(TEMPLATE, keypoints, strict=True):
@@ -31,12 +31,12 @@ def test_keypoints_end_in_the_template(angle: float, scale: float, dx: float, dy
 
 def test_template_points_leave_the_picture_as_it_is() -> None:
     picture = np.random.default_rng(0).integers(0, 256, (112, 112, 3), dtype=np.uint8)
-    np.testing.assert_allclose(align(picture, TEMPLATE.astype(np.float32)), picture / 255, atol=1e-4)
+    np.testing.assert_allclose(align_face(picture, TEMPLATE.astype(np.float32)), picture / 255, atol=1e-4)
 
 
 def test_black_outside() -> None:
     picture = np.full((112, 112, 3), 255, dtype=np.uint8)
-    aligned = align(picture, (TEMPLATE - 56).astype(np.float32))
+    aligned = align_face(picture, (TEMPLATE - 56).astype(np.float32))
     assert (aligned[:55, :55] == 0).all()
     np.testing.assert_allclose(aligned[57:, 57:], 1)
 
@@ -44,4 +44,4 @@ def test_black_outside() -> None:
 @pytest.mark.parametrize("value", [50.0, float("nan")])
 def test_keypoints_that_say_nothing(value: float) -> None:
     with pytest.raises(NoFace, match="keypoints"):
-        align(picture_of_positions(112), np.full((5, 2), value, dtype=np.float32))
+        align_face(picture_of_positions(112), np.full((5, 2), value, dtype=np.float32))

@@ -8,7 +8,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 from PIL import Image
 
-from models.faces.crops import clip_crops, cut_face, cut_head, face_box, head_box
+from models.faces.crops import clip_crops, crop_face, crop_head, face_box, head_box
 from tests.models.faces.fakes import blank, face
 from troupe.errors import InputError, NoFace
 from troupe.faces import Picture, Track
@@ -90,13 +90,13 @@ def test_a_face_box_of_no_numbers() -> None:
 
 def test_what_lies_outside_is_black() -> None:
     picture = np.full((40, 40, 3), 200, dtype=np.uint8)
-    crop = cut_face(picture, (-20, -20, 20, 20), 40)
+    crop = crop_face(picture, (-20, -20, 20, 20), 40)
     assert (crop[:20] == 0).all()
     assert (crop[:, :20] == 0).all()
     assert (crop[20:, 20:] == 200).all()
 
 
-@pytest.mark.parametrize("cut", [cut_head, cut_face])
+@pytest.mark.parametrize("cut", [crop_head, crop_face])
 def test_a_crop_of_its_own_size_is_the_picture(cut: object) -> None:
     picture = np.random.default_rng(0).integers(0, 256, (50, 60, 3), dtype=np.uint8)
     crop = cut(picture, (10, 5, 42, 37), 32)  # type: ignore[operator]
@@ -106,7 +106,7 @@ def test_a_crop_of_its_own_size_is_the_picture(cut: object) -> None:
 
 def test_a_box_that_can_be_no_face_is_refused_before_it_takes_memory() -> None:
     with pytest.raises(InputError, match="far larger"):
-        cut_face(blank(64, 64), (-10_000_000, -10_000_000, 10_000_000, 10_000_000), 256)
+        crop_face(blank(64, 64), (-10_000_000, -10_000_000, 10_000_000, 10_000_000), 256)
 
 
 def track_of(count: int) -> Track:
@@ -128,12 +128,12 @@ def test_the_crops_of_a_clip() -> None:
     assert len(crops) == 3
     head = head_box(track.boxes[0], 100, 90)
     for index, (crop, frame) in enumerate(zip(crops, noisy(3), strict=True)):
-        big = cut_head(frame, head, 64)
+        big = crop_head(frame, head, 64)
         np.testing.assert_array_equal(
             crop.head, np.asarray(Image.fromarray(big).resize((32, 32), Image.Resampling.BILINEAR))
         )
         box = face_box(track.keypoints[index], track.boxes[0])
-        np.testing.assert_array_equal(crop.face, cut_face(frame, box, 32))
+        np.testing.assert_array_equal(crop.face, crop_face(frame, box, 32))
 
 
 def test_crops_stream() -> None:

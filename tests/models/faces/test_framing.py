@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from models.faces.framing import references, steadied
+from models.faces.framing import reference_boxes, stabilise_keypoints
 from models.motion import intensities
 from tests.models.faces.fakes import face
 from troupe.errors import SettingsError
@@ -24,21 +24,21 @@ def walking(count: int, pace: float, growth: float = 0.0, cuts: tuple[int, ...] 
 
 def test_the_released_framing_is_the_first_box() -> None:
     track = walking(5, 2)
-    np.testing.assert_array_equal(references(track, "first"), np.tile(track.boxes[0], (5, 1)))
-    assert steadied(track, references(track, "first")) is track.keypoints
+    np.testing.assert_array_equal(reference_boxes(track, "first"), np.tile(track.boxes[0], (5, 1)))
+    assert stabilise_keypoints(track, reference_boxes(track, "first")) is track.keypoints
 
 
 def test_every_scene_is_framed_by_its_own_first_sighting() -> None:
     track = walking(8, 2, cuts=(4,))
     track.scores[4] = 0
-    boxes = references(track, "first")
+    boxes = reference_boxes(track, "first")
     np.testing.assert_array_equal(boxes[:4], np.tile(track.boxes[0], (4, 1)))
     np.testing.assert_array_equal(boxes[4:], np.tile(track.boxes[5], (4, 1)))
 
 
 def test_a_moving_frame_goes_with_the_walk_and_not_with_the_nod() -> None:
     track = walking(120, 5)
-    boxes = references(track, "follow")
+    boxes = reference_boxes(track, "follow")
     centres = (boxes[:, :2] + boxes[:, 2:]) / 2
     inner = slice(35, 85)
     np.testing.assert_allclose(centres[inner, 0], 5 * np.arange(120)[inner], atol=0.5)
@@ -51,14 +51,14 @@ def test_a_moving_frame_does_not_reach_over_a_cut() -> None:
     boxes = np.concatenate([left.boxes, right.boxes + 500])
     points = np.concatenate([left.keypoints, right.keypoints + 500])
     track = Track(boxes, points, np.ones(60, dtype=np.float32), cuts=(30,))
-    framed = references(track, "follow")
+    framed = reference_boxes(track, "follow")
     assert framed[:30, 0].max() < 0
     assert framed[30:, 0].min() > 460
 
 
 def test_walking_is_no_liveliness() -> None:
     still, moving = walking(75, 0), walking(75, 6, growth=0.004)
-    steady = steadied(moving, references(moving, "follow"))
+    steady = stabilise_keypoints(moving, reference_boxes(moving, "follow"))
     levels = intensities(steady, 25)
     assert abs(levels[1] - intensities(still.keypoints, 25)[1]).max() <= 5
     assert intensities(moving.keypoints, 25)[1, 0] == 127
@@ -66,4 +66,4 @@ def test_walking_is_no_liveliness() -> None:
 
 def test_there_is_no_other_way() -> None:
     with pytest.raises(SettingsError, match="first or follow"):
-        references(walking(3, 0), "centre")
+        reference_boxes(walking(3, 0), "centre")

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from models.faces.gaps import BRIDGED, fill, refuse_gaps, shots
+from models.faces.gaps import MAX_BRIDGED, fill_gaps, reject_gaps, split_shots
 from troupe.errors import NoFace
 from troupe.faces import Track
 
@@ -20,16 +20,21 @@ def filled(pattern: str, cuts: tuple[int, ...] = ()) -> list[float]:
     """Values of frames that count up where they are seen (`x`)."""
     seen = np.array([letter == "x" for letter in pattern])
     values = np.where(seen, np.arange(len(seen)), -99.0)[:, None]
-    return [round(float(value), 6) for value in fill(values, seen, cuts)[:, 0]]
+    return [round(float(value), 6) for value in fill_gaps(values, seen, cuts)[:, 0]]
 
 
 def test_a_short_gap_is_bridged_evenly() -> None:
     assert filled("xx..x") == [0, 1, 2, 3, 4]
-    assert filled("x" + "." * BRIDGED + "x") == list(range(BRIDGED + 2))
+    assert filled("x" + "." * MAX_BRIDGED + "x") == list(range(MAX_BRIDGED + 2))
 
 
 def test_a_long_gap_holds() -> None:
-    assert filled("xx" + "." * (BRIDGED + 1) + "x") == [0, 1, *[1] * (BRIDGED + 1), BRIDGED + 3]
+    assert filled("xx" + "." * (MAX_BRIDGED + 1) + "x") == [
+        0,
+        1,
+        *[1] * (MAX_BRIDGED + 1),
+        MAX_BRIDGED + 3,
+    ]
 
 
 def test_begin_and_end_hold() -> None:
@@ -50,35 +55,38 @@ def test_what_was_seen_stays_and_the_rest_lies_between(pattern: str, cuts: set[i
 
 
 def test_one_shot_unless_cut() -> None:
-    long = track([1, 1, *[0] * (BRIDGED + 1), 1, 1], cuts=(1,))
-    assert shots(long, "hold") == shots(long, "fail") == ((0, len(long)),)
+    long = track([1, 1, *[0] * (MAX_BRIDGED + 1), 1, 1], cuts=(1,))
+    assert split_shots(long, "hold") == split_shots(long, "fail") == ((0, len(long)),)
 
 
 def test_shots_begin_with_scenes_and_after_long_gaps() -> None:
-    gap = [0.0] * (BRIDGED + 1)
-    assert shots(track([1, 1, *gap, 1, 1]), "cut") == ((0, BRIDGED + 3), (BRIDGED + 3, BRIDGED + 5))
-    assert shots(track([1, 1, 0, 1, 1]), "cut") == ((0, 5),)
-    assert shots(track([1] * 6, cuts=(2, 4)), "cut") == ((0, 2), (2, 4), (4, 6))
-    assert shots(track([*gap, 1, 1]), "cut") == ((0, BRIDGED + 3),)
-    assert shots(track([1, 1, *gap]), "cut") == ((0, BRIDGED + 3),)
+    gap = [0.0] * (MAX_BRIDGED + 1)
+    assert split_shots(track([1, 1, *gap, 1, 1]), "cut") == (
+        (0, MAX_BRIDGED + 3),
+        (MAX_BRIDGED + 3, MAX_BRIDGED + 5),
+    )
+    assert split_shots(track([1, 1, 0, 1, 1]), "cut") == ((0, 5),)
+    assert split_shots(track([1] * 6, cuts=(2, 4)), "cut") == ((0, 2), (2, 4), (4, 6))
+    assert split_shots(track([*gap, 1, 1]), "cut") == ((0, MAX_BRIDGED + 3),)
+    assert split_shots(track([1, 1, *gap]), "cut") == ((0, MAX_BRIDGED + 3),)
 
 
 def test_a_scene_without_the_face_is_no_shot() -> None:
-    assert shots(track([1, 1, 0, 0, 1, 1], cuts=(2, 4)), "cut") == ((0, 4), (4, 6))
-    assert shots(track([0, 0, 1, 1], cuts=(2,)), "cut") == ((0, 4),)
+    assert split_shots(track([1, 1, 0, 0, 1, 1], cuts=(2, 4)), "cut") == ((0, 4), (4, 6))
+    assert split_shots(track([0, 0, 1, 1], cuts=(2,)), "cut") == ((0, 4),)
 
 
 @given(st.lists(st.sampled_from([0.0, 0.9]), min_size=1, max_size=80), st.sets(st.integers(1, 79)))
 def test_shots_are_all_of_the_track_and_each_shows_the_face(scores: list[float], cuts: set[int]) -> None:
-    found = shots(track(scores, tuple(sorted(cut for cut in cuts if cut < len(scores)))), "cut")
+    found = split_shots(track(scores, tuple(sorted(cut for cut in cuts if cut < len(scores)))), "cut")
     assert [frame for first, stop in found for frame in range(first, stop)] == list(range(len(scores)))
     assert len(found) == 1 or all(any(scores[first:stop]) for first, stop in found)
 
 
 def test_the_policy_to_fail_names_every_place() -> None:
-    refuse_gaps(track([0, 1, 0, 1]), "clip.mp4")
+    reject_gaps(track([0, 1, 0, 1]), "clip.mp4")
     with pytest.raises(NoFace, match=r"clip\.mp4: the face is not seen in frames 1 to 16; another scene .* frame 18;"):
-        refuse_gaps(track([1, *[0] * (BRIDGED + 1), 1, 1], cuts=(18,)), "clip.mp4")
+        reject_gaps(track([1, *[0] * (MAX_BRIDGED + 1), 1, 1], cuts=(18,)), "clip.mp4")
 
 
 def test_parts_and_scores_of_tracks() -> None:

@@ -12,8 +12,8 @@ from PIL import Image
 from safetensors.numpy import load_file
 
 from models.appearance import transformer_input
-from models.faces.alignment import align
-from models.faces.crops import FaceCrops, clip_crops, cut_head, head_box
+from models.faces.alignment import align_face
+from models.faces.crops import FaceCrops, clip_crops, crop_head, head_box
 from models.faces.detection.detector import open_detector
 from models.faces.paste_back.blend_linear import Paster, paste_mask
 from models.faces.portrait import prepare_portrait
@@ -84,14 +84,14 @@ def test_golden_portrait_crop(pair: dict[str, np.ndarray], source: Picture) -> N
     size = expected.shape[-1] * stride
     box = head_box(pair["detect.source_full.boxes"][0], source.shape[1], source.shape[0])
     assert box == tuple(int(v) for v in pair["crop_bbox"])
-    crop = cut_head(source, box, size)
+    crop = crop_head(source, box, size)
     assert_same_images(channels_first(crop, stride) * 2 - 1, expected)
 
 
 def test_golden_picture_of_the_transformer(pair: dict[str, np.ndarray], source: Picture) -> None:
     image, image_stride = strided(pair, "reference_image")
     expected, stride = strided(pair, "dino_image")
-    crop = cut_head(source, tuple(int(v) for v in pair["crop_bbox"]), image.shape[-1] * image_stride)
+    crop = crop_head(source, tuple(int(v) for v in pair["crop_bbox"]), image.shape[-1] * image_stride)
     unit = torch.from_numpy(crop.copy()).permute(2, 0, 1).float() / 255
     seen = transformer_input(unit, expected.shape[-1] * stride)[:, ::stride, ::stride]
     assert_same_images(seen.numpy(), expected)
@@ -99,8 +99,8 @@ def test_golden_picture_of_the_transformer(pair: dict[str, np.ndarray], source: 
 
 def test_golden_aligned_face(pair: dict[str, np.ndarray], source: Picture) -> None:
     expected, stride = strided(pair, "reference_image")
-    crop = cut_head(source, tuple(int(v) for v in pair["crop_bbox"]), expected.shape[-1] * stride)
-    aligned = align(crop, pair["detect.source_crop.keypoints"][0])
+    crop = crop_head(source, tuple(int(v) for v in pair["crop_bbox"]), expected.shape[-1] * stride)
+    aligned = align_face(crop, pair["detect.source_crop.keypoints"][0])
     assert aligned.dtype == pair["arcface_image"].dtype
     np.testing.assert_allclose(aligned, pair["arcface_image"], atol=1e-4)
 

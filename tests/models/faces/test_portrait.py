@@ -8,8 +8,8 @@ import onnxruntime
 import pytest
 from PIL import Image
 
-from models.faces.alignment import align
-from models.faces.crops import cut_head, head_box
+from models.faces.alignment import align_face
+from models.faces.crops import crop_head, head_box
 from models.faces.detection.detector import FaceDetector, open_detector
 from models.faces.portrait import prepare_portrait
 from tests.models.faces.fakes import ListedFaces, blank, face
@@ -30,10 +30,10 @@ def test_crop_of_the_size_and_keypoints_of_the_second_detection(size: int) -> No
     portrait = prepare_portrait(picture, detector, LARGEST, size, "p.png")
     assert portrait.face is found
     assert portrait.box == head_box(found.box, 400, 300) == (100, 50, 250, 200)
-    np.testing.assert_array_equal(portrait.crop, cut_head(picture, portrait.box, size))
-    closeup = cut_head(picture, portrait.box, 512)
+    np.testing.assert_array_equal(portrait.crop, crop_head(picture, portrait.box, size))
+    closeup = crop_head(picture, portrait.box, 512)
     np.testing.assert_array_equal(detector.pictures[1], closeup)
-    np.testing.assert_array_equal(portrait.aligned, align(closeup, closer.keypoints))
+    np.testing.assert_array_equal(portrait.aligned, align_face(closeup, closer.keypoints))
 
 
 def test_the_first_keypoints_serve_where_the_second_detection_misses() -> None:
@@ -41,8 +41,8 @@ def test_the_first_keypoints_serve_where_the_second_detection_misses() -> None:
     found = face(150, 100, 200, 150)
     portrait = prepare_portrait(picture, ListedFaces([[found], []]), LARGEST, 64, "p.png")
     expected = (found.keypoints - [100, 50]) * (512 / 150)
-    closeup = cut_head(picture, (100, 50, 250, 200), 512)
-    np.testing.assert_allclose(portrait.aligned, align(closeup, expected.astype(np.float32)), atol=1e-4)
+    closeup = crop_head(picture, (100, 50, 250, 200), 512)
+    np.testing.assert_allclose(portrait.aligned, align_face(closeup, expected.astype(np.float32)), atol=1e-4)
 
 
 def test_the_chosen_face_is_aligned_and_not_a_larger_neighbour() -> None:
@@ -51,7 +51,7 @@ def test_the_chosen_face_is_aligned_and_not_a_larger_neighbour() -> None:
     in_crop, neighbour_in_crop = face(172, 170, 342, 340), face(375, 34, 512, 340)
     detector = ListedFaces([[neighbour, chosen], [neighbour_in_crop, in_crop]])
     portrait = prepare_portrait(picture, detector, FaceChoice("index:0"), 512, "p.png")
-    np.testing.assert_array_equal(portrait.aligned, align(portrait.crop, in_crop.keypoints))
+    np.testing.assert_array_equal(portrait.aligned, align_face(portrait.crop, in_crop.keypoints))
 
 
 def test_no_face() -> None:

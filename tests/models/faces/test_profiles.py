@@ -11,19 +11,19 @@ import pytest
 
 from models.faces import (
     FaceDetector,
-    align,
+    align_face,
     clip_crops,
-    follow,
     head_box,
     open_detector,
     prepare_portrait,
-    references,
-    shots,
+    reference_boxes,
+    split_shots,
+    track_face,
 )
 from models.faces.detection.boxes import iou
-from models.faces.gaps import BRIDGED
-from models.miniature import CLIP_SIZE, MEASURING, Identity, render
-from models.miniature.detector import build_detector
+from models.faces.gaps import MAX_BRIDGED
+from models.miniature import CLIP_SIZE, FIRST_HELD_OUT_SEED, Identity, render
+from models.miniature.build_detector import build_detector
 from models.synthetic.performance import Moment
 from tests.models.faces.fakes import ListedFaces
 from troupe.faces import LARGEST, Face, Picture, Track
@@ -51,8 +51,8 @@ def detector(tmp_path_factory: pytest.TempPathFactory) -> FaceDetector:
 
 def test_a_head_that_turns_to_both_sides_stays_one_face(detector: FaceDetector) -> None:
     """Where it is lost the gap says so, and it is found again where it is."""
-    pictures, faces = zip(*turning(MEASURING + 1, SWEEP), strict=True)
-    track = follow(pictures, detector, LARGEST, "sweep")
+    pictures, faces = zip(*turning(FIRST_HELD_OUT_SEED + 1, SWEEP), strict=True)
+    track = track_face(pictures, detector, LARGEST, "sweep")
     assert (len(track), track.cuts) == (len(SWEEP), ())
     assert track.gaps
     for index, yaw in enumerate(SWEEP):
@@ -60,18 +60,18 @@ def test_a_head_that_turns_to_both_sides_stays_one_face(detector: FaceDetector) 
             assert track.scores[index] > 0, f"not seen at {yaw:.0f} degrees"
             assert iou(track.boxes[index], faces[index].box[None])[0] > 0.7
     assert np.isfinite(track.keypoints).all()
-    long = [stop for first, stop in track.gaps if stop - first > BRIDGED]
-    assert [first for first, _ in shots(track, "cut")] == [0, *long]
-    assert shots(track, "hold") == ((0, len(SWEEP)),)
+    long = [stop for first, stop in track.gaps if stop - first > MAX_BRIDGED]
+    assert [first for first, _ in split_shots(track, "cut")] == [0, *long]
+    assert split_shots(track, "hold") == ((0, len(SWEEP)),)
 
 
 @pytest.mark.parametrize("crop", ["first", "follow"])
 @pytest.mark.parametrize("side", [-1, 1])
 def test_crops_hold_a_face_in_profile(side: int, crop: str) -> None:
     yaws = side * np.linspace(0, 90, 19)
-    pictures, faces = zip(*turning(MEASURING, yaws), strict=True)
+    pictures, faces = zip(*turning(FIRST_HELD_OUT_SEED, yaws), strict=True)
     track = true_track(list(faces))
-    boxes = references(track, crop)
+    boxes = reference_boxes(track, crop)
     crops = list(clip_crops(pictures, track, 128, 64, boxes))
     assert [(c.face.shape, c.head.shape) for c in crops] == [((64, 64, 3), (64, 64, 3))] * len(yaws)
     for reference, face in zip(boxes, faces, strict=True):
@@ -87,7 +87,7 @@ def test_crops_hold_a_face_in_profile(side: int, crop: str) -> None:
 @pytest.mark.parametrize("yaw", [-90, -75, -60, 60, 75, 90])
 def test_a_portrait_in_profile(yaw: int) -> None:
     """Its eyes are nearly in one place; it is aligned upright all the same, and the head is in its crop."""
-    picture, face = render(Identity.from_seed(MEASURING + 4), Moment(yaw=yaw), (256, 320))
+    picture, face = render(Identity.from_seed(FIRST_HELD_OUT_SEED + 4), Moment(yaw=yaw), (256, 320))
     portrait = prepare_portrait(picture, ListedFaces([[face], []]), LARGEST, 128, "p.png")
     x1, y1, x2, y2 = portrait.box
     assert (x1 <= face.box[0], y1 <= face.box[1], face.box[2] <= x2, face.box[3] <= y2) == (True,) * 4
@@ -98,7 +98,7 @@ def test_a_portrait_in_profile(yaw: int) -> None:
         x, y = face.keypoints[[first, second]].mean(axis=0).round().astype(int)
         dots[y - 2 : y + 3, x - 2 : x + 3, channel] = 255
     eyes, mouth = (
-        np.argwhere(channel > 0.5).mean(axis=0) for channel in np.moveaxis(align(dots, face.keypoints), 2, 0)[:2]
+        np.argwhere(channel > 0.5).mean(axis=0) for channel in np.moveaxis(align_face(dots, face.keypoints), 2, 0)[:2]
     )
     assert eyes == pytest.approx((51.6, 56.1), abs=6)
     assert mouth == pytest.approx((92.3, 56.1), abs=6)
@@ -109,7 +109,7 @@ def test_a_real_detector_on_drawn_profiles(shared: Path) -> None:
     detector = open_detector(shared / "weights" / "scrfd_500m_bnkps.onnx", "cpu")
     for yaw, least in ((45, 7), (60, 4)):
         found = 0
-        for seed in range(MEASURING, MEASURING + 5):
+        for seed in range(FIRST_HELD_OUT_SEED, FIRST_HELD_OUT_SEED + 5):
             for picture, face in turning(seed, np.array([-yaw, yaw]), (384, 384)):
                 faces = detector.detect(picture)
                 found += len(faces) == 1 and iou(face.box, faces[0].box[None])[0] > 0.4

@@ -10,9 +10,9 @@ import cv2
 import numpy as np
 import pytest
 
-from models.faces import FaceDetector, FaceRecogniser, follow, open_detector, shots
+from models.faces import FaceDetector, FaceRecogniser, open_detector, split_shots, track_face
 from models.faces.detection.boxes import iou
-from models.faces.gaps import BRIDGED
+from models.faces.gaps import MAX_BRIDGED
 from tests.models.faces.media import frames
 from troupe.faces import LARGEST, FaceChoice, Picture, Track
 
@@ -44,7 +44,9 @@ def blacked(pictures: tuple[Picture, ...], first: int, count: int) -> Iterator[P
 
 @pytest.fixture(scope="module")
 def clean(shared: Path, detector: FaceDetector, recogniser: FaceRecogniser) -> dict[str, Track]:
-    return {name: follow(clip(shared / "media", name), detector, LARGEST, name, recognise=recogniser) for name in CLIPS}
+    return {
+        name: track_face(clip(shared / "media", name), detector, LARGEST, name, recognise=recogniser) for name in CLIPS
+    }
 
 
 @pytest.mark.parametrize("name", CLIPS)
@@ -61,11 +63,11 @@ def test_black_frames(
 ) -> None:
     first, count = 5, min(missing, CLIPS[name] - 10)
     spoiled = blacked(clip(shared / "media", name), first, count)
-    track = follow(spoiled, detector, LARGEST, name, recognise=recogniser)
+    track = track_face(spoiled, detector, LARGEST, name, recognise=recogniser)
     assert track.gaps == ((first, first + count),)
     assert track.cuts == ()
-    assert (track.boxes[first + count - 1] == track.boxes[first - 1]).all() == (count > BRIDGED)
-    assert len(shots(track, "cut")) == (2 if count > BRIDGED else 1)
+    assert (track.boxes[first + count - 1] == track.boxes[first - 1]).all() == (count > MAX_BRIDGED)
+    assert len(split_shots(track, "cut")) == (2 if count > MAX_BRIDGED else 1)
     after = slice(first + count, None)
     overlaps = [iou(a, b[None])[0] for a, b in zip(track.boxes[after], clean[name].boxes[after], strict=True)]
     assert min(overlaps) > 0.75
@@ -76,10 +78,10 @@ def test_two_cut_together(
 ) -> None:
     one, other = clip(shared / "media", "d19")[:40], clip(shared / "media", "d9")[:40]
     together = [*one, *other, *one]
-    held = follow(together, detector, LARGEST, "both", recognise=recogniser)
-    assert (held.cuts, held.gaps, shots(held, "hold")) == ((40, 80), ((40, 80),), ((0, 120),))
-    cut = follow(together, detector, LARGEST, "both", recognise=recogniser, anew=True)
-    assert (cut.cuts, cut.gaps, shots(cut, "cut")) == ((40, 80), (), ((0, 40), (40, 80), (80, 120)))
+    held = track_face(together, detector, LARGEST, "both", recognise=recogniser)
+    assert (held.cuts, held.gaps, split_shots(held, "hold")) == ((40, 80), ((40, 80),), ((0, 120),))
+    cut = track_face(together, detector, LARGEST, "both", recognise=recogniser, reselect=True)
+    assert (cut.cuts, cut.gaps, split_shots(cut, "cut")) == ((40, 80), (), ((0, 40), (40, 80), (80, 120)))
     assert iou(cut.boxes[60], clean["d9"].boxes[20][None])[0] > 0.75
     assert iou(held.boxes[100], clean["d19"].boxes[20][None])[0] > 0.75
 
@@ -97,7 +99,7 @@ def test_two_side_by_side(
     pairs = zip(clip(shared / "media", "d19"), clip(shared / "media", "d9"), strict=True)
     beside = tuple(np.concatenate(pair, axis=1) for pair in pairs)
     for missing in (0, 30):
-        track = follow(blacked(beside, 20, missing), detector, FaceChoice(choice), "beside", recognise=recogniser)
+        track = track_face(blacked(beside, 20, missing), detector, FaceChoice(choice), "beside", recognise=recogniser)
         assert track.gaps == (((20, 50),) if missing else ())
         assert track.cuts == ()
         expected = clean[name].boxes[60:] + np.array([left, 0, left, 0], dtype=np.float32)

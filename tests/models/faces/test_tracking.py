@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from models.faces.tracking import follow
+from models.faces.tracking import track_face
 from tests.models.faces.fakes import ListedFaces, face
 from troupe.errors import InputError, NoFace
 from troupe.faces import LARGEST, Face, FaceChoice, Picture, Track
@@ -21,7 +21,7 @@ def lit(width: int, height: int) -> Picture:
 
 
 def followed(answers: Sequence[Sequence[Face]], choice: FaceChoice = LARGEST) -> Track:
-    return follow((lit(8, 8) for _ in answers), ListedFaces(answers), choice, "clip.mp4")
+    return track_face((lit(8, 8) for _ in answers), ListedFaces(answers), choice, "clip.mp4")
 
 
 def test_seen_in_every_frame() -> None:
@@ -107,10 +107,10 @@ def by_width(_picture: Picture, found: Face) -> np.ndarray:
     return vector
 
 
-def seen_in(shown: Sequence[tuple[Picture, Sequence[Face]]], choice: str = "largest", anew: bool = False) -> Track:
+def seen_in(shown: Sequence[tuple[Picture, Sequence[Face]]], choice: str = "largest", reselect: bool = False) -> Track:
     detector = ListedFaces([faces for _, faces in shown])
     pictures = (picture.copy() for picture, _ in shown)
-    return follow(pictures, detector, FaceChoice(choice), "clip", recognise=by_width, anew=anew)
+    return track_face(pictures, detector, FaceChoice(choice), "clip", recognise=by_width, reselect=reselect)
 
 
 ANA, BOB = face(0, 0, 20, 20), face(2, 0, 24, 20)
@@ -129,14 +129,14 @@ def test_somebody_else_in_another_scene_is_nobody_unless_chosen_anew() -> None:
     held = seen_in(shown)
     assert (held.cuts, held.gaps) == ((3, 6), ((3, 6),))
     assert held.boxes[3:6].tolist() == [ANA.box.tolist()] * 3
-    anew = seen_in(shown, anew=True)
-    assert (anew.cuts, anew.gaps) == ((3, 6), ())
-    assert anew.boxes[3:6].tolist() == [BOB.box.tolist()] * 3
+    reselect = seen_in(shown, reselect=True)
+    assert (reselect.cuts, reselect.gaps) == ((3, 6), ())
+    assert reselect.boxes[3:6].tolist() == [BOB.box.tolist()] * 3
 
 
 def test_chosen_anew_where_fewer_are_shown_is_the_largest() -> None:
     shown = [(scene(0), [ANA, face(40, 0, 70, 30)])] * 2 + [(scene(255), [BOB])] * 2
-    assert seen_in(shown, "index:1", anew=True).boxes[2].tolist() == BOB.box.tolist()
+    assert seen_in(shown, "index:1", reselect=True).boxes[2].tolist() == BOB.box.tolist()
 
 
 def test_somebody_who_comes_back_into_the_scene_is_found() -> None:
@@ -178,14 +178,14 @@ def test_the_place_to_look_at_stands_still_while_the_face_hardly_moves() -> None
             return super().detect_near(picture, box)
 
     faces = [[face(i, 0, 40 + i, 40)] for i in range(14)]
-    follow((lit(8, 8) for _ in faces), Noting(faces), LARGEST, "clip")
+    track_face((lit(8, 8) for _ in faces), Noting(faces), LARGEST, "clip")
     assert sorted(set(around)) == [0, 8]
 
 
 def test_a_frame_without_anything_to_see_is_not_searched() -> None:
     detector = ListedFaces([[ANA]] * 2)
     dark = np.full((8, 8, 3), 20, dtype=np.uint8)
-    track = follow(iter([lit(8, 8), dark, lit(8, 8)]), detector, LARGEST, "clip")
+    track = track_face(iter([lit(8, 8), dark, lit(8, 8)]), detector, LARGEST, "clip")
     assert len(detector.pictures) == 2
     assert track.gaps == ((1, 2),)
 
@@ -208,4 +208,4 @@ def test_one_pass_frame_by_frame() -> None:
             assert len(detector.pictures) == index
             yield lit(8, 8)
 
-    assert len(follow(frames(), detector, LARGEST, "clip")) == 4
+    assert len(track_face(frames(), detector, LARGEST, "clip")) == 4

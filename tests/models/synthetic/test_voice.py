@@ -7,7 +7,7 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
-from models.miniature import Performance, sound
+from models.miniature import Performance, synthesise_voice
 
 NTSC = Fraction(30000, 1001)
 
@@ -22,7 +22,7 @@ def loudness(wave: np.ndarray, frames: int) -> np.ndarray:
 @pytest.mark.parametrize("sample_rate", [16_000, 24_000, 48_000])
 @pytest.mark.parametrize("rate", [25, NTSC])
 def test_as_long_as_the_picture(rate: Fraction | int, sample_rate: int) -> None:
-    wave = sound(1, 2, 50, rate, sample_rate)
+    wave = synthesise_voice(1, 2, 50, rate, sample_rate)
     assert wave.shape == (round(50 / Fraction(rate) * sample_rate),)
     assert wave.dtype == np.float32
     assert 0.2 < np.abs(wave).max() <= 1
@@ -33,23 +33,23 @@ def test_as_long_as_the_picture(rate: Fraction | int, sample_rate: int) -> None:
 def test_loudness_follows_the_mouth(seed: int, sample_rate: int) -> None:
     frames = 200
     opening = np.array([moment.mouth for moment in Performance.from_seed(seed, frames, 25).moments])
-    heard = loudness(sound(seed + 10, seed, frames, 25, sample_rate), frames)
+    heard = loudness(synthesise_voice(seed + 10, seed, frames, 25, sample_rate), frames)
     assert np.corrcoef(opening, heard)[0, 1] > 0.97
     assert heard[opening > 0.5].min() > 5 * heard[opening < 0.01].max()
 
 
 def test_the_same_numbers_sound_the_same() -> None:
-    assert np.array_equal(sound(1, 2, 25, 25), sound(1, 2, 25, 25))
-    assert not np.array_equal(sound(1, 2, 25, 25), sound(1, 3, 25, 25))
+    assert np.array_equal(synthesise_voice(1, 2, 25, 25), synthesise_voice(1, 2, 25, 25))
+    assert not np.array_equal(synthesise_voice(1, 2, 25, 25), synthesise_voice(1, 3, 25, 25))
 
 
 def test_voices_differ() -> None:
     """The strongest frequency is the speaker's own, not the performance's."""
-    spectra = [np.abs(np.fft.rfft(sound(person, 2, 50, 25, 16_000))) for person in range(6)]
+    spectra = [np.abs(np.fft.rfft(synthesise_voice(person, 2, 50, 25, 16_000))) for person in range(6)]
     assert len({int(spectrum[:1000].argmax()) // 4 for spectrum in spectra}) > 3
 
 
 def test_it_has_no_clicks() -> None:
-    wave = sound(1, 2, 100, 25, 48_000)
+    wave = synthesise_voice(1, 2, 100, 25, 48_000)
     assert np.abs(np.diff(wave)).max() < 0.35
     assert np.abs(wave[:100]).max() < 0.05

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from models.miniature import CLIP_SIZE, PORTRAIT_SIZE, Identity, Moment, Performance, clip, portrait, render
+from models.miniature import CLIP_SIZE, PORTRAIT_SIZE, Identity, Moment, Performance, draw_clip, draw_portrait, render
 from troupe import Face
 
 BIG = (512, 512)
@@ -48,26 +48,26 @@ def changed(a: Moment, b: Moment, seed: int) -> np.ndarray:
 
 
 def test_a_number_is_a_person() -> None:
-    first, face = portrait(7)
-    again, same = portrait(7)
+    first, face = draw_portrait(7)
+    again, same = draw_portrait(7)
     assert np.array_equal(first, again)
     assert np.array_equal(face.keypoints, same.keypoints)
     assert np.array_equal(face.box, same.box)
     assert Identity.from_seed(7) == Identity.from_seed(7)
-    assert not np.array_equal(first, portrait(8)[0])
+    assert not np.array_equal(first, draw_portrait(8)[0])
     assert len({Identity.from_seed(seed) for seed in range(100)}) == 100
 
 
 def test_pictures_are_the_callers_own() -> None:
-    first = portrait(7)[0]
+    first = draw_portrait(7)[0]
     kept = first.copy()
     first[:] = 0
-    assert np.array_equal(portrait(7)[0], kept)
+    assert np.array_equal(draw_portrait(7)[0], kept)
 
 
 @pytest.mark.parametrize("size", [(64, 64), (97, 131), (192, 128), PORTRAIT_SIZE, BIG])
 def test_any_size(size: tuple[int, int]) -> None:
-    picture, face = portrait(3, size)
+    picture, face = draw_portrait(3, size)
     assert picture.shape == (size[1], size[0], 3)
     assert picture.dtype == np.uint8
     assert face.box.dtype == face.keypoints.dtype == np.float32
@@ -157,7 +157,7 @@ def test_people_differ_in_every_factor() -> None:
 
 
 def test_a_clip_is_a_performance_of_a_person() -> None:
-    frames = list(clip(3, 5, 6, 25))
+    frames = list(draw_clip(3, 5, 6, 25))
     assert len(frames) == 6
     person, performance = Identity.from_seed(3), Performance.from_seed(5, 6, 25)
     for (picture, face), moment in zip(frames, performance.moments, strict=True):
@@ -168,4 +168,4 @@ def test_a_clip_is_a_performance_of_a_person() -> None:
 
 
 def test_a_clip_streams() -> None:
-    assert len(list(islice(clip(3, 5, 100_000, 25, (64, 64)), 3))) == 3
+    assert len(list(islice(draw_clip(3, 5, 100_000, 25, (64, 64)), 3))) == 3

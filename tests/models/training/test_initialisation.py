@@ -8,7 +8,7 @@ import torch.nn.functional as F
 
 from models.autoencoder import autoencoder_for
 from models.config import VAEConfig
-from models.training.initialisation import begin_plain
+from models.training.initialisation import init_mean_colours
 from tests.models.networks import randn
 
 CONFIG = VAEConfig(block_out_channels=(96, 32, 64, 96), layers_per_block=1)
@@ -17,7 +17,7 @@ CONFIG = VAEConfig(block_out_channels=(96, 32, 64, 96), layers_per_block=1)
 def test_latents_are_means_of_cells_and_pictures_show_them() -> None:
     torch.manual_seed(0)
     vae = autoencoder_for(CONFIG).eval()
-    begin_plain(vae)
+    init_mean_colours(vae)
     # As different as pictures are: dark, bright, of one colour, colourful.
     shades = torch.tensor([-0.9, 0.9, 0.3])[:, None, None, None] + torch.zeros(3, 3, 4, 4)
     cells = torch.cat([shades, randn(1, 3, 4, 4).clamp(-1, 1)])
@@ -33,4 +33,4 @@ def test_latents_are_means_of_cells_and_pictures_show_them() -> None:
 
 def test_other_widths_cannot() -> None:
     with pytest.raises(ValueError, match="96 channels"):
-        begin_plain(autoencoder_for(VAEConfig(block_out_channels=(32, 32), layers_per_block=1)))
+        init_mean_colours(autoencoder_for(VAEConfig(block_out_channels=(32, 32), layers_per_block=1)))

@@ -11,12 +11,12 @@ from torch import Tensor
 
 import models.training.motion_encoders as module
 from models.animator import load
-from models.miniature.model import init_weights
+from models.miniature.init_weights import init_weights
 from models.training import Objective
-from models.training.motion_encoders import HARD, SAID, ExpressionReading, HeadPoseReading, basis
+from models.training.motion_encoders import EXPRESSION_TARGETS, HARD, ExpressionObjective, HeadPoseObjective, basis
 from tests.small import SMALL
 
-KINDS = (HeadPoseReading, ExpressionReading)
+KINDS = (HeadPoseObjective, ExpressionObjective)
 
 
 @pytest.fixture(scope="module")
@@ -32,7 +32,7 @@ def batch_of(objective: Objective, *seeds: int) -> dict[str, Tensor]:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_an_example_follows_from_its_dice(weights: Path, kind: type[HeadPoseReading | ExpressionReading]) -> None:
+def test_an_example_follows_from_its_dice(weights: Path, kind: type[HeadPoseObjective | ExpressionObjective]) -> None:
     objective = kind(weights)
     one, again, other = (objective.example(np.random.default_rng(seed)) for seed in (1, 1, 2))
     assert one["crop"].shape == (3, 64, 64)
@@ -43,7 +43,7 @@ def test_an_example_follows_from_its_dice(weights: Path, kind: type[HeadPoseRead
 
 
 def test_pictures_that_are_kept_are_few_and_in_a_mirror_as_often_as_not(weights: Path) -> None:
-    objective = HeadPoseReading(weights, pictures=2)
+    objective = HeadPoseObjective(weights, pictures=2)
     examples = [objective.example(np.random.default_rng(seed)) for seed in range(24)]
     pictures = {example["crop"].numpy().tobytes(): example for example in examples}
     assert len(pictures) == 4
@@ -52,13 +52,13 @@ def test_pictures_that_are_kept_are_few_and_in_a_mirror_as_often_as_not(weights:
         yaw, pitch, roll, x, y, size = example["truth"].tolist()
         assert mirrored["truth"].tolist() == [-yaw, pitch, -roll, -x, y, size]
     # Whoever draws them, and in whatever order.
-    again = HeadPoseReading(weights, pictures=2).example(np.random.default_rng(23))
+    again = HeadPoseObjective(weights, pictures=2).example(np.random.default_rng(23))
     assert all(torch.equal(again[name], examples[23][name]) for name in again)
 
 
 def test_truths_have_the_size_they_are_said_to_have(weights: Path) -> None:
     """What the world's middle and deviation are said to be, they are about."""
-    pose, expression = HeadPoseReading(weights), ExpressionReading(weights)
+    pose, expression = HeadPoseObjective(weights), ExpressionObjective(weights)
     placed = batch_of(pose, *range(20))["truth"]
     assert (placed[:, 3:].abs() < 2).all()
     assert 5 < placed[:, 0].std() < 30
@@ -68,8 +68,8 @@ def test_truths_have_the_size_they_are_said_to_have(weights: Path) -> None:
 
 
 def test_a_closed_eye_has_no_gaze(weights: Path) -> None:
-    objective = ExpressionReading(weights)
-    names = list(SAID)
+    objective = ExpressionObjective(weights)
+    names = list(EXPRESSION_TARGETS)
     counts = batch_of(objective, *range(30))["counts"]
     counts = counts / torch.tensor([HARD.get(name, 1.0) for name in names])
     gaze = counts[:, [names.index("gaze_x"), names.index("gaze_y")]]
@@ -83,14 +83,14 @@ def test_a_closed_eye_has_no_gaze(weights: Path) -> None:
 def test_a_feature_says_it_along_directions_of_its_own() -> None:
     rows = basis(128)
     assert torch.equal(rows, basis(128))
-    said = torch.from_numpy(np.random.default_rng(0).standard_normal((500, len(SAID)), dtype=np.float32))
+    said = torch.from_numpy(np.random.default_rng(0).standard_normal((500, len(EXPRESSION_TARGETS)), dtype=np.float32))
     feature = said @ rows
     assert float(feature.square().mean()) == pytest.approx(1, rel=0.1)
-    assert torch.allclose(feature @ rows.T * len(SAID) / 128, said, atol=1e-4)
+    assert torch.allclose(feature @ rows.T * len(EXPRESSION_TARGETS) / 128, said, atol=1e-4)
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_the_loss_falls(weights: Path, kind: type[HeadPoseReading | ExpressionReading]) -> None:
+def test_the_loss_falls(weights: Path, kind: type[HeadPoseObjective | ExpressionObjective]) -> None:
     objective = kind(weights)
     network, batch = objective.network().train(), batch_of(objective, *range(8))
     optimizer = torch.optim.AdamW(network.parameters(), 1e-3)
@@ -117,19 +117,19 @@ def test_what_was_learned_is_what_is_read(weights: Path) -> None:
         objective.write(learned[kind], weights)
     networks = load(weights, "cpu", "float32")._networks
     with torch.no_grad():
-        torch.testing.assert_close(networks.headpose(crops)[0], learned[HeadPoseReading](crops)[0], atol=0.5, rtol=0)
-        wanted = learned[ExpressionReading](crops)
+        torch.testing.assert_close(networks.headpose(crops)[0], learned[HeadPoseObjective](crops)[0], atol=0.5, rtol=0)
+        wanted = learned[ExpressionObjective](crops)
         assert float((networks.expression(crops) - wanted).norm() / wanted.norm()) < 0.01
 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_what_is_measured(
-    weights: Path, kind: type[HeadPoseReading | ExpressionReading], monkeypatch: pytest.MonkeyPatch
+    weights: Path, kind: type[HeadPoseObjective | ExpressionObjective], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(module, "MEASURED", 2)
     monkeypatch.setattr(module, "FRAMES", 4)
     objective = kind(weights)
     found = objective.measure(objective.network())
-    names = SAID if kind is ExpressionReading else ("yaw", "pitch", "roll")
+    names = EXPRESSION_TARGETS if kind is ExpressionObjective else ("yaw", "pitch", "roll")
     assert set(found) == {*names, *(f"{name}, detected" for name in names)}
     assert all(-1 <= value <= 1 for value in found.values())

@@ -14,10 +14,10 @@ from PIL import Image
 from torchmetrics.functional.image import peak_signal_noise_ratio, structural_similarity_index_measure
 
 from models.animator import Animator, load
-from models.faces import FaceDetector, align, cut_head, head_box, open_detector
-from models.faces.tracking import follow
-from models.miniature.model import init_weights
-from models.synthetic.world import clip, portrait
+from models.faces import FaceDetector, align_face, crop_head, head_box, open_detector
+from models.faces.tracking import track_face
+from models.miniature.init_weights import init_weights
+from models.synthetic.world import draw_clip, draw_portrait
 from tasks import media
 from tasks.evaluation.metrics import MOST_PSNR, Evaluator, FrechetDistance, LpipsMeter, Subject, psnr, ssim
 from tasks.evaluation.networks import Embedder, Networks, TorchScript
@@ -69,7 +69,7 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Model:
 @pytest.fixture(scope="module")
 def frames() -> list[Picture]:
     """A performance."""
-    return [picture for picture, _ in clip(3, 7, FRAMES, 25)]
+    return [picture for picture, _ in draw_clip(3, 7, FRAMES, 25)]
 
 
 @pytest.fixture(scope="module")
@@ -78,9 +78,9 @@ def known(model: Model, frames: list[Picture], tmp_path_factory: pytest.TempPath
     animator, detector = model
     path = tmp_path_factory.mktemp("known") / "portrait.png"
     Image.fromarray(frames[0]).save(path)
-    track = follow(frames, detector, FaceChoice(), "clip")
+    track = track_face(frames, detector, FaceChoice(), "clip")
     height, width = frames[0].shape[:2]
-    perfect = [cut_head(frame, head_box(track.boxes[0], width, height), 128) for frame in frames]
+    perfect = [crop_head(frame, head_box(track.boxes[0], width, height), 128) for frame in frames]
     shots = (animator.encode_motion(frames, track),)
     return Subject(perfect, path, FaceChoice(), frames, shots, track, own=True)
 
@@ -131,7 +131,7 @@ def test_without_networks_and_faces(model: Model, known: Subject) -> None:
 
 def test_the_cheap_measures(model: Model, known: Subject) -> None:
     """The clip itself, as if it were what its first frame was made to act; a stranger; noise."""
-    stranger = [cut_head(picture, (0, 0, *picture.shape[1::-1]), 128) for picture, _ in clip(9, 7, FRAMES, 25)]
+    stranger = [crop_head(picture, (0, 0, *picture.shape[1::-1]), 128) for picture, _ in draw_clip(9, 7, FRAMES, 25)]
     noise = list(np.random.default_rng(0).integers(0, 256, (FRAMES, 128, 128, 3), np.uint8))
 
     def measured(render: Iterable[Picture], portrait: Path = known.portrait) -> dict[str, float | None]:
@@ -154,7 +154,7 @@ def test_the_cheap_measures(model: Model, known: Subject) -> None:
 @pytest.mark.parametrize("deviation", [5.0, 20.0])
 def test_known_noise_and_torchmetrics(deviation: float) -> None:
     random = np.random.default_rng(0)
-    real = portrait(3)[0][:96, :96]
+    real = draw_portrait(3)[0][:96, :96]
     made = np.clip(np.round(real * 0.5 + 64 + random.normal(0, deviation, real.shape)), 0, 255).astype(np.uint8)
     clean = np.round(real * 0.5 + 64).astype(np.uint8)
     # The error is the noise and the rounding.
@@ -203,7 +203,7 @@ def test_who_is_who(shared: Path, model: Model) -> None:
     detector = open_detector(shared / "weights/scrfd_500m_bnkps.onnx")
 
     def vector(picture: Picture) -> torch.Tensor:
-        return embed(align(picture, FaceChoice().pick(detector.detect(picture), "picture").keypoints))
+        return embed(align_face(picture, FaceChoice().pick(detector.detect(picture), "picture").keypoints))
 
     def ends(name: str) -> list[torch.Tensor]:
         every = list(media.decode(shared / "media" / name, 0, 1))

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from catalogs.store.store import open_store
-from models.miniature.model import init_weights
+from models.miniature.init_weights import init_weights
 from tasks.run.planning import finished_renders, plan_jobs, shards
 from tasks.steps.specs import MotionSpec, PortraitSpec, RenderSpec, TrackSpec
 from tests.small import SMALL

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from models.faces import prepare_portrait
-from models.miniature import SHIPPED, portrait
+from models.miniature import SHIPPED_WEIGHTS, draw_portrait
 from tasks.steps.context import WorkerConfig, WorkerContext
 from troupe import LARGEST
 from troupe.errors import NoFace
@@ -23,13 +23,13 @@ def sought(weights: Path, detector: str, folder: Path) -> str:
 
 
 def test_the_miniature_says_what_it_does_not_know(tmp_path: Path) -> None:
-    assert "knows drawn people only" in sought(SHIPPED, "", tmp_path)
+    assert "knows drawn people only" in sought(SHIPPED_WEIGHTS, "", tmp_path)
     own = tmp_path / "detector.onnx"
-    own.write_bytes((SHIPPED / "detector.onnx").read_bytes())
-    assert "drawn people" not in sought(SHIPPED, str(own), tmp_path)
+    own.write_bytes((SHIPPED_WEIGHTS / "detector.onnx").read_bytes())
+    assert "drawn people" not in sought(SHIPPED_WEIGHTS, str(own), tmp_path)
 
 
 def test_a_face_is_a_face(tmp_path: Path) -> None:
-    tools = WorkerContext(WorkerConfig(str(tmp_path), str(SHIPPED), "", "cpu", "auto", tmp_path))
+    tools = WorkerContext(WorkerConfig(str(tmp_path), str(SHIPPED_WEIGHTS), "", "cpu", "auto", tmp_path))
     with tools.seeking() as found:
-        assert found.detect(portrait(1)[0])
+        assert found.detect(draw_portrait(1)[0])

@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from models import miniature
-from models.miniature.model import MINIATURE
+from models.miniature.init_weights import MINIATURE_CONFIG
 from models.training import Objective
-from tasks.train.config import Clips, Recipe, read_course
+from tasks.train.config import ClipsConfig, PartConfig, read_train_config
 from tasks.train.parts import PARTS, objective
 from troupe.errors import SettingsError
 
@@ -23,7 +23,7 @@ def written(folder: Path, text: str) -> Path:
 
 
 def test_a_course(tmp_path: Path) -> None:
-    course = read_course(
+    config = read_train_config(
         written(
             tmp_path,
             'weights = "out"\n[clips]\nsource = "world"\ncount = 3\n'
@@ -31,13 +31,13 @@ def test_a_course(tmp_path: Path) -> None:
         ),
         KNOWN,
     )
-    assert (course.weights, course.base, course.folder) == (Path("out"), None, Path("out.training"))
-    assert course.clips == Clips("world", count=3)
-    denoiser = Recipe("denoiser", steps=5, rate=1.0, options={"frames": 6})
-    assert course.recipes == (denoiser, Recipe("vae", steps=2))
-    assert course.of(("vae",)) == (Recipe("vae", steps=2),)
+    assert (config.weights, config.base, config.folder) == (Path("out"), None, Path("out.training"))
+    assert config.clips == ClipsConfig("world", count=3)
+    denoiser = PartConfig("denoiser", steps=5, rate=1.0, options={"frames": 6})
+    assert config.recipes == (denoiser, PartConfig("vae", steps=2))
+    assert config.of(("vae",)) == (PartConfig("vae", steps=2),)
     with pytest.raises(SettingsError, match="has no part ears; it has denoiser, vae"):
-        course.of(("ears",))
+        config.of(("ears",))
 
 
 @pytest.mark.parametrize(
@@ -45,10 +45,10 @@ def test_a_course(tmp_path: Path) -> None:
 )
 def test_the_miniatures_own(file: str, parts: set[str], tmp_path: Path) -> None:
     """Every part of it can be learned, with these very options."""
-    MINIATURE.write(tmp_path)
-    course = read_course(Path(miniature.__file__).with_name(file), tuple(PARTS))
-    assert {recipe.part for recipe in course.recipes} == parts
-    for recipe in course.recipes:
+    MINIATURE_CONFIG.write(tmp_path)
+    config = read_train_config(Path(miniature.__file__).with_name(file), tuple(PARTS))
+    assert {recipe.part for recipe in config.recipes} == parts
+    for recipe in config.recipes:
         assert isinstance(objective(recipe.part, tmp_path, tmp_path, 2, recipe.options), Objective)
     with pytest.raises(SettingsError, match=r"vae: .*unexpected keyword argument 'ears'"):
         objective("vae", tmp_path, tmp_path, 1, {"ears": 2})
@@ -61,7 +61,7 @@ def test_all_problems_at_once(tmp_path: Path) -> None:
         "[denoiser]\nsteps = 0\nprecision = 'fp8'\noptimizer = 'sgd'\nbatch = 6\naccumulate = 4\n",
     )
     with pytest.raises(SettingsError) as caught:
-        read_course(path, KNOWN)
+        read_train_config(path, KNOWN)
     for said in (
         "ears: neither a path nor a part (vae, denoiser)",
         "base: not a path",
@@ -90,15 +90,15 @@ def test_all_problems_at_once(tmp_path: Path) -> None:
 )
 def test_files_that_cannot_be_used(tmp_path: Path, text: str, said: str) -> None:
     with pytest.raises(SettingsError, match=said.replace("[", r"\[")):
-        read_course(written(tmp_path, text), KNOWN)
+        read_train_config(written(tmp_path, text), KNOWN)
 
 
 def test_no_file(tmp_path: Path) -> None:
     with pytest.raises(SettingsError, match="cannot be read as a training file"):
-        read_course(tmp_path / "none.toml", KNOWN)
+        read_train_config(tmp_path / "none.toml", KNOWN)
 
 
 def test_what_makes_it_another_training() -> None:
-    recipe = Recipe("vae", steps=5)
-    assert recipe.differences(Recipe("vae", steps=9, loaders=3, save_every=7).as_dict()) == []
-    assert recipe.differences(Recipe("vae", steps=5, rate=0.5).as_dict()) == ["rate: was 0.5, is 0.0001"]
+    recipe = PartConfig("vae", steps=5)
+    assert recipe.differences(PartConfig("vae", steps=9, loaders=3, save_every=7).as_dict()) == []
+    assert recipe.differences(PartConfig("vae", steps=5, rate=0.5).as_dict()) == ["rate: was 0.5, is 0.0001"]

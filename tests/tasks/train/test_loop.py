@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from models.training import Batch, Objective
 from tasks.train import curves
-from tasks.train.config import Recipe
+from tasks.train.config import PartConfig
 from tasks.train.examples import Share, batches
 from tasks.train.loop import CURVE, PICTURE, RESULT, result, train
 from troupe.errors import Cancelled, SettingsError
@@ -47,7 +47,7 @@ class Line(Objective):
         return {"at one": float(network[:3](torch.ones(1, 1)))}  # type: ignore[index]
 
 
-RECIPE = Recipe("line", steps=60, batch=8, rate=0.03, warmup=5, ema=0.9, save_every=20, loaders=0, seed=3)
+RECIPE = PartConfig("line", steps=60, batch=8, rate=0.03, warmup=5, ema=0.9, save_every=20, loaders=0, seed=3)
 
 
 def losses(folder: Path) -> list[float]:

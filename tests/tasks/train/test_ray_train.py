@@ -7,14 +7,14 @@ from pathlib import Path
 import pytest
 
 from tasks.train.loop import train
-from tasks.train.ray_train import train_together
+from tasks.train.ray_train import train_distributed
 from tests.tasks.train.test_loop import RECIPE, Line, losses
 from troupe.errors import Cancelled, SettingsError
 
 
 def together(folder: Path, stop: bool = False, told: list[int] | None = None, workers: int = 2) -> None:
     seen = [] if told is None else told
-    train_together(
+    train_distributed(
         Line(),
         RECIPE,
         folder / "weights",

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from models.miniature.model import init_weights
+from models.miniature.init_weights import init_weights
 from models.weights import source_hash
 from tasks.doctor import examine
 from tasks.weights.check import check, convert

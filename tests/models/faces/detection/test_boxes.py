@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from models.faces.detection.boxes import iou, suppress
+from models.faces.detection.boxes import iou, non_max_suppression
 
 boxes = arrays(np.float32, st.tuples(st.integers(1, 8), st.just(4)), elements=st.floats(-50, 50, width=32))
 
@@ -26,20 +26,20 @@ def test_iou_is_symmetric_and_a_share(many: np.ndarray) -> None:
 
 def test_suppress_keeps_the_best_of_a_heap_and_what_lies_apart() -> None:
     many = np.array([[0, 0, 10, 10], [1, 0, 11, 10], [40, 0, 50, 10], [0, 1, 10, 11]], dtype=np.float32)
-    assert suppress(many, np.array([0.6, 0.9, 0.5, 0.7], dtype=np.float32), 0.45) == [1, 2]
+    assert non_max_suppression(many, np.array([0.6, 0.9, 0.5, 0.7], dtype=np.float32), 0.45) == [1, 2]
 
 
 def test_suppress_keeps_an_overlap_of_exactly_the_limit() -> None:
     many = np.array([[0, 0, 10, 10], [5, 0, 15, 10]], dtype=np.float32)
     scores = np.array([0.9, 0.8], dtype=np.float32)
-    assert suppress(many, scores, float(iou(many[0], many)[1])) == [0, 1]
-    assert suppress(many, scores, 0.3) == [0]
+    assert non_max_suppression(many, scores, float(iou(many[0], many)[1])) == [0, 1]
+    assert non_max_suppression(many, scores, 0.3) == [0]
 
 
 @given(boxes, st.sampled_from([0.0, 0.3, 0.45, 1.0]))
 def test_what_is_kept_overlaps_little_and_covers_the_rest(many: np.ndarray, limit: float) -> None:
     scores = np.linspace(1, 0.5, len(many), dtype=np.float32)
-    kept = suppress(many, scores, limit)
+    kept = non_max_suppression(many, scores, limit)
     assert kept == sorted(set(kept))
     for n, i in enumerate(kept):
         assert (iou(many[i], many[kept[n + 1 :]]) <= limit).all()
@@ -48,7 +48,7 @@ def test_what_is_kept_overlaps_little_and_covers_the_rest(many: np.ndarray, limi
 
 
 def test_suppress_of_nothing() -> None:
-    assert suppress(np.empty((0, 4), dtype=np.float32), np.empty(0, dtype=np.float32), 0.45) == []
+    assert non_max_suppression(np.empty((0, 4), dtype=np.float32), np.empty(0, dtype=np.float32), 0.45) == []
 
 
 @pytest.mark.parametrize("shape", [(0, 4)])

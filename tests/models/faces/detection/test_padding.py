@@ -23,12 +23,12 @@ def test_coordinates_are_those_of_the_picture_whatever_the_border(
     picture[corner : corner + 8, corner : corner + 9] = 255
     looks: list[tuple[int, ...]] = []
 
-    def look(seen: Picture) -> list[Face]:
+    def detect(seen: Picture) -> list[Face]:
         looks.append(seen.shape)
         found = white_square(seen)
         return [found] if found and len(looks) > misses else []
 
-    (found,) = detect_padded(look, picture)
+    (found,) = detect_padded(detect, picture)
     expected = face(corner, corner, corner + 9, corner + 8)
     np.testing.assert_allclose(found.box, expected.box)
     np.testing.assert_allclose(found.keypoints, expected.keypoints, atol=1e-4)

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from models.faces.detection.region import cut_region
+from models.faces.detection.region import crop_region
 from tests.models.faces.fakes import blank, face
 from troupe.faces import Face
 
@@ -15,7 +15,7 @@ def test_a_mark_is_found_where_it_is(x: float, y: float, side: float, size: int)
     picture = blank(400, 300)
     picture[np.clip(int(y + side / 2), 0, 299), np.clip(int(x + side / 2), 0, 399)] = 255
     box = np.array([x, y, x + side, y + side], dtype=np.float32)
-    region = cut_region(picture, box, size)
+    region = crop_region(picture, box, size)
     if region is None:
         return
     assert region.picture.shape == (size, size, 3)
@@ -29,7 +29,7 @@ def test_a_mark_is_found_where_it_is(x: float, y: float, side: float, size: int)
 
 
 def test_the_face_is_half_as_wide_as_the_region() -> None:
-    region = cut_region(blank(400, 300), face(100, 100, 150, 150).box, 224)
+    region = crop_region(blank(400, 300), face(100, 100, 150, 150).box, 224)
     assert region is not None
     assert region.scale == pytest.approx(2.24)
     np.testing.assert_allclose(region.corner, [75, 75])
@@ -37,7 +37,7 @@ def test_the_face_is_half_as_wide_as_the_region() -> None:
 
 def test_what_lies_outside_is_black() -> None:
     picture = np.full((100, 100, 3), 200, dtype=np.uint8)
-    region = cut_region(picture, face(-20, -20, 20, 20).box, 80)
+    region = crop_region(picture, face(-20, -20, 20, 20).box, 80)
     assert region is not None
     assert (region.picture[:40] == 0).all()
     assert (region.picture[40:, 40:] == 200).all()
@@ -45,4 +45,4 @@ def test_what_lies_outside_is_black() -> None:
 
 @pytest.mark.parametrize("box", [(500, 500, 520, 520), (float("nan"), 0, 9, 9), (-90, 0, -80, 10)])
 def test_nothing_to_see(box: tuple[float, ...]) -> None:
-    assert cut_region(blank(100, 100), np.array(box, dtype=np.float32), 64) is None
+    assert crop_region(blank(100, 100), np.array(box, dtype=np.float32), 64) is None

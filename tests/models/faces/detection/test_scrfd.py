@@ -11,7 +11,7 @@ from PIL import Image
 from models.faces.detection.boxes import iou
 from models.faces.detection.detector import FaceDetector, open_detector
 from models.faces.detection.scrfd import SCRFDetector
-from models.faces.tracking import follow
+from models.faces.tracking import track_face
 from tests.models.faces.fakes import CELL, blank, write_scrfd
 from tests.models.faces.media import frames
 from troupe.errors import WeightsError
@@ -119,7 +119,7 @@ def test_real_portraits(shared: Path, real: FaceDetector, name: str) -> None:
 
 @pytest.mark.parametrize("name", ["d0.mp4", "d19.mp4", "driving_video.mp4"])
 def test_real_clips_are_followed_without_gaps(shared: Path, real: FaceDetector, name: str) -> None:
-    track = follow(frames(shared / "media" / name, 30), real, LARGEST, name)
+    track = track_face(frames(shared / "media" / name, 30), real, LARGEST, name)
     assert len(track) == 30
     assert track.gaps == ()
     steps = [iou(a, b[None])[0] for a, b in zip(track.boxes, track.boxes[1:], strict=False)]

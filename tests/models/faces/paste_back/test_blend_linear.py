@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from models.faces.paste_back.blend_linear import Paster, paste, paste_mask
+from models.faces.paste_back.blend_linear import Paster, paste_mask
 
 small = st.integers(1, 70)
 
@@ -41,7 +41,7 @@ def test_outside_of_the_box_nothing_changes(case: tuple[int, int, tuple[int, int
     random = np.random.default_rng(seed)
     picture = random.integers(0, 256, (height, width, 3), dtype=np.uint8)
     before = picture.copy()
-    pasted = paste(picture, (x1, y1, x2, y2), random.integers(0, 256, (16, 16, 3), dtype=np.uint8))
+    pasted = Paster(picture, (x1, y1, x2, y2))(random.integers(0, 256, (16, 16, 3), dtype=np.uint8))
     outside = np.ones((height, width), dtype=bool)
     outside[y1:y2, x1:x2] = False
     assert pasted.dtype == np.uint8
@@ -51,7 +51,7 @@ def test_outside_of_the_box_nothing_changes(case: tuple[int, int, tuple[int, int
 
 def test_the_middle_is_the_frame_and_the_edge_the_picture() -> None:
     picture = np.full((80, 80, 3), 100, dtype=np.uint8)
-    pasted = paste(picture, (10, 10, 70, 70), np.full((32, 32, 3), 200, dtype=np.uint8))
+    pasted = Paster(picture, (10, 10, 70, 70))(np.full((32, 32, 3), 200, dtype=np.uint8))
     assert (pasted[16:64, 16:64] == 200).all()
     assert (pasted[10, 10:70] == 100).all()
     assert (pasted[10:70, 69] == 100).all()
@@ -65,7 +65,7 @@ def test_one_paster_for_many_frames() -> None:
     frames = [random.integers(0, 256, (24, 24, 3), dtype=np.uint8) for _ in range(3)]
     pasted = [paster(frame) for frame in frames]
     for frame, result in zip(frames, pasted, strict=True):
-        np.testing.assert_array_equal(result, paste(picture, box, frame))
+        np.testing.assert_array_equal(result, Paster(picture, box)(frame))
 
 
 def test_the_picture_may_change_afterwards() -> None:

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from models.faces.crops import Box, cut_head
+from models.faces.crops import Box, crop_head
 from models.faces.paste_back.blend_linear import Paster, make_paster
 from models.faces.paste_back.blend_seamless import SeamlessPaster
 from tests.models.faces.paste_back.test_blend_linear import places
@@ -24,7 +24,7 @@ def grainy(width: int = 480, height: int = 400) -> Picture:
 
 
 def own_crop(picture: Picture, side: int = 128, box: Box = BOX) -> Picture:
-    return cut_head(picture, box, side).copy()
+    return crop_head(picture, box, side).copy()
 
 
 def tinted(crop: Picture) -> Picture:

@@ -11,8 +11,8 @@ import torch
 from insightface.model_zoo import ArcFaceONNX, get_model
 
 from models.appearance import IdentityEncoder
-from models.miniature import portrait
-from models.miniature.recogniser import build_recogniser
+from models.miniature import draw_portrait
+from models.miniature.build_recogniser import build_recogniser
 
 
 @pytest.fixture(scope="module")
@@ -27,13 +27,13 @@ def test_insightface_knows_it(file: Path) -> None:
     assert isinstance(model, ArcFaceONNX)
     assert model.input_name == "data"
     assert tuple(model.input_size) == (112, 112)
-    picture = portrait(1, (112, 112))[0]
+    picture = draw_portrait(1, (112, 112))[0]
     assert model.get_feat(picture).shape == (1, 512)
 
 
 def test_pictures_get_directions_of_their_own(file: Path) -> None:
     encoder = IdentityEncoder(file)
-    pictures = [portrait(seed, (112, 112))[0] for seed in (1, 2)]
+    pictures = [draw_portrait(seed, (112, 112))[0] for seed in (1, 2)]
     first, second = (encoder(picture) for picture in pictures)
     assert torch.equal(first, encoder(pictures[0]))
     assert float((first * second).sum()) < 0.999

@@ -12,20 +12,20 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from models.animator import Animator
-from models.faces import cut_head, head_box
-from models.faces.portrait import portrait_of
+from models.faces import crop_head, head_box
+from models.faces.portrait import build_portrait
 from models.motion import Motion
 from models.tensorfile import write_tensors
 from troupe import Picture, Track
 from troupe.errors import SettingsError
 
-__all__ = ["ClipFile", "Moments", "Sitting", "prepare_clip"]
+__all__ = ["ClipFile", "ClipWindow", "PortraitFrame", "encode_clip"]
 
 VERSION = "troupe training clip 1"
 
 
 @dataclass(frozen=True, eq=False)
-class Moments:
+class ClipWindow:
     """Consecutive frames of a clip.
 
     Attributes:
@@ -40,7 +40,7 @@ class Moments:
 
 
 @dataclass(frozen=True, eq=False)
-class Sitting:
+class PortraitFrame:
     """A frame of a clip that serves as the portrait.
 
     Attributes:
@@ -54,7 +54,7 @@ class Sitting:
     latents: Tensor
 
 
-def prepare_clip(animator: Animator, frames: Iterable[Picture], track: Track, sittings: int, path: Path) -> None:
+def encode_clip(animator: Animator, frames: Iterable[Picture], track: Track, sittings: int, path: Path) -> None:
     """Encode one scene of one person, and write it as safetensors; about 40 kB a frame at full size.
 
     Every frame's head is cut where the first frame's box says, as the driving frames of a render are, so what is
@@ -79,11 +79,11 @@ def prepare_clip(animator: Animator, frames: Iterable[Picture], track: Track, si
         for number, frame in enumerate(frames):
             if box is None:
                 box = head_box(track.boxes[0], frame.shape[1], frame.shape[0])
-            crop = cut_head(frame, box, size)
+            crop = crop_head(frame, box, size)
             latents.append(animator.encode_crop(crop))
             if number in shown:
                 crops.append(torch.from_numpy(crop.copy()))
-                identities.append(animator.identify(portrait_of(frame, track.face(number), box, size).aligned)[0])
+                identities.append(animator.identify(build_portrait(frame, track.face(number), box, size).aligned)[0])
             yield frame
 
     motion = animator.encode_motion(seen(), track)
@@ -125,23 +125,23 @@ class ClipFile:
         if found != VERSION:
             raise SettingsError(f"{path} holds {found}, not {VERSION}; delete it to prepare it again")
 
-    def moments(self, first: int, frames: int) -> Moments:
+    def moments(self, first: int, frames: int) -> ClipWindow:
         """Frames `first` to `first + frames` - 1."""
         with safe_open(self._path, framework="pt") as file:
             part = slice(first, first + frames)
             motion = Motion(*(file.get_tensor(name) for name in ("expression", "rotation", "intensity")))
-            return Moments(
+            return ClipWindow(
                 latents=file.get_slice("latents")[part].float(),
                 expression=motion.expression[part],
                 rotation=motion.rotation[part],
                 intensity=motion.frame_intensity(self._window)[part],
             )
 
-    def sitting(self, number: int) -> Sitting:
+    def sitting(self, number: int) -> PortraitFrame:
         """The `number`-th frame that may serve as the portrait."""
         with safe_open(self._path, framework="pt") as file:
             at = int(file.get_slice("shown")[number : number + 1])
-            return Sitting(
+            return PortraitFrame(
                 crop=file.get_slice("crops")[number : number + 1][0].permute(2, 0, 1).float() / 255,
                 identity=file.get_slice("identities")[number : number + 1][0],
                 latents=file.get_slice("latents")[at : at + 1][0].float(),

@@ -13,9 +13,9 @@ from safetensors.torch import load_file
 
 from models.animator import load
 from models.config import ModelConfig
-from models.faces import follow, open_detector, prepare_portrait
-from models.miniature import clip, portrait
-from models.miniature.model import MINIATURE, init_weights
+from models.faces import open_detector, prepare_portrait, track_face
+from models.miniature import draw_clip, draw_portrait
+from models.miniature.init_weights import MINIATURE_CONFIG, init_weights
 from models.weights import files, inspect
 from troupe import LARGEST, SamplerSettings
 from troupe.errors import SettingsError
@@ -54,7 +54,7 @@ def content(directory: Path) -> dict[str, str]:
 def test_has_the_releases_layout(directory: Path) -> None:
     assert set(content(directory)) == RELEASED
     assert sum(path.stat().st_size for path in directory.rglob("*")) < 40e6
-    assert ModelConfig.read(directory) == MINIATURE
+    assert ModelConfig.read(directory) == MINIATURE_CONFIG
     assert len(files(directory)) == len(RELEASED) - 1  # the detector is no part of the model
 
 
@@ -120,9 +120,9 @@ def test_renders_the_world(directory: Path) -> None:
     """The whole way, from pictures to pictures."""
     animator = load(directory, "cpu", "float32")
     detector = open_detector(directory / "detector.onnx", "cpu")
-    person = prepare_portrait(portrait(1)[0], detector, LARGEST, MINIATURE.image_size, "the portrait")
-    frames = [picture for picture, _ in clip(2, 3, 6, 25)]
-    track = follow(frames, detector, LARGEST, "the clip")
+    person = prepare_portrait(draw_portrait(1)[0], detector, LARGEST, MINIATURE_CONFIG.image_size, "the portrait")
+    frames = [picture for picture, _ in draw_clip(2, 3, 6, 25)]
+    track = track_face(frames, detector, LARGEST, "the clip")
     assert track.gaps == ()
     appearance = animator.encode_appearance(person)
     motion = animator.encode_motion(frames, track)

@@ -12,12 +12,12 @@ import torch
 from onnx import TensorProto, helper, numpy_helper
 from torch import Tensor, nn
 
-__all__ = ["write_onnx"]
+__all__ = ["export_onnx"]
 
 _OPSET = 17
 
 
-def write_onnx(
+def export_onnx(
     network: nn.Module,
     example: Tensor,
     path: Path,

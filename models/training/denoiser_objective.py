@@ -21,12 +21,12 @@ from models.appearance import transformer_input
 from models.config import ModelConfig
 from models.denoiser import Context, Denoiser, ResBlock, Transformer
 from models.motion import motion_tokens
-from models.training.clips import ClipFile
+from models.training.clip_file import ClipFile
 from models.training.objective import Batch, Objective
 from models.weights import load_networks, replace_values
 from troupe.errors import SettingsError
 
-__all__ = ["Adapting", "Animation", "Denoising"]
+__all__ = ["AdapterObjective", "Animation", "DenoiserObjective"]
 
 FPS = 12.5
 """What the denoiser is told of the frame rate, as the sampler does."""
@@ -56,7 +56,7 @@ class Animation(nn.Module):
         """What the denoiser predicts.
 
         Args:
-            batch: of `Denoising.example`.
+            batch: of `DenoiserObjective.example`.
             noisy: (B, W, 4, h, w), scaled noisy latents.
             sigma: (B,).
 
@@ -84,7 +84,7 @@ class Animation(nn.Module):
         return predicted
 
 
-class Denoising(Objective):
+class DenoiserObjective(Objective):
     """All of what animates: appearance extractor, refiner with the memory bank, denoiser.
 
     Args:
@@ -224,7 +224,7 @@ class Denoising(Objective):
         return scenes
 
 
-class Adapting(Denoising):
+class AdapterObjective(DenoiserObjective):
     """Fine-tuning: the identity adapters, the projector, the refiner and the added keys and values learn, all else
     stays as it was released."""
 

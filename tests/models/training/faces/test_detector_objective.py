@@ -13,10 +13,10 @@ from insightface.model_zoo import SCRFD, get_model
 from torch import Tensor
 
 from models.faces.detection.scrfd import SCRFDetector
-from models.miniature import MEASURING, Identity
+from models.miniature import FIRST_HELD_OUT_SEED, Identity
 from models.training.convolution import plain
 from models.training.faces.anchors import anchors, assign, boxes_at, overlaps, points_at
-from models.training.faces.detection import Detection, DetectorNetwork, normalised
+from models.training.faces.detector_objective import DetectorNetwork, DetectorObjective, normalised
 from models.training.faces.scenes import LARGEST_FACE, scene
 
 SIDE = 96
@@ -33,7 +33,7 @@ def one_thread() -> Iterator[None]:
 
 @pytest.fixture(scope="module")
 def batch() -> dict[str, Tensor]:
-    objective = Detection(side=SIDE)
+    objective = DetectorObjective(side=SIDE)
     examples = [objective.example(np.random.default_rng(number)) for number in range(4)]
     found = {name: torch.stack([example[name] for example in examples]) for name in examples[0]}
     assert found["face"].any(1).sum() >= 2
@@ -44,7 +44,7 @@ def batch() -> dict[str, Tensor]:
 def network() -> DetectorNetwork:
     """Untrained, with weights that float16 holds."""
     torch.manual_seed(0)
-    network = Detection().network()
+    network = DetectorObjective().network()
     assert isinstance(network, DetectorNetwork)
     torch.nn.init.normal_(network.tell.weight, std=0.2)
     return network.half().float().eval()
@@ -54,7 +54,7 @@ def network() -> DetectorNetwork:
 def file(network: DetectorNetwork, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("detection")
     with torch.inference_mode():
-        Detection().write(network, folder)
+        DetectorObjective().write(network, folder)
     return folder / "detector.onnx"
 
 
@@ -65,7 +65,7 @@ def rows(*boxes: tuple[float, float, float, float], real: int | None = None) -> 
 
 
 def test_an_example_follows_from_the_dice_alone() -> None:
-    objective = Detection(side=SIDE)
+    objective = DetectorObjective(side=SIDE)
     first, again, other = (objective.example(np.random.default_rng(seed)) for seed in (3, 3, 4))
     assert first["picture"].shape == (SIDE, SIDE, 3)
     assert first["picture"].dtype == torch.uint8
@@ -112,8 +112,8 @@ def test_who_is_learned_from_is_not_measured_with(measuring: bool, monkeypatch: 
     monkeypatch.setattr("models.training.sampling.Identity.from_seed", noted)
     shown = [face for number in range(8) for face in scene(np.random.default_rng(number), SIDE, measuring)[1]]
     assert shown
-    assert sum(seed >= MEASURING for seed in seeds) >= len(shown) * measuring
-    assert measuring or max(seeds) < MEASURING
+    assert sum(seed >= FIRST_HELD_OUT_SEED for seed in seeds) >= len(shown) * measuring
+    assert measuring or max(seeds) < FIRST_HELD_OUT_SEED
 
 
 def test_anchors_are_in_the_order_of_the_outputs() -> None:
@@ -177,7 +177,7 @@ def test_overlaps() -> None:
 
 def test_the_loss_falls(batch: dict[str, Tensor]) -> None:
     torch.manual_seed(0)
-    objective = Detection(side=SIDE)
+    objective = DetectorObjective(side=SIDE)
     network = objective.network()
     optimizer = torch.optim.AdamW(network.parameters(), 3e-3)
     found = []
@@ -196,9 +196,10 @@ def test_the_loss_falls(batch: dict[str, Tensor]) -> None:
 def test_the_loss_is_a_mean_over_the_pictures(network: DetectorNetwork, batch: dict[str, Tensor]) -> None:
     """So that workers may share a batch."""
     with torch.no_grad():
-        whole = Detection().losses(network, batch)
+        whole = DetectorObjective().losses(network, batch)
         halves = [
-            Detection().losses(network, {k: v[part] for k, v in batch.items()}) for part in (slice(2), slice(2, 4))
+            DetectorObjective().losses(network, {k: v[part] for k, v in batch.items()})
+            for part in (slice(2), slice(2, 4))
         ]
     for name, value in whole.items():
         assert value.item() == pytest.approx(sum(half[name].item() for half in halves) / 2, rel=1e-4)
@@ -206,7 +207,7 @@ def test_the_loss_is_a_mean_over_the_pictures(network: DetectorNetwork, batch: d
 
 def test_nobody_in_the_batch(network: DetectorNetwork, batch: dict[str, Tensor]) -> None:
     empty = {**batch, "face": torch.zeros_like(batch["face"])}
-    losses = Detection().losses(network, empty)
+    losses = DetectorObjective().losses(network, empty)
     assert losses["box"].item() == losses["points"].item() == 0
     assert losses["loss"].isfinite()
 

@@ -11,16 +11,16 @@ from torch.nn.functional import binary_cross_entropy_with_logits, interpolate, s
 
 from models.faces.detection.boxes import iou
 from models.faces.detection.detector import open_detector
-from models.training.augmentation import weathered
+from models.training.augmentation import augment
 from models.training.convolution import Convolution, Residual, plain
 from models.training.faces.anchors import ANCHORS, STRIDES, anchors, assign, boxes_at, overlaps, points_at
 from models.training.faces.scenes import MOST_PEOPLE, Wear, scene
 from models.training.objective import Batch, Objective
-from models.training.onnx_file import write_onnx
+from models.training.onnx_export import export_onnx
 from troupe import Face
 from troupe.scratch import scratch_folder
 
-__all__ = ["Detection", "DetectorNetwork"]
+__all__ = ["DetectorNetwork", "DetectorObjective"]
 
 SIDE = 320
 """Of the pictures learned from, pixels; the network itself takes any multiple of 32."""
@@ -95,7 +95,7 @@ class DetectorNetwork(nn.Module):
         return told.permute(0, 2, 3, 1).reshape(told.shape[0], -1, ANCHORS, 15)
 
 
-class Detection(Objective):
+class DetectorObjective(Objective):
     """Learns to find faces and their keypoints in scenes of the miniature world.
 
     Args:
@@ -156,7 +156,7 @@ class Detection(Objective):
         directory.mkdir(parents=True, exist_ok=True)
         outputs = [f"{kind}_{stride}" for kind in ("score", "bbox", "kps") for stride in STRIDES]
         free = {name: {0: f"n_{name.rpartition('_')[2]}"} for name in outputs}
-        write_onnx(
+        export_onnx(
             _Released(plain(network)).eval(),
             torch.zeros(1, 3, 64, 64),
             directory / "detector.onnx",
@@ -199,8 +199,8 @@ def normalised(picture: Tensor) -> Tensor:
     return (picture.permute(0, 3, 1, 2).float() - 127.5) / 128  # which leaves the channels innermost
 
 
-def measured(path: Path, pictures: int = MEASURED, side: int = 640, wear: Wear = weathered) -> dict[str, float]:
-    """How well the detector of a file finds the faces of scenes kept for measuring; see `Detection.measure`."""
+def measured(path: Path, pictures: int = MEASURED, side: int = 640, wear: Wear = augment) -> dict[str, float]:
+    """How well the detector of a file finds the faces of scenes kept for measuring; see `DetectorObjective.measure`."""
     detector = open_detector(path, "cpu")
     faces, off, shared, wrong, wrong_empty, empty = 0, [], [], 0, 0, 0
     for number in range(pictures):

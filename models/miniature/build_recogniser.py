@@ -7,7 +7,7 @@ from itertools import pairwise
 import numpy as np
 import onnx
 
-from models.miniature.graph import Graph
+from models.miniature.onnx_graph import Graph
 
 __all__ = ["build_recogniser"]
 

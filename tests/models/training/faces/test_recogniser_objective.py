@@ -13,28 +13,28 @@ from insightface.model_zoo import ArcFaceONNX, get_model
 from torch import Tensor, nn
 
 from models.appearance import IdentityEncoder
-from models.miniature import Identity, Moment, portrait, render
+from models.miniature import Identity, Moment, draw_portrait, render
 from models.training.convolution import Convolution, Residual, plain
-from models.training.faces.recognition import Recognition, with_margin
-from models.training.sampling import elsewhere
+from models.training.faces.recogniser_objective import RecogniserObjective, with_margin
+from models.training.sampling import swap_outfit
 
 
 @pytest.fixture(scope="module")
 def network() -> nn.Module:
     torch.manual_seed(0)
-    return Recognition(people=6).network().eval()
+    return RecogniserObjective(people=6).network().eval()
 
 
 @pytest.fixture(scope="module")
 def file(network: nn.Module, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("recognition")
     with torch.inference_mode():
-        Recognition(people=6).write(network, folder)
+        RecogniserObjective(people=6).write(network, folder)
     return folder / "arcface.onnx"
 
 
 def test_an_example_follows_from_the_dice_alone() -> None:
-    objective = Recognition(people=50)
+    objective = RecogniserObjective(people=50)
     first, again, other = (objective.example(np.random.default_rng(seed)) for seed in (3, 3, 4))
     assert first["aligned"].shape == (112, 112, 3)
     assert first["aligned"].dtype == torch.uint8
@@ -46,7 +46,7 @@ def test_an_example_follows_from_the_dice_alone() -> None:
 
 
 def test_elsewhere_is_the_same_face() -> None:
-    person = elsewhere(Identity.from_seed(5), Identity.from_seed(6))
+    person = swap_outfit(Identity.from_seed(5), Identity.from_seed(6))
     picture, face = render(person, Moment(), (128, 128))
     before, same = render(Identity.from_seed(5), Moment(), (128, 128))
     assert np.array_equal(face.keypoints, same.keypoints)
@@ -67,7 +67,7 @@ def test_the_margin_widens_the_own_angle_alone() -> None:
 
 def test_the_loss_falls() -> None:
     torch.manual_seed(0)
-    objective = Recognition(people=6)
+    objective = RecogniserObjective(people=6)
     network = objective.network()
     optimizer = torch.optim.AdamW(network.parameters(), 2e-3)
     examples = [objective.example(np.random.default_rng(number)) for number in range(8)]
@@ -115,7 +115,7 @@ def test_the_file_is_the_network(network: nn.Module, file: Path) -> None:
 
 def test_the_identity_encoder_and_insightface_read_it(file: Path) -> None:
     encoder = IdentityEncoder(file)
-    first, second = (encoder(portrait(seed, (112, 112))[0]) for seed in (1, 2))
+    first, second = (encoder(draw_portrait(seed, (112, 112))[0]) for seed in (1, 2))
     assert float(first.norm()) == pytest.approx(1, abs=1e-5)
     assert float((first * second).sum()) < 0.999
     assert isinstance(get_model(str(file), providers=["CPUExecutionProvider"]), ArcFaceONNX)

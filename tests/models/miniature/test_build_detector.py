@@ -14,8 +14,8 @@ import pytest
 from insightface.model_zoo import SCRFD, get_model
 
 from models.faces import open_detector
-from models.miniature import CLIP_SIZE, MEASURING, Identity, Performance, portrait, render
-from models.miniature.detector import build_detector
+from models.miniature import CLIP_SIZE, FIRST_HELD_OUT_SEED, Identity, Performance, draw_portrait, render
+from models.miniature.build_detector import build_detector
 from troupe import Face, Picture
 
 PLACES = 200
@@ -41,9 +41,9 @@ def faces() -> tuple[tuple[Picture, Face], ...]:
     """A portrait, then two moments of performances, and so on: everybody another person."""
     rng = np.random.default_rng(0)
     found = []
-    for seed in range(MEASURING, MEASURING + PLACES):
+    for seed in range(FIRST_HELD_OUT_SEED, FIRST_HELD_OUT_SEED + PLACES):
         if seed % 3 == 0:
-            found.append(portrait(seed))
+            found.append(draw_portrait(seed))
         else:
             frame = int(rng.integers(200))
             found.append(
@@ -100,7 +100,7 @@ def test_smaller_input(scrfd: SCRFD) -> None:
 
 
 def test_a_small_face_in_a_large_picture(file: Path) -> None:
-    picture, face = portrait(MEASURING, (256, 256))
+    picture, face = draw_portrait(FIRST_HELD_OUT_SEED, (256, 256))
     wall = np.full((900, 1200, 3), 128, np.uint8)
     wall[300:556, 700:956] = picture
     (found,) = open_detector(file, "cpu").detect(wall)
@@ -110,7 +110,7 @@ def test_a_small_face_in_a_large_picture(file: Path) -> None:
 @pytest.mark.parametrize("cut", [0, 12])
 def test_through_the_faces_room(file: Path, cut: int) -> None:
     """As troupe uses it; also where the face fills the picture, which is tried again with a margin."""
-    picture, face = portrait(MEASURING + 4)
+    picture, face = draw_portrait(FIRST_HELD_OUT_SEED + 4)
     x1, y1, x2, y2 = face.box.astype(int)
     left, top = (x1 - cut, y1 - cut) if cut else (0, 0)
     shown = picture[y1 - cut : y2 + cut, x1 - cut : x2 + cut] if cut else picture

@@ -12,11 +12,11 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor
 
-import models.training.autoencoder as module
+import models.training.autoencoder_objective as module
 from models.autoencoder import encode_portrait
 from models.config import ModelConfig
-from models.miniature.model import init_weights
-from models.training.autoencoder import Reconstruction
+from models.miniature.init_weights import init_weights
+from models.training.autoencoder_objective import AutoencoderObjective
 from models.weights import load_part
 from tests.small import SMALL
 
@@ -30,13 +30,13 @@ def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return directory
 
 
-def batch_of(objective: Reconstruction, *seeds: int) -> dict[str, Tensor]:
+def batch_of(objective: AutoencoderObjective, *seeds: int) -> dict[str, Tensor]:
     examples = [objective.example(np.random.default_rng(seed)) for seed in seeds]
     return {name: torch.stack([example[name] for example in examples]) for name in examples[0]}
 
 
 def test_an_example_follows_from_its_dice(weights: Path) -> None:
-    objective = Reconstruction(weights, frames=3)
+    objective = AutoencoderObjective(weights, frames=3)
     one, again, other = (objective.example(np.random.default_rng(seed)) for seed in (1, 1, 2))
     assert {name: (tuple(value.shape), value.dtype) for name, value in one.items()} == {
         "pictures": ((3, 3, 128, 128), torch.float32),
@@ -50,7 +50,7 @@ def test_an_example_follows_from_its_dice(weights: Path) -> None:
 
 def test_frames_follow_each_other(weights: Path) -> None:
     """They are of one person before one wall, and the face counts for more."""
-    example = Reconstruction(weights, frames=2).example(np.random.default_rng(4))
+    example = AutoencoderObjective(weights, frames=2).example(np.random.default_rng(4))
     first, second = example["pictures"]
     assert 0 < (first - second).abs().mean() < 0.1
     assert set(example["weights"].unique().tolist()) == {1.0, 3.0}
@@ -58,7 +58,7 @@ def test_frames_follow_each_other(weights: Path) -> None:
 
 
 def test_a_patch_is_a_part(weights: Path) -> None:
-    example = Reconstruction(weights, frames=1, patch=32).example(np.random.default_rng(0))
+    example = AutoencoderObjective(weights, frames=1, patch=32).example(np.random.default_rng(0))
     assert example["pictures"].shape == (1, 3, 32, 32)
     assert example["weights"].shape == (1, 1, 32, 32)
     assert example["noise"].shape == (1, 4, 4, 4)
@@ -66,7 +66,7 @@ def test_a_patch_is_a_part(weights: Path) -> None:
 
 @pytest.mark.parametrize("precision", [torch.float32, torch.bfloat16])
 def test_the_loss_falls(weights: Path, precision: torch.dtype) -> None:
-    objective = Reconstruction(weights, frames=2, patch=32)
+    objective = AutoencoderObjective(weights, frames=2, patch=32)
     network, batch = objective.network().train(), batch_of(objective, 0, 1)
     optimizer = torch.optim.AdamW(network.parameters(), 2e-3)
     losses = []
@@ -82,7 +82,7 @@ def test_the_loss_falls(weights: Path, precision: torch.dtype) -> None:
 
 
 def test_convolutions_along_time_are_the_same(weights: Path) -> None:
-    flat, plain = Reconstruction(weights).network().eval(), load_part(weights, "vae")
+    flat, plain = AutoencoderObjective(weights).network().eval(), load_part(weights, "vae")
     latents = torch.from_numpy(np.random.default_rng(0).standard_normal((6, 4, 4, 4), dtype=np.float32))
     with torch.no_grad():
         torch.testing.assert_close(
@@ -92,7 +92,7 @@ def test_convolutions_along_time_are_the_same(weights: Path) -> None:
 
 def test_what_was_learned_is_what_is_read(weights: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "SCALED_BY", 3)
-    objective = Reconstruction(weights)
+    objective = AutoencoderObjective(weights)
     network = objective.network()
     with torch.no_grad():
         for value in network.parameters():
@@ -113,14 +113,14 @@ def test_the_config_keeps_what_it_does_not_know(weights: Path, monkeypatch: pyte
     monkeypatch.setattr(module, "SCALED_BY", 1)
     path = weights / "vae" / "config.json"
     path.write_text(json.dumps(json.loads(path.read_text()) | {"_class_name": "AutoencoderKLTemporalDecoder"}))
-    objective = Reconstruction(weights)
+    objective = AutoencoderObjective(weights)
     objective.write(objective.network(), weights)
     assert json.loads(path.read_text())["_class_name"] == "AutoencoderKLTemporalDecoder"
 
 
 def test_what_is_measured(weights: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "CHUNK", 1)
-    objective = Reconstruction(weights)
+    objective = AutoencoderObjective(weights)
     found = objective.measure(objective.network())
     assert set(found) == {"portraits PSNR", "clips PSNR", "face PSNR", "deviation"}
     assert all(3 < found[name] < 40 for name in found if name != "deviation")

@@ -21,15 +21,15 @@ from torch import Tensor, nn
 
 from models.autoencoder import autoencoder_for, channels_last, decode_stream, encode_portrait
 from models.config import ModelConfig
-from models.faces import cut_head, head_box
-from models.miniature import MEASURING, Identity, Performance, portrait, render
+from models.faces import crop_head, head_box
+from models.miniature import FIRST_HELD_OUT_SEED, Identity, Performance, draw_portrait, render
 from models.runtime.device import pick_dtype
-from models.training.initialisation import begin_plain
+from models.training.initialisation import init_mean_colours
 from models.training.objective import Batch, Objective
 from models.weights import fill, load_part, replace_values
 from troupe import Face, Picture
 
-__all__ = ["Reconstruction"]
+__all__ = ["AutoencoderObjective"]
 
 RATE = 25
 SIDES = (112, 224)
@@ -47,7 +47,7 @@ PULL = 2e-4
 SCALED_BY, CHUNK = 64, 8
 
 
-class Reconstruction(Objective):
+class AutoencoderObjective(Objective):
     """The autoencoder, from the weights directory's values on or anew.
 
     Args:
@@ -71,7 +71,7 @@ class Reconstruction(Objective):
             value.data = value.data.clone()  # what was mapped from a file is not ours to change
             value.requires_grad_()
         if self.anew:
-            begin_plain(cast("AutoencoderKLTemporalDecoder", network))
+            init_mean_colours(cast("AutoencoderKLTemporalDecoder", network))
         _flatten_time(network)
         if self.frames == 1:
             _forget_time(network)
@@ -80,8 +80,8 @@ class Reconstruction(Objective):
     def example(self, rng: np.random.Generator) -> dict[str, Tensor]:
         """Consecutive head crops, what their pixels count, and the latents' noise."""
         first = int(rng.integers(LATEST))
-        performance = Performance.from_seed(int(rng.integers(MEASURING)), first + self.frames, RATE)
-        identity, side = Identity.from_seed(int(rng.integers(MEASURING))), int(rng.integers(*SIDES))
+        performance = Performance.from_seed(int(rng.integers(FIRST_HELD_OUT_SEED)), first + self.frames, RATE)
+        identity, side = Identity.from_seed(int(rng.integers(FIRST_HELD_OUT_SEED))), int(rng.integers(*SIDES))
         shots = [render(identity, moment, (side, side)) for moment in performance.moments[first:]]
         crops, weights = zip(*_heads(shots, self.size), strict=True)
         x, y = (int(v) for v in rng.integers(self.size - self.patch + 1, size=2))
@@ -128,10 +128,10 @@ class Reconstruction(Objective):
         scale = vae.config["scaling_factor"]
         found: dict[str, list[float]] = {"portraits": [], "clips": [], "face": []}
         deviations = []
-        for number in range(MEASURING, MEASURING + 2 * CHUNK):
+        for number in range(FIRST_HELD_OUT_SEED, FIRST_HELD_OUT_SEED + 2 * CHUNK):
             identity, performance = Identity.from_seed(number), Performance.from_seed(number, LATEST + CHUNK, RATE)
             clip = [render(identity, moment, (192, 192)) for moment in performance.moments[LATEST:]]
-            for name, shots in (("portraits", [portrait(number)]), ("clips", clip)):
+            for name, shots in (("portraits", [draw_portrait(number)]), ("clips", clip)):
                 pictures, weights = (torch.stack(part) for part in zip(*_heads(shots, self.size), strict=True))
                 latents = torch.stack([encode_portrait(vae, picture) for picture in pictures])
                 painted = torch.cat(list(decode_stream(vae, latents * scale, CHUNK)))
@@ -174,7 +174,7 @@ def _heads(shots: list[tuple[Picture, Face]], size: int) -> Iterator[tuple[Tenso
         (x1, y1), (x2, y2) = (np.clip(side.round().astype(int), 0, size) for side in (low, high))
         weight = torch.ones(1, size, size)
         weight[:, y1:y2, x1:x2] = FACE
-        yield torch.from_numpy(cut_head(picture, box, size).copy()).permute(2, 0, 1).float() / 127.5 - 1, weight
+        yield torch.from_numpy(crop_head(picture, box, size).copy()).permute(2, 0, 1).float() / 127.5 - 1, weight
 
 
 def _decibels(errors: Tensor) -> list[float]:

@@ -10,14 +10,14 @@ import torch
 from torch import Tensor
 
 from models.animator import load
-from models.faces import follow, open_detector
-from models.miniature import MEASURING, SHIPPED
-from models.miniature.model import init_weights
+from models.faces import open_detector, track_face
+from models.miniature import FIRST_HELD_OUT_SEED, SHIPPED_WEIGHTS
+from models.miniature.init_weights import init_weights
 from models.motion.intensity import intensities
 from models.sampler.schedule import step
-from models.training.clips import ClipFile, prepare_clip
-from models.training.denoising import Adapting, Animation, Denoising
-from models.training.synthetic_clips import world_clip
+from models.training.clip_file import ClipFile, encode_clip
+from models.training.denoiser_objective import AdapterObjective, Animation, DenoiserObjective
+from models.training.synthetic_clips import synthetic_clip
 from models.weights import detector_file, load_networks
 from tests.small import SMALL
 from troupe import LARGEST
@@ -40,43 +40,43 @@ def clips(weights: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     animator = load(weights, "cpu", "float32")
     for name, number, measuring in (("learning", 0, False), ("learning", 1, False), ("measuring", 0, True)):
         (folder / name).mkdir(exist_ok=True)
-        clip = world_clip(number, FRAMES, 2, measuring=measuring)
-        prepare_clip(animator, clip.frames, clip.track, 3, folder / name / f"{number:06}.safetensors")
+        clip = synthetic_clip(number, FRAMES, 2, measuring=measuring)
+        encode_clip(animator, clip.frames, clip.track, 3, folder / name / f"{number:06}.safetensors")
     return folder
 
 
-def batch_of(objective: Denoising, *seeds: int) -> dict[str, Tensor]:
+def batch_of(objective: DenoiserObjective, *seeds: int) -> dict[str, Tensor]:
     examples = [objective.example(np.random.default_rng(seed)) for seed in seeds]
     return {name: torch.stack([example[name] for example in examples]) for name in examples[0]}
 
 
 def test_world_clips_are_numbered() -> None:
-    one, again = world_clip(5, 3, 2), world_clip(5, 3, 2)
+    one, again = synthetic_clip(5, 3, 2), synthetic_clip(5, 3, 2)
     assert all((a == b).all() for a, b in zip(one.frames, again.frames, strict=True))
     assert (one.track.boxes == again.track.boxes).all()
-    other = world_clip(4, 3, 2)
+    other = synthetic_clip(4, 3, 2)
     assert one.frames[0].shape != other.frames[0].shape or (one.frames[0] != other.frames[0]).any()
 
 
 def test_intensities_are_those_of_a_followed_clip() -> None:
     """What is learned of intensities must be true where a detector finds the keypoints."""
-    detector, more = open_detector(detector_file(SHIPPED), "cpu"), []
+    detector, more = open_detector(detector_file(SHIPPED_WEIGHTS), "cpu"), []
     for number in range(0, 24, 2):
-        clip = world_clip(number, 12, 2)
-        found = follow(clip.frames, detector, LARGEST, f"clip {number}")
+        clip = synthetic_clip(number, 12, 2)
+        found = track_face(clip.frames, detector, LARGEST, f"clip {number}")
         more.append(intensities(clip.track.keypoints, 12)[0] - intensities(found.keypoints, 12)[0])
     assert (np.abs(np.median(more, axis=0)) <= 4).all()  # of 127, head and expression
 
 
 def test_measuring_is_apart() -> None:
-    assert MEASURING == 1_000_000
-    shape = world_clip(0, 1, 1, measuring=True).frames[0].shape
-    assert shape != world_clip(0, 1, 1).frames[0].shape
+    assert FIRST_HELD_OUT_SEED == 1_000_000
+    shape = synthetic_clip(0, 1, 1, measuring=True).frames[0].shape
+    assert shape != synthetic_clip(0, 1, 1).frames[0].shape
 
 
 def test_a_prepared_clip_holds_what_the_animator_says(weights: Path, clips: Path) -> None:
     animator = load(weights, "cpu", "float32")
-    clip = world_clip(1, FRAMES, 2)
+    clip = synthetic_clip(1, FRAMES, 2)
     motion = animator.encode_motion(clip.frames, clip.track)
     file = ClipFile(clips / "learning" / "000001.safetensors", window=25)
     assert (file.frames, file.sittings) == (FRAMES, 3)
@@ -102,7 +102,7 @@ def test_a_file_of_something_else(tmp_path: Path) -> None:
 
 
 def test_examples_follow_from_their_dice(weights: Path, clips: Path) -> None:
-    objective = Denoising(weights, clips, frames=5, cast=2)
+    objective = DenoiserObjective(weights, clips, frames=5, cast=2)
     one, again, other = (objective.example(np.random.default_rng(seed)) for seed in (1, 1, 2))
     assert all(torch.equal(one[name], again[name]) for name in one)
     assert not torch.equal(one["noise"], other["noise"])
@@ -110,7 +110,7 @@ def test_examples_follow_from_their_dice(weights: Path, clips: Path) -> None:
 
 
 def test_conditions_are_left_out_as_often_as_said(weights: Path, clips: Path) -> None:
-    objective = Denoising(weights, clips, frames=1, without_motion=0.2, without_both=0.3)
+    objective = DenoiserObjective(weights, clips, frames=1, without_motion=0.2, without_both=0.3)
     heard = [tuple(objective.example(np.random.default_rng(seed))["heard"].tolist()) for seed in range(300)]
     shares = {kind: heard.count(kind) / len(heard) for kind in set(heard)}
     assert shares.keys() == {(0.0, 0.0), (1.0, 0.0), (1.0, 1.0)}
@@ -119,8 +119,8 @@ def test_conditions_are_left_out_as_often_as_said(weights: Path, clips: Path) ->
 
 
 def test_another_person_may_drive(weights: Path, clips: Path) -> None:
-    always = Denoising(weights, clips, frames=FRAMES, cast=2, cross=1.0)
-    never = Denoising(weights, clips, frames=FRAMES, cast=2, cross=0.0)
+    always = DenoiserObjective(weights, clips, frames=FRAMES, cast=2, cross=1.0)
+    never = DenoiserObjective(weights, clips, frames=FRAMES, cast=2, cross=0.0)
     files = [ClipFile(path, 25).moments(0, FRAMES) for path in sorted((clips / "learning").iterdir())]
     for objective, same in ((always, False), (never, True)):
         example = objective.example(np.random.default_rng(3))
@@ -131,7 +131,7 @@ def test_another_person_may_drive(weights: Path, clips: Path) -> None:
 @pytest.mark.parametrize("sigma", [0.05, 1.0, 40.0])
 def test_the_v_that_is_learned_is_the_one_that_is_stepped_with(weights: Path, clips: Path, sigma: float) -> None:
     """A network that has learned all there is takes the noise away in one step."""
-    objective = Denoising(weights, clips, frames=2)
+    objective = DenoiserObjective(weights, clips, frames=2)
     batch = batch_of(objective, 1) | {"sigma": torch.tensor([[sigma]])}
     seen: list[Tensor] = []
 
@@ -152,7 +152,7 @@ def test_the_v_that_is_learned_is_the_one_that_is_stepped_with(weights: Path, cl
 @pytest.mark.parametrize("heard", [(0.0, 0.0), (1.0, 0.0), (1.0, 1.0)])
 def test_the_network_hears_what_the_sampler_tells(weights: Path, clips: Path, heard: tuple[float, float]) -> None:
     """Its three kinds of examples are the sampler's three branches."""
-    batch = batch_of(Denoising(weights, clips, frames=3), 4)
+    batch = batch_of(DenoiserObjective(weights, clips, frames=3), 4)
     batch["heard"] = torch.tensor([heard])
     noisy, sigma = torch.randn(1, 3, 4, 16, 16), torch.tensor([2.0])
     got = Animation(weights)(batch, noisy, sigma)
@@ -174,7 +174,7 @@ def test_the_network_hears_what_the_sampler_tells(weights: Path, clips: Path, he
 
 def test_only_the_adapters_learn(weights: Path, clips: Path) -> None:
     """And all of them that can: a step changes each, and nothing else."""
-    objective = Adapting(weights, clips, frames=2, without_motion=0, without_both=0)
+    objective = AdapterObjective(weights, clips, frames=2, without_motion=0, without_both=0)
     network = objective.network()
     learned = {name for name, value in network.named_parameters() if value.requires_grad}
     assert any(".adapter." in name for name in learned)
@@ -198,7 +198,7 @@ def test_only_the_adapters_learn(weights: Path, clips: Path) -> None:
 def test_checkpointing_gives_the_same_gradient(weights: Path, clips: Path) -> None:
     gradients = []
     for checkpointing in (False, True):
-        objective = Adapting(weights, clips, frames=2, checkpointing=checkpointing)
+        objective = AdapterObjective(weights, clips, frames=2, checkpointing=checkpointing)
         network = objective.network()
         objective.losses(network, batch_of(objective, 1))["loss"].backward()
         gradients.append({name: value.grad for name, value in network.named_parameters() if value.grad is not None})
@@ -209,12 +209,12 @@ def test_checkpointing_gives_the_same_gradient(weights: Path, clips: Path) -> No
 
 def test_examples_longer_than_the_clips(weights: Path, clips: Path) -> None:
     with pytest.raises(SettingsError, match="holds no prepared clip of 28 frames or more"):
-        Denoising(weights, clips, frames=28).example(np.random.default_rng(0))
+        DenoiserObjective(weights, clips, frames=28).example(np.random.default_rng(0))
 
 
 def test_pictures_are_learned_from_without_what_goes_along_time(weights: Path, clips: Path) -> None:
     """And when frames come in a row again, it adds nothing until it has learned to."""
-    objective = Denoising(weights, clips, frames=1)
+    objective = DenoiserObjective(weights, clips, frames=1)
     network = objective.network()
     assert isinstance(network, Animation)
     loss = objective.losses(network, batch_of(objective, 0, 1))["loss"]
@@ -224,7 +224,7 @@ def test_pictures_are_learned_from_without_what_goes_along_time(weights: Path, c
     assert along
     assert not along & learned
 
-    in_a_row = Denoising(weights, clips, frames=3)
+    in_a_row = DenoiserObjective(weights, clips, frames=3)
     batch = batch_of(in_a_row, 2, 3)
     noisy, sigma = batch["latents"] + batch["noise"], torch.ones(2)
     video = Animation(weights).eval()
@@ -242,5 +242,5 @@ def test_pictures_are_learned_from_without_what_goes_along_time(weights: Path, c
 
 def test_fine_tuning_on_pictures_leaves_what_goes_along_time(weights: Path, clips: Path) -> None:
     before = dict(Animation(weights).named_parameters())
-    after = dict(Adapting(weights, clips, frames=1).network().named_parameters())
+    after = dict(AdapterObjective(weights, clips, frames=1).network().named_parameters())
     assert all(torch.equal(before[name], value) for name, value in after.items())

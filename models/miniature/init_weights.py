@@ -15,15 +15,15 @@ from models.appearance import AppearanceProjector, VisionTransformer
 from models.autoencoder import autoencoder_for
 from models.config import AppearanceConfig, ModelConfig, RefinerConfig, SchedulerConfig, UNetConfig, VAEConfig
 from models.denoiser import Denoiser, PoseGuider
-from models.miniature.detector import build_detector
-from models.miniature.recogniser import build_recogniser
+from models.miniature.build_detector import build_detector
+from models.miniature.build_recogniser import build_recogniser
 from models.motion import ExpressionEncoder, HeadPoseEncoder, MotionRefiner
 from models.tensorfile import write_safetensors
 from troupe.errors import SettingsError
 
-__all__ = ["MINIATURE", "init_weights"]
+__all__ = ["MINIATURE_CONFIG", "init_weights"]
 
-MINIATURE = ModelConfig(
+MINIATURE_CONFIG = ModelConfig(
     image_size=128,
     face_size=64,
     window=12,
@@ -61,7 +61,7 @@ _EXPRESSION_WIDTHS = (32, 32, 48, 64)
 _POSE_WIDTHS = (32, 64, 96, 128)
 
 
-def init_weights(directory: Path, seed: int, config: ModelConfig = MINIATURE) -> None:
+def init_weights(directory: Path, seed: int, config: ModelConfig = MINIATURE_CONFIG) -> None:
     """Write a weights directory of a small configuration with untrained, random values.
 
     The values follow from the seed alone. They are stored as float16, like the release's autoencoder. The detector is

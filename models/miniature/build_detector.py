@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import onnx
 
-from models.miniature.graph import Graph, Value
+from models.miniature.onnx_graph import Graph, Value
 from models.synthetic import chroma
 
 __all__ = ["build_detector"]

@@ -10,17 +10,17 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, linear, normalize
 
-from models.faces.alignment import ALIGNED_SIZE, align
+from models.faces.alignment import ALIGNED_SIZE, align_face
 from models.faces.detection.detector import FaceDetector, open_detector
-from models.miniature import CLIP_SIZE, MEASURING, Identity, portrait, render
-from models.training.augmentation import weathered
+from models.miniature import CLIP_SIZE, FIRST_HELD_OUT_SEED, Identity, draw_portrait, render
+from models.training.augmentation import augment
 from models.training.convolution import Convolution, Residual, plain
 from models.training.objective import Batch, Objective
-from models.training.onnx_file import write_onnx
-from models.training.sampling import any_moment, anybody, elsewhere
+from models.training.onnx_export import export_onnx
+from models.training.sampling import sample_identity, sample_moment, swap_outfit
 from troupe import Face, Floats, Picture
 
-__all__ = ["RecogniserNetwork", "Recognition"]
+__all__ = ["RecogniserNetwork", "RecogniserObjective"]
 
 PEOPLE = 2000
 LENGTH = 512
@@ -80,7 +80,7 @@ class _Classes(nn.Module):
         return found
 
 
-class Recognition(Objective):
+class RecogniserObjective(Objective):
     """Learns to tell people of the miniature world apart, as those of a list; new ones keep apart too.
 
     Args:
@@ -101,7 +101,7 @@ class Recognition(Objective):
         seed = int(rng.integers(self._people))
         person = Identity.from_seed(seed)
         if rng.random() < MOVED:
-            person = elsewhere(person, anybody(rng))
+            person = swap_outfit(person, sample_identity(rng))
         return {"aligned": torch.from_numpy(_seen(person, rng)), "person": torch.tensor(seed)}
 
     def losses(self, network: nn.Module, batch: Batch) -> dict[str, Tensor]:
@@ -120,7 +120,7 @@ class Recognition(Objective):
         """As `arcface.onnx`, without the list's people."""
         assert isinstance(network, _Classes)
         directory.mkdir(parents=True, exist_ok=True)
-        write_onnx(
+        export_onnx(
             plain(network.network).eval(),
             torch.zeros(1, 3, ALIGNED_SIZE, ALIGNED_SIZE),
             directory / "arcface.onnx",
@@ -143,16 +143,16 @@ class Recognition(Objective):
             seen = torch.from_numpy(np.stack(aligned)).permute(0, 3, 1, 2).contiguous()
             return normalize(network(seen).float())
 
-        seeds = range(MEASURING, MEASURING + GALLERY)
+        seeds = range(FIRST_HELD_OUT_SEED, FIRST_HELD_OUT_SEED + GALLERY)
         rng = np.random.default_rng(0x1D)
-        portraits = [portrait(seed) for seed in seeds]
+        portraits = [draw_portrait(seed) for seed in seeds]
         probes, moved = [], []
         worn: list[Floats] = []
         for person in map(Identity.from_seed, seeds):
             for _ in range(PROBES):
-                moment = any_moment(rng, measuring=True)
+                moment = sample_moment(rng, measuring=True)
                 probes.append(render(person, moment, CLIP_SIZE))
-                moved.append(render(elsewhere(person, anybody(rng, measuring=True)), moment, CLIP_SIZE))
+                moved.append(render(swap_outfit(person, sample_identity(rng, measuring=True)), moment, CLIP_SIZE))
                 worn.append(_seen(person, rng, measuring=True).astype(np.float32) / np.float32(255))
         gallery = told([_aligned(*shown) for shown in portraits])
         cosines = {
@@ -188,20 +188,20 @@ def _seen(person: Identity, rng: np.random.Generator, measuring: bool = False) -
     """(112, 112, 3), at some moment, from somewhere, as a detector has it aligned."""
     # An average face is 0.43 of the picture's side wide.
     side = max(round(float(np.exp(rng.uniform(np.log(NARROWEST), np.log(WIDEST)))) / 0.43), 64)
-    picture, face = render(person, any_moment(rng, measuring), (side, side))
+    picture, face = render(person, sample_moment(rng, measuring), (side, side))
     if rng.random() < 0.8:
-        picture = weathered(picture, rng, LIGHT)
+        picture = augment(picture, rng, LIGHT)
     size = float(face.box[2] - face.box[0])
     jitter = rng.normal(0, 1, (5, 2)) * size * JITTER * rng.random()
-    aligned = align(picture, (face.keypoints + jitter).astype(np.float32))
+    aligned = align_face(picture, (face.keypoints + jitter).astype(np.float32))
     return np.rint(aligned * 255).astype(np.uint8)
 
 
 def _aligned(picture: Picture, face: Face) -> Floats:
-    return align(picture, face.keypoints)
+    return align_face(picture, face.keypoints)
 
 
 def _detected(detector: FaceDetector, picture: Picture, face: Face) -> Floats:
     """Aligned by what the detector finds; black where it finds nothing."""
     found = detector.detect_near(picture, face.box) or detector.detect(picture)
-    return align(picture, found[0].keypoints) if found else np.zeros((ALIGNED_SIZE, ALIGNED_SIZE, 3), np.float32)
+    return align_face(picture, found[0].keypoints) if found else np.zeros((ALIGNED_SIZE, ALIGNED_SIZE, 3), np.float32)

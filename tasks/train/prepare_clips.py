@@ -14,22 +14,22 @@ from catalogs.requests import tables as sheets
 from catalogs.store import uris
 from catalogs.store.keys import make_key
 from models.animator import Animator, load
-from models.faces import follow
-from models.training.clips import prepare_clip
-from models.training.synthetic_clips import world_clip
+from models.faces import track_face
+from models.training.clip_file import encode_clip
+from models.training.synthetic_clips import synthetic_clip
 from tasks import media
 from tasks.steps.context import WorkerConfig, WorkerContext
-from tasks.train.config import WORLD, Clips
+from tasks.train.config import WORLD, ClipsConfig
 from troupe import FaceChoice, Picture, Track
 from troupe.errors import BadJob, Cancelled, InputError, SettingsError
 from troupe.scratch import scratch_folder
 
-__all__ = ["LEARNING", "MEASURING", "OnClip", "prepare_clips"]
+__all__ = ["HELD_OUT_FOLDER", "TRAINING_FOLDER", "OnClip", "prepare_clips"]
 
-LEARNING, MEASURING = "learning", "measuring"
-SHORTEST = 25
+TRAINING_FOLDER, HELD_OUT_FOLDER = "learning", "measuring"
+MIN_FRAMES = 25
 """Frames of a scene that is worth learning from."""
-KEPT = 10
+HELD_OUT_EVERY = 10
 """Every so many of users' scenes is kept for measuring, and one at least."""
 
 OnClip = Callable[[int, int], None]
@@ -47,7 +47,7 @@ class _Entry:
 
 
 def prepare_clips(
-    clips: Clips,
+    clips: ClipsConfig,
     weights: Path,
     folder: Path,
     stop: Callable[[], bool] = lambda: False,
@@ -69,7 +69,7 @@ def prepare_clips(
         SettingsError: none of the clips shows a face for long enough.
         Cancelled: it was stopped; the same call goes on.
     """
-    for name in (LEARNING, MEASURING):
+    for name in (TRAINING_FOLDER, HELD_OUT_FOLDER):
         (folder / name).mkdir(parents=True, exist_ok=True)
     if clips.source == WORLD:
         _prepare_world(clips, weights, folder, stop, on_clip, device)
@@ -78,50 +78,52 @@ def prepare_clips(
 
 
 def _prepare_world(
-    clips: Clips, weights: Path, folder: Path, stop: Callable[[], bool], on_clip: OnClip, device: str
+    clips: ClipsConfig, weights: Path, folder: Path, stop: Callable[[], bool], on_clip: OnClip, device: str
 ) -> None:
     measured = max(4, clips.count // 20)
-    wanted = [(LEARNING, number) for number in range(clips.count)]
-    wanted += [(MEASURING, number) for number in range(-(-measured // clips.cast) * clips.cast)]
+    wanted = [(TRAINING_FOLDER, number) for number in range(clips.count)]
+    wanted += [(HELD_OUT_FOLDER, number) for number in range(-(-measured // clips.cast) * clips.cast)]
     animator: Animator | None = None
     for done, (name, number) in enumerate(wanted):
         _raise_if_cancelled(stop)
         path = folder / name / f"{number:06}.safetensors"
         if not path.exists():
             animator = animator or load(weights, device, "float32")
-            clip = world_clip(number, clips.frames, clips.cast, measuring=name == MEASURING)
+            clip = synthetic_clip(number, clips.frames, clips.cast, measuring=name == HELD_OUT_FOLDER)
             _write(animator, clip.frames, clip.track, clips.sittings, path)
         on_clip(done + 1, len(wanted))
 
 
 def _prepare_footage(
-    clips: Clips, weights: Path, folder: Path, stop: Callable[[], bool], on_clip: OnClip, device: str
+    clips: ClipsConfig, weights: Path, folder: Path, stop: Callable[[], bool], on_clip: OnClip, device: str
 ) -> list[str]:
     entries, refused = _entries(clips.source), list[str]()
     with scratch_folder() as scratch:
-        tools = WorkerContext(WorkerConfig("", str(weights), clips.detector, device, "float32", scratch))
+        context = WorkerContext(WorkerConfig("", str(weights), clips.detector, device, "float32", scratch))
         for done, entry in enumerate(entries):
             _raise_if_cancelled(stop)
             try:
-                _prepare_entry(tools, clips, entry, folder)
+                _prepare_entry(context, clips, entry, folder)
             except InputError as error:
                 refused.append(f"{uris.shown(entry.uri)}: {error.message}")
             on_clip(done + 1, len(entries))
-    scenes = sorted((folder / LEARNING).glob("*.safetensors")) + sorted((folder / MEASURING).glob("*.safetensors"))
+    scenes = sorted((folder / TRAINING_FOLDER).glob("*.safetensors")) + sorted(
+        (folder / HELD_OUT_FOLDER).glob("*.safetensors")
+    )
     if len(scenes) < 2:
         lines = "\n  ".join(refused)
         raise SettingsError(
-            f"{clips.source} has too few scenes of {SHORTEST} frames with a face to learn from\n  {lines}"
+            f"{clips.source} has too few scenes of {MIN_FRAMES} frames with a face to learn from\n  {lines}"
         )
     # Which ones are measured follows from their names, so that a clip more does not change it for the others.
     ordered = sorted(scenes, key=lambda path: path.name)
     for number, path in enumerate(ordered):
-        name = MEASURING if number % KEPT == 0 else LEARNING
+        name = HELD_OUT_FOLDER if number % HELD_OUT_EVERY == 0 else TRAINING_FOLDER
         path.rename(folder / name / path.name)
     return refused
 
 
-def _prepare_entry(tools: WorkerContext, clips: Clips, entry: _Entry, folder: Path) -> None:
+def _prepare_entry(context: WorkerContext, clips: ClipsConfig, entry: _Entry, folder: Path) -> None:
     """Every scene of a clip in which the face is seen for long enough."""
     state = inputs.stat(entry.uri)
     key = make_key(
@@ -132,23 +134,23 @@ def _prepare_entry(tools: WorkerContext, clips: Clips, entry: _Entry, folder: Pa
         part=[entry.start, entry.end, entry.face.text],
         how=[clips.frames, clips.sittings, clips.detector],
     )[:16]
-    if any(list((folder / name).glob(f"{key}-*")) for name in (LEARNING, MEASURING)):
+    if any(list((folder / name).glob(f"{key}-*")) for name in (TRAINING_FOLDER, HELD_OUT_FOLDER)):
         return
-    clip = tools.input(entry.uri)
+    clip = context.input(entry.uri)
 
     def frames() -> Iterator[Picture]:
         return media.decode(clip, entry.start, entry.end)
 
-    track = follow(frames(), tools.detector, entry.face, entry.uri, recognise=tools.recognise)
+    track = track_face(frames(), context.detector, entry.face, entry.uri, recognise=context.recognise)
     scenes = _scenes(track, clips.frames)
     if not scenes:
-        raise InputError(f"the face is never seen for {SHORTEST} frames in a row")
+        raise InputError(f"the face is never seen for {MIN_FRAMES} frames in a row")
     position, decoded = 0, frames()
     for number, (first, stop) in enumerate(scenes):
         for _ in islice(decoded, first - position):
             pass
-        path = folder / LEARNING / f"{key}-{number:03}.safetensors"
-        _write(tools.animator, islice(decoded, stop - first), track.part(first, stop), clips.sittings, path)
+        path = folder / TRAINING_FOLDER / f"{key}-{number:03}.safetensors"
+        _write(context.animator, islice(decoded, stop - first), track.part(first, stop), clips.sittings, path)
         position = stop
 
 
@@ -160,7 +162,7 @@ def _scenes(track: Track, most: int) -> list[tuple[int, int]]:
     for first, stop in pairwise(borders):
         if seen[first]:
             found += [(start, min(start + most, stop)) for start in range(first, stop, most)]
-    return [(first, stop) for first, stop in found if stop - first >= SHORTEST]
+    return [(first, stop) for first, stop in found if stop - first >= MIN_FRAMES]
 
 
 def _entries(uri: str) -> list[_Entry]:
@@ -201,7 +203,7 @@ def _write(
     animator: Animator, frames: list[Picture] | Iterator[Picture], track: Track, sittings: int, path: Path
 ) -> None:
     part = path.with_suffix(".part")
-    prepare_clip(animator, frames, track, sittings, part)
+    encode_clip(animator, frames, track, sittings, part)
     part.replace(path)
 
 

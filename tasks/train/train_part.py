@@ -1,0 +1,118 @@
+"""A training file carried out, part by part."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from catalogs.store.keys import make_key
+from catalogs.store.store import file_hash
+from models.miniature.init_weights import init_weights
+from models.weights import files
+from tasks.train.config import WORLD, PartConfig, TrainConfig
+from tasks.train.loop import OnStep, result, train
+from tasks.train.parts import FROM_CLIPS, objective
+from tasks.train.prepare_clips import OnClip, prepare_clips
+from troupe.errors import SettingsError
+
+__all__ = ["needs_clips", "prepare_training_clips", "prepare_weights", "train_part"]
+
+ENCODERS = ("troupe.json", "vae", "hyportrait/expression", "hyportrait/headpose", "arcface.onnx")
+"""What prepared clips were encoded with, by the beginnings of the files' names in a weights directory."""
+
+
+def prepare_weights(config: TrainConfig) -> None:
+    """See that there is a weights directory to write parts to: one that is there, a copy of the base, or a new one.
+
+    A new one is the untrained miniature, so that it can be loaded at any time, whatever of it was learned.
+
+    Raises:
+        SettingsError: the base is no directory.
+    """
+    if config.weights.exists():
+        return
+    if config.base is None:
+        init_weights(config.weights, seed=0)
+        return
+    if not config.base.is_dir():
+        raise SettingsError(f"base: {config.base} is not a directory")
+    config.weights.parent.mkdir(parents=True, exist_ok=True)
+    part = config.weights.with_name(f".{config.weights.name}.part")
+    shutil.rmtree(part, ignore_errors=True)
+    shutil.copytree(config.base, part)
+    part.rename(config.weights)
+
+
+def needs_clips(config: TrainConfig, part: PartConfig) -> bool:
+    """Whether clips have to be prepared before this part, which is not learned yet.
+
+    Raises:
+        SettingsError: the file does not say which.
+    """
+    if part.part not in FROM_CLIPS or result(config.folder / part.part, part) is not None:
+        return False
+    if config.clips is None:
+        raise SettingsError(f"{part.part} learns from clips; say which in a table [clips]")
+    return True
+
+
+def prepare_training_clips(
+    config: TrainConfig, stop: Callable[[], bool], on_clip: OnClip, device: str = "auto"
+) -> list[str]:
+    """See `tasks.train.prepare_clips.prepare_clips`."""
+    assert config.clips is not None
+    return prepare_clips(config.clips, config.weights, _clips(config), stop, on_clip, device)
+
+
+def train_part(
+    config: TrainConfig,
+    part: PartConfig,
+    stop: Callable[[], bool],
+    on_step: OnStep,
+    device: str = "auto",
+    workers: int = 1,
+    ray_address: str | None = None,
+) -> dict[str, Any]:
+    """Learn one part; at once done if it was learned already.
+
+    Args:
+        workers: processes, with a GPU each where there are some, that share every batch; more than one are Ray's.
+
+    Returns:
+        What the training left behind, see `tasks.train.loop.result`.
+
+    Raises:
+        SettingsError: options the part does not have, or a folder that holds another training.
+        Cancelled: it was stopped; the same call goes on.
+        WorkerLost: a worker died; the same call goes on from the last checkpoint.
+    """
+    folder = config.folder / part.part
+    if (found := result(folder, part)) is not None:
+        return found
+    cast = config.clips.cast if config.clips is not None and config.clips.source == WORLD else 1
+    aim = objective(part.part, config.weights, _clips(config), cast, part.options)
+    if workers == 1:
+        train(aim, part, config.weights, folder, stop, on_step, device)
+    else:
+        from tasks.train.ray_train import train_distributed
+
+        train_distributed(aim, part, config.weights, folder, stop, on_step, device, workers, ray_address)
+    found = result(folder, part)
+    assert found is not None
+    return found
+
+
+def _clips(config: TrainConfig) -> Path:
+    """The folder of prepared clips: another one for other clips, and for other encoders."""
+    if config.clips is None:
+        return config.folder / "clips"
+    about = {name: value for name, value in asdict(config.clips).items() if name != "count"}
+    encoders = [
+        (str(path.relative_to(config.weights)), file_hash(path))
+        for path in files(config.weights)
+        if str(path.relative_to(config.weights)).startswith(ENCODERS)
+    ]
+    return config.folder / f"clips-{make_key('training clips', about=about, encoders=encoders)[:12]}"
