@@ -24,6 +24,7 @@ from models.denoiser import Denoiser, PoseGuider
 from models.motion import MotionRefiner, expression_encoder_for, head_pose_encoder_for
 from models.tensorfile import write_safetensors
 from troupe.errors import WeightsError
+from troupe.files import file_sha256, replacing
 
 __all__ = [
     "Networks",
@@ -219,11 +220,8 @@ def load_networks(directory: Path, device: torch.device, dtype: torch.dtype) -> 
     )
 
 
-def convert(directory: Path, digest: Callable[[Path], str]) -> Iterator[Path]:
+def convert(directory: Path) -> Iterator[Path]:
     """Write a `.safetensors` file beside every `.pth` that has none, and yield each when it is there.
-
-    Args:
-        digest: gives a file's sha256, which the new file remembers.
 
     Raises:
         WeightsError: a `.pth` file cannot be read.
@@ -233,10 +231,9 @@ def convert(directory: Path, digest: Callable[[Path], str]) -> Iterator[Path]:
             source, target = directory / f"{stem}.pth", directory / f"{stem}.safetensors"
             if not source.is_file() or target.exists():
                 continue
-            partial = target.with_suffix(".partial")
             tensors = {name: value.contiguous().clone() for name, value in _tensors(source)}
-            write_safetensors(partial, tensors, {"source_sha256": digest(source)})
-            partial.replace(target)
+            with replacing(target, sole_writer=True) as written:
+                write_safetensors(written, tensors, {"source_sha256": file_sha256(source)})
             yield target
 
 
@@ -278,12 +275,12 @@ def _replace(path: Path, values: Mapping[str, Tensor]) -> None:
     if wrong:
         raise WeightsError(f"{path} has no such tensors", [f"{name}: absent, or of another shape" for name in wrong])
     state |= {name: value.detach().cpu().to(state[name].dtype).contiguous() for name, value in values.items()}
-    partial = path.with_suffix(".partial")
-    if path.suffix == ".pth":
-        torch.save(state, partial)
-    else:
-        write_safetensors(partial, state)
-    partial.replace(path)
+    # torch writes the file's name into the file: a name that never changes keeps its bytes reproducible.
+    with replacing(path, sole_writer=True) as written:
+        if path.suffix == ".pth":
+            torch.save(state, written)
+        else:
+            write_safetensors(written, state)
 
 
 def fill(module: nn.Module, state: Mapping[str, Tensor], device: torch.device, dtype: torch.dtype) -> None:

@@ -14,8 +14,9 @@ from catalogs.export.filenames import NameTemplate
 from catalogs.query.jobs import to_csv, to_parquet
 from catalogs.requests.inputs import localise
 from catalogs.store import uris
-from catalogs.store.store import Store, file_hash
+from catalogs.store.store import Store
 from troupe.errors import SettingsError, TroupeError
+from troupe.files import file_sha256
 from troupe.scratch import scratch_folder
 
 __all__ = ["Delivered", "deliver"]
@@ -99,7 +100,7 @@ def _video(store: Store, row: dict[str, Any], crop: bool, folder: Path) -> Path:
 
 
 def _identity(file: Path) -> tuple[str, int]:
-    return file_hash(file), file.stat().st_size
+    return file_sha256(file), file.stat().st_size
 
 
 def _distinct(names: Iterator[str]) -> Iterator[str]:

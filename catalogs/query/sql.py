@@ -16,7 +16,8 @@ import pyarrow.dataset as ds
 
 from catalogs.query.filters import CatalogQuery
 from catalogs.query.jobs import both
-from catalogs.store.store import Store, reason
+from catalogs.store.error_text import reason
+from catalogs.store.store import Store
 from catalogs.table.snapshot import Moment, Snapshot, latest, snapshot
 from troupe.errors import SettingsError, StoreError
 

@@ -77,8 +77,8 @@ def _job_id(text: str, _folder: str) -> str:
 
 
 def _uri(text: str, folder: str) -> str:
-    if uris.credentials(text):
-        raise ValueError(f"is {uris.shown(text)!r} with credentials in it; give them by environment variables instead")
+    if uris.has_credentials(text):
+        raise ValueError(f"is {uris.redacted(text)!r} with credentials; set them as environment variables instead")
     return sys.intern(uris.absolute(text, folder))  # thousands of jobs name the same file
 
 

@@ -17,8 +17,9 @@ import pyarrow.parquet as pq
 from catalogs.requests.inputs import InputStat, at_hand, stat
 from catalogs.store import uris
 from catalogs.store.keys import run_key
-from catalogs.store.store import Store, file_hash
+from catalogs.store.store import Store
 from troupe.errors import Cancelled, InputError, TroupeError
+from troupe.files import file_sha256
 
 __all__ = ["ContentHashes"]
 
@@ -77,7 +78,7 @@ class ContentHashes:
                 return known
             content = _hash(uri, self._look)
             if stat(uri) != found:
-                raise InputError(f"{uris.shown(uri)} changed while it was being read; run again when it is complete")
+                raise InputError(f"{uris.redacted(uri)} changed while it was being read; run again when it is complete")
             if found.version:
                 with self._lock:
                     self._fresh[found] = content
@@ -135,12 +136,12 @@ class ContentHashes:
 
 def _hash(uri: str, look: Look) -> str:
     with at_hand(uri) as path:
-        content = file_hash(path) if path.is_file() else _folder_hash(path)
+        content = file_sha256(path) if path.is_file() else _folder_hash(path)
         look(uri, content, path)
         return content
 
 
 def _folder_hash(folder: Path) -> str:
     """Of a sequence: of its pictures, in their order, whatever they were called."""
-    pictures = "".join(file_hash(picture) for picture in sorted(folder.iterdir()))
+    pictures = "".join(file_sha256(picture) for picture in sorted(folder.iterdir()))
     return hashlib.sha256(pictures.encode()).hexdigest()

@@ -41,7 +41,7 @@ def in_order(uri: str, found: Sequence[str], pattern: str = "") -> list[str]:
     Raises:
         MissingInput: there are none, of several kinds, or with a gap.
     """
-    where = uris.shown(uri)
+    where = uris.redacted(uri)
     pictures = sorted((entry for entry in found if entry.lower().endswith(PICTURES)), key=_natural)
     if number := _NUMBER.search(pattern):
         pictures = [entry for entry in pictures if _is_numbered(pattern, number, entry)]

@@ -13,13 +13,14 @@ from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
-from uuid import uuid4
 
 from catalogs.requests.image_sequences import in_order, is_pattern
 from catalogs.store import uris
-from catalogs.store.retry import again
-from catalogs.store.store import download, open_filesystem, reason
+from catalogs.store.error_text import reason
+from catalogs.store.filesystem import download, open_filesystem
+from catalogs.store.retry import retry_call
 from troupe.errors import MissingInput, SettingsError, StoreError
+from troupe.files import replacing
 from troupe.scratch import scratch_folder
 
 __all__ = ["InputStat", "at_hand", "files_in", "localise", "read", "stat"]
@@ -77,17 +78,11 @@ def localise(uri: str, folder: Path) -> Path:
         local /= uris.name(uri) or "pictures"
         shutil.rmtree(local, ignore_errors=True)
     local.parent.mkdir(parents=True, exist_ok=True)
-    part = folder / f".{uuid4().hex}.part"
-    try:
+    with replacing(local) as written:
         if isinstance(found, InputStat):
-            _fetch(uri, part)
+            _fetch(uri, written)
         else:
-            _gather(found, part)
-        part.replace(local)
-    finally:
-        if part.is_dir():
-            shutil.rmtree(part)
-        part.unlink(missing_ok=True)
+            _gather(found, written)
     return local
 
 
@@ -134,7 +129,7 @@ def _look(uri: str) -> InputStat | list[InputStat]:
     if info["type"] == "directory":
         return _sequence(uri, uri)
     if info["type"] != "file":
-        raise MissingInput(f"{uris.shown(uri)} is not a file; give the URI of one")
+        raise MissingInput(f"{uris.redacted(uri)} is not a file; give the URI of one")
     return _remote(uri, files, there, info)
 
 
@@ -205,9 +200,9 @@ def _open(uri: str) -> tuple[Any, str]:
 
 
 def _ask(uri: str, call: Callable[[], T]) -> T:
-    where = uris.shown(uri)
+    where = uris.redacted(uri)
     try:
-        return again(call)
+        return retry_call(call)
     except FileNotFoundError as error:
         raise MissingInput(f"{where} does not exist; check the URI") from error
     except PermissionError as error:

@@ -194,7 +194,7 @@ def _plain(uri: str) -> str:
 def _of_kind(folder: str, suffixes: tuple[str, ...], what: str, problems: list[str]) -> list[str]:
     found = [uri for uri in files_in(folder) if uris.name(uri).lower().endswith(suffixes)]
     if not found:
-        problems.append(f"{uris.shown(folder)} holds no {what} ({', '.join(suffixes)})")
+        problems.append(f"{uris.redacted(folder)} holds no {what} ({', '.join(suffixes)})")
     return found
 
 

@@ -11,6 +11,7 @@ from catalogs.store.listing import Entry
 from catalogs.store.store import open_store
 from catalogs.table.runs import list_runs
 from troupe.errors import SettingsError, StoreError
+from troupe.files import is_part
 
 __all__ = ["Upkeep", "maintain"]
 
@@ -125,8 +126,7 @@ def _orphans(files: Sequence[Entry], now: datetime) -> list[Entry]:
 
 
 def _half(entry: Entry) -> bool:
-    name = entry.key.rpartition("/")[2]
-    return name.startswith(".") and name.endswith(".part")
+    return is_part(entry.key.rpartition("/")[2])
 
 
 def _older(entry: Entry, now: datetime, age: timedelta) -> bool:

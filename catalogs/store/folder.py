@@ -8,9 +8,9 @@ import shutil
 from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
-from uuid import uuid4
 
 from catalogs.store.listing import Entry, Upload
+from troupe.files import is_part, part_name, replacing
 
 __all__ = ["Folder"]
 
@@ -45,13 +45,15 @@ class Folder:
     def create(self, source: Path | bytes, key: str, nonce: str) -> bool:
         """Put a file where there is none; False if there is one."""
         path = self.root / key
-        part = self._write(source, path, nonce)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        part = path.with_name(part_name(nonce))
         try:
+            _write(source, part)
             os.link(part, path)
         except FileExistsError:
             return False
         except OSError as error:
-            # Some file systems have no hard links; there, a check and a rename is what remains.
+            # Some file systems have no hard links; a check and a rename is the best they offer.
             if error.errno not in _NO_HARD_LINKS:
                 raise
             if path.exists():
@@ -64,11 +66,9 @@ class Folder:
     def replace(self, source: Path | bytes, key: str) -> None:
         """Put a file whether or not there is one."""
         path = self.root / key
-        part = self._write(source, path, uuid4().hex)
-        try:
-            part.replace(path)
-        finally:
-            part.unlink(missing_ok=True)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with replacing(path) as part:
+            _write(source, part)
 
     def entries(self, prefix: str) -> list[Entry]:
         """Of all files below a folder, half-written ones among them."""
@@ -99,23 +99,16 @@ class Folder:
             (Path(folder) / file).relative_to(self.root).as_posix()
             for folder, _, files in os.walk(self.root / prefix, onerror=unless_missing)
             for file in files
-            if not (file.startswith(".") and file.endswith(".part"))
+            if not is_part(file)
         ]
 
     def delete(self, key: str) -> None:
         """Remove a file."""
         (self.root / key).unlink()
 
-    @staticmethod
-    def _write(source: Path | bytes, path: Path, nonce: str) -> Path:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        part = path.parent / f".{nonce}.part"
-        try:
-            if isinstance(source, bytes):
-                part.write_bytes(source)
-            else:
-                shutil.copyfile(source, part)
-        except BaseException:
-            part.unlink(missing_ok=True)
-            raise
-        return part
+
+def _write(source: Path | bytes, path: Path) -> None:
+    if isinstance(source, bytes):
+        path.write_bytes(source)
+    else:
+        shutil.copyfile(source, path)

@@ -1,4 +1,4 @@
-"""Trouble that passes, and trying again."""
+"""Retry calls that fail with a transient error."""
 
 from __future__ import annotations
 
@@ -8,15 +8,16 @@ import time
 from collections.abc import Callable
 from typing import TypeVar
 
-__all__ = ["again", "transient"]
+__all__ = ["is_transient", "retry_call"]
 
 T = TypeVar("T")
 
-_TRIES = 3
+_ATTEMPTS = 3
 _FIRST_PAUSE = 0.25
-"""Seconds; doubled from try to try, and jittered, so that many workers do not come back together."""
+"""Seconds before the second attempt; doubled before each further one, with jitter, so that many workers do not come
+back together."""
 
-_LASTING = frozenset(
+_PERMANENT_ERRNOS = frozenset(
     {
         errno.EACCES,
         errno.EDQUOT,
@@ -35,14 +36,14 @@ _LASTING = frozenset(
     }
 )
 # By name, because the libraries that raise them are optional and belong to one kind of store each.
-_LASTING_NAMES = frozenset(
+_PERMANENT_CLASSES = frozenset(
     {"ClientAuthenticationError", "NoCredentialsError", "ParamValidationError", "PartialCredentialsError"}
     | {"ProfileNotFound", "SchemaMismatchError", "TableNotFoundError", "DeltaProtocolError", "UnknownServiceError"}
 )
 
 
-def transient(error: Exception) -> bool:
-    """Whether trying again may help: lost connections, time-outs and busy servers, not missing files or rights."""
+def is_transient(error: Exception) -> bool:
+    """Return whether a retry may help: for lost connections, time-outs and busy servers, not for missing files."""
     if isinstance(error, TimeoutError | ConnectionError):
         return True
     if isinstance(
@@ -50,19 +51,19 @@ def transient(error: Exception) -> bool:
     ):
         return False
     if isinstance(error, OSError):
-        return error.errno not in _LASTING
+        return error.errno not in _PERMANENT_ERRNOS
     if isinstance(error, ValueError | TypeError | LookupError | AttributeError | ImportError | NotImplementedError):
         return False
-    return type(error).__name__ not in _LASTING_NAMES
+    return type(error).__name__ not in _PERMANENT_CLASSES
 
 
-def again(call: Callable[[], T], worth: Callable[[Exception], bool] = transient) -> T:
-    """`call()`, up to three times while it fails with an error that is `worth` another try; the last error else."""
-    for pause in (_FIRST_PAUSE * 2**n for n in range(_TRIES - 1)):
+def retry_call(call: Callable[[], T], retryable: Callable[[Exception], bool] = is_transient) -> T:
+    """Return `call()`, tried up to three times while its error is `retryable`; raise the last error."""
+    for pause in (_FIRST_PAUSE * 2**n for n in range(_ATTEMPTS - 1)):
         try:
             return call()
         except Exception as error:
-            if not worth(error):
+            if not retryable(error):
                 raise
         time.sleep(pause * random.uniform(0.5, 1.5))
     return call()

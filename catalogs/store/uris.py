@@ -1,6 +1,6 @@
-"""What a URI says, without touching what it points at.
+"""The parts of a URI, without access to what it points at.
 
-A local file is named by its plain path (`file://` is taken off), anything else by `scheme://...`, as fsspec has it.
+A local file is named by its plain path (`file://` is removed), anything else by `scheme://...`, as in fsspec.
 """
 
 from __future__ import annotations
@@ -9,55 +9,56 @@ import posixpath
 import re
 from pathlib import Path
 
-__all__ = ["absolute", "credentials", "local_path", "name", "parent", "scheme", "shown"]
+__all__ = ["absolute", "has_credentials", "local_path", "name", "parent", "redacted", "scheme"]
 
+# Not `fsspec.core.split_protocol`: it finds a scheme in local paths such as `data:1.png` and `takes/one://two`.
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.\-]*)://")
 _LOCAL = ("", "file", "local")
 
 
 def scheme(uri: str) -> str:
-    """`s3` of `s3://bucket/key`; empty for a local path."""
+    """Return the scheme in lower case, `s3` of `s3://bucket/key`; empty for a local path."""
     found = _SCHEME.match(uri)
     kind = found.group(1).lower() if found else ""
     return "" if kind in _LOCAL else kind
 
 
 def local_path(uri: str) -> Path | None:
-    """The path of a local file, None for anything else."""
+    """Return the path of a local file, None for anything else."""
     if scheme(uri):
         return None
     found = _SCHEME.match(uri)
     return Path(uri[found.end() :] if found else uri)
 
 
-def credentials(uri: str) -> bool:
-    """Whether the URI carries a user or password (`s3://key:secret@bucket/...`), which would end in the catalog."""
+def has_credentials(uri: str) -> bool:
+    """Return whether the URI carries a user or password (`s3://key:secret@bucket/...`)."""
     return bool(scheme(uri)) and "@" in _authority(uri)
 
 
-def shown(uri: str) -> str:
-    """The URI as a message may show it: without credentials."""
-    if not credentials(uri):
+def redacted(uri: str) -> str:
+    """Return the URI without credentials, as a message may show it."""
+    if not has_credentials(uri):
         return uri
     return uri.replace(_authority(uri), "***@" + _authority(uri).rpartition("@")[2], 1)
 
 
 def name(uri: str) -> str:
-    """The last part of the path, without an HTTP query: `a.png`."""
-    return _bare(uri).rstrip("/").rpartition("/")[2]
+    """Return the last part of the path, without an HTTP query: `a.png`."""
+    return _without_query(uri).rstrip("/").rpartition("/")[2]
 
 
 def parent(uri: str) -> str:
-    """The folder that holds it."""
+    """Return the URI of the folder that contains it."""
     path = local_path(uri)
-    return str(path.absolute().parent) if path is not None else _bare(uri).rstrip("/").rpartition("/")[0]
+    return str(path.absolute().parent) if path is not None else _without_query(uri).rstrip("/").rpartition("/")[0]
 
 
 def absolute(uri: str, base: str) -> str:
-    """The URI itself if it stands alone, else what it means in the folder `base`.
+    """Return the URI, resolved against the folder `base` if it is relative.
 
     Raises:
-        ValueError: it leads out of the bucket that `base` is in.
+        ValueError: it leads out of the bucket of `base`.
     """
     path = local_path(uri)
     if path is None:
@@ -66,7 +67,7 @@ def absolute(uri: str, base: str) -> str:
     if path.is_absolute():
         return str(path)
     if folder is not None:
-        # `..` stays: with symbolic links, taking it off could name another file.
+        # `..` stays: with symbolic links, removing it could name another file.
         return str(folder.absolute() / path)
     kind, rest = base.split("://", 1)
     bucket, _, prefix = rest.partition("/")
@@ -76,11 +77,10 @@ def absolute(uri: str, base: str) -> str:
     return f"{kind}://{bucket}/{key}"
 
 
-def _bare(uri: str) -> str:
-    """Without an HTTP query."""
+def _without_query(uri: str) -> str:
     return re.split(r"[?#]", uri, maxsplit=1)[0] if scheme(uri) in ("http", "https") else uri
 
 
 def _authority(uri: str) -> str:
-    """What lies between `://` and the path: bucket or host, perhaps with credentials."""
+    """Return what is between `://` and the path: bucket or host, perhaps with credentials."""
     return re.split(r"[/?#]", uri.split("://", 1)[1], maxsplit=1)[0]

@@ -11,9 +11,10 @@ import pyarrow.parquet as pq
 from deltalake import CommitProperties, DeltaTable, Transaction, write_deltalake
 from deltalake.exceptions import CommitFailedError, DeltaError
 
+from catalogs.store.error_text import reason
 from catalogs.store.keys import run_key
-from catalogs.store.retry import again, transient
-from catalogs.store.store import Store, reason
+from catalogs.store.retry import is_transient, retry_call
+from catalogs.store.store import Store
 from catalogs.table.schema import INDEXED, SCHEMA
 from catalogs.table.snapshot import open_table
 from troupe.errors import StoreError
@@ -55,7 +56,9 @@ class _Delta:
 
     def add(self, rows: pa.Table) -> None:
         try:
-            again(lambda: self._append(rows), lambda error: isinstance(error, CommitFailedError) or transient(error))
+            retry_call(
+                lambda: self._append(rows), lambda error: isinstance(error, CommitFailedError) or is_transient(error)
+            )
         except (DeltaError, OSError) as error:
             raise StoreError(
                 f"cannot commit {len(rows)} rows to the catalog of {self._store.url}: {reason(error)}; check the store"

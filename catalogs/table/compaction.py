@@ -10,8 +10,9 @@ from typing import Any, TypeVar
 from deltalake import DeltaTable, WriterProperties
 from deltalake.exceptions import CommitFailedError, DeltaError
 
-from catalogs.store.retry import again, transient
-from catalogs.store.store import Store, reason
+from catalogs.store.error_text import reason
+from catalogs.store.retry import is_transient, retry_call
+from catalogs.store.store import Store
 from catalogs.table.snapshot import open_table
 from troupe.errors import SettingsError, StoreError
 
@@ -101,6 +102,6 @@ def _existing(store: Store) -> DeltaTable | None:
 
 def _kept_trying(action: str, store: Store, call: Callable[[], T]) -> T:
     try:
-        return again(call, lambda error: isinstance(error, CommitFailedError) or transient(error))
+        return retry_call(call, lambda error: isinstance(error, CommitFailedError) or is_transient(error))
     except (DeltaError, OSError) as error:
         raise StoreError(f"cannot {action} the catalog of {store.url}: {reason(error)}; run again") from error

@@ -15,8 +15,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from catalogs.store.error_text import DISK_FULL, reason
 from catalogs.store.keys import run_key
-from catalogs.store.store import FULL, Store, reason
+from catalogs.store.store import Store
 from catalogs.table.schema import Row, conform
 from catalogs.table.snapshot import latest, snapshot
 from troupe.errors import NoSpace, StoreError
@@ -49,7 +50,7 @@ def write_manifest(store: Store, run_id: str) -> str:
                 for part in _sorted(unsorted, folder):
                     file.write_table(part)
         except OSError as error:
-            kind = NoSpace if error.errno in FULL else StoreError
+            kind = NoSpace if error.errno in DISK_FULL else StoreError
             raise kind(f"{key} cannot be put together in {folder.parent}: {reason(error)}; make room there") from error
         store.replace(manifest, key)
     return key

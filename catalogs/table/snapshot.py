@@ -19,9 +19,10 @@ from deltalake import DeltaTable
 from deltalake.exceptions import DeltaError, TableNotFoundError
 from numpy.typing import NDArray
 
+from catalogs.store.error_text import DISK_FULL, reason
 from catalogs.store.keys import valid_id
-from catalogs.store.retry import again
-from catalogs.store.store import FULL, Store, reason
+from catalogs.store.retry import retry_call
+from catalogs.store.store import Store
 from catalogs.table.arrow_fs import native_filesystem
 from catalogs.table.schema import SCHEMA, conform
 from troupe.errors import SettingsError, StoreError
@@ -67,7 +68,9 @@ class Snapshot:
             raise SettingsError(f"the catalog of {self.url} has no column {', '.join(sorted(unknown))}")
         try:
             # Small batches and few ahead: no slower, and a third of the memory.
-            return again(lambda: self.data.to_table(filter=where, columns=columns, batch_size=2**15, batch_readahead=2))
+            return retry_call(
+                lambda: self.data.to_table(filter=where, columns=columns, batch_size=2**15, batch_readahead=2)
+            )
         except (DeltaError, OSError, pa.ArrowException) as error:
             raise StoreError(f"cannot read the catalog of {self.url}: {reason(error)}; run again") from error
 
@@ -91,9 +94,9 @@ class Snapshot:
                     file.write_table(part.combine_chunks())
 
         try:
-            again(write)
+            retry_call(write)
         except (DeltaError, OSError, pa.ArrowException) as error:
-            if isinstance(error, OSError) and error.errno in FULL:
+            if isinstance(error, OSError) and error.errno in DISK_FULL:
                 raise  # It is where we write that is full.
             raise StoreError(f"cannot read the catalog of {self.url}: {reason(error)}; run again") from error
 
@@ -125,7 +128,7 @@ class Snapshot:
             if name not in self.large:
                 yield self.newest.get(name, unknown), fragment
                 continue
-            for part in again(fragment.split_by_row_group):
+            for part in retry_call(fragment.split_by_row_group):
                 times = (part.row_groups[0].statistics or {}).get("recorded_at", {})
                 yield _microseconds(times["max"]) if "max" in times else unknown, part
 
@@ -177,14 +180,14 @@ def open_table(store: Store, as_of: Moment | None = None) -> DeltaTable | None:
     uri, options = place
     try:
         # `DeltaTable.is_deltatable` would be the question, but keeps the interpreter locked until it is answered.
-        table = again(lambda: DeltaTable(uri, storage_options=options))
+        table = retry_call(lambda: DeltaTable(uri, storage_options=options))
     except TableNotFoundError:
         return None
     except (DeltaError, OSError) as error:
         raise StoreError(f"cannot read the catalog of {store.url}: {reason(error)}; check the store") from error
     if as_of is not None:
         try:
-            again(lambda: table.load_as_version(as_of))
+            retry_call(lambda: table.load_as_version(as_of))
         except (DeltaError, OSError, ValueError) as error:
             raise SettingsError(
                 f"the catalog of {store.url} has no state {as_of}: {reason(error)}; it is at version {table.version()}"

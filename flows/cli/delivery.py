@@ -102,13 +102,14 @@ def forget(
     from catalogs import report
     from catalogs.requests.inputs import at_hand
     from catalogs.retention import forget as tombstones
-    from catalogs.store.store import file_hash, open_store
+    from catalogs.store.store import open_store
+    from troupe.files import file_sha256
 
     place = open_store(store)
     picture = ""
     if portrait:
         with at_hand(portrait) as path:
-            picture = file_hash(path)
+            picture = file_sha256(path)
     found = tombstones.forget(place, identity, picture, dry_run=True)
     print_table(("run",), [(run,) for run in found.runs])
     stderr.print(f"{found.jobs} jobs in {len(found.runs)} runs, {found.files} files")

@@ -9,6 +9,8 @@ from typing import Any
 
 import numpy as np
 
+from troupe.files import replacing
+
 __all__ = ["append", "draw", "keep_until", "read"]
 
 Line = dict[str, Any]
@@ -31,10 +33,8 @@ def append(path: Path, lines: Sequence[Line]) -> None:
 def keep_until(path: Path, step: int) -> None:
     """Forget what came after a step, which is going to be done again."""
     lines = [line for line in read(path) if line["step"] <= step]
-    part = path.with_suffix(".part")
-    part.unlink(missing_ok=True)
-    append(part, lines)
-    part.replace(path)
+    with replacing(path, sole_writer=True) as written:
+        append(written, lines)
 
 
 def draw(lines: Sequence[Line], path: Path, title: str) -> None:
@@ -56,6 +56,5 @@ def draw(lines: Sequence[Line], path: Path, title: str) -> None:
             axes.set_yscale("log")
         axes.set_ylabel(name)
         axes.grid(alpha=0.3)
-    part = path.with_suffix(".part.png")
-    figure.savefig(part, dpi=110)
-    part.replace(path)
+    with replacing(path, sole_writer=True) as written:
+        figure.savefig(written, dpi=110, format="png")

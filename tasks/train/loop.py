@@ -24,6 +24,7 @@ from tasks.train.config import PartConfig
 from tasks.train.examples import Share, batches, first_example
 from tasks.train.muon import Muon
 from troupe.errors import Cancelled, SettingsError
+from troupe.files import replacing
 
 __all__ = ["CURVE", "RESULT", "OnStep", "result", "train"]
 
@@ -214,8 +215,8 @@ def _save(
         "average": average.state_dict() if average is not None else None,
     }
     path = folder / f"step-{step:08}.pt"
-    torch.save(state, path.with_suffix(".part"))
-    path.with_suffix(".part").replace(path)
+    with replacing(path, sole_writer=True) as written:
+        torch.save(state, written)
     for old in _checkpoints(folder)[:-KEPT]:
         old.unlink()
 
@@ -259,6 +260,5 @@ def _finish(objective: Objective, network: nn.Module, config: PartConfig, weight
         "losses": {name: sum(line[name] for line in last) / len(last) for name in names},
         "measured": measured,
     }
-    part = folder / f"{RESULT}.part"
-    part.write_text(json.dumps(found, indent=2) + "\n")
-    part.replace(folder / RESULT)
+    with replacing(folder / RESULT, sole_writer=True) as written:
+        written.write_text(json.dumps(found, indent=2) + "\n")

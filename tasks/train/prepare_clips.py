@@ -22,6 +22,7 @@ from tasks.steps.context import WorkerConfig, WorkerContext
 from tasks.train.config import WORLD, ClipsConfig
 from troupe import FaceChoice, Picture, Track
 from troupe.errors import BadJob, Cancelled, InputError, SettingsError
+from troupe.files import replacing
 from troupe.scratch import scratch_folder
 
 __all__ = ["HELD_OUT_FOLDER", "TRAINING_FOLDER", "OnClip", "prepare_clips"]
@@ -105,7 +106,7 @@ def _prepare_footage(
             try:
                 _prepare_entry(context, clips, entry, folder)
             except InputError as error:
-                refused.append(f"{uris.shown(entry.uri)}: {error.message}")
+                refused.append(f"{uris.redacted(entry.uri)}: {error.message}")
             on_clip(done + 1, len(entries))
     scenes = sorted((folder / TRAINING_FOLDER).glob("*.safetensors")) + sorted(
         (folder / HELD_OUT_FOLDER).glob("*.safetensors")
@@ -202,9 +203,8 @@ COLUMNS = ("clip", "start", "end", "face")
 def _write(
     animator: Animator, frames: list[Picture] | Iterator[Picture], track: Track, sittings: int, path: Path
 ) -> None:
-    part = path.with_suffix(".part")
-    encode_clip(animator, frames, track, sittings, part)
-    part.replace(path)
+    with replacing(path, sole_writer=True) as written:
+        encode_clip(animator, frames, track, sittings, written)
 
 
 def _raise_if_cancelled(stop: Callable[[], bool]) -> None:

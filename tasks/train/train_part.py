@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 from catalogs.store.keys import make_key
-from catalogs.store.store import file_hash
 from models.miniature.init_weights import init_weights
 from models.weights import files
 from tasks.train.config import WORLD, PartConfig, TrainConfig
@@ -17,6 +16,7 @@ from tasks.train.loop import OnStep, result, train
 from tasks.train.parts import FROM_CLIPS, objective
 from tasks.train.prepare_clips import OnClip, prepare_clips
 from troupe.errors import SettingsError
+from troupe.files import file_sha256, replacing
 
 __all__ = ["needs_clips", "prepare_training_clips", "prepare_weights", "train_part"]
 
@@ -40,10 +40,8 @@ def prepare_weights(config: TrainConfig) -> None:
     if not config.base.is_dir():
         raise SettingsError(f"base: {config.base} is not a directory")
     config.weights.parent.mkdir(parents=True, exist_ok=True)
-    part = config.weights.with_name(f".{config.weights.name}.part")
-    shutil.rmtree(part, ignore_errors=True)
-    shutil.copytree(config.base, part)
-    part.rename(config.weights)
+    with replacing(config.weights, sole_writer=True) as copy:
+        shutil.copytree(config.base, copy)
 
 
 def needs_clips(config: TrainConfig, part: PartConfig) -> bool:
@@ -111,7 +109,7 @@ def _clips(config: TrainConfig) -> Path:
         return config.folder / "clips"
     about = {name: value for name, value in asdict(config.clips).items() if name != "count"}
     encoders = [
-        (str(path.relative_to(config.weights)), file_hash(path))
+        (str(path.relative_to(config.weights)), file_sha256(path))
         for path in files(config.weights)
         if str(path.relative_to(config.weights)).startswith(ENCODERS)
     ]

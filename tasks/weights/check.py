@@ -1,8 +1,7 @@
-"""What can be done with a weights directory as a whole: look at it, convert it, make a miniature one."""
+"""Check a weights directory, and convert its `.pth` files."""
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -31,11 +30,6 @@ def convert(directory: Path) -> Iterator[Path]:
     if not directory.is_dir():
         raise WeightsError(f"{directory} is not a directory")
     try:
-        yield from weights.convert(directory, _sha256)
+        yield from weights.convert(directory)
     except OSError as error:
         raise WeightsError(f"{directory} cannot be converted: {error}") from error
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()

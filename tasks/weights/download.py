@@ -18,6 +18,7 @@ from filelock import FileLock, Timeout
 from tasks.weights.hub_client import Hub, RemoteFile, digests_of
 from tasks.weights.sources import LICENCES, RELEASE, Source
 from troupe.errors import WeightsError
+from troupe.files import file_sha256, replacing
 
 __all__ = ["OnProgress", "PullReport", "Pulled", "pull"]
 
@@ -130,7 +131,7 @@ def _in_place(directory: Path, path: str, source: Source, record: _Record) -> bo
     if state.st_size != known.size:
         return False
     if state.st_mtime_ns != known.modified_ns:
-        if digests_of(target).sha256 != known.sha256:
+        if file_sha256(target) != known.sha256:
             return False
         record.files[path] = replace(known, modified_ns=state.st_mtime_ns)
     return True
@@ -239,10 +240,9 @@ class _Record:
 
     def write(self, directory: Path) -> None:
         """Replace the directory's, whole."""
-        partial = directory / PARTIAL / RECORD
         files = {name: asdict(entry) for name, entry in sorted(self.files.items())}
-        partial.write_text(json.dumps({"commits": self.commits, "files": files}, indent=2) + "\n")
-        partial.replace(directory / RECORD)
+        with replacing(directory / RECORD, sole_writer=True) as written:
+            written.write_text(json.dumps({"commits": self.commits, "files": files}, indent=2) + "\n")
 
     def note(self, directory: Path, path: str, file: RemoteFile, sha256: str) -> None:
         """Remember that the file is in place and right."""

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import os
-import shutil
 from pathlib import Path
-from uuid import uuid4
 
 from filelock import FileLock
 
@@ -14,6 +12,7 @@ from catalogs.store import uris
 from catalogs.store.keys import make_key
 from catalogs.store.store import open_store
 from troupe.errors import InputError, StoreError, WeightsError
+from troupe.files import replacing
 
 __all__ = ["cache_folder", "local_file", "local_weights"]
 
@@ -42,9 +41,9 @@ def local_weights(uri: str) -> Path:
         names = store.list()
         states = [stat(store.uri(name)) for name in names]
     except (StoreError, InputError) as error:
-        raise WeightsError(f"the weights at {uris.shown(uri)} cannot be listed: {error.message}") from error
+        raise WeightsError(f"the weights at {uris.redacted(uri)} cannot be listed: {error.message}") from error
     if not names:
-        raise WeightsError(f"there are no weights at {uris.shown(uri)}")
+        raise WeightsError(f"there are no weights at {uris.redacted(uri)}")
     version = make_key("weights copy", uri=uri, files=[[state.uri, state.size, state.version] for state in states])
     place = cache_folder() / "weights" / version
     if place.is_dir():
@@ -52,15 +51,14 @@ def local_weights(uri: str) -> Path:
     place.parent.mkdir(parents=True, exist_ok=True)
     with FileLock(f"{place}.lock"):
         if not place.is_dir():
-            part = place.with_name(f".{uuid4().hex}.part")
             try:
-                for name in names:
-                    store.get(name, part / name)
-                part.rename(place)
+                with replacing(place, sole_writer=True) as copy:
+                    for name in names:
+                        store.get(name, copy / name)
             except (StoreError, OSError) as error:
-                raise WeightsError(f"the weights at {uris.shown(uri)} cannot be fetched to {place}: {error}") from error
-            finally:
-                shutil.rmtree(part, ignore_errors=True)
+                raise WeightsError(
+                    f"the weights at {uris.redacted(uri)} cannot be fetched to {place}: {error}"
+                ) from error
     return place
 
 
@@ -82,4 +80,4 @@ def local_file(uri: str) -> Path:
                 uri, place
             )
     except (StoreError, InputError, OSError) as error:
-        raise WeightsError(f"{uris.shown(uri)} cannot be fetched: {error}") from error
+        raise WeightsError(f"{uris.redacted(uri)} cannot be fetched: {error}") from error

@@ -42,6 +42,7 @@ from catalogs.table.snapshot import snapshot
 from tests.catalogs.conftest import row
 from tests.s3 import BUCKET, endpoint
 from troupe.errors import StoreError
+from troupe.files import replacing
 from troupe.scratch import scratch_folder
 
 __all__ = ["Attack", "Outcome", "attack"]
@@ -275,9 +276,8 @@ def _begin(environment: dict[str, str], function: Callable[..., None], arguments
 
 
 def _note(path: Path, value: dict[str, Any]) -> None:
-    part = path.with_suffix(".part")
-    part.write_text(json.dumps(value))
-    part.replace(path)
+    with replacing(path, sole_writer=True) as written:
+        written.write_text(json.dumps(value))
 
 
 def main() -> None:

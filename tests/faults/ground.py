@@ -16,13 +16,13 @@ from typing import Any
 import psutil
 import pyarrow.parquet as pq
 
-from catalogs.store.store import file_hash
 from flows.local import animate_locally
 from models.miniature.init_weights import init_weights
 from tasks.run.request import Request
 from tasks.run.summary import Summary
 from tests.flows.cast import write_clip
 from tests.small import SMALL
+from troupe.files import file_sha256
 
 __all__ = ["Ground", "lasting", "prepare", "server", "wait_until"]
 
@@ -138,7 +138,7 @@ def lasting(store: Path, run_id: str) -> dict[str, dict[str, Any]]:
     rows = {}
     for row in pq.read_table(store / "runs" / run_id / "manifest.parquet").to_pylist():
         if row["full_uri"]:
-            assert file_hash(Path(row["full_uri"])) == row["checksum"], f"{row['full_uri']} is not what its row says"
+            assert file_sha256(Path(row["full_uri"])) == row["checksum"], f"{row['full_uri']} is not what its row says"
             assert Path(row["full_uri"]).stat().st_size == row["bytes"]
         plain = {name: _relative(value, store) for name, value in row.items() if name not in PASSING}
         rows[row["job_id"]] = {name: value for name, value in plain.items() if not name.startswith("seconds_")}

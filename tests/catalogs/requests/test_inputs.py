@@ -90,7 +90,7 @@ def test_files_in(place: str) -> None:
 @pytest.mark.parametrize(
     ("uri", "message"),
     [
-        ("nosuch://x/a.png", "no kind of store is called nosuch://"),
+        ("nosuch://x/a.png", "unknown scheme nosuch://"),
         ("s3://key:Sesame@bucket/a.png", "carries credentials"),
         ("/dev/null", "is not a file"),
         ("/etc/hostname/x.png", "not a file or folder"),

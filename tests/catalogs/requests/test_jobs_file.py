@@ -157,8 +157,7 @@ def test_every_problem_is_told_at_once() -> None:
         "row 1 (line 2): tags is 'a'; write name=value;name=value or a JSON object",
         "row 1 (line 2): driving is empty",
         "row 3 (line 4): tags names 'a' twice",
-        "row 4 (line 5): driving is 's3://***@b/c.mp4' with credentials in it; "
-        "give them by environment variables instead",
+        "row 4 (line 5): driving is 's3://***@b/c.mp4' with credentials; set them as environment variables instead",
         "row 4 (line 5): start is '-1'; give seconds, such as 12.5",
         "row 4 (line 5): end is 'inf'; give seconds, such as 12.5",
         "row 4 (line 5): seed is '9223372036854775808'; give a whole number from 0 to 9223372036854775807",
@@ -380,7 +379,7 @@ def test_a_run_keeps_its_request(store: Store) -> None:
     jobs = [FULL, dataclasses.replace(FULL, job_id="b", end=None, tags={})]
     write_request(store, "r1", jobs)
     write_request(store, "r1", jobs)
-    assert store.puts == 1
+    assert store.list() == ["runs/r1/request.parquet"]
     with pytest.raises(SettingsError, match=r"run r1 in .* has other jobs"):
         write_request(store, "r1", jobs[:1])
     with pytest.raises(SettingsError, match="run_id is"):

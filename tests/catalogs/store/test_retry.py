@@ -6,7 +6,7 @@ import errno
 
 import pytest
 
-from catalogs.store.retry import again, transient
+from catalogs.store.retry import is_transient, retry_call
 
 
 @pytest.fixture
@@ -25,7 +25,7 @@ def test_trouble_that_passes(pauses: list[float]) -> None:
             raise answer
         return answer
 
-    assert again(call) == "here"
+    assert retry_call(call) == "here"
     first, second = pauses
     assert 0.125 <= first <= 0.375
     assert 0.25 <= second <= 0.75
@@ -40,13 +40,13 @@ def test_three_tries_at_most(pauses: list[float]) -> None:
         raise ConnectionResetError(f"call {calls}")
 
     with pytest.raises(ConnectionResetError, match="call 3"):
-        again(call)
+        retry_call(call)
     assert len(pauses) == 2
 
 
 def test_what_stays_wrong_is_raised_at_once(pauses: list[float]) -> None:
     with pytest.raises(FileNotFoundError):
-        again(lambda: (_ for _ in ()).throw(FileNotFoundError("x")))
+        retry_call(lambda: (_ for _ in ()).throw(FileNotFoundError("x")))
     assert pauses == []
 
 
@@ -76,4 +76,4 @@ class EndpointConnectionError(Exception):
     ],
 )
 def test_transient(error: Exception, expected: bool) -> None:
-    assert transient(error) is expected
+    assert is_transient(error) is expected

@@ -39,7 +39,6 @@ def test_put_read_list(store: Store, tmp_path: Path) -> None:
     assert store.put(local, "renders/k1/full.mp4") == Put("renders/k1/full.mp4", 6, sha(b"moving"), created=True)
     assert store.put_bytes(b"", "renders/k1/empty").created
     assert store.put_bytes(b"x", "cache/a.b").created
-    assert store.puts == 3
     assert store.list() == ["cache/a.b", "renders/k1/empty", "renders/k1/full.mp4"]
     assert store.list("renders") == ["renders/k1/empty", "renders/k1/full.mp4"]
     assert store.list("nothing") == []
@@ -59,7 +58,6 @@ def test_what_is_there_is_never_overwritten(store: Store, tmp_path: Path) -> Non
     there = Put("cache/k", 5, sha(b"first"), created=False)
     assert store.put(local, "cache/k") == there
     assert store.put_bytes(b"the second", "cache/k") == there
-    assert store.puts == 1
     assert store.read("cache/k") == b"first"
     store.replace(b"third one", "cache/k")
     assert store.read("cache/k") == b"third one"
@@ -86,9 +84,9 @@ def test_uri_is_absolute(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
 
 @pytest.mark.parametrize("key", ["", "/a", "a/", "a//b", "../a", "a/../b", "a/./b", "a\\b", "a\nb"])
 def test_keys_stay_in_the_store(folder_store: Store, key: str) -> None:
-    with pytest.raises(ValueError, match="no key"):
+    with pytest.raises(ValueError, match="not a valid key"):
         folder_store.put_bytes(b"x", key)
-    with pytest.raises(ValueError, match="no key"):
+    with pytest.raises(ValueError, match="not a valid key"):
         folder_store.uri(key)
 
 
@@ -173,13 +171,12 @@ def test_one_of_many_threads_creates(store: Store) -> None:
         puts = list(pool.map(lambda n: store.put_bytes(b"%d" % n, "race"), range(24)))
     assert sum(put.created for put in puts) == 1
     assert {put.sha256 for put in puts} == {sha(store.read("race"))}
-    assert store.puts == 1
 
 
 def test_survives_pickling_and_forking(shared_store: Store) -> None:
     shared_store.put_bytes(b"before", "a")
     copy = pickle.loads(pickle.dumps(shared_store))
-    assert (copy.url, copy.puts, copy.read("a")) == (shared_store.url, 0, b"before")
+    assert (copy.url, copy.read("a")) == (shared_store.url, b"before")
     child = multiprocessing.get_context("fork").Process(target=shared_store.put_bytes, args=(b"after", "b"))
     child.start()
     child.join(60)
@@ -260,7 +257,7 @@ def test_no_credentials(s3: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
     [
         ("", "empty"),
         ("s3://key:Sesame@bucket/x", "carries credentials"),
-        ("nosuch://x/y", "no kind of store is called nosuch://"),
+        ("nosuch://x/y", "unknown scheme nosuch://"),
     ],
 )
 def test_impossible_urls(url: str, message: str) -> None:
@@ -339,7 +336,6 @@ def test_a_lost_answer_does_not_hide_who_created(s3: str) -> None:
     """The put took place, its answer was lost, and the second try finds the file there: ours."""
     with faults(s3, ["lost"]) as store:
         assert store.put_bytes(b"mine", "lost").created
-        assert store.puts == 1
         assert not store.put_bytes(b"mine", "lost").created
 
 

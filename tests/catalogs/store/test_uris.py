@@ -56,9 +56,9 @@ def test_out_of_the_bucket() -> None:
 
 
 def test_credentials() -> None:
-    assert uris.credentials("s3://key:secret@bucket/a")
-    assert uris.credentials("https://user@host/a")
-    assert not uris.credentials("s3://bucket/a@b")
-    assert not uris.credentials("/a/b@c:d")
-    assert uris.shown("s3://key:secret@bucket/a@b") == "s3://***@bucket/a@b"
-    assert uris.shown("s3://bucket/a@b") == "s3://bucket/a@b"
+    assert uris.has_credentials("s3://key:secret@bucket/a")
+    assert uris.has_credentials("https://user@host/a")
+    assert not uris.has_credentials("s3://bucket/a@b")
+    assert not uris.has_credentials("/a/b@c:d")
+    assert uris.redacted("s3://key:secret@bucket/a@b") == "s3://***@bucket/a@b"
+    assert uris.redacted("s3://bucket/a@b") == "s3://bucket/a@b"

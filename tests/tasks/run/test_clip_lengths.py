@@ -8,10 +8,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from catalogs.store.store import file_hash, open_store
+from catalogs.store.store import open_store
 from tasks.media import decode
 from tasks.run.clip_lengths import ClipLengths, frames_between
 from tests.flows.cast import write_clip
+from troupe.files import file_sha256
 
 
 def test_a_length_is_read_once_for_all_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -19,7 +20,7 @@ def test_a_length_is_read_once_for_all_runs(tmp_path: Path, monkeypatch: pytest.
     write_clip(clip, frames=9, rate="25")
     broken.write_text("no film")
     store = open_store(str(tmp_path / "store"))
-    lengths, content = ClipLengths(store), file_hash(clip)
+    lengths, content = ClipLengths(store), file_sha256(clip)
     clips = {content: str(clip), "b": str(broken), "m": str(tmp_path / "missing.mp4")}
     assert lengths.of_many(clips) == {content: (9, 25.0)}
     lengths.save("one")

@@ -1,0 +1,67 @@
+"""Open fsspec file systems. Nothing else does; other modules name files by key (in a store) or by URI."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import fsspec  # type: ignore[import-untyped]
+
+from catalogs.store import s3, uris
+from catalogs.store.error_text import reason
+from troupe.errors import SettingsError
+
+__all__ = ["Options", "download", "filesystem_class", "open_filesystem"]
+
+Options: TypeAlias = Mapping[str, Any]
+"""Arguments of an fsspec file system."""
+
+_EXTRAS = {"s3": "s3", "s3a": "s3", "gs": "gcs", "gcs": "gcs", "abfs": "abfs", "abfss": "abfs", "az": "abfs"}
+"""The extra of troupe that installs the file system of a scheme."""
+
+
+def open_filesystem(uri: str, options: Options | None = None) -> tuple[Any, str]:
+    """Return the fsspec file system of `uri`, and the path in it.
+
+    Raises:
+        SettingsError: the URI carries credentials, or no installed package supports its scheme.
+    """
+    kind = filesystem_class(uri)
+    options = dict(options or {})
+    if uris.scheme(uri) in s3.SCHEMES:
+        options = s3.fsspec_options(options)
+    try:
+        files = kind(**options)
+    except (TypeError, ValueError) as error:
+        raise SettingsError(f"{uri} cannot be opened: {reason(error)}") from error
+    if uris.scheme(uri) in s3.SCHEMES:
+        files.retries = 1  # botocore's retries and ours are enough; a third layer makes minutes of them
+    return files, str(kind._strip_protocol(uri))
+
+
+def filesystem_class(uri: str) -> Any:
+    """Return the fsspec class that supports the scheme of `uri`.
+
+    Raises:
+        SettingsError: the URI carries credentials, or no installed package supports its scheme.
+    """
+    if uris.has_credentials(uri):
+        raise SettingsError(f"{uris.redacted(uri)} carries credentials; set them as environment variables instead")
+    scheme = uris.scheme(uri) or "file"
+    try:
+        return fsspec.get_filesystem_class(scheme)
+    except ImportError as error:
+        extra = f"pip install 'troupe[{_EXTRAS[scheme]}]'" if scheme in _EXTRAS else str(error)
+        raise SettingsError(f"{uri} needs a package that is not installed: {extra}") from error
+    except ValueError:
+        raise SettingsError(f"{uri}: unknown scheme {scheme}://; use a folder, or a scheme of fsspec") from None
+
+
+def download(files: Any, path: str, local: Path) -> None:
+    """Copy a file of an fsspec file system to `local`."""
+    if files.protocol == "memory":
+        # An open file in memory is one object with one position, shared by all its readers.
+        local.write_bytes(files.cat_file(path))
+    else:
+        files.get_file(path, str(local))

@@ -1,0 +1,59 @@
+"""Local files: their SHA-256, and writes that appear whole or not at all."""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from uuid import uuid4
+
+__all__ = ["file_sha256", "is_part", "part_name", "replacing"]
+
+_SUFFIX = ".part"
+
+
+def file_sha256(path: Path) -> str:
+    """Return the SHA-256 of a file's content, in hexadecimal."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+@contextmanager
+def replacing(path: Path, *, sole_writer: bool = False) -> Iterator[Path]:
+    """Yield a temporary path beside `path`, and rename it to `path` when the block succeeds.
+
+    The block writes a file or a folder at the temporary path. If it fails, what it wrote is removed and `path` stays
+    as it was.
+
+    Args:
+        path: the target; its parent folder must exist.
+        sole_writer: whether nobody else writes `path` at the same time. The temporary name is then always the same,
+            so that the next write removes what a killed process left behind; otherwise it is random.
+    """
+    part = path.with_name(part_name(path.name if sole_writer else uuid4().hex))
+    if sole_writer:
+        _remove(part)
+    try:
+        yield part
+        part.replace(path)
+    finally:
+        _remove(part)
+
+
+def part_name(stem: str) -> str:
+    """Return the name of a file that is still being written: hidden, and recognised by `is_part`."""
+    return f".{stem}{_SUFFIX}"
+
+
+def is_part(name: str) -> bool:
+    """Return whether a file of this name is still being written, or was left behind half-written."""
+    return name.startswith(".") and name.endswith(_SUFFIX)
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
