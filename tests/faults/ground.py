@@ -20,7 +20,7 @@ from flows.local import animate_locally
 from models.miniature.init_weights import init_weights
 from tasks.run.request import Request
 from tasks.run.summary import Summary
-from tests.flows.cast import write_clip
+from tests.flows.cast import write_clip, write_portrait
 from tests.small import SMALL
 from troupe.files import file_sha256
 
@@ -107,7 +107,7 @@ def prepare(folder: Path, portraits: int = 3, clips: int = 2, frames: int = 10) 
         place.mkdir(parents=True)
     init_weights(folder / "weights", 0, replace(SMALL, image_size=64, window=8))
     for number in range(portraits):
-        write_draw_portrait(cast / f"p{number}.png", number)
+        write_portrait(cast / f"p{number}.png", number)
     for number in range(clips):
         write_clip(cast / f"c{number}.mp4", frames=frames + number, rate="25")
     names = [(f"p{p}", f"c{c}") for p in range(portraits) for c in range(clips)]

@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from models.miniature.init_weights import init_weights
-from tests.flows.cast import write_clip
+from tests.flows.cast import write_clip, write_portrait
 from tests.small import SMALL
 
 
@@ -34,8 +34,8 @@ def cast(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("cast")
     (folder / "portraits").mkdir()
     (folder / "clips").mkdir()
-    write_draw_portrait(folder / "portraits" / "ruby.png", 0)
-    write_draw_portrait(folder / "portraits" / "olive.png", 5)
+    write_portrait(folder / "portraits" / "ruby.png", 0)
+    write_portrait(folder / "portraits" / "olive.png", 5)
     write_clip(folder / "clips" / "hello.mp4", frames=10, rate="25")
     write_clip(folder / "clips" / "film.mp4", frames=12, rate="24000/1001")
     return folder
