@@ -1,6 +1,6 @@
 """The command `troupe`.
 
-Nothing heavy is imported before a command runs: `--help` answers without torch, Ray and Prefect.
+Heavy packages are imported when a command runs: `--help` loads neither torch nor Ray nor Prefect.
 """
 
 from __future__ import annotations
@@ -16,20 +16,18 @@ from typing import Annotated, Any, NoReturn
 import typer
 from typer.core import TyperGroup
 
-from flows.cli import catalog, delivery, demo, doctor, evaluate, plan, report, run, runs, train, weights
+from flows.cli import catalog, demo, doctor, evaluate, export, forget, plan, report, run, runs, train, weights
 from flows.cli.console import print_error
+from flows.cli.options import ExitCode
 from troupe import __version__
 from troupe.errors import Cancelled, TroupeError
 from troupe.terminal import private_terminal
 
 __all__ = ["app", "main"]
 
-REFUSED = 2
-STOPPED = 130
-
 
 class Commands(TyperGroup):
-    """Runs a command; what troupe raises on purpose ends it with a message and an exit code, not with a trace."""
+    """Command group that turns troupe's own errors into a message and an exit code, without a traceback."""
 
     def invoke(self, ctx: Any) -> Any:
         """Run the command that the context names."""
@@ -37,12 +35,12 @@ class Commands(TyperGroup):
             return super().invoke(ctx)
         except TroupeError as error:
             print_error(str(error))
-            raise typer.Exit(STOPPED if isinstance(error, Cancelled) else REFUSED) from None
+            raise typer.Exit(ExitCode.STOPPED if isinstance(error, Cancelled) else ExitCode.REFUSED) from None
         except typer.Abort as abort:
-            if not isinstance(abort.__context__, KeyboardInterrupt):  # a question was answered with no
+            if not isinstance(abort.__context__, KeyboardInterrupt):  # a prompt was answered with no
                 raise
-            print_error("stopped before the question was answered")
-            raise typer.Exit(STOPPED) from None
+            print_error("interrupted at a prompt")
+            raise typer.Exit(ExitCode.STOPPED) from None
 
 
 app = typer.Typer(
@@ -54,8 +52,8 @@ app = typer.Typer(
 )
 
 
-def _version(wanted: bool) -> None:
-    if wanted:
+def _print_version(requested: bool) -> None:
+    if requested:
         typer.echo(f"troupe {__version__}")
         raise typer.Exit
 
@@ -63,12 +61,12 @@ def _version(wanted: bool) -> None:
 @app.callback()
 def troupe(
     version: Annotated[
-        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version and exit.")
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Show the version and exit.")
     ] = False,
 ) -> None:
-    """One cast of portraits, many performances: make portraits act driving clips.
+    """Animate portraits with driving clips, in bulk.
 
-    First steps:
+    Getting started:
 
     - `troupe doctor`
     - `troupe weights pull weights`
@@ -85,30 +83,30 @@ app.add_typer(catalog.app, name="catalog")
 app.command()(report.report)
 app.command()(evaluate.evaluate)
 app.command()(train.train)
-app.command()(delivery.export)
-app.command()(delivery.forget)
+app.command()(export.export)
+app.command()(forget.forget)
 app.add_typer(weights.app, name="weights")
 app.command()(doctor.doctor)
 
 
 def main() -> None:
-    """Entry point."""
+    """Run the command line."""
     private_terminal()
     try:
         app(prog_name="troupe")
     except SystemExit as end:
         if not isinstance(end.code, int | None):
             raise
-        _leave(end.code or 0)
+        _exit_process(end.code or 0)
 
 
-def _leave(code: int) -> NoReturn:
-    """End the process as Python does, but for taking apart what was imported: after a run that is a second of work."""
+def _exit_process(code: int) -> NoReturn:
+    """Exit as Python does, but without tearing down imported modules, which takes a second after a run."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the command has ended, and its exit code is fixed
     threads: Any = threading
     threads._shutdown()
     atexit._run_exitfuncs()
     for stream in (sys.stdout, sys.stderr):
-        with suppress(OSError, ValueError):  # whoever read it may be gone
+        with suppress(OSError, ValueError):  # the reader may be gone
             stream.flush()
     os._exit(code)

@@ -1,4 +1,4 @@
-"""`troupe catalog`: what a store holds."""
+"""`troupe catalog`: query and maintain the catalog of a store."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from flows.cli.console import human_size, print_json, print_table, stderr
-from flows.cli.filters import AS_OF, STORE, with_filters
+from flows.cli.options import DEFAULT_STORE, AsOfOption, DryRunOption, StoreOption, with_filters
 from troupe.errors import SettingsError
 
 if TYPE_CHECKING:
@@ -19,9 +19,9 @@ if TYPE_CHECKING:
 
 __all__ = ["app"]
 
-SHOWN = 20
-"""Rows of a table where no limit is named."""
-COLUMNS = (
+TABLE_ROWS = 20
+"""Number of rows that a table shows without --limit."""
+TABLE_COLUMNS = (
     "finished_at",
     "run_id",
     "job_id",
@@ -37,8 +37,8 @@ COLUMNS = (
 app = typer.Typer(no_args_is_help=True)
 
 
-class Format(StrEnum):
-    """How rows are printed."""
+class RowFormat(StrEnum):
+    """Output formats of rows."""
 
     table = "table"
     json = "json"
@@ -46,28 +46,30 @@ class Format(StrEnum):
     parquet = "parquet"
 
 
-FORMAT = Annotated[Format, typer.Option(help="A table of the main columns; JSON, CSV and Parquet have all.")]
-LIMIT = Annotated[
+RowFormatOption = Annotated[
+    RowFormat, typer.Option(help="Output format. A table shows the main columns, all others contain every column.")
+]
+LimitOption = Annotated[
     int | None,
-    typer.Option(min=1, help="At most so many rows.", show_default=f"{SHOWN} for a table, all otherwise"),
+    typer.Option(min=1, help="Maximum number of rows.", show_default=f"{TABLE_ROWS} for a table, all otherwise"),
 ]
 
 
 @app.callback()
 def catalog() -> None:
-    """Look at what a store holds: a row for every job of every run."""
+    """Query and maintain the catalog of a store: one row per job and run."""
 
 
 @app.command()
 @with_filters
 def ls(
     filters: dict[str, Any],
-    store: STORE = "troupe-store",
-    as_of: AS_OF = None,
-    limit: LIMIT = None,
-    format: FORMAT = Format.table,
+    store: StoreOption = DEFAULT_STORE,
+    as_of: AsOfOption = None,
+    limit: LimitOption = None,
+    format: RowFormatOption = RowFormat.table,
 ) -> None:
-    """List what was made and what failed, the newest first.
+    """List jobs and their results, newest first.
 
     Examples:
 
@@ -79,30 +81,32 @@ def ls(
     from catalogs.query import jobs as query
     from catalogs.store.store import open_store
 
-    place = open_store(store)
-    if format is not Format.table:
-        _print(query.ls(place, limit=limit, as_of=as_of, **filters), format)
+    opened = open_store(store)
+    if format is not RowFormat.table:
+        _print(query.ls(opened, limit=limit, as_of=as_of, **filters), format)
         return
-    # One more than is shown tells whether there are more.
-    rows = query.ls(place, limit=(limit or SHOWN) + 1, columns=COLUMNS, as_of=as_of, **filters).to_pylist()
-    _print_jobs(rows[: limit or SHOWN])
+    # One row more than is shown, to know whether there are more.
+    rows = query.ls(opened, limit=(limit or TABLE_ROWS) + 1, columns=TABLE_COLUMNS, as_of=as_of, **filters).to_pylist()
+    _print_jobs(rows[: limit or TABLE_ROWS])
     if not rows:
-        stderr.print(f"the catalog of {store} has no such rows" if any(filters.values()) else f"{store} is empty")
-    elif limit is None and len(rows) > SHOWN:
-        stderr.print(f"the newest {SHOWN}; --limit shows more")
+        stderr.print(
+            f"no jobs in {store} match the filters" if any(filters.values()) else f"the catalog of {store} is empty"
+        )
+    elif limit is None and len(rows) > TABLE_ROWS:
+        stderr.print(f"showing the newest {TABLE_ROWS}; use --limit to show more")
 
 
 @app.command()
 def show(
-    job: Annotated[str, typer.Argument(help="The job's job_id.", show_default=False)],
-    store: STORE = "troupe-store",
-    run: Annotated[
-        str | None, typer.Option(help="Of this run, rather than of the last one.", show_default=False)
-    ] = None,
-    as_of: AS_OF = None,
-    as_json: Annotated[bool, typer.Option("--json", help="All columns of all its runs, as JSON.")] = False,
+    job: Annotated[str, typer.Argument(help="The job_id.")],
+    store: StoreOption = DEFAULT_STORE,
+    run: Annotated[str | None, typer.Option(help="Show the job as of this run instead of the latest.")] = None,
+    as_of: AsOfOption = None,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print all columns, for all runs of the job, as JSON.")
+    ] = False,
 ) -> None:
-    """Everything about one job, and the line that makes it again.
+    """Show everything about one job, and the command that renders it again.
 
     Examples:
 
@@ -112,48 +116,53 @@ def show(
     from catalogs.query.job_details import again_command, job_rows
     from catalogs.store.store import open_store
 
-    place = open_store(store)
-    rows = job_rows(place, job, run, as_of)
+    opened = open_store(store)
+    rows = job_rows(opened, job, run, as_of)
     if as_json:
         print_json(rows)
         return
     row = rows[0]
-    print_table(("column", "value"), [(name, _text(value)) for name, value in row.items() if value not in (None, "")])
+    print_table(
+        ("column", "value"), [(name, _format_cell(value)) for name, value in row.items() if value not in (None, "")]
+    )
     if len(rows) > 1:
-        stderr.print("also in " + ", ".join(f"{other['run_id']} ({other['status']})" for other in rows[1:]))
-    stderr.print("to make it again:")
-    typer.echo(again_command(place, row))
+        stderr.print("also part of " + ", ".join(f"{other['run_id']} ({other['status']})" for other in rows[1:]))
+    stderr.print("to render it again:")
+    typer.echo(again_command(opened, row))
 
 
 @app.command()
 def sql(
-    query: Annotated[str, typer.Argument(help="One SELECT; `-` reads it from standard input.", show_default=False)],
-    store: STORE = "troupe-store",
-    as_of: AS_OF = None,
-    format: FORMAT = Format.table,
+    query: Annotated[str, typer.Argument(help="A SELECT statement; `-` reads it from standard input.")],
+    store: StoreOption = DEFAULT_STORE,
+    as_of: AsOfOption = None,
+    format: RowFormatOption = RowFormat.table,
 ) -> None:
-    """Ask a question in SQL (DuckDB's) over two tables.
+    """Query the catalog in SQL, in DuckDB's dialect.
 
-    `jobs` has a row for every job and run, `rows` all that was ever recorded, also of jobs that a resumed run came to
-    twice. `DESCRIBE jobs` names the columns. A question sees these tables and nothing else, and changes nothing.
+    There are two tables: `jobs` has one row per job and run, `rows` every row ever recorded, including those that a
+    resumed run has replaced. `DESCRIBE jobs` lists the columns. Queries are read-only and cannot access files or the
+    network.
 
     Examples:
 
     - `troupe catalog sql "SELECT error_kind, count(*) FROM jobs WHERE status = 'failed' GROUP BY ALL"`
     - `troupe catalog sql "SELECT tags['scene'], avg(quality_identity) FROM jobs GROUP BY ALL" --format csv`
     """
-    from catalogs.query import sql as questions
+    from catalogs.query import sql as queries
     from catalogs.store.store import open_store
 
-    answer = questions.sql(open_store(store), sys.stdin.read() if query == "-" else query, as_of=as_of)
-    if format is not Format.table:
-        _print(answer, format)
+    result = queries.sql(open_store(store), sys.stdin.read() if query == "-" else query, as_of=as_of)
+    if format is not RowFormat.table:
+        _print(result, format)
         return
-    numbers = [
-        field.name for field in answer.schema if str(field.type).startswith(("int", "uint", "double", "decimal"))
+    numeric = [
+        field.name for field in result.schema if str(field.type).startswith(("int", "uint", "double", "decimal"))
     ]
     print_table(
-        answer.column_names, [[_text(value) for value in row.values()] for row in answer.to_pylist()], right=numbers
+        result.column_names,
+        [[_format_cell(value) for value in row.values()] for row in result.to_pylist()],
+        right=numeric,
     )
 
 
@@ -161,12 +170,14 @@ def sql(
 @with_filters
 def export(
     filters: dict[str, Any],
-    file: Annotated[Path, typer.Argument(help="Where to: .parquet, .csv or .json.", show_default=False)],
-    store: STORE = "troupe-store",
-    as_of: AS_OF = None,
-    limit: LIMIT = None,
+    file: Annotated[Path, typer.Argument(help="File to write: .parquet, .csv or .json.")],
+    store: StoreOption = DEFAULT_STORE,
+    as_of: AsOfOption = None,
+    limit: LimitOption = None,
 ) -> None:
-    """Write rows of the catalog, with all columns, to a file. (`troupe export` delivers the videos.)
+    """Write rows of the catalog, with all columns, to a file.
+
+    To export the videos themselves, use `troupe export`.
 
     Examples:
 
@@ -176,23 +187,23 @@ def export(
     from catalogs.query import jobs as query
     from catalogs.store.store import open_store
 
-    formats = {".parquet": Format.parquet, ".csv": Format.csv, ".json": Format.json}
+    formats = {".parquet": RowFormat.parquet, ".csv": RowFormat.csv, ".json": RowFormat.json}
     if file.suffix.lower() not in formats:
-        raise SettingsError(f"{file} is none of {', '.join(formats)}")
+        raise SettingsError(f"unknown file type {file}; use one of {', '.join(formats)}")
     rows = query.ls(open_store(store), limit=limit, as_of=as_of, **filters)
-    file.write_bytes(_bytes(rows, formats[file.suffix.lower()]))
-    stderr.print(f"{len(rows)} rows in {file}")
+    file.write_bytes(_encode(rows, formats[file.suffix.lower()]))
+    stderr.print(f"{len(rows)} rows written to {file}")
 
 
 @app.command()
 @with_filters
 def stats(
     filters: dict[str, Any],
-    store: STORE = "troupe-store",
-    as_of: AS_OF = None,
-    as_json: Annotated[bool, typer.Option("--json", help="As JSON.")] = False,
+    store: StoreOption = DEFAULT_STORE,
+    as_of: AsOfOption = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print as JSON.")] = False,
 ) -> None:
-    """Counts, times and quality of what a store holds, and the state of its table.
+    """Show counts, times and quality of the jobs in a store, and the state of its table.
 
     Examples:
 
@@ -204,32 +215,34 @@ def stats(
     from catalogs.query.statistics import statistics, table_state
     from catalogs.store.store import open_store
 
-    place = open_store(store)
-    numbers, table = statistics(place, as_of=as_of, **filters), table_state(place)
+    opened = open_store(store)
+    values, table = statistics(opened, as_of=as_of, **filters), table_state(opened)
     if as_json:
-        print_json({**numbers, "table": asdict(table) if table else None})
+        print_json({**values, "table": asdict(table) if table else None})
         return
-    lines = [(name.replace("_", " "), _number(name, value)) for name, value in numbers.items() if value is not None]
+    lines = [
+        (name.replace("_", " "), _format_statistic(name, value)) for name, value in values.items() if value is not None
+    ]
     if table is not None:
         lines.append(("table", f"version {table.version}, {table.files} files, {human_size(table.bytes)}"))
-    print_table(("what", "value"), lines)
-    if table is not None and table.small_files > SHOWN:
-        stderr.print(f"{table.small_files} small files: `troupe catalog compact` makes questions quicker")
+    print_table(("statistic", "value"), lines)
+    if table is not None and table.small_files > TABLE_ROWS:
+        stderr.print(f"{table.small_files} small files; run `troupe catalog compact` to speed up queries")
 
 
 @app.command()
 def compact(
-    store: STORE = "troupe-store",
-    order: Annotated[
+    store: StoreOption = DEFAULT_STORE,
+    z_order: Annotated[
         bool,
         typer.Option(
-            "--z-order", help="Also write all anew with an identity's rows side by side; takes memory and time."
+            "--z-order", help="Also rewrite the table so that rows of one identity are adjacent; slower, needs memory."
         ),
     ] = False,
 ) -> None:
-    """Put the catalog's small files together, so that questions are answered sooner.
+    """Merge the catalog's small files, so that queries are faster.
 
-    Runs may go on meanwhile. The old files stay for those who read them, and for --as-of, until `vacuum`.
+    Safe while runs are live. The old files stay until `vacuum`, for open readers and for --as-of.
 
     Examples:
 
@@ -237,19 +250,23 @@ def compact(
     - `troupe catalog compact --store s3://bucket/troupe --z-order`
     """
     from catalogs.store.store import open_store
-    from catalogs.table import compaction as upkeep
+    from catalogs.table import compaction
 
-    done = upkeep.compact(open_store(store), order=order)
-    stderr.print(f"{done.removed} files became {done.added}; the table is at version {done.version}")
+    done = compaction.compact(open_store(store), order=z_order)
+    stderr.print(f"merged {done.removed} files into {done.added}; the table is at version {done.version}")
 
 
 @app.command()
 def vacuum(
-    store: STORE = "troupe-store",
-    grace: Annotated[int, typer.Option(min=1, metavar="HOURS", help="How long unused files are kept.")] = 168,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would be deleted.")] = False,
+    store: StoreOption = DEFAULT_STORE,
+    grace: Annotated[
+        int, typer.Option(min=1, metavar="HOURS", help="Keep unused files that are younger than this.")
+    ] = 168,
+    dry_run: DryRunOption = False,
 ) -> None:
-    """Delete files that the catalog needs no more; --as-of then reaches back no further than the grace time.
+    """Delete files that the catalog no longer needs.
+
+    Afterwards --as-of reaches back no further than the grace period.
 
     Examples:
 
@@ -257,29 +274,29 @@ def vacuum(
     - `troupe catalog vacuum --grace 24`
     """
     from catalogs.store.store import open_store
-    from catalogs.table import compaction as upkeep
+    from catalogs.table import compaction
 
-    files = upkeep.vacuum(open_store(store), timedelta(hours=grace), dry_run=dry_run)
+    files = compaction.vacuum(open_store(store), timedelta(hours=grace), dry_run=dry_run)
     for file in files:
         typer.echo(file)
     stderr.print(f"{len(files)} files {'would be ' if dry_run else ''}deleted")
 
 
-def _print(rows: pa.Table, format: Format) -> None:
-    if format is Format.parquet and sys.stdout.isatty():
+def _print(rows: pa.Table, format: RowFormat) -> None:
+    if format is RowFormat.parquet and sys.stdout.isatty():
         raise SettingsError(
-            "Parquet is nothing for a terminal; send it to a file with > or use `troupe catalog export`"
+            "cannot print Parquet to a terminal; redirect it to a file with > or use `troupe catalog export`"
         )
-    sys.stdout.buffer.write(_bytes(rows, format))
+    sys.stdout.buffer.write(_encode(rows, format))
     sys.stdout.flush()
 
 
-def _bytes(rows: pa.Table, format: Format) -> bytes:
+def _encode(rows: pa.Table, format: RowFormat) -> bytes:
     from catalogs.query import jobs as query
 
-    if format is Format.parquet:
+    if format is RowFormat.parquet:
         return query.to_parquet(rows)
-    return (query.to_json(rows) + "\n" if format is Format.json else query.to_csv(rows)).encode()
+    return (query.to_json(rows) + "\n" if format is RowFormat.json else query.to_csv(rows)).encode()
 
 
 def _print_jobs(rows: list[dict[str, Any]]) -> None:
@@ -302,14 +319,14 @@ def _print_jobs(rows: list[dict[str, Any]]) -> None:
     )
 
 
-def _number(name: str, value: Any) -> str:
+def _format_statistic(name: str, value: Any) -> str:
     if isinstance(value, dict):
         return ", ".join(f"{key} {count}" for key, count in value.items())
-    return human_size(value) if name.endswith("_bytes") else _text(value)
+    return human_size(value) if name.endswith("_bytes") else _format_cell(value)
 
 
-def _text(value: Any) -> str:
-    """A value in a table's cell."""
+def _format_cell(value: Any) -> str:
+    """Format a value for a table cell."""
     if value is None:
         return ""
     if isinstance(value, datetime):
@@ -317,5 +334,5 @@ def _text(value: Any) -> str:
     if isinstance(value, float):
         return f"{value:.6g}"
     if isinstance(value, dict):
-        return ", ".join(f"{name} {_text(inner)}" for name, inner in value.items())
+        return ", ".join(f"{name} {_format_cell(inner)}" for name, inner in value.items())
     return str(value)

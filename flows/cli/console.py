@@ -1,6 +1,6 @@
-"""How the command line speaks: tables and colours on a terminal, plain lines in a pipe, JSON alone on its own.
+"""Output of the command line: tables with colours on a terminal, tab-separated lines in a pipe, or JSON.
 
-Standard output is for what the user asked for, standard error for everything about it.
+Results go to standard output, messages to standard error.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ __all__ = ["Format", "console", "human_size", "print_error", "print_json", "prin
 console = Console(highlight=False, markup=False, soft_wrap=True)
 stderr = Console(stderr=True, highlight=False, markup=False, soft_wrap=True)
 
-STYLES = {
+CELL_STYLES = {
     "ok": "green",
     "done": "green",
     "reused": "cyan",
@@ -30,31 +30,31 @@ STYLES = {
     "bad": "bold red",
     "failed": "bold red",
 }
-"""Colours of the cells that hold one of these words."""
+"""Styles of table cells, by their text."""
 
 
 class Format(StrEnum):
-    """How a command that lists things prints them."""
+    """Output formats of commands that list things."""
 
     table = "table"
     json = "json"
 
 
 def print_error(message: str) -> None:
-    """Say what went wrong, in red where there are colours."""
+    """Print an error to standard error, in red on a terminal."""
     stderr.print(Text(f"error: {message}", style="red"))
 
 
 def print_json(value: Any) -> None:
-    """One document on standard output, and nothing else."""
+    """Print a value as one JSON document."""
     typer.echo(json.dumps(value, indent=2, default=str, ensure_ascii=False))
 
 
 def print_table(columns: Sequence[str], rows: Iterable[Sequence[str]], right: Collection[str] = ()) -> None:
-    """A table on a terminal; elsewhere a line a row with tabs between the cells, the columns' names first.
+    """Print a table on a terminal; elsewhere tab-separated lines, the first with the column names.
 
     Args:
-        right: columns whose cells are numbers, aligned at their end.
+        right: names of the columns to align right.
     """
     if not console.is_terminal:
         for row in (columns, *rows):
@@ -64,12 +64,12 @@ def print_table(columns: Sequence[str], rows: Iterable[Sequence[str]], right: Co
     for column in columns:
         table.add_column(column, justify="right" if column in right else "left", overflow="fold")
     for row in rows:
-        table.add_row(*(Text(cell, style=STYLES.get(cell, "")) for cell in row))
+        table.add_row(*(Text(cell, style=CELL_STYLES.get(cell, "")) for cell in row))
     console.print(table)
 
 
 def human_size(size: float) -> str:
-    """Bytes in the unit that leaves few digits: `3.4 GB`."""
+    """Format a number of bytes with a decimal unit: `3.4 GB`."""
     for unit in ("B", "kB", "MB", "GB"):
         if size < 999.5:
             return f"{size:.0f} {unit}" if unit == "B" or size >= 99.95 else f"{size:.1f} {unit}"

@@ -1,4 +1,4 @@
-"""`troupe demo`: the main job on generated portraits and clips."""
+"""`troupe demo`: animate generated portraits with generated clips."""
 
 from __future__ import annotations
 
@@ -8,19 +8,20 @@ from typing import Annotated
 import typer
 
 from flows.cli.console import stderr
+from flows.cli.options import LocalOption
 from flows.cli.run import exit_code, perform
 
 __all__ = ["demo"]
 
 
 def demo(
-    folder: Annotated[Path, typer.Argument(help="Where everything goes.", metavar="DIR")] = Path("demo"),
-    local: Annotated[bool, typer.Option("--local", help="In this process, without Prefect and Ray.")] = False,
+    folder: Annotated[Path, typer.Argument(help="Folder to write to.", metavar="DIR")] = Path("demo"),
+    local: LocalOption = False,
 ) -> None:
-    """Run the main job on two generated portraits and two generated clips with sound.
+    """Animate two generated portraits with two generated clips that have sound.
 
-    Nothing is downloaded. The model is the miniature that comes with troupe: every network of the full one, small and
-    learned from drawn people. Run again, it reuses all it has made.
+    Nothing is downloaded. The demo uses the miniature that comes with troupe: a small model with all networks of the
+    full one, trained on drawn faces. Run it again and all results are reused.
 
     Examples:
 
@@ -41,5 +42,5 @@ def demo(
     )
     summary = perform(request, local=local)
     if draw_strip(summary.manifest, strip := folder / "acting.png"):
-        stderr.print(f"a clip, and who acts it: {strip}")
+        stderr.print(f"clip and results side by side: {strip}")
     raise typer.Exit(exit_code(summary))

@@ -1,4 +1,4 @@
-"""`troupe doctor`: what this machine has for the work, and what it lacks."""
+"""`troupe doctor`: check whether this machine can run troupe."""
 
 from __future__ import annotations
 
@@ -9,14 +9,13 @@ from typing import Annotated
 import typer
 
 from flows.cli.console import Format, print_json, print_table
+from flows.cli.options import DEFAULT_STORE, ExitCode, FormatOption, StoreOption
 
 __all__ = ["doctor"]
 
 
 def doctor(
-    store: Annotated[
-        str, typer.Option(help="Folder or bucket URL that a run would write to.", envvar="TROUPE_STORE")
-    ] = "troupe-store",
+    store: StoreOption = DEFAULT_STORE,
     weights: Annotated[
         Path | None,
         typer.Option(
@@ -24,16 +23,15 @@ def doctor(
         ),
     ] = None,
     detector: Annotated[
-        Path | None, typer.Option(help="Face detector instead of the weights' own.", show_default=False)
+        Path | None, typer.Option(help="Face detector to use instead of the one in the weights.")
     ] = None,
-    format: Annotated[Format, typer.Option(help="How to print it.")] = Format.table,
+    format: FormatOption = Format.table,
 ) -> None:
-    """Look at what a run needs: Python, packages, memory, GPU, ffmpeg, Ray, the store, the weights.
+    """Check what a run needs: Python, packages, memory, GPU, ffmpeg, Ray, the store and the weights.
 
-    Every line says what was found: ok, warn (works, but not for everything) or bad (a run would fail), and what to
-    do about it.
+    Each finding is ok, warn (works with limitations) or bad (a run would fail), with advice on how to fix it.
 
-    Exit code: 0 if nothing is bad, 2 if something is.
+    Exit code: 0 if no finding is bad, 2 otherwise.
 
     Examples:
 
@@ -52,4 +50,4 @@ def doctor(
             ((finding.state, finding.name, finding.what, finding.advice) for finding in findings),
         )
     if any(finding.state == "bad" for finding in findings):
-        raise typer.Exit(2)
+        raise typer.Exit(ExitCode.REFUSED)

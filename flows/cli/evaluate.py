@@ -1,4 +1,4 @@
-"""`troupe evaluate`: how good a model's renders are."""
+"""`troupe evaluate`: measure the quality of a model's renders."""
 
 from __future__ import annotations
 
@@ -9,56 +9,66 @@ from typing import Annotated
 import typer
 
 from flows.cli.console import stderr
-from flows.cli.filters import STORE
-from flows.cli.model import chosen_weights
-from flows.cli.run import seconds
+from flows.cli.options import (
+    DEFAULT_STORE,
+    DetectorOption,
+    DeviceOption,
+    DtypeOption,
+    LocalOption,
+    PreviewOption,
+    StoreOption,
+    WeightsOption,
+    weights_or_miniature,
+)
 
 __all__ = ["evaluate"]
 
 
 def evaluate(
-    drivings: Annotated[str, typer.Option(help="Folder of driving clips.", show_default=False)],
+    drivings: Annotated[str, typer.Option(help="Folder of driving clips.")],
     portraits: Annotated[
-        str | None, typer.Option(help="Folder of pictures; each acts every clip as well.", show_default=False)
+        str | None, typer.Option(help="Folder of portraits to animate with every clip as well.")
     ] = None,
-    store: STORE = "troupe-store",
-    weights: Annotated[
-        str | None, typer.Option(help="Weights directory; see `troupe weights`.", envvar="TROUPE_WEIGHTS")
-    ] = None,
+    store: StoreOption = DEFAULT_STORE,
+    weights: WeightsOption = None,
     lpips: Annotated[
-        str | None, typer.Option(metavar="FILE", help="TorchScript of LPIPS: two pictures in -1..1 to a distance.")
+        str | None,
+        typer.Option(metavar="FILE", help="TorchScript file of LPIPS: maps two images in -1..1 to a distance."),
     ] = None,
     inception: Annotated[
-        str | None, typer.Option(metavar="FILE", help="TorchScript of FID's features: uint8 pictures to (N, D).")
+        str | None,
+        typer.Option(metavar="FILE", help="TorchScript file of the features of FID: maps uint8 images to (N, D)."),
     ] = None,
     video_features: Annotated[
         str | None,
-        typer.Option(metavar="FILE", help="TorchScript of FVD's features: (N, 3, 16, H, W) in 0..255 to (N, D)."),
+        typer.Option(
+            metavar="FILE", help="TorchScript file of the features of FVD: maps (N, 3, 16, H, W) in 0..255 to (N, D)."
+        ),
     ] = None,
     embedder: Annotated[
         str | None,
-        typer.Option(metavar="FILE", help="ArcFace ONNX that tells identities, instead of the model's own encoder."),
+        typer.Option(
+            metavar="FILE", help="ONNX file of ArcFace to compare identities; by default the model's encoder."
+        ),
     ] = None,
-    detector: Annotated[str | None, typer.Option(help="Face detector instead of the weights' own.")] = None,
-    preset: Annotated[str, typer.Option(help="exact, draft or sketch.")] = "exact",
-    seed: Annotated[int, typer.Option(help="Of the noise.")] = 0,
-    limit: Annotated[int | None, typer.Option(min=1, help="Only the first N clips and pictures.")] = None,
-    preview: Annotated[
-        float | None,
-        typer.Option(parser=seconds, metavar="SECONDS", help="Only the start of every clip, such as 2s."),
-    ] = None,
-    local: Annotated[bool, typer.Option("--local", help="In this process, without Prefect and Ray.")] = False,
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
-    dtype: Annotated[str, typer.Option(help="auto, float32, bfloat16 or float16.")] = "auto",
+    detector: DetectorOption = None,
+    preset: Annotated[str, typer.Option(help="Sampler preset: exact, draft or sketch.")] = "exact",
+    seed: Annotated[int, typer.Option(help="Random seed.")] = 0,
+    limit: Annotated[int | None, typer.Option(min=1, help="Use only the first N clips and portraits.")] = None,
+    preview: PreviewOption = None,
+    local: LocalOption = False,
+    device: DeviceOption = "auto",
+    dtype: DtypeOption = "auto",
     run_id: Annotated[
-        str | None, typer.Option(help="Name of the evaluation; made from date and time by default.")
+        str | None, typer.Option(help="Name of the evaluation.", show_default="from date and time")
     ] = None,
 ) -> None:
-    """Measure a model as the field does, on your own clips.
+    """Evaluate a model on your own clips with the usual metrics.
 
     Every clip drives its own first frame (PSNR, SSIM, LPIPS, FID, FVD, landmarks, identity) and, with --portraits,
-    every portrait (identity, expression, pose, landmarks, flicker). Measures whose network is not given are reported
-    as missing. Rows a clip go to `evaluations/NAME/clips.parquet` in the store, the tables to `summary.md` beside it.
+    every portrait (identity, expression, pose, landmarks, flicker). Metrics whose network is not given are reported
+    as missing. One row per clip goes to `evaluations/NAME/clips.parquet` in the store, the tables to `summary.md`
+    beside it.
 
     Examples:
 
@@ -69,7 +79,7 @@ def evaluate(
 
     request = EvaluationRequest(
         store=store,
-        weights=chosen_weights(weights),
+        weights=weights_or_miniature(weights),
         drivings=drivings,
         run_id=run_id or datetime.now(UTC).strftime("evaluation-%Y%m%d-%H%M%S-") + secrets.token_hex(2),
         portraits=portraits,

@@ -1,4 +1,4 @@
-"""`troupe report`: the page that shows a run."""
+"""`troupe report`: write the HTML report of a run."""
 
 from __future__ import annotations
 
@@ -6,21 +6,20 @@ from typing import Annotated
 
 import typer
 
-from flows.cli.filters import STORE
+from flows.cli.options import DEFAULT_STORE, StoreOption
 from troupe.errors import SettingsError
 
 __all__ = ["report"]
 
 
 def report(
-    run: Annotated[str, typer.Argument(help="The run's run_id, or `latest`.", show_default=False)],
-    store: STORE = "troupe-store",
+    run: Annotated[str, typer.Argument(help="A run_id or `latest`.")],
+    store: StoreOption = DEFAULT_STORE,
 ) -> None:
-    """Write the page that shows a run, and print where it is.
+    """Write the HTML report of a run and print its location.
 
-    Every run ends with one; this writes it anew, from what the catalog knows now. One HTML file, to be opened from
-    the folder or served by the bucket as a static page: it needs no server and no network. Videos and pictures are
-    the store's own, beside it.
+    Every run ends by writing its report; this command rewrites it from the current catalog. It is one HTML file, to be
+    opened from the folder or served by the bucket as a static page, and links to the videos and pictures in the store.
 
     Examples:
 
@@ -32,9 +31,9 @@ def report(
     from catalogs.store.store import open_store
     from catalogs.table.manifest import write_manifest
 
-    place = open_store(store)
-    run_id = latest_run(place) if run == "latest" else run
-    if run_id is None or not ls(place, run=run_id, limit=1, columns=["run_id"]).num_rows:
-        raise SettingsError(f"{store} has no run {run}; `troupe catalog ls` shows which there are")
-    write_manifest(place, run_id)
-    typer.echo(place.uri(write_report(place, run_id)))
+    opened = open_store(store)
+    run_id = latest_run(opened) if run == "latest" else run
+    if run_id is None or not ls(opened, run=run_id, limit=1, columns=["run_id"]).num_rows:
+        raise SettingsError(f"no run {run} in {store}; run `troupe runs` to list runs")
+    write_manifest(opened, run_id)
+    typer.echo(opened.uri(write_report(opened, run_id)))

@@ -1,4 +1,4 @@
-"""`troupe runs` and `troupe retry`: what ran in a store, and what failed in it once more."""
+"""`troupe runs` and `troupe retry`: list the runs of a store, and retry failed jobs."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from flows.cli.console import Format, print_json, print_table, stderr
+from flows.cli.options import DEFAULT_STORE, FormatOption, LocalOption, StoreOption
 from flows.cli.run import exit_code, perform
 from troupe.errors import SettingsError
 
@@ -16,20 +17,23 @@ if TYPE_CHECKING:
 
 __all__ = ["retry", "runs"]
 
-Store = Annotated[str, typer.Option(help="Folder or bucket URL.", envvar="TROUPE_STORE")]
-
 
 def runs(
-    store: Store = "troupe-store",
-    live: Annotated[bool, typer.Option("--live", help="Only those that run now.")] = False,
-    limit: Annotated[int, typer.Option(min=1, help="The latest N.")] = 20,
-    format: Annotated[Format, typer.Option(help="How to print it.")] = Format.table,
+    store: StoreOption = DEFAULT_STORE,
+    live: Annotated[bool, typer.Option("--live", help="Show only runs that are live.")] = False,
+    limit: Annotated[int, typer.Option(min=1, help="Show only the latest N runs.")] = 20,
+    format: FormatOption = Format.table,
 ) -> None:
-    """List the runs of a store, the latest first, with their state.
+    """List the runs of a store and their state, latest first.
 
-    running · done · failed: over, with failed jobs · stopped: before all jobs were done · broken: ended by an error ·
-    lost: it said nothing for minutes, so its process or machine is gone. `troupe run ... --run-id RUN` goes on with
-    a stopped, broken or lost run; `troupe retry RUN` does the failed jobs again.
+    - `running`
+    - `done`
+    - `failed`: finished, with failed jobs
+    - `stopped`: stopped before all jobs were finished
+    - `broken`: ended by an error
+    - `lost`: no heartbeat for minutes, so the process or machine is gone
+
+    `troupe run ... --run-id RUN` resumes a stopped, broken or lost run. `troupe retry RUN` retries its failed jobs.
 
     Examples:
 
@@ -50,31 +54,33 @@ def runs(
         right=("jobs", "done", "reused", "failed"),
     )
     if not found:
-        stderr.print(f"{store} has no {'live ' if live else ''}runs")
+        stderr.print(f"no {'live ' if live else ''}runs in {store}")
 
 
 def _cells(run: RunInfo) -> tuple[str, ...]:
     counts = (str(run.counts.get(status, 0)) for status in ("done", "reused", "failed"))
-    note = run.note if run.state in ("broken", "stopped") else f"last heard of at {run.updated_at:%H:%M:%S}"
+    note = run.note if run.state in ("broken", "stopped") else f"last heartbeat at {run.updated_at:%H:%M:%S}"
     return f"{run.started_at:%Y-%m-%d %H:%M}", run.run_id, run.state, str(run.jobs), *counts, run.where, note
 
 
 def retry(
-    run: Annotated[str, typer.Argument(help="The run's name; `latest` is the last one.")],
-    store: Store = "troupe-store",
+    run: Annotated[str, typer.Argument(help="A run_id or `latest`.")],
+    store: StoreOption = DEFAULT_STORE,
     failed_kind: Annotated[
         list[str] | None,
-        typer.Option(help="Only jobs that failed with this kind of error, such as no_face; may be repeated."),
+        typer.Option(help="Retry only jobs that failed with this kind of error, such as no_face; may be repeated."),
     ] = None,
     weights: Annotated[
-        str | None, typer.Option(help="Other weights than the run had.", envvar="TROUPE_WEIGHTS")
+        str | None,
+        typer.Option(help="Weights directory or URL.", envvar="TROUPE_WEIGHTS", show_default="those of the run"),
     ] = None,
-    detector: Annotated[str | None, typer.Option(help="Another detector than the run had.")] = None,
-    local: Annotated[bool, typer.Option("--local", help="In this process, without Prefect and Ray.")] = False,
+    detector: Annotated[str | None, typer.Option(help="Face detector.", show_default="that of the run")] = None,
+    local: LocalOption = False,
 ) -> None:
-    """Do the failed jobs of a run again, after what made them fail is mended; its manifest then tells of both.
+    """Retry the failed jobs of a run, after their cause is fixed.
 
-    Everything else is as it was in that run. Exit code: as `troupe run`.
+    All other settings are those of the run. The results go into the run's manifest and report. Exit codes are those
+    of `troupe run`.
 
     Examples:
 
@@ -85,21 +91,21 @@ def retry(
     from catalogs.table.runs import list_runs, read_run
     from tasks.run.request import Request
 
-    place = open_store(store)
+    opened = open_store(store)
     if run == "latest":
-        found = list_runs(place, 1)
+        found = list_runs(opened, 1)
         if not found:
-            raise SettingsError(f"{store} has no runs")
+            raise SettingsError(f"no runs in {store}")
         run = found[0].run_id
-    before = read_run(place, run)
+    before = read_run(opened, run)
     if before.live:
-        raise SettingsError(f"run {run} is still running, at {before.where}; wait for its end, or stop it")
+        raise SettingsError(f"run {run} is still running on {before.where}; wait until it ends, or stop it")
     names = Request.__dataclass_fields__.keys()
     parameters: dict[str, Any] = {name: value for name, value in before.request.items() if name in names}
-    other = {"weights": weights, "detector": detector}
-    parameters |= {name: value for name, value in other.items() if value is not None}
+    overrides = {"weights": weights, "detector": detector}
+    parameters |= {name: value for name, value in overrides.items() if value is not None}
     request = Request(**parameters | {"store": store, "run_id": run, "retry": tuple(failed_kind or ())})
     if not request.job_list:
-        stderr.print(f"run {run} has no failed jobs")
+        stderr.print(f"run {run} has no failed jobs to retry")
         return
     raise typer.Exit(exit_code(perform(request, local=local)))

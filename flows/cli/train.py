@@ -1,4 +1,4 @@
-"""`troupe train`: learn the parts of a weights directory."""
+"""`troupe train`: train the parts of a weights directory."""
 
 from __future__ import annotations
 
@@ -8,28 +8,27 @@ from typing import Annotated
 import typer
 
 from flows.cli.console import stderr
+from flows.cli.options import LocalOption
 from troupe.errors import SettingsError
 
 __all__ = ["train"]
 
 
 def train(
-    config: Annotated[Path, typer.Argument(help="Training file, TOML.", show_default=False)],
-    part: Annotated[
-        list[str] | None, typer.Option(help="Only this part; may be given several times.", show_default=False)
-    ] = None,
-    workers: Annotated[int, typer.Option(min=1, help="Processes, or GPUs, that share every batch.")] = 1,
+    config: Annotated[Path, typer.Argument(help="Training file (TOML).")],
+    part: Annotated[list[str] | None, typer.Option(help="Train only this part; may be repeated.")] = None,
+    workers: Annotated[int, typer.Option(min=1, help="Number of processes, one per GPU, that share every batch.")] = 1,
     ray_address: Annotated[
-        str | None, typer.Option(help="A Ray cluster that this machine is part of, for more workers.")
+        str | None, typer.Option(help="Ray cluster to train on, which this machine is a node of: auto or HOST:PORT.")
     ] = None,
-    local: Annotated[bool, typer.Option("--local", help="In this process, without Prefect and Ray.")] = False,
-    device: Annotated[str, typer.Option(help="auto or cpu.")] = "auto",
+    local: LocalOption = False,
+    device: Annotated[str, typer.Option(help="Device: auto or cpu.")] = "auto",
 ) -> None:
-    """Train a weights directory, or go on training it, as a training file says.
+    """Train the parts of a weights directory, or resume training them.
 
-    The file names the weights directory and holds a table for every part with its steps, batch and learning rate; see
-    docs/training.md. Checkpoints, the losses (`curve.jsonl`, `curves.png`) and the result of each part lie in a folder
-    beside it. A stopped training goes on where it was; a finished part is left alone.
+    The training file names the weights directory and has one table per part with its steps, batch size and learning
+    rate; see docs/training.md. Checkpoints, losses (`curve.jsonl`, `curves.png`) and results are written to a folder
+    beside the weights directory. A stopped training resumes from its last checkpoint; finished parts are skipped.
 
     Examples:
 
@@ -37,11 +36,13 @@ def train(
     - `troupe train fine-tuning.toml --workers 4`
     """
     if local and (workers > 1 or ray_address):
-        raise SettingsError("--local is one process; leave it out for --workers and --ray-address")
+        raise SettingsError("--local trains in one process; remove it to use --workers or --ray-address")
     try:
         import accelerate  # noqa: F401  # type: ignore[import-untyped]
     except ImportError as error:
-        raise SettingsError("training needs more packages: pip install 'troupe[train]'") from error
+        raise SettingsError(
+            "training needs additional packages; install them with: pip install 'troupe[train]'"
+        ) from error
     from flows.observe.training_progress import console_steps, stepping
 
     with console_steps(stderr) as steps, stepping(steps):

@@ -1,4 +1,4 @@
-"""`troupe weights`: get, look at and convert weights directories."""
+"""`troupe weights`: download, check and convert weights directories."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from flows.cli.console import Format, console, human_size, print_error, print_json, print_table, stderr
+from flows.cli.options import ExitCode, FormatOption
 from flows.observe.job_control import SuspendableProgress, shows_bars
 
 if TYPE_CHECKING:
@@ -20,22 +21,23 @@ if TYPE_CHECKING:
 __all__ = ["app"]
 
 app = typer.Typer(
-    no_args_is_help=True, help="Get, check and convert weights directories: each holds everything that defines a model."
+    no_args_is_help=True,
+    help="Download, check and convert weights directories. A weights directory contains all networks of a model.",
 )
 
-Directory = Annotated[Path, typer.Argument(help="The weights directory.", metavar="DIR", show_default=False)]
+DirectoryArgument = Annotated[Path, typer.Argument(help="Weights directory.", metavar="DIR")]
 
 
 @app.command()
 def check(
-    directory: Directory,
-    format: Annotated[Format, typer.Option(help="How to print it.")] = Format.table,
+    directory: DirectoryArgument,
+    format: FormatOption = Format.table,
 ) -> None:
-    """Hold every file against the networks it is for, and list all that does not fit.
+    """Check that every file fits its network, and list all problems.
 
-    Nothing is loaded into memory, so that the full release is checked in seconds.
+    Only names and shapes of tensors are read, so that the full model is checked in seconds.
 
-    Exit code: 0 if everything fits, 2 if not.
+    Exit code: 0 if everything fits, 2 otherwise.
 
     Examples:
 
@@ -66,26 +68,26 @@ def check(
             right=("tensors", "parameters", "size"),
         )
     if problems:
-        print_error("\n  ".join([f"{directory} cannot be used", *problems]))
-        raise typer.Exit(2)
+        print_error("\n  ".join([f"invalid weights directory {directory}", *problems]))
+        raise typer.Exit(ExitCode.REFUSED)
 
 
 @app.command()
 def pull(
-    directory: Directory,
+    directory: DirectoryArgument,
     accept_licences: Annotated[
-        bool, typer.Option("--accept-licences", help="Accept the licences without being asked, for batch use.")
+        bool, typer.Option("--accept-licences", help="Accept the licences without a prompt.")
     ] = False,
     endpoint: Annotated[
         str | None,
-        typer.Option(help="Address of the hub.", envvar="HF_ENDPOINT", show_default="https://huggingface.co"),
+        typer.Option(help="URL of the Hugging Face hub.", envvar="HF_ENDPOINT", show_default="https://huggingface.co"),
     ] = None,
 ) -> None:
     """Download the released weights, after showing their licences.
 
-    Every file is checked against the hub's own checksum. Run it again to go on where it stopped; files that are
-    there already are not fetched twice. One of the repositories is gated: accept its terms on its page and put
-    an access token into HF_TOKEN, or log in with `hf auth login`.
+    Every file is verified against the hub's checksum. Run the command again to resume a stopped download; existing
+    files are not downloaded again. One of the repositories is gated: accept its terms on its page, then set HF_TOKEN
+    to an access token or log in with `hf auth login`.
 
     Examples:
 
@@ -94,27 +96,26 @@ def pull(
     """
     from tasks.weights.download import pull as pull_weights
 
-    if accept_licences or asks():
+    if accept_licences or can_prompt():
         _show_licences()
         if not (accept_licences or typer.confirm("Do you accept them?", err=True)):
-            print_error("not accepted: nothing was downloaded")
-            raise typer.Exit(2)
+            print_error("licences not accepted; nothing was downloaded")
+            raise typer.Exit(ExitCode.REFUSED)
         accept_licences = True
     with _progress() as on_progress:
         report = pull_weights(directory, accept_licences=accept_licences, endpoint=endpoint, on_progress=on_progress)
     size = human_size(sum(file.size for file in report.files.values()))
     stderr.print(
-        f"{directory}: {len(report.files)} files, {size}, "
-        f"{len(report.fetched)} fetched now, all as the hub's checksums say"
+        f"{directory}: {len(report.files)} files, {size}, {len(report.fetched)} downloaded now; all checksums verified"
     )
 
 
 @app.command()
-def convert(directory: Directory) -> None:
-    """Write a .safetensors file beside every .pth, which loads faster.
+def convert(directory: DirectoryArgument) -> None:
+    """Write a .safetensors file beside every .pth file, for faster loading.
 
-    The processes of one machine share the memory of such a file. The .pth files stay; nothing else changes, and
-    everything rendered so far is reused all the same.
+    Processes on one machine share the memory of a .safetensors file. The .pth files stay, and existing renders are
+    still reused.
 
     Examples:
 
@@ -129,15 +130,15 @@ def convert(directory: Directory) -> None:
     stderr.print(f"{directory}: {written} files written" if written else f"{directory}: nothing to convert")
 
 
-def asks() -> bool:
-    """Whether there is somebody to ask."""
+def can_prompt() -> bool:
+    """Return whether standard input is a terminal."""
     return sys.stdin.isatty()
 
 
 def _show_licences() -> None:
     from tasks.weights.sources import LICENCES
 
-    stderr.print(f"The release comes from {len(LICENCES)} repositories, under these terms:\n")
+    stderr.print(f"The released weights come from {len(LICENCES)} repositories, under these terms:\n")
     for licence in LICENCES:
         stderr.print(f"  {licence.repo} ({licence.holder}{', gated' if licence.gated else ''})", style="bold")
         stderr.print(f"    {licence.terms}\n    {licence.page}\n")
@@ -145,7 +146,7 @@ def _show_licences() -> None:
 
 @contextmanager
 def _progress() -> Iterator[OnProgress]:
-    """A bar for the file that is coming, on a terminal; a line for each that has come, elsewhere."""
+    """Show a progress bar per file on a terminal, and a line per downloaded file elsewhere."""
     if not shows_bars(stderr):
 
         def line(path: str, done: int, size: int) -> None:

@@ -117,4 +117,4 @@ def test_what_cannot_be_trained(tmp_path: Path) -> None:
         assert result.exit_code == 2
         assert said in result.stderr
     result = CliRunner().invoke(app, ["train", str(config), "--local", "--workers", "2"])
-    assert "leave it out for --workers" in result.stderr
+    assert "remove it to use --workers" in result.stderr

@@ -1,13 +1,13 @@
-"""`troupe catalog ls` against a real catalog."""
+"""`troupe catalog` against a real catalog."""
 
 from __future__ import annotations
 
 import csv
 import io
 import json
-from datetime import UTC, datetime
 from pathlib import Path
 
+import pyarrow.parquet as pq
 import pytest
 from typer.testing import CliRunner, Result
 
@@ -15,10 +15,9 @@ from catalogs.store.store import open_store
 from catalogs.table.row_buffer import RowBuffer
 from catalogs.table.schema import SCHEMA, make_row
 from flows.cli import app
+from tests.flows.cli.conftest import NOW, troupe
 from troupe import Job
 from troupe.errors import NoFace
-
-NOW = datetime(2026, 11, 22, 17, 5, tzinfo=UTC)
 
 
 @pytest.fixture(scope="module")
@@ -31,12 +30,12 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> str:
         asked = Job(job_id=job, portrait="p.png", driving="d.mp4", identity=identity)
         return make_row(run, asked, status, started_at=NOW, finished_at=NOW, **columns)
 
-    with RowBuffer(place, "first") as ledger:
+    with RowBuffer(place, "first") as buffer:
         for number in range(25):
-            ledger.append(row("first", f"job-{number:02}", "ada", frames=44, seconds=1.76, full_uri=f"{number}.mp4"))
-    with RowBuffer(place, "second") as ledger:
-        ledger.append(row("second", "good", "bob", "reused", frames=10, seconds=0.4, crop_uri="crop.mp4"))
-        ledger.append(row("second", "bad", "ada", "failed", error=NoFace("no face found in p.png")))
+            buffer.append(row("first", f"job-{number:02}", "ada", frames=44, seconds=1.76, full_uri=f"{number}.mp4"))
+    with RowBuffer(place, "second") as buffer:
+        buffer.append(row("second", "good", "bob", "reused", frames=10, seconds=0.4, crop_uri="crop.mp4"))
+        buffer.append(row("second", "bad", "ada", "failed", error=NoFace("no face found in p.png")))
     return url
 
 
@@ -99,16 +98,84 @@ def test_csv_has_every_column_and_row(store: str) -> None:
     assert set(rows[0]) == set(SCHEMA.names)
 
 
-def test_nothing_there_is_said_beside_the_output(tmp_path: Path, store: str) -> None:
+def test_empty_results_are_reported_on_standard_error(tmp_path: Path, store: str) -> None:
     empty = ls(str(tmp_path / "new"))
     assert cells(empty) == []
     assert "is empty" in empty.stderr
     assert not (tmp_path / "new").exists()
     assert json.loads(ls(str(tmp_path / "new"), "--format", "json", "--run", "latest").stdout) == []
-    assert "no such rows" in ls(store, "--identity", "eve").stderr
+    assert "no jobs in" in ls(store, "--identity", "eve").stderr
 
 
 def test_unknown_status(store: str) -> None:
     result = ls(store, "--status", "broken")
     assert result.exit_code == 2
     assert result.stderr == "error: no status 'broken'; there are done, reused, failed, cancelled, forgotten\n"
+
+
+def test_show(delivered: str) -> None:
+    result = troupe("catalog", "show", "two", "--store", delivered)
+    assert "seed\t7" in result.stdout
+    again = result.stdout.splitlines()[-1]
+    assert again.startswith('printf \'%s\\n\' \'{"job_id": "two"')
+    assert f"troupe run two.jsonl --store {delivered}" in again
+    (row,) = json.loads(troupe("catalog", "show", "one", "--json", "--store", delivered).stdout)
+    assert row["tags"] == {"scene": "1"}
+    assert troupe("catalog", "show", "nine", "--store", delivered).exit_code == 2
+
+
+def test_show_prints_a_command_that_a_shell_runs(delivered: str, tmp_path: Path) -> None:
+    import subprocess
+
+    from catalogs.query.job_details import again_command, job_rows
+    from catalogs.requests.jobs_file import read_jobs
+
+    place = open_store(delivered)
+    line = again_command(place, job_rows(place, "one")[0]).split(" && ")[0]
+    subprocess.run(["sh", "-c", line], check=True, cwd=tmp_path)
+    (job,) = read_jobs(str(tmp_path / "one.jsonl"))
+    assert (job.job_id, job.identity, job.tags) == ("one", "ada", {"scene": "1"})
+
+
+def test_sql(delivered: str) -> None:
+    result = troupe(
+        "catalog", "sql", "SELECT status, count(*) AS n FROM jobs GROUP BY ALL ORDER BY n", "--store", delivered
+    )
+    assert result.stdout == "status\tn\nfailed\t1\ndone\t2\n"
+    piped = troupe("catalog", "sql", "-", "--format", "json", "--store", delivered, give="SELECT 1 AS one")
+    assert json.loads(piped.stdout) == [{"one": 1}]
+    refused = troupe("catalog", "sql", "DROP TABLE jobs", "--store", delivered)
+    assert refused.exit_code == 2
+
+
+def test_export_to_files_and_pipes(delivered: str, tmp_path: Path) -> None:
+    for suffix in ("parquet", "csv", "json"):
+        file = tmp_path / f"rows.{suffix}"
+        result = troupe("catalog", "export", str(file), "--store", delivered, "--status", "done")
+        assert "2 rows" in result.stderr
+        assert file.stat().st_size > 100
+    assert pq.read_table(tmp_path / "rows.parquet").num_rows == 2
+    assert troupe("catalog", "export", "rows.txt", "--store", delivered).exit_code == 2
+    piped = troupe("catalog", "ls", "--format", "parquet", "--store", delivered)
+    assert pq.read_table(io.BytesIO(piped.stdout_bytes)).num_rows == 3
+
+
+def test_stats_and_compaction(delivered: str) -> None:
+    found = json.loads(troupe("catalog", "stats", "--json", "--store", delivered).stdout)
+    assert (found["jobs"], found["frames_rendered"], found["table"]["files"]) == (3, 18, 1)
+    assert "done 2" in troupe("catalog", "stats", "--store", delivered).stdout
+    assert "merged 1 files into 1" in troupe("catalog", "compact", "--z-order", "--store", delivered).stderr
+    assert "0 files" in troupe("catalog", "vacuum", "--dry-run", "--store", delivered).stderr
+    for as_of, jobs in (("0", 0), ("1", 3), ("2020-01-01", 0), ("1h", 0)):
+        listed = troupe("catalog", "ls", "--as-of", as_of, "--format", "json", "--store", delivered)
+        assert len(json.loads(listed.stdout)) == jobs
+    assert troupe("catalog", "ls", "--as-of", "yesterday", "--store", delivered).exit_code == 2
+    assert troupe("catalog", "ls", "--min", "identity", "--store", delivered).exit_code == 2
+    assert (
+        len(
+            json.loads(
+                troupe("catalog", "ls", "--min", "identity=0.4", "--format", "json", "--store", delivered).stdout
+            )
+        )
+        == 2
+    )

@@ -54,7 +54,7 @@ def test_pull_in_batch(tmp_path: Path) -> None:
     assert f"{len(PATHS)} files" in result.stderr
     again = weights("pull", str(tmp_path), "--accept-licences")
     assert again.exit_code == 0
-    assert " 0 fetched now" in again.stderr
+    assert " 0 downloaded now" in again.stderr
 
 
 def test_pull_without_accepting(tmp_path: Path, hub: HubServer) -> None:
@@ -70,7 +70,7 @@ def test_pull_without_accepting(tmp_path: Path, hub: HubServer) -> None:
 def test_pull_asks_on_a_terminal(
     answer: str, code: int, tmp_path: Path, hub: HubServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("flows.cli.weights.asks", lambda: True)
+    monkeypatch.setattr("flows.cli.weights.can_prompt", lambda: True)
     result = weights("pull", str(tmp_path / "weights"), answer=answer)
     assert result.exit_code == code
     shown, asked = result.stderr.index(LICENCES[-1].page), result.stderr.index("Do you accept them?")

@@ -1,0 +1,265 @@
+"""Options, value parsers and exit codes that several commands share."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from enum import IntEnum
+from functools import wraps
+from typing import Annotated, Any, get_type_hints
+
+import typer
+
+from flows.cli.console import Format, stderr
+
+__all__ = [
+    "DEFAULT_STORE",
+    "AsOfOption",
+    "DetectorOption",
+    "DeviceOption",
+    "DrivingsOption",
+    "DryRunOption",
+    "DtypeOption",
+    "ExitCode",
+    "FormatOption",
+    "JobLimitOption",
+    "JobsArgument",
+    "LocalOption",
+    "OutputOption",
+    "PortraitsOption",
+    "PresetOption",
+    "PreviewOption",
+    "SeedOption",
+    "StoreOption",
+    "WeightsOption",
+    "job_defaults",
+    "latest_run_id",
+    "parse_bound",
+    "parse_duration",
+    "parse_seconds",
+    "weights_or_miniature",
+    "with_filters",
+]
+
+DEFAULT_STORE = "troupe-store"
+
+MINIATURE_NOTICE = (
+    "No --weights given: using the miniature, the small model that comes with troupe. It animates drawn faces only, at "
+    "128x128 pixels. Run `troupe weights pull DIR` to download the full model."
+)
+
+
+class ExitCode(IntEnum):
+    """Exit codes of the commands."""
+
+    REFUSED = 2
+    """The request is invalid, or what it needs is missing."""
+    INCOMPLETE = 3
+    """The command ran to its end, but some jobs or videos failed."""
+    STOPPED = 130
+    """Interrupted by a signal, as a shell reports SIGINT."""
+
+
+def parse_seconds(text: str) -> float:
+    """Parse `2`, `2.5` or `2s`."""
+    try:
+        value = float(text.removesuffix("s"))
+    except ValueError:
+        raise typer.BadParameter(f"invalid number of seconds {text!r}; use for example 2s") from None
+    if not 0 < value < float("inf"):
+        raise typer.BadParameter("must be more than 0 seconds")
+    return value
+
+
+def parse_duration(text: str) -> float:
+    """Parse `30`, `30s`, `90m` or `8h` to seconds."""
+    units = {"s": 1.0, "m": 60.0, "h": 3600.0}
+    unit = text[-1:] if text[-1:] in units else ""
+    return parse_seconds(text.removesuffix(unit)) * units.get(unit, 1.0)
+
+
+def parse_time(text: str) -> datetime:
+    """Parse `2026-11-24`, `2026-11-24T06:00`, `2026-11-24T06:00+01:00` or an age such as `3h`; UTC without a zone."""
+    units = {"m": timedelta(minutes=1), "h": timedelta(hours=1), "d": timedelta(days=1), "w": timedelta(weeks=1)}
+    if text[:-1].isdecimal() and text[-1:] in units:
+        return datetime.now(UTC) - int(text[:-1]) * units[text[-1]]
+    try:
+        time = datetime.fromisoformat(text)
+    except ValueError:
+        raise typer.BadParameter(f"invalid time {text!r}; use 2026-11-24, 2026-11-24T06:00 or 3d") from None
+    return time if time.tzinfo else time.replace(tzinfo=UTC)
+
+
+def parse_version_or_time(text: str) -> int | datetime:
+    """Parse a version of the catalog's table, or a time."""
+    return int(text) if text.isdecimal() else parse_time(text)
+
+
+def parse_bound(text: str) -> tuple[str, float]:
+    """Parse `identity=0.5`."""
+    name, equals, value = text.partition("=")
+    try:
+        return name.strip(), float(value if equals else "")
+    except ValueError:
+        raise typer.BadParameter(f"invalid bound {text!r}; use NAME=NUMBER, for example identity=0.5") from None
+
+
+StoreOption = Annotated[str, typer.Option(help="Store: a folder or bucket URL.", envvar="TROUPE_STORE")]
+WeightsOption = Annotated[
+    str | None,
+    typer.Option(
+        help="Weights directory or URL; see `troupe weights`.",
+        envvar="TROUPE_WEIGHTS",
+        show_default="the miniature that comes with troupe",
+    ),
+]
+JobsArgument = Annotated[
+    str | None, typer.Argument(help="Jobs file (CSV, JSONL or Parquet), as a path or URL.", show_default=False)
+]
+PortraitsOption = Annotated[
+    str | None,
+    typer.Option(help="Folder of portraits, instead of a jobs file; each is animated with each clip of --drivings."),
+]
+DrivingsOption = Annotated[str | None, typer.Option(help="Folder of driving clips.")]
+PresetOption = Annotated[
+    str | None,
+    typer.Option(
+        help="Preset for jobs that set none: exact (as released), draft (fewer steps) or sketch (few, unguided).",
+        show_default="exact",
+    ),
+]
+SeedOption = Annotated[int | None, typer.Option(help="Seed for jobs that set none.", show_default="0")]
+OutputOption = Annotated[
+    str | None,
+    typer.Option(help="Output for jobs that set none: full (pasted back), crop or both.", show_default="full"),
+]
+JobLimitOption = Annotated[int | None, typer.Option(min=1, help="Use only the first N jobs.")]
+DetectorOption = Annotated[
+    str | None,
+    typer.Option(help="Face detector (SCRFD .onnx or YOLOv5-face .pt) to use instead of the one in the weights."),
+]
+PreviewOption = Annotated[
+    float | None,
+    typer.Option(parser=parse_seconds, metavar="SECONDS", help="Animate only the start of every clip, such as 2s."),
+]
+LocalOption = Annotated[bool, typer.Option("--local", help="Run in-process, without Prefect or Ray.")]
+DeviceOption = Annotated[str, typer.Option(help="Device: auto, cpu, cuda or cuda:N.")]
+DtypeOption = Annotated[str, typer.Option(help="Number type: auto, float32, bfloat16 or float16.")]
+FormatOption = Annotated[Format, typer.Option(help="Output format.")]
+DryRunOption = Annotated[bool, typer.Option("--dry-run", help="Only show what would be deleted.")]
+AsOfOption = Annotated[
+    Any,
+    typer.Option(
+        parser=parse_version_or_time,
+        metavar="TIME|VERSION",
+        help="Query the catalog as of this time or table version.",
+        show_default=False,
+    ),
+]
+
+
+def weights_or_miniature(weights: str | None) -> str:
+    """Return `weights`, or if None the miniature's directory, after printing a notice."""
+    if weights is not None:
+        return weights
+    from tasks.weights.shipped import SHIPPED_WEIGHTS
+
+    stderr.print(MINIATURE_NOTICE)
+    return str(SHIPPED_WEIGHTS)
+
+
+def job_defaults(**values: str | int | None) -> dict[str, str]:
+    """Return the values that were given, by jobs file column, as defaults for jobs that leave the column empty."""
+    return {name: str(value) for name, value in values.items() if value is not None}
+
+
+def latest_run_id(store: str) -> str | None:
+    """Return the id of the store's latest run; None if it has no runs."""
+    from catalogs.query.jobs import latest_run
+    from catalogs.store.store import open_store
+
+    return latest_run(open_store(store))
+
+
+def _filters(
+    status: Annotated[
+        str | None,
+        typer.Option(help="Only jobs with this status: done, reused, failed, cancelled or forgotten."),
+    ] = None,
+    identity: Annotated[str | None, typer.Option(help="Only jobs of this identity.")] = None,
+    driving: Annotated[
+        str | None, typer.Option(help="Only jobs with this driving clip, given as its URI or its file name.")
+    ] = None,
+    tag: Annotated[
+        list[str] | None, typer.Option(metavar="NAME[=VALUE]", help="Only jobs with this tag; may be repeated.")
+    ] = None,
+    language: Annotated[str | None, typer.Option(help="Only jobs in this language.")] = None,
+    run: Annotated[str | None, typer.Option(help="Only jobs of this run: a run_id or `latest`.")] = None,
+    error_kind: Annotated[
+        str | None, typer.Option(help="Only jobs that failed with this kind of error, such as no_face.")
+    ] = None,
+    since: Annotated[
+        Any,
+        typer.Option(
+            parser=parse_time, metavar="TIME", help="Only jobs finished at or after this time: 2026-11-24 or 3d."
+        ),
+    ] = None,
+    until: Annotated[
+        Any, typer.Option(parser=parse_time, metavar="TIME", help="Only jobs finished before this time.")
+    ] = None,
+    least: Annotated[
+        list[Any] | None,
+        typer.Option(
+            "--min",
+            parser=parse_bound,
+            metavar="NAME=NUMBER",
+            help="Only jobs with at least this value: identity=0.5 or seconds=10; may be repeated.",
+        ),
+    ] = None,
+    most: Annotated[
+        list[Any] | None,
+        typer.Option(
+            "--max",
+            parser=parse_bound,
+            metavar="NAME=NUMBER",
+            help="Only jobs with at most this value: flicker=3; may be repeated.",
+        ),
+    ] = None,
+) -> dict[str, Any]:
+    """Return the arguments of `catalogs.query.filters.CatalogQuery`."""
+    return {
+        "status": status,
+        "identity": identity,
+        "driving": driving,
+        "tags": tuple(tag or ()),
+        "language": language,
+        "run": run,
+        "error_kind": error_kind,
+        "since": since,
+        "until": until,
+        "least": dict(least or ()),
+        "most": dict(most or ()),
+    }
+
+
+def with_filters(command: Callable[..., None]) -> Callable[..., None]:
+    """Replace the command's parameter `filters`, a dictionary, by one option per filter."""
+
+    @wraps(command)
+    def filtered(**values: Any) -> None:
+        filters = _filters(**{name: values.pop(name) for name in inspect.signature(_filters).parameters})
+        if filters["run"] == "latest":
+            # An empty catalog has no latest run; no run is named `latest`, so that the filter then matches nothing.
+            filters["run"] = latest_run_id(values["store"]) or "latest"
+        command(**values, filters=filters)
+
+    own = [p for p in inspect.signature(command).parameters.values() if p.name != "filters"]
+    added = inspect.signature(_filters).parameters.values()
+    types = {**get_type_hints(_filters, include_extras=True), **get_type_hints(command, include_extras=True)}
+    parameters = [p.replace(annotation=types[p.name]) for p in (*own, *added)]
+    # Python wants parameters without a default first.
+    parameters.sort(key=lambda p: p.default is not inspect.Parameter.empty)
+    filtered.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+    filtered.__annotations__ = {p.name: p.annotation for p in parameters}
+    return filtered
