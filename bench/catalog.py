@@ -22,13 +22,13 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-import boto3
+import boto3  # type: ignore[import-untyped]
 import numpy as np
 import pyarrow as pa
 from deltalake import DeltaTable, write_deltalake
 
-from bench.asking import QUESTIONS
-from bench.report import Case, Check, Findings, arguments, main, positive, tell
+from bench.support.catalog_query import QUERIES
+from bench.support.report import Case, Check, Findings, log, main, make_parser, positive_int
 from catalogs.store.store import open_store
 from catalogs.table.append import create_table
 from catalogs.table.compaction import compact
@@ -59,20 +59,20 @@ class Answer:
     rows: int
 
 
-def measure(chosen: Namespace) -> Findings:
+def measure(args: Namespace) -> Findings:
     """Fill, ask, compact, ask, order, ask."""
     cases: dict[str, Case] = {}
-    with scratch_folder() as folder, _place(chosen, folder) as (url, requests):
+    with scratch_folder() as folder, _place(args, folder) as (url, requests):
         for state in ("small files", "compacted", "z-order"):
             spent = 0.0
             if state != "small files":
-                tell(f"making it {state}")
-                since = time.perf_counter()
+                log(f"making it {state}")
+                started = time.perf_counter()
                 compact(open_store(url), order=state == "z-order")
-                spent = time.perf_counter() - since
-            cases[state] = _ask(url, chosen, requests, spent)
+                spent = time.perf_counter() - started
+            cases[state] = _ask(url, args, requests, spent)
     checks: dict[str, Check] = {}
-    if chosen.commits * chosen.rows >= 1_000_000 and not chosen.s3:
+    if args.commits * args.rows >= 1_000_000 and not args.s3:
         for state in ("small files", "compacted"):
             for question in ("newest", "identity", "failed", "run", "quality"):
                 name = f"{state.replace(' ', '_')}_{question}"
@@ -117,28 +117,28 @@ def _batch(commit: int, rows: int) -> pa.Table:
     return pa.table(filled, schema=SCHEMA)
 
 
-def _ask(url: str, chosen: Namespace, requests: Counter[str] | None, spent: float) -> Case:
+def _ask(url: str, args: Namespace, requests: Counter[str] | None, spent: float) -> Case:
     figures: dict[str, Any] = {"making_seconds": spent}
     samples: dict[str, list[float]] = {}
     table = DeltaTable(*_delta(url))
     figures["files"] = len(table.file_uris())
-    for question in QUESTIONS:
-        tell(f"asking: {question}")
+    for question in QUERIES:
+        log(f"asking: {question}")
         before = Counter(requests)
-        answers = [_answer(url, question) for _ in range(chosen.runs)]
+        answers = [_answer(url, question) for _ in range(args.runs)]
         samples[f"{question}_seconds"] = [answer.seconds for answer in answers]
         figures[f"{question}_seconds"] = statistics.median(samples[f"{question}_seconds"])
         figures[f"{question}_processor_seconds"] = statistics.median(answer.cpu for answer in answers)
         figures[f"{question}_bytes"] = max(answer.peak for answer in answers)
         figures[f"{question}_rows"] = answers[0].rows
         if requests is not None:
-            figures[f"{question}_requests"] = (requests.total() - before.total()) / chosen.runs
+            figures[f"{question}_requests"] = (requests.total() - before.total()) / args.runs
     return Case(figures, samples)
 
 
 def _answer(url: str, question: str) -> Answer:
     """In a process of its own, which loads no more than it needs."""
-    words = [sys.executable, "-m", "bench.asking", url, question]
+    words = [sys.executable, "-m", "bench.support.catalog_query", url, question]
     done = subprocess.run(words, check=True, capture_output=True, text=True, cwd=Path(__file__).parents[1])
     return Answer(**json.loads(done.stdout))
 
@@ -150,33 +150,33 @@ def _delta(url: str) -> tuple[str, None, dict[str, str]]:
 
 
 @contextmanager
-def _place(chosen: Namespace, folder: Path) -> Iterator[tuple[str, Counter[str] | None]]:
+def _place(args: Namespace, folder: Path) -> Iterator[tuple[str, Counter[str] | None]]:
     """URL of a store with the catalog, and what counts its requests if it is behind an endpoint.
 
     It is written to a folder first, because the endpoint is slow, and the very files are put behind it: a Delta table
     names its files by paths of its own.
     """
-    tell(f"writing {chosen.commits} commits of {chosen.rows} rows")
-    since = time.perf_counter()
-    fill(str(folder), chosen.commits, chosen.rows)
-    tell(f"took {time.perf_counter() - since:.0f} s")
-    if not chosen.s3:
+    log(f"writing {args.commits} commits of {args.rows} rows")
+    started = time.perf_counter()
+    fill(str(folder), args.commits, args.rows)
+    log(f"took {time.perf_counter() - started:.0f} s")
+    if not args.s3:
         yield str(folder), None
         return
-    with endpoint() as started:
+    with endpoint() as server:
         client, paths = boto3.client("s3"), [path for path in folder.rglob("*") if path.is_file()]
-        tell(f"putting {len(paths)} files behind the endpoint")
+        log(f"putting {len(paths)} files behind the endpoint")
         for path in paths:
             client.put_object(Bucket=BUCKET, Key=f"store/{path.relative_to(folder)}", Body=path.read_bytes())
-        yield f"s3://{BUCKET}/store", started.requests
+        yield f"s3://{BUCKET}/store", server.requests
 
 
 def parser() -> ArgumentParser:
     """What the command takes."""
-    options = arguments(__doc__)
-    options.add_argument("--commits", type=positive, default=1000)
-    options.add_argument("--rows", type=positive, default=1000, help="of each commit")
-    options.add_argument("--runs", type=positive, default=3, metavar="N", help="of each question")
+    options = make_parser(__doc__)
+    options.add_argument("--commits", type=positive_int, default=1000)
+    options.add_argument("--rows", type=positive_int, default=1000, help="of each commit")
+    options.add_argument("--runs", type=positive_int, default=3, metavar="N", help="of each question")
     options.add_argument("--s3", action="store_true", help="through an S3 endpoint on loopback; counts its requests")
     return options
 

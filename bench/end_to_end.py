@@ -18,8 +18,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from bench.machine import isolated, peak_memory
-from bench.report import Case, Check, Findings, arguments, main, positive, tell
+from bench.support.machine import isolated, peak_memory
+from bench.support.report import Case, Check, Findings, log, main, make_parser, positive_int
 from catalogs.store.store import open_store
 from catalogs.table.manifest import read_manifest
 from flows.local import animate_locally
@@ -64,25 +64,25 @@ class Timing:
         return self.seconds - self.stages["denoise"] - self.stages["vae"]
 
 
-def measure(chosen: Namespace) -> Findings:
+def measure(args: Namespace) -> Findings:
     """Do the work both ways, a few times in turn."""
     timings: dict[str, list[Timing]] = {"pipeline": [], "animator": []}
     with scratch_folder() as folder:
-        tell("drawing portraits and clips")
+        log("drawing portraits and clips")
         portraits, drivings = prepare_demo(Path(folder))
-        for run in range(chosen.runs):
+        for run in range(args.runs):
             request = Request(
                 store=str(Path(folder) / f"store-{run}"),
                 weights=str(SHIPPED_WEIGHTS),
                 portraits=str(portraits),
                 drivings=str(drivings),
-                defaults={"preset": chosen.preset},
-                limit=chosen.jobs,
-                preview=chosen.preview,
-                device=chosen.device,
+                defaults={"preset": args.preset},
+                limit=args.jobs,
+                preview=args.preview,
+                device=args.device,
             )
             for name, way in (("pipeline", run_pipeline), ("animator", animate_bare)):
-                tell(f"run {run + 1} of {chosen.runs}: {name}")
+                log(f"run {run + 1} of {args.runs}: {name}")
                 timings[name].append(isolated(way, request))
     pipeline, animator = (timings[name] for name in ("pipeline", "animator"))
     cost = statistics.median(a.other - b.other for a, b in zip(pipeline, animator, strict=True))
@@ -93,9 +93,9 @@ def measure(chosen: Namespace) -> Findings:
 
 def run_pipeline(request: Request) -> Timing:
     """From the request to the manifest."""
-    since = time.perf_counter()
+    started = time.perf_counter()
     summary = animate_locally(request)
-    seconds = time.perf_counter() - since
+    seconds = time.perf_counter() - started
     assert set(summary.counts) == {"done"}, summary.line()
     rows = read_manifest(open_store(request.store), summary.run_id)
     stages = {}
@@ -115,7 +115,7 @@ def animate_bare(request: Request) -> Timing:
     }
     clips = {job.driving: _clip(job, detector) for job in jobs}
 
-    since, watch = time.perf_counter(), Stopwatch()
+    started, watch = time.perf_counter(), Stopwatch()
     animator = load(weights, request.device)
     with watch("encode"):
         appearances = {uri: animator.encode_appearance(portrait) for uri, portrait in portraits.items()}
@@ -124,7 +124,7 @@ def animate_bare(request: Request) -> Timing:
     for job in jobs:
         settings = replace(preset(job.preset), seed=job.seed)
         frames += sum(1 for _ in animator.animate(appearances[job.portrait], motions[job.driving], settings, watch))
-    return Timing(time.perf_counter() - since, frames, animator.evaluations, peak_memory(), watch.seconds)
+    return Timing(time.perf_counter() - started, frames, animator.evaluations, peak_memory(), watch.seconds)
 
 
 def _clip(job: Job, detector: FaceDetector) -> tuple[list[Picture], Track]:
@@ -157,12 +157,12 @@ def _case(timings: Sequence[Timing], cost: float | None = None) -> Case:
 
 def parser() -> ArgumentParser:
     """What the command takes."""
-    options = arguments(__doc__)
+    options = make_parser(__doc__)
     options.add_argument("--preset", choices=PRESETS, default="draft", help="of all jobs")
-    options.add_argument("--jobs", type=positive, metavar="N", help="only the first N of four")
+    options.add_argument("--jobs", type=positive_int, metavar="N", help="only the first N of four")
     options.add_argument("--preview", type=float, metavar="S", help="only the first seconds of every clip")
     options.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N")
-    options.add_argument("--runs", type=positive, default=3, metavar="N", help="of each way")
+    options.add_argument("--runs", type=positive_int, default=3, metavar="N", help="of each way")
     return options
 
 

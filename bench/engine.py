@@ -21,8 +21,8 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
-from bench.machine import isolated, peak_memory
-from bench.report import Case, Check, Findings, arguments, main, positive, tell
+from bench.support.machine import isolated, peak_memory
+from bench.support.report import Case, Check, Findings, log, main, make_parser, positive_int
 from catalogs.store.store import Store, open_store
 from flows.observe.progress import Silent
 from flows.steps import execute
@@ -120,9 +120,9 @@ def run_jobs(folder: Path, jobs: int) -> Round:
     request = Request(store=str(folder / f"store-{jobs}"), weights=str(folder / "weights"), jobs=_request(folder, jobs))
     with _idle_crew():
         start = _start_ray()
-        since = time.perf_counter()
+        started = time.perf_counter()
         summary = execute(request, Silent(), ray=True)
-        seconds = time.perf_counter() - since
+        seconds = time.perf_counter() - started
     assert summary.counts == {"done": jobs}, f"{summary.line()}: {results(request.store, summary.run_id, 1)}"
     return Round(seconds, start, peak_memory(), calls[0] + summary.evaluations)
 
@@ -132,7 +132,7 @@ def _start_ray() -> float:
     os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
     import ray
 
-    since = time.perf_counter()
+    started = time.perf_counter()
     ray.init(
         address="local",
         num_cpus=4,
@@ -144,7 +144,7 @@ def _start_ray() -> float:
         _node_ip_address="127.0.0.1",
         _system_config={"prestart_worker_first_driver": False, "worker_niceness": 0},
     )
-    return time.perf_counter() - since
+    return time.perf_counter() - started
 
 
 @contextmanager
@@ -196,13 +196,13 @@ def utilisation(workers: int, jobs: int, identities: int, seed: int = 7) -> floa
     return least / simulation.now
 
 
-def measure(chosen: Namespace) -> Findings:
+def measure(args: Namespace) -> Findings:
     """The runs, smallest first, and the simulation."""
     cases, rounds = {}, {}
     with scratch_folder() as folder:
         init_weights(folder / "weights", 0)
-        for jobs in sorted(chosen.jobs):
-            tell(f"{jobs} jobs")
+        for jobs in sorted(args.jobs):
+            log(f"{jobs} jobs")
             done = rounds[jobs] = isolated(run_jobs, folder, jobs)
             cases[f"{jobs} jobs"] = Case(
                 {
@@ -213,9 +213,9 @@ def measure(chosen: Namespace) -> Findings:
                     "ray_start_seconds": done.start,
                 }
             )
-    tell("the scheduler on a counted clock")
-    used = utilisation(chosen.workers, chosen.simulated, max(1, chosen.simulated // 10))
-    cases["scheduler"] = Case({"workers": chosen.workers, "jobs": chosen.simulated, "utilisation_share": used})
+    log("the scheduler on a counted clock")
+    used = utilisation(args.workers, args.simulated, max(1, args.simulated // 10))
+    cases["scheduler"] = Case({"workers": args.workers, "jobs": args.simulated, "utilisation_share": used})
     least, most = min(rounds), max(rounds)
     checks = {
         "jobs_per_second": Check.at_least(most / rounds[most].seconds, LEAST_RATE),
@@ -229,10 +229,10 @@ def measure(chosen: Namespace) -> Findings:
 
 def parser() -> ArgumentParser:
     """What the command takes."""
-    options = arguments(__doc__)
-    options.add_argument("--jobs", type=positive, nargs="+", default=[2000, 20000], metavar="N", help="of each run")
-    options.add_argument("--workers", type=positive, default=64, metavar="N", help="of the simulation")
-    options.add_argument("--simulated", type=positive, default=4000, metavar="N", help="jobs of the simulation")
+    options = make_parser(__doc__)
+    options.add_argument("--jobs", type=positive_int, nargs="+", default=[2000, 20000], metavar="N", help="of each run")
+    options.add_argument("--workers", type=positive_int, default=64, metavar="N", help="of the simulation")
+    options.add_argument("--simulated", type=positive_int, default=4000, metavar="N", help="jobs of the simulation")
     return options
 
 

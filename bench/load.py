@@ -18,9 +18,9 @@ from pathlib import Path
 
 import torch
 
-from bench.machine import isolated, peak_memory, resident
-from bench.report import Case, Check, Findings, arguments, main, positive, tell
-from bench.weights import FULL, REFERENCE, TINY, Model, write_weights
+from bench.support.machine import isolated, peak_memory, resident
+from bench.support.random_weights import FULL, REFERENCE, TINY, Model, write_weights
+from bench.support.report import Case, Check, Findings, log, main, make_parser, positive_int
 from models.animator import load
 from models.runtime.device import DTYPES, pick_device
 from tasks.weights.check import convert
@@ -58,20 +58,20 @@ class Loading:
     gpu: int | None
 
 
-def measure(chosen: Namespace) -> Findings:
+def measure(args: Namespace) -> Findings:
     """Load both formats a few times in turn."""
-    name = "full" if chosen.full else chosen.model
-    cpu = pick_device(chosen.device).type == "cpu"
-    dtype = chosen.dtype or ("float32" if cpu else "auto")
+    name = "full" if args.full else args.model
+    cpu = pick_device(args.device).type == "cpu"
+    dtype = args.dtype or ("float32" if cpu else "auto")
     loadings: dict[str, list[Loading]] = {form: [] for form in FORMATS}
     with scratch_folder() as folder:
-        tell("writing random weights")
+        log("writing random weights")
         directories = write_both(Path(folder), MODELS[name])
         sizes = {form: _size(directory) for form, directory in directories.items()}
-        for run in range(chosen.runs):
+        for run in range(args.runs):
             for form, directory in directories.items():
-                tell(f"run {run + 1} of {chosen.runs}: {form}")
-                loadings[form].append(isolated(load_model, directory, chosen.device, dtype))
+                log(f"run {run + 1} of {args.runs}: {form}")
+                loadings[form].append(isolated(load_model, directory, args.device, dtype))
     cases = {form: _case(sizes[form], runs) for form, runs in loadings.items()}
     checks: dict[str, Check] = {}
     # Of values that are converted, the file's pages, which the system may drop, are in RAM beside them for a while.
@@ -92,7 +92,7 @@ def write_both(folder: Path, model: Model) -> dict[str, Path]:
 
 def load_model(directory: Path, device: str, dtype: str) -> Loading:
     """Load in this process."""
-    before, since = resident(), time.perf_counter()
+    before, started = resident(), time.perf_counter()
     animator = load(directory, device, dtype)
     loaded, ready = resident() - before, time.perf_counter()
     networks = animator._networks  # nobody else needs to reach every value
@@ -100,7 +100,7 @@ def load_model(directory: Path, device: str, dtype: str) -> Loading:
     for value in values:
         value.sum().item()
     return Loading(
-        load=ready - since,
+        load=ready - started,
         read=time.perf_counter() - ready,
         weights=sum(value.nbytes for value in values),
         loaded=loaded,
@@ -132,7 +132,7 @@ def _case(size: int, runs: Sequence[Loading]) -> Case:
 
 def parser() -> ArgumentParser:
     """What the command takes."""
-    options = arguments(__doc__)
+    options = make_parser(__doc__)
     options.add_argument("--model", choices=("small", "tiny"), default="small", help="sizes of the networks")
     options.add_argument("--full", action="store_true", help="the released sizes; needs 16 GB of temporary disk")
     options.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N")
@@ -141,7 +141,7 @@ def parser() -> ArgumentParser:
         choices=("auto", *DTYPES),
         help="of denoiser and decoder; by default float32, as the files have it, on a CPU, else auto",
     )
-    options.add_argument("--runs", type=positive, default=5, metavar="N", help="of each format")
+    options.add_argument("--runs", type=positive_int, default=5, metavar="N", help="of each format")
     return options
 
 

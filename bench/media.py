@@ -23,8 +23,8 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from bench.machine import isolated, peak_memory
-from bench.report import Case, Check, Findings, arguments, main, positive, tell
+from bench.support.machine import isolated, peak_memory
+from bench.support.report import Case, Check, Findings, log, main, make_parser, positive_int
 from models.faces import FaceDetector, clip_crops, open_detector, track_face
 from models.miniature.init_weights import init_weights
 from models.synthetic.world import draw_clip as drawn
@@ -32,7 +32,7 @@ from tasks import media
 from troupe import LARGEST, Face, Floats, Picture
 from troupe.scratch import scratch_folder
 
-__all__ = ["Timing", "encode_clip", "measure", "parser"]
+__all__ = ["Timing", "measure", "parser", "prepare_clip"]
 
 SIZE = 512
 IMAGE_SIZE, FACE_SIZE = 512, 224
@@ -86,20 +86,20 @@ class FullFrame:
         return self._detector.detect(picture)
 
 
-def measure(chosen: Namespace) -> Findings:
+def measure(args: Namespace) -> Findings:
     """Go through the clip both ways, a few times in turn, then through the long one."""
     timings: dict[str, list[Timing]] = {"region": [], "full frame": []}
     with scratch_folder() as folder:
-        detector = chosen.detector or _default_detector(folder)
-        tell("preparing the clip")
+        detector = args.detector or _default_detector(folder)
+        log("preparing the clip")
         short, long = folder / "short.mp4", folder / "long.mp4"
-        encode_clip(chosen.clip or _default_clip(), short, chosen.frames)
-        encode_clip(short, long, LONGER * chosen.frames)
-        for run in range(chosen.runs):
+        prepare_clip(args.clip or _default_clip(), short, args.frames)
+        prepare_clip(short, long, LONGER * args.frames)
+        for run in range(args.runs):
             for way in timings:
-                tell(f"run {run + 1} of {chosen.runs}: {way}")
+                log(f"run {run + 1} of {args.runs}: {way}")
                 timings[way].append(isolated(go_through, short, detector, way == "full frame"))
-        tell("the long clip")
+        log("the long clip")
         stretched = isolated(go_through, long, detector, False)
     cases = {way: _case(found) for way, found in timings.items()} | {"region, 4x as long": _case([stretched])}
     growth = stretched.peak - max(timing.peak for timing in timings["region"])
@@ -135,7 +135,7 @@ def _processor() -> float:
     return sum(usage.ru_utime + usage.ru_stime for usage in usages)
 
 
-def encode_clip(source: Path | None, target: Path, frames: int) -> None:
+def prepare_clip(source: Path | None, target: Path, frames: int) -> None:
     """A clip of that many frames of 512x512: the source played to and fro, or a drawn one."""
     pictures = _to_and_fro(source) if source is not None else _drawn(frames)
     some = (cv2.resize(picture, (SIZE, SIZE)) for picture, _ in zip(pictures, range(frames), strict=False))
@@ -192,11 +192,11 @@ def _case(timings: list[Timing]) -> Case:
 
 def parser() -> ArgumentParser:
     """What the command takes."""
-    options = arguments(__doc__)
+    options = make_parser(__doc__)
     options.add_argument("--clip", type=Path, metavar="FILE", help="to go through, made 512x512")
     options.add_argument("--detector", type=Path, metavar="FILE", help="SCRFD .onnx or YOLOv5-face .pt")
-    options.add_argument("--frames", type=positive, default=500, metavar="N", help="of the clip")
-    options.add_argument("--runs", type=positive, default=3, metavar="N", help="of each way")
+    options.add_argument("--frames", type=positive_int, default=500, metavar="N", help="of the clip")
+    options.add_argument("--runs", type=positive_int, default=3, metavar="N", help="of each way")
     return options
 
 

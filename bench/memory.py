@@ -16,9 +16,9 @@ from typing import TypeVar
 
 import numpy as np
 
-from bench.machine import isolated, peak_memory, resident
-from bench.report import Case, Check, Findings, arguments, main, tell
-from bench.subjects import random_portrait
+from bench.support.machine import isolated, peak_memory, resident
+from bench.support.random_inputs import random_portrait
+from bench.support.report import Case, Check, Findings, log, main, make_parser
 from models.animator import load
 from models.config import ModelConfig
 from models.miniature.init_weights import MINIATURE_CONFIG, init_weights
@@ -55,7 +55,7 @@ class Footprint:
     peak: int
 
 
-def measure(chosen: Namespace) -> Findings:
+def measure(args: Namespace) -> Findings:
     """Render a short clip and a long one."""
     cases: dict[str, Case] = {}
     beyond: list[int] = []
@@ -63,10 +63,10 @@ def measure(chosen: Namespace) -> Findings:
     with scratch_folder() as folder:
         directory = Path(folder) / "weights"
         init_weights(directory, 0)
-        for seconds in sorted(chosen.seconds):
+        for seconds in sorted(args.seconds):
             frames = round(seconds * RATE)
-            tell(f"rendering {frames} frames")
-            footprint = isolated(render_clip, directory, frames, chosen.device)
+            log(f"rendering {frames} frames")
+            footprint = isolated(render_clip, directory, frames, args.device)
             held = growing * (frames + 2 * SamplerSettings().padding)
             beyond.append(footprint.peak - held)
             cases[f"{seconds:g} s"] = Case(
@@ -120,7 +120,7 @@ def _track(scene: Sequence[tuple[Picture, Face]], frames: int) -> Track:
 
 def parser() -> ArgumentParser:
     """What the command takes."""
-    options = arguments(__doc__)
+    options = make_parser(__doc__)
     options.add_argument("--device", default="cpu", help="cpu, cuda or cuda:N; memory is this process' in any case")
     options.add_argument(
         "--seconds", nargs=2, type=float, default=SECONDS, metavar="S", help="lengths of the two clips"

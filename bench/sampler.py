@@ -26,11 +26,11 @@ from pathlib import Path
 
 import torch
 
-from bench.machine import isolated, matrix_rate, peak_memory, synchronise
-from bench.report import Case, Check, Findings, arguments, main, positive, tell
-from bench.subjects import random_motion, random_portrait
-from bench.weights import FULL, REFERENCE, TINY, Model, write_weights
-from bench.work import Costs, WorkItem, count_costs, count_work
+from bench.support.flops import ClipCost, FrameCost, count_clip_cost, count_frame_cost
+from bench.support.machine import isolated, matrix_rate, peak_memory, synchronise
+from bench.support.random_inputs import random_motion, random_portrait
+from bench.support.random_weights import FULL, REFERENCE, TINY, Model, write_weights
+from bench.support.report import Case, Check, Findings, log, main, make_parser, positive_int
 from models.animator import Animator, load
 from models.faces import Portrait
 from models.motion import Motion
@@ -110,24 +110,24 @@ class Session:
     rate: float
 
 
-def measure(chosen: Namespace) -> Findings:
+def measure(args: Namespace) -> Findings:
     """Sample what the arguments ask for."""
-    device = pick_device(chosen.device)
+    device = pick_device(args.device)
     gpu = device.type == "cuda"
-    name = chosen.config or ("full" if gpu else "reference-cpu")
-    plan = _adapted(CONFIGURATIONS[name], chosen)
-    tell("counting the work")
-    costs = count_costs(plan.model.config, plan.settings.decode_chunk)
-    work_items = [count_work(frames, plan.model.config, plan.settings, costs) for frames in plan.frames]
+    name = args.config or ("full" if gpu else "reference-cpu")
+    plan = _adapted(CONFIGURATIONS[name], args)
+    log("counting the work")
+    costs = count_frame_cost(plan.model.config, plan.settings.decode_chunk)
+    work_items = [count_clip_cost(frames, plan.model.config, plan.settings, costs) for frames in plan.frames]
     cases: dict[str, Case] = {}
     with scratch_folder() as folder:
-        tell("writing random weights")
+        log("writing random weights")
         directory = write_weights(Path(folder) / "weights", plan.model)
-        dtypes = chosen.dtype or (["float16", "bfloat16"] if gpu else ["float32"])
-        for dtype, compiled in product(dtypes, chosen.compile or (["off", "on"] if gpu else ["off"])):
+        dtypes = args.dtype or (["float16", "bfloat16"] if gpu else ["float32"])
+        for dtype, compiled in product(dtypes, args.compile or (["off", "on"] if gpu else ["off"])):
             way = f"{dtype}, compiled" if compiled == "on" else dtype
-            tell(f"sampling in {way}")
-            session = isolated(sample_clips, directory, plan, chosen.device, dtype, compiled == "on")
+            log(f"sampling in {way}")
+            session = isolated(sample_clips, directory, plan, args.device, dtype, compiled == "on")
             cases |= {f"{way}, {work.frames} frames": _case(plan, work, session) for work in work_items}
     return Findings(cases, _checks(name, plan, costs, cases))
 
@@ -140,9 +140,9 @@ def sample_clips(directory: Path, plan: Plan, device: str, dtype: str, compiled:
     warm, clips, peaks = {}, {}, {}
     for frames in sorted(plan.frames):
         motion = random_motion(frames, animator.config)
-        since = time.perf_counter()
+        started = time.perf_counter()
         sample_clip(animator, portrait, motion, few)
-        warm[frames] = time.perf_counter() - since
+        warm[frames] = time.perf_counter() - started
         if animator.device.type == "cuda":
             torch.cuda.reset_peak_memory_stats(animator.device)
         clips[frames] = [sample_clip(animator, portrait, motion, plan.settings) for _ in range(plan.runs)]
@@ -181,17 +181,17 @@ def sample_clip(animator: Animator, portrait: Portrait, motion: Motion, settings
     )
 
 
-def _adapted(plan: Plan, chosen: Namespace) -> Plan:
+def _adapted(plan: Plan, args: Namespace) -> Plan:
     """The plan, but for what the command line says otherwise."""
     return replace(
         plan,
-        settings=replace(plan.settings, steps=chosen.steps or plan.settings.steps),
-        frames=tuple(sorted(chosen.frames or plan.frames)),
-        runs=chosen.runs or plan.runs,
+        settings=replace(plan.settings, steps=args.steps or plan.settings.steps),
+        frames=tuple(sorted(args.frames or plan.frames)),
+        runs=args.runs or plan.runs,
     )
 
 
-def _case(plan: Plan, work: WorkItem, session: Session) -> Case:
+def _case(plan: Plan, work: ClipCost, session: Session) -> Case:
     clips = session.clips[work.frames]
     samples = {
         "seconds": [clip.appearance + clip.denoise + clip.vae * plan.decoded for clip in clips],
@@ -222,7 +222,7 @@ def _case(plan: Plan, work: WorkItem, session: Session) -> Case:
     )
 
 
-def _checks(name: str, plan: Plan, costs: Costs, cases: Mapping[str, Case]) -> dict[str, Check]:
+def _checks(name: str, plan: Plan, costs: FrameCost, cases: Mapping[str, Case]) -> dict[str, Check]:
     """What is promised of a configuration; of its speed only where it is measured as promised."""
     checks = {
         "branches_per_step": Check.at_most(max(case.number("branches_per_step") for case in cases.values()), BRANCHES)
@@ -242,16 +242,16 @@ def _checks(name: str, plan: Plan, costs: Costs, cases: Mapping[str, Case]) -> d
 
 def parser() -> ArgumentParser:
     """What the command takes."""
-    options = arguments(__doc__)
+    options = make_parser(__doc__)
     options.add_argument("--config", choices=CONFIGURATIONS, help="see above")
     options.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N")
     options.add_argument("--dtype", nargs="+", choices=DTYPES, help="one or more, instead of the configuration's")
     options.add_argument("--compile", nargs="+", choices=("off", "on"), help="one or both")
     options.add_argument(
-        "--frames", nargs="+", type=positive, metavar="N", help="lengths, instead of the configuration's"
+        "--frames", nargs="+", type=positive_int, metavar="N", help="lengths, instead of the configuration's"
     )
-    options.add_argument("--steps", type=positive, metavar="N", help="instead of the configuration's")
-    options.add_argument("--runs", type=positive, metavar="N", help="of every clip, instead of the configuration's")
+    options.add_argument("--steps", type=positive_int, metavar="N", help="instead of the configuration's")
+    options.add_argument("--runs", type=positive_int, metavar="N", help="of every clip, instead of the configuration's")
     return options
 
 

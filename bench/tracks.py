@@ -19,7 +19,7 @@ import cv2
 import numpy as np
 from PIL import Image
 
-from bench.report import Case, Check, Findings, arguments, main, tell
+from bench.support.report import Case, Check, Findings, log, main, make_parser
 from models.faces import FaceRecogniser, open_detector, track_face
 from models.faces.tracking import SAME_PERSON_COSINE
 from tasks import media
@@ -32,15 +32,15 @@ SHOWN, COLUMNS, SIDE = 12, 4, 320
 SEEN, FILLED = (40, 200, 80), (230, 50, 40)
 
 
-def measure(chosen: Namespace) -> Findings:
+def measure(args: Namespace) -> Findings:
     """Every clip, one after the other."""
     cv2.setNumThreads(1)
-    clips = chosen.clips or sorted(_shared("media").glob("*.mp4"))
-    detector = open_detector(chosen.detector or _shared("weights/scrfd_500m_bnkps.onnx"), "cpu")
-    recogniser = FaceRecogniser(chosen.recogniser or _shared("weights/mobilefacenet.onnx"))
+    clips = args.clips or sorted(_shared("media").glob("*.mp4"))
+    detector = open_detector(args.detector or _shared("weights/scrfd_500m_bnkps.onnx"), "cpu")
+    recogniser = FaceRecogniser(args.recogniser or _shared("weights/mobilefacenet.onnx"))
     cases: dict[str, Case] = {}
     for clip in clips:
-        tell(f"following {clip.name}")
+        log(f"following {clip.name}")
         info = media.probe(clip)
         track = track_face(media.decode(clip), detector, LARGEST, clip.name, recognise=recogniser)
         likenesses = list(_likenesses(clip, track, recogniser))
@@ -60,11 +60,11 @@ def measure(chosen: Namespace) -> Findings:
                 "least_score": float(track.scores.min()),
             }
         )
-        if chosen.pictures is not None:
-            chosen.pictures.mkdir(parents=True, exist_ok=True)
-            Image.fromarray(sheet(clip, track)).save(chosen.pictures / f"{clip.stem}.jpg", quality=85)
+        if args.pictures is not None:
+            args.pictures.mkdir(parents=True, exist_ok=True)
+            Image.fromarray(sheet(clip, track)).save(args.pictures / f"{clip.stem}.jpg", quality=85)
     checks: dict[str, Check] = {}
-    if not chosen.clips:  # these are clean
+    if not args.clips:  # these are clean
         for name in ("gaps", "cuts", "identity_switches"):
             checks[name] = Check.exactly(sum(case.number(name) for case in cases.values()), 0)
     return Findings(cases, checks)
@@ -111,7 +111,7 @@ def _shared(name: str) -> Path:
 
 def parser() -> ArgumentParser:
     """What the command takes."""
-    options = arguments(__doc__)
+    options = make_parser(__doc__)
     options.add_argument("clips", type=Path, nargs="*", metavar="CLIP")
     options.add_argument("--detector", type=Path, metavar="FILE", help="SCRFD .onnx or YOLOv5-face .pt")
     options.add_argument("--recogniser", type=Path, metavar="FILE", help="ArcFace .onnx")

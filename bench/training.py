@@ -26,8 +26,8 @@ from typing import Any
 
 import numpy as np
 
-from bench import report
-from bench.report import Case, Check, Findings
+from bench.support import report
+from bench.support.report import Case, Check, Findings
 from models.miniature import FIRST_HELD_OUT_SEED, Identity, Performance, render
 from tasks import media
 from tasks.train import curves
@@ -81,13 +81,13 @@ log_sigma = [0.0, 1.4]
 
 def main(argv: Sequence[str] | None = None) -> None:
     """Learn, stop, share, tune."""
-    parser = report.arguments(__doc__)
-    parser.add_argument("--steps", type=report.positive, default=300, help="of learning (default %(default)s)")
-    parser.add_argument("--stops", type=report.positive, default=3, help="and as many kills (default %(default)s)")
+    parser = report.make_parser(__doc__)
+    parser.add_argument("--steps", type=report.positive_int, default=300, help="of learning (default %(default)s)")
+    parser.add_argument("--stops", type=report.positive_int, default=3, help="and as many kills (default %(default)s)")
     parser.add_argument("--seed", type=int, default=0, help="of the moments of the stops (default %(default)s)")
     parser.add_argument("--weights", metavar="DIR", help="a trained miniature, to be fine-tuned")
-    parser.add_argument("--tuning", type=report.positive, default=200, help="steps of that (default %(default)s)")
-    parser.add_argument("--people", type=report.positive, default=12, help="clips of that (default %(default)s)")
+    parser.add_argument("--tuning", type=report.positive_int, default=200, help="steps of that (default %(default)s)")
+    parser.add_argument("--people", type=report.positive_int, default=12, help="clips of that (default %(default)s)")
     report.main("training", parser, _measure, argv)
 
 
@@ -105,20 +105,20 @@ def newcomer(number: int) -> Identity:
     )
 
 
-def _measure(chosen: Namespace) -> Findings:
+def _measure(args: Namespace) -> Findings:
     cases: dict[str, Case] = {}
     checks: dict[str, Check] = {}
     with scratch_folder() as scratch:
         folder = Path(scratch)
-        _learn(chosen, folder, cases, checks)
-        if chosen.weights is not None:
-            _tune(chosen, folder / "tuned", cases, checks)
+        _learn(args, folder, cases, checks)
+        if args.weights is not None:
+            _tune(args, folder / "tuned", cases, checks)
     return Findings(cases, checks)
 
 
-def _learn(chosen: Namespace, folder: Path, cases: dict[str, Case], checks: dict[str, Check]) -> None:
-    report.tell(f"{chosen.steps} steps at one go")
-    whole = _prepared(folder / "whole", chosen.steps)
+def _learn(args: Namespace, folder: Path, cases: dict[str, Case], checks: dict[str, Check]) -> None:
+    report.log(f"{args.steps} steps at one go")
+    whole = _prepared(folder / "whole", args.steps)
     _troupe(whole, "denoiser", "--local")
     losses = _losses(whole, "denoiser")
     tenth = max(1, len(losses) // SHARE)
@@ -126,11 +126,11 @@ def _learn(chosen: Namespace, folder: Path, cases: dict[str, Case], checks: dict
     cases["at one go"] = _case(whole, "denoiser", {"first_loss": first, "last_loss": last})
     checks["loss_falls_last_over_first"] = Check.at_most(last / first, 1.0)
 
-    stopped = _copied(whole, folder / "stopped", chosen.steps)
-    moments = sorted(random.Random(chosen.seed).sample(range(1, chosen.steps), 2 * chosen.stops))
+    stopped = _copied(whole, folder / "stopped", args.steps)
+    moments = sorted(random.Random(args.seed).sample(range(1, args.steps), 2 * args.stops))
     for number, moment in enumerate(moments):
         sent = (signal.SIGINT, signal.SIGKILL)[number % 2]
-        report.tell(f"{sent.name} at step {moment}")
+        report.log(f"{sent.name} at step {moment}")
         _until(stopped, moment, sent)
     _troupe(stopped, "denoiser", "--local")
     again = _losses(stopped, "denoiser")
@@ -140,13 +140,13 @@ def _learn(chosen: Namespace, folder: Path, cases: dict[str, Case], checks: dict
 
     # Sums in another order differ in their last digits, and after some thirty steps in all of them. One worker that
     # goes through a batch in two passes, on one thread as Ray's workers have, adds up in the order of two workers.
-    report.tell("two passes")
-    passes = _copied(whole, folder / "passes", chosen.steps, accumulate=2)
+    report.log("two passes")
+    passes = _copied(whole, folder / "passes", args.steps, accumulate=2)
     _troupe(passes, "denoiser", "--local", threads=1)
     one = _losses(passes, "denoiser")
     cases["two passes"] = _case(passes, "denoiser", {"last_loss": fmean(one[-tenth:])})
-    report.tell("two workers")
-    shared = _copied(whole, folder / "shared", chosen.steps)
+    report.log("two workers")
+    shared = _copied(whole, folder / "shared", args.steps)
     _troupe(shared, "denoiser", "--workers", "2")
     two = _losses(shared, "denoiser")
     differing = sum(a != b for a, b in zip(one, two, strict=True))
@@ -156,20 +156,20 @@ def _learn(chosen: Namespace, folder: Path, cases: dict[str, Case], checks: dict
     checks["losses_that_differ_with_two_workers"] = Check.exactly(differing, 0)
 
 
-def _tune(chosen: Namespace, folder: Path, cases: dict[str, Case], checks: dict[str, Check]) -> None:
-    report.tell(f"{chosen.people} clips of new people")
+def _tune(args: Namespace, folder: Path, cases: dict[str, Case], checks: dict[str, Check]) -> None:
+    report.log(f"{args.people} clips of new people")
     folder.mkdir()
     with (folder / "clips.csv").open("w", newline="") as file:
         rows = csv.writer(file)
         rows.writerow(["clip"])
-        for number in range(chosen.people):
+        for number in range(args.people):
             path = folder / f"{number:03}.mp4"
             moments = Performance.from_seed(FIRST_HELD_OUT_SEED + number, 50, 25).moments
             pictures = (render(newcomer(number), moment, (224, 224))[0] for moment in moments)
             media.encode(pictures, path, rate=Fraction(25), size=(224, 224))
             rows.writerow([path])
-    (folder / "training.toml").write_text(TUNING.format(folder=folder, base=chosen.weights, steps=chosen.tuning))
-    report.tell(f"{chosen.tuning} steps of fine-tuning")
+    (folder / "training.toml").write_text(TUNING.format(folder=folder, base=args.weights, steps=args.tuning))
+    report.log(f"{args.tuning} steps of fine-tuning")
     _troupe(folder, "adapters", "--local")
     measured = _result(folder, "adapters")["measured"]
     before, after = measured["loss before"], measured["loss"]

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from bench.asking import QUESTIONS
 from bench.catalog import _answer, fill
+from bench.support.catalog_query import QUERIES
 from catalogs.query.jobs import ls
 from catalogs.store.store import open_store
 
@@ -22,4 +22,4 @@ def test_a_small_catalog(tmp_path: Path) -> None:
         answer = _answer(url, question)
         assert 0 < answer.rows <= 20
         assert 0 < answer.cpu < answer.peak
-    assert ls(store, **QUESTIONS["run"]).num_rows == 0
+    assert ls(store, **QUERIES["run"]).num_rows == 0

@@ -10,8 +10,8 @@ from bench.end_to_end import measure
 
 @pytest.mark.long
 def test_one_short_job() -> None:
-    arguments = ["--jobs", "1", "--preview", "0.08", "--runs", "1", "--device", "cpu"]
-    findings = measure(end_to_end.parser().parse_args(arguments))
+    words = ["--jobs", "1", "--preview", "0.08", "--runs", "1", "--device", "cpu"]
+    findings = measure(end_to_end.parser().parse_args(words))
     pipeline, animator = findings.cases["pipeline"], findings.cases["animator"]
     assert pipeline.figures["frames"] == animator.figures["frames"] == 2
     assert findings.checks["evaluations"].ok

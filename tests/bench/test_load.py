@@ -8,7 +8,7 @@ import pytest
 
 from bench import load
 from bench.load import measure, write_both
-from bench.weights import TINY
+from bench.support.random_weights import TINY
 from models.weights import inspect
 
 

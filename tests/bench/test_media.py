@@ -11,7 +11,7 @@ from bench.media import measure
 def test_a_short_drawn_clip(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("TROUPE_SHARED", raising=False)
     # Fresh processes are for measuring, and cost seconds.
-    monkeypatch.setattr(media, "isolated", lambda function, *arguments: function(*arguments))
+    monkeypatch.setattr(media, "isolated", lambda function, *args: function(*args))
     findings = measure(media.parser().parse_args(["--frames", "6", "--runs", "1"]))
     assert list(findings.cases) == ["region", "full frame", "region, 4x as long"]
     assert [case.figures["frames"] for case in findings.cases.values()] == [6, 6, 24]

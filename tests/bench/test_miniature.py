@@ -10,10 +10,10 @@ import pytest
 from PIL import Image
 
 from bench import miniature
-from bench.cast import clip, stranger
-from bench.miniature import ADAPTERS, BANK, INTENSITY, MOTION, WAYS, act
-from bench.report import main
-from bench.witness import FILE, SIDE, TOLD, VERSION, WitnessNetwork
+from bench.miniature import VARIANTS
+from bench.support.judge import FILE, SIDE, TRAITS, VERSION, JudgeNetwork
+from bench.support.reenactment import ABLATIONS, animate, encode_clip, encode_stranger
+from bench.support.report import main
 from models.animator import load
 from models.faces import open_detector
 from models.miniature import SHIPPED_WEIGHTS
@@ -21,24 +21,22 @@ from models.tensorfile import write_tensors
 from models.weights import detector_file
 from troupe import SamplerSettings
 
-ABLATIONS = (BANK, INTENSITY, ADAPTERS, MOTION)
-
 
 @pytest.fixture
-def witness(tmp_path: Path) -> Path:
-    """One that has learned nothing."""
-    write_tensors(tmp_path / FILE.name, VERSION, WitnessNetwork().half().state_dict())
+def judge(tmp_path: Path) -> Path:
+    """A judge with random weights."""
+    write_tensors(tmp_path / FILE.name, VERSION, JudgeNetwork().half().state_dict())
     return tmp_path / FILE.name
 
 
 @pytest.mark.long
-def test_all_that_is_promised_is_looked_at(tmp_path: Path, witness: Path) -> None:
+def test_every_target_is_checked(tmp_path: Path, judge: Path) -> None:
     out, pictures = tmp_path / "miniature.json", tmp_path / "pictures"
     words = ["--clips", "2", "--pairs", "1", "--frames", "4", "--ablated", "1", "--timed", "1", "--steps", "1"]
-    words += ["--device", "cpu", "--dtype", "float32", "--witness", str(witness), "--pictures", str(pictures)]
+    words += ["--device", "cpu", "--dtype", "float32", "--judge", str(judge), "--pictures", str(pictures)]
     main("miniature", miniature.parser(), miniature.measure, [*words, "--json", str(out)])
     found = json.loads(out.read_text())
-    assert list(found["figures"]) == ["self-reenactment", "cross-reenactment", "full model", *ABLATIONS, *WAYS]
+    assert list(found["figures"]) == ["self-reenactment", "cross-reenactment", "full model", *ABLATIONS, *VARIANTS]
     targets = {name: check["target"] for name, check in found["checks"].items()}
     assert targets == {
         "self_reenactment_psnr_db": 22,
@@ -60,10 +58,10 @@ def test_all_that_is_promised_is_looked_at(tmp_path: Path, witness: Path) -> Non
         "ssim": 2,
         "gain_db": 2,
     }
-    assert [len(samples["cross-reenactment"][name]) for name in (*TOLD, "yaw_true")] == [4] * 6
-    # The first of two clips is what the ablations look at.
+    assert [len(samples["cross-reenactment"][name]) for name in (*TRAITS, "yaw_true")] == [4] * 6
+    # The ablations use the first of the two clips.
     assert samples["full model"]["psnr_db"] == samples["self-reenactment"]["psnr_db"][:1]
-    # What the sampler spares itself changes nothing but rounding; all presets have one step here.
+    # The sampler's optimisations change nothing but rounding; all presets have one step here.
     plain = samples["sketch, float32"]["psnr_db"][0]
     for name in ("sketch, one window a call", "sketch, motion projected each time", "sketch, a branch for nothing"):
         assert samples[name]["psnr_db"][0] == pytest.approx(plain, abs=0.01)
@@ -72,14 +70,14 @@ def test_all_that_is_promised_is_looked_at(tmp_path: Path, witness: Path) -> Non
     assert (pictures / "cross-00.png").is_file()
 
 
-def test_ablations_change_the_output_and_leave_the_model_as_it_was() -> None:
+def test_ablations_change_the_output_and_restore_the_model() -> None:
     animator, detector = load(SHIPPED_WEIGHTS, "cpu", "float32"), open_detector(detector_file(SHIPPED_WEIGHTS), "cpu")
-    performance, _ = clip(0, 3, animator, detector)
+    clip, _ = encode_clip(0, 3, animator, detector)
     settings = SamplerSettings(1, (1.0, 1.0), (1.0, 1.0), padding=0)
-    sitter = stranger(0, animator, detector)
-    whole, _ = act(animator, sitter, performance, settings)
-    for what in ABLATIONS:
-        without, _ = act(animator, sitter, performance, settings, what)
-        assert without.shape == whole.shape == (3, SIDE, SIDE, 3)
-        assert (without != whole).any(), what
-    assert np.array_equal(act(animator, sitter, performance, settings)[0], whole)
+    subject = encode_stranger(0, animator, detector)
+    full, _ = animate(animator, subject, clip, settings)
+    for ablation in ABLATIONS:
+        ablated, _ = animate(animator, subject, clip, settings, ablation)
+        assert ablated.shape == full.shape == (3, SIDE, SIDE, 3)
+        assert (ablated != full).any(), ablation
+    assert np.array_equal(animate(animator, subject, clip, settings)[0], full)

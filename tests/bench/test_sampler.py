@@ -11,8 +11,8 @@ from troupe import SamplerSettings
 
 @pytest.mark.long
 def test_tiny() -> None:
-    chosen = sampler.parser().parse_args(["--config", "tiny", "--frames", "9", "6", "--runs", "2", "--device", "cpu"])
-    findings = measure(chosen)
+    args = sampler.parser().parse_args(["--config", "tiny", "--frames", "9", "6", "--runs", "2", "--device", "cpu"])
+    findings = measure(args)
     assert list(findings.cases) == ["float32, 6 frames", "float32, 9 frames"]
     for frames, case in zip((6, 9), findings.cases.values(), strict=True):
         assert case.figures["branches_per_step"] == 2

@@ -10,8 +10,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from bench.subjects import random_motion, random_portrait
-from bench.weights import TINY, write_weights
+from bench.support.random_inputs import random_motion, random_portrait
+from bench.support.random_weights import TINY, write_weights
 from models.animator import FACES_AT_ONCE, Animator, load
 from models.motion import Motion
 from models.runtime.device import GIB, Budget, share_out

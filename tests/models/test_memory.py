@@ -14,7 +14,7 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
-from bench.weights import FULL, parts
+from bench.support.random_weights import FULL, parts
 from models.autoencoder import autoencoder_for, decode
 from models.denoiser import Denoiser
 from models.runtime.device import GIB, share_out

@@ -1,4 +1,4 @@
-"""What a benchmark runs on, and how to look at it: its description, its limit, a process' memory."""
+"""The machine of a benchmark: its description, its peak rate, a process' memory."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 MATRIX_SIDE = {"cpu": 2048, "cuda": 8192}
-"""Of the products that a device's rate is measured with: large enough that a larger one is no faster."""
+"""Side of the matrices that measure a device's peak rate; larger ones are no faster."""
 MATRIX_RUNS = 12
 
 
 def describe() -> dict[str, str | int | float | None]:
-    """The machine and what runs on it; `load` is how many processes wanted a core in the last minute."""
+    """Describe hardware and software; `load` is the load average of the last minute."""
     gpu = torch.cuda.get_device_properties(0) if torch.cuda.is_available() else None
     return {
         "system": platform.platform(terse=True),
@@ -45,10 +45,10 @@ def describe() -> dict[str, str | int | float | None]:
 
 
 def matrix_rate(device: torch.device, dtype: torch.dtype) -> float:
-    """Operations a second in a large matrix product, a multiplication and its addition being two: the best of some.
+    """Measure operations per second of a large matrix product, a multiply-add being two: the best of several runs.
 
     Args:
-        dtype: of the matrices.
+        dtype: number type of the matrices.
     """
     side = MATRIX_SIDE[device.type]
     generator = torch.Generator(device).manual_seed(0)
@@ -57,43 +57,43 @@ def matrix_rate(device: torch.device, dtype: torch.dtype) -> float:
     seconds = []
     for _ in range(MATRIX_RUNS):
         synchronise(device)
-        since = time.perf_counter()
+        started = time.perf_counter()
         torch.mm(a, b)
         synchronise(device)
-        seconds.append(time.perf_counter() - since)
+        seconds.append(time.perf_counter() - started)
     return 2 * side**3 / min(seconds)
 
 
 def synchronise(device: torch.device) -> None:
-    """Wait until the device has done all it was asked to."""
+    """Wait until the device has finished all queued work."""
     if device.type == "cuda":
         torch.cuda.synchronize(device)
 
 
 def peak_memory() -> int:
-    """The most memory that this process ever had in RAM, mapped files included, in bytes."""
+    """Return this process' peak resident memory in bytes, mapped files included."""
     status = _status()
     if "VmHWM" in status:
         return status["VmHWM"]
     import resource
 
-    # Not on Linux, where a process inherits the figure of the one that started it. In bytes only on macOS.
+    # Not on Linux, where a process inherits its parent's figure. The unit is bytes on macOS only.
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if platform.system() == "Darwin" else 1024)
 
 
 def resident() -> int:
-    """The memory that this process has in RAM now, mapped files included, in bytes."""
+    """Return this process' resident memory in bytes, mapped files included."""
     return int(psutil.Process().memory_info().rss)
 
 
 def isolated(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-    """Call a module's function in a fresh process, so that nothing is warm and no memory is in use."""
+    """Call a module-level function in a fresh process, with cold caches and no memory in use."""
     with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
         return pool.submit(function, *args, **kwargs).result()
 
 
 def _status() -> dict[str, int]:
-    """The sizes in the kernel's account of this process, in bytes; empty where it keeps none."""
+    """Return the sizes in /proc/self/status in bytes; empty where there is none."""
     try:
         lines = Path("/proc/self/status").read_text().splitlines()
     except OSError:

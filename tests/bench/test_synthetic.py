@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from bench.world import main, people, performance, sheet
+from bench.synthetic import main, people, performance, sheet
 
 
 def test_sheets_and_a_rate(tmp_path: Path) -> None:

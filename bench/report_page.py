@@ -20,7 +20,7 @@ from PIL import Image
 from selenium.webdriver import Chrome, ChromeOptions
 from selenium.webdriver.chrome.service import Service
 
-from bench.report import Case, Check, Findings, arguments, main, positive, tell
+from bench.support.report import Case, Check, Findings, log, main, make_parser, positive_int
 from catalogs.report import render_page
 from catalogs.table.schema import make_row
 from troupe import Job
@@ -45,15 +45,15 @@ return (performance.now() - since) / 1000;
 """
 
 
-def measure(chosen: Namespace) -> Findings:
+def measure(args: Namespace) -> Findings:
     """Write the page, open it a few times, sort, search."""
     with scratch_folder() as folder, _browser() as browser:
-        tell(f"a page of {chosen.jobs} jobs")
-        since = time.perf_counter()
-        page = write_page(Path(folder), chosen.jobs)
+        log(f"a page of {args.jobs} jobs")
+        started = time.perf_counter()
+        page = write_page(Path(folder), args.jobs)
         samples: dict[str, list[float]] = {}
-        figures: dict[str, Any] = {"writing_seconds": time.perf_counter() - since, "page_bytes": page.stat().st_size}
-        for _ in range(chosen.runs):
+        figures: dict[str, Any] = {"writing_seconds": time.perf_counter() - started, "page_bytes": page.stat().st_size}
+        for _ in range(args.runs):
             browser.get(page.as_uri())
             time.sleep(0.5)
             seen, loaded = browser.execute_script(TIMES)
@@ -64,9 +64,7 @@ def measure(chosen: Namespace) -> Findings:
                 samples.setdefault(f"{name}_seconds", []).append(seconds)
     figures |= {name: statistics.median(values) for name, values in samples.items()}
     case = Case(figures, samples)
-    return Findings(
-        {f"{chosen.jobs} jobs": case}, {"loaded": Check.at_most(case.number("loaded_seconds"), MOST_SECONDS)}
-    )
+    return Findings({f"{args.jobs} jobs": case}, {"loaded": Check.at_most(case.number("loaded_seconds"), MOST_SECONDS)})
 
 
 def write_page(folder: Path, jobs: int) -> Path:
@@ -119,11 +117,11 @@ def _browser() -> Iterator[Chrome]:
 
 def parser() -> ArgumentParser:
     """What the command takes."""
-    options = arguments(__doc__)
-    options.add_argument("--jobs", type=positive, default=1000)
-    options.add_argument("--runs", type=positive, default=5, metavar="N", help="openings of the page")
+    options = make_parser(__doc__)
+    options.add_argument("--jobs", type=positive_int, default=1000)
+    options.add_argument("--runs", type=positive_int, default=5, metavar="N", help="openings of the page")
     return options
 
 
 if __name__ == "__main__":
-    main("page", parser(), measure)
+    main("report_page", parser(), measure)

@@ -1,4 +1,4 @@
-"""What a benchmark prints and writes."""
+"""bench.support.report: tables and JSON."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from bench.report import Case, Check, Findings, arguments, main, positive
+from bench.support.report import Case, Check, Findings, main, make_parser, positive_int
 from troupe.errors import SettingsError
 
 FINDINGS = Findings(
@@ -23,14 +23,14 @@ FINDINGS = Findings(
 
 NOISY = """
 import os
-from bench.report import Case, Check, Findings, arguments, main
+from bench.support.report import Case, Check, Findings, main, make_parser
 
 def measure(chosen):
     print("a library speaks")
     os.write(1, b"and so does a native one")
     return Findings({"only": Case({"seconds": 1.0})}, {})
 
-main("noisy", arguments("Speaks."), measure)
+main("noisy", make_parser("Speaks."), measure)
 """
 
 
@@ -39,7 +39,7 @@ def measure(_: Namespace) -> Findings:
 
 
 def test_table(capsys: pytest.CaptureFixture[str]) -> None:
-    main("some", arguments("Measures."), measure, [])
+    main("some", make_parser("Measures."), measure, [])
     lines = [" ".join(line.split()) for line in capsys.readouterr().out.splitlines()]
     assert "short long" in lines
     assert "seconds 1.25 12,346" in lines
@@ -51,13 +51,13 @@ def test_table(capsys: pytest.CaptureFixture[str]) -> None:
 
 def test_cases_that_do_not_fit_side_by_side(capsys: pytest.CaptureFixture[str]) -> None:
     some, others = ({f"{kind}{n}": Case({kind: float(n)}) for n in range(4)} for kind in "ab")
-    main("some", arguments("Measures."), lambda _: Findings({**some, **others}, {}), [])
+    main("some", make_parser("Measures."), lambda _: Findings({**some, **others}, {}), [])
     lines = [" ".join(line.split()) for line in capsys.readouterr().out.splitlines()]
     assert lines.index("a0 a1 a2 a3") < lines.index("a 0 1 2 3") < lines.index("b0 b1 b2 b3") < lines.index("b 0 1 2 3")
 
 
 def test_json_beside_the_table(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    parser = arguments("Measures.")
+    parser = make_parser("Measures.")
     parser.add_argument("--runs", type=int, default=3)
     main("some", parser, measure, ["--json", str(tmp_path / "out.json"), "--runs", "7"])
     document = json.loads((tmp_path / "out.json").read_text())
@@ -82,12 +82,12 @@ def test_json_alone_on_standard_output() -> None:
         assert other in done.stderr
 
 
-def test_what_cannot_be_is_said(capsys: pytest.CaptureFixture[str]) -> None:
+def test_invalid_arguments_exit_with_2(capsys: pytest.CaptureFixture[str]) -> None:
     def refuse(_: Namespace) -> Findings:
         raise SettingsError("there is no such device")
 
     with pytest.raises(SystemExit) as stop:
-        main("some", arguments("Measures."), refuse, [])
+        main("some", make_parser("Measures."), refuse, [])
     assert stop.value.code == 2
     assert "there is no such device" in capsys.readouterr().err
 
@@ -101,24 +101,24 @@ def test_checks(value: float, least: bool, most: bool, exactly: bool) -> None:
     assert Check.exactly(value, 2).ok is exactly
 
 
-def test_a_folder_that_is_not_there_is_said_before_the_work(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_missing_folder_is_reported_before_measuring(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     def work(_: Namespace) -> Findings:
         raise AssertionError("it worked all the same")
 
     with pytest.raises(SystemExit):
-        main("some", arguments("Measures."), work, ["--json", str(tmp_path / "none" / "out.json")])
+        main("some", make_parser("Measures."), work, ["--json", str(tmp_path / "none" / "out.json")])
     assert "there is no folder" in capsys.readouterr().err
 
 
 def test_paths_among_the_arguments(tmp_path: Path) -> None:
-    options = arguments("Measures.")
+    options = make_parser("Measures.")
     options.add_argument("clips", type=Path, nargs="*")
     main("some", options, lambda _: Findings({}, {}), ["a.mp4", "--json", str(tmp_path / "out.json")])
     assert json.loads((tmp_path / "out.json").read_text())["arguments"] == {"clips": ["a.mp4"]}
 
 
 @pytest.mark.parametrize("text", ["0", "-1", "1.5", "many", ""])
-def test_numbers_that_count_nothing(text: str) -> None:
+def test_positive_int(text: str) -> None:
     with pytest.raises(ArgumentTypeError):
-        positive(text)
-    assert positive("12") == 12
+        positive_int(text)
+    assert positive_int("12") == 12

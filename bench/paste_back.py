@@ -23,8 +23,8 @@ import cv2
 import numpy as np
 from PIL import Image
 
-from bench.machine import isolated, peak_memory
-from bench.report import Case, Check, Findings, arguments, main, tell
+from bench.support.machine import isolated, peak_memory
+from bench.support.report import Case, Check, Findings, log, main, make_parser
 from models.faces import FaceDetector, crop_head, head_box, make_paster, open_detector
 from models.miniature import draw_portrait
 from models.miniature.init_weights import init_weights
@@ -55,28 +55,28 @@ MOST_STEP = 1 / 3
 """Of the reference blend's step across the mask's border."""
 
 
-def measure(chosen: Namespace) -> Findings:
+def measure(args: Namespace) -> Findings:
     """Every portrait with every blend."""
     cases: dict[str, Case] = {}
     with scratch_folder() as name:
-        detector = open_detector(chosen.detector or _default_detector(Path(name)), "cpu")
-        for title, picture in _portraits(chosen.portraits).items():
-            tell(title)
+        detector = open_detector(args.detector or _default_detector(Path(name)), "cpu")
+        for title, picture in _portraits(args.portraits).items():
+            log(title)
             cases[title], sheet = _looked_at(picture, detector, title)
-            if chosen.pictures is not None:
-                chosen.pictures.mkdir(parents=True, exist_ok=True)
-                Image.fromarray(sheet).save(chosen.pictures / f"{title}.png")
+            if args.pictures is not None:
+                args.pictures.mkdir(parents=True, exist_ok=True)
+                Image.fromarray(sheet).save(args.pictures / f"{title}.png")
     changes = [case.number("own_crop_seamless_levels") for case in cases.values()]
     steps = [[case.number(f"tinted_step_{blend}_levels") for blend in BLENDS] for case in cases.values()]
     checks = {
         "own_crop_levels": Check.at_most(max(changes), MOST_CHANGE),
         "step_share_of_the_reference": Check.at_most(max(ours / theirs for ours, theirs in steps), MOST_STEP),
     }
-    if chosen.frames:
-        tell(f"a portrait of {LARGE[0]}x{LARGE[1]}")
-        (few, _), (many, encoder) = (isolated(paste_large, factor * chosen.frames) for factor in (1, LONGER))
+    if args.frames:
+        log(f"a portrait of {LARGE[0]}x{LARGE[1]}")
+        (few, _), (many, encoder) = (isolated(paste_large, factor * args.frames) for factor in (1, LONGER))
         cases["large"] = Case(
-            {"frames": LONGER * chosen.frames, "peak_memory_bytes": many, "memory_of_the_encoder_bytes": encoder}
+            {"frames": LONGER * args.frames, "peak_memory_bytes": many, "memory_of_the_encoder_bytes": encoder}
         )
         checks["memory_growth_bytes"] = Check.at_most(many - few, MOST_GROWTH)
     return Findings(cases, checks)
@@ -160,11 +160,11 @@ def _cell(picture: Picture, interpolation: int = cv2.INTER_AREA) -> Picture:
     return cell
 
 
-def _portraits(chosen: list[Path]) -> dict[str, Picture]:
+def _portraits(args: list[Path]) -> dict[str, Picture]:
     folder = os.environ.get("TROUPE_SHARED")
-    if not chosen and not folder:
+    if not args and not folder:
         return {f"drawn-{seed}": draw_portrait(seed, (768, 960))[0] for seed in (0, 5)}
-    paths = chosen or [
+    paths = args or [
         path for path in sorted((Path(str(folder)) / "media").iterdir()) if path.suffix in (".jpg", ".png")
     ]
     return {path.stem: media.read_picture(path) for path in paths}
@@ -180,7 +180,7 @@ def _default_detector(folder: Path) -> Path:
 
 def parser() -> ArgumentParser:
     """What the command takes."""
-    options = arguments(__doc__)
+    options = make_parser(__doc__)
     options.add_argument("portraits", type=Path, nargs="*", metavar="PORTRAIT")
     options.add_argument("--detector", type=Path, metavar="FILE", help="SCRFD .onnx or YOLOv5-face .pt")
     options.add_argument("--pictures", type=Path, metavar="FOLDER", help="to save the pictures in")
@@ -189,4 +189,4 @@ def parser() -> ArgumentParser:
 
 
 if __name__ == "__main__":
-    main("seam", parser(), measure)
+    main("paste_back", parser(), measure)

@@ -15,8 +15,8 @@ import cv2
 import numpy as np
 from PIL import Image
 
-from bench import report
-from bench.report import Case, Check, Findings
+from bench.support import report
+from bench.support.report import Case, Check, Findings
 from models.miniature import FIRST_HELD_OUT_SEED, Identity, Performance, render
 from troupe import Picture
 
@@ -30,12 +30,12 @@ SECONDS_APART = 0.4
 
 def main(argv: Sequence[str] | None = None) -> None:
     """Draw, measure, write."""
-    parser = report.arguments(__doc__)
+    parser = report.make_parser(__doc__)
     parser.add_argument("--sheets", metavar="FOLDER", help="write people.png and performance.png there")
-    parser.add_argument("--fields", type=report.positive, default=64, help="of a sheet (default %(default)s)")
-    parser.add_argument("--side", type=report.positive, default=128, help="of a picture (default %(default)s)")
-    parser.add_argument("--frames", type=report.positive, default=200, help="measured (default %(default)s)")
-    report.main("world", parser, lambda chosen: _measure(parser, chosen), argv)
+    parser.add_argument("--fields", type=report.positive_int, default=64, help="of a sheet (default %(default)s)")
+    parser.add_argument("--side", type=report.positive_int, default=128, help="of a picture (default %(default)s)")
+    parser.add_argument("--frames", type=report.positive_int, default=200, help="measured (default %(default)s)")
+    report.main("synthetic", parser, lambda args: _measure(parser, args), argv)
 
 
 def people(count: int, side: int) -> list[Picture]:
@@ -63,23 +63,23 @@ def sheet(pictures: Sequence[Picture]) -> Picture:
     return np.concatenate(rows)
 
 
-def _measure(parser: ArgumentParser, chosen: Namespace) -> Findings:
-    if chosen.sheets is not None:
-        folder = Path(chosen.sheets)
+def _measure(parser: ArgumentParser, args: Namespace) -> Findings:
+    if args.sheets is not None:
+        folder = Path(args.sheets)
         if not folder.is_dir():
             parser.error(f"there is no folder {folder}")
         for name, draw in (("people", people), ("performance", performance)):
-            Image.fromarray(sheet(draw(chosen.fields, chosen.side))).save(folder / f"{name}.png")
-            report.tell(f"{folder / name}.png")
+            Image.fromarray(sheet(draw(args.fields, args.side))).save(folder / f"{name}.png")
+            report.log(f"{folder / name}.png")
     threads = cv2.getNumThreads()
     cv2.setNumThreads(1)
     try:
-        rates = [_rate(FIRST_HELD_OUT_SEED + number, chosen.frames // 4 + 1, chosen.side) for number in range(4)]
+        rates = [_rate(FIRST_HELD_OUT_SEED + number, args.frames // 4 + 1, args.side) for number in range(4)]
     finally:
         cv2.setNumThreads(threads)
     rate = float(np.median(rates))
-    case = Case({"side": chosen.side, "frames_a_second": rate}, {"frames_a_second": rates})
-    checks = {"frames_a_second": Check.at_least(rate, TARGET)} if chosen.side == 128 else {}
+    case = Case({"side": args.side, "frames_a_second": rate}, {"frames_a_second": rates})
+    checks = {"frames_a_second": Check.at_least(rate, TARGET)} if args.side == 128 else {}
     return Findings({"one core": case}, checks)
 
 

@@ -1,8 +1,8 @@
-"""The work behind a clip, counted without doing it: evaluations of the denoiser and floating-point operations.
+"""Evaluations of the denoiser and floating-point operations of a clip, counted without computing it.
 
-A multiplication and its addition are two operations. Counted are products with weights and convolutions, which is what
-torch's counter knows on a CPU and what the project's targets are told in; the products inside of attention, two
-thirds of a tenth as much at full size, are counted apart.
+A multiply-add counts as two operations. Products with weights and convolutions are what torch's counter supports on a
+CPU and what the project's targets are stated in; the products inside attention, a fifteenth as much at full size, are
+counted separately.
 """
 
 from __future__ import annotations
@@ -23,18 +23,18 @@ from models.sampler import evaluations
 from models.sampler.guidance import Branch, branches, strengths
 from troupe.sampler_settings import SamplerSettings
 
-__all__ = ["Costs", "Operations", "WorkItem", "count_costs", "count_work"]
+__all__ = ["ClipCost", "FrameCost", "Operations", "count_clip_cost", "count_frame_cost"]
 
 ATTENTION = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu
 
 
 @dataclass(frozen=True)
 class Operations:
-    """Of one piece of work.
+    """Floating-point operations.
 
     Attributes:
-        products: with weights, and convolutions.
-        attention: inside of attention.
+        products: operations of products with weights and of convolutions.
+        attention: operations inside attention.
     """
 
     products: float
@@ -42,7 +42,7 @@ class Operations:
 
     @property
     def total(self) -> float:
-        """Both."""
+        """Sum of both."""
         return self.products + self.attention
 
     def __mul__(self, times: float) -> Operations:
@@ -53,13 +53,13 @@ class Operations:
 
 
 @dataclass(frozen=True)
-class Costs:
-    """What a model needs for one frame.
+class FrameCost:
+    """Operations per frame.
 
     Attributes:
-        branches: of one evaluation of the denoiser, by what it is told.
-        motion: of the keys and values of its motion.
-        decode: of its pixels.
+        branches: one evaluation of the denoiser, by guidance branch.
+        motion: projecting the motion to keys and values.
+        decode: decoding the latents to pixels.
     """
 
     branches: Mapping[Branch, Operations]
@@ -68,23 +68,23 @@ class Costs:
 
     @property
     def guided(self) -> float:
-        """Products of an evaluation, averaged over the two branches that equal guidance needs."""
+        """Products per evaluation, averaged over the two branches of equal guidance."""
         return (self.branches[Branch.NOTHING].products + self.branches[Branch.FULL].products) / 2
 
 
 @dataclass(frozen=True)
-class WorkItem:
-    """What a clip needs.
+class ClipCost:
+    """Operations per clip.
 
     Attributes:
-        frames: of the clip.
-        step_frames: frames that a step sees, padding and overlap among them.
-        evaluations: frames that go through the denoiser, once a branch and step.
-        least_evaluations: if no frame were seen twice in a step, and none but the clip's own.
-        denoise: operations of the evaluations, and of the motion's keys and values, made once.
+        frames: number of frames of the clip.
+        step_frames: frames per step, padding and overlap included.
+        evaluations: frames that pass through the denoiser, once per branch and step.
+        least_evaluations: the same without padding and overlap.
+        denoise: operations of the evaluations, and of projecting the motion once.
         decode: operations of the decoder.
-        least: products that even a sampler without overlap and padding needs, motion projected for every evaluation:
-            the way in which the project's limit of 60.5e12 operations a frame at full size is told.
+        least: products of a sampler without overlap and padding that projects the motion for every evaluation; the
+            project's limit of 60.5e12 operations per frame at full size is stated in these.
     """
 
     frames: int
@@ -96,11 +96,11 @@ class WorkItem:
     least: float
 
 
-def count_costs(config: ModelConfig, chunk: int) -> Costs:
-    """Operations a frame, on tensors without memory.
+def count_frame_cost(config: ModelConfig, chunk: int) -> FrameCost:
+    """Count operations per frame, on fake tensors.
 
     Args:
-        chunk: frames that are decoded together.
+        chunk: frames decoded together.
     """
     tokens, width = config.refiner.latents, config.unet.cross_attention_dim
     side, window = config.latent_size, config.window
@@ -109,7 +109,7 @@ def count_costs(config: ModelConfig, chunk: int) -> Costs:
         vae = autoencoder_for(config.vae).requires_grad_(False)
         appearance = denoiser.project_appearance(torch.empty(config.appearance.tokens, width))
         motion = denoiser.project_motion(torch.empty(window, tokens, width), 2**62)
-        heard: dict[Branch, tuple[Context, ...]] = {
+        conditioning: dict[Branch, tuple[Context, ...]] = {
             Branch.NOTHING: (),
             Branch.APPEARANCE: (appearance,),
             Branch.FULL: (appearance, motion.of(torch.arange(window)[None])),
@@ -118,7 +118,7 @@ def count_costs(config: ModelConfig, chunk: int) -> Costs:
         def evaluate(branch: Branch) -> None:
             sample = torch.empty(1, window, config.unet.in_channels, side, side)
             pose = torch.empty(config.unet.block_out_channels[0], side, side)
-            denoiser(sample, torch.empty(1), torch.empty(1, 3), pose, heard[branch])
+            denoiser(sample, torch.empty(1), torch.empty(1, 3), pose, conditioning[branch])
 
         def project() -> None:
             denoiser.project_motion(torch.empty(window, tokens, width), 2**62)
@@ -126,48 +126,49 @@ def count_costs(config: ModelConfig, chunk: int) -> Costs:
         def decode_chunk() -> None:
             decode(vae, torch.empty(chunk, config.vae.latent_channels, side, side))
 
-        return Costs(
+        return FrameCost(
             branches={branch: _count(partial(evaluate, branch)) * (1 / window) for branch in Branch},
             motion=_count(project) * (1 / window),
             decode=_count(decode_chunk) * (1 / chunk),
         )
 
 
-def count_work(frames: int, config: ModelConfig, settings: SamplerSettings, costs: Costs) -> WorkItem:
-    """What a clip of `frames` needs.
+def count_clip_cost(frames: int, config: ModelConfig, settings: SamplerSettings, frame_cost: FrameCost) -> ClipCost:
+    """Count the operations of a clip.
 
     Args:
-        costs: of the same model and decode chunk.
+        frames: number of frames of the clip.
+        frame_cost: `count_frame_cost` of the same model and decode chunk.
     """
     padded = frames + 2 * settings.padding
     every = [branch for strength in strengths(settings) for branch in branches(*strength)]
     evaluated = evaluations(padded, config.window, settings)
     step_frames = evaluated // len(every)
-    denoise = costs.motion * padded
+    denoise = frame_cost.motion * padded
     for branch in every:
-        denoise += costs.branches[branch] * step_frames
-    least = len(every) * (costs.branches[Branch.FULL] + costs.motion).products + costs.decode.products
-    return WorkItem(
+        denoise += frame_cost.branches[branch] * step_frames
+    least = len(every) * (frame_cost.branches[Branch.FULL] + frame_cost.motion).products + frame_cost.decode.products
+    return ClipCost(
         frames=frames,
         step_frames=step_frames,
         evaluations=evaluated,
         least_evaluations=frames * len(every),
         denoise=denoise,
-        decode=costs.decode * _decoded(padded, settings),
+        decode=frame_cost.decode * _decoded_frames(padded, settings),
         least=least * frames,
     )
 
 
-def _decoded(padded: int, settings: SamplerSettings) -> int:
-    """Frames that the decoder makes: whole chunks from the first frame of the padding, but none of padding only."""
+def _decoded_frames(padded: int, settings: SamplerSettings) -> int:
+    """Count the decoded frames: whole chunks from the first padding frame on, except chunks of padding only."""
     first, last = settings.padding, padded - settings.padding
     starts = range(first // settings.decode_chunk * settings.decode_chunk, last, settings.decode_chunk)
     return sum(min(settings.decode_chunk, padded - start) for start in starts)
 
 
-def _count(work: Callable[[], Any]) -> Operations:
+def _count(computation: Callable[[], Any]) -> Operations:
     with FlopCounterMode(display=False, custom_mapping={ATTENTION: _attention}) as counter:
-        work()
+        computation()
     counts = counter.get_flop_counts()["Global"]
     attention = counts.pop(ATTENTION, 0)
     return Operations(sum(counts.values()), attention)

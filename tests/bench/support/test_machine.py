@@ -1,10 +1,10 @@
-"""Looking at the machine."""
+"""bench.support.machine."""
 
 from __future__ import annotations
 
 import torch
 
-from bench.machine import describe, isolated, matrix_rate, peak_memory, resident
+from bench.support.machine import describe, isolated, matrix_rate, peak_memory, resident
 
 BLOCK = 200 * 2**20
 
@@ -18,8 +18,8 @@ def fill_and_free() -> tuple[int, int, int]:
     return before, peak, peak_memory()
 
 
-def test_peak_memory_is_the_process_own_and_remembers() -> None:
-    mine = bytearray(b"1") * BLOCK  # of no concern to the other process
+def test_peak_memory_is_per_process_and_never_falls() -> None:
+    mine = bytearray(b"1") * BLOCK  # must not count in the other process
     before, peak, after = isolated(fill_and_free)
     assert before <= peak < resident()
     assert 0.95 * BLOCK < after - before < 1.25 * BLOCK  # the kernel counts pages in batches

@@ -1,6 +1,6 @@
-"""Weights directories of random values, and the sizes of the models that are measured.
+"""Weights directories of random values, and the model sizes that are measured.
 
-A benchmark writes one and loads it as a user would, so that what it measures is what users get.
+Benchmarks write one and load it as a user would, so that they measure what users get.
 """
 
 from __future__ import annotations
@@ -28,12 +28,12 @@ __all__ = ["FULL", "REFERENCE", "TINY", "Model", "parts", "write_weights"]
 
 @dataclass(frozen=True)
 class Model:
-    """The sizes of all networks.
+    """Sizes of all networks.
 
     Attributes:
-        config: what a weights directory says of them.
-        widths: of the motion encoders, which it does not say.
-        stored: the type of the values in its files.
+        config: configuration, as stored in a weights directory.
+        widths: widths of the motion encoders, which the configuration does not include.
+        stored: number type of the weights in the files.
     """
 
     config: ModelConfig
@@ -48,7 +48,7 @@ REFERENCE = Model(
     ModelConfig(
         image_size=128,
         appearance=AppearanceConfig(width=256, heads=4, adapter_width=32),
-        # Side by side with other implementations the clip comes as tokens: what makes them here is next to nothing.
+        # Other implementations start from motion tokens, so the refiner that makes them here costs next to nothing.
         refiner=RefinerConfig(width=64, depth=1, heads=1),
         unet=UNetConfig(
             block_out_channels=(64, 128, 256, 256), num_attention_heads=(1, 2, 4, 4), cross_attention_dim=256
@@ -57,7 +57,7 @@ REFERENCE = Model(
     ),
     (32, 32, 32, 32),
 )
-"""The configuration for runs side by side on a CPU."""
+"""For comparison with other implementations on a CPU."""
 
 TINY = Model(
     ModelConfig(
@@ -86,11 +86,11 @@ TINY = Model(
     ),
     (32, 32, 32, 32),
 )
-"""For trying the benchmarks themselves."""
+"""For testing the benchmarks themselves."""
 
 
 def write_weights(directory: Path, model: Model) -> Path:
-    """Fill a new directory with random values in the release's layout.
+    """Write a weights directory of random values in the release's layout.
 
     Returns:
         The directory.
@@ -108,7 +108,7 @@ def write_weights(directory: Path, model: Model) -> Path:
 
 
 def parts(model: Model) -> dict[str, nn.Module]:
-    """Every network without values, by its file in a weights directory, without suffix."""
+    """Return every network on the meta device, by its file in a weights directory, without suffix."""
     config = model.config
     with torch.device("meta"):
         return {
@@ -124,7 +124,7 @@ def parts(model: Model) -> dict[str, nn.Module]:
 
 
 def random_state(module: nn.Module, dtype: torch.dtype) -> dict[str, Tensor]:
-    """Values that keep the variance of what goes through: small where they are added, near 1 where they scale."""
+    """Return random values that keep the variance of activations: small for biases, near 1 for scales."""
     generator = torch.Generator().manual_seed(0)
 
     def value(name: str, shaped: Tensor) -> Tensor:

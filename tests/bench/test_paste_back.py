@@ -1,4 +1,4 @@
-"""bench.seam: that its picture is there, and that its numbers tell the blends apart."""
+"""bench.paste_back: that its picture is there, and that its numbers tell the blends apart."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from bench.seam import CELL, measure, parser
+from bench.paste_back import CELL, measure, parser
 
 
 def test_a_drawn_portrait(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

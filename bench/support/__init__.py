@@ -1,0 +1,1 @@
+"""Helpers of the benchmarks: reports, the machine, models and inputs of random values, the judge of the miniature."""
