@@ -106,7 +106,7 @@ def _train(
     """Train part by part; `call` calls a step, given its name, the step and its arguments."""
     prepare_weights(course)
     results: Results = {}
-    for recipe in course.of(parts):
+    for recipe in course.select(parts):
         if needs_clips(course, recipe):
             call("prepare clips", _prepare_clips, course, stop, device)
         results[recipe.part] = call(f"learn {recipe.part}", _learn, course, recipe, stop, device, workers, ray_address)

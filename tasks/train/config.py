@@ -1,4 +1,4 @@
-"""What a training is told: a TOML file with a table for every part that is learned."""
+"""The training file: TOML with one table for each part that is trained."""
 
 from __future__ import annotations
 
@@ -15,31 +15,34 @@ __all__ = ["OPTIMIZERS", "PRECISIONS", "WORLD", "ClipsConfig", "PartConfig", "Tr
 PRECISIONS = ("float32", "bf16")
 OPTIMIZERS = ("adamw", "muon")
 WORLD = "world"
-"""The source of clips that are drawn."""
-_ELASTIC = ("steps", "save_every", "loaders", "accumulate")
-"""What may change between two goes at the same training."""
+"""The source of synthetic clips."""
+_RESUMABLE_CHANGES = ("steps", "save_every", "loaders", "accumulate")
+"""Settings that may differ when a training resumes."""
 
 
 @dataclass(frozen=True)
 class PartConfig:
-    """How one part is learned.
+    """Training settings of one part.
 
     Attributes:
-        part: what is learned, a name of `tasks.train.parts.PARTS`.
-        steps: updates of the values.
-        batch: examples an update, over all workers.
-        rate: learning rate, after `warmup` steps of a linear rise and before a fall along half a cosine to `rate_end`
-            times it.
-        weight_decay: decoupled.
-        clip: norm to which the gradient is cut.
-        ema: decay of the values' moving average, which is what is kept in the end; 0 keeps the last values.
-        precision: of the forward pass, `float32` or `bf16`.
+        part: name of the part, one of `tasks.train.parts.PARTS`.
+        steps: number of optimizer steps.
+        batch: batch size, over all workers.
+        rate: peak learning rate, reached after `warmup` steps of linear warm-up; cosine annealing then lowers it to
+            `rate_end` times the peak.
+        warmup: number of warm-up steps.
+        rate_end: final learning rate, as a share of the peak.
+        weight_decay: decoupled weight decay.
+        clip: maximum gradient norm.
+        ema: decay of the exponential moving average of the weights, which is what is saved in the end; 0 saves the last
+            weights.
+        precision: precision of the forward pass, `float32` or `bf16`.
         optimizer: `adamw`, or `muon`, which needs fewer steps where there are many matrices (`tasks.train.muon`).
-        accumulate: forward and backward passes that an update is split into, for a device with little memory.
-        seed: of the first values and of all examples.
+        accumulate: number of gradient accumulation passes per step, for a device with little memory.
+        seed: seed of the initial weights and of all examples.
         save_every: steps between two checkpoints.
-        loaders: processes that make examples; 0 makes them between the steps.
-        options: what the part itself is told.
+        loaders: number of data loader processes; 0 makes the examples in the training process.
+        options: options of the part's objective.
     """
 
     part: str
@@ -60,13 +63,14 @@ class PartConfig:
     options: Mapping[str, Any] = field(default_factory=dict)
 
     def as_dict(self) -> dict[str, Any]:
-        """For json."""
+        """The settings as JSON-serialisable values."""
         return asdict(self)
 
     def check_share(self, workers: int) -> None:
-        """
+        """Check that the batch divides evenly among `workers` and accumulation passes.
+
         Raises:
-            SettingsError: so many workers cannot share a batch evenly, in so many passes each.
+            SettingsError: it does not.
         """
         if self.batch % (workers * self.accumulate):
             raise SettingsError(
@@ -75,28 +79,28 @@ class PartConfig:
             )
 
     def differences(self, other: Mapping[str, Any]) -> list[str]:
-        """What of an earlier recipe (`as_dict`) would have made other values of the same steps; a line each."""
+        """Settings of an earlier training (`as_dict`) with which the same steps give other weights; one line each."""
         own = self.as_dict()
-        # What an earlier recipe could not be told yet, was as it is by default.
+        # A setting that did not exist yet had its default's effect.
         was = PartConfig(self.part, self.steps).as_dict() | dict(other)
         return [
             f"{name}: was {was.get(name)!r}, is {own[name]!r}"
             for name in own
-            if name not in _ELASTIC and own[name] != was.get(name)
+            if name not in _RESUMABLE_CHANGES and own[name] != was.get(name)
         ]
 
 
 @dataclass(frozen=True)
 class ClipsConfig:
-    """What the denoiser learns from, prepared once.
+    """Training clips, encoded once.
 
     Attributes:
-        source: `world` for the miniature's, else the URI of a table of users' clips, CSV, JSONL or Parquet.
-        count: clips of the world to learn from; another twentieth, 4 at least, are kept for measuring.
-        frames: of every clip of the world; the most of one of users' clips, longer ones are cut.
-        cast: people who give each performance of the world.
-        sittings: frames of each that may serve as the portrait.
-        detector: a face detector instead of the weights directory's own, for users' clips.
+        source: `world` for synthetic clips, else the URI of a table of users' clips (CSV, JSONL or Parquet).
+        count: number of synthetic clips to train on; a twentieth more, at least 4, are held out.
+        frames: number of frames per synthetic clip, and the most per users' clip; longer ones are split.
+        cast: number of people who give each synthetic performance.
+        sittings: number of frames per clip that may serve as the portrait.
+        detector: face detector for users' clips; empty for the weights directory's own.
     """
 
     source: str
@@ -109,42 +113,42 @@ class ClipsConfig:
 
 @dataclass(frozen=True)
 class TrainConfig:
-    """A whole training file.
+    """A training file.
 
     Attributes:
-        weights: the weights directory that the parts are written to, and that later parts read earlier ones from.
-        base: a weights directory to start from; copied to `weights` when that is new.
-        folder: where checkpoints, curves and results are kept, a folder a part.
-        recipes: in the order in which they are learned.
-        clips: for those parts that learn from clips.
+        weights: weights directory that the parts are written to, and that later parts read earlier ones from.
+        base: weights directory to start from; copied to `weights` when that is new.
+        folder: folder of checkpoints, curves and results, one sub-folder per part.
+        parts: settings of the parts, in the order in which they are trained.
+        clips: clips for the parts that train on clips.
     """
 
     weights: Path
     base: Path | None
     folder: Path
-    recipes: tuple[PartConfig, ...]
+    parts: tuple[PartConfig, ...]
     clips: ClipsConfig | None = None
 
-    def of(self, parts: tuple[str, ...]) -> tuple[PartConfig, ...]:
-        """The recipes of these parts; all if none is named.
+    def select(self, names: tuple[str, ...]) -> tuple[PartConfig, ...]:
+        """Return the settings of the named parts; all if `names` is empty.
 
         Raises:
             SettingsError: the file has no such part.
         """
-        names = [recipe.part for recipe in self.recipes]
-        if unknown := [part for part in parts if part not in names]:
-            raise SettingsError(f"the training has no part {', '.join(unknown)}; it has {', '.join(names)}")
-        return tuple(recipe for recipe in self.recipes if not parts or recipe.part in parts)
+        known = [config.part for config in self.parts]
+        if unknown := [name for name in names if name not in known]:
+            raise SettingsError(f"the training file has no part {', '.join(unknown)}; it has {', '.join(known)}")
+        return tuple(config for config in self.parts if not names or config.part in names)
 
 
 def read_train_config(path: Path, known: tuple[str, ...]) -> TrainConfig:
     """Read a training file. Paths in it are relative to the working directory.
 
     Args:
-        known: the parts that can be learned.
+        known: names of the parts that can be trained.
 
     Raises:
-        SettingsError: no such file, no TOML, or entries that have no meaning, all listed at once.
+        SettingsError: the file is missing, is not TOML, or has invalid entries; all of them are listed.
     """
     try:
         table = tomllib.loads(path.read_text())
@@ -158,11 +162,11 @@ def read_train_config(path: Path, known: tuple[str, ...]) -> TrainConfig:
     paths = {name: table.get(name) for name in ("weights", "base", "folder")}
     problems += [f"{name}: not a path" for name, value in paths.items() if value is not None and type(value) is not str]
     if paths["weights"] is None:
-        problems.append("weights: missing; name the weights directory that is to be written")
-    recipes = [_recipe(name, table[name], problems) for name in table if name in known]
+        problems.append("weights: missing; name the weights directory to write")
+    parts = [_part(name, table[name], problems) for name in table if name in known]
     clips = _clips(table["clips"], problems) if "clips" in table else None
-    if not recipes and not problems:
-        problems.append(f"no part to learn; add a table such as [{known[0]}]")
+    if not parts and not problems:
+        problems.append(f"no part to train; add a table such as [{known[0]}]")
     if problems:
         raise SettingsError("\n  ".join((f"{path} cannot be used", *problems)))
     weights = Path(paths["weights"] or "")
@@ -170,7 +174,7 @@ def read_train_config(path: Path, known: tuple[str, ...]) -> TrainConfig:
         weights=weights,
         base=Path(paths["base"]) if paths["base"] else None,
         folder=Path(paths["folder"] or f"{weights}.training"),
-        recipes=tuple(recipe for recipe in recipes if recipe is not None),
+        parts=tuple(config for config in parts if config is not None),
         clips=clips,
     )
 
@@ -187,7 +191,7 @@ def _clips(table: Any, problems: list[str]) -> ClipsConfig | None:
     return ClipsConfig(**values) if len(problems) == before else None
 
 
-def _recipe(part: str, table: Any, problems: list[str]) -> PartConfig | None:
+def _part(part: str, table: Any, problems: list[str]) -> PartConfig | None:
     kinds = {f.name: type(f.default) for f in fields(PartConfig) if f.name not in ("part", "steps", "options")}
     kinds |= {"steps": int, "options": dict}
     before = len(problems)
@@ -203,19 +207,19 @@ def _recipe(part: str, table: Any, problems: list[str]) -> PartConfig | None:
     ]
     for name, known in (("precision", PRECISIONS), ("optimizer", OPTIMIZERS)):
         if values.get(name, known[0]) not in known:
-            problems.append(f"{part}.{name}: {values[name]!r} is none of {', '.join(known)}")
+            problems.append(f"{part}.{name}: invalid value {values[name]!r}; use one of {', '.join(known)}")
     if values.get("ema", 0) >= 1:
         problems.append(f"{part}.ema: {values['ema']} is not less than 1")
     if len(problems) > before:
         return None
-    recipe = PartConfig(part=part, **values)
-    if recipe.batch % recipe.accumulate:
-        problems.append(f"{part}.accumulate: {recipe.accumulate} does not divide a batch of {recipe.batch}")
-    return recipe
+    config = PartConfig(part=part, **values)
+    if config.batch % config.accumulate:
+        problems.append(f"{part}.accumulate: {config.accumulate} does not divide a batch of {config.batch}")
+    return config
 
 
 def _values(where: str, table: Any, kinds: Mapping[str, type], problems: list[str]) -> dict[str, Any]:
-    """The entries of a table that are as they should be; the others are problems."""
+    """Return the valid entries of a table; append the others to `problems`."""
     if not isinstance(table, dict):
         problems.append(f"{where}: not a table")
         return {}
@@ -225,9 +229,9 @@ def _values(where: str, table: Any, kinds: Mapping[str, type], problems: list[st
         if kind is float and type(value) is int:
             value = float(value)
         if kind is None:
-            problems.append(f"{where}.{name}: unknown; there are {', '.join(kinds)}")
+            problems.append(f"{where}.{name}: unknown setting; use one of {', '.join(kinds)}")
         elif type(value) is not kind:
-            problems.append(f"{where}.{name}: {value!r} is no {kind.__name__}")
+            problems.append(f"{where}.{name}: {value!r} is not of type {kind.__name__}")
         else:
             values[name] = value
     return values

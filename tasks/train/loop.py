@@ -1,10 +1,10 @@
-"""The training loop: batches to values, with checkpoints that a stopped training goes on from as if nothing were."""
+"""The training loop, with checkpoints from which a stopped training resumes exactly."""
 
 from __future__ import annotations
 
 import json
-import math
 import time
+import warnings
 from collections.abc import Callable
 from contextlib import nullcontext
 from pathlib import Path
@@ -16,6 +16,7 @@ from accelerate.state import AcceleratorState
 from accelerate.utils import DistributedDataParallelKwargs
 from diffusers.training_utils import EMAModel
 from torch import Tensor, nn
+from torch.optim.lr_scheduler import CosineAnnealingLR, LinearLR, LRScheduler, SequentialLR
 
 from models.runtime.device import pick_device
 from models.training import Batch, Objective
@@ -30,11 +31,11 @@ __all__ = ["CURVE", "RESULT", "OnStep", "result", "train"]
 
 CURVE, PICTURE, RESULT = "curve.jsonl", "curves.png", "result.json"
 LOG_EVERY = 10
-KEPT = 2
-"""Checkpoints; the one before the last, should the last be damaged."""
+CHECKPOINTS_KEPT = 2
+"""Number of checkpoints kept: the one before the last serves when the last is damaged."""
 
 OnStep = Callable[[int, dict[str, Any]], None]
-"""Told (steps done, the last step's losses)."""
+"""Called with the number of steps done and the last step's losses."""
 
 
 def train(
@@ -46,37 +47,37 @@ def train(
     on_step: OnStep = lambda *_: None,
     device: str = "auto",
 ) -> None:
-    """Learn one part, from its last checkpoint on if there is one, and write it into the weights directory.
+    """Train one part and write it into the weights directory; resumes from the last checkpoint.
 
-    As many processes as torch's distributed environment says share every batch.
+    In a torch distributed environment, its processes share every batch.
 
     Args:
-        weights: the weights directory.
-        folder: of this training; every process sees the same.
-        stop: asked now and then; a training that is stopped saves a checkpoint first.
+        weights: weights directory.
+        folder: folder of this training, shared by all processes.
+        stop: polled between steps; when it returns true, a checkpoint is saved and the training stops.
         device: `cpu`, or `auto` for a GPU if there is one.
 
     Raises:
-        SettingsError: the folder holds a training by another recipe, or workers do not divide the batch.
-        Cancelled: it was stopped.
+        SettingsError: the folder holds a training with other settings, or the batch does not divide among the workers.
+        Cancelled: the training was stopped.
     """
     _check(config, folder)
     if result(folder, config) is not None:
         return
-    # Accelerate remembers the settings of the process's first accelerator.
+    # Accelerate keeps the settings of the process's first accelerator.
     AcceleratorState._reset_state(reset_partial_state=not torch.distributed.is_initialized())
     accelerator = Accelerator(
         mixed_precision="bf16" if config.precision == "bf16" else "no",
-        # Not said, Accelerate takes every worker of a machine without a GPU for the only one.
+        # Without it, each worker on a machine without a GPU would train alone.
         cpu=pick_device(device).type == "cpu",
-        # Some parameters never get a gradient: the released adapters hold values that change nothing.
+        # Some parameters never get a gradient: the released adapters hold weights without effect.
         kwargs_handlers=[DistributedDataParallelKwargs(find_unused_parameters=True)],
     )
     workers = accelerator.num_processes
     assert workers == (torch.distributed.get_world_size() if torch.distributed.is_initialized() else 1)
     config.check_share(workers)
     folder.mkdir(parents=True, exist_ok=True)
-    # What is wrong with the examples is said here, and not by a process that makes them.
+    # Errors in the examples are raised here, not in a loader process.
     first_example(objective, config)
     with torch.random.fork_rng():
         torch.manual_seed(config.seed)
@@ -93,9 +94,8 @@ def train(
     log = _Log(folder, accelerator, on_step)
     model, prepared = accelerator.prepare(_Losses(objective, network), optimizer)
     examples = batches(objective, config, done, Share(accelerator.process_index, workers))
-    for step in range(done, config.steps):
-        for group in optimizer.param_groups:
-            group["lr"] = _rate(config, step)
+    schedule = _schedule(optimizer, config, done)
+    for _ in range(done, config.steps):
         losses: dict[str, Tensor] = {}
         for micro in range(config.accumulate):
             batch = {name: value.to(accelerator.device) for name, value in next(examples).items()}
@@ -111,18 +111,19 @@ def train(
         prepared.zero_grad()
         if average is not None:
             average.step(learned)
-        done = step + 1
-        log.add(done, losses, _rate(config, step))
+        done += 1
+        log.add(done, losses, optimizer.param_groups[0]["lr"])
+        schedule.step()
         ends = done == config.steps
         if ends or done % LOG_EVERY == 0 or workers == 1:
-            stopped = not ends and _any(accelerator, stop())
+            stopped = not ends and _any_worker(accelerator, stop())
             if ends or stopped or done % LOG_EVERY == 0:
                 log.write()
             if accelerator.is_main_process and (ends or stopped or done % config.save_every == 0):
                 _save(folder, done, network, optimizer, average)
                 curves.draw(curves.read(folder / CURVE), folder / PICTURE, f"{config.part}, {done} steps")
             if stopped:
-                raise Cancelled(f"training of {config.part} stopped after step {done}; the same command goes on there")
+                raise Cancelled(f"training of {config.part} stopped after step {done}; run the same command to resume")
     accelerator.wait_for_everyone()
     if accelerator.is_main_process:
         if average is not None:
@@ -132,7 +133,7 @@ def train(
 
 
 def result(folder: Path, config: PartConfig) -> dict[str, Any] | None:
-    """What a finished training of so many steps, or more, left behind: seconds, last losses, what was measured."""
+    """Return the result of a training that finished these steps or more: seconds, last losses and measures."""
     path = folder / RESULT
     if not path.exists():
         return None
@@ -141,7 +142,7 @@ def result(folder: Path, config: PartConfig) -> dict[str, Any] | None:
 
 
 class _Losses(nn.Module):
-    """The losses as a module, so that gradients are shared between workers."""
+    """Compute the losses as a module, so that DistributedDataParallel averages the gradients."""
 
     def __init__(self, objective: Objective, network: nn.Module) -> None:
         super().__init__()
@@ -152,30 +153,30 @@ class _Losses(nn.Module):
 
 
 class _Log:
-    """Keeps steps until they are written, so that a GPU is not waited for at each."""
+    """Buffers the losses of several steps, so that the GPU is not synchronised at each."""
 
     def __init__(self, folder: Path, accelerator: Accelerator, on_step: OnStep) -> None:
         self._path, self._accelerator, self._on_step = folder / CURVE, accelerator, on_step
-        self._held: list[tuple[int, dict[str, Tensor], float, float]] = []
-        self._since = time.monotonic()
+        self._pending: list[tuple[int, dict[str, Tensor], float, float]] = []
+        self._started = time.monotonic()
 
     def add(self, step: int, losses: dict[str, Tensor], rate: float) -> None:
         now = time.monotonic()
-        self._held.append((step, losses, rate, now - self._since))
-        self._since = now
+        self._pending.append((step, losses, rate, now - self._started))
+        self._started = now
 
     def write(self) -> None:
-        """Called by all workers together."""
-        if not self._held:
+        """Append the buffered steps to the curve; a collective operation of all workers."""
+        if not self._pending:
             return
-        names = sorted(self._held[0][1])
-        table = torch.stack([torch.stack([losses[name] for name in names]) for _, losses, _, _ in self._held])
+        names = sorted(self._pending[0][1])
+        table = torch.stack([torch.stack([losses[name] for name in names]) for _, losses, _, _ in self._pending])
         means: Any = self._accelerator.reduce(table, reduction="mean")
         lines = [
             {"step": step, **dict(zip(names, values, strict=True)), "rate": rate, "seconds": round(seconds, 4)}
-            for (step, _, rate, seconds), values in zip(self._held, means.tolist(), strict=True)
+            for (step, _, rate, seconds), values in zip(self._pending, means.tolist(), strict=True)
         ]
-        self._held.clear()
+        self._pending.clear()
         if self._accelerator.is_main_process:
             curves.append(self._path, lines)
             self._on_step(lines[-1]["step"], lines[-1])
@@ -185,19 +186,30 @@ def _check(config: PartConfig, folder: Path) -> None:
     path = folder / "recipe.json"
     if path.exists() and (problems := config.differences(json.loads(path.read_text()))):
         lines = "\n  ".join(problems)
-        raise SettingsError(f"{folder} holds a training by another recipe; remove it to begin anew:\n  {lines}")
+        raise SettingsError(f"{folder} holds a training with other settings; remove it to start over:\n  {lines}")
 
 
-def _rate(config: PartConfig, step: int) -> float:
-    """A linear rise, then half a cosine down."""
-    if step < config.warmup:
-        return config.rate * (step + 1) / config.warmup
-    share = (step - config.warmup) / max(1, config.steps - config.warmup)
-    return config.rate * (config.rate_end + (1 - config.rate_end) * (1 + math.cos(math.pi * share)) / 2)
+def _schedule(optimizer: torch.optim.Optimizer, config: PartConfig, done: int) -> LRScheduler:
+    """Linear warm-up, then cosine annealing, advanced to step `done`.
+
+    It is stepped there instead of being read from the checkpoint, because the number of steps may have changed.
+    """
+    for group in optimizer.param_groups:
+        group["lr"] = config.rate  # a checkpoint's optimizer has its last step's
+    cosine = CosineAnnealingLR(optimizer, max(1, config.steps - config.warmup), eta_min=config.rate * config.rate_end)
+    schedule: LRScheduler = cosine
+    if config.warmup:
+        warmup = LinearLR(optimizer, 1 / config.warmup, total_iters=max(1, config.warmup - 1))
+        schedule = SequentialLR(optimizer, [warmup, cosine], [config.warmup])
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Detected call of `lr_scheduler.step")  # before any optimizer step
+        for _ in range(done):
+            schedule.step()
+    return schedule
 
 
-def _any(accelerator: Accelerator, flag: bool) -> bool:
-    """Whether any worker says so."""
+def _any_worker(accelerator: Accelerator, flag: bool) -> bool:
+    """Whether the flag is set in any worker."""
     if accelerator.num_processes == 1:
         return flag
     total: Any = accelerator.reduce(torch.tensor(float(flag), device=accelerator.device), reduction="sum")
@@ -207,7 +219,7 @@ def _any(accelerator: Accelerator, flag: bool) -> bool:
 def _save(
     folder: Path, step: int, network: nn.Module, optimizer: torch.optim.Optimizer, average: EMAModel | None
 ) -> None:
-    """A checkpoint: what was learned so far, not what was frozen. All else follows from the step's number."""
+    """Save a checkpoint of the trainable weights and the optimizer. All other state follows from the step's number."""
     frozen = {name for name, value in network.named_parameters() if not value.requires_grad}
     state = {
         "network": {name: value for name, value in network.state_dict().items() if name not in frozen},
@@ -217,7 +229,7 @@ def _save(
     path = folder / f"step-{step:08}.pt"
     with replacing(path, sole_writer=True) as written:
         torch.save(state, written)
-    for old in _checkpoints(folder)[:-KEPT]:
+    for old in _checkpoints(folder)[:-CHECKPOINTS_KEPT]:
         old.unlink()
 
 
@@ -232,7 +244,7 @@ def _resume(
     average: EMAModel | None,
     device: torch.device,
 ) -> int:
-    """Load the newest checkpoint that can be read; the number of steps that were done."""
+    """Load the newest readable checkpoint and return its number of steps."""
     for path in reversed(_checkpoints(folder)):
         try:
             state = torch.load(path, map_location=device, weights_only=True)

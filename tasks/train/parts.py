@@ -1,4 +1,4 @@
-"""What can be learned, by name."""
+"""The trainable parts, by name."""
 
 from __future__ import annotations
 
@@ -13,37 +13,37 @@ from troupe.errors import SettingsError
 __all__ = ["FROM_CLIPS", "PARTS", "objective"]
 
 FROM_CLIPS = ("denoiser", "adapters")
-"""Parts that learn from prepared clips."""
+"""Parts that train on prepared clips."""
 
 PARTS: Mapping[str, str] = {
-    "vae": "models.training.autoencoder_objective:Reconstruction",
-    "recogniser": "models.training.faces.recogniser_objective:Recognition",
-    "detector": "models.training.faces.detector_objective:Detection",
-    "headpose": "models.training.motion_encoders:HeadPoseReading",
-    "expression": "models.training.motion_encoders:ExpressionReading",
-    "denoiser": "models.training.denoiser_objective:Denoising",
-    "adapters": "models.training.denoiser_objective:Adapting",
+    "vae": "models.training.autoencoder_objective:AutoencoderObjective",
+    "recogniser": "models.training.faces.recogniser_objective:RecogniserObjective",
+    "detector": "models.training.faces.detector_objective:DetectorObjective",
+    "headpose": "models.training.motion_encoders:HeadPoseObjective",
+    "expression": "models.training.motion_encoders:ExpressionObjective",
+    "denoiser": "models.training.denoiser_objective:DenoiserObjective",
+    "adapters": "models.training.denoiser_objective:AdapterObjective",
 }
-"""Where each one's objective is; loaded when it is asked for."""
+"""Module and class of each part's objective, imported on demand."""
 
 
 def objective(part: str, weights: Path, clips: Path, cast: int, options: Mapping[str, Any]) -> Objective:
-    """The objective of a part.
+    """Build the objective of a part.
 
     Args:
-        weights: the weights directory, with the parts that this one builds on.
-        clips: folder of prepared clips, for parts that learn from them.
-        cast: so many of which, in a row, are one performance by other people.
-        options: its own settings.
+        weights: weights directory, with the parts that this one builds on.
+        clips: folder of prepared clips, for parts that train on them.
+        cast: number of consecutive clips that show one performance, each by another person.
+        options: options of the objective.
 
     Raises:
-        SettingsError: it does not have such options.
+        SettingsError: the objective has no such option.
     """
     module, name = PARTS[part].split(":")
     build: Any = getattr(import_module(module), name)
     given = {"weights": weights} | ({"clips": clips, "cast": cast} if part in FROM_CLIPS else {})
     try:
-        made: Objective = build(**given, **options)
+        built: Objective = build(**given, **options)
     except TypeError as error:
         raise SettingsError(f"{part}: {error}") from error
-    return made
+    return built

@@ -1,4 +1,4 @@
-"""A training file carried out, part by part."""
+"""Train the parts of a training file, one at a time."""
 
 from __future__ import annotations
 
@@ -21,16 +21,16 @@ from troupe.files import file_sha256, replacing
 __all__ = ["needs_clips", "prepare_training_clips", "prepare_weights", "train_part"]
 
 ENCODERS = ("troupe.json", "vae", "hyportrait/expression", "hyportrait/headpose", "arcface.onnx")
-"""What prepared clips were encoded with, by the beginnings of the files' names in a weights directory."""
+"""Prefixes of the files in a weights directory that prepared clips are encoded with."""
 
 
 def prepare_weights(config: TrainConfig) -> None:
-    """See that there is a weights directory to write parts to: one that is there, a copy of the base, or a new one.
+    """Create the weights directory, unless it exists: a copy of the base, or the untrained miniature.
 
-    A new one is the untrained miniature, so that it can be loaded at any time, whatever of it was learned.
+    Either can be loaded at any time, however many of its parts are trained.
 
     Raises:
-        SettingsError: the base is no directory.
+        SettingsError: the base is not a directory.
     """
     if config.weights.exists():
         return
@@ -45,15 +45,15 @@ def prepare_weights(config: TrainConfig) -> None:
 
 
 def needs_clips(config: TrainConfig, part: PartConfig) -> bool:
-    """Whether clips have to be prepared before this part, which is not learned yet.
+    """Whether clips must be prepared first: the part trains on clips and is not trained yet.
 
     Raises:
-        SettingsError: the file does not say which.
+        SettingsError: the training file has no table [clips].
     """
     if part.part not in FROM_CLIPS or result(config.folder / part.part, part) is not None:
         return False
     if config.clips is None:
-        raise SettingsError(f"{part.part} learns from clips; say which in a table [clips]")
+        raise SettingsError(f"{part.part} trains on clips; add a table [clips]")
     return True
 
 
@@ -74,37 +74,38 @@ def train_part(
     workers: int = 1,
     ray_address: str | None = None,
 ) -> dict[str, Any]:
-    """Learn one part; at once done if it was learned already.
+    """Train one part; returns at once if it is trained already.
 
     Args:
-        workers: processes, with a GPU each where there are some, that share every batch; more than one are Ray's.
+        workers: number of processes that share every batch, each with a GPU where there are any; more than one run on
+            Ray Train.
 
     Returns:
-        What the training left behind, see `tasks.train.loop.result`.
+        The result, see `tasks.train.loop.result`.
 
     Raises:
-        SettingsError: options the part does not have, or a folder that holds another training.
-        Cancelled: it was stopped; the same call goes on.
-        WorkerLost: a worker died; the same call goes on from the last checkpoint.
+        SettingsError: unknown options of the part, or a folder that holds another training.
+        Cancelled: the training was stopped; the same call resumes it.
+        WorkerLost: a worker died; the same call resumes from the last checkpoint.
     """
     folder = config.folder / part.part
     if (found := result(folder, part)) is not None:
         return found
     cast = config.clips.cast if config.clips is not None and config.clips.source == WORLD else 1
-    aim = objective(part.part, config.weights, _clips(config), cast, part.options)
+    target = objective(part.part, config.weights, _clips(config), cast, part.options)
     if workers == 1:
-        train(aim, part, config.weights, folder, stop, on_step, device)
+        train(target, part, config.weights, folder, stop, on_step, device)
     else:
         from tasks.train.ray_train import train_distributed
 
-        train_distributed(aim, part, config.weights, folder, stop, on_step, device, workers, ray_address)
+        train_distributed(target, part, config.weights, folder, stop, on_step, device, workers, ray_address)
     found = result(folder, part)
     assert found is not None
     return found
 
 
 def _clips(config: TrainConfig) -> Path:
-    """The folder of prepared clips: another one for other clips, and for other encoders."""
+    """Folder of the prepared clips, keyed by the clips' settings and the encoders."""
     if config.clips is None:
         return config.folder / "clips"
     about = {name: value for name, value in asdict(config.clips).items() if name != "count"}

@@ -22,7 +22,7 @@ def written(folder: Path, text: str) -> Path:
     return path
 
 
-def test_a_course(tmp_path: Path) -> None:
+def test_reads_a_training_file(tmp_path: Path) -> None:
     config = read_train_config(
         written(
             tmp_path,
@@ -34,10 +34,10 @@ def test_a_course(tmp_path: Path) -> None:
     assert (config.weights, config.base, config.folder) == (Path("out"), None, Path("out.training"))
     assert config.clips == ClipsConfig("world", count=3)
     denoiser = PartConfig("denoiser", steps=5, rate=1.0, options={"frames": 6})
-    assert config.recipes == (denoiser, PartConfig("vae", steps=2))
-    assert config.of(("vae",)) == (PartConfig("vae", steps=2),)
+    assert config.parts == (denoiser, PartConfig("vae", steps=2))
+    assert config.select(("vae",)) == (PartConfig("vae", steps=2),)
     with pytest.raises(SettingsError, match="has no part ears; it has denoiser, vae"):
-        config.of(("ears",))
+        config.select(("ears",))
 
 
 @pytest.mark.parametrize(
@@ -47,9 +47,9 @@ def test_the_miniatures_own(file: str, parts: set[str], tmp_path: Path) -> None:
     """Every part of it can be learned, with these very options."""
     MINIATURE_CONFIG.write(tmp_path)
     config = read_train_config(Path(miniature.__file__).with_name(file), tuple(PARTS))
-    assert {recipe.part for recipe in config.recipes} == parts
-    for recipe in config.recipes:
-        assert isinstance(objective(recipe.part, tmp_path, tmp_path, 2, recipe.options), Objective)
+    assert {part.part for part in config.parts} == parts
+    for part in config.parts:
+        assert isinstance(objective(part.part, tmp_path, tmp_path, 2, part.options), Objective)
     with pytest.raises(SettingsError, match=r"vae: .*unexpected keyword argument 'ears'"):
         objective("vae", tmp_path, tmp_path, 1, {"ears": 2})
 
@@ -68,13 +68,13 @@ def test_all_problems_at_once(tmp_path: Path) -> None:
         "weights: missing",
         "clips.source: missing",
         "clips.count: 0 is less than 1",
-        "vae.batch: '8' is no int",
+        "vae.batch: '8' is not of type int",
         "vae.speed: unknown",
         "vae.steps: missing",
         "vae.ema: 1.0 is not less than 1",
         "denoiser.steps: 0 is less than 1",
-        "denoiser.precision: 'fp8' is none of float32, bf16",
-        "denoiser.optimizer: 'sgd' is none of adamw, muon",
+        "denoiser.precision: invalid value 'fp8'; use one of float32, bf16",
+        "denoiser.optimizer: invalid value 'sgd'; use one of adamw, muon",
     ):
         assert said in str(caught.value)
 
@@ -83,7 +83,7 @@ def test_all_problems_at_once(tmp_path: Path) -> None:
     ("text", "said"),
     [
         ("weights = ", "cannot be read as a training file"),
-        ('weights = "w"\n', "no part to learn; add a table such as"),
+        ('weights = "w"\n', "no part to train; add a table such as"),
         ('weights = "w"\nvae = 3\n', "vae: not a table"),
         ('weights = "w"\n[vae]\nsteps = 1\nbatch = 6\naccumulate = 4\n', "4 does not divide a batch of 6"),
     ],
@@ -99,6 +99,6 @@ def test_no_file(tmp_path: Path) -> None:
 
 
 def test_what_makes_it_another_training() -> None:
-    recipe = PartConfig("vae", steps=5)
-    assert recipe.differences(PartConfig("vae", steps=9, loaders=3, save_every=7).as_dict()) == []
-    assert recipe.differences(PartConfig("vae", steps=5, rate=0.5).as_dict()) == ["rate: was 0.5, is 0.0001"]
+    config = PartConfig("vae", steps=5)
+    assert config.differences(PartConfig("vae", steps=9, loaders=3, save_every=7).as_dict()) == []
+    assert config.differences(PartConfig("vae", steps=5, rate=0.5).as_dict()) == ["rate: was 0.5, is 0.0001"]

@@ -1,4 +1,4 @@
-"""The training loop, on the smallest thing that can be learned."""
+"""The training loop, on the smallest trainable network."""
 
 from __future__ import annotations
 
@@ -79,6 +79,13 @@ def test_it_learns(whole: Path) -> None:
     assert sorted(p.name for p in (whole / "training").glob("step-*")) == ["step-00000040.pt", "step-00000060.pt"]
 
 
+def test_the_learning_rate_warms_up_and_then_falls_along_a_cosine(whole: Path) -> None:
+    rates = [line["rate"] for line in curves.read(whole / "training" / CURVE)]
+    assert rates[:5] == pytest.approx([0.006, 0.012, 0.018, 0.024, 0.03])
+    cosine = [0.05 + 0.95 * (1 + np.cos(np.pi * step / 55)) / 2 for step in range(55)]
+    assert rates[5:] == pytest.approx([0.03 * share for share in cosine], rel=1e-9)
+
+
 def test_frozen_values_stay(whole: Path) -> None:
     torch.manual_seed(RECIPE.seed)
     before = Line().network().state_dict()
@@ -87,7 +94,7 @@ def test_frozen_values_stay(whole: Path) -> None:
     assert not torch.equal(before["0.weight"], after["0.weight"])
 
 
-def test_the_callers_chance_is_left_alone(tmp_path: Path) -> None:
+def test_the_callers_generator_is_left_alone(tmp_path: Path) -> None:
     torch.manual_seed(1)
     wanted = torch.rand(1)
     torch.manual_seed(1)
@@ -107,15 +114,15 @@ def test_stopped_and_resumed_is_the_same(whole: Path, tmp_path: Path, after: int
     with pytest.raises(Cancelled, match=f"after step {after}"):
         train(Line(), RECIPE, tmp_path / "weights", tmp_path / "training", stop)
     assert len(losses(tmp_path / "training")) == after
-    told: list[int] = []
-    train(Line(), RECIPE, tmp_path / "weights", tmp_path / "training", on_step=lambda step, _: told.append(step))
+    reported: list[int] = []
+    train(Line(), RECIPE, tmp_path / "weights", tmp_path / "training", on_step=lambda step, _: reported.append(step))
     assert losses(tmp_path / "training") == losses(whole / "training")
-    assert told[-1] == 60
+    assert reported[-1] == 60
     for name, value in values(whole / "weights").items():
         assert torch.equal(value, values(tmp_path / "weights")[name])
 
 
-def test_a_killed_training_does_steps_again(whole: Path, tmp_path: Path) -> None:
+def test_a_killed_training_repeats_steps(whole: Path, tmp_path: Path) -> None:
     """What was logged after the last checkpoint is forgotten; a checkpoint that cannot be read is passed over."""
 
     class Killed(Line):
@@ -141,7 +148,7 @@ def test_a_finished_training_is_left_alone(whole: Path) -> None:
     assert (whole / "training" / RESULT).stat().st_mtime_ns == before
 
 
-def test_another_recipe_needs_another_folder(whole: Path) -> None:
+def test_other_settings_need_another_folder(whole: Path) -> None:
     with pytest.raises(SettingsError, match=r"rate: was 0.03, is 0.04"):
         train(Line(), replace(RECIPE, rate=0.04), whole / "weights", whole / "training")
 
@@ -194,7 +201,7 @@ class Plane(Line):
         return nn.Sequential(nn.Linear(1, 16), nn.Linear(16, 16), nn.Linear(16, 1))
 
 
-def test_muon_learns_and_goes_on_after_a_stop(tmp_path: Path) -> None:
+def test_muon_learns_and_resumes(tmp_path: Path) -> None:
     recipe, folder = replace(RECIPE, optimizer="muon"), tmp_path / "training"
     train(Plane(), recipe, tmp_path / "weights", tmp_path / "whole")
     asked = iter([False] * 30 + [True])
@@ -205,7 +212,7 @@ def test_muon_learns_and_goes_on_after_a_stop(tmp_path: Path) -> None:
     assert sum(losses(folder)[-10:]) < 0.1 * sum(losses(folder)[:5])
 
 
-def test_a_recipe_from_before_there_was_muon(whole: Path) -> None:
+def test_settings_from_before_there_was_muon(whole: Path) -> None:
     was = RECIPE.as_dict()
     del was["optimizer"]
     assert RECIPE.differences(was) == []
