@@ -14,7 +14,7 @@ from flows.animate import animate
 from flows.observe.progress import listener
 from flows.prefect_server import prefect_server
 from flows.prefect_tasks import call_as_task, result_of
-from tasks.evaluation.pipeline import EvaluationRequest, measure, prepare, publish_evaluation
+from tasks.evaluation.pipeline import EvaluationRequest, measure_renders, prepare_evaluation, publish_evaluation
 from tasks.evaluation.summary import Evaluation
 from tasks.run.request import Request
 from troupe.errors import Cancelled
@@ -25,7 +25,7 @@ __all__ = ["evaluate", "evaluate_here"]
 
 def _measure(request: EvaluationRequest) -> Evaluation:
     with stoppable() as stop:
-        return measure(request, listener().note, stop.is_set)
+        return measure_renders(request, listener().note, stop.is_set)
 
 
 @flow(
@@ -69,7 +69,7 @@ def evaluate(
     """
     request = EvaluationRequest(**{name: value for name, value in locals().items() if name != "request"})
     try:
-        animation: Request = call_as_task("prepare evaluation", prepare, request)
+        animation: Request = call_as_task("prepare evaluation", prepare_evaluation, request)
         result_of(animate(**animation.parameters(), return_state=True))
         evaluation: Evaluation = call_as_task("measure", _measure, request)
     except Cancelled as error:

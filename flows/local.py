@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from flows.observe.progress import listener
 from flows.steps import execute
-from tasks.evaluation.pipeline import EvaluationRequest, measure, prepare, publish_evaluation
+from tasks.evaluation.pipeline import EvaluationRequest, measure_renders, prepare_evaluation, publish_evaluation
 from tasks.run.request import Request
 from tasks.run.summary import Summary
 from troupe.errors import Cancelled
@@ -30,8 +30,8 @@ def evaluate_locally(request: EvaluationRequest) -> dict[str, str]:
         Cancelled: the evaluation was stopped.
     """
     with stoppable() as stop:
-        summary = animate_locally(prepare(request))
+        summary = animate_locally(prepare_evaluation(request))
         if summary.counts.get("cancelled"):
             raise Cancelled(summary.line())
-        evaluation = measure(request, listener().note, stop.is_set)
+        evaluation = measure_renders(request, listener().note, stop.is_set)
     return {"summary": publish_evaluation(request, evaluation), "text": evaluation.markdown()}

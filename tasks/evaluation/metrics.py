@@ -1,4 +1,4 @@
-"""What the field measures, of one render at a time and of all together."""
+"""Evaluation measures of the field, per render and over all renders."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 from torch import Tensor, nn
+from torchmetrics.aggregation import MeanMetric
 from torchmetrics.image.fid import FrechetInceptionDistance
 
 from models.animator import Animator
@@ -31,34 +32,34 @@ from troupe import FaceChoice, Picture, Track
 from troupe.errors import InputError
 from troupe.faces import LARGEST, Face
 
-__all__ = ["CROSS", "SELF", "TOGETHER", "Evaluator", "Subject", "means", "psnr", "ssim"]
+__all__ = ["CROSS", "OVERALL", "SELF", "Evaluator", "Subject", "means", "psnr", "ssim"]
 
 SELF = ("psnr", "ssim", "lpips", "temporal_lpips", "landmarks", "identity", "flicker")
-"""Measures of a clip that drives its own first frame: against the clip itself."""
+"""Measures of self-reenactment, where a clip drives its own first frame: against the clip itself."""
 CROSS = ("identity", "expression", "pose", "landmarks", "flicker")
-"""Measures of a portrait that acts another's clip: against the portrait, and against the clip."""
-TOGETHER = ("fid", "fvd")
-"""Measures of all self-reenactments together."""
+"""Measures of cross-reenactment, where a clip drives a portrait: against the portrait and against the clip."""
+OVERALL = ("fid", "fvd")
+"""Measures over all self-reenactments."""
 
-MOST_PSNR = 100.0
-"""Decibels; identical frames have no finite ratio and are given this one."""
+MAX_PSNR = 100.0
+"""Decibels reported for identical frames, whose PSNR is infinite."""
 CLIP_FRAMES = 16
-"""Of the clips that FVD looks at, without overlap."""
-_LMD_SIDE = 512
-"""Landmark distances of self-reenactment are in pixels of a picture of this side, whatever the model's."""
-_AT_ONCE = 16
+"""Number of frames in each clip that FVD compares; clips do not overlap."""
+_LANDMARK_SIDE = 512
+"""Side in pixels of the picture in which landmark distances of self-reenactment are given, whatever the model's."""
+_LPIPS_BATCH = 16
 
 
 @dataclass(frozen=True)
 class Subject:
-    """A render and what it was made of.
+    """A render and its inputs.
 
     Attributes:
         render: frames of the animated square.
-        portrait, face: file of the picture, and which face in it.
-        frames: of the driving clip, all that were acted.
-        shots, track: of the driving clip; its motion, in the parts in which it was encoded.
-        own: whether the clip drives its own first frame.
+        portrait, face: file of the picture, and the choice of the face in it.
+        frames: frames of the driving clip, all that were rendered.
+        shots, track: motion of the driving clip, one per shot, and its track.
+        is_self: whether the clip drives its own first frame.
     """
 
     render: Iterable[Picture]
@@ -67,17 +68,17 @@ class Subject:
     frames: Iterable[Picture]
     shots: Sequence[Motion]
     track: Track
-    own: bool
+    is_self: bool
 
 
 class Evaluator:
-    """Measures renders one by one, and keeps what the measures of all together need.
+    """Measures of each render, and accumulated measures over all of them.
 
     Args:
-        animator: whose motion encoders tell expressions and poses.
-        detector: finds the faces.
-        embedder: tells identities.
-        networks: what else there is to measure with.
+        animator: model whose motion encoders compare expressions and head poses.
+        detector: face detector.
+        embedder: network that compares identities.
+        networks: further networks to measure with.
     """
 
     def __init__(self, animator: Animator, detector: FaceDetector, embedder: Embedder, networks: Networks) -> None:
@@ -85,168 +86,162 @@ class Evaluator:
         self._fid, self._fvd = FrechetDistance(networks.inception), FrechetDistance(networks.video)
 
     def measure(self, subject: Subject) -> dict[str, float | None]:
-        """Of one render, by name; None where a network is not given or no face was seen.
+        """Return the measures of one render by name; None where a network is missing or no face was found.
 
         Raises:
-            InputError: the render has not as many frames as its clip.
+            InputError: the render and its clip differ in their number of frames.
         """
-        return self._own(subject) if subject.own else self._cross(subject)
+        return self._measure_self(subject) if subject.is_self else self._measure_cross(subject)
 
-    def together(self) -> dict[str, float | None]:
-        """Of all self-reenactments that were measured; None where a network is not given or there is too little."""
-        return {"fid": self._fid.distance(), "fvd": self._fvd.distance()}
+    def compute_overall(self) -> dict[str, float | None]:
+        """Return the measures over all self-reenactments; None where a network is missing or there are too few."""
+        return {"fid": self._fid.compute(), "fvd": self._fvd.compute()}
 
-    def _own(self, subject: Subject) -> dict[str, float | None]:
-        signal, structure, distances, identities = Mean(), Mean(), Mean(), Mean()
-        flicker, perceived = Flicker(), LpipsMeter(self._networks.lpips)
+    def _measure_self(self, subject: Subject) -> dict[str, float | None]:
+        psnrs, ssims, distances, identities = _mean(), _mean(), _mean(), _mean()
+        flicker, lpips = Flicker(), LpipsMeter(self._networks.lpips)
         clip: list[tuple[Picture, Picture]] = []
         for made, real in self._pairs(subject):
-            flicker.see(made)
-            signal.add(psnr(made, real))
-            structure.add(ssim(made, real))
-            perceived.see(made, real)
+            flicker.update(made)
+            psnrs.update(psnr(made, real))
+            ssims.update(ssim(made, real))
+            lpips.update(made, real)
             faces = self._face(made), self._face(real)
             if faces[0] is not None and faces[1] is not None:
-                scale = _LMD_SIDE / made.shape[0]
-                distances.add(landmark_distance(faces[0].keypoints * scale, faces[1].keypoints * scale))
-                identities.add(similarity(*(self._vector(*seen) for seen in ((made, faces[0]), (real, faces[1])))))
+                scale = _LANDMARK_SIDE / made.shape[0]
+                distances.update(landmark_distance(faces[0].keypoints * scale, faces[1].keypoints * scale))
+                identities.update(similarity(self._embed(made, faces[0]), self._embed(real, faces[1])))
             clip.append((made, real))
             if len(clip) == CLIP_FRAMES:
-                self._collect(clip)
+                self._update_overall(clip)
                 clip = []
-        self._collect(clip)
+        self._update_overall(clip)
         return {
-            "psnr": signal.value,
-            "ssim": structure.value,
-            **perceived.values(),
-            "landmarks": distances.value,
-            "identity": identities.value,
-            "flicker": flicker.value,
+            "psnr": _value(psnrs),
+            "ssim": _value(ssims),
+            **lpips.compute(),
+            "landmarks": _value(distances),
+            "identity": _value(identities),
+            "flicker": flicker.compute(),
         }
 
-    def _cross(self, subject: Subject) -> dict[str, float | None]:
-        identities, shapes, flicker = Mean(), Mean(), Flicker()
-        expressions, poses = Mean(), Mean()
-        identity = self._portrait(subject)
-        seen: list[tuple[int, Picture, Face]] = []
+    def _measure_cross(self, subject: Subject) -> dict[str, float | None]:
+        identities, shapes, flicker = _mean(), _mean(), Flicker()
+        expression_error: float | None = None
+        pose_error: float | None = None
+        identity = self._embed_portrait(subject)
+        found: list[tuple[int, Picture, Face]] = []
         for index, made in enumerate(subject.render):
             if index >= len(subject.track):
-                raise InputError(f"the render has more frames than the {len(subject.track)} of its clip")
-            flicker.see(made)
+                raise InputError(f"the render has more frames than its driving clip, which has {len(subject.track)}")
+            flicker.update(made)
             if (face := self._face(made)) is None:
                 continue
-            identities.add(similarity(identity, self._vector(made, face)))
-            shapes.add(shape_distance(face.keypoints, subject.track.keypoints[index]))
-            seen.append((index, made, face))
-        if seen:
-            at = [index for index, *_ in seen]
-            own = self._animator.encode_motion((f for _, f, _ in seen), track_of([face for *_, face in seen]))
+            identities.update(similarity(identity, self._embed(made, face)))
+            shapes.update(shape_distance(face.keypoints, subject.track.keypoints[index]))
+            found.append((index, made, face))
+        if found:
+            indices = [index for index, *_ in found]
+            motion = self._animator.encode_motion((f for _, f, _ in found), track_of([face for *_, face in found]))
             expression = torch.cat([shot.expression for shot in subject.shots])
             rotation = torch.cat([shot.rotation for shot in subject.shots])
-            expressions.add(expression_distance(own.expression, expression[at]))
-            poses.add(pose_distance(own.rotation, rotation[at]))
+            expression_error = expression_distance(motion.expression, expression[indices])
+            pose_error = pose_distance(motion.rotation, rotation[indices])
         return {
-            "identity": identities.value,
-            "expression": expressions.value,
-            "pose": poses.value,
-            "landmarks": shapes.value,
-            "flicker": flicker.value,
+            "identity": _value(identities),
+            "expression": expression_error,
+            "pose": pose_error,
+            "landmarks": _value(shapes),
+            "flicker": flicker.compute(),
         }
 
     def _pairs(self, subject: Subject) -> Iterator[tuple[Picture, Picture]]:
-        """Frames of the render with what they should be: the head crop of the clip, which stands still as theirs."""
+        """Yield each frame of the render with its target, the clip's head crop, which is as fixed as the render's."""
         for index, (made, frame) in enumerate(zip_longest(subject.render, subject.frames)):
             if made is None or frame is None:
-                raise InputError(f"render and clip differ in length: one of them ends after {index} frames")
+                raise InputError(f"render and driving clip differ in length: one of them ends after {index} frames")
             box = head_box(subject.track.boxes[0], frame.shape[1], frame.shape[0])
             yield made, crop_head(frame, box, made.shape[0])
 
-    def _collect(self, clip: list[tuple[Picture, Picture]]) -> None:
+    def _update_overall(self, clip: list[tuple[Picture, Picture]]) -> None:
         if not clip:
             return
         for real in (False, True):
             frames = batch([pair[real] for pair in clip])
-            self._fid.see(frames, real=real)
+            self._fid.update(frames, real=real)
             if len(clip) == CLIP_FRAMES:
-                self._fvd.see(frames.float().permute(1, 0, 2, 3)[None], real=real)
+                self._fvd.update(frames.float().permute(1, 0, 2, 3)[None], real=real)
 
     def _face(self, frame: Picture) -> Face | None:
         faces = self._detector.detect(frame)
         return LARGEST.pick(faces, "the frame") if faces else None
 
-    def _vector(self, frame: Picture, face: Face) -> Tensor:
+    def _embed(self, frame: Picture, face: Face) -> Tensor:
         return self._embedder(align_face(frame, face.keypoints))
 
-    def _portrait(self, subject: Subject) -> Tensor:
+    def _embed_portrait(self, subject: Subject) -> Tensor:
         size = self._animator.config.image_size
         return self._embedder(aligned_portrait(self._detector, size, subject.portrait, subject.face))
 
 
-@dataclass
-class Mean:
-    """Of the numbers added; None of none."""
+def _mean() -> MeanMetric:
+    """Return a mean over frames in float64, which keeps NaN."""
+    mean = MeanMetric(nan_strategy="disable")
+    mean.set_dtype(torch.float64)
+    return mean
 
-    sum: float = 0.0
-    count: int = 0
 
-    def add(self, value: float) -> None:
-        """Another number."""
-        self.sum += value
-        self.count += 1
-
-    @property
-    def value(self) -> float | None:
-        """The mean."""
-        return self.sum / self.count if self.count else None
+def _value(mean: MeanMetric) -> float | None:
+    """Return the mean; None if it was never updated."""
+    return float(mean.compute()) if mean.update_called else None
 
 
 class LpipsMeter:
-    """LPIPS (Zhang et al., 2018) between pairs of frames, and how much more or less a frame differs from the next.
+    """LPIPS (Zhang et al., 2018) between pairs of frames, and temporal LPIPS.
 
-    The temporal one is the mean of |LPIPS(g[t], g[t+1]) - LPIPS(r[t], r[t+1])| (tLP of Chu et al., 2020).
+    Temporal LPIPS compares the change from each frame to the next: the mean of
+    |LPIPS(g[t], g[t+1]) - LPIPS(r[t], r[t+1])| (tLP of Chu et al., 2020).
     """
 
     def __init__(self, network: TorchScript | None) -> None:
         self._network = network
-        self._between, self._over = Mean(), Mean()
+        self._lpips, self._temporal = _mean(), _mean()
         self._pairs: list[tuple[Picture, Picture]] = []
 
-    def see(self, made: Picture, real: Picture) -> None:
-        """The next pair."""
+    def update(self, made: Picture, real: Picture) -> None:
+        """Add the next pair of frames."""
         if self._network is None:
             return
         self._pairs.append((made, real))
-        if len(self._pairs) > _AT_ONCE:
+        if len(self._pairs) > _LPIPS_BATCH:
             self._measure(self._network)
 
-    def values(self) -> dict[str, float | None]:
-        """Both, by name."""
+    def compute(self) -> dict[str, float | None]:
+        """Return both measures by name."""
         if self._network is not None and self._pairs:
             self._measure(self._network)
             if self._pairs:  # the last frame, which has no next one
                 made, real = (_signed(batch([pair[n] for pair in self._pairs])) for n in (0, 1))
-                self._between.add(float(self._network(made, real).mean()))
-        return {"lpips": self._between.value, "temporal_lpips": self._over.value}
+                self._lpips.update(float(self._network(made, real).mean()))
+        return {"lpips": _value(self._lpips), "temporal_lpips": _value(self._temporal)}
 
     def _measure(self, network: TorchScript) -> None:
-        """All but the last pair, which stays as the next one's neighbour."""
+        """Measure all but the last pair, which is kept as the predecessor of the next one."""
         if len(self._pairs) < 2:
             return
         made, real = (_signed(batch([pair[n] for pair in self._pairs])) for n in (0, 1))
-        for value in network(made[:-1], real[:-1]).mean(dim=1):
-            self._between.add(float(value))
+        self._lpips.update(network(made[:-1], real[:-1]).mean(dim=1))
         steps = network(made[:-1], made[1:]) - network(real[:-1], real[1:])
-        for value in steps.abs().mean(dim=1):
-            self._over.add(float(value))
+        self._temporal.update(steps.abs().mean(dim=1))
         self._pairs = self._pairs[-1:]
 
 
-class _Features(nn.Module):
-    """What torchmetrics takes for a network where the features are there already."""
+class _Identity(nn.Module):
+    """Stand-in for the network that torchmetrics expects: the inputs are features already."""
 
-    def __init__(self, length: int) -> None:
+    def __init__(self, num_features: int) -> None:
         super().__init__()
-        self.num_features = length
+        self.num_features = num_features
 
     def forward(self, features: Tensor) -> Tensor:
         return features
@@ -254,52 +249,52 @@ class _Features(nn.Module):
 
 @dataclass
 class FrechetDistance:
-    """The Frechet distance between the features of two sets (Heusel et al., 2017), by torchmetrics."""
+    """Frechet distance between the features of two sets (Heusel et al., 2017), by torchmetrics."""
 
     network: TorchScript | None
     metric: FrechetInceptionDistance | None = field(default=None, init=False)
 
-    def see(self, inputs: Tensor, *, real: bool) -> None:
-        """More of one of the sets."""
+    def update(self, inputs: Tensor, *, real: bool) -> None:
+        """Add inputs to one of the sets."""
         if self.network is None:
             return
         features = self.network(inputs)
         if self.metric is None:
-            self.metric = FrechetInceptionDistance(_Features(features.shape[1]))
+            self.metric = FrechetInceptionDistance(_Identity(features.shape[1]))
         self.metric.update(features, real=real)
 
-    def distance(self) -> float | None:
-        """Between the sets; None of fewer than two entries each."""
+    def compute(self) -> float | None:
+        """Return the distance between the sets; None if either has fewer than two entries."""
         if self.metric is None or min(self.metric.real_features_num_samples, self.metric.fake_features_num_samples) < 2:
             return None
-        # Rounding may take what is nothing below it.
+        # Rounding may push a distance of 0 below it.
         return max(float(self.metric.compute()), 0.0)
 
 
 def psnr(made: Picture, real: Picture) -> float:
-    """Decibels, MOST_PSNR at most, by scikit-image."""
+    """Return the PSNR in decibels, at most `MAX_PSNR`, by scikit-image."""
     if np.array_equal(made, real):
-        return MOST_PSNR
+        return MAX_PSNR
     value = peak_signal_noise_ratio(real, made, data_range=255)  # type: ignore[no-untyped-call]
-    return min(float(value), MOST_PSNR)
+    return min(float(value), MAX_PSNR)
 
 
 def ssim(made: Picture, real: Picture) -> float:
-    """Wang et al. (2004), by scikit-image: a Gaussian window of 11 pixels, deviation 1.5; the mean over the colours."""
+    """Return the SSIM (Wang et al., 2004), by scikit-image: Gaussian window, sigma 1.5, mean over colours."""
     window = {"gaussian_weights": True, "sigma": 1.5, "use_sample_covariance": False}
     value = structural_similarity(real, made, channel_axis=2, data_range=255, **window)  # type: ignore[no-untyped-call]
     return float(value)
 
 
 def _signed(frames: Tensor) -> Tensor:
-    """uint8 to [-1, 1]."""
+    """Scale uint8 to [-1, 1]."""
     return frames.float() / 127.5 - 1
 
 
 def means(rows: Iterable[Mapping[str, Any]], names: Iterable[str]) -> dict[str, float | None]:
-    """Over the rows in which it was measured, by name."""
-    every = list(rows)
+    """Return each measure's mean over the rows that have it, by name."""
+    rows = list(rows)
     return {
-        name: float(np.mean(values)) if (values := [row[name] for row in every if row[name] is not None]) else None
+        name: float(np.mean(values)) if (values := [row[name] for row in rows if row[name] is not None]) else None
         for name in names
     }

@@ -1,4 +1,4 @@
-"""Networks that measure, from files that the user has: none of them is part of troupe."""
+"""Networks for measuring, loaded from the user's files; none is part of troupe."""
 
 from __future__ import annotations
 
@@ -20,48 +20,53 @@ __all__ = ["Embedder", "Networks", "TorchScript", "batch"]
 
 
 class TorchScript:
-    """A TorchScript module by path.
+    """A TorchScript module loaded from a file.
 
     Args:
-        path: of the file.
-        device: where to run it.
-        what: it is meant to be, for messages.
+        path: the file.
+        device: device to run it on.
+        purpose: what it measures, for messages.
 
     Raises:
-        WeightsError: there is no such file, or it is no TorchScript.
+        WeightsError: the file does not exist or is not TorchScript.
     """
 
-    def __init__(self, path: Path, device: torch.device, what: str) -> None:
+    def __init__(self, path: Path, device: torch.device, purpose: str) -> None:
         if not path.is_file():
-            raise WeightsError(f"there is no file {path} for {what}")
+            raise WeightsError(f"no file {path} for {purpose}")
         try:
             self._module = torch.jit.load(str(path), map_location=device).eval()  # type: ignore[no-untyped-call]
         except RuntimeError as error:
-            raise WeightsError(f"{path} for {what} is no TorchScript: {str(error).splitlines()[0]}") from error
-        self._device, self._path, self._what = device, path, what
+            raise WeightsError(f"{path} for {purpose} is not TorchScript: {str(error).splitlines()[0]}") from error
+        self._device, self._path, self._purpose = device, path, purpose
 
     @torch.inference_mode()
     def __call__(self, *inputs: Tensor) -> Tensor:
-        """(N, ...) float64 on the CPU, everything behind the first dimension in one.
+        """Return the output for N inputs as (N, D) float64 on the CPU.
 
         Raises:
-            WeightsError: the module does not take these inputs, or does not give a tensor of N entries.
+            WeightsError: the module fails on these inputs, or does not return a tensor of N entries.
         """
         try:
             out: Any = self._module(*(value.to(self._device) for value in inputs))
         except RuntimeError as error:
-            raise WeightsError(f"{self._path} does not work as {self._what}: {str(error).splitlines()[-1]}") from error
+            raise WeightsError(
+                f"{self._path} does not work as {self._purpose}: {str(error).splitlines()[-1]}"
+            ) from error
         if not isinstance(out, Tensor) or out.ndim == 0 or len(out) != len(inputs[0]):
-            raise WeightsError(f"{self._path} is no {self._what}: it gives no tensor with an entry for each input")
+            raise WeightsError(
+                f"{self._path} does not work as {self._purpose}: its output is not a tensor with one entry per input"
+            )
         return out.double().cpu().reshape(len(out), -1)
 
 
 class Embedder:
-    """Whose face it is: by an ArcFace network of one's own choice, or else by the model's own identity encoder.
+    """Identity embedding of a face, by an ArcFace network of the user's or by the model's own identity encoder.
 
     Args:
-        animator: whose encoder serves where `path` is None. It was trained with the model, so that it flatters it.
-        path: of an ONNX file: (1, 3, 112, 112) RGB as (x - 127.5) / 128 to (1, N).
+        animator: model whose identity encoder is used where `path` is None. The encoder was trained with the model
+            and favours it.
+        path: ONNX file of a network from (1, 3, 112, 112) RGB, scaled as (x - 127.5) / 128, to (1, N).
 
     Raises:
         WeightsError: the file cannot be used.
@@ -75,11 +80,11 @@ class Embedder:
         try:
             self._session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
             self._run(np.zeros((112, 112, 3), np.float32))
-        except Exception as error:  # onnxruntime's have no base of their own
+        except Exception as error:  # onnxruntime's errors have no common base class
             raise WeightsError(f"{path} cannot be used as a face embedder: {error}") from error
 
     def __call__(self, aligned: Floats) -> Tensor:
-        """(1, N) of a face aligned by `models.faces.align_face`, (112, 112, 3) float32 in [0, 1]."""
+        """Embed a face, (1, N). It is aligned by `models.faces.align_face`, (112, 112, 3) float32 in [0, 1]."""
         return self._animator.identify(aligned) if self._session is None else self._run(aligned)
 
     def _run(self, aligned: Floats) -> Tensor:
@@ -91,12 +96,12 @@ class Embedder:
 
 @dataclass(frozen=True)
 class Networks:
-    """What an evaluation measures with; None where no file was given.
+    """Networks of an evaluation; None where no file was given.
 
     Attributes:
-        lpips: (N, 3, H, W) and (N, 3, H, W), both in [-1, 1], to N distances.
-        inception: (N, 3, H, W) uint8 to (N, D) features, for FID.
-        video: (N, 3, T, H, W) float32 in 0..255 to (N, D) features, for FVD.
+        lpips: network from (N, 3, H, W) and (N, 3, H, W), both in [-1, 1], to N distances.
+        inception: network from (N, 3, H, W) uint8 to (N, D) features, for FID.
+        video: network from (N, 3, T, H, W) float32 in 0..255 to (N, D) features, for FVD.
     """
 
     lpips: TorchScript | None = None
@@ -105,11 +110,11 @@ class Networks:
 
     @property
     def missing(self) -> frozenset[str]:
-        """Measures that there is no network for."""
+        """Names of the measures whose network is missing."""
         needs = (("lpips", self.lpips), ("temporal_lpips", self.lpips), ("fid", self.inception), ("fvd", self.video))
         return frozenset(measure for measure, network in needs if network is None)
 
 
 def batch(frames: list[Picture]) -> Tensor:
-    """(N, 3, H, W) uint8."""
+    """Stack frames as (N, 3, H, W) uint8."""
     return torch.from_numpy(np.stack(frames)).permute(0, 3, 1, 2)

@@ -1,4 +1,4 @@
-"""An evaluation from its request to its tables: what the flow's steps do before and after the renders."""
+"""Stages of an evaluation around its renders: prepare the jobs, measure the renders, publish the tables."""
 
 from __future__ import annotations
 
@@ -34,27 +34,36 @@ from troupe import FaceChoice, Picture
 from troupe.errors import Cancelled, SettingsError, TroupeError
 from troupe.scratch import scratch_folder
 
-__all__ = ["EvaluationRequest", "evaluation_key", "measure", "prepare", "publish_evaluation"]
+__all__ = ["EvaluationRequest", "evaluation_key", "measure_renders", "prepare_evaluation", "publish_evaluation"]
 
-_NAMES = tuple(dict.fromkeys((*SELF, *CROSS)))
+_MEASURES = tuple(dict.fromkeys((*SELF, *CROSS)))
 _TYPES: dict[str, pa.DataType] = {
     **dict.fromkeys(("run_id", "job_id", "kind", "portrait", "driving", "render_key"), pa.string()),
     "frames": pa.int64(),
     "error": pa.string(),
-    **dict.fromkeys(_NAMES, pa.float64()),
+    **dict.fromkeys(_MEASURES, pa.float64()),
 }
-_CLIPS = pa.schema(_TYPES)
+_SCHEMA = pa.schema(_TYPES)
 
 
 @dataclass(frozen=True)
 class EvaluationRequest:
-    """What is to be evaluated, and with what.
+    """Inputs and settings of an evaluation.
 
     Attributes:
-        drivings: folder of clips. Each drives its own first frame.
-        portraits: folder of pictures, each of which acts every clip too; none without.
+        store: URL of the store.
+        weights: the weights directory.
+        drivings: folder of driving clips; each drives its own first frame.
+        run_id: identifier of the run that renders the clips.
+        portraits: folder of pictures; each is also driven by every clip. None measures self-reenactment only.
+        detector: file of a face detector that replaces the weights' own.
+        preset: name of the sampler settings.
+        seed: seed of the noise.
+        limit: number of clips, and of portraits, to use; None uses all.
+        preview: seconds of each clip to render; None renders all.
         lpips, inception, video_features: TorchScript files, see `tasks.evaluation.networks.Networks`.
         embedder: ONNX file, see `tasks.evaluation.networks.Embedder`.
+        device, dtype: device and number format of the networks.
     """
 
     store: str
@@ -75,26 +84,26 @@ class EvaluationRequest:
     dtype: str = "auto"
 
     def parameters(self) -> dict[str, Any]:
-        """All of it as a flow's parameters."""
+        """Return the attributes as a flow's parameters."""
         return {f.name: getattr(self, f.name) for f in fields(self)}
 
 
-def prepare(request: EvaluationRequest) -> Request:
-    """Put the clips' first frames and the jobs file into the store; what has to be rendered.
+def prepare_evaluation(request: EvaluationRequest) -> Request:
+    """Write the clips' first frames and the jobs file to the store; return the run's request.
 
     Raises:
         SettingsError: there are no clips, or a network's file is missing.
-        InputError, StoreError: clips cannot be read, or the store not written.
+        InputError, StoreError: a clip cannot be read, or the store cannot be written.
     """
     for option in ("lpips", "inception", "video_features", "embedder"):
         path = getattr(request, option)
         if path is not None and not Path(path).is_file():
-            raise SettingsError(f"there is no file {path} for --{option.replace('_', '-')}")
+            raise SettingsError(f"no file {path} for --{option.replace('_', '-')}")
     store = open_store(request.store)
-    clips = _of_kind(request.drivings, CLIPS)[: request.limit]
-    pictures = _of_kind(request.portraits, PICTURES)[: request.limit] if request.portraits else []
+    clips = _files_with(request.drivings, CLIPS)[: request.limit]
+    pictures = _files_with(request.portraits, PICTURES)[: request.limit] if request.portraits else []
     if not clips:
-        raise SettingsError(f"{request.drivings} holds no clips ({', '.join(CLIPS)})")
+        raise SettingsError(f"no clips in {request.drivings} (files ending in {', '.join(CLIPS)})")
     jobs = [_job("self", clip, _first_frame(store, request.run_id, clip)) for clip in clips]
     jobs += [_job("cross", clip, picture) for picture in pictures for clip in clips]
     key = _key(request.run_id, "jobs.jsonl")
@@ -112,19 +121,19 @@ def prepare(request: EvaluationRequest) -> Request:
     )
 
 
-def measure(
-    request: EvaluationRequest, tell: Callable[[str], None], stopped: Callable[[], bool] = lambda: False
+def measure_renders(
+    request: EvaluationRequest, listener: Callable[[str], None], stopped: Callable[[], bool] = lambda: False
 ) -> Evaluation:
-    """Measure every render of the run; one that cannot be measured says why.
+    """Measure every render of the run; the row of one that cannot be measured has an error.
 
     Args:
-        tell: is told each one's name.
-        stopped: whether to give up, asked at every frame.
+        listener: called with a message before each render.
+        stopped: whether to cancel, checked before every frame.
 
     Raises:
         WeightsError: a network cannot be used.
         StoreError: the run's manifest cannot be read.
-        Cancelled: it was stopped.
+        Cancelled: `stopped` returned true.
     """
     device = pick_device(request.device)
     rows = [row for row in read_manifest(open_store(request.store), request.run_id).to_pylist() if row["tags"]]
@@ -133,28 +142,28 @@ def measure(
         tools = WorkerContext(WorkerConfig(*places, request.device, request.dtype, scratch))
         embedder = Embedder(tools.animator, Path(request.embedder) if request.embedder else None)
         networks = Networks(
-            lpips=_network(request.lpips, device, "LPIPS"),
-            inception=_network(request.inception, device, "FID's network"),
-            video=_network(request.video_features, device, "FVD's network"),
+            lpips=_load(request.lpips, device, "LPIPS"),
+            inception=_load(request.inception, device, "FID's network"),
+            video=_load(request.video_features, device, "FVD's network"),
         )
         evaluator = Evaluator(tools.animator, tools.detector, embedder, networks)
         clips: list[dict[str, Any]] = []
         for row in sorted(rows, key=lambda row: str(row["job_id"])):
-            tell(f"measuring {row['job_id']}")
-            clips.append(_measured(tools, evaluator, row, stopped))
-        together = evaluator.together()
-    return Evaluation(request.run_id, clips, together, networks.missing, embedder.name)
+            listener(f"measuring {row['job_id']}")
+            clips.append(_measure(tools, evaluator, row, stopped))
+        overall = evaluator.compute_overall()
+    return Evaluation(request.run_id, clips, overall, networks.missing, embedder.name)
 
 
 def publish_evaluation(request: EvaluationRequest, evaluation: Evaluation) -> str:
-    """Write `clips.parquet` and `summary.md`; the latter's URI.
+    """Write `clips.parquet` and `summary.md`; return the URI of `summary.md`.
 
     Raises:
         StoreError: they cannot be written.
     """
     store = open_store(request.store)
     sink = io.BytesIO()
-    pq.write_table(pa.Table.from_pylist([dict(row) for row in evaluation.clips], schema=_CLIPS), sink)
+    pq.write_table(pa.Table.from_pylist([dict(row) for row in evaluation.clips], schema=_SCHEMA), sink)
     store.replace(sink.getvalue(), _key(request.run_id, "clips.parquet"))
     key = evaluation_key(request.run_id)
     store.replace(evaluation.markdown().encode(), key)
@@ -162,24 +171,24 @@ def publish_evaluation(request: EvaluationRequest, evaluation: Evaluation) -> st
 
 
 def evaluation_key(run_id: str) -> str:
-    """Where the tables for people are."""
+    """Return the key of an evaluation's `summary.md`."""
     return _key(run_id, "summary.md")
 
 
-def _network(path: str | None, device: torch.device, what: str) -> TorchScript | None:
-    return TorchScript(Path(path), device, what) if path is not None else None
+def _load(path: str | None, device: torch.device, purpose: str) -> TorchScript | None:
+    return TorchScript(Path(path), device, purpose) if path is not None else None
 
 
 def _key(run_id: str, name: str) -> str:
     return run_key(run_id, name).replace("runs/", "evaluations/", 1)
 
 
-def _of_kind(folder: str, suffixes: tuple[str, ...]) -> list[str]:
+def _files_with(folder: str, suffixes: tuple[str, ...]) -> list[str]:
     return [uri for uri in files_in(folder) if uris.name(uri).lower().endswith(suffixes)]
 
 
 def _first_frame(store: Store, run_id: str, clip: str) -> str:
-    """URI of the clip's first frame, without loss."""
+    """Write a clip's first frame as PNG; return its URI."""
     with at_hand(clip) as path:
         frames = media.decode(path)
         picture = next(frames)
@@ -202,16 +211,16 @@ def _stem(uri: str) -> str:
     return "".join(c if c.isascii() and (c.isalnum() or c in "._-") else "-" for c in plain)[:60]
 
 
-def _measured(
+def _measure(
     tools: WorkerContext, evaluator: Evaluator, row: Mapping[str, Any], stopped: Callable[[], bool]
 ) -> dict[str, Any]:
-    """A row of `clips.parquet`."""
+    """Measure one render and return its row of `clips.parquet`."""
     kind = dict(row["tags"])["evaluation"]
-    same = ("run_id", "job_id", "portrait", "driving", "render_key")
-    entry: dict[str, Any] = {name: row[name] for name in same}
-    entry |= {"kind": kind, "frames": row["frames"], "error": row["error"], **dict.fromkeys(_NAMES)}
+    copied = ("run_id", "job_id", "portrait", "driving", "render_key")
+    entry: dict[str, Any] = {name: row[name] for name in copied}
+    entry |= {"kind": kind, "frames": row["frames"], "error": row["error"], **dict.fromkeys(_MEASURES)}
     if row["error"] or not row["crop_uri"]:
-        return {**entry, "error": row["error"] or f"{row['status']}, without a video"}
+        return {**entry, "error": row["error"] or f"no video, the job's status is {row['status']}"}
     try:
         with tools.scratch() as folder:
             files = {name: folder / name for name in ("crop.mp4", "track.parquet", "motion.safetensors")}
@@ -219,13 +228,13 @@ def _measured(
             tools.store.get(f"cache/tracks/{row['track_key']}.parquet", files["track.parquet"])
             tools.store.get(f"cache/motion/{row['motion_key']}.safetensors", files["motion.safetensors"])
             subject = Subject(
-                render=_unless(stopped, media.decode(files["crop.mp4"])),
+                render=_until(stopped, media.decode(files["crop.mp4"])),
                 portrait=tools.input(row["portrait"]),
                 face=FaceChoice(),
                 frames=media.decode(tools.input(row["driving"]), row["start_seconds"] or 0.0, row["end_seconds"]),
                 shots=load_shots(files["motion.safetensors"]),
                 track=read_track(files["track.parquet"]),
-                own=kind == "self",
+                is_self=kind == "self",
             )
             return entry | evaluator.measure(subject)
     except Cancelled:
@@ -234,8 +243,8 @@ def _measured(
         return {**entry, "error": error.message}
 
 
-def _unless(stopped: Callable[[], bool], frames: Iterable[Picture]) -> Iterator[Picture]:
+def _until(stopped: Callable[[], bool], frames: Iterable[Picture]) -> Iterator[Picture]:
     for frame in frames:
         if stopped():
-            raise Cancelled("stopped while the renders were measured; they are kept")
+            raise Cancelled("stopped while measuring; the renders are kept")
         yield frame

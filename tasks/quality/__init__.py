@@ -1,4 +1,4 @@
-"""How good a render is: cheap measures of every one, and all that the field uses for an evaluation."""
+"""Quality of a render: measures taken during rendering, and the thresholds they are checked against."""
 
 from tasks.quality.meter import QualityMeter
 from tasks.quality.thresholds import Thresholds

@@ -1,7 +1,8 @@
-"""The cheap measures that every render is given."""
+"""Quality measures that are cheap enough to take for every render."""
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -20,16 +21,19 @@ from troupe.faces import LARGEST, Face, Floats
 __all__ = ["QualityMeter", "aligned_portrait", "track_of"]
 
 SAMPLES = 5
-"""Frames that are looked at closely; flicker sees all."""
+"""Number of frames on which faces are measured; flicker is measured on all frames."""
+_FACE_MEASURES = ("identity", "landmarks", "expression", "pose")
+
+_log = logging.getLogger(__name__)
 
 
 class QualityMeter:
-    """Sees the animated crops of a render pass by, and says then how good they are.
+    """Quality measures of one render, updated with each animated crop.
 
     Args:
-        animator, detector: what the render is made with; identity is what its own encoder takes for it.
-        portrait: file of the picture, and which face in it.
-        shots, track: of the driving clip; its motion, in the parts in which it was encoded.
+        animator, detector: networks that made the render; its identity encoder compares the faces.
+        portrait: file of the picture, and the choice of the face in it.
+        shots, track: motion of the driving clip, one per shot, and its track.
     """
 
     def __init__(
@@ -45,63 +49,64 @@ class QualityMeter:
         self._rotation = torch.cat([shot.rotation for shot in shots])
         self._track = track
         self._flicker = Flicker()
-        self._wanted = set(np.linspace(0, len(self._rotation) - 1, SAMPLES).round().astype(int).tolist())
-        self._sampled: list[tuple[int, Picture]] = []
+        self._sample_indices = set(np.linspace(0, len(self._rotation) - 1, SAMPLES).round().astype(int).tolist())
+        self._samples: list[tuple[int, Picture]] = []
 
-    def see(self, index: int, frame: Picture) -> None:
-        """The next frame, (S, S, 3) uint8."""
-        self._flicker.see(frame)
-        if index in self._wanted:
-            self._sampled.append((index, frame.copy()))
+    def update(self, index: int, frame: Picture) -> None:
+        """Add the next frame, (S, S, 3) uint8."""
+        self._flicker.update(frame)
+        if index in self._sample_indices:
+            self._samples.append((index, frame.copy()))
 
-    def measures(self) -> dict[str, float | None]:
-        """By name, as in the catalog's columns `quality_<name>`.
+    def compute(self) -> dict[str, float | None]:
+        """Return the measures by name, as in the catalog's columns `quality_<name>`.
 
         `identity`: similarity to the portrait. `landmarks`: `shape_distance` to the driver. `expression`, `pose`:
-        distances to the driver in the words of the model's own motion encoders. `flicker`: see `Flicker`. All but
-        the last are None where no face is seen in the frames that are looked at. No trouble of measuring is
-        worth losing a render for.
+        distances to the driver's output of the model's own motion encoders. `flicker`: see `Flicker`. All but
+        `flicker` are None where no face is found in the sampled frames, and where measuring fails: a failure is
+        logged and never fails the render.
         """
-        found: dict[str, float | None] = dict.fromkeys(("identity", "landmarks", "expression", "pose"))
+        measures: dict[str, float | None] = dict.fromkeys(_FACE_MEASURES)
         try:
-            seen = [(i, frame, face) for i, frame in self._sampled if (face := self._face(frame)) is not None]
-            if seen:
-                found |= self._compared([i for i, *_ in seen], [f for _, f, _ in seen], [face for *_, face in seen])
-        except TroupeError:
-            pass
-        return {**found, "flicker": self._flicker.value}
+            found = [(i, frame, face) for i, frame in self._samples if (face := self._face(frame)) is not None]
+            if found:
+                indices, frames, faces = (list(column) for column in zip(*found, strict=True))
+                measures |= self._compare(indices, frames, faces)
+        except TroupeError as error:
+            names = ", ".join(_FACE_MEASURES)
+            _log.warning("could not measure the render, its row lacks %s: %s: %s", names, error.kind, error.message)
+        return {**measures, "flicker": self._flicker.compute()}
 
     def _face(self, frame: Picture) -> Face | None:
         faces = self._detector.detect(frame)
         return LARGEST.pick(faces, "the render") if faces else None
 
-    def _compared(self, at: list[int], frames: list[Picture], faces: list[Face]) -> dict[str, float]:
+    def _compare(self, indices: list[int], frames: list[Picture], faces: list[Face]) -> dict[str, float]:
         size = self._animator.config.image_size
         identity = self._animator.identify(aligned_portrait(self._detector, size, *self._portrait))
-        vectors = [
-            self._animator.identify(align_face(f, face.keypoints)) for f, face in zip(frames, faces, strict=True)
-        ]
-        own = self._animator.encode_motion(frames, track_of(faces))
-        shapes = [shape_distance(face.keypoints, self._track.keypoints[i]) for i, face in zip(at, faces, strict=True)]
+        aligned = [align_face(frame, face.keypoints) for frame, face in zip(frames, faces, strict=True)]
+        motion = self._animator.encode_motion(frames, track_of(faces))
+        driving = self._track.keypoints
+        shapes = [shape_distance(face.keypoints, driving[i]) for i, face in zip(indices, faces, strict=True)]
         return {
-            "identity": float(np.mean([similarity(identity, vector) for vector in vectors])),
+            "identity": float(np.mean([similarity(identity, self._animator.identify(face)) for face in aligned])),
             "landmarks": float(np.mean(shapes)),
-            "expression": expression_distance(own.expression, self._expression[at]),
-            "pose": pose_distance(own.rotation, self._rotation[at]),
+            "expression": expression_distance(motion.expression, self._expression[indices]),
+            "pose": pose_distance(motion.rotation, self._rotation[indices]),
         }
 
 
 def aligned_portrait(detector: FaceDetector, size: int, path: Path, choice: FaceChoice) -> Floats:
-    """The portrait's face as identity networks want it, (112, 112, 3) float32 in [0, 1].
+    """Return the portrait's face aligned for identity networks, (112, 112, 3) float32 in [0, 1].
 
     Raises:
-        InputError: the picture cannot be read, or shows no such face.
+        InputError: the picture cannot be read, or does not show the chosen face.
     """
     return prepare_portrait(read_picture(path), detector, choice, size, path.name).aligned
 
 
 def track_of(faces: list[Face]) -> Track:
-    """Faces of successive frames as a track."""
+    """Return the faces of successive frames as a track."""
     return Track(
         boxes=np.stack([face.box for face in faces]),
         keypoints=np.stack([face.keypoints for face in faces]),

@@ -163,7 +163,7 @@ class Outcomes:
         return {**total, "queue": max(0.0, passed - total.total())}
 
     def _commit(self, planned: PlannedJob, status: str, *, started: datetime, **outcome: Any) -> None:
-        status, outcome = self._thresholds.judged(status, outcome)
+        status, outcome = self._thresholds.apply(status, outcome)
         row = row_of(
             planned,
             run_id=self._run_id,

@@ -76,7 +76,7 @@ def render(tools: WorkerContext, spec: RenderSpec, member: EncodedPortrait, shot
         poster = folder / "poster.jpg"
         meter = _meter(tools, spec, shots)
         infos = _film(tools, spec, member, shots, outputs, paster, timing, sound, poster, meter, watch)
-        facts = _facts(tools, spec, member, outputs, infos[0]) | {"worker": worker, "quality": meter.measures()}
+        facts = _facts(tools, spec, member, outputs, infos[0]) | {"worker": worker, "quality": meter.compute()}
         facts |= {"stage_seconds": watch.seconds}
         with watch("put"):
             files = {output.path.name: output.path for output in outputs} | {poster.name: poster}
@@ -164,7 +164,7 @@ def _film(
         stack.enter_context(closing(frames))
         for index, frame in enumerate(frames):
             tools.raise_if_cancelled()
-            meter.see(index, frame)
+            meter.update(index, frame)
             with watch("paste"):
                 whole = paster(frame) if paster is not None else frame
             for output, encoder in zip(outputs, encoders, strict=True):

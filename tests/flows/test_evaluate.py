@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 
 from flows.cli import app
 from flows.local import evaluate_locally
-from tasks.evaluation.pipeline import EvaluationRequest, measure
+from tasks.evaluation.pipeline import EvaluationRequest, measure_renders
 from tests.tasks.evaluation.test_metrics import networks
 from troupe.errors import Cancelled, SettingsError
 
@@ -38,8 +38,8 @@ def test_an_evaluation(cast: Path, weights: Path, networks: dict[str, Path], tmp
     assert own["flicker"] > 1
     asked = iter([False, False, True])
     request = EvaluationRequest(str(tmp_path / "store"), str(weights), str(cast / "clips"), "e1")
-    with pytest.raises(Cancelled, match="stopped while the renders were measured"):
-        measure(request, lambda _: None, lambda: next(asked))
+    with pytest.raises(Cancelled, match="stopped while measuring"):
+        measure_renders(request, lambda _: None, lambda: next(asked))
     text = (folder / "summary.md").read_text()
     assert result.stdout.rstrip("\n") == text.rstrip("\n")
     for said in (
@@ -79,7 +79,7 @@ def test_the_flow_and_what_prefect_knows_of_it(cast: Path, weights: Path, tmp_pa
 def test_requests_that_cannot_be_carried_out(cast: Path, weights: Path, tmp_path: Path) -> None:
     store = str(tmp_path / "store")
     for drivings, more, message in (
-        (cast / "portraits", {}, "holds no clips"),
+        (cast / "portraits", {}, "no clips in"),
         (cast / "clips", {"lpips": "nowhere.pt"}, "no file nowhere.pt for --lpips"),
     ):
         with pytest.raises(SettingsError, match=message):

@@ -1,9 +1,8 @@
-"""tasks.quality: what an evaluation measures, on frames whose answers are known."""
+"""Evaluation measures, on frames whose values are known."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 
@@ -19,9 +18,8 @@ from models.faces.tracking import track_face
 from models.miniature.init_weights import init_weights
 from models.synthetic.world import draw_clip, draw_portrait
 from tasks import media
-from tasks.evaluation.metrics import MOST_PSNR, Evaluator, FrechetDistance, LpipsMeter, Subject, psnr, ssim
+from tasks.evaluation.metrics import MAX_PSNR, Evaluator, FrechetDistance, LpipsMeter, Subject, psnr, ssim
 from tasks.evaluation.networks import Embedder, Networks, TorchScript
-from tasks.quality import QualityMeter
 from tasks.quality.distances import similarity
 from tests.small import SMALL
 from troupe import FaceChoice, Picture
@@ -33,14 +31,14 @@ FRAMES = 17
 
 
 class Apart(torch.nn.Module):
-    """In the place of LPIPS: a mean difference."""
+    """Stand-in for LPIPS: a mean difference."""
 
     def forward(self, a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
         return (a - b).abs().mean(dim=(1, 2, 3))
 
 
 class Colours(torch.nn.Module):
-    """In the place of a network of features: mean colours of the four quarters, of one frame or all."""
+    """Stand-in for a feature network: mean colours of the four quarters, over one frame or all."""
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         x = x.float().reshape(x.shape[0], 3, -1, x.shape[-2], x.shape[-1]).mean(dim=2)
@@ -58,7 +56,7 @@ def networks(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 
 @pytest.fixture(scope="module")
 def model(tmp_path_factory: pytest.TempPathFactory) -> Model:
-    """The miniature and its detector."""
+    """An untrained miniature and its detector."""
     weights = tmp_path_factory.mktemp("quality") / "weights"
     init_weights(weights, 0, SMALL)
     config = json.loads((weights / "troupe.json").read_text())
@@ -74,7 +72,7 @@ def frames() -> list[Picture]:
 
 @pytest.fixture(scope="module")
 def known(model: Model, frames: list[Picture], tmp_path_factory: pytest.TempPathFactory) -> Subject:
-    """The clip, to be acted by its own first frame; the render is what a perfect model would make of it."""
+    """Self-reenactment by a perfect model: the render is the clip itself."""
     animator, detector = model
     path = tmp_path_factory.mktemp("known") / "portrait.png"
     Image.fromarray(frames[0]).save(path)
@@ -82,26 +80,26 @@ def known(model: Model, frames: list[Picture], tmp_path_factory: pytest.TempPath
     height, width = frames[0].shape[:2]
     perfect = [crop_head(frame, head_box(track.boxes[0], width, height), 128) for frame in frames]
     shots = (animator.encode_motion(frames, track),)
-    return Subject(perfect, path, FaceChoice(), frames, shots, track, own=True)
+    return Subject(perfect, path, FaceChoice(), frames, shots, track, is_self=True)
 
 
-def test_a_perfect_render(model: Model, known: Subject, networks: dict[str, Path]) -> None:
+def test_perfect_render(model: Model, known: Subject, networks: dict[str, Path]) -> None:
     features = TorchScript(networks["features"], CPU, "features")
     every = Networks(TorchScript(networks["lpips"], CPU, "LPIPS"), features, features)
     evaluator = Evaluator(*model, Embedder(model[0], None), every)
     found = evaluator.measure(known)
-    assert found["psnr"] == MOST_PSNR
+    assert found["psnr"] == MAX_PSNR
     assert found["ssim"] == pytest.approx(1)
     assert found["lpips"] == found["temporal_lpips"] == found["landmarks"] == 0
     assert found["identity"] == pytest.approx(1)
-    assert evaluator.together() == {"fid": pytest.approx(0, abs=1e-3), "fvd": None}  # one clip of 16 frames
+    assert evaluator.compute_overall() == {"fid": pytest.approx(0, abs=1e-3), "fvd": None}  # one clip of 16 frames
 
     shifted = evaluator.measure(replace(known, render=[np.roll(frame, 3, axis=1) for frame in known.render]))
     assert 10 < (shifted["psnr"] or 0) < 40
     assert 0.2 < (shifted["ssim"] or 0) < 0.99
     assert (shifted["lpips"] or 0) > 0.01
     assert shifted["landmarks"] == pytest.approx(3 * 512 / 128, rel=0.35)
-    assert (evaluator.together()["fvd"] or -1) >= 0
+    assert (evaluator.compute_overall()["fvd"] or -1) >= 0
 
     with pytest.raises(InputError, match="length"):
         evaluator.measure(replace(known, render=list(known.render)[:-1]))
@@ -109,46 +107,24 @@ def test_a_perfect_render(model: Model, known: Subject, networks: dict[str, Path
 
 def test_cross_reenactment(model: Model, known: Subject) -> None:
     evaluator = Evaluator(*model, Embedder(model[0], None), Networks())
-    found = evaluator.measure(replace(known, own=False))
+    found = evaluator.measure(replace(known, is_self=False))
     assert found["identity"] == pytest.approx(1, abs=0.35)
     assert (found["landmarks"] or 1) < 0.1
     assert found["pose"] is not None
     assert found["pose"] < 10
     with pytest.raises(InputError, match="more frames"):
-        evaluator.measure(replace(known, own=False, render=[*known.render, known.render[0]]))  # type: ignore[index]
+        evaluator.measure(replace(known, is_self=False, render=[*known.render, known.render[0]]))  # type: ignore[index]
 
 
 def test_without_networks_and_faces(model: Model, known: Subject) -> None:
     evaluator = Evaluator(*model, Embedder(model[0], None), Networks())
     black = [np.zeros((128, 128, 3), np.uint8)] * FRAMES
-    for own in (True, False):
-        found = evaluator.measure(replace(known, render=black, own=own))
+    for is_self in (True, False):
+        found = evaluator.measure(replace(known, render=black, is_self=is_self))
         assert found["identity"] is found["landmarks"] is None
         assert found["flicker"] == 0
-    assert evaluator.together() == {"fid": None, "fvd": None}
+    assert evaluator.compute_overall() == {"fid": None, "fvd": None}
     assert Networks().missing == {"lpips", "temporal_lpips", "fid", "fvd"}
-
-
-def test_the_cheap_measures(model: Model, known: Subject) -> None:
-    """The clip itself, as if it were what its first frame was made to act; a stranger; noise."""
-    stranger = [crop_head(picture, (0, 0, *picture.shape[1::-1]), 128) for picture, _ in draw_clip(9, 7, FRAMES, 25)]
-    noise = list(np.random.default_rng(0).integers(0, 256, (FRAMES, 128, 128, 3), np.uint8))
-
-    def measured(render: Iterable[Picture], portrait: Path = known.portrait) -> dict[str, float | None]:
-        meter = QualityMeter(*model, (portrait, known.face), known.shots, known.track)
-        for index, frame in enumerate(render):
-            meter.see(index, frame)
-        return meter.measures()
-
-    good, other, bad = measured(known.render), measured(stranger), measured(noise)
-    assert set(good) == {"identity", "landmarks", "expression", "pose", "flicker"}
-    assert (good["identity"] or 0) > (other["identity"] or 0)
-    assert (good["landmarks"] or 1) < 0.1
-    assert bad == {**dict.fromkeys(good), "flicker": bad["flicker"]}
-    assert (good["flicker"] or 0) < 3 < (bad["flicker"] or 0)
-    assert measured([])["flicker"] is None
-    gone = measured(known.render, known.portrait.with_name("gone.png"))
-    assert gone["identity"] is None  # no trouble of measuring costs a render
 
 
 @pytest.mark.parametrize("deviation", [5.0, 20.0])
@@ -168,37 +144,37 @@ def test_known_noise_and_torchmetrics(deviation: float) -> None:
 
 
 def test_frechet_of_known_normals(networks: dict[str, Path]) -> None:
-    """(Two normals of the same covariance are as far apart as their means.)"""
+    """Two normals of the same covariance are as far apart as their means."""
     metric = FrechetDistance(TorchScript(networks["features"], CPU, "features"))
     random = torch.Generator().manual_seed(0)
     samples = torch.rand(4000, 3, 2, 2, generator=random) * 100
-    metric.see(samples, real=True)
-    metric.see(samples + 5, real=False)
-    assert metric.distance() == pytest.approx(12 * 5**2, rel=1e-3)
+    metric.update(samples, real=True)
+    metric.update(samples + 5, real=False)
+    assert metric.compute() == pytest.approx(12 * 5**2, rel=1e-3)
 
 
 def test_temporal_lpips(networks: dict[str, Path]) -> None:
-    """A still clip that is rendered with a tremble of ten levels."""
-    perceived = LpipsMeter(TorchScript(networks["lpips"], CPU, "LPIPS"))
+    """A still clip whose render trembles by ten levels."""
+    lpips = LpipsMeter(TorchScript(networks["lpips"], CPU, "LPIPS"))
     for n in range(40):
-        perceived.see(np.full((8, 8, 3), 100 + 10 * (n % 2), np.uint8), np.full((8, 8, 3), 100, np.uint8))
-    values = perceived.values()
+        lpips.update(np.full((8, 8, 3), 100 + 10 * (n % 2), np.uint8), np.full((8, 8, 3), 100, np.uint8))
+    values = lpips.compute()
     assert values["lpips"] == pytest.approx(5 / 127.5, rel=1e-3)
     assert values["temporal_lpips"] == pytest.approx(10 / 127.5, rel=1e-3)
 
 
-def test_files_that_are_no_networks(networks: dict[str, Path], tmp_path: Path) -> None:
+def test_invalid_network_files(networks: dict[str, Path], tmp_path: Path) -> None:
     (tmp_path / "text.pt").write_text("no network")
     with pytest.raises(WeightsError, match="no file"):
         TorchScript(tmp_path / "none.pt", CPU, "LPIPS")
-    with pytest.raises(WeightsError, match="no TorchScript"):
+    with pytest.raises(WeightsError, match="not TorchScript"):
         TorchScript(tmp_path / "text.pt", CPU, "LPIPS")
     with pytest.raises(WeightsError, match="does not work as LPIPS"):
         TorchScript(networks["lpips"], CPU, "LPIPS")(torch.zeros(1, 3, 2, 2))
 
 
-def test_who_is_who(shared: Path, model: Model) -> None:
-    """Real people, told apart by a real embedder."""
+def test_embedder_separates_real_people(shared: Path, model: Model) -> None:
+    """A released embedder, on real people."""
     embed = Embedder(model[0], shared / "weights/mobilefacenet.onnx")
     detector = open_detector(shared / "weights/scrfd_500m_bnkps.onnx")
 

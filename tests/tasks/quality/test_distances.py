@@ -23,8 +23,8 @@ def flicker(levels: list[float]) -> float | None:
     """Of uniform frames of these grey levels."""
     measure = Flicker()
     for level in levels:
-        measure.see(np.full((16, 18, 3), level, np.uint8))
-    return measure.value
+        measure.update(np.full((16, 18, 3), level, np.uint8))
+    return measure.compute()
 
 
 def test_flicker() -> None:
@@ -38,10 +38,10 @@ def test_flicker() -> None:
 def test_noise_flickers_by_its_size() -> None:
     random, measure = np.random.default_rng(0), Flicker()
     for _ in range(40):
-        measure.see(np.clip(random.normal(128, 20, (64, 64, 3)), 0, 255).astype(np.uint8))
+        measure.update(np.clip(random.normal(128, 20, (64, 64, 3)), 0, 255).astype(np.uint8))
     # Averaged over 4x4 pixels of 3 colours, a deviation of 20 is one of 20 / sqrt(48); of a - 2b + c, sqrt(6) times
     # that; the mean of a normal's size is sqrt(2 / pi) deviations.
-    assert measure.value == pytest.approx(20 / 48**0.5 * 6**0.5 * (2 / np.pi) ** 0.5 / 2, rel=0.03)
+    assert measure.compute() == pytest.approx(20 / 48**0.5 * 6**0.5 * (2 / np.pi) ** 0.5 / 2, rel=0.03)
 
 
 def test_landmarks() -> None:

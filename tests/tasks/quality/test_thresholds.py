@@ -16,31 +16,31 @@ def test_what_is_missed() -> None:
     bounds = Thresholds(0.5, {"flicker": 3.0, "pose": 5.0})
     assert bounds.missed(GOOD) == ""
     assert bounds.missed(None) == ""  # a render of a version that did not measure
-    assert bounds.missed({**GOOD, "identity": 0.312}) == "identity 0.31, asked for 0.5 at least"
+    assert bounds.missed({**GOOD, "identity": 0.312}) == "identity 0.31 is below the minimum of 0.5"
     assert bounds.missed({**GOOD, "identity": 0.5, "flicker": 3.0}) == ""
     assert (
         bounds.missed({**GOOD, "pose": 7.0, "flicker": 4.0})
-        == "flicker 4, asked for 3 at most; pose 7, asked for 5 at most"
+        == "flicker 4 is above the maximum of 3; pose 7 is above the maximum of 5"
     )
-    assert bounds.missed(NOBODY) == "no face was found in the video; flicker 9, asked for 3 at most"
-    assert Thresholds(most={"flicker": 10.0}).missed(NOBODY) == ""
+    assert bounds.missed(NOBODY) == "no face was found in the video; flicker 9 is above the maximum of 3"
+    assert Thresholds(maximum={"flicker": 10.0}).missed(NOBODY) == ""
 
 
 def test_flagged_or_failed() -> None:
     bad = {"facts": {"quality": NOBODY}, "attempts": 1}
-    assert Thresholds().judged("done", bad) == ("done", bad)
+    assert Thresholds().apply("done", bad) == ("done", bad)
     missed = "no face was found in the video"
-    assert Thresholds(0.5).judged("reused", bad) == ("reused", {**bad, "flagged": missed})
-    status, outcome = Thresholds(0.5, fail=True).judged("done", bad)
+    assert Thresholds(0.5).apply("reused", bad) == ("reused", {**bad, "flagged": missed})
+    status, outcome = Thresholds(0.5, fail=True).apply("done", bad)
     assert (status, outcome["flagged"], outcome["facts"]) == ("failed", missed, bad["facts"])
     assert isinstance(outcome["error"], QualityError)
     assert outcome["error"].kind == "quality"
     failed = {"error": QualityError("x")}
-    assert Thresholds(0.5, fail=True).judged("failed", failed) == ("failed", failed)
+    assert Thresholds(0.5, fail=True).apply("failed", failed) == ("failed", failed)
 
 
 def test_bounds_that_mean_nothing() -> None:
-    with pytest.raises(SettingsError, match="no most of 'identity'"):
-        Thresholds(most={"identity": 1.0})
+    with pytest.raises(SettingsError, match="unknown measure 'identity'"):
+        Thresholds(maximum={"identity": 1.0})
     with pytest.raises(SettingsError, match="--min-identity"):
         Thresholds(fail=True)
