@@ -1,1 +1,1 @@
-"""How troupe learns: a plain loop over an objective, by a recipe."""
+"""Training: a plain loop over an objective, configured by a training file."""

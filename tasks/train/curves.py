@@ -1,4 +1,4 @@
-"""What a training did step by step: a line of JSON each, and a picture."""
+"""Loss curves: one line of JSON per step, and their plot."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ Line = dict[str, Any]
 
 
 def read(path: Path) -> list[Line]:
-    """All whole lines of the file; none if there is no file."""
+    """Read the complete lines of the file; empty if it does not exist."""
     if not path.exists():
         return []
     lines = path.read_text().splitlines(keepends=True)
@@ -25,20 +25,20 @@ def read(path: Path) -> list[Line]:
 
 
 def append(path: Path, lines: Sequence[Line]) -> None:
-    """Add steps."""
+    """Append steps to the file."""
     with path.open("a") as file:
         file.writelines(json.dumps(line) + "\n" for line in lines)
 
 
 def keep_until(path: Path, step: int) -> None:
-    """Forget what came after a step, which is going to be done again."""
+    """Drop the lines after `step`; those steps will be repeated."""
     lines = [line for line in read(path) if line["step"] <= step]
     with replacing(path, sole_writer=True) as written:
         append(written, lines)
 
 
 def draw(lines: Sequence[Line], path: Path, title: str) -> None:
-    """A PNG with one curve for every loss, each step faint and a moving mean above it."""
+    """Plot each loss and its moving mean to a PNG."""
     from matplotlib.figure import Figure
 
     names = [name for name in lines[-1] if name not in ("step", "rate", "seconds")] if lines else []

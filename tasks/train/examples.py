@@ -1,4 +1,4 @@
-"""The examples of a training, by their number."""
+"""Data loading: the examples of a training, each determined by its number."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ __all__ = ["Share", "batches", "first_example"]
 
 @dataclass(frozen=True)
 class Share:
-    """Which of every batch's examples belong to a worker: the `rank`-th of `workers` equal runs."""
+    """A worker's share of every batch: the `rank`-th of `workers` equal, contiguous parts."""
 
     rank: int = 0
     workers: int = 1
@@ -46,10 +46,10 @@ def first_example(objective: Objective, config: PartConfig) -> dict[str, Tensor]
 
 
 def batches(objective: Objective, config: PartConfig, first: int, share: Share) -> Iterator[dict[str, Tensor]]:
-    """A worker's micro-batches, `config.accumulate` a step, from a step on to the last.
+    """Iterate over a worker's micro-batches, `config.accumulate` per step.
 
     Args:
-        first: the step to begin with, from 0.
+        first: first step, counted from 0.
     """
     size = config.batch // share.workers // config.accumulate
     numbers = [
@@ -62,10 +62,10 @@ def batches(objective: Objective, config: PartConfig, first: int, share: Share) 
         _Examples(objective, config),
         batch_sampler=numbers,
         num_workers=config.loaders,
-        # Forked from a process with threads, a loader may hang; started anew it knows nothing of them.
+        # A loader forked from a process with threads may hang; a spawned one inherits none.
         multiprocessing_context="spawn" if config.loaders else None,
         prefetch_factor=4 if config.loaders else None,
-        worker_init_fn=_begin,
+        worker_init_fn=_start_loader,
         generator=torch.Generator(),  # its own: torch's is the caller's
     )
     with _signals_blocked() if config.loaders else nullcontext():
@@ -74,9 +74,9 @@ def batches(objective: Objective, config: PartConfig, first: int, share: Share) 
 
 @contextmanager
 def _signals_blocked() -> Iterator[None]:
-    """Processes started in the `with` block begin with these signals blocked.
+    """Block the stop signals in processes started in the `with` block.
 
-    The training ends its loaders itself: one that a signal ended before would be an error in the middle of a step.
+    The training ends its loaders itself: a loader killed earlier by a signal would raise an error within a step.
     """
     resource_tracker.ensure_running()  # its start would unblock them
     before = signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
@@ -86,8 +86,8 @@ def _signals_blocked() -> Iterator[None]:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
-def _begin(_: int) -> None:
-    """In a loader: leave the process group, forget what was sent to it until now, and use one thread."""
+def _start_loader(_: int) -> None:
+    """Detach a loader from the process group, discard pending signals, and use one thread."""
     os.setsid()
     while signal.sigtimedwait(SIGNALS, 0):
         pass

@@ -1,7 +1,8 @@
-"""Muon: an optimizer that moves every direction of a matrix equally far (Jordan et al., 2024, kellerjordan.github.io/
+"""Muon: an optimizer that orthogonalises the update of a matrix (Jordan et al., 2024, kellerjordan.github.io/
 posts/muon; scaled as in Liu et al., arXiv 2502.16982, section 2.2, so that AdamW's learning rates fit).
 
-torch's own refuses the kernels of convolutions, and takes one matrix at a time.
+`torch.optim.Muon` accepts only two-dimensional parameters, not the kernels of convolutions, and orthogonalises
+one matrix at a time.
 """
 
 from __future__ import annotations
@@ -14,23 +15,23 @@ from torch import Tensor
 
 __all__ = ["Muon"]
 
-NARROWEST = 16
-"""Rows and columns that a matrix has at least; what is smaller, AdamW moves."""
+MIN_SIDE = 16
+"""Fewest rows and columns of a matrix that Muon updates; AdamW updates smaller parameters."""
 MOMENTUM = 0.95
 BETAS, EPS = (0.9, 0.99), 1e-8
-ROUNDS, QUINTIC = 5, (3.4445, -4.7750, 2.0315)
-"""Rounds of the Newton-Schulz iteration, and its coefficients."""
-LIKE_ADAMW = 0.2
-"""Root mean square of AdamW's usual update."""
+NEWTON_SCHULZ_STEPS, QUINTIC = 5, (3.4445, -4.7750, 2.0315)
+"""Number of Newton-Schulz iterations, and the coefficients of the quintic."""
+ADAMW_RMS = 0.2
+"""Root mean square of a typical AdamW update."""
 
 
 class Muon(torch.optim.Optimizer):
-    """Muon for matrices, the kernels of convolutions among them, and AdamW for all else.
+    """Muon for matrices and the kernels of convolutions, AdamW for all other parameters.
 
     Args:
-        params: what learns.
-        lr: learning rate, of both.
-        weight_decay: decoupled, of both.
+        params: parameters to optimise.
+        lr: learning rate of both.
+        weight_decay: decoupled weight decay of both.
     """
 
     def __init__(self, params: Iterable[Tensor], lr: float, weight_decay: float = 0.0) -> None:
@@ -38,7 +39,7 @@ class Muon(torch.optim.Optimizer):
 
     @torch.no_grad()
     def step(self, closure: None = None) -> None:  # type: ignore[override]
-        """One update of whatever has a gradient."""
+        """Update every parameter that has a gradient."""
         del closure
         for group in self.param_groups:
             rate, decay = group["lr"], group["weight_decay"]
@@ -47,15 +48,15 @@ class Muon(torch.optim.Optimizer):
                 if value.grad is None:
                     continue
                 value.mul_(1 - rate * decay)
-                if value.ndim > 1 and min(shape := (len(value), value[0].numel())) >= NARROWEST:
+                if value.ndim > 1 and min(shape := (len(value), value[0].numel())) >= MIN_SIDE:
                     matrices.setdefault(shape, []).append(value)
                 else:
                     value.sub_(rate * self._adam(value))
             for shape, values in matrices.items():
-                ways = _orthogonal(torch.stack([self._nesterov(value).reshape(shape) for value in values]))
-                reach = rate * LIKE_ADAMW * max(shape) ** 0.5
-                for value, way in zip(values, ways, strict=True):
-                    value.sub_(reach * way.view(value.shape))
+                updates = _orthogonal(torch.stack([self._nesterov(value).reshape(shape) for value in values]))
+                scale = rate * ADAMW_RMS * max(shape) ** 0.5
+                for value, update in zip(values, updates, strict=True):
+                    value.sub_(scale * update.view(value.shape))
 
     def _nesterov(self, value: Tensor) -> Tensor:
         gradient = cast("Tensor", value.grad)
@@ -81,12 +82,12 @@ class Muon(torch.optim.Optimizer):
 
 
 def _orthogonal(matrices: Tensor) -> Tensor:
-    """The nearest matrices (N, R, C) whose singular values are about 1, in float32."""
+    """Orthogonalise matrices (N, R, C) by Newton-Schulz iteration: singular values of about 1, in float32."""
     tall = matrices.shape[1] > matrices.shape[2]
     x = (matrices.mT if tall else matrices).bfloat16()
     x = x / (x.float().norm(dim=(1, 2), keepdim=True) + 1e-7).bfloat16()
     a, b, c = QUINTIC
-    for _ in range(ROUNDS):
+    for _ in range(NEWTON_SCHULZ_STEPS):
         gram = x @ x.mT
         x = torch.baddbmm(x, torch.baddbmm(gram, gram, gram, beta=b, alpha=c), x, beta=a)
     return (x.mT if tall else x).float()

@@ -1,4 +1,4 @@
-"""Clips prepared for learning: the miniature world's, or users' own, by the same code."""
+"""Encode training clips once: synthetic ones, or users' own."""
 
 from __future__ import annotations
 
@@ -29,17 +29,17 @@ __all__ = ["HELD_OUT_FOLDER", "TRAINING_FOLDER", "OnClip", "prepare_clips"]
 
 TRAINING_FOLDER, HELD_OUT_FOLDER = "learning", "measuring"
 MIN_FRAMES = 25
-"""Frames of a scene that is worth learning from."""
+"""Frames of the shortest scene that is used."""
 HELD_OUT_EVERY = 10
-"""Every so many of users' scenes is kept for measuring, and one at least."""
+"""One in this many of users' scenes is held out, at least one."""
 
 OnClip = Callable[[int, int], None]
-"""Told (clips ready, all there are)."""
+"""Called with the number of clips ready and their total."""
 
 
 @dataclass(frozen=True)
 class _Entry:
-    """A clip of users': where, and which part of it."""
+    """A row of the table of users' clips: the URI, the part in seconds, and the face."""
 
     uri: str
     start: float
@@ -55,20 +55,20 @@ def prepare_clips(
     on_clip: OnClip = lambda *_: None,
     device: str = "auto",
 ) -> list[str]:
-    """Encode the clips that a training learns from; those that are ready stay.
+    """Encode the training clips; clips that are encoded already are kept.
 
     Args:
-        weights: the weights directory whose autoencoder, motion encoders and recogniser encode them.
-        folder: where `learning` and `measuring` go.
-        stop: asked before every clip.
+        weights: weights directory whose autoencoder, motion encoders and recogniser encode the clips.
+        folder: output folder; clips go to `learning` and, those held out, to `measuring`.
+        stop: polled before every clip.
 
     Returns:
-        What could not be used of users' clips, and why, a line each.
+        One line per users' clip that could not be used, with the reason.
 
     Raises:
-        BadJob: the table of clips is wrong.
-        SettingsError: none of the clips shows a face for long enough.
-        Cancelled: it was stopped; the same call goes on.
+        BadJob: the table of clips is invalid.
+        SettingsError: fewer than two scenes show a face for long enough.
+        Cancelled: preparing was stopped; the same call resumes it.
     """
     for name in (TRAINING_FOLDER, HELD_OUT_FOLDER):
         (folder / name).mkdir(parents=True, exist_ok=True)
@@ -116,7 +116,7 @@ def _prepare_footage(
         raise SettingsError(
             f"{clips.source} has too few scenes of {MIN_FRAMES} frames with a face to learn from\n  {lines}"
         )
-    # Which ones are measured follows from their names, so that a clip more does not change it for the others.
+    # The names decide which ones are held out, in the order of their keys.
     ordered = sorted(scenes, key=lambda path: path.name)
     for number, path in enumerate(ordered):
         name = HELD_OUT_FOLDER if number % HELD_OUT_EVERY == 0 else TRAINING_FOLDER
@@ -125,7 +125,7 @@ def _prepare_footage(
 
 
 def _prepare_entry(context: WorkerContext, clips: ClipsConfig, entry: _Entry, folder: Path) -> None:
-    """Every scene of a clip in which the face is seen for long enough."""
+    """Encode every scene of a clip that shows the face for at least `MIN_FRAMES` frames."""
     state = inputs.stat(entry.uri)
     key = make_key(
         "training clip 1",
@@ -145,7 +145,7 @@ def _prepare_entry(context: WorkerContext, clips: ClipsConfig, entry: _Entry, fo
     track = track_face(frames(), context.detector, entry.face, entry.uri, recognise=context.recognise)
     scenes = _scenes(track, clips.frames)
     if not scenes:
-        raise InputError(f"the face is never seen for {MIN_FRAMES} frames in a row")
+        raise InputError(f"the face is not detected in {MIN_FRAMES} consecutive frames anywhere in the clip")
     position, decoded = 0, frames()
     for number, (first, stop) in enumerate(scenes):
         for _ in islice(decoded, first - position):
@@ -156,7 +156,7 @@ def _prepare_entry(context: WorkerContext, clips: ClipsConfig, entry: _Entry, fo
 
 
 def _scenes(track: Track, most: int) -> list[tuple[int, int]]:
-    """Runs of frames (first, last + 1) that show the face, between cuts, cut into pieces of `most` frames."""
+    """Ranges (first, stop) of frames that show the face without a cut, split into at most `most` frames."""
     seen = track.scores > 0
     borders = sorted({0, len(track), *track.cuts, *(np.flatnonzero(seen[1:] != seen[:-1]) + 1).tolist()})
     found = []
@@ -167,16 +167,14 @@ def _scenes(track: Track, most: int) -> list[tuple[int, int]]:
 
 
 def _entries(uri: str) -> list[_Entry]:
-    """The rows of a table of clips.
+    """Read the table of clips.
 
     Raises:
-        BadJob: columns or cells that have no meaning, all listed at once.
+        BadJob: unknown columns or invalid cells; all of them are listed.
     """
     sheet = sheets.read_sheet(inputs.read(uri), uris.name(uri))
     problems = list(sheet.problems)
-    problems += [
-        f"{where}: no column {name!r} is known" for name, where in sheet.columns.items() if name not in COLUMNS
-    ]
+    problems += [f"{where}: unknown column {name!r}" for name, where in sheet.columns.items() if name not in COLUMNS]
     entries = []
     for row in sheet.rows:
         try:
@@ -209,4 +207,4 @@ def _write(
 
 def _raise_if_cancelled(stop: Callable[[], bool]) -> None:
     if stop():
-        raise Cancelled("preparing clips was stopped; the same command goes on there")
+        raise Cancelled("preparing clips was stopped; run the same command to resume")

@@ -1,4 +1,4 @@
-"""A training shared by several processes, which Ray Train starts, on this machine or a cluster."""
+"""Distributed training of one part, by the worker processes of Ray Train on this machine or a cluster."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ from troupe.errors import Cancelled, TroupeError, WorkerLost
 
 __all__ = ["train_distributed"]
 
-LOOK_EVERY = 0.5
-"""Seconds between two looks at what the workers wrote."""
+POLL_INTERVAL = 0.5
+"""Seconds between two reads of the workers' curve."""
 
 
 def train_distributed(
@@ -35,15 +35,16 @@ def train_distributed(
     workers: int,
     address: str | None,
 ) -> None:
-    """As `tasks.train.loop.train`, by several workers, each with an equal share of every batch.
+    """Run `tasks.train.loop.train` on several workers, each with an equal share of every batch.
 
     Args:
-        weights, folder: seen by every worker.
-        workers: how many; each has a GPU of its own where there are some.
-        address: of a Ray cluster that this machine is part of; None starts a Ray for this training.
+        weights: weights directory, on storage shared by all workers.
+        folder: folder of this training, on storage shared by all workers.
+        workers: number of workers; each has its own GPU if Ray has any.
+        address: address of a Ray cluster that this machine is part of; None starts Ray for this training.
 
     Raises:
-        WorkerLost: a worker died; the next training goes on from the last checkpoint.
+        WorkerLost: a worker died; the next training resumes from the last checkpoint.
     """
     config.check_share(workers)
     before_import(address)
@@ -52,37 +53,37 @@ def train_distributed(
 
     weights, folder = weights.absolute(), folder.absolute()
     folder.mkdir(parents=True, exist_ok=True)
-    asked, outcome = folder / "stop", folder / "outcome"
-    for path in (asked, outcome):
+    stop_file, outcome_file = folder / "stop", folder / "outcome"
+    for path in (stop_file, outcome_file):
         path.unlink(missing_ok=True)
 
-    def work() -> None:
-        # An error that is ours is told by a file: Ray Train's would hold it as text, with a trace.
+    def train_worker() -> None:
+        # Our own errors are passed on in a file: Ray Train would turn them into text with a traceback.
         try:
-            train(objective, config, weights, folder, asked.exists, device=device)
+            train(objective, config, weights, folder, stop_file.exists, device=device)
         except Cancelled as error:
-            outcome.write_text(f"cancelled {error}")
+            outcome_file.write_text(f"cancelled {error}")
         except TroupeError as error:
-            outcome.write_text(f"failed {error}")
+            outcome_file.write_text(f"failed {error}")
 
-    with _ray(address, workers), _told(folder, stop, asked, on_step):
+    with _ray(address, workers), _watched(folder, stop, stop_file, on_step):
         gpus = device != "cpu" and bool(_resources().get("GPU"))
         trainer: Any = TorchTrainer(
-            work,
+            train_worker,
             scaling_config=ScalingConfig(num_workers=workers, use_gpu=gpus),
             run_config=RunConfig(name="ray", storage_path=str(folder)),
         )
         try:
-            # Called in the main thread, it would take Ctrl-C for itself, and end this process.
+            # In the main thread it would handle Ctrl-C itself and end this process.
             with ThreadPoolExecutor(1, "ray-train") as thread:
                 thread.submit(trainer.fit).result()
         except Exception as error:  # Ray Train has errors of several bases
-            raise WorkerLost(f"training of {config.part} ended: {error}; the same command goes on") from error
+            raise WorkerLost(f"training of {config.part} failed: {error}; run the same command to resume") from error
         finally:
-            asked.unlink(missing_ok=True)
-    if outcome.exists():
-        kind, _, message = outcome.read_text().partition(" ")
-        outcome.unlink()
+            stop_file.unlink(missing_ok=True)
+    if outcome_file.exists():
+        kind, _, message = outcome_file.read_text().partition(" ")
+        outcome_file.unlink()
         raise Cancelled(message) if kind == "cancelled" else TroupeError(message)
 
 
@@ -114,21 +115,21 @@ def _ray(address: str | None, workers: int) -> Iterator[None]:
 
 
 @contextmanager
-def _told(folder: Path, stop: Callable[[], bool], asked: Path, on_step: OnStep) -> Iterator[None]:
-    """While it goes on: tell the caller of steps, and the workers to stop."""
+def _watched(folder: Path, stop: Callable[[], bool], stop_file: Path, on_step: OnStep) -> Iterator[None]:
+    """Report new steps to the caller, and pass a stop on to the workers, while the training runs."""
     done = threading.Event()
 
-    def look() -> None:
+    def watch() -> None:
         last = 0
-        while not done.wait(LOOK_EVERY):
+        while not done.wait(POLL_INTERVAL):
             if stop():
-                asked.touch()
+                stop_file.touch()
             lines = curves.read(folder / CURVE)
             if lines and lines[-1]["step"] > last:
                 last = lines[-1]["step"]
                 on_step(last, lines[-1])
 
-    watcher = threading.Thread(target=look, name="training-watcher", daemon=True)
+    watcher = threading.Thread(target=watch, name="training-watcher", daemon=True)
     watcher.start()
     try:
         yield

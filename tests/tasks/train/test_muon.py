@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from tasks.train.muon import LIKE_ADAMW, Muon
+from tasks.train.muon import ADAMW_RMS, Muon
 
 RATE = 0.01
 
@@ -31,7 +31,7 @@ def test_every_direction_moves_equally_far(rows: int, columns: int, seed: int) -
     u, sizes, v = torch.linalg.svd(gradient, full_matrices=False)
     sizes = torch.linspace(1, 0.1, len(sizes))
     reach = torch.linalg.svdvals(moved(torch.zeros(rows, columns), u * sizes @ v)) / (
-        RATE * LIKE_ADAMW * max(rows, columns) ** 0.5
+        RATE * ADAMW_RMS * max(rows, columns) ** 0.5
     )
     assert reach.min() > 0.5
     assert reach.max() < 1.4
@@ -42,7 +42,7 @@ def test_a_step_is_downhill_and_as_long_as_adamws() -> None:
     step = moved(torch.zeros_like(gradient), gradient)
     assert (step * gradient).sum() < 0
     # Newton-Schulz leaves singular values about 0.85 in the mean.
-    assert float(step.square().mean().sqrt()) == pytest.approx(RATE * LIKE_ADAMW, rel=0.2)
+    assert float(step.square().mean().sqrt()) == pytest.approx(RATE * ADAMW_RMS, rel=0.2)
 
 
 @pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
