@@ -1,4 +1,4 @@
-"""Faces: finding them, following them, and the crops that the networks see."""
+"""Faces: detection, tracking, recognition, and the crops that the networks see."""
 
 from models.faces.alignment import align_face
 from models.faces.crops import Box, FaceCrops, clip_crops, crop_face, crop_head, face_box, head_box

@@ -1,6 +1,6 @@
 """The square crops that the networks see: the whole head, and the face alone.
 
-Their geometry is the release's, to the pixel: float boxes in, integer crops out, cut and resized by PIL.
+The geometry matches the release to the pixel: float boxes in, integer crops out, cropped and resized by PIL.
 """
 
 from __future__ import annotations
@@ -24,18 +24,18 @@ Box: TypeAlias = tuple[int, int, int, int]
 HEAD_MARGIN = 1.0
 REFERENCE_SHARE = 0.45
 MIN_SIDE = 2
-"""Pixels a crop's side has at least: rounding may take one away."""
+"""Smallest side of a crop in pixels; rounding may take one away."""
 MAX_SIDE_RATIO = 8
-"""A face crop's side has at most this many times the picture's longer side."""
+"""Largest side of a face crop, in longer sides of the picture."""
 
 
 @dataclass(frozen=True, eq=False)
 class FaceCrops:
-    """What the motion encoders see of one driving frame.
+    """Inputs of the motion encoders for one driving frame.
 
     Attributes:
-        face: (S, S, 3) uint8 RGB, for the expression encoder; follows the face.
-        head: (S, S, 3) uint8 RGB, for the head-pose encoder; stands still or moves as its reference does.
+        face: (S, S, 3) uint8 RGB, for the expression encoder; moves with the face.
+        head: (S, S, 3) uint8 RGB, for the head-pose encoder; moves only with its reference box.
     """
 
     face: Picture
@@ -43,21 +43,21 @@ class FaceCrops:
 
 
 def head_box(box: Floats, width: int, height: int, ratio: float = HEAD_MARGIN) -> Box:
-    """The square around a head, inside the picture.
+    """Return the square around a head, inside the picture.
 
-    The face box grows by `ratio` of its width and height on each side as far as the picture goes. Of the result, the
-    largest square counts: the central one, moved towards the face's centre as far as it stays inside.
+    The face box grows by `ratio` of its width and height on each side, clipped to the picture. The result is the
+    largest square in it, moved from its centre towards the face's centre as far as it stays inside.
 
     Args:
-        box: (4,) of the face.
-        width, height: of the picture.
-        ratio: how far the box grows on each side.
+        box: (4,), the face box.
+        width, height: size of the picture in pixels.
+        ratio: margin on each side, as a share of the box.
 
     Returns:
-        Inside the picture; the sides differ by one pixel at most, from rounding.
+        A box inside the picture; its sides differ by at most one pixel, from rounding.
 
     Raises:
-        NoFace: hardly anything of the box lies in the picture.
+        NoFace: the box is almost entirely outside of the picture.
     """
     x1, y1, x2, y2 = (float(v) for v in box)
     margin_x, margin_y = (x2 - x1) * ratio, (y2 - y1) * ratio
@@ -75,30 +75,30 @@ def head_box(box: Floats, width: int, height: int, ratio: float = HEAD_MARGIN) -
 
 
 def _square_centre(low: float, high: float, wanted: float, side: float) -> float:
-    """The middle of low..high, moved towards `wanted` by at most half of what is left beside the square."""
+    """Return the centre of low..high, moved towards `wanted` by at most half of the room beside the square."""
     middle, surplus = (low + high) / 2, high - low - side
     return middle + min(max(wanted - middle, -surplus / 2), surplus / 2)
 
 
 def face_box(keypoints: Floats, reference: Floats) -> Box:
-    """The square around a face of a driving frame, between its keypoints and a box that frames it.
+    """Return the square around a face of a driving frame, between its keypoints and its reference box.
 
     Each side of the keypoints' bounding box moves 45% of the way to the same side of the reference; the square has
-    the larger of the two extents, made even, about the centre's integer part.
+    the larger of the two extents, made even, around the centre's integer part.
 
     Args:
         keypoints: (5, 2) of this frame.
-        reference: (4,), the face box of the clip's first frame in the released geometry.
+        reference: (4,), the reference box; in the released geometry, the face box of the clip's first frame.
 
     Returns:
-        A square of even side that may reach outside of the picture.
+        A square of even side that may extend beyond the picture.
 
     Raises:
-        NoFace: coordinates that are no numbers.
+        NoFace: the coordinates are not finite.
     """
     points, first = keypoints.astype(np.float64), reference.astype(np.float64)
     if not (np.isfinite(points).all() and np.isfinite(first).all()):
-        raise NoFace("the face's box or keypoints are no numbers; check the track")
+        raise NoFace("the face's box or keypoints are not finite; check the track")
     low, high = points.min(axis=0), points.max(axis=0)
     low += (first[:2] - low) * REFERENCE_SHARE
     high += (first[2:] - high) * REFERENCE_SHARE
@@ -108,42 +108,42 @@ def face_box(keypoints: Floats, reference: Floats) -> Box:
 
 
 def crop_head(picture: Picture, box: Box, size: int) -> Picture:
-    """The head crop, (size, size, 3), by bicubic interpolation."""
-    return np.asarray(_cut(picture, box, size, Image.Resampling.BICUBIC))
+    """Return the head crop (size, size, 3), by bicubic interpolation."""
+    return np.asarray(_crop(picture, box, size, Image.Resampling.BICUBIC))
 
 
 def crop_face(picture: Picture, box: Box, size: int) -> Picture:
-    """The face crop, (size, size, 3), by bilinear interpolation; black outside of the picture.
+    """Return the face crop (size, size, 3), by bilinear interpolation; black outside of the picture.
 
     Raises:
-        InputError: the box is so much larger than the picture that it can be no face in it.
+        InputError: the box is more than `MAX_SIDE_RATIO` times larger than the picture.
     """
     height, width = picture.shape[:2]
     if max(box[2] - box[0], box[3] - box[1]) > MAX_SIDE_RATIO * max(height, width):
         raise InputError(f"the face crop {box} is far larger than its picture of {width}x{height}; check the track")
-    return np.asarray(_cut(picture, box, size, Image.Resampling.BILINEAR))
+    return np.asarray(_crop(picture, box, size, Image.Resampling.BILINEAR))
 
 
 def clip_crops(
     frames: Iterable[Picture], track: Track, image_size: int, face_size: int, references: Floats | None = None
 ) -> Iterator[FaceCrops]:
-    """The crops of every frame of a driving clip, one frame in memory at a time.
+    """Yield the crops of every frame of a driving clip, with one frame in memory at a time.
 
     Args:
-        frames: (H, W, 3) each, as many as the track is long.
-        track: of the face.
-        image_size: the head crop is made in this size first, as a portrait's is.
-        face_size: pixels of the crops that the motion encoders see.
+        frames: (H, W, 3) each, as many as the track has.
+        track: track of the face.
+        image_size: side in pixels in which the head is cropped first, as a portrait's is.
+        face_size: side in pixels of the crops that the motion encoders see.
         references: (F, 4) as `models.faces.framing.reference_boxes` makes them; None for the released geometry.
 
     Raises:
-        InputError: track and clip do not fit together.
+        InputError: the clip and the track differ in length.
     """
     if references is None:
         references = np.broadcast_to(track.boxes[:1], track.boxes.shape)
     for index, (frame, keypoints) in enumerate(zip_longest(frames, track.keypoints)):
         if frame is None or keypoints is None:
-            relation = "ends after" if frame is None else "goes on after"
+            relation = "ends after" if frame is None else "continues after"
             raise InputError(
                 f"the clip {relation} {index} frames, its track has {len(track)}; make the track from this very clip"
             )
@@ -153,5 +153,5 @@ def clip_crops(
         yield FaceCrops(crop_face(frame, face_box(keypoints, reference), face_size), np.asarray(small))
 
 
-def _cut(picture: Picture, box: Box, size: int, resampling: Image.Resampling) -> Image.Image:
+def _crop(picture: Picture, box: Box, size: int, resampling: Image.Resampling) -> Image.Image:
     return Image.fromarray(picture).crop(box).resize((size, size), resampling)

@@ -1,4 +1,4 @@
-"""What a driving clip's crops are framed by: a box that stands still, or one that follows the driver about."""
+"""Reference boxes of a driving clip's crops: fixed, or moving slowly with the driver."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from troupe.job import CROPS
 __all__ = ["reference_boxes", "stabilise_keypoints"]
 
 SMOOTHING_SIGMA = 10.0
-"""Standard deviation, in frames, of the average that `follow` moves by: a nod stays a nod, a step does not."""
+"""Standard deviation, in frames, of the moving average of `follow`: it keeps a nod and removes a step."""
 
 
 def reference_boxes(track: Track, crop: str) -> Floats:
-    """The box that frames each frame's crops. Every scene has its own.
+    """Return the box that frames each frame's crops, scene by scene.
 
-    `first` is the released geometry: the face box of the scene's first frame. `follow` is where the face is on average
-    at that time, for drivers who walk about or come nearer.
+    `first` is the released geometry: the face box of the scene's first frame. `follow` is the moving average of the
+    face box, for drivers who walk about or come nearer.
 
     Args:
         track: of the face.
@@ -31,7 +31,7 @@ def reference_boxes(track: Track, crop: str) -> Floats:
         (F, 4) float32, x1, y1, x2, y2 in pixels of the frame.
 
     Raises:
-        SettingsError: there is no such way to crop.
+        SettingsError: unknown crop mode.
     """
     if crop not in CROPS:
         raise SettingsError(f"crop is {crop!r}; use {' or '.join(CROPS)}")
@@ -50,14 +50,14 @@ def reference_boxes(track: Track, crop: str) -> Floats:
 
 
 def stabilise_keypoints(track: Track, boxes: Floats) -> Floats:
-    """The keypoints as if every frame had been framed by the first one's box.
+    """Return the keypoints as if the first frame's box framed every frame.
 
     Args:
         track: of the face.
         boxes: (F, 4), its `reference_boxes`.
 
     Returns:
-        (F, 5, 2) float32; where the references stand still, the keypoints themselves.
+        (F, 5, 2) float32; the keypoints themselves if the boxes are constant.
     """
     if (boxes == boxes[0]).all():
         return track.keypoints

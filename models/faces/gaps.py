@@ -1,4 +1,4 @@
-"""What happens while the face is not seen, and where one shot ends and the next begins."""
+"""Gaps in a track: frames without the face, filled in, rejected or split into shots."""
 
 from __future__ import annotations
 
@@ -13,20 +13,19 @@ from troupe.faces import Track
 __all__ = ["MAX_BRIDGED", "fill_gaps", "reject_gaps", "split_shots"]
 
 MAX_BRIDGED = 15
-"""Frames of the longest gap that is bridged evenly, whatever the policy: a blink of the detector, a hand passing by."""
+"""Frames of the longest gap that is interpolated, whatever the policy: a missed detection, a hand passing by."""
 
 
 def fill_gaps(values: NDArray[np.float64], seen: NDArray[np.bool_], cuts: tuple[int, ...] = ()) -> NDArray[np.float64]:
-    """Values for every frame from those of the frames in which the face was seen.
+    """Fill in values for the frames in which the face was not seen.
 
     Between two sightings of one scene at most `MAX_BRIDGED` frames are interpolated linearly; over a longer gap, over a
-    cut and at the end the last value holds. Before a scene's first sighting its first value holds, unless an earlier
-    scene has a last one that can.
+    cut and at the end the last value is held. Before the first sighting of all, the first value is held.
 
     Args:
-        values: (F, N); rows that were not seen may hold anything.
-        seen: (F,), at least one of them.
-        cuts: frames with which another scene begins.
+        values: (F, N); rows of frames without the face are ignored.
+        seen: (F,), true at least once.
+        cuts: first frame of every further scene.
 
     Returns:
         (F, N).
@@ -44,11 +43,11 @@ def fill_gaps(values: NDArray[np.float64], seen: NDArray[np.bool_], cuts: tuple[
 
 
 def split_shots(track: Track, policy: str) -> tuple[tuple[int, int], ...]:
-    """The parts of a track that are encoded and rendered by themselves, as (first, stop).
+    """Split a track into shots (first, stop), which are encoded and rendered separately.
 
-    One, unless the policy is `cut`: then another one begins with every scene, and where the face is seen again after
-    a gap that is too long to be bridged. The gap itself belongs to the shot before it. A shot in which the face is
-    never seen is none, its frames belong to the one before.
+    There is one shot, unless the policy is `cut`: then each scene starts a shot, and so does each reappearance of the
+    face after a gap longer than `MAX_BRIDGED`. The gap belongs to the shot before it. Frames of a scene that never
+    shows the face belong to the shot before.
     """
     starts = [0]
     if policy == "cut":
@@ -61,7 +60,7 @@ def split_shots(track: Track, policy: str) -> tuple[tuple[int, int], ...]:
 
 
 def reject_gaps(track: Track, where: str) -> None:
-    """The policy `fail`.
+    """Raise if the track has gaps or cuts: the policy `fail`.
 
     Raises:
         NoFace: the face is missing for more than `MAX_BRIDGED` frames, or the scene changes; all such places are named.

@@ -1,4 +1,4 @@
-"""Arithmetic on boxes (x1, y1, x2, y2)."""
+"""IoU and non-maximum suppression of boxes (x1, y1, x2, y2)."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ __all__ = ["iou", "non_max_suppression"]
 
 
 def iou(box: Floats, boxes: Floats) -> NDArray[np.float64]:
-    """Intersection over union of one box with each of several; 0 where both are empty.
+    """Return the intersection over union of one box with each of several; 0 where both are empty.
 
     Args:
         box: (4,).
@@ -28,12 +28,14 @@ def iou(box: Floats, boxes: Floats) -> NDArray[np.float64]:
 
 
 def non_max_suppression(boxes: Floats, scores: Floats, limit: float) -> list[int]:
-    """Greedy non-maximum suppression: indices of the boxes to keep, best score first.
+    """Greedy non-maximum suppression: return the indices of the boxes to keep, best score first.
+
+    `cv2.dnn.NMSBoxes` gives another result where boxes are empty: it takes the IoU of two empty boxes for 1.
 
     Args:
         boxes: (N, 4).
         scores: (N,).
-        limit: a box that shares more than this IoU with a better one is dropped.
+        limit: IoU with a better box above which a box is dropped.
     """
     kept: list[int] = []
     order = np.argsort(-scores, kind="stable")

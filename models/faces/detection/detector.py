@@ -1,4 +1,4 @@
-"""What finds faces, behind one small interface."""
+"""The detector interface, and the detector of a file."""
 
 from __future__ import annotations
 
@@ -14,32 +14,32 @@ __all__ = ["FaceDetector", "open_detector"]
 
 
 class FaceDetector(Protocol):
-    """Finds faces, one picture at a time."""
+    """A face detector, for one picture at a time."""
 
     def detect(self, picture: Picture) -> list[Face]:
-        """All faces of the picture (H, W, 3), in its pixels; empty if there is none. Boxes may reach outside."""
+        """Return all faces of the picture (H, W, 3), in its pixels; empty if none. Boxes may extend beyond it."""
 
     def detect_near(self, picture: Picture, box: Floats) -> list[Face]:
-        """The faces around `box`, (4,) of a face in the picture before; a quick look that may miss what is there."""
+        """Return the faces around `box` (4,), of a face in the previous picture; faster, but may miss faces."""
 
 
 def open_detector(path: Path, device: torch.device | str | None = None) -> FaceDetector:
-    """The detector of that file: `.onnx` is an SCRFD, `.pt` or `.torchscript` a TorchScript YOLOv5-face.
+    """Open the detector of a file: `.onnx` is an SCRFD, `.pt` or `.torchscript` a TorchScript YOLOv5-face.
 
     Args:
-        path: of the weights.
-        device: where to run it; None takes a CUDA device if there is one.
+        path: path of the weights.
+        device: device to run on; None uses CUDA if available.
 
     Raises:
-        WeightsError: there is no such file, or it holds something else.
+        WeightsError: the file is missing or is not a detector.
 
     Example:
         >>> faces = open_detector(Path("weights/detector.onnx")).detect(picture)
     """
     if not path.is_file():
-        raise WeightsError(f"there is no face detector at {path}; name an .onnx (SCRFD) or .pt (YOLOv5-face) file")
+        raise WeightsError(f"no face detector at {path}; name an .onnx (SCRFD) or .pt (YOLOv5-face) file")
     place = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
-    # Imported on demand: each brings a runtime of its own that who uses the other one need not load.
+    # Imported on demand: each brings its own runtime, which users of the other need not load.
     if path.suffix == ".onnx":
         from models.faces.detection.scrfd import SCRFDetector
 
@@ -48,4 +48,4 @@ def open_detector(path: Path, device: torch.device | str | None = None) -> FaceD
         from models.faces.detection.yoloface import YoloFaceDetector
 
         return YoloFaceDetector(path, place)
-    raise WeightsError(f"{path} is no face detector by its name; an .onnx (SCRFD) or .pt (YOLOv5-face) file is needed")
+    raise WeightsError(f"{path} is not a face detector; use an .onnx (SCRFD) or .pt (YOLOv5-face) file")

@@ -1,4 +1,4 @@
-"""Looking for a face again, farther away.
+"""Detection with a border around the picture, for faces that fill it.
 
 A detector that resizes the picture to its own input misses a face that fills the picture. With a black border around
 the picture, the same face is smaller and complete.
@@ -17,9 +17,9 @@ from troupe.faces import Face, Picture
 __all__ = ["detect_padded", "visible"]
 
 PADDINGS = (0.0, 0.5, 1.0)
-"""Borders tried in this order, as parts of the picture's height."""
+"""Borders in the order in which they are tried, as shares of the picture's height."""
 MIN_ASPECT = 1 / 20
-"""Of the sides' ratio: a stripe beyond it shows no face, and would leave a detector less than a pixel of height."""
+"""Smallest ratio of the sides: a narrower stripe shows no face, and would leave a detector less than a pixel."""
 
 
 def detect_padded(detect: Callable[[Picture], list[Face]], picture: Picture) -> list[Face]:
@@ -53,7 +53,7 @@ def _shifted(face: Face, border: int) -> Face:
 
 
 def visible(face: Face, width: int, height: int) -> bool:
-    """Whether at least a pixel of the box lies in the picture; never for NaN."""
+    """Whether at least a pixel of the box is in the picture and all coordinates are finite."""
     x1, y1, x2, y2 = (float(v) for v in face.box)
     inside = min(x2, width) - max(x1, 0) >= 1 and min(y2, height) - max(y1, 0) >= 1
     return inside and bool(np.isfinite(face.box).all() and np.isfinite(face.keypoints).all())

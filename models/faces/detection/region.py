@@ -1,4 +1,4 @@
-"""Looking for a face where it was last, in a small square around it."""
+"""Detection near the last position of a face, in a small square around it."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from troupe.faces import Face, Floats, Picture
 __all__ = ["Region", "crop_region"]
 
 REGION_SCALE = 2.0
-"""Sides of the square in sides of the face's box: it finds a face that has moved by half its size."""
+"""Side of the square in sides of the face box: enough for a face that has moved by half its size."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -29,14 +29,14 @@ class Region:
     scale: float
     corner: Floats
 
-    def outside(self, face: Face) -> Face:
-        """A face of this part in pixels of the whole picture."""
+    def to_picture(self, face: Face) -> Face:
+        """Convert a face to pixels of the whole picture."""
         scale = np.float32(self.scale)
         return Face(face.box / scale + np.tile(self.corner, 2), face.keypoints / scale + self.corner, face.score)
 
 
 def crop_region(picture: Picture, box: Floats, size: int) -> Region | None:
-    """The square of `REGION_SCALE` times the box, about its centre, resized to size x size; None if it shows nothing.
+    """Crop the square of `REGION_SCALE` times the box, around its centre, resized to size x size; None if it is empty.
 
     Args:
         picture: (H, W, 3).
@@ -51,7 +51,7 @@ def crop_region(picture: Picture, box: Floats, size: int) -> Region | None:
     left, top = round((x1 + x2 - side) / 2), round((y1 + y2 - side) / 2)
     inside = picture[max(top, 0) : min(top + side, height), max(left, 0) : min(left + side, width)]
     scale = size / side
-    # Whole pixels of the canvas; what rounding moves is put right by the corner.
+    # Whole pixels of the canvas; the corner compensates the rounding.
     x, y = round((max(left, 0) - left) * scale), round((max(top, 0) - top) * scale)
     sides = (min(round(inside.shape[1] * scale), size - x), min(round(inside.shape[0] * scale), size - y))
     if min(*inside.shape[:2], *sides) < 1:

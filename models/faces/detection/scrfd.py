@@ -83,7 +83,7 @@ class SCRFDetector:
         region = crop_region(picture, box, NEAR_SIZE)
         if region is None:
             return []
-        faces = [region.outside(face) for face in _look(self._near or self._model, region.picture)]
+        faces = [region.to_picture(face) for face in _look(self._near or self._model, region.picture)]
         return [face for face in faces if visible(face, picture.shape[1], picture.shape[0])]
 
     def _look(self, picture: Picture) -> list[Face]:

@@ -68,7 +68,7 @@ class YoloFaceDetector:
         region = crop_region(picture, box, NEAR_SIZE)
         if region is None:
             return []
-        faces = [region.outside(face) for face in self._look(region.picture)]
+        faces = [region.to_picture(face) for face in self._look(region.picture)]
         return [face for face in faces if visible(face, picture.shape[1], picture.shape[0])]
 
     def _look(self, picture: Picture) -> list[Face]:

@@ -84,7 +84,7 @@ def test_a_face_box_of_the_first_frame_may_lie_outside() -> None:
 
 def test_a_face_box_of_no_numbers() -> None:
     keypoints = np.full((5, 2), np.nan, dtype=np.float32)
-    with pytest.raises(NoFace, match="no numbers"):
+    with pytest.raises(NoFace, match="not finite"):
         face_box(keypoints, np.zeros(4, dtype=np.float32))
 
 
@@ -152,7 +152,7 @@ def test_crops_stream() -> None:
         assert taken == expected
 
 
-@pytest.mark.parametrize(("frames", "message"), [(2, "ends after 2"), (4, "goes on after 3")])
+@pytest.mark.parametrize(("frames", "message"), [(2, "ends after 2"), (4, "continues after 3")])
 def test_a_track_of_another_clip(frames: int, message: str) -> None:
     with pytest.raises(InputError, match=f"{message} frames, its track has 3"):
         list(clip_crops(noisy(frames), track_of(3), 64, 32))

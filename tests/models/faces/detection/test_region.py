@@ -23,7 +23,7 @@ def test_a_mark_is_found_where_it_is(x: float, y: float, side: float, size: int)
     if not len(rows) or region.picture.max() < 8:
         return  # reduced to nothing, or outside
     middle = np.array([columns.mean() + 0.5, rows.mean() + 0.5], dtype=np.float32)
-    found = region.outside(Face(np.tile(middle, 2), np.tile(middle, (5, 1)), 1.0))
+    found = region.to_picture(Face(np.tile(middle, 2), np.tile(middle, (5, 1)), 1.0))
     expected = [np.clip(int(x + side / 2), 0, 399) + 0.5, np.clip(int(y + side / 2), 0, 299) + 0.5]
     np.testing.assert_allclose(found.box[:2], expected, atol=max(1.6 / region.scale, 0.6))
 
