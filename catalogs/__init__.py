@@ -1,4 +1,4 @@
-"""What was asked and what came out.
+"""The store and its catalog: what was requested, and what was produced.
 
 >>> import catalogs
 >>> catalogs.open("troupe-store").jobs(status="failed", columns=["job_id", "error"])
@@ -11,23 +11,23 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from catalogs.query.catalog import Catalog
-    from catalogs.table.snapshot import Moment
+    from catalogs.table.snapshot import AsOf
 
 __all__ = ["open"]
 
 
-def open(url: str, *, as_of: Moment | None = None, options: Mapping[str, Any] | None = None) -> Catalog:
-    """The catalog of the store at `url`.
+def open(url: str, *, as_of: AsOf | None = None, options: Mapping[str, Any] | None = None) -> Catalog:
+    """Open the catalog of a store.
 
     Args:
-        url: a folder, or any fsspec URL.
-        as_of: as it was at a version of the Delta table, or at a time with a zone.
-        options: of the fsspec file system; see `catalogs.store.store.open_store`.
+        url: folder, or any fsspec URL.
+        as_of: version of the Delta table, or time with a time zone, at which to read it.
+        options: options of the fsspec file system; see `catalogs.store.store.open_store`.
 
     Raises:
-        SettingsError: the URL cannot name a store.
+        SettingsError: the URL is not a valid store.
     """
-    # Not before it is needed: `troupe --help` comes by here.
+    # Imported late, because `troupe --help` imports this module.
     from catalogs.query.catalog import Catalog
     from catalogs.store.store import open_store
 

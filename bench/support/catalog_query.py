@@ -42,7 +42,7 @@ _SQL = "SELECT identity, count(*) AS jobs FROM jobs WHERE status = 'failed' GROU
 def main(url: str, query: str) -> None:
     """Run the query and print its cost; seconds include the imports."""
     started = time.perf_counter()
-    from catalogs.query.jobs import ls
+    from catalogs.query.jobs import list_jobs
     from catalogs.store.store import open_store
 
     store = open_store(url)
@@ -51,7 +51,7 @@ def main(url: str, query: str) -> None:
 
         rows = sql(store, _SQL)
     else:
-        rows = ls(store, **QUERIES[query])
+        rows = list_jobs(store, **QUERIES[query])
     seconds = time.perf_counter() - started
     peak = next(line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("VmHWM"))
     print(

@@ -1,4 +1,4 @@
-"""Videos under readable names, for people who get no access to the store."""
+"""Export of videos under readable names, for people without access to the store."""
 
 from __future__ import annotations
 
@@ -19,50 +19,52 @@ from troupe.errors import SettingsError, TroupeError
 from troupe.files import file_sha256
 from troupe.scratch import scratch_folder
 
-__all__ = ["Delivered", "deliver"]
+__all__ = ["DeliveryReport", "deliver"]
 
 _THREADS = 8
-_NAMES = "{identity}/{job_id}.mp4"
+_DEFAULT_NAME = "{identity}/{job_id}.mp4"
 
 
 @dataclass(frozen=True)
-class Delivered:
-    """What became of a delivery.
+class DeliveryReport:
+    """Result of a delivery.
 
     Attributes:
-        put: files copied.
-        same: files that were there already.
-        missing: problems, one line for each job whose video could not be had.
-        manifest: URI of the list that lies beside the files.
+        copied: number of files copied.
+        unchanged: number of files that already existed.
+        missing: one line per job whose video could not be read.
+        manifest: URI of the manifest beside the files.
     """
 
-    put: int
-    same: int
+    copied: int
+    unchanged: int
     missing: tuple[str, ...]
     manifest: str
 
 
-def deliver(store: Store, rows: pa.Table, target: Store, name: str = _NAMES, *, crop: bool = False) -> Delivered:
+def deliver(
+    store: Store, rows: pa.Table, target: Store, name: str = _DEFAULT_NAME, *, crop: bool = False
+) -> DeliveryReport:
     """Copy the videos of these rows, with `manifest.parquet` and `manifest.csv` beside them.
 
-    May be repeated: what is there already is left as it is, and files never replace others. The lists begin with the
-    column `file`, relative to their own folder.
+    Idempotent: existing files are kept and never overwritten. The manifests begin with the column `file`, relative to
+    their folder.
 
     Args:
-        store: whose catalog the rows are from.
-        rows: whole rows of it; those without a video are left out.
-        target: where the files go.
-        name: see `NameTemplate`; jobs that would have the same name are numbered.
-        crop: the animated square rather than the whole picture, where a job has both.
+        store: store of the catalog that the rows are from.
+        rows: rows with all columns; those without a video are skipped.
+        target: destination of the files.
+        name: template, see `NameTemplate`; equal names are numbered.
+        crop: whether to copy the animated square instead of the full picture, where a job has both.
 
     Raises:
-        SettingsError: the template is wrong, or other files have the names.
+        SettingsError: the template is invalid, or another file has one of the names.
         StoreError: the target cannot be written.
     """
     template = NameTemplate(name, rows.column_names)
     jobs = [row for row in rows.to_pylist() if row["full_uri"] or row["crop_uri"]]
-    jobs.sort(key=lambda row: (row["run_id"], row["job_id"]))  # so that the numbering is the same next time
-    named = list(zip(_distinct(template.name(row, ".mp4") for row in jobs), jobs, strict=True))
+    jobs.sort(key=lambda row: (row["run_id"], row["job_id"]))  # so that numbering is stable
+    named = list(zip(_numbered(template.name(row, ".mp4") for row in jobs), jobs, strict=True))
 
     def copy(entry: tuple[str, dict[str, Any]]) -> bool | TroupeError:
         file, row = entry
@@ -78,9 +80,9 @@ def deliver(store: Store, rows: pa.Table, target: Store, name: str = _NAMES, *, 
 
     with ThreadPoolExecutor(_THREADS, thread_name_prefix="deliver") as threads:
         outcomes = list(threads.map(copy, named))
-    there = [(file, row) for (file, row), outcome in zip(named, outcomes, strict=True) if isinstance(outcome, bool)]
-    listed = pa.Table.from_pylist([row for _, row in there], rows.schema)
-    listed = listed.add_column(0, "file", pa.array([file for file, _ in there], pa.string()))
+    copied = [(file, row) for (file, row), outcome in zip(named, outcomes, strict=True) if isinstance(outcome, bool)]
+    listed = pa.Table.from_pylist([row for _, row in copied], rows.schema)
+    listed = listed.add_column(0, "file", pa.array([file for file, _ in copied], pa.string()))
     target.replace(to_csv(listed).encode(), "manifest.csv")
     target.replace(to_parquet(listed), "manifest.parquet")
     problems = [
@@ -88,11 +90,11 @@ def deliver(store: Store, rows: pa.Table, target: Store, name: str = _NAMES, *, 
         for (_, row), outcome in zip(named, outcomes, strict=True)
         if isinstance(outcome, TroupeError)
     ]
-    return Delivered(outcomes.count(True), outcomes.count(False), tuple(problems), target.uri("manifest.parquet"))
+    return DeliveryReport(outcomes.count(True), outcomes.count(False), tuple(problems), target.uri("manifest.parquet"))
 
 
 def _video(store: Store, row: dict[str, Any], crop: bool, folder: Path) -> Path:
-    """A local copy of the row's video: from where the store is now, which may have moved since."""
+    """Fetch the row's video from the store's current location, which may differ from the recorded one."""
     uri = (row["crop_uri"] if crop else None) or row["full_uri"] or row["crop_uri"]
     if row["render_key"]:
         uri = store.uri(f"renders/{row['render_key']}/{uris.name(uri)}")
@@ -103,8 +105,8 @@ def _identity(file: Path) -> tuple[str, int]:
     return file_sha256(file), file.stat().st_size
 
 
-def _distinct(names: Iterator[str]) -> Iterator[str]:
-    """The names; of equal ones (to who does not tell `A` from `a`) the later numbered."""
+def _numbered(names: Iterator[str]) -> Iterator[str]:
+    """Yield the names, numbering repeated ones; compared without case, for case-insensitive file systems."""
     taken = {"manifest.csv", "manifest.parquet"}
     for name in names:
         stem, _, suffix = name.rpartition(".")

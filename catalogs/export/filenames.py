@@ -1,4 +1,4 @@
-"""Names of files made from a job's columns: `{identity}/{job_id}_{language}.mp4`."""
+"""File names from a job's columns: `{identity}/{job_id}_{language}.mp4`."""
 
 from __future__ import annotations
 
@@ -13,40 +13,42 @@ from troupe.errors import SettingsError
 __all__ = ["NameTemplate"]
 
 _UNKNOWN = "unknown"
-_LONGEST = 120
-"""Characters of one column's text."""
+_MAX_CHARACTERS = 120
+"""Maximum characters per column's text."""
 _FORBIDDEN = re.compile(r'[\x00-\x1f\x7f<>:"/\\|?*]+')
 _DEVICES = frozenset({"con", "prn", "aux", "nul", *(f"{port}{n}" for port in ("com", "lpt") for n in range(1, 10))})
-"""Windows' names for devices, whatever their suffix."""
+"""Names that Windows reserves for devices, with any suffix."""
 
 
 class NameTemplate:
-    """Makes names that are safe on every system and never lead out of the folder they are for.
+    """Template of file names that are valid on every system and never lead outside their folder.
 
     Args:
-        text: a path with columns in braces; `{tags.scene}` is the value of a tag.
-        columns: that there are.
+        text: path with columns in braces; `{tags.scene}` is the value of a tag.
+        columns: available columns.
 
     Raises:
-        SettingsError: the text is no such template.
+        SettingsError: the template is invalid.
     """
 
     def __init__(self, text: str, columns: Collection[str]) -> None:
         try:
             self._parts = [(literal, column) for literal, column, *rest in _parsed(text) if not _odd(rest)]
         except ValueError as error:
-            raise SettingsError(f"{text!r} is no template of names: {error}") from error
+            raise SettingsError(f"invalid name template {text!r}: {error}") from error
         named = {column for _, column in self._parts if column is not None}
         unknown = sorted(name for name in named if name not in columns and not name.startswith("tags."))
         if unknown:
             what = ", ".join(unknown) or "nothing"
-            raise SettingsError(f"{text!r} names {what}, which no job has; there are {_some(columns)}")
+            raise SettingsError(f"name template {text!r} uses {what}, which no job has; use {_common(columns)}")
         folders = "".join(literal for literal, _ in self._parts).split("/")
         if text.startswith("/") or not text.strip("/") or ".." in folders or "\\" in text:
-            raise SettingsError(f"{text!r} leads out of the folder; name files below it, such as {{job_id}}.mp4")
+            raise SettingsError(
+                f"name template {text!r} leads out of the folder; use a relative path such as {{job_id}}.mp4"
+            )
 
     def name(self, row: Mapping[str, Any], suffix: str) -> str:
-        """The name for a row of the catalog, ending in `suffix`; what is not known is called `unknown`."""
+        """Return the name for a row, ending in `suffix`; missing values become `unknown`."""
         filled = "".join(literal + (_safe(_value(row, column)) if column else "") for literal, column in self._parts)
         filled = filled if filled.lower().endswith(suffix) else filled + suffix
         return "/".join(_part(part) for part in filled.split("/") if part)
@@ -58,11 +60,11 @@ def _parsed(text: str) -> list[tuple[str, str | None, str | None, str | None]]:
 
 def _odd(rest: list[str | None]) -> bool:
     if any(rest):
-        raise ValueError("only a column's name goes into braces")
+        raise ValueError("only a column's name is allowed in braces")
     return False
 
 
-def _some(columns: Collection[str]) -> str:
+def _common(columns: Collection[str]) -> str:
     usual = ("job_id", "identity", "language", "run_id", "preset", "seed", "tags.NAME")
     return ", ".join(name for name in usual if name in columns or name.startswith("tags"))
 
@@ -74,12 +76,12 @@ def _value(row: Mapping[str, Any], column: str) -> Any:
 
 
 def _safe(value: Any) -> str:
-    """The value's text as a part of a name."""
+    """Convert a value to text that is valid in a file name."""
     text = unicodedata.normalize("NFC", str(value if value is not None else ""))
     kinds = [(character, unicodedata.category(character)[0]) for character in text]
     text = "".join(" " if kind == "Z" else character for character, kind in kinds if kind != "C")
     text = _FORBIDDEN.sub("-", text).strip(" -.")
-    return text[:_LONGEST].strip(" .") or _UNKNOWN
+    return text[:_MAX_CHARACTERS].strip(" .") or _UNKNOWN
 
 
 def _part(part: str) -> str:

@@ -1,4 +1,4 @@
-"""The catalog for programs and notebooks: `catalogs.open(store)`."""
+"""Python interface of the catalog, for programs and notebooks: `catalogs.open(store)`."""
 
 from __future__ import annotations
 
@@ -8,20 +8,20 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.dataset as ds
 
-from catalogs.query.jobs import ls
+from catalogs.query.jobs import list_jobs
 from catalogs.query.sql import sql
 from catalogs.store.store import Store
-from catalogs.table.snapshot import Moment, snapshot
+from catalogs.table.snapshot import AsOf, snapshot
 
 __all__ = ["Catalog"]
 
 
 class Catalog:
-    """What a store holds, now or at an earlier moment.
+    """The catalog of a store, now or as of an earlier state.
 
     Args:
-        store: whose catalog it is.
-        as_of: a version of the Delta table, or a time with a zone.
+        store: store of the catalog.
+        as_of: version of the Delta table, or time with a time zone.
 
     Example:
         >>> catalog = catalogs.open("s3://bucket/troupe")
@@ -29,35 +29,36 @@ class Catalog:
         >>> catalog.sql("SELECT identity, avg(quality_identity) FROM jobs GROUP BY ALL")
     """
 
-    def __init__(self, store: Store, as_of: Moment | None = None) -> None:
+    def __init__(self, store: Store, as_of: AsOf | None = None) -> None:
         self.store = store
         self.as_of = as_of
 
     def jobs(self, *, limit: int | None = None, columns: Sequence[str] | None = None, **filters: Any) -> pa.Table:
-        """One row a job and run, the newest first.
+        """Return one row per job and run, the newest first.
 
         Args:
-            limit: at most so many.
-            columns: these; all without.
-            filters: such as `status="failed"` or `least={"identity": 0.5}`; see `catalogs.query.filters.CatalogQuery`.
+            limit: maximum number of rows.
+            columns: columns to return; default all.
+            filters: fields of `catalogs.query.filters.CatalogQuery`, such as `status="failed"` or
+                `least={"identity": 0.5}`.
 
         Raises:
-            SettingsError: there is no such status, column or version.
+            SettingsError: a status, column or version does not exist.
             StoreError: the catalog cannot be read.
         """
-        return ls(self.store, limit=limit, columns=columns, as_of=self.as_of, **filters)
+        return list_jobs(self.store, limit=limit, columns=columns, as_of=self.as_of, **filters)
 
     def sql(self, query: str, **filters: Any) -> pa.Table:
-        """The answer to a SELECT over `jobs` (one row a job and run) or `rows` (all ever recorded).
+        """Run a SELECT over `jobs` (one row per job and run) or `rows` (every row ever recorded).
 
         Raises:
-            SettingsError: the query is no question, or wrong.
+            SettingsError: the query is invalid.
             StoreError: the catalog cannot be read.
         """
         return sql(self.store, query, as_of=self.as_of, **filters)
 
     def dataset(self) -> ds.Dataset:
-        """All rows that were ever recorded, several of a job where a run was resumed, for whatever reads Arrow.
+        """Return every row ever recorded as an Arrow dataset; several per job if its run was resumed.
 
         Raises:
             SettingsError, StoreError: as `jobs`.

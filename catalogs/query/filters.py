@@ -1,4 +1,4 @@
-"""Which jobs are meant: the filters of every command that looks into a catalog."""
+"""Filters on jobs, shared by all commands that query a catalog."""
 
 from __future__ import annotations
 
@@ -15,30 +15,30 @@ import pyarrow.compute as pc
 from catalogs.table.schema import QUALITIES, SCHEMA, STATUSES
 from troupe.errors import SettingsError
 
-__all__ = ["CatalogQuery"]
+__all__ = ["CatalogQuery", "all_of"]
 
 
 @dataclass(frozen=True)
 class CatalogQuery:
-    """Jobs that fulfil all of it; what is None or empty asks for nothing.
+    """Conditions on jobs, all of which must hold; None or empty means any.
 
-    Values are compared, never made part of a query's text: any text is safe.
+    Values are compared and never become part of a query's text, so any text is safe.
 
     Attributes:
         status: `done`, `reused`, `failed`, `cancelled` or `forgotten`.
-        identity: of the person shown.
-        portraits: SHA-256 of pictures, one of which the job's portrait is.
-        driving: the clip's URI, or its name alone (`welcome.mp4`).
-        tags: `name` or `name=value`, all of which the job must have.
-        language: BCP 47, as in the request.
-        run, job: their ids.
-        error_kind: such as `no_face`.
-        since, until: when the job finished, from the one to before the other, with time zones.
-        least, most: bounds of numbers by column; `identity` is short for `quality_identity`, and so on. A job in
-            which it was not measured is left out.
+        identity: identity of the person shown.
+        portraits: SHA-256 of pictures, one of which is the job's portrait.
+        driving: URI of the driving clip, or its file name (`welcome.mp4`).
+        tags: `name` or `name=value`; the job must have all of them.
+        language: BCP 47 tag, as in the request.
+        run, job: run_id and job_id.
+        error_kind: kind of error, such as `no_face`.
+        since, until: time with a time zone at or after, and before, which the job finished.
+        least, most: lower and upper bounds by numeric column; `identity` is short for `quality_identity`, and so on.
+            Jobs without a value do not match.
 
     Raises:
-        SettingsError: there is no such status or column of numbers, or a time has no zone.
+        SettingsError: a status or numeric column does not exist, or a time has no time zone.
     """
 
     status: str | None = None
@@ -57,7 +57,7 @@ class CatalogQuery:
 
     def __post_init__(self) -> None:
         if self.status is not None and self.status not in STATUSES:
-            raise SettingsError(f"no status {self.status!r}; there are {', '.join(STATUSES)}")
+            raise SettingsError(f"there is no status {self.status!r}; use one of {', '.join(STATUSES)}")
         for moment in (self.since, self.until):
             if moment is not None and moment.tzinfo is None:
                 raise SettingsError(f"{moment.isoformat()} has no time zone; add one, such as +00:00")
@@ -65,16 +65,16 @@ class CatalogQuery:
             _number_column(name)
 
     @property
-    def asked(self) -> pc.Expression | None:
-        """On what was asked for: the same in all rows of a job and run. None where it asks for nothing."""
-        return _all(self._asked())
+    def request_filter(self) -> pc.Expression | None:
+        """Condition on columns of the request, equal in all rows of a job and run; None if there is none."""
+        return all_of(*self._request_conditions())
 
     @property
-    def ended(self) -> pc.Expression | None:
-        """On how it ended: what counts is only the latest row of a job and run."""
-        return _all(self._ended())
+    def outcome_filter(self) -> pc.Expression | None:
+        """Condition on the outcome, to be checked on the latest row of a job and run; None if there is none."""
+        return all_of(*self._outcome_conditions())
 
-    def _asked(self) -> Iterator[pc.Expression]:
+    def _request_conditions(self) -> Iterator[pc.Expression]:
         for column, value in (
             ("run_id", self.run),
             ("job_id", self.job),
@@ -86,35 +86,36 @@ class CatalogQuery:
         if self.portraits:
             yield pc.field("portrait_sha256").isin(list(self.portraits))
         if self.driving is not None:
-            named = pc.field("driving") == self.driving
-            # A name says nothing about the folders before it, so that files' statistics cannot help.
-            yield named if "/" in self.driving else named | pc.ends_with(pc.field("driving"), f"/{self.driving}")
+            same = pc.field("driving") == self.driving
+            # A file name may be in any folder, so files' statistics cannot help.
+            yield same if "/" in self.driving else same | pc.ends_with(pc.field("driving"), f"/{self.driving}")
         for tag in self.tags:
-            name, given, value = tag.partition("=")
+            name, equals, value = tag.partition("=")
             found = pc.map_lookup(pc.field("tags"), pa.scalar(name), "first")
-            yield found == value if given else found.is_valid()
+            yield found == value if equals else found.is_valid()
 
-    def _ended(self) -> Iterator[pc.Expression]:
+    def _outcome_conditions(self) -> Iterator[pc.Expression]:
         if self.status is not None:
             yield pc.field("status") == self.status
         if self.error_kind is not None:
             yield pc.field("error_kind") == self.error_kind
         if self.since is not None:
-            yield pc.field("finished_at") >= _moment(self.since)
+            yield pc.field("finished_at") >= _timestamp(self.since)
         if self.until is not None:
-            yield pc.field("finished_at") < _moment(self.until)
+            yield pc.field("finished_at") < _timestamp(self.until)
         for name, bound in self.least.items():
             yield pc.field(_number_column(name)) >= bound
         for name, bound in self.most.items():
             yield pc.field(_number_column(name)) <= bound
 
 
-def _all(conditions: Iterator[pc.Expression]) -> pc.Expression | None:
-    every = list(conditions)
-    return reduce(and_, every) if every else None
+def all_of(*conditions: pc.Expression | None) -> pc.Expression | None:
+    """Combine conditions with AND, skipping None; None if none is left."""
+    given = [condition for condition in conditions if condition is not None]
+    return reduce(and_, given) if given else None
 
 
-def _moment(time: datetime) -> pa.TimestampScalar[Any, Any]:
+def _timestamp(time: datetime) -> pa.TimestampScalar[Any, Any]:
     return pa.scalar(time, pa.timestamp("us", "UTC"))
 
 
@@ -122,5 +123,7 @@ def _number_column(name: str) -> str:
     column = f"quality_{name}" if name in QUALITIES else name
     kind = SCHEMA.field(column).type if column in SCHEMA.names else None
     if kind is None or not (pa.types.is_integer(kind) or pa.types.is_floating(kind)):
-        raise SettingsError(f"{name!r} is no column of numbers; there are {', '.join(QUALITIES)}, frames, seconds, ...")
+        raise SettingsError(
+            f"{name!r} is not a numeric column; use one of {', '.join(QUALITIES)}, frames, seconds, ..."
+        )
     return column

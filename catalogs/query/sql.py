@@ -1,7 +1,7 @@
-"""Questions in SQL, answered by DuckDB inside this process.
+"""SQL queries over the catalog, run by DuckDB inside this process.
 
-A question sees two tables, `jobs` with the row that counts of every job and run, and `rows` with all that was ever
-recorded, and nothing else: no files, no network, no extensions, no settings, no variables of this program.
+A query sees two tables, `jobs` with the latest row of every job and run, and `rows` with every row ever recorded, and
+nothing else: no files, no network, no extensions, no settings, no variables of this program.
 """
 
 from __future__ import annotations
@@ -14,16 +14,15 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.dataset as ds
 
-from catalogs.query.filters import CatalogQuery
-from catalogs.query.jobs import both
+from catalogs.query.filters import CatalogQuery, all_of
 from catalogs.store.error_text import reason
 from catalogs.store.store import Store
-from catalogs.table.snapshot import Moment, Snapshot, latest, snapshot
+from catalogs.table.snapshot import AsOf, Snapshot, latest_rows, snapshot
 from troupe.errors import SettingsError, StoreError
 
 __all__ = ["sql"]
 
-_ALONE: dict[str, str | bool | int | float | list[str]] = {
+_SANDBOX: dict[str, str | bool | int | float | list[str]] = {
     "enable_external_access": False,
     "autoinstall_known_extensions": False,
     "autoload_known_extensions": False,
@@ -35,34 +34,34 @@ _REPEATED = """
     SELECT run_id, job_id, recorded_at, status FROM every
     WHERE hash(run_id, job_id) IN (SELECT hash(run_id, job_id) FROM every GROUP BY ALL HAVING count(*) > 1)
 """
-"""The rows of jobs with several (and perhaps a few others, which do no harm)."""
+"""Rows of jobs that have several; hash collisions may add a few others, which is harmless."""
 
 
-def sql(store: Store, query: str, *, as_of: Moment | None = None, **filters: Any) -> pa.Table:
-    """The answer to a question in DuckDB's SQL.
+def sql(store: Store, query: str, *, as_of: AsOf | None = None, **filters: Any) -> pa.Table:
+    """Run a query in DuckDB's SQL.
 
     Args:
-        store: whose catalog it is.
+        store: store of the catalog.
         query: one SELECT (or WITH, DESCRIBE, SUMMARIZE, EXPLAIN) over `jobs` and `rows`.
-        as_of: the catalog as it was at that version or time.
-        filters: what the tables hold at all, as `catalogs.query.filters.CatalogQuery` has it.
+        as_of: past state of the catalog to read.
+        filters: fields of `catalogs.query.filters.CatalogQuery`, which restrict both tables.
 
     Raises:
-        SettingsError: the query is no question, or wrong.
+        SettingsError: the query is invalid.
         StoreError: the catalog cannot be read.
 
     Example:
         >>> sql(store, "SELECT identity, count(*) FROM jobs WHERE status = 'failed' GROUP BY ALL ORDER BY 2 DESC")
     """
-    select = CatalogQuery(**filters)
-    rows = snapshot(store, select.run if store.delta() is None else None, as_of)
-    where = both(select.asked, select.ended)
+    scope = CatalogQuery(**filters)
+    rows = snapshot(store, scope.run if store.delta() is None else None, as_of)
+    where = all_of(scope.request_filter, scope.outcome_filter)
     data = rows.data if where is None else rows.data.filter(where)
-    with duckdb.connect(config=_ALONE) as connection:
+    with duckdb.connect(config=_SANDBOX) as connection:
         connection.execute("SET TimeZone = 'UTC'")
-        # Looked for only where it is asked for: it takes a look at every row.
-        asked = re.search(r"\bjobs\b", query, re.IGNORECASE) is not None
-        superseded = _superseded(connection, rows, select, store) if asked else None
+        # Only for queries that use `jobs`, because it scans every row.
+        uses_jobs = re.search(r"\bjobs\b", query, re.IGNORECASE) is not None
+        superseded = _superseded(connection, rows, scope, store) if uses_jobs else None
         connection.register("rows", data)
         if superseded is None or not len(superseded):
             connection.execute("CREATE VIEW jobs AS FROM rows")
@@ -70,34 +69,34 @@ def sql(store: Store, query: str, *, as_of: Moment | None = None, **filters: Any
             connection.register("superseded", ds.dataset(superseded))
             connection.execute("CREATE VIEW jobs AS FROM rows ANTI JOIN superseded USING (run_id, job_id, recorded_at)")
         connection.execute("SET lock_configuration = true")
-        return _answer(connection, query, store)
+        return _execute(connection, query, store)
 
 
-def _answer(connection: duckdb.DuckDBPyConnection, query: str, store: Store) -> pa.Table:
+def _execute(connection: duckdb.DuckDBPyConnection, query: str, store: Store) -> pa.Table:
     try:
         statements = connection.extract_statements(query)
-        questions = (duckdb.StatementType.SELECT, duckdb.StatementType.EXPLAIN, duckdb.StatementType.RELATION)
-        if len(statements) != 1 or statements[0].type not in questions:
-            raise SettingsError("ask one question, a SELECT over `jobs` or `rows`; SQL cannot change the catalog")
-        answer = connection.sql(query)
-        if answer is None:
-            raise SettingsError("that is no question with an answer; use a SELECT over `jobs` or `rows`")
-        table: pa.Table = answer.to_arrow_table()
+        queries = (duckdb.StatementType.SELECT, duckdb.StatementType.EXPLAIN, duckdb.StatementType.RELATION)
+        if len(statements) != 1 or statements[0].type not in queries:
+            raise SettingsError("use a single SELECT over `jobs` or `rows`; SQL cannot change the catalog")
+        relation = connection.sql(query)
+        if relation is None:
+            raise SettingsError("the query returns no rows; use a SELECT over `jobs` or `rows`")
+        table: pa.Table = relation.to_arrow_table()
         return table
     except duckdb.IOException as error:
         raise StoreError(f"cannot read the catalog of {store.url}: {reason(error)}; run again") from error
     except duckdb.Error as error:
-        raise SettingsError(f"the question cannot be answered: {reason(error)}") from error
+        raise SettingsError(f"the query failed: {reason(error)}") from error
     except (OSError, pa.ArrowException) as error:
         raise StoreError(f"cannot read the catalog of {store.url}: {reason(error)}; run again") from error
 
 
-def _superseded(connection: duckdb.DuckDBPyConnection, rows: Snapshot, select: CatalogQuery, store: Store) -> pa.Table:
-    """Keys of the rows that do not count, few as a rule: those of jobs that a run came to more than once."""
-    connection.register("every", rows.data if select.asked is None else rows.data.filter(select.asked))
-    # By a number for each job: the texts of all of them would be most of what the question needs in time and memory.
-    repeated = _answer(connection, _REPEATED, store)
+def _superseded(connection: duckdb.DuckDBPyConnection, rows: Snapshot, scope: CatalogQuery, store: Store) -> pa.Table:
+    """Return the keys of rows that a later row of the same job and run replaces, usually few."""
+    connection.register("every", rows.data if scope.request_filter is None else rows.data.filter(scope.request_filter))
+    # Grouped by a hash per job: grouping by the texts would dominate the query's time and memory.
+    repeated = _execute(connection, _REPEATED, store)
     connection.unregister("every")
     place = np.arange(len(repeated))
-    kept = latest(repeated.append_column("place", pa.array(place))).column("place").to_numpy()
+    kept = latest_rows(repeated.append_column("place", pa.array(place))).column("place").to_numpy()
     return repeated.select(_KEY).take(np.setdiff1d(place, kept, assume_unique=True))

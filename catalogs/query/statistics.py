@@ -1,4 +1,4 @@
-"""What a store holds, in numbers."""
+"""Statistics over a store's jobs, and the state of its Delta table."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ import pyarrow as pa
 from catalogs.query.sql import sql
 from catalogs.store.store import Store
 from catalogs.table.schema import QUALITIES, STAGES
-from catalogs.table.snapshot import Moment, open_table
+from catalogs.table.snapshot import AsOf, open_table
 
-__all__ = ["Table", "statistics", "table_state"]
+__all__ = ["TableState", "statistics", "table_state"]
 
 _COUNTS = {
     "jobs": "count(*)",
@@ -21,7 +21,7 @@ _COUNTS = {
     "driving_clips": "count(DISTINCT driving)",
     "first_finished": "min(finished_at)",
     "last_finished": "max(finished_at)",
-    # A render that was found again is no second video.
+    # A reused render is not a second video.
     "videos": "count(DISTINCT render_key) FILTER (status IN ('done', 'reused'))",
     "frames_rendered": "coalesce(sum(frames) FILTER (status = 'done'), 0)::BIGINT",
     "video_seconds": "coalesce(sum(seconds) FILTER (status = 'done'), 0)",
@@ -35,13 +35,13 @@ _COUNTS = {
 
 
 @dataclass(frozen=True)
-class Table:
-    """The Delta table itself.
+class TableState:
+    """State of the Delta table.
 
     Attributes:
-        version: of its last commit.
-        files, bytes: that it is made of now.
-        small_files: of these, the ones below 16 MB, which `compact` puts together.
+        version: version of the last commit.
+        files, bytes: number and total size of its current files.
+        small_files: number of files below 16 MB, which `compact` merges.
     """
 
     version: int
@@ -50,8 +50,8 @@ class Table:
     small_files: int
 
 
-def statistics(store: Store, *, as_of: Moment | None = None, **filters: Any) -> dict[str, Any]:
-    """Counts, sums and medians over the jobs that the filters leave.
+def statistics(store: Store, *, as_of: AsOf | None = None, **filters: Any) -> dict[str, Any]:
+    """Return counts, sums and medians over the jobs that match the filters.
 
     Raises:
         SettingsError, StoreError: as `sql`.
@@ -61,8 +61,8 @@ def statistics(store: Store, *, as_of: Moment | None = None, **filters: Any) -> 
     return {name: dict(value) if isinstance(value, list) else value for name, value in numbers.items()}
 
 
-def table_state(store: Store) -> Table | None:
-    """How the store's Delta table is; None where it has none.
+def table_state(store: Store) -> TableState | None:
+    """Return the state of the store's Delta table; None if it has none.
 
     Raises:
         StoreError: it cannot be read.
@@ -72,4 +72,4 @@ def table_state(store: Store) -> Table | None:
         return None
     files: list[Any] = pa.table(table.get_add_actions(flatten=True)).column("size_bytes").to_pylist()
     sizes = [int(size) for size in files]
-    return Table(int(table.version()), len(sizes), sum(sizes), sum(size < 2**24 for size in sizes))
+    return TableState(int(table.version()), len(sizes), sum(sizes), sum(size < 2**24 for size in sizes))

@@ -15,7 +15,7 @@ from catalogs.requests.image_sequences import title
 from catalogs.store import uris
 from catalogs.table.schema import QUALITIES, STAGES
 
-__all__ = ["Card", "Facts", "Outlier", "Stage", "facts_of"]
+__all__ = ["Card", "Facts", "Outlier", "Stage", "collect_facts"]
 
 _ROOT = "../../.."
 """From `runs/<run_id>/report/` to the store."""
@@ -122,7 +122,7 @@ class Facts:
         return (self.finished - self.started).total_seconds() if self.started and self.finished else 0.0
 
 
-def facts_of(run_id: str, rows: Iterable[Mapping[str, Any]], most: int) -> Facts:
+def collect_facts(run_id: str, rows: Iterable[Mapping[str, Any]], most: int) -> Facts:
     """From the rows of a run, one a job, to what its report says; `most` cards at most, failures first.
 
     The rows are looked at once, one after the other, and not kept: a run may have more than fit into memory.

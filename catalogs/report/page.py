@@ -12,7 +12,7 @@ from typing import Any
 import jinja2
 from markupsafe import Markup
 
-from catalogs.report.facts import facts_of
+from catalogs.report.facts import collect_facts
 from catalogs.store.keys import run_key
 from catalogs.store.store import Store
 from catalogs.table.manifest import manifest_rows
@@ -56,7 +56,7 @@ def render_page(store: str, run_id: str, rows: Iterable[Mapping[str, Any]]) -> s
     )
     templates.filters["duration"] = _duration
     return templates.from_string((folder / "page.html").read_text()).render(
-        facts=facts_of(run_id, rows, MOST_CARDS),
+        facts=collect_facts(run_id, rows, MOST_CARDS),
         style=Markup(style),
         script=Markup(script),
         policy=policy,

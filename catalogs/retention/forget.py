@@ -13,11 +13,11 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from catalogs.query.jobs import ls
+from catalogs.query.jobs import list_jobs
 from catalogs.store.store import Store
 from catalogs.table.manifest import write_manifest
 from catalogs.table.row_buffer import RowBuffer
-from catalogs.table.snapshot import latest
+from catalogs.table.snapshot import latest_rows
 from troupe.errors import SettingsError, StoreError, Withdrawn
 
 __all__ = ["ForgetList", "Forgotten", "forget"]
@@ -94,11 +94,11 @@ def forget(store: Store, identity: str = "", portrait: str = "", *, dry_run: boo
     if not identity.strip() and not portrait:
         raise SettingsError("name an identity, as the jobs files have it, or a portrait")
     known = _known(store, identity, portrait)
-    labelled = ls(store, identity=identity) if identity else None
+    labelled = list_jobs(store, identity=identity) if identity else None
     seen: list[Any] = labelled.column("portrait_sha256").to_pylist() if labelled is not None else []
     portraits = sorted({content for content in (*seen, *known, portrait) if content})
-    pictured = ls(store, portraits=portraits) if portraits else None
-    rows = latest(pa.concat_tables([table for table in (labelled, pictured) if table is not None]))
+    pictured = list_jobs(store, portraits=portraits) if portraits else None
+    rows = latest_rows(pa.concat_tables([table for table in (labelled, pictured) if table is not None]))
     files = _files(store, rows)
     jobs = rows.filter(pc.field("status") != "forgotten")
     runs = tuple(sorted({str(run) for run in jobs.column("run_id").to_pylist()}))
@@ -114,9 +114,9 @@ def forget(store: Store, identity: str = "", portrait: str = "", *, dry_run: boo
     for key in files:
         store.delete(key)
     for run in runs:
-        with RowBuffer(store, run) as ledger:
+        with RowBuffer(store, run) as buffer:
             for row in jobs.filter(pc.field("run_id") == run).to_pylist():
-                ledger.append({**row, "status": "forgotten", **dict.fromkeys(_GONE)})
+                buffer.append({**row, "status": "forgotten", **dict.fromkeys(_GONE)})
         write_manifest(store, run)
     return Forgotten(len(jobs), len(files), runs)
 

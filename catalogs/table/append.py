@@ -1,4 +1,4 @@
-"""Adding a batch of rows to what a store remembers, all of it or nothing, and once."""
+"""Append batches of rows to the catalog, atomically and exactly once."""
 
 from __future__ import annotations
 
@@ -19,37 +19,37 @@ from catalogs.table.schema import INDEXED, SCHEMA
 from catalogs.table.snapshot import open_table
 from troupe.errors import StoreError
 
-__all__ = ["Commits", "commits_to", "create_table"]
+__all__ = ["Appender", "create_table", "open_appender"]
 
 
-class Commits(Protocol):
-    """Where a ledger's batches go."""
+class Appender(Protocol):
+    """Destination of a row buffer's batches."""
 
     def add(self, rows: pa.Table) -> None:
         """Commit the rows.
 
         Raises:
-            StoreError: they are not, or not known to be, committed. The next call has to give the same rows again;
-                they are committed once all the same.
+            StoreError: the commit failed, or its outcome is unknown. The next call has to pass the same rows again;
+                they are still committed only once.
         """
 
 
-def commits_to(store: Store, run_id: str) -> Commits:
-    """To the Delta table, or to files of the run where deltalake cannot go.
+def open_appender(store: Store, run_id: str) -> Appender:
+    """Open an appender to the Delta table, or to the run's own files in stores that deltalake does not support.
 
     Raises:
-        SettingsError: the run_id cannot be used.
+        SettingsError: the run_id is invalid.
     """
     prefix = run_key(run_id, "parts")
-    return _Parts(store, prefix) if store.delta() is None else _Delta(store, run_id)
+    return _ParquetAppender(store, prefix) if store.delta() is None else _DeltaAppender(store, run_id)
 
 
-class _Delta:
-    """Appends to the Delta table. Other writers are no obstacle: delta's own rules settle who comes first."""
+class _DeltaAppender:
+    """Appends to the Delta table; Delta Lake's optimistic concurrency orders commits of other writers."""
 
     def __init__(self, store: Store, run_id: str) -> None:
         self._store = store
-        # With a number for every batch, the table itself knows whether a commit whose answer was lost took place.
+        # Each batch is numbered, so that the table records whether a commit took place even if its response was lost.
         self._writer = f"{run_id}/{uuid4().hex}"
         self._batch = 0
         self._table: DeltaTable | None = None
@@ -66,7 +66,7 @@ class _Delta:
         self._batch += 1
 
     def _append(self, rows: pa.Table) -> None:
-        table, self._table = self._table, None  # after a failure, a fresh look
+        table, self._table = self._table, None  # reloaded after a failure
         if table is None:
             table = open_table(self._store) or create_table(self._store)
             if table.transaction_version(self._writer) == self._batch:
@@ -83,27 +83,27 @@ class _Delta:
 
 
 def create_table(store: Store) -> DeltaTable:
-    """The store's Delta table, made if it is not there."""
+    """Return the store's Delta table; create it if it does not exist."""
     uri, options = store.delta() or ("", {})
-    # Without retries: one that lost against another creator would put its own schema over the other's.
-    once = CommitProperties(max_commit_retries=0)
+    # Without retries: a retry after a concurrent creation would overwrite the other writer's schema.
+    no_retry = CommitProperties(max_commit_retries=0)
     return DeltaTable.create(
         uri,
         _physical(),
         mode="ignore",
         storage_options=options,
-        commit_properties=once,
+        commit_properties=no_retry,
         configuration={"delta.dataSkippingStatsColumns": ",".join(INDEXED)},
     )
 
 
 def _physical() -> pa.Schema:
-    """The schema with the indexed columns first: deltalake 1.6 loses statistics of columns behind nested ones."""
+    """Return the schema with the indexed columns first: deltalake 1.6 loses statistics of columns after nested ones."""
     return pa.schema(sorted(SCHEMA, key=lambda field: field.name not in INDEXED))
 
 
-class _Parts:
-    """Numbered Parquet files of the run."""
+class _ParquetAppender:
+    """Appends numbered Parquet files to the run."""
 
     def __init__(self, store: Store, prefix: str) -> None:
         self._store, self._prefix = store, prefix

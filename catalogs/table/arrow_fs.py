@@ -1,7 +1,7 @@
-"""Arrow's own file systems for reading the catalog's files.
+"""Arrow's native file systems for reading the catalog's files.
 
-deltalake brings one of its own, whose every read asks the Python interpreter: slower, and a process that ends while
-one of Arrow's threads still lets go of a file may be aborted ("terminate called without an active exception").
+deltalake's own file system calls into the Python interpreter on every read. That is slower, and a process that exits
+while one of Arrow's threads still closes a file may be aborted ("terminate called without an active exception").
 """
 
 from __future__ import annotations
@@ -11,15 +11,15 @@ from urllib.parse import urlsplit
 
 from pyarrow import fs
 
-__all__ = ["native_filesystem"]
+__all__ = ["arrow_filesystem"]
 
 
-def native_filesystem(uri: str, options: Mapping[str, str]) -> fs.FileSystem | None:
-    """What reads the files below `uri`; None where deltalake's own has to.
+def arrow_filesystem(uri: str, options: Mapping[str, str]) -> fs.FileSystem | None:
+    """Return the file system below `uri`; None where only deltalake's own works.
 
     Args:
-        uri: of a Delta table, a local path or `s3://bucket/key`.
-        options: for deltalake, as `Store.delta` gives them.
+        uri: URI of a Delta table, a local path or `s3://bucket/key`.
+        options: deltalake's storage options, as `Store.delta` returns them.
     """
     parts = urlsplit(uri)
     if uri.startswith("/"):

@@ -1,4 +1,4 @@
-"""Keeping the Delta table quick: few large files instead of many small ones, and no files that nobody needs."""
+"""Maintenance of the Delta table: merge small files, and delete files that are no longer referenced."""
 
 from __future__ import annotations
 
@@ -22,18 +22,18 @@ T = TypeVar("T")
 
 _FILE_BYTES = 32 * 2**20
 _ROW_GROUP = 2**14
-"""Rows: what is read at least of a file, as its own statistics rule out the others."""
-_ORDER = ["identity", "recorded_at"]
-_LEAST_GRACE = timedelta(hours=1)
+"""Rows per row group, the smallest part of a file that a query can skip by statistics."""
+_Z_ORDER = ["identity", "recorded_at"]
+_MIN_GRACE = timedelta(hours=1)
 
 
 @dataclass(frozen=True)
 class Compaction:
-    """What it did.
+    """Result of a compaction.
 
     Attributes:
-        removed, added: files of the table; the old ones stay on disk until `vacuum`, for who reads them.
-        version: of the table now.
+        removed, added: number of files; removed files stay on disk for readers until `vacuum`.
+        version: version of the table afterwards.
     """
 
     removed: int
@@ -42,65 +42,68 @@ class Compaction:
 
 
 def compact(store: Store, *, order: bool = False) -> Compaction:
-    """Put small files together. Runs may commit and others read meanwhile; nobody waits.
+    """Merge small files. Runs may commit and others may read concurrently without waiting.
 
     Args:
-        order: write all files anew with rows that share an identity or a time side by side (Z-order), so that
-            questions for these read little. Takes memory of about 20 times the table's files.
+        order: rewrite all files in Z-order by identity and time, so that queries by these read less. Needs about 20
+            times as much memory as the table's files are large.
 
     Raises:
-        StoreError: it cannot be done, or another compaction was faster three times.
+        StoreError: it failed, or lost against a concurrent compaction three times.
     """
     table = _existing(store)
     if table is None:
         return Compaction(0, 0, 0)
-    written = WriterProperties(compression="ZSTD", max_row_group_size=_ROW_GROUP)
+    properties = WriterProperties(compression="ZSTD", max_row_group_size=_ROW_GROUP)
 
-    def once() -> dict[str, Any]:
+    def optimize() -> dict[str, Any]:
         table.update_incremental()
         if order:
-            return dict(table.optimize.z_order(_ORDER, target_size=_FILE_BYTES, writer_properties=written))
-        return dict(table.optimize.compact(target_size=_FILE_BYTES, writer_properties=written))
+            return dict(table.optimize.z_order(_Z_ORDER, target_size=_FILE_BYTES, writer_properties=properties))
+        return dict(table.optimize.compact(target_size=_FILE_BYTES, writer_properties=properties))
 
-    done = _kept_trying("compact", store, once)
+    done = _retrying("compact", store, optimize)
     if done["numFilesRemoved"]:
-        _kept_trying("write a checkpoint of", store, table.create_checkpoint)
+        _retrying("write a checkpoint of", store, table.create_checkpoint)
     return Compaction(int(done["numFilesRemoved"]), int(done["numFilesAdded"]), int(table.version()))
 
 
 def vacuum(store: Store, grace: timedelta, *, dry_run: bool = False) -> list[str]:
-    """Delete files that no version of the table of the last `grace` needs; older versions are gone with them.
+    """Delete files that no version of the table within `grace` references; older versions can no longer be read.
 
     Args:
-        grace: at least an hour, so that no file is taken away from who is reading or about to commit.
-        dry_run: only tell which files.
+        grace: minimum age, at least an hour, so that files of current readers and writers are kept.
+        dry_run: only return the files' names.
+
+    Returns:
+        The names of the deleted files.
 
     Raises:
-        SettingsError: the grace time is shorter, or no whole number of hours.
-        StoreError: it cannot be done.
+        SettingsError: the grace time is less than an hour or not a whole number of hours.
+        StoreError: it failed.
     """
     hours = grace / timedelta(hours=1)
-    if grace < _LEAST_GRACE or hours != int(hours):
-        raise SettingsError(f"a grace time is a whole number of hours, at least one; this is {hours:g} h")
+    if grace < _MIN_GRACE or hours != int(hours):
+        raise SettingsError(f"the grace time must be a whole number of hours, at least one; it is {hours:g} h")
     table = _existing(store)
     if table is None:
         return []
-    # Named, this time is enough; Delta's own default is a week.
-    return _kept_trying(
+    # Delta Lake's default retention of a week does not apply to an explicit time.
+    return _retrying(
         "clean up",
         store,
-        # Full: also what writers that were killed left behind.
+        # full: also files that killed writers left behind.
         lambda: list(table.vacuum(int(hours), dry_run=dry_run, enforce_retention_duration=False, full=True)),
     )
 
 
 def _existing(store: Store) -> DeltaTable | None:
     if store.delta() is None:
-        raise SettingsError(f"{store.url} keeps its rows in the runs' own files, which need no upkeep")
+        raise SettingsError(f"{store.url} stores its rows in the runs' own files, which need no maintenance")
     return open_table(store)
 
 
-def _kept_trying(action: str, store: Store, call: Callable[[], T]) -> T:
+def _retrying(action: str, store: Store, call: Callable[[], T]) -> T:
     try:
         return retry_call(call, lambda error: isinstance(error, CommitFailedError) or is_transient(error))
     except (DeltaError, OSError) as error:

@@ -1,6 +1,6 @@
-"""What a run produced, as one plain Parquet file for any reader.
+"""A run's manifest: its results in one plain Parquet file, one row per job.
 
-Rows are sorted through files, so that the memory it takes hardly grows with the run.
+Rows are sorted through temporary files, so that memory hardly grows with the run.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from catalogs.store.error_text import DISK_FULL, reason
 from catalogs.store.keys import run_key
 from catalogs.store.store import Store
 from catalogs.table.schema import Row, conform
-from catalogs.table.snapshot import latest, snapshot
+from catalogs.table.snapshot import latest_rows, snapshot
 from troupe.errors import NoSpace, StoreError
 from troupe.scratch import scratch_folder
 
@@ -27,41 +27,41 @@ __all__ = ["manifest_rows", "read_manifest", "write_manifest"]
 
 _NAME = "manifest.parquet"
 _ROWS = 2048
-"""In memory at once, and in a row group."""
+"""Rows in memory at once, and per row group."""
 _FILES = 64
-"""That are written at once; beyond so many times `_ROWS`, more rows are in memory."""
-_COUNTS = ["run_id", "job_id", "status", "recorded_at"]
-"""Columns by which the row of a job that counts is known."""
+"""Temporary files written at once; runs of more than this many times `_ROWS` hold more rows in memory."""
+_KEYS = ["run_id", "job_id", "status", "recorded_at"]
+"""Columns that determine a job's latest row."""
 
 
 def write_manifest(store: Store, run_id: str) -> str:
-    """Write `runs/<run_id>/manifest.parquet` from the rows committed so far, one a job, and return its key.
+    """Write `runs/<run_id>/manifest.parquet` from the rows committed so far, one per job, and return its key.
 
     Raises:
-        SettingsError: the run_id cannot be one.
-        StoreError: the rows cannot be read, or the manifest not written.
+        SettingsError: the run_id is invalid.
+        StoreError: the rows cannot be read, or the manifest cannot be written.
     """
     key, rows = run_key(run_id, _NAME), snapshot(store, run_id)
     with scratch_folder() as folder:
         unsorted, manifest = folder / "rows.arrow", folder / _NAME
         try:
-            rows.save(unsorted, _ROWS)
+            rows.write_arrow(unsorted, _ROWS)
             with pq.ParquetWriter(manifest, rows.data.schema) as file:
                 for part in _sorted(unsorted, folder):
                     file.write_table(part)
         except OSError as error:
             kind = NoSpace if error.errno in DISK_FULL else StoreError
-            raise kind(f"{key} cannot be put together in {folder.parent}: {reason(error)}; make room there") from error
+            raise kind(f"cannot prepare {key} in {folder.parent}: {reason(error)}; free some space there") from error
         store.replace(manifest, key)
     return key
 
 
 def read_manifest(store: Store, run_id: str) -> pa.Table:
-    """The manifest of a run.
+    """Read the manifest of a run.
 
     Raises:
-        SettingsError: the run_id cannot be one.
-        StoreError: there is none, or it cannot be read.
+        SettingsError: the run_id is invalid.
+        StoreError: it does not exist or cannot be read.
     """
     key = run_key(run_id, _NAME)
     try:
@@ -71,7 +71,7 @@ def read_manifest(store: Store, run_id: str) -> pa.Table:
 
 
 def manifest_rows(store: Store, run_id: str) -> Iterator[Row]:
-    """The rows of a manifest one by one, as this version has them.
+    """Yield the rows of a manifest one by one, conformed to the current schema.
 
     Raises:
         SettingsError, StoreError: as `read_manifest`.
@@ -88,12 +88,12 @@ def manifest_rows(store: Store, run_id: str) -> Iterator[Row]:
 
 
 def _sorted(unsorted: Path, folder: Path) -> Iterator[pa.Table]:
-    """The rows of an Arrow file, the one that counts of each job, by job_id."""
-    keys = _table(unsorted).select(_COUNTS)
-    keys = latest(keys.append_column("row", pa.array(np.arange(len(keys)))))
+    """Yield each job's latest row of an Arrow file, sorted by job_id."""
+    keys = _table(unsorted).select(_KEYS)
+    keys = latest_rows(keys.append_column("row", pa.array(np.arange(len(keys)))))
     order = keys.sort_by("job_id").column("row").to_numpy()
     size = max(_ROWS, -(-len(order) // _FILES))
-    # Of every row the file that it goes to; each file has all jobs between its first and its last.
+    # The file that each row goes to; a file holds all jobs between its first and its last.
     parts = np.full(int(order.max(initial=-1)) + 1, -1)
     parts[order] = np.arange(len(order)) // size
     files = [folder / f"{number}.arrow" for number in range(-(-len(order) // size))]
@@ -113,6 +113,6 @@ def _sorted(unsorted: Path, folder: Path) -> Iterator[pa.Table]:
 
 
 def _table(path: Path) -> pa.Table:
-    """An Arrow file."""
-    # Mapped, so that of columns that are not looked at nothing is read.
+    """Open an Arrow file."""
+    # Memory-mapped, so that unused columns are never read.
     return pa.ipc.open_file(pa.memory_map(str(path))).read_all()

@@ -1,4 +1,4 @@
-"""Rows of a run on their way into the catalog."""
+"""Buffer of a run's rows on their way into the catalog."""
 
 from __future__ import annotations
 
@@ -11,48 +11,47 @@ from types import TracebackType
 from typing import Any
 
 from catalogs.store.store import Store
-from catalogs.table.append import commits_to
+from catalogs.table.append import open_appender
 from catalogs.table.schema import Row, table_of
 from troupe.errors import StoreError
 
 __all__ = ["RowBuffer"]
 
 _LOG = logging.getLogger(__name__)
-_MANY = 2000
-"""Rows of a batch in no hurry; they are some kB each in memory."""
+_DEFERRED_ROWS = 2000
+"""Rows per batch of rows that may wait; each takes some kB of memory."""
 
 
 class RowBuffer:
-    """Takes a run's rows as its jobs end and commits them in batches: a crash costs the last batch at most.
+    """Collects a run's rows as its jobs end and commits them in batches: a crash loses the last batch at most.
 
-    A context manager, safe to use from threads. `append` returns after the commit when its row fills a batch, so
-    that of N rows appended at most `every_rows - 1` are not yet committed, and none for longer than `every_seconds`
-    while the store works.
+    A thread-safe context manager. When a row fills a batch, `append` returns after the commit, so at most
+    `every_rows - 1` rows are uncommitted, and none for longer than `every_seconds` while the store is reachable.
 
-        with RowBuffer(store, run_id) as ledger:
-            ledger.append(make_row(...))
+        with RowBuffer(store, run_id) as buffer:
+            buffer.append(make_row(...))
 
     Args:
-        store: whose catalog it is.
-        run_id: of the run.
-        every_rows: rows that make a batch.
-        every_seconds: how long a row may wait.
+        store: store of the catalog.
+        run_id: id of the run.
+        every_rows: rows per batch.
+        every_seconds: longest time in seconds that a row waits.
 
     Raises:
-        SettingsError: the run_id cannot be used.
+        SettingsError: the run_id is invalid.
     """
 
     def __init__(self, store: Store, run_id: str, every_rows: int = 100, every_seconds: float = 30.0) -> None:
-        self._commits = commits_to(store, run_id)
+        self._appender = open_appender(store, run_id)
         self._every_rows, self._every_seconds = every_rows, every_seconds
         self._pending: list[Row] = []
-        self._tried = 0  # of the pending rows, how many were in a batch that failed
-        self._oldest = 0.0  # of the pending rows, on the monotonic clock
+        self._tried = 0  # how many of the pending rows were in a batch that failed
+        self._oldest = 0.0  # arrival of the oldest pending row, on the monotonic clock
         self._recorded = datetime.min.replace(tzinfo=UTC)
-        self._rows = threading.Lock()  # of the fields above
-        self._commit = threading.Lock()  # held while committing: batches go in order
+        self._rows = threading.Lock()  # guards the fields above
+        self._commit = threading.Lock()  # held while committing, so that batches stay in order
         self._closing = threading.Event()
-        self._timer = threading.Thread(target=self._tick, name=f"ledger-{run_id}", daemon=True)
+        self._timer = threading.Thread(target=self._tick, name=f"row-buffer-{run_id}", daemon=True)
 
     def __enter__(self) -> RowBuffer:
         self._timer.start()
@@ -68,53 +67,54 @@ class RowBuffer:
         except StoreError as failure:
             if error is None:
                 raise
-            # What ended the run stays what is raised; that rows are lost has to be said, too.
+            # The error that ended the run stays the one raised; the lost rows are reported beside it.
             error.add_note(f"{len(self.pending)} rows of the run are not in the catalog: {failure}")
             _LOG.error("%d rows of the run are not in the catalog: %s", len(self.pending), failure)
 
     @property
     def pending(self) -> tuple[Row, ...]:
-        """Rows that are not committed yet."""
+        """Rows that are not yet committed."""
         with self._rows:
             return tuple(self._pending)
 
     def append(self, row: Mapping[str, Any], *, may_wait: bool = False) -> None:
-        """Take a row, as `make_row` gives it; commit if it fills a batch.
+        """Append a row made by `make_row`; commit if it fills a batch.
 
         Args:
-            may_wait: losing it would be no loss: a batch of such rows is larger, so that thousands take a moment.
+            may_wait: whether losing the row would do no harm. Batches of such rows are larger, so that thousands are
+                committed quickly.
 
         Raises:
             StoreError: the batch could not be committed. The row is kept and committed with a later batch.
         """
         with self._rows:
-            # Strictly later than the row before it, whatever the clock does: the last one of a job counts.
+            # Strictly increasing, whatever the clock does: a job's latest row is the one that counts.
             self._recorded = max(datetime.now(UTC), self._recorded + timedelta(microseconds=1))
             if not self._pending:
                 self._oldest = time.monotonic()
             self._pending.append({**row, "recorded_at": self._recorded})
-            enough = max(self._every_rows, _MANY) if may_wait else self._every_rows
-            full = len(self._pending) >= enough
+            batch_rows = max(self._every_rows, _DEFERRED_ROWS) if may_wait else self._every_rows
+            full = len(self._pending) >= batch_rows
         if full:
             self.commit(at_least=self._every_rows)
 
     def commit(self, at_least: int = 1) -> None:
-        """Commit the pending rows now, if there are that many.
+        """Commit the pending rows now, if there are at least `at_least`.
 
         Raises:
-            StoreError: they could not be committed and are kept.
+            StoreError: the commit failed; the rows are kept.
         """
         with self._commit:
             while True:
                 with self._rows:
-                    # A batch that failed goes again as it was: it may have been committed without our knowing, and
-                    # is recognised by its number.
+                    # A failed batch is retried unchanged: it may have been committed nevertheless, which its number
+                    # reveals.
                     size = self._tried or len(self._pending)
                     if not self._tried and size < at_least:
                         return
                     batch = self._pending[:size]
                 self._tried = size
-                self._commits.add(table_of(batch))
+                self._appender.add(table_of(batch))
                 self._tried = 0
                 with self._rows:
                     del self._pending[:size]
@@ -132,4 +132,4 @@ class RowBuffer:
             try:
                 self.commit()
             except StoreError as failure:
-                _LOG.warning("%s; tried again in %g s", failure, self._every_seconds)
+                _LOG.warning("%s; retrying in %g s", failure, self._every_seconds)

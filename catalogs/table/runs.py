@@ -1,4 +1,4 @@
-"""What a store remembers of its runs beside their rows: what was asked, by whom, how far it is."""
+"""Records of runs, beside their rows: request, state and progress."""
 
 from __future__ import annotations
 
@@ -13,29 +13,29 @@ from catalogs.store.keys import run_key
 from catalogs.store.store import Store
 from troupe.errors import SettingsError, StoreError
 
-__all__ = ["BEAT", "RunInfo", "list_runs", "read_run", "write_run"]
+__all__ = ["HEARTBEAT_SECONDS", "RunInfo", "list_runs", "read_run", "write_run"]
 
-BEAT = 20.0
-"""Seconds between two signs of life of a run."""
-_SILENCE = timedelta(seconds=6 * BEAT)
-"""A run that says nothing for so long is lost. A clock of another machine may be off by some of it."""
+HEARTBEAT_SECONDS = 20.0
+"""Seconds between two heartbeats of a run."""
+_LOST_AFTER = timedelta(seconds=6 * HEARTBEAT_SECONDS)
+"""A run without a heartbeat for this long is lost; this tolerates clocks that differ between machines."""
 _NAME = "run.json"
 _THREADS = 16
 
 
 @dataclass(frozen=True)
 class RunInfo:
-    """A run, as it was when it last told of itself.
+    """A run's record, as of its last heartbeat.
 
     Attributes:
-        state: `running`; `done`; `failed`: it is over, and some jobs failed; `stopped`: before all jobs were done;
-            `broken`: it ended with an error; `lost`: it was running, and nothing was heard of it since.
-        started_at, updated_at: UTC; the latter when it last told of itself.
-        jobs: in the request.
-        counts: jobs by status, as far as they have ended.
+        state: `running`; `done`; `failed`: finished, and some jobs failed; `stopped`: before all jobs were done;
+            `broken`: ended with an error; `lost`: was running, but its heartbeat stopped.
+        started_at, updated_at: start and last heartbeat, UTC.
+        jobs: number of jobs of the request.
+        counts: finished jobs by status.
         where: host and process.
-        request: the parameters it was started with.
-        note: how it ended, in a line.
+        request: parameters of the request.
+        note: one line on how it ended.
     """
 
     run_id: str
@@ -50,43 +50,43 @@ class RunInfo:
 
     @property
     def live(self) -> bool:
-        """Whether it is still running, as far as is known."""
+        """Whether the run is still running, as far as is known."""
         return self.state == "running"
 
 
 def write_run(store: Store, info: RunInfo) -> None:
-    """Tell of a run.
+    """Write a run's record.
 
     Raises:
-        SettingsError: the run_id cannot be used.
+        SettingsError: the run_id is invalid.
         StoreError: it cannot be written.
     """
-    text = json.dumps(asdict(info), default=_plain, indent=1)
+    text = json.dumps(asdict(info), default=_to_json, indent=1)
     store.replace(text.encode(), run_key(info.run_id, _NAME))
 
 
 def read_run(store: Store, run_id: str) -> RunInfo:
-    """A run of the store.
+    """Read a run's record.
 
     Raises:
-        SettingsError: there is no such run.
+        SettingsError: the run does not exist.
         StoreError: it cannot be read.
     """
     key = run_key(run_id, _NAME)
     if not store.exists(key):
-        raise SettingsError(f"{store.url} has no run {run_id}; `troupe runs --store {store.url}` lists those it has")
-    return _heard(_parsed(store, key))
+        raise SettingsError(f"{store.url} has no run {run_id}; `troupe runs --store {store.url}` lists its runs")
+    return _with_lost(_parsed(store, key))
 
 
 def list_runs(store: Store, limit: int | None = None) -> list[RunInfo]:
-    """The runs of the store, the latest first.
+    """Return the runs of the store, the latest first.
 
     Raises:
         StoreError: they cannot be read.
     """
     keys = [key for key in store.list("runs") if key.count("/") == 2 and key.endswith(f"/{_NAME}")]
     with ThreadPoolExecutor(_THREADS, thread_name_prefix="runs") as pool:
-        found = sorted(pool.map(lambda key: _heard(_parsed(store, key)), keys), key=lambda run: run.started_at)
+        found = sorted(pool.map(lambda key: _with_lost(_parsed(store, key)), keys), key=lambda run: run.started_at)
     return found[::-1][:limit]
 
 
@@ -100,12 +100,12 @@ def _parsed(store: Store, key: str) -> RunInfo:
         raise StoreError(f"{store.uri(key)} is damaged: {error}; remove it") from error
 
 
-def _heard(run: RunInfo) -> RunInfo:
-    lost = run.live and datetime.now(UTC) - run.updated_at > _SILENCE
+def _with_lost(run: RunInfo) -> RunInfo:
+    lost = run.live and datetime.now(UTC) - run.updated_at > _LOST_AFTER
     return replace(run, state="lost") if lost else run
 
 
-def _plain(value: Any) -> Any:
+def _to_json(value: Any) -> Any:
     if isinstance(value, datetime):
         return value.isoformat()
-    raise TypeError(f"{type(value).__name__} is not written to a run's record")
+    raise TypeError(f"{type(value).__name__} cannot be written to a run's record")

@@ -1,4 +1,4 @@
-"""The row that the catalog and every manifest are made of: one for a job and run."""
+"""Schema of the catalog and of manifests: one row per job and run."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from troupe.errors import TroupeError
 __all__ = ["INDEXED", "QUALITIES", "SCHEMA", "STAGES", "STATUSES", "VERSION", "Row", "conform", "make_row", "table_of"]
 
 VERSION = 2
-"""Of the schema. Columns are only ever added, never renamed, never given another type."""
+"""Version of the schema. Columns are only added, never renamed or changed in type."""
 
 STATUSES = ("done", "reused", "failed", "cancelled", "forgotten")
-"""How a job ended; `forgotten`: it was done, and what it made was deleted because the person shown wanted it."""
+"""How a job ended; `forgotten`: it was done, and its files were deleted because the person withdrew consent."""
 STAGES = ("fetch", "decode", "detect", "encode", "denoise", "vae", "paste", "encode_video", "put", "queue")
-"""Parts of a job's time; columns `seconds_<stage>`."""
+"""Stages of a job; columns `seconds_<stage>`."""
 QUALITIES = ("identity", "landmarks", "expression", "pose", "flicker")
-"""Measures of a render; columns `quality_<name>`, empty where nothing was measured."""
+"""Quality measures of a render; columns `quality_<name>`, null where not measured."""
 
 Row: TypeAlias = dict[str, Any]
 
@@ -56,7 +56,7 @@ _TYPES: dict[str, Any] = {
     "full_uri": _TEXT,
     "crop_uri": _TEXT,
     "poster_uri": _TEXT,
-    "width": _WHOLE,  # this and what follows: of the full video, of the crop where it is all there is
+    "width": _WHOLE,  # this and the next columns: of the full video, or of the crop if there is no full video
     "height": _WHOLE,
     "fps_numerator": _WHOLE,
     "fps_denominator": _WHOLE,
@@ -77,23 +77,23 @@ _TYPES: dict[str, Any] = {
     **{f"quality_{name}": _REAL for name in QUALITIES},
     "started_at": _TIME,
     "finished_at": _TIME,
-    "cuts": pa.list_(_WHOLE),  # frames of the clip with which another scene begins
+    "cuts": pa.list_(_WHOLE),  # first frames of new scenes in the clip
     "detection_score": _REAL,  # mean over the frames in which the face was seen, 0..1
     "master_uri": _TEXT,
-    "recorded_at": _TIME,  # when the ledger took it: of two rows of a job and run, the later one counts
+    "recorded_at": _TIME,  # when the row was buffered: of two rows of a job and run, the later one counts
     # Since version 2.
-    "appearance_key": _TEXT,  # of what lies in the cache
+    "appearance_key": _TEXT,  # key in the cache
     "track_key": _TEXT,
     "motion_key": _TEXT,
-    "flagged": _TEXT,  # quality that was asked for and is not there, in words
+    "flagged": _TEXT,  # which quality thresholds the render missed, in words
 }
 
 INDEXED = (
     *("run_id", "job_id", "status", "identity", "driving", "error_kind"),
     *("quality_identity", "finished_at", "recorded_at"),
 )
-"""Columns of which the Delta table keeps every file's least and greatest value, so that queries skip files. Few,
-because opening a table of many files takes time for each."""
+"""Columns whose minimum and maximum per file the Delta table keeps, so that queries skip files. Few, because each adds
+time to opening a table of many files."""
 
 SCHEMA = pa.schema(_TYPES, metadata={"troupe.schema_version": str(VERSION)})
 
@@ -112,32 +112,32 @@ def make_row(
     gaps: Iterable[tuple[int, int]] | None = None,
     **columns: Any,
 ) -> Row:
-    """A row of the schema, with null for whatever is not known.
+    """Make a row of the schema, with null for everything unknown.
 
     Args:
-        run_id: of the run.
-        job: fills the columns that say what was asked.
+        run_id: id of the run.
+        job: job, for the columns of the request.
         status: one of STATUSES.
-        started_at, finished_at: with a time zone.
-        error: why it failed.
+        started_at, finished_at: times with a time zone.
+        error: error that the job failed with.
         stages: seconds by stage.
-        settings: of the sampler.
+        settings: settings of the sampler.
         face: x1, y1, x2, y2 of the portrait's face.
-        gaps: of the track, as `Track.gaps`.
+        gaps: gaps of the track, as `Track.gaps`.
         columns: further columns of the schema by name.
 
     Raises:
-        TypeError, ValueError: a name is not the schema's, or a value not of its type. Better here than in the
-            ledger, where it would keep others from being committed.
+        TypeError, ValueError: a column does not exist, or a value does not match its type. Raised here, because in
+            the row buffer it would keep the other rows of its batch from being committed.
     """
     if status not in STATUSES:
-        raise ValueError(f"status is {status!r}; it is one of {', '.join(STATUSES)}")
-    given = {
+        raise ValueError(f"status is {status!r}; it must be one of {', '.join(STATUSES)}")
+    values = {
         "schema_version": VERSION,
         "run_id": run_id,
         "status": status,
         "code_version": __version__,
-        **_of_job(job),
+        **_job_columns(job),
         "started_at": started_at,
         "finished_at": finished_at,
         "settings": canonical(dataclasses.asdict(settings)) if settings else None,
@@ -147,20 +147,20 @@ def make_row(
         **columns,
     }
     if error is not None:
-        given |= {"error_kind": error.kind if isinstance(error, TroupeError) else "internal", "error": str(error)}
-    unknown = given.keys() - set(SCHEMA.names)
+        values |= {"error_kind": error.kind if isinstance(error, TroupeError) else "internal", "error": str(error)}
+    unknown = values.keys() - set(SCHEMA.names)
     if unknown:
-        raise TypeError(f"the row has no column {', '.join(sorted(unknown))}")
-    return {name: _checked(name, given.get(name)) for name in SCHEMA.names}
+        raise TypeError(f"the schema has no column {', '.join(sorted(unknown))}")
+    return {name: _validated(name, values.get(name)) for name in SCHEMA.names}
 
 
 def table_of(rows: Iterable[Row]) -> pa.Table:
-    """Rows as a table of the schema."""
+    """Convert rows to a table of the schema."""
     return pa.Table.from_pylist(list(rows), schema=SCHEMA)
 
 
 def conform(table: pa.Table) -> pa.Table:
-    """The table with the schema's columns first, null where it lacks one, and then what a newer version added."""
+    """Return the table with the schema's columns first, null where missing, then those a newer version added."""
     columns = {
         name: table.column(name).cast(kind) if name in table.column_names else pa.nulls(len(table), kind)
         for name, kind in _TYPES.items()
@@ -169,8 +169,8 @@ def conform(table: pa.Table) -> pa.Table:
     return pa.table({**columns, **extra}).replace_schema_metadata(SCHEMA.metadata)
 
 
-def _of_job(job: Job) -> dict[str, Any]:
-    same = (
+def _job_columns(job: Job) -> dict[str, Any]:
+    names = (
         "job_id",
         "identity",
         "consent",
@@ -183,20 +183,20 @@ def _of_job(job: Job) -> dict[str, Any]:
         "preset",
         "seed",
     )
-    return {name: getattr(job, name) for name in same} | {"start_seconds": job.start, "end_seconds": job.end}
+    return {name: getattr(job, name) for name in names} | {"start_seconds": job.start, "end_seconds": job.end}
 
 
-def _checked(name: str, value: Any) -> Any:
+def _validated(name: str, value: Any) -> Any:
     if value is None or (type(value) is str and _TYPES[name] == _TEXT):
-        return value  # most cells, and asking Arrow takes a while
+        return value  # most cells; Arrow's conversion is slower
     if isinstance(value, float) and not math.isfinite(value):
         return None
     if isinstance(value, datetime) and value.tzinfo is None:
-        raise ValueError(f"{name} has no time zone; give it in UTC")
+        raise ValueError(f"{name} has no time zone; use UTC")
     if isinstance(value, Mapping) and pa.types.is_map(_TYPES[name]):
         value = list(value.items())
     if isinstance(value, float) and not value.is_integer() and pa.types.is_integer(_TYPES[name]):
-        raise TypeError(f"column {name} is {_TYPES[name]}, not {value!r}")  # Arrow would cut it off
+        raise TypeError(f"column {name} is {_TYPES[name]}, not {value!r}")  # Arrow would truncate it
     try:
         return pa.scalar(value, _TYPES[name]).as_py()
     except (pa.ArrowException, TypeError, OverflowError) as error:

@@ -83,10 +83,12 @@ def ls(
 
     opened = open_store(store)
     if format is not RowFormat.table:
-        _print(query.ls(opened, limit=limit, as_of=as_of, **filters), format)
+        _print(query.list_jobs(opened, limit=limit, as_of=as_of, **filters), format)
         return
     # One row more than is shown, to know whether there are more.
-    rows = query.ls(opened, limit=(limit or TABLE_ROWS) + 1, columns=TABLE_COLUMNS, as_of=as_of, **filters).to_pylist()
+    rows = query.list_jobs(
+        opened, limit=(limit or TABLE_ROWS) + 1, columns=TABLE_COLUMNS, as_of=as_of, **filters
+    ).to_pylist()
     _print_jobs(rows[: limit or TABLE_ROWS])
     if not rows:
         stderr.print(
@@ -113,7 +115,7 @@ def show(
     - `troupe catalog show ada__welcome`
     - `troupe catalog show ada__welcome --run 20261124-061500-ab12 --json`
     """
-    from catalogs.query.job_details import again_command, job_rows
+    from catalogs.query.job_details import job_rows, rerun_command
     from catalogs.store.store import open_store
 
     opened = open_store(store)
@@ -128,7 +130,7 @@ def show(
     if len(rows) > 1:
         stderr.print("also part of " + ", ".join(f"{other['run_id']} ({other['status']})" for other in rows[1:]))
     stderr.print("to render it again:")
-    typer.echo(again_command(opened, row))
+    typer.echo(rerun_command(opened, row))
 
 
 @app.command()
@@ -190,7 +192,7 @@ def export(
     formats = {".parquet": RowFormat.parquet, ".csv": RowFormat.csv, ".json": RowFormat.json}
     if file.suffix.lower() not in formats:
         raise SettingsError(f"unknown file type {file}; use one of {', '.join(formats)}")
-    rows = query.ls(open_store(store), limit=limit, as_of=as_of, **filters)
+    rows = query.list_jobs(open_store(store), limit=limit, as_of=as_of, **filters)
     file.write_bytes(_encode(rows, formats[file.suffix.lower()]))
     stderr.print(f"{len(rows)} rows written to {file}")
 

@@ -55,7 +55,7 @@ def export(
             raise SettingsError("the query must select the columns run_id and job_id, which identify the videos")
     elif what != "all":
         filters = {**filters, "run": query.latest_run(source) if what == "latest" else what}
-    rows = query.ls(source, **filters)
+    rows = query.list_jobs(source, **filters)
     if selected is not None:
         wanted = set(zip(*(selected.column(c).to_pylist() for c in ("run_id", "job_id")), strict=True))
         keys = zip(*(rows.column(c).to_pylist() for c in ("run_id", "job_id")), strict=True)
@@ -66,7 +66,7 @@ def export(
     done = deliver(source, rows, open_store(destination), name, crop=crop)
     for problem in done.missing:
         stderr.print(f"missing: {problem}")
-    stderr.print(f"{done.put} videos exported, {done.same} already there, {len(done.missing)} missing")
+    stderr.print(f"{done.copied} videos exported, {done.unchanged} already there, {len(done.missing)} missing")
     typer.echo(done.manifest)
     if done.missing:
         raise typer.Exit(ExitCode.INCOMPLETE)

@@ -14,7 +14,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from catalogs.store.store import Store
-from catalogs.table.runs import BEAT, RunInfo, write_run
+from catalogs.table.runs import HEARTBEAT_SECONDS, RunInfo, write_run
 from troupe.errors import Cancelled, StoreError
 
 __all__ = ["Heartbeat"]
@@ -91,7 +91,7 @@ class Heartbeat:
 
     def _beat(self) -> None:
         self._write()
-        while not self._closing.wait(BEAT):
+        while not self._closing.wait(HEARTBEAT_SECONDS):
             self._write()
 
     def _write(self) -> None:

@@ -9,7 +9,7 @@ from typing import Any, Self
 
 from catalogs.requests.jobs_file import cross, read_jobs, read_request
 from catalogs.store.store import open_store
-from catalogs.table.snapshot import latest, snapshot
+from catalogs.table.snapshot import latest_rows, snapshot
 from troupe import Job
 from troupe.errors import SettingsError
 
@@ -91,7 +91,7 @@ class Request:
             raise SettingsError("retry needs a run_id: name the run whose failed jobs are to be done again")
         store = open_store(self.store)
         columns = ["run_id", "job_id", "status", "recorded_at", "error_kind"]
-        rows = latest(snapshot(store, self.run_id).read(columns=columns))
+        rows = latest_rows(snapshot(store, self.run_id).read(columns=columns))
         failed = {row["job_id"]: row["error_kind"] for row in rows.to_pylist() if row["status"] == "failed"}
         unknown = set(kinds) - set(failed.values())
         if unknown:

@@ -19,7 +19,7 @@ from catalogs.store.store import open_store
 from catalogs.store.uris import scheme
 from catalogs.table.manifest import write_manifest
 from catalogs.table.row_buffer import RowBuffer
-from catalogs.table.snapshot import latest, snapshot
+from catalogs.table.snapshot import latest_rows, snapshot
 from tasks.pool import LocalPool, Pool, RayPool, Role
 from tasks.quality import Thresholds
 from tasks.run.heartbeat import Heartbeat
@@ -242,5 +242,7 @@ class Run:
 
     def _committed_statuses(self) -> dict[str, str]:
         """Return the statuses of the jobs that have a row already, by job_id."""
-        rows = latest(snapshot(self._store, self.run_id).read(columns=["run_id", "job_id", "status", "recorded_at"]))
+        rows = latest_rows(
+            snapshot(self._store, self.run_id).read(columns=["run_id", "job_id", "status", "recorded_at"])
+        )
         return {str(job): str(status) for job, status in zip(rows.column("job_id"), rows.column("status"), strict=True)}

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from bench.catalog import _answer, fill
 from bench.support.catalog_query import QUERIES
-from catalogs.query.jobs import ls
+from catalogs.query.jobs import list_jobs
 from catalogs.store.store import open_store
 
 
@@ -14,7 +14,7 @@ def test_a_small_catalog(tmp_path: Path) -> None:
     url = str(tmp_path / "store")
     fill(url, commits=5, rows=40)
     store = open_store(url)
-    rows = ls(store)
+    rows = list_jobs(store)
     assert rows.num_rows == 200
     assert len(set(rows.column("run_id").to_pylist())) == 2
     assert len(list(Path(url).glob("catalog/*.parquet"))) == 5
@@ -22,4 +22,4 @@ def test_a_small_catalog(tmp_path: Path) -> None:
         answer = _answer(url, question)
         assert 0 < answer.rows <= 20
         assert 0 < answer.cpu < answer.peak
-    assert ls(store, **QUERIES["run"]).num_rows == 0
+    assert list_jobs(store, **QUERIES["run"]).num_rows == 0

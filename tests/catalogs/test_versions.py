@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 from deltalake import write_deltalake
 
-from catalogs.query.jobs import ls
+from catalogs.query.jobs import list_jobs
 from catalogs.query.sql import sql
 from catalogs.store.store import Store, open_store
 from catalogs.table.compaction import compact
@@ -38,23 +38,23 @@ def old(request: pytest.FixtureRequest, tmp_path: Path) -> Store:
 def test_version_1(old: Store) -> None:
     assert VERSION > 1
     assert "flagged" not in pq.read_schema(VERSION_1 / "runs/old/manifest.parquet").names
-    read = ls(old)
+    read = list_jobs(old)
     assert read.column_names == SCHEMA.names
     first = {entry["job_id"]: entry for entry in read.to_pylist()}
     assert (first["a"]["frames"], first["a"]["tags"], first["a"]["quality_identity"]) == (10, [("scene", "1")], 0.75)
     assert (first["b"]["error_kind"], first["b"]["flagged"], first["b"]["schema_version"]) == ("no_face", None, 1)
-    with RowBuffer(old, "new") as ledger:
-        ledger.append(row("new", "c", flagged="identity 0.2", motion_key="m"))
-    assert [(e["job_id"], e["flagged"]) for e in ls(old).to_pylist()] == [
+    with RowBuffer(old, "new") as buffer:
+        buffer.append(row("new", "c", flagged="identity 0.2", motion_key="m"))
+    assert [(e["job_id"], e["flagged"]) for e in list_jobs(old).to_pylist()] == [
         ("c", "identity 0.2"),
         *((e["job_id"], None) for e in read.to_pylist()),
     ]
-    assert ls(old, run="old").equals(read)
+    assert list_jobs(old, run="old").equals(read)
     assert sql(old, "SELECT job_id FROM jobs WHERE motion_key IS NULL ORDER BY 1").column(0).to_pylist() == ["a", "b"]
     if old.delta() is not None:
-        before = ls(old)
+        before = list_jobs(old)
         compact(old, order=True)
-        assert ls(old).equals(before)
+        assert list_jobs(old).equals(before)
 
 
 def test_a_column_from_the_future(old: Store) -> None:
@@ -67,10 +67,10 @@ def test_a_column_from_the_future(old: Store) -> None:
         sink = io.BytesIO()
         pq.write_table(newer, sink)
         old.put_bytes(sink.getvalue(), "runs/future/parts/00000.parquet")
-    with RowBuffer(old, "future") as ledger:
-        ledger.append(row("future", "y"))
-    assert ls(old).column_names == [*SCHEMA.names, "mood"]
-    moods = {entry["job_id"]: entry["mood"] for entry in ls(old, columns=["job_id", "mood"]).to_pylist()}
+    with RowBuffer(old, "future") as buffer:
+        buffer.append(row("future", "y"))
+    assert list_jobs(old).column_names == [*SCHEMA.names, "mood"]
+    moods = {entry["job_id"]: entry["mood"] for entry in list_jobs(old, columns=["job_id", "mood"]).to_pylist()}
     assert moods == {"a": None, "b": None, "y": None, "z": "calm"}
     assert sql(old, "SELECT job_id FROM jobs WHERE mood = 'calm'").column(0).to_pylist() == ["z"]
     write_manifest(old, "future")

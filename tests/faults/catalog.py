@@ -34,7 +34,7 @@ from typing import Any, NoReturn
 
 import libfaketime
 
-from catalogs.query.jobs import ls
+from catalogs.query.jobs import list_jobs
 from catalogs.store.store import Store, open_store
 from catalogs.table.compaction import compact, vacuum
 from catalogs.table.row_buffer import RowBuffer
@@ -164,7 +164,7 @@ def write(plan: Attack, number: int, _: Path) -> None:
     store = open_store(plan.url)
     for n in range(plan.runs):
         run = f"w{number}-{n:03}"
-        there = set(ls(store, run=run, columns=["job_id"]).column("job_id").to_pylist())
+        there = set(list_jobs(store, run=run, columns=["job_id"]).column("job_id").to_pylist())
         with RowBuffer(store, run, every_rows=BATCH) as ledger:
             for job in (f"{run}-{j:03}" for j in range(plan.rows)):
                 if job not in there:
@@ -189,7 +189,7 @@ def look(plan: Attack, number: int, notes: Path) -> None:
             if count > len(seen.get(run, []))
         ]
         before = {run: len(jobs) for run, jobs in seen.items()}
-        newest = ls(store, limit=5, columns=["job_id"])
+        newest = list_jobs(store, limit=5, columns=["job_id"])
         if newest.num_rows < min(5, sum(before.values())):
             wrong.append(f"the newest five are {newest.num_rows}")
         looks += 1

@@ -17,7 +17,7 @@ from collections import Counter
 from pathlib import Path
 from uuid import uuid4
 
-from catalogs.query.jobs import ls
+from catalogs.query.jobs import list_jobs
 from catalogs.store.store import open_store
 from flows.local import animate_locally
 from tasks.run.request import Request
@@ -81,7 +81,7 @@ def check(url: str, jobs: int, drivers: int) -> None:
         assert len(data) == record["bytes"]
         assert store.exists(record["poster"])
         sums[record["key"]] = record["checksum"]
-    rows = ls(store).to_pylist()
+    rows = list_jobs(store).to_pylist()
     assert Counter(row["run_id"] for row in rows) == {f"run-{number}": jobs for number in range(drivers)}
     assert all(row["checksum"] == sums[row["render_key"]] for row in rows)
 

@@ -17,7 +17,7 @@ import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
-from catalogs.query.jobs import ls
+from catalogs.query.jobs import list_jobs
 from catalogs.requests.tracks import write_track
 from catalogs.retention.forget import forget
 from catalogs.store.store import open_store
@@ -103,8 +103,8 @@ def test_every_portrait_acts_every_clip_once(cast: Path, weights: Path, tmp_path
     assert again.counts == {"reused": 4}
     assert (again.frames, again.evaluations, again.files_put) == (0, 0, 0)
     assert {row["checksum"] for row in manifest(again).values()} == {row["checksum"] for row in rows.values()}
-    assert len(ls(open_store(request.store))) == 8
-    assert len(ls(open_store(request.store), status="reused")) == 4
+    assert len(list_jobs(open_store(request.store))) == 8
+    assert len(list_jobs(open_store(request.store), status="reused")) == 4
 
 
 def test_what_changes_is_new_work_and_nothing_else(run: Run) -> None:

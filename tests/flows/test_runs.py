@@ -14,7 +14,7 @@ import pytest
 from PIL import Image
 from typer.testing import CliRunner, Result
 
-from catalogs.query.jobs import ls
+from catalogs.query.jobs import list_jobs
 from catalogs.store.store import open_store
 from catalogs.table.runs import list_runs, read_run, write_run
 from flows.cli import app
@@ -78,7 +78,7 @@ def test_a_run_goes_on_under_its_name_and_ends_as_if_nothing_had_happened(
 
     files = store.list("catalog")
     once_more = animate_locally(request)
-    assert (once_more.counts, len(ls(store))) == ({"done": 2}, 2)
+    assert (once_more.counts, len(list_jobs(store))) == ({"done": 2}, 2)
     assert store.list("catalog") == files, "rows that are there are not written again"
     with pytest.raises(SettingsError, match="has other jobs"):
         animate_locally(request_of(f"{cast}/portraits/ruby.png", run_id="night"))
@@ -99,7 +99,7 @@ def test_what_failed_is_done_again_and_nothing_else(
         replace(request, retry=("typo",)).read()
     ended = cli("retry", "latest", "--store", request.store, "--failed-kind", "missing_input", "--local")
     assert ended.exit_code == 0, ended.output
-    table = {row["job_id"]: row for row in ls(open_store(request.store), run="r").to_pylist()}
+    table = {row["job_id"]: row for row in list_jobs(open_store(request.store), run="r").to_pylist()}
     assert {job: row["status"] for job, row in table.items()} == {"ruby": "done", "late": "done", "nobody": "failed"}
     manifest = {
         row["job_id"]: row["status"]

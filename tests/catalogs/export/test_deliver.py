@@ -12,9 +12,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from catalogs.export.deliver import Delivered, deliver
+from catalogs.export.deliver import DeliveryReport, deliver
 from catalogs.export.filenames import NameTemplate
-from catalogs.query.jobs import ls
+from catalogs.query.jobs import list_jobs
 from catalogs.store.store import Store, open_store
 from catalogs.table.row_buffer import RowBuffer
 from catalogs.table.schema import SCHEMA
@@ -36,10 +36,10 @@ def render(store: Store, key: str, *, crop: bool = False) -> dict[str, Any]:
 
 @pytest.fixture
 def filled(folder_store: Store) -> Store:
-    with RowBuffer(folder_store, "r1") as ledger:
-        ledger.append(row("r1", "one", identity="Ana/../Bo", **render(folder_store, "k1", crop=True)))
-        ledger.append({**row("r1", "two", identity="Ana", **render(folder_store, "k2")), "language": "fr"})
-        ledger.append(row("r1", "bad", "failed", error=NoFace("none")))
+    with RowBuffer(folder_store, "r1") as buffer:
+        buffer.append(row("r1", "one", identity="Ana/../Bo", **render(folder_store, "k1", crop=True)))
+        buffer.append({**row("r1", "two", identity="Ana", **render(folder_store, "k2")), "language": "fr"})
+        buffer.append(row("r1", "bad", "failed", error=NoFace("none")))
     return folder_store
 
 
@@ -54,26 +54,26 @@ def files(folder: Path) -> dict[str, str]:
 def test_delivery(filled: Store, tmp_path: Path) -> None:
     target = open_store(str(tmp_path / "out"))
     name = "{identity}/{job_id}_{language}.mp4"
-    done = deliver(filled, ls(filled), target, name)
-    assert done == Delivered(2, 0, (), str(tmp_path / "out" / "manifest.parquet"))
+    done = deliver(filled, list_jobs(filled), target, name)
+    assert done == DeliveryReport(2, 0, (), str(tmp_path / "out" / "manifest.parquet"))
     assert files(tmp_path / "out") == {"Ana-..-Bo/one_unknown.mp4": "full k1", "Ana/two_fr.mp4": "full k2"}
     manifest = pq.read_table(done.manifest)
     assert manifest.column_names == ["file", *SCHEMA.names]
     assert manifest.column("file").to_pylist() == ["Ana-..-Bo/one_unknown.mp4", "Ana/two_fr.mp4"]
     listed = list(csv.DictReader(io.StringIO((tmp_path / "out" / "manifest.csv").read_text())))
     assert [entry["job_id"] for entry in listed] == ["one", "two"]
-    assert deliver(filled, ls(filled), target, name).put == 0
-    assert deliver(filled, ls(filled), open_store(str(tmp_path / "crops")), "{job_id}", crop=True).put == 2
+    assert deliver(filled, list_jobs(filled), target, name).copied == 0
+    assert deliver(filled, list_jobs(filled), open_store(str(tmp_path / "crops")), "{job_id}", crop=True).copied == 2
     assert files(tmp_path / "crops") == {"one.mp4": "crop k1", "two.mp4": "full k2"}
 
 
 def test_equal_names_are_numbered_and_nothing_is_overwritten(filled: Store, tmp_path: Path) -> None:
     target = open_store(str(tmp_path / "out"))
-    deliver(filled, ls(filled), target, "{run_id}.mp4")
+    deliver(filled, list_jobs(filled), target, "{run_id}.mp4")
     assert files(tmp_path / "out") == {"r1.mp4": "full k1", "r1-2.mp4": "full k2"}
     (tmp_path / "out" / "r1.mp4").write_text("mine")
     with pytest.raises(SettingsError, match="is another file"):
-        deliver(filled, ls(filled), target, "{run_id}.mp4")
+        deliver(filled, list_jobs(filled), target, "{run_id}.mp4")
     assert files(tmp_path / "out")["r1.mp4"] == "mine"
 
 
@@ -82,15 +82,15 @@ def test_a_store_that_moved_and_a_video_that_is_gone(filled: Store, tmp_path: Pa
     Path(filled.url).rename(moved)
     (moved / "renders/k2/full.mp4").unlink()
     store = open_store(str(moved))
-    done = deliver(store, ls(store), open_store(str(tmp_path / "out")), "{job_id}.mp4")
-    assert (done.put, len(done.missing)) == (1, 1)
+    done = deliver(store, list_jobs(store), open_store(str(tmp_path / "out")), "{job_id}.mp4")
+    assert (done.copied, len(done.missing)) == (1, 1)
     assert done.missing[0].startswith("two: ")
     assert pq.read_table(done.manifest).column("job_id").to_pylist() == ["one"]
 
 
 def test_to_a_bucket(filled: Store, s3: str) -> None:
     target = open_store("s3://cast/delivery")
-    assert deliver(filled, ls(filled), target, "{job_id}.mp4").put == 2
+    assert deliver(filled, list_jobs(filled), target, "{job_id}.mp4").copied == 2
     assert target.list() == ["manifest.csv", "manifest.parquet", "one.mp4", "two.mp4"]
 
 
@@ -107,7 +107,7 @@ def test_to_a_bucket(filled: Store, s3: str) -> None:
         ("{job_id[0]}.mp4", "no job has"),
         ("{job_id!r}.mp4", "only a column"),
         ("{job_id:>99}.mp4", "only a column"),
-        ("{job_id", "no template"),
+        ("{job_id", "invalid name template"),
         ("{}.mp4", "no job has"),
     ],
 )

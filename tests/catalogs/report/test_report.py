@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from catalogs.report import render_page, write_report
-from catalogs.report.facts import facts_of
+from catalogs.report.facts import collect_facts
 from catalogs.store.store import Store
 from catalogs.table.manifest import write_manifest
 from catalogs.table.row_buffer import RowBuffer
@@ -113,21 +113,21 @@ def test_html_in_rows_is_text() -> None:
 def test_outliers() -> None:
     rows = [made(f"j{n}", quality_identity=0.8 + n / 1000, quality_flicker=1.0) for n in range(20)]
     rows += [made("worse", quality_identity=0.2), made("better", quality_identity=0.99)]
-    facts = facts_of("r1", rows, 100)
+    facts = collect_facts("r1", rows, 100)
     assert [(o.job_id, o.measure) for o in facts.outliers] == [("worse", "identity similarity")]
-    assert facts_of("r1", rows[:7], 100).outliers == ()
+    assert collect_facts("r1", rows[:7], 100).outliers == ()
 
 
 def test_many_jobs_failures_first() -> None:
     rows = [made(f"j{n:03}") for n in range(30)] + [row("r1", "z", "failed", error=NoFace("no"))]
-    facts = facts_of("r1", iter(rows), 10)  # one look at each is enough
+    facts = collect_facts("r1", iter(rows), 10)  # one look at each is enough
     assert (len(facts.cards), facts.left_out, facts.jobs) == (10, 21, 31)
     assert facts.cards[-1].job_id == "z"
 
 
 def test_it_lies_in_the_store(store: Store, tmp_path: Path) -> None:
-    with RowBuffer(store, "r1") as ledger:
-        ledger.append(row("r1", "a"))
+    with RowBuffer(store, "r1") as buffer:
+        buffer.append(row("r1", "a"))
     with pytest.raises(StoreError):
         write_report(store, "r1")
     write_manifest(store, "r1")

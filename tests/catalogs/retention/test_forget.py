@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from catalogs.query.jobs import ls
+from catalogs.query.jobs import list_jobs
 from catalogs.query.sql import sql
 from catalogs.retention.forget import ForgetList, Forgotten, forget
 from catalogs.store.store import Store
@@ -33,8 +33,8 @@ def filled(store: Store) -> Store:
     ):
         appearance = "app-a" if content == ANA else "app-b"
         columns = {**render(store, key), "portrait_sha256": content, "appearance_key": appearance, "checksum": "c"}
-        with RowBuffer(store, run) as ledger:
-            ledger.append(row(run, job, identity=identity, **columns))
+        with RowBuffer(store, run) as buffer:
+            buffer.append(row(run, job, identity=identity, **columns))
         write_manifest(store, run)
     return store
 
@@ -51,7 +51,7 @@ def test_forgetting(filled: Store) -> None:
         "cache/appearance/app-b.safetensors",
         "renders/k2/full.mp4",
     ]
-    rows = {entry["job_id"]: entry for entry in ls(filled).to_pylist()}
+    rows = {entry["job_id"]: entry for entry in list_jobs(filled).to_pylist()}
     assert {job: entry["status"] for job, entry in rows.items()} == {
         "one": "forgotten",
         "two": "done",
@@ -83,8 +83,8 @@ def test_the_tombstone(filled: Store) -> None:
 def test_forgetting_twice_forgets_what_came_meanwhile(filled: Store) -> None:
     forget(filled, "Ana")
     assert forget(filled, "Ana") == Forgotten(0, 0, ())
-    with RowBuffer(filled, "r3") as ledger:
-        ledger.append(row("r3", "late", identity="other", **render(filled, "k9"), portrait_sha256=ANA))
+    with RowBuffer(filled, "r3") as buffer:
+        buffer.append(row("r3", "late", identity="other", **render(filled, "k9"), portrait_sha256=ANA))
     assert forget(filled, "Ana") == Forgotten(1, 1, ("r3",))
     (stone,) = filled.list("tombstones")
     assert json.loads(filled.read(stone))["portrait_sha256"] == [ANA]

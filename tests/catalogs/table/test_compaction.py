@@ -1,4 +1,4 @@
-"""catalogs.table.compaction: compaction and clean-up change nothing that is read."""
+"""catalogs.table.compaction: compaction and vacuum do not change what is read."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from catalogs.query.jobs import ls
+from catalogs.query.jobs import list_jobs
 from catalogs.query.statistics import table_state
 from catalogs.store.store import Store, open_store
 from catalogs.table.compaction import Compaction, compact, vacuum
@@ -21,25 +21,25 @@ from troupe.errors import SettingsError
 
 def fill(store: Store, count: int = 6) -> None:
     for n in range(count):
-        with RowBuffer(store, f"r{n}") as ledger:
-            ledger.append(row(f"r{n}", "a", identity=f"p{n % 2}", tags=[("n", str(n))], gaps=[(0, n)]))
+        with RowBuffer(store, f"r{n}") as buffer:
+            buffer.append(row(f"r{n}", "a", identity=f"p{n % 2}", tags=[("n", str(n))], gaps=[(0, n)]))
 
 
 @pytest.mark.parametrize("order", [False, True])
 def test_compaction(shared_store: Store, order: bool) -> None:
     assert compact(shared_store) == Compaction(0, 0, 0)
     fill(shared_store)
-    before = ls(shared_store)
+    before = list_jobs(shared_store)
     done = compact(shared_store, order=order)
     assert (done.removed, done.added) == (6, 1)
-    assert ls(shared_store).equals(before)
-    assert ls(shared_store, limit=2).equals(before.slice(0, 2))
-    assert ls(shared_store, as_of=3).num_rows == 3
+    assert list_jobs(shared_store).equals(before)
+    assert list_jobs(shared_store, limit=2).equals(before.slice(0, 2))
+    assert list_jobs(shared_store, as_of=3).num_rows == 3
     state = table_state(shared_store)
     assert state is not None
     assert (state.files, state.version) == (1, done.version)
-    fill(shared_store, 1)  # the run goes on
-    assert ls(shared_store).num_rows == 6
+    fill(shared_store, 1)  # the run resumes
+    assert list_jobs(shared_store).num_rows == 6
     assert snapshot(shared_store).read().num_rows == 7
 
 
@@ -48,12 +48,12 @@ def test_nothing_to_compact(folder_store: Store) -> None:
     assert compact(folder_store) == Compaction(0, 0, 1)
 
 
-def test_vacuum_keeps_what_is_young_or_used(folder_store: Store) -> None:
+def test_vacuum_keeps_recent_and_referenced_files(folder_store: Store) -> None:
     assert vacuum(folder_store, timedelta(hours=1)) == []
     fill(folder_store)
     compact(folder_store)
     assert vacuum(folder_store, timedelta(hours=1)) == []
-    assert ls(folder_store).num_rows == ls(folder_store, as_of=6).num_rows == 6
+    assert list_jobs(folder_store).num_rows == list_jobs(folder_store, as_of=6).num_rows == 6
     left = [Path(folder_store.url, "catalog", f"part-0000{n}-left-by-a-killed-writer.parquet") for n in range(2)]
     for file in left:
         file.write_bytes(b"x")
@@ -63,14 +63,14 @@ def test_vacuum_keeps_what_is_young_or_used(folder_store: Store) -> None:
     assert left[0].exists()
     assert vacuum(folder_store, timedelta(hours=2)) == [left[0].name]
     assert [file.exists() for file in left] == [False, True]
-    assert ls(folder_store).num_rows == ls(folder_store, as_of=6).num_rows == 6
+    assert list_jobs(folder_store).num_rows == list_jobs(folder_store, as_of=6).num_rows == 6
     for wrong in (timedelta(minutes=59), timedelta(minutes=90), timedelta(0)):
         with pytest.raises(SettingsError, match="whole number of hours"):
             vacuum(folder_store, wrong)
 
 
-def test_a_store_without_delta_needs_no_upkeep() -> None:
+def test_a_store_without_delta_needs_no_maintenance() -> None:
     store = open_store("memory://upkeep")
     for call in (lambda: compact(store), lambda: vacuum(store, timedelta(hours=1))):
-        with pytest.raises(SettingsError, match="no upkeep"):
+        with pytest.raises(SettingsError, match="no maintenance"):
             call()

@@ -20,7 +20,7 @@ import pytest
 from deltalake import DeltaTable, write_deltalake
 
 from catalogs.store.store import Store, open_store
-from catalogs.table import append as commits
+from catalogs.table import append
 from catalogs.table.row_buffer import RowBuffer
 from catalogs.table.schema import SCHEMA, table_of
 from catalogs.table.snapshot import open_table, snapshot
@@ -33,13 +33,13 @@ def jobs_in(store: Store, run: str | None = None) -> list[str]:
 
 
 def test_batches(store: Store) -> None:
-    with RowBuffer(store, "r1", every_rows=3) as ledger:
+    with RowBuffer(store, "r1", every_rows=3) as buffer:
         assert jobs_in(store) == []
         for n in range(8):
-            ledger.append(row("r1", f"j{n}"))
+            buffer.append(row("r1", f"j{n}"))
             assert len(jobs_in(store)) == (n + 1) // 3 * 3
-            assert len(ledger.pending) == (n + 1) % 3
-    assert ledger.pending == ()
+            assert len(buffer.pending) == (n + 1) % 3
+    assert buffer.pending == ()
     assert jobs_in(store) == [f"j{n}" for n in range(8)]
     assert jobs_in(store, "r1") == jobs_in(store)
     assert jobs_in(store, "r2") == []
@@ -52,15 +52,15 @@ def test_batches(store: Store) -> None:
 
 def test_what_is_written_is_read(store: Store) -> None:
     full = row("r1", "j", tags=[("k", "v")], face=(1, 2, 3, 4), gaps=[(0, 3)], quality_pose=0.5, bytes=2**40)
-    with RowBuffer(store, "r1") as ledger:
-        ledger.append(full)
-        ledger.append(row("r1", "empty"))
+    with RowBuffer(store, "r1") as buffer:
+        buffer.append(full)
+        buffer.append(row("r1", "empty"))
     found = snapshot(store).read().sort_by([("job_id", "descending")]).to_pylist()
     assert {**found[0], "recorded_at": None} == full
     assert found[0]["recorded_at"] is not None
 
 
-def test_a_ledger_without_rows_leaves_nothing(store: Store) -> None:
+def test_a_buffer_without_rows_writes_nothing(store: Store) -> None:
     with RowBuffer(store, "r1"):
         pass
     assert store.list() == []
@@ -68,18 +68,18 @@ def test_a_ledger_without_rows_leaves_nothing(store: Store) -> None:
 
 
 def test_a_row_waits_only_so_long(folder_store: Store) -> None:
-    with RowBuffer(folder_store, "r1", every_seconds=0.05) as ledger:
+    with RowBuffer(folder_store, "r1", every_seconds=0.05) as buffer:
         for name in ("a", "b"):
-            ledger.append(row("r1", name))
-            while ledger.pending:  # the test's time-out is the limit
+            buffer.append(row("r1", name))
+            while buffer.pending:  # the test's time-out is the limit
                 time.sleep(0.01)
             assert name in jobs_in(folder_store)
 
 
 def test_the_rest_is_committed_when_the_run_fails(store: Store) -> None:
     def run() -> None:
-        with RowBuffer(store, "r1") as ledger:
-            ledger.append(row("r1", "a"))
+        with RowBuffer(store, "r1") as buffer:
+            buffer.append(row("r1", "a"))
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
@@ -88,13 +88,13 @@ def test_the_rest_is_committed_when_the_run_fails(store: Store) -> None:
 
 
 def test_rows_that_may_wait_are_committed_with_the_next_that_may_not(folder_store: Store) -> None:
-    with RowBuffer(folder_store, "r1", every_rows=2) as ledger:
+    with RowBuffer(folder_store, "r1", every_rows=2) as buffer:
         for name in ("a", "b", "c"):
-            ledger.append(row("r1", name, "cancelled"), may_wait=True)
-        assert len(ledger.pending) == 3
-        ledger.append(row("r1", "d"))
-        assert ledger.pending == ()
-        ledger.append(row("r1", "e", "cancelled"), may_wait=True)
+            buffer.append(row("r1", name, "cancelled"), may_wait=True)
+        assert len(buffer.pending) == 3
+        buffer.append(row("r1", "d"))
+        assert buffer.pending == ()
+        buffer.append(row("r1", "e", "cancelled"), may_wait=True)
     assert jobs_in(folder_store) == ["a", "b", "c", "d", "e"]
 
 
@@ -104,8 +104,8 @@ def test_an_impossible_run_id(store: Store) -> None:
 
 
 def test_threads(store: Store) -> None:
-    with RowBuffer(store, "r1", every_rows=7) as ledger, ThreadPoolExecutor(4) as pool:
-        list(pool.map(lambda n: ledger.append(row("r1", f"j{n:03d}")), range(100)))
+    with RowBuffer(store, "r1", every_rows=7) as buffer, ThreadPoolExecutor(4) as pool:
+        list(pool.map(lambda n: buffer.append(row("r1", f"j{n:03d}")), range(100)))
     assert jobs_in(store) == [f"j{n:03d}" for n in range(100)]
 
 
@@ -114,9 +114,9 @@ import sys, time
 from catalogs.table.row_buffer import RowBuffer
 from catalogs.store.store import open_store
 from tests.catalogs.conftest import row
-with RowBuffer(open_store(sys.argv[1]), "r1") as ledger:
+with RowBuffer(open_store(sys.argv[1]), "r1") as buffer:
     for n in range(250):
-        ledger.append(row("r1", f"j{n:03d}"))
+        buffer.append(row("r1", f"j{n:03d}"))
     print("appended", flush=True)
     time.sleep(600)
 """
@@ -135,16 +135,16 @@ def test_a_killed_run_keeps_its_batches(shared_store: Store) -> None:
     process.wait()
     process.stdout.close()
     assert jobs_in(shared_store) == [f"j{n:03d}" for n in range(200)]
-    with RowBuffer(shared_store, "r1") as ledger:  # the run is resumed
+    with RowBuffer(shared_store, "r1") as buffer:  # the run is resumed
         for n in range(200, 250):
-            ledger.append(row("r1", f"j{n:03d}"))
+            buffer.append(row("r1", f"j{n:03d}"))
     assert jobs_in(shared_store) == [f"j{n:03d}" for n in range(250)]
 
 
 def record(store: Store, run: str) -> None:
-    with RowBuffer(store, run, every_rows=5) as ledger:
+    with RowBuffer(store, run, every_rows=5) as buffer:
         for n in range(43):
-            ledger.append(row(run, f"{run}-{n:02d}"))
+            buffer.append(row(run, f"{run}-{n:02d}"))
 
 
 def test_processes_that_commit_at_once(shared_store: Store) -> None:
@@ -161,8 +161,8 @@ def test_threads_that_make_the_table_at_once(folder_store: Store) -> None:
 
     def first(n: int) -> None:
         start.wait()
-        with RowBuffer(folder_store, f"r{n}") as ledger:
-            ledger.append(row(f"r{n}", f"j{n}"))
+        with RowBuffer(folder_store, f"r{n}") as buffer:
+            buffer.append(row(f"r{n}", f"j{n}"))
 
     with ThreadPoolExecutor(6) as pool:
         list(pool.map(first, range(6)))
@@ -196,10 +196,10 @@ def test_a_commit_whose_answer_is_lost_counts_once(
             raise OSError("Generic S3 error: connection reset")
 
     lost = iter([False, True, False, True, False, False, False])
-    monkeypatch.setattr(commits, "write_deltalake", lossy)
-    with RowBuffer(folder_store, "r1", every_rows=2) as ledger:
+    monkeypatch.setattr(append, "write_deltalake", lossy)
+    with RowBuffer(folder_store, "r1", every_rows=2) as buffer:
         for n in range(9):
-            ledger.append(row("r1", f"j{n}"))
+            buffer.append(row("r1", f"j{n}"))
     assert jobs_in(folder_store) == [f"j{n}" for n in range(9)]
 
 
@@ -215,15 +215,15 @@ def test_a_commit_that_took_place_but_seemed_to_fail(
     def unreachable(*_: Any) -> None:
         raise OSError("Generic S3 error: connection refused")
 
-    with RowBuffer(folder_store, "r1", every_rows=2) as ledger:
-        ledger.append(row("r1", "j0"))
+    with RowBuffer(folder_store, "r1", every_rows=2) as buffer:
+        buffer.append(row("r1", "j0"))
         with monkeypatch.context() as patch:
-            patch.setattr(commits, "write_deltalake", deaf)
+            patch.setattr(append, "write_deltalake", deaf)
             patch.setattr(DeltaTable, "transaction_version", unreachable)
             with pytest.raises(StoreError, match="cannot commit 2 rows"):
-                ledger.append(row("r1", "j1"))
+                buffer.append(row("r1", "j1"))
         for n in range(2, 7):
-            ledger.append(row("r1", f"j{n}"))
+            buffer.append(row("r1", f"j{n}"))
     assert jobs_in(folder_store) == [f"j{n}" for n in range(7)]
 
 
@@ -233,15 +233,15 @@ def test_rows_outlive_a_store_that_fails_for_a_while(
     def broken(*_: Any, **__: Any) -> None:
         raise OSError("Generic S3 error: \x1b[31mno route\x1b[0m\n   to host")
 
-    with RowBuffer(folder_store, "r1", every_rows=2) as ledger:
-        ledger.append(row("r1", "j0"))
+    with RowBuffer(folder_store, "r1", every_rows=2) as buffer:
+        buffer.append(row("r1", "j0"))
         with monkeypatch.context() as patch:
-            patch.setattr(commits, "write_deltalake", broken)
+            patch.setattr(append, "write_deltalake", broken)
             with pytest.raises(StoreError, match=r"cannot commit 2 rows .* no route to host; check the store"):
-                ledger.append(row("r1", "j1"))
-            assert [entry["job_id"] for entry in ledger.pending] == ["j0", "j1"]
+                buffer.append(row("r1", "j1"))
+            assert [entry["job_id"] for entry in buffer.pending] == ["j0", "j1"]
             assert jobs_in(folder_store) == []
-        ledger.append(row("r1", "j2"))
+        buffer.append(row("r1", "j2"))
         assert jobs_in(folder_store) == ["j0", "j1"]  # the batch that failed goes first, as it was
     assert jobs_in(folder_store) == ["j0", "j1", "j2"]
 
@@ -253,8 +253,8 @@ def test_rows_that_cannot_be_committed_are_not_lost_in_silence(
     store = open_store(str(tmp_path / "file" / "store"))
 
     def run(error: Exception | None) -> None:
-        with RowBuffer(store, "r1") as ledger:
-            ledger.append(row("r1", "a"))
+        with RowBuffer(store, "r1") as buffer:
+            buffer.append(row("r1", "a"))
             if error:
                 raise error
 
@@ -272,8 +272,8 @@ def test_a_table_with_columns_from_the_future(shared_store: Store) -> None:
     uri, options = place
     newer = table_of([row("r0", "future")]).append_column("mood", pa.array(["calm"]))
     write_deltalake(uri, newer, storage_options=options)
-    with RowBuffer(shared_store, "r1") as ledger:
-        ledger.append(row("r1", "now"))
+    with RowBuffer(shared_store, "r1") as buffer:
+        buffer.append(row("r1", "now"))
     read = snapshot(shared_store).read().sort_by("job_id")
     assert read.column_names == [*SCHEMA.names, "mood"]
     assert read.column("mood").to_pylist() == ["calm", None]
@@ -286,8 +286,8 @@ def test_a_table_from_the_past(shared_store: Store) -> None:
     older = table_of([row("r0", "past", quality_pose=1.0)]).drop_columns(["quality_identity", "worker"])
     write_deltalake(uri, older, storage_options=options)
     assert snapshot(shared_store).read().column("worker").to_pylist() == [None]
-    with RowBuffer(shared_store, "r1") as ledger:
-        ledger.append(row("r1", "now", worker="w"))
+    with RowBuffer(shared_store, "r1") as buffer:
+        buffer.append(row("r1", "now", worker="w"))
     read = snapshot(shared_store).read().sort_by("job_id")
     assert read.column("worker").to_pylist() == ["w", None]
     assert read.column("quality_pose").to_pylist() == [None, 1.0]
@@ -305,15 +305,15 @@ class NoPandas:
 sys.meta_path.insert(0, NoPandas())
 sys.path[:0] = {sys.path!r}
 from catalogs.table.row_buffer import RowBuffer
-from catalogs.query.jobs import ls, to_csv
+from catalogs.query.jobs import list_jobs, to_csv
 from catalogs.store.store import open_store
 from tests.catalogs.conftest import row
 import tempfile
 with tempfile.TemporaryDirectory() as folder:
     store = open_store(folder)
-    with RowBuffer(store, "r1") as ledger:
-        ledger.append(row("r1", "a"))
-    print(to_csv(ls(store, columns=["job_id", "finished_at"])))
+    with RowBuffer(store, "r1") as buffer:
+        buffer.append(row("r1", "a"))
+    print(to_csv(list_jobs(store, columns=["job_id", "finished_at"])))
 """
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert result.returncode == 0, result.stderr

@@ -110,7 +110,9 @@ def test_empty_results_are_reported_on_standard_error(tmp_path: Path, store: str
 def test_unknown_status(store: str) -> None:
     result = ls(store, "--status", "broken")
     assert result.exit_code == 2
-    assert result.stderr == "error: no status 'broken'; there are done, reused, failed, cancelled, forgotten\n"
+    assert (
+        result.stderr == "error: there is no status 'broken'; use one of done, reused, failed, cancelled, forgotten\n"
+    )
 
 
 def test_show(delivered: str) -> None:
@@ -127,11 +129,11 @@ def test_show(delivered: str) -> None:
 def test_show_prints_a_command_that_a_shell_runs(delivered: str, tmp_path: Path) -> None:
     import subprocess
 
-    from catalogs.query.job_details import again_command, job_rows
+    from catalogs.query.job_details import job_rows, rerun_command
     from catalogs.requests.jobs_file import read_jobs
 
     place = open_store(delivered)
-    line = again_command(place, job_rows(place, "one")[0]).split(" && ")[0]
+    line = rerun_command(place, job_rows(place, "one")[0]).split(" && ")[0]
     subprocess.run(["sh", "-c", line], check=True, cwd=tmp_path)
     (job,) = read_jobs(str(tmp_path / "one.jsonl"))
     assert (job.job_id, job.identity, job.tags) == ("one", "ada", {"scene": "1"})

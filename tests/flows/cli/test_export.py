@@ -35,7 +35,7 @@ def test_invalid_exports(delivered: str, tmp_path: Path) -> None:
         (["r9", out], "no finished videos of r9"),
         (["all", out, "--name", "../{job_id}"], "leads out"),
         (["SELECT identity FROM jobs", out], "must select the columns run_id and job_id"),
-        (["SELECT nonsense", out], "cannot be answered"),
+        (["SELECT nonsense", out], "the query failed"),
     ):
         result = troupe("export", *words, "--store", delivered)
         assert (result.exit_code, message in result.stderr) == (2, True), result.output
