@@ -24,7 +24,7 @@ from typing import Any
 from bench.support.machine import isolated, peak_memory
 from bench.support.report import Case, Check, Findings, log, main, make_parser, positive_int
 from catalogs.store.store import Store, open_store
-from flows.observe.progress import Silent
+from flows.observe.progress import Listeners
 from flows.steps import execute
 from models.miniature.init_weights import init_weights
 from tasks.pool import Role, WorkItem
@@ -121,7 +121,7 @@ def run_jobs(folder: Path, jobs: int) -> Round:
     with _idle_crew():
         start = _start_ray()
         started = time.perf_counter()
-        summary = execute(request, Silent(), ray=True)
+        summary = execute(request, Listeners(), ray=True)
         seconds = time.perf_counter() - started
     assert summary.counts == {"done": jobs}, f"{summary.line()}: {results(request.store, summary.run_id, 1)}"
     return Round(seconds, start, peak_memory(), calls[0] + summary.evaluations)

@@ -17,7 +17,7 @@ from prefect.task_runners import TaskRunner, ThreadPoolTaskRunner
 from prefect.utilities.annotations import quote
 
 from flows.observe.prefect_artifacts import Artifacts
-from flows.observe.progress import Everyone, listener, listening_here, watched
+from flows.observe.progress import Listeners, configured_listener, current_listener, has_listener
 from flows.prefect_server import prefect_server
 from flows.prefect_tasks import call_as_task, result_of, stoppable_task
 from flows.steps import execute
@@ -120,9 +120,9 @@ def animate(
     """
     parameters = locals()
     artifacts = Artifacts()
-    with nullcontext(listener()) if listening_here() else watched() as own:
+    with nullcontext(current_listener()) if has_listener() else configured_listener() as own:
         request = _request.get() or Request.from_parameters(parameters)
-        summary = execute(request, Everyone(own, artifacts), ray=True, call=call_step)
+        summary = execute(request, Listeners(own, artifacts), ray=True, call=call_step)
     artifacts.end(summary)
     if summary.counts.get("cancelled"):
         return cancelled(message=summary.line(), data=Stopped(summary))
@@ -142,7 +142,7 @@ def animate_here(request: Request) -> Summary:
             state = animate(**request.parameters(), return_state=True)
     except TerminationSignal:
         # Prefect's own answer to SIGTERM, while its engine starts a flow.
-        raise Cancelled("stopped before anything was begun") from None
+        raise Cancelled("stopped before anything started") from None
     finally:
         _request.reset(token)
     # A cancelled flow has a result, too, which Prefect would raise.

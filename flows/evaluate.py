@@ -11,7 +11,7 @@ from prefect.artifacts import create_markdown_artifact
 from prefect.states import Cancelled as cancelled
 
 from flows.animate import animate
-from flows.observe.progress import listener
+from flows.observe.progress import current_listener
 from flows.prefect_server import prefect_server
 from flows.prefect_tasks import call_as_task, result_of
 from tasks.evaluation.pipeline import EvaluationRequest, measure_renders, prepare_evaluation, publish_evaluation
@@ -25,7 +25,7 @@ __all__ = ["evaluate", "evaluate_here"]
 
 def _measure(request: EvaluationRequest) -> Evaluation:
     with stoppable() as stop:
-        return measure_renders(request, listener().note, stop.is_set)
+        return measure_renders(request, current_listener().note, stop.is_set)
 
 
 @flow(

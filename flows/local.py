@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from flows.observe.progress import listener
+from flows.observe.progress import current_listener
 from flows.steps import execute
 from tasks.evaluation.pipeline import EvaluationRequest, measure_renders, prepare_evaluation, publish_evaluation
 from tasks.run.request import Request
@@ -19,7 +19,7 @@ def animate_locally(request: Request) -> Summary:
     Raises:
         TroupeError: the request cannot be executed as it is.
     """
-    return execute(request, listener(), ray=False)
+    return execute(request, current_listener(), ray=False)
 
 
 def evaluate_locally(request: EvaluationRequest) -> dict[str, str]:
@@ -33,5 +33,5 @@ def evaluate_locally(request: EvaluationRequest) -> dict[str, str]:
         summary = animate_locally(prepare_evaluation(request))
         if summary.counts.get("cancelled"):
             raise Cancelled(summary.line())
-        evaluation = measure_renders(request, listener().note, stop.is_set)
+        evaluation = measure_renders(request, current_listener().note, stop.is_set)
     return {"summary": publish_evaluation(request, evaluation), "text": evaluation.markdown()}

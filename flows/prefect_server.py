@@ -1,7 +1,7 @@
-"""A Prefect server for the length of one command, for those who run none.
+"""A temporary Prefect server for one command, where none is configured.
 
-Prefect would start one by itself, but in our own process group, where Ctrl-C ends it before the flow could tell it
-how it ended.
+Prefect would start one itself, but in the command's process group, where Ctrl-C stops the server before the flow can
+report its final state.
 """
 
 from __future__ import annotations
@@ -25,24 +25,24 @@ __all__ = ["prefect_server"]
 
 START_SECONDS = 120.0
 STOP_SECONDS = 5.0
-LIVES = 5
-"""So often a server that dies is replaced."""
+MAX_RESTARTS = 5
+"""Number of times that a server which dies is restarted."""
 
 _log = logging.getLogger(__name__)
 
 
 @contextmanager
 def prefect_server(stop: threading.Event | None = None) -> Iterator[None]:
-    """Have a server: the one that is configured, else one of our own, gone afterwards even if this process is killed.
+    """Start a server unless one is configured; it ends with the `with` block, or with this process if that is killed.
 
-    Its database is Prefect's usual one, so that its pages show past runs.
+    It uses Prefect's default database, so that its pages show past runs.
 
     Args:
-        stop: when set while the server starts, it is not waited for.
+        stop: cancels the start when set.
 
     Raises:
-        TroupeError: it does not start.
-        Cancelled: it was stopped.
+        TroupeError: the server does not start.
+        Cancelled: `stop` was set before the server was ready.
     """
     if PREFECT_API_URL.value():
         yield
@@ -51,8 +51,8 @@ def prefect_server(stop: threading.Event | None = None) -> Iterator[None]:
     try:
         address = f"http://127.0.0.1:{server.port}/api"
         _wait_until_healthy(address, server, stop or threading.Event())
-        server.keep()
-        # Heartbeats are for who watches a server for runs that fell silent; waiting for them to end takes a second.
+        server.restart_when_dead()
+        # Nobody watches this server for runs without heartbeats, and stopping their thread takes a second.
         with temporary_settings({PREFECT_API_URL: address, PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None}):
             yield
     finally:
@@ -60,64 +60,64 @@ def prefect_server(stop: threading.Event | None = None) -> Iterator[None]:
 
 
 class _Server:
-    """The child, and once it is kept, its successors: what it knows lies in its database, and clients try again."""
+    """The server process. A restarted one has all data in its database, and clients retry their requests."""
 
     def __init__(self, port: int) -> None:
         self.port = port
         self._closing = threading.Event()
-        self._child = self._start()
-        self._keeper = threading.Thread(target=self._keep, name="prefect-server", daemon=True)
+        self._process = self._start()
+        self._monitor = threading.Thread(target=self._restart, name="prefect-server", daemon=True)
 
     @property
     def alive(self) -> bool:
-        """Whether the child runs."""
-        return self._child.poll() is None
+        """Whether the process runs."""
+        return self._process.poll() is None
 
-    def keep(self) -> None:
-        """From now on, start another one when it dies."""
-        self._keeper.start()
+    def restart_when_dead(self) -> None:
+        """Restart the process from now on when it dies."""
+        self._monitor.start()
 
     def close(self) -> None:
-        """End it."""
+        """Stop the process."""
         self._closing.set()
-        if self._keeper.ident is not None:
-            self._keeper.join()
-        self._child.terminate()
+        if self._monitor.ident is not None:
+            self._monitor.join()
+        self._process.terminate()
         try:
-            self._child.wait(STOP_SECONDS)
+            self._process.wait(STOP_SECONDS)
         except subprocess.TimeoutExpired:
-            self._child.kill()
-            self._child.wait()
+            self._process.kill()
+            self._process.wait()
 
     def _start(self) -> subprocess.Popen[bytes]:
         return subprocess.Popen(
             [sys.executable, "-m", "flows.prefect_server", str(self.port)],
-            stdin=subprocess.PIPE,  # closes when we are gone, however that came
+            stdin=subprocess.PIPE,  # closes when this process ends, even if it is killed
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
             start_new_session=True,
             env={**os.environ, "PREFECT_SERVER_ANALYTICS_ENABLED": "false", "PREFECT_UI_ENABLED": "false"},
         )
 
-    def _keep(self) -> None:
-        for _ in range(LIVES):
+    def _restart(self) -> None:
+        for _ in range(MAX_RESTARTS):
             while self.alive:
                 if self._closing.wait(0.5):
                     return
-            _log.warning("Prefect's server died; another one takes its place")
-            self._child = self._start()
+            _log.warning("The Prefect server died; starting it again")
+            self._process = self._start()
 
 
 def _wait_until_healthy(address: str, server: _Server, stop: threading.Event) -> None:
-    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))  # no proxy knows our own address
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))  # loopback is not reached through a proxy
     deadline = time.monotonic() + START_SECONDS
     while time.monotonic() < deadline and server.alive:
         with suppress(OSError), opener.open(f"{address}/health", timeout=2):
             return
         if stop.wait(0.1):
-            raise Cancelled("stopped before anything was begun")
+            raise Cancelled("stopped before anything started")
     raise TroupeError(
-        "Prefect's server does not start; see what `prefect server start` says, or run with --local to do without"
+        "the Prefect server does not start; run `prefect server start` to see why, or run with --local to do without"
     )
 
 
@@ -128,15 +128,15 @@ def _free_port() -> int:
 
 
 def _serve(port: int) -> None:
-    """The child: serve until its standard input closes."""
+    """Serve until standard input closes."""
     import uvicorn
     from prefect.server.api.server import create_app
 
-    def leave_with_parent() -> None:
+    def exit_with_parent() -> None:
         sys.stdin.buffer.read()
         os._exit(0)
 
-    threading.Thread(target=leave_with_parent, daemon=True).start()
+    threading.Thread(target=exit_with_parent, daemon=True).start()
     uvicorn.run(create_app(), host="127.0.0.1", port=port, log_level="error")
 
 

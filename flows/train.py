@@ -13,7 +13,7 @@ from prefect import State, flow
 from prefect.artifacts import create_markdown_artifact
 from prefect.states import Cancelled as cancelled
 
-from flows.observe.training_progress import steps_of
+from flows.observe.progress import current_training_progress
 from flows.prefect_server import prefect_server
 from flows.prefect_tasks import call_as_task, result_of
 from tasks.train.config import PartConfig, TrainConfig, read_train_config
@@ -114,16 +114,16 @@ def _train(
 
 
 def _prepare_clips(course: TrainConfig, stop: threading.Event, device: str) -> None:
-    steps = steps_of()
-    for line in prepare_training_clips(course, stop.is_set, steps.clip, device):
-        steps.note(line)
+    progress = current_training_progress()
+    for line in prepare_training_clips(course, stop.is_set, progress.clip, device):
+        progress.note(line)
 
 
 def _learn(
     course: TrainConfig, recipe: PartConfig, stop: threading.Event, device: str, workers: int, ray_address: str | None
 ) -> dict[str, Any]:
-    steps = steps_of()
-    steps.begin(recipe.part, recipe.steps)
-    result = train_part(course, recipe, stop.is_set, steps.step, device, workers, ray_address)
-    steps.end(recipe.part, result)
+    progress = current_training_progress()
+    progress.begin(recipe.part, recipe.steps)
+    result = train_part(course, recipe, stop.is_set, progress.step, device, workers, ray_address)
+    progress.end(recipe.part, result)
     return result

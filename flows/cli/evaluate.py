@@ -95,10 +95,10 @@ def evaluate(
         device=device,
         dtype=dtype,
     )
-    from flows.observe.progress import console_listener, listening
+    from flows.observe.progress import console_listener, use_listener
     from troupe.signals import stoppable
 
-    with stoppable(), console_listener(stderr) as listener, listening(listener):
+    with stoppable(), console_listener(stderr) as listener, use_listener(listener):
         if local:
             from flows.local import evaluate_locally
 

@@ -146,11 +146,11 @@ def perform(request: Request, *, local: bool) -> Summary:
     Raises:
         TroupeError: the request cannot be carried out; raised before anything is started where possible.
     """
-    from flows.observe.progress import console_listener, listening, watched
+    from flows.observe.progress import configured_listener, console_listener, use_listener
     from troupe.signals import stoppable
 
     request.job_list  # noqa: B018 (an invalid request fails here, before anything starts)
-    with stoppable(), watched(lambda: console_listener(stderr)) as listener, listening(listener):
+    with stoppable(), configured_listener(lambda: console_listener(stderr)) as listener, use_listener(listener):
         if local:
             from flows.local import animate_locally
 

@@ -43,9 +43,9 @@ def train(
         raise SettingsError(
             "training needs additional packages; install them with: pip install 'troupe[train]'"
         ) from error
-    from flows.observe.training_progress import console_steps, stepping
+    from flows.observe.progress import console_training_progress, use_listener
 
-    with console_steps(stderr) as steps, stepping(steps):
+    with console_training_progress(stderr) as progress, use_listener(progress):
         from flows.train import table, train_here, train_locally
 
         parts = tuple(part or ())

@@ -14,13 +14,13 @@ from rich.progress import Progress
 __all__ = ["SuspendableProgress", "shows_bars"]
 
 POLL_SECONDS = 0.5
-"""How often a process in the background checks whether it is in the foreground again."""
+"""Seconds between checks whether a process in the background is in the foreground again."""
 
 
 def shows_bars(console: Console) -> bool:
-    """Whether the console is a terminal that this process has to itself.
+    """Return whether the console is a terminal with this process in the foreground.
 
-    A process in the background shares it with the shell, whose prompt a bar would overwrite.
+    A process in the background shares the terminal with the shell, whose prompt a bar would overwrite.
     """
     if not console.is_terminal:
         return False
@@ -31,22 +31,22 @@ def shows_bars(console: Console) -> bool:
 
 
 class SuspendableProgress(Progress):
-    """Bars that leave the terminal, with its cursor, while the process is stopped or in the background."""
+    """Progress bars that are hidden while the process is suspended or in the background."""
 
     _handling = False
 
     def start(self) -> None:
-        """Show the bars; from now on Ctrl-Z hides them first."""
+        """Show the bars, and hide them on Ctrl-Z before the process is suspended."""
         if threading.current_thread() is threading.main_thread():
-            # Ignored where there is no job control: then it stays so.
+            # Without job control SIGTSTP is ignored, and stays so.
             self._handling = signal.getsignal(signal.SIGTSTP) is signal.SIG_DFL
         if self._handling:
             signal.signal(signal.SIGTSTP, self._suspend)
-            signal.signal(signal.SIGCONT, self._resumed)
+            signal.signal(signal.SIGCONT, self._resume)
         super().start()
 
     def stop(self) -> None:
-        """Show their last state; Ctrl-Z does what it did before."""
+        """Show the final state and restore the default actions of the signals."""
         if self._handling:
             self._handling = False
             signal.signal(signal.SIGTSTP, signal.SIG_DFL)
@@ -54,8 +54,8 @@ class SuspendableProgress(Progress):
         super().stop()
 
     def _suspend(self, *_: Any) -> None:
-        # The default action stops the process, or does nothing where no shell could resume it. A thread raises it: this
-        # one may hold locks that hiding the bars takes.
+        # The default action suspends the process, or does nothing where no shell could resume it. Another thread raises
+        # the signal: this one may hold locks that hiding the bars needs.
         signal.signal(signal.SIGTSTP, signal.SIG_DFL)
         threading.Thread(target=self._suspend_process, daemon=True).start()
 
@@ -67,6 +67,6 @@ class SuspendableProgress(Progress):
         if self._handling:
             super().start()
 
-    def _resumed(self, *_: Any) -> None:
+    def _resume(self, *_: Any) -> None:
         if self._handling:
             signal.signal(signal.SIGTSTP, self._suspend)

@@ -1,8 +1,7 @@
-"""Logs for machines: one JSON object a line, each with its run, job and worker."""
+"""Logs for machines: one JSON object per line, with run, job and worker."""
 
 from __future__ import annotations
 
-import json
 import logging
 import threading
 from collections.abc import Iterator, Mapping
@@ -10,34 +9,48 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Any, TextIO
 
+from pythonjsonlogger.json import JsonFormatter
+
 from troupe.log_context import current_context
 
 __all__ = ["JsonLines", "json_logs"]
 
-ROOMS = ("models", "catalogs", "tasks", "flows")
-FACTS = ("status", "error_kind", "error", "frames", "seconds", "bytes", "attempts", "device", "full_uri", "crop_uri")
-"""Of a finished job's row, if they are there."""
+LOGGERS = ("models", "catalogs", "tasks", "flows")
+ROW_FIELDS = (
+    "status",
+    "error_kind",
+    "error",
+    "frames",
+    "seconds",
+    "bytes",
+    "attempts",
+    "device",
+    "full_uri",
+    "crop_uri",
+)
+"""Columns of a finished job's row that are logged where they have a value."""
 
 
-class Formatter(logging.Formatter):
-    """`{"time", "level", "logger", "message", "run", "job", "worker", ...}`."""
+class ContextFormatter(JsonFormatter):
+    """Formats records as `{"time", "level", "logger", "message", "run", "job", "worker", ...}`."""
 
-    def format(self, record: logging.LogRecord) -> str:
-        """One line."""
-        line: dict[str, Any] = {
+    def __init__(self) -> None:
+        super().__init__(rename_fields={"exc_info": "trace"}, json_default=str, json_ensure_ascii=False)
+
+    def add_fields(self, log_data: dict[str, Any], record: logging.LogRecord, message_dict: dict[str, Any]) -> None:
+        """Add time, level, logger and context; fields of the record's `about` override the context."""
+        log_data |= {
             "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
             "level": record.levelname.lower(),
             "logger": record.name,
-            "message": record.getMessage(),
         }
-        line |= current_context() | getattr(record, "about", {})
-        if record.exc_info:
-            line["trace"] = self.formatException(record.exc_info)
-        return json.dumps(line, default=str, ensure_ascii=False)
+        log_data |= current_context()
+        super().add_fields(log_data, record, message_dict)
+        log_data |= log_data.pop("about", {})
 
 
 class JsonLines:
-    """A listener that logs what it is told."""
+    """Listener that logs the progress of a run."""
 
     def __init__(self) -> None:
         self._log = logging.getLogger("flows.run")
@@ -45,33 +58,37 @@ class JsonLines:
         self._jobs = self._done = 0
 
     def note(self, text: str) -> None:
-        """Log it."""
+        """Log the text."""
         self._log.info(text)
 
     def begin(self, jobs: int) -> None:
-        """Start counting."""
+        """Log the number of jobs."""
         self._jobs = jobs
         self._log.info("animating", extra={"about": {"jobs": jobs}})
 
     def finished(self, row: Mapping[str, Any]) -> None:
-        """Log how the job ended."""
+        """Log the result of a job."""
         with self._lock:
             self._done += 1
             progress = f"{self._done}/{self._jobs}"
-        about = {"run": row["run_id"], "job": row["job_id"], "worker": row["worker"], "progress": progress}
-        about |= {name: row[name] for name in FACTS if row[name] is not None}
-        about["stages"] = {n.removeprefix("seconds_"): v for n, v in row.items() if n.startswith("seconds_") and v}
+        fields = {"run": row["run_id"], "job": row["job_id"], "worker": row["worker"], "progress": progress}
+        fields |= {name: row[name] for name in ROW_FIELDS if row[name] is not None}
+        fields["stages"] = {n.removeprefix("seconds_"): v for n, v in row.items() if n.startswith("seconds_") and v}
         level = logging.ERROR if row["status"] == "failed" else logging.INFO
-        self._log.log(level, "%s", row["status"], extra={"about": about})
+        self._log.log(level, "%s", row["status"], extra={"about": fields})
 
 
 @contextmanager
 def json_logs(stream: TextIO | None = None) -> Iterator[JsonLines]:
-    """Everything that our rooms log inside the `with` block is JSON on `stream`, standard error by default."""
+    """Log troupe's records as JSON lines inside the `with` block.
+
+    Args:
+        stream: stream to write to, standard error by default.
+    """
     handler = logging.StreamHandler(stream)
-    handler.setFormatter(Formatter())
-    loggers = [logging.getLogger(room) for room in ROOMS]
-    before = [(logger.level, logger.propagate) for logger in loggers]
+    handler.setFormatter(ContextFormatter())
+    loggers = [logging.getLogger(name) for name in LOGGERS]
+    previous = [(logger.level, logger.propagate) for logger in loggers]
     for logger in loggers:
         logger.addHandler(handler)
         logger.setLevel(logging.INFO)
@@ -79,7 +96,7 @@ def json_logs(stream: TextIO | None = None) -> Iterator[JsonLines]:
     try:
         yield JsonLines()
     finally:
-        for logger, (level, propagate) in zip(loggers, before, strict=True):
+        for logger, (level, propagate) in zip(loggers, previous, strict=True):
             logger.removeHandler(handler)
             logger.setLevel(level)
             logger.propagate = propagate

@@ -1,4 +1,4 @@
-"""What Prefect's pages show of a run while it goes on, and after it."""
+"""Artifacts of a run on Prefect's pages: progress, summary and failed jobs."""
 
 from __future__ import annotations
 
@@ -19,63 +19,63 @@ from tasks.run.summary import Summary
 
 __all__ = ["Artifacts"]
 
-EVERY = 5.0
-"""Seconds between two updates of the bar."""
-MOST = 100
-"""Failures that the table has room for; the catalog has all."""
+UPDATE_SECONDS = 5.0
+"""Least seconds between two updates of the progress."""
+MAX_FAILURES = 100
+"""Maximum rows of the table of failed jobs; the catalog has all."""
 
 _log = logging.getLogger(__name__)
 
 
 class Artifacts:
-    """A listener that keeps a progress bar, and in the end writes a summary and a table of what failed.
+    """Listener that updates a progress artifact, and finally writes a summary and a table of failed jobs.
 
-    Made within a flow. Nothing of it may disturb the run: a server that is gone is a line in the log.
+    Must be created within a flow. Errors of the server are logged and do not affect the run.
     """
 
     def __init__(self) -> None:
-        self._bar: Any = None
+        self._progress_id: Any = None
         self._jobs = self._done = 0
         self._failures: list[dict[str, str]] = []
-        self._shown = 0.0
+        self._updated_at = 0.0
         self._lock = threading.Lock()
 
     def note(self, text: str) -> None:
-        """Nothing."""
+        """Ignore the text."""
 
     def begin(self, jobs: int) -> None:
-        """Put up the bar."""
+        """Create the progress artifact."""
         self._jobs = jobs
-        self._bar = self._try(
+        self._progress_id = self._try(
             lambda: create_progress_artifact(progress=0.0, key="troupe-progress", description=f"{jobs} jobs")
         )
 
     def finished(self, row: Mapping[str, Any]) -> None:
-        """Move the bar, now and then."""
+        """Count the job and update the progress, at most every `UPDATE_SECONDS`."""
         with self._lock:
             self._done += 1
-            if row["status"] == "failed" and len(self._failures) < MOST:
+            if row["status"] == "failed" and len(self._failures) < MAX_FAILURES:
                 self._failures.append({"job": row["job_id"], "kind": row["error_kind"], "error": row["error"]})
             now = time.monotonic()
-            if now - self._shown < EVERY and self._done < self._jobs:
+            if now - self._updated_at < UPDATE_SECONDS and self._done < self._jobs:
                 return
-            self._shown = now
+            self._updated_at = now
             progress = 100.0 * self._done / self._jobs
-        if self._bar is not None:
-            self._try(lambda: update_progress_artifact(self._bar, progress))
+        if self._progress_id is not None:
+            self._try(lambda: update_progress_artifact(self._progress_id, progress))
 
     def end(self, summary: Summary) -> None:
-        """Write the summary, and what failed."""
+        """Write the summary and the failed jobs."""
         self._try(
             lambda: create_markdown_artifact(summary.markdown(), key="troupe-run", description=f"run {summary.run_id}")
         )
         if self._failures:
-            what = f"failed jobs of run {summary.run_id}, the first {MOST} at most"
-            self._try(lambda: create_table_artifact(self._failures, key="troupe-failures", description=what))
+            description = f"failed jobs of run {summary.run_id}, at most {MAX_FAILURES}"
+            self._try(lambda: create_table_artifact(self._failures, key="troupe-failures", description=description))
 
     def _try(self, call: Any) -> Any:
         try:
             return call()
-        except Exception as error:  # whatever its client raises
-            _log.warning("Prefect's server does not take an artifact: %s", error)
+        except Exception as error:  # the client raises many kinds
+            _log.warning("Failed to write a Prefect artifact: %s", error)
             return None

@@ -1,4 +1,4 @@
-"""A run's numbers for Prometheus, on a port of this process."""
+"""Metrics of a run for Prometheus, served by this process."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ __all__ = ["Metrics", "metrics"]
 
 
 class Metrics:
-    """A listener that counts.
+    """Listener that counts jobs, failures, frames and time.
 
     troupe_jobs_requested · troupe_jobs_total{status} · troupe_failures_total{kind} · troupe_frames_total ·
-    troupe_stage_seconds_total{stage}: of workers, so that its rate is how many are busy with a stage.
+    troupe_stage_seconds_total{stage}: worker seconds, whose rate is the number of workers busy with a stage.
     """
 
     def __init__(self, registry: CollectorRegistry) -> None:
@@ -25,13 +25,13 @@ class Metrics:
         self._jobs = Counter("troupe_jobs", "Jobs that ended.", ["status"], registry=registry)
         self._failures = Counter("troupe_failures", "Jobs that failed.", ["kind"], registry=registry)
         self._frames = Counter("troupe_frames", "Frames rendered.", registry=registry)
-        self._stages = Counter("troupe_stage_seconds", "Workers' time.", ["stage"], registry=registry)
+        self._stages = Counter("troupe_stage_seconds", "Worker seconds.", ["stage"], registry=registry)
 
     def note(self, text: str) -> None:
-        """Nothing."""
+        """Ignore the text."""
 
     def begin(self, jobs: int) -> None:
-        """The size of the run."""
+        """Set the number of jobs."""
         self._requested.set(jobs)
 
     def finished(self, row: Mapping[str, Any]) -> None:
@@ -47,21 +47,23 @@ class Metrics:
 
 
 @contextmanager
-def metrics(where: str) -> Iterator[Metrics]:
-    """Serve a run's numbers at `http://HOST:PORT/metrics` inside the `with` block.
+def metrics(address: str) -> Iterator[Metrics]:
+    """Serve the metrics of a run at `http://HOST:PORT/metrics` inside the `with` block.
 
     Args:
-        where: `PORT`, on loopback, or `HOST:PORT`.
+        address: `HOST:PORT`, or `PORT` on loopback.
 
     Raises:
-        SettingsError: that is no port, or it is taken.
+        SettingsError: the address is invalid or in use.
     """
-    host, _, port = where.rpartition(":")
+    host, _, port = address.rpartition(":")
     registry = CollectorRegistry()
     try:
         server, thread = start_http_server(int(port), host or "127.0.0.1", registry)
     except (ValueError, OverflowError, OSError) as error:
-        raise SettingsError(f"metrics cannot be served at {where}: {error}; give PORT or HOST:PORT") from error
+        raise SettingsError(
+            f"failed to serve metrics at {address}: {error}; set TROUPE_METRICS to a free PORT or HOST:PORT"
+        ) from error
     try:
         yield Metrics(registry)
     finally:

@@ -8,7 +8,7 @@ import pyarrow.parquet as pq
 
 from bench.engine import CLIPS, _idle_crew, _request, utilisation
 from catalogs.requests.jobs_file import read_jobs
-from flows.observe.progress import Silent
+from flows.observe.progress import Listeners
 from flows.steps import execute
 from models.miniature.init_weights import init_weights
 from tasks.run.request import Request
@@ -31,7 +31,7 @@ def test_what_an_idle_job_tells_makes_a_row(tmp_path: Path) -> None:
     init_weights(tmp_path / "weights", 0, SMALL)
     request = Request(str(tmp_path / "store"), str(tmp_path / "weights"), jobs=_request(tmp_path, 3))
     with _idle_crew():
-        summary = execute(request, Silent(), ray=False)
+        summary = execute(request, Listeners(), ray=False)
     assert summary.counts == {"done": 3}
     rows = pq.read_table(summary.manifest).to_pylist()
     assert [(row["frames"], row["device"]) for row in rows] == [(1, "none")] * 3

@@ -46,7 +46,7 @@ def ground(tmp_path_factory: pytest.TempPathFactory) -> Ground:
 def test_a_clip_that_crashes_the_detector_among_good_ones(
     ground: Ground, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from flows.observe.progress import Silent
+    from flows.observe.progress import Listeners
     from flows.steps import execute
     from tasks.run.request import Request
 
@@ -61,7 +61,7 @@ def test_a_clip_that_crashes_the_detector_among_good_ones(
     rows.insert(1, {"job_id": "bad", "portrait": f"{cast}/p0.png", "driving": f"{tmp_path}/{DEADLY}.mp4"})
     (tmp_path / "jobs.jsonl").write_text("".join(json.dumps(row | {"preset": "draft"}) + "\n" for row in rows))
     request = Request(str(tmp_path / "store"), str(ground.weights), jobs=str(tmp_path / "jobs.jsonl"))
-    summary = execute(request, Silent(), ray=True)
+    summary = execute(request, Listeners(), ray=True)
     assert summary.counts == {"done": good, "failed": 1}
     ended = {row["job_id"]: row for row in pq.read_table(summary.manifest).to_pylist()}
     assert ended["bad"]["error_kind"] == "worker_lost"

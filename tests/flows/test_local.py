@@ -22,7 +22,7 @@ from catalogs.requests.tracks import write_track
 from catalogs.retention.forget import forget
 from catalogs.store.store import open_store
 from flows.local import animate_locally
-from flows.observe.progress import listening
+from flows.observe.progress import use_listener
 from models.faces import open_detector
 from models.faces.tracking import track_face
 from tasks import media
@@ -274,7 +274,7 @@ def test_a_stopped_run_keeps_what_is_finished_and_goes_on(run: Run, monkeypatch:
     from contextlib import nullcontext
 
     jobs = [JOB | {"job_id": f"j{seed}", "seed": seed} for seed in range(3)]
-    with monkeypatch.context() as patch, listening(StopAfterOne()):
+    with monkeypatch.context() as patch, use_listener(StopAfterOne()):
         patch.setattr("flows.steps.stoppable", lambda: nullcontext(stop))
         stopped = run(*jobs)
     assert stopped.counts == {"done": 1, "cancelled": 2}

@@ -58,7 +58,7 @@ def test_the_world_by_the_command(weights: Path, tmp_path: Path) -> None:
     first = CliRunner().invoke(app, ["train", str(config), "--local"])
     assert first.exit_code == 0, first.output
     assert "| denoiser | 3 |" in first.stdout
-    assert "6 of 6 clips are prepared" in first.stderr
+    assert "6 of 6 clips prepared" in first.stderr
     training = tmp_path / "weights.training" / "denoiser"
     before = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*") if path.is_file()}
     assert {"curve.jsonl", "curves.png", "recipe.json", "result.json"} < {path.name for path in training.iterdir()}
@@ -109,7 +109,7 @@ def test_what_cannot_be_trained(tmp_path: Path) -> None:
     config = tmp_path / "training.toml"
     for text, said in (
         ("", "weights: missing"),
-        (f'weights = "{tmp_path}/w"\n[denoiser]\nsteps = 1\n', "denoiser learns from clips"),
+        (f'weights = "{tmp_path}/w"\n[denoiser]\nsteps = 1\n', "denoiser trains on clips"),
         (f'weights = "{tmp_path}/v"\nbase = "{tmp_path}/none"\n[vae]\nsteps = 1\n', "is not a directory"),
     ):
         config.write_text(text)
