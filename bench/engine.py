@@ -31,7 +31,7 @@ from tasks.pool import Role, WorkItem
 from tasks.run import run as production
 from tasks.run.request import Request
 from tasks.run.results import results
-from tasks.run.sizing import AHEAD, PREPROCESS, RENDER
+from tasks.run.sizing import PREPROCESS, READY_PER_RENDER_WORKER, RENDER
 from tasks.steps.context import WorkerConfig
 from tasks.steps.specs import Done, MotionSpec, PortraitSpec, Rendered, RenderSpec, TrackSpec
 from tests.tasks.pool.simulation import Simulation
@@ -81,7 +81,7 @@ class Idler:
             "worker": str(os.getpid()),
         }
         before = self._calls[0]
-        put = self._store.put_bytes(json.dumps(facts).ljust(RECORD).encode(), order.record)
+        put = self._store.put_bytes(json.dumps(facts).ljust(RECORD).encode(), order.record_key)
         return Rendered(reused=not put.created, puts=1, facts=facts, evaluations=self._calls[0] - before)
 
 
@@ -155,7 +155,9 @@ def _idle_crew() -> Iterator[None]:
 
     def idle(setup: WorkerConfig, **_: Any) -> list[Role]:
         return [
-            Role(PREPROCESS, engine.Idler, (setup,), workers=1, cpus=0.0, backpressure_limit=AHEAD * 2),
+            Role(
+                PREPROCESS, engine.Idler, (setup,), workers=1, cpus=0.0, backpressure_limit=READY_PER_RENDER_WORKER * 2
+            ),
             Role(RENDER, engine.Idler, (setup,), workers=2, cpus=1.0),
         ]
 

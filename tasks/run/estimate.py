@@ -1,4 +1,4 @@
-"""What a request would take, before anything is done: what it needs, what exists, how long the rest may be."""
+"""The estimate of a request, before anything is done: what it needs, what exists, how long the rest may take."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from troupe import Job
 
 __all__ = ["Basis", "Estimate", "estimate"]
 
-WORK = ("detect", "encode", "denoise", "vae", "paste", "encode_video", "fetch", "decode", "put")
+BUSY_STAGES = ("detect", "encode", "denoise", "vae", "paste", "encode_video", "fetch", "decode", "put")
 """Stages in which a worker is busy with a job."""
 _THREADS = 16
 
@@ -29,14 +29,14 @@ Part: TypeAlias = PortraitSpec | MotionSpec | TrackSpec
 
 @dataclass(frozen=True)
 class Basis:
-    """What the catalog knows of the pace.
+    """The pace of earlier jobs with one preset.
 
     Attributes:
-        preset: of the jobs looked at.
-        device: that most of them ran on.
-        jobs, frames: that were looked at: done with these weights, or with any where there are none.
-        same_weights: whether it were these.
-        seconds_a_frame: of one worker, everything included.
+        preset: preset of these jobs.
+        device: device that most of them ran on.
+        jobs, frames: number of these jobs and of their frames.
+        same_weights: whether they had the same weights; jobs with others count only where there are none with these.
+        seconds_a_frame: seconds of one worker per frame, everything included; the name is part of the JSON output.
     """
 
     preset: str
@@ -49,18 +49,16 @@ class Basis:
 
 @dataclass(frozen=True)
 class Estimate:
-    """A request, weighed.
+    """What a request takes.
 
     Attributes:
-        jobs: in all.
-        problems: job_id -> why it could not be done.
-        reused: jobs whose render exists already, or is another job's too.
-        renders: to make.
-        identities, clips: different ones in the request, (all, of these still to be encoded for the renders).
-        tracks: of clips, likewise.
-        frames: to render, by preset.
-        basis: by preset; a preset that was never rendered has none.
-        hours: of one worker, a GPU where there are; None where a preset has no basis.
+        jobs: number of jobs.
+        problems: why jobs cannot be done, by job_id.
+        reused: number of jobs whose render exists already, or is another job's too.
+        renders: number of renders to make.
+        identities, clips, tracks: number of different ones in the request, and of those that the renders still need.
+        frames: number of frames to render, by preset.
+        basis: pace by preset; presets that were never rendered have none.
     """
 
     jobs: int
@@ -75,7 +73,7 @@ class Estimate:
 
     @property
     def hours(self) -> float | None:
-        """See above."""
+        """Hours of one worker, a GPU where there are any; None if a preset has no basis."""
         if any(preset not in self.basis for preset in self.frames):
             return None
         return sum(frames * self.basis[preset].seconds_a_frame for preset, frames in self.frames.items()) / 3600
@@ -84,10 +82,10 @@ class Estimate:
 def estimate(
     jobs: Sequence[Job], store: Store, weights: Path, detector: Path | None = None, dtype: str = "auto"
 ) -> Estimate:
-    """Weigh a request. The store is only read.
+    """Estimate a request. The store is only read.
 
     Args:
-        detector: that replaces the weights' own.
+        detector: face detector that replaces the weights' own.
 
     Raises:
         WeightsError: weights or detector cannot be used.
@@ -95,39 +93,39 @@ def estimate(
     """
     plan = plan_jobs("", jobs, store, weights, detector or detector_file(weights), dtype)
     specs = [planned.spec for planned in plan.jobs if planned.spec is not None]
-    looks = finished_renders(store, plan.jobs)
-    to_do = {planned.spec.key: planned.spec for planned, record in looks if planned.spec and record is None}
+    records = finished_renders(store, plan.jobs)
+    missing = {planned.spec.key: planned.spec for planned, record in records if planned.spec and record is None}
     frames: Counter[str] = Counter()
-    for spec in to_do.values():
+    for spec in missing.values():
         frames[spec.job.preset] += spec.motion.track.frames
     return Estimate(
         jobs=len(jobs),
         problems={planned.job.job_id: str(planned.error) for planned in plan.jobs if planned.error is not None},
-        reused=len(specs) - len(to_do),
-        renders=len(to_do),
-        identities=_missing(store, specs, to_do, lambda spec: spec.portrait),
-        clips=_missing(store, specs, to_do, lambda spec: spec.motion),
-        tracks=_missing(store, specs, to_do, lambda spec: spec.motion.track),
+        reused=len(specs) - len(missing),
+        renders=len(missing),
+        identities=_count_parts(store, specs, missing, lambda spec: spec.portrait),
+        clips=_count_parts(store, specs, missing, lambda spec: spec.motion),
+        tracks=_count_parts(store, specs, missing, lambda spec: spec.motion.track),
         frames=dict(frames),
-        basis=_pace(store, plan, frames),
+        basis=_basis_by_preset(store, plan, frames),
     )
 
 
-def _missing(
+def _count_parts(
     store: Store,
     specs: Iterable[RenderSpec],
-    to_do: Mapping[str, RenderSpec],
+    missing: Mapping[str, RenderSpec],
     part: Callable[[RenderSpec], Part],
 ) -> tuple[int, int]:
-    """How many different parts the orders have, and how many the renders lack."""
-    needed = {part(spec).key: part(spec) for spec in to_do.values()}
+    """Return how many different parts the specs have, and how many of them the missing renders still need."""
+    needed = {part(spec).key: part(spec) for spec in missing.values()}
     with ThreadPoolExecutor(_THREADS) as threads:
-        there = sum(threads.map(lambda part: store.exists(part.place), needed.values()))
-    return len({part(spec).key for spec in specs}), len(needed) - there
+        existing = sum(threads.map(lambda part: store.exists(part.store_key), needed.values()))
+    return len({part(spec).key for spec in specs}), len(needed) - existing
 
 
-def _pace(store: Store, plan: Plan, presets: Iterable[str]) -> dict[str, Basis]:
-    stages = [f"seconds_{stage}" for stage in WORK]
+def _basis_by_preset(store: Store, plan: Plan, presets: Iterable[str]) -> dict[str, Basis]:
+    stages = [f"seconds_{stage}" for stage in BUSY_STAGES]
     rows = snapshot(store).read(pc.field("status") == "done", ["preset", "device", "weights", "frames", *stages])
     basis = {}
     for preset in presets:
@@ -141,7 +139,7 @@ def _pace(store: Store, plan: Plan, presets: Iterable[str]) -> dict[str, Basis]:
     return basis
 
 
-def _basis(preset: str, device: str, rows: Sequence[Mapping[str, Any]], same: bool) -> Basis:
+def _basis(preset: str, device: str, rows: Sequence[Mapping[str, Any]], same_weights: bool) -> Basis:
     frames = sum(row["frames"] for row in rows)
-    seconds = sum(row[f"seconds_{stage}"] or 0.0 for row in rows for stage in WORK)
-    return Basis(preset, device, len(rows), frames, same, seconds / frames)
+    seconds = sum(row[f"seconds_{stage}"] or 0.0 for row in rows for stage in BUSY_STAGES)
+    return Basis(preset, device, len(rows), frames, same_weights, seconds / frames)

@@ -1,4 +1,4 @@
-"""How a job ended, as a row of the catalog."""
+"""The catalog's row of a job that has ended."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from troupe.errors import TroupeError
 
 __all__ = ["row_of"]
 
-SAME = ("width", "height", "frames", "seconds", "bytes", "checksum", "device", "peak_gpu_bytes", "worker")
-"""Columns that have the name of the render's own record."""
+RECORD_COLUMNS = ("width", "height", "frames", "seconds", "bytes", "checksum", "device", "peak_gpu_bytes", "worker")
+"""Columns with the same name as in the render's record."""
 
 
 def row_of(
@@ -32,21 +32,21 @@ def row_of(
     attempts: int | None = None,
     flagged: str | None = None,
 ) -> Row:
-    """A row.
+    """Return the row.
 
     Args:
-        weights: their fingerprint.
-        facts: the record of the render, if there is one, whichever run made it.
+        weights: fingerprint of the weights.
+        facts: record of the render, if there is one, whichever run made it.
         error: why there is none.
         stages: seconds by stage that this run spent on the job.
         attempts: how often a worker was given the render.
-        flagged: quality that was asked for and is not there.
+        flagged: thresholds that the render misses, in words.
     """
     spec = planned.spec
     columns: dict[str, Any] = _keys(spec)
     if facts is not None:
         uris = {name: store.uri(key) for name, key in facts["outputs"].items()}
-        columns |= {name: facts[name] for name in SAME} | {
+        columns |= {name: facts[name] for name in RECORD_COLUMNS} | {
             "full_uri": uris.get("full"),
             "crop_uri": uris.get("crop"),
             "master_uri": uris.get("master"),
@@ -79,7 +79,7 @@ def row_of(
 
 
 def _keys(spec: RenderSpec | None) -> dict[str, str]:
-    """Where the job's render and what it was made of lie in the store."""
+    """Return the columns with the keys of the job's render and of its parts."""
     if spec is None:
         return {}
     return {

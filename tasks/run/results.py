@@ -1,4 +1,4 @@
-"""A run's rows in the few words that a terminal shows."""
+"""Results of a run, short enough for a terminal."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ __all__ = ["Result", "results"]
 
 @dataclass(frozen=True)
 class Result:
-    """How one job ended.
+    """Result of one job.
 
     Attributes:
-        frames: of its video; empty without one.
-        what: the video's URI, or the error.
+        frames: number of frames of its video; empty without one.
+        what: URI of the video, or the error.
     """
 
     job_id: str
@@ -26,10 +26,10 @@ class Result:
 
 
 def results(store: str, run_id: str, most: int) -> list[Result]:
-    """Of a run's jobs at most `most`, those that failed first.
+    """Return the results of at most `most` of a run's jobs, failed ones first.
 
     Raises:
-        StoreError: there is no such manifest, or it cannot be read.
+        StoreError: the manifest does not exist, or cannot be read.
     """
     columns = ["job_id", "status", "frames", "full_uri", "crop_uri", "error"]
     rows = read_manifest(open_store(store), run_id).select(columns).to_pylist()

@@ -1,4 +1,4 @@
-"""How many workers of which kind suit the machine."""
+"""Sizing: the number of workers per role that suit a machine or a cluster."""
 
 from __future__ import annotations
 
@@ -13,39 +13,39 @@ from tasks.steps.workers import PreprocessWorker, RenderWorker
 
 __all__ = ["PREPROCESS", "RENDER", "cluster_roles", "worker_roles"]
 
-PREPROCESS, RENDER = "prepare", "perform"
-CORES_PER_PERFORMER = 4
-"""Without a GPU: more threads than that gain little for one clip, more clips at once gain more."""
-CORES_PER_PREPARER = 4
-AHEAD = 8
-"""Preparation pauses while so many works a performer are ready: further ahead, it would only take cores from them."""
+PREPROCESS, RENDER = "preprocess", "render"
+CORES_PER_RENDER_WORKER = 4
+"""Without a GPU: more threads gain little for one clip, more clips at once gain more."""
+CORES_PER_PREPROCESS_WORKER = 4
+READY_PER_RENDER_WORKER = 8
+"""Preprocessing pauses while so many items per render worker are ready: further ahead, it would only take cores."""
 
 
 @dataclass(frozen=True)
 class Machine:
-    """What is shared out.
+    """Resources of a machine.
 
     Attributes:
-        cores: of the processor that this process may use.
-        gpus: that torch sees.
+        cores: number of processor cores that this process may use.
+        gpus: number of GPUs that torch sees.
     """
 
     cores: int
     gpus: int
 
     @property
-    def performers(self) -> int:
-        """One a GPU, or one for every four cores."""
-        return self.gpus or max(1, self.cores // CORES_PER_PERFORMER)
+    def render_workers(self) -> int:
+        """One per GPU, or one per four cores."""
+        return self.gpus or max(1, self.cores // CORES_PER_RENDER_WORKER)
 
     @property
-    def preparers(self) -> int:
-        """They work ahead, beside the performers."""
-        return max(1, self.cores // CORES_PER_PREPARER)
+    def preprocess_workers(self) -> int:
+        """One per four cores; they work ahead, beside the render workers."""
+        return max(1, self.cores // CORES_PER_PREPROCESS_WORKER)
 
 
 def this_machine(device: str) -> Machine:
-    """The machine this runs on, its GPUs only if they are wanted."""
+    """Return this machine, with its GPUs only if the device wants them."""
     gpus = 0
     if pick_device(device).type == "cuda":
         import torch
@@ -54,41 +54,43 @@ def this_machine(device: str) -> Machine:
     return Machine(cores=len(os.sched_getaffinity(0)), gpus=gpus)
 
 
-def cluster_roles(setup: WorkerConfig, address: str, workers: int | None = None) -> list[Role]:
-    """The roles for a Ray cluster: as many workers as each machine could have alone, of the size that fits all.
+def cluster_roles(config: WorkerConfig, address: str, workers: int | None = None) -> list[Role]:
+    """Return the roles for a Ray cluster: as many workers as each machine could have alone, of a size that fits all.
 
     Args:
-        address: of the cluster.
-        workers: performers, instead of as many as the cluster has room for now: one that grows may get more.
+        address: address of the cluster.
+        workers: number of render workers; by default as many as the cluster has room for now. One that grows may get
+            more.
 
     Raises:
         TroupeError: the cluster cannot be reached.
     """
-    wants_gpu = setup.device.startswith("cuda")
+    wants_gpu = config.device.startswith("cuda")
     nodes = [Machine(int(node.cpus), int(node.gpus)) for node in cluster_nodes(address) if node.cpus >= 1]
     gpus = sum(node.gpus for node in nodes)
-    on_gpus = setup.device != "cpu" and (gpus > 0 or wants_gpu)
+    on_gpus = config.device != "cpu" and (gpus > 0 or wants_gpu)
     if on_gpus:
-        nodes = [node for node in nodes if node.gpus] or [Machine(CORES_PER_PERFORMER, 1)]
+        nodes = [node for node in nodes if node.gpus] or [Machine(CORES_PER_RENDER_WORKER, 1)]
     else:
-        nodes = [Machine(node.cores, 0) for node in nodes] or [Machine(CORES_PER_PERFORMER, 0)]
-    performers = workers or sum(node.performers for node in nodes)
-    # A core a performer's share remains for preparation, which Ray is told of, too: it shares out by these numbers.
-    cores = max(1, min(node.cores // node.performers for node in nodes) - 1)
+        nodes = [Machine(node.cores, 0) for node in nodes] or [Machine(CORES_PER_RENDER_WORKER, 0)]
+    total = sum(node.render_workers for node in nodes)
+    render_workers = workers or total
+    # One core of each render worker's share remains for preprocessing: Ray schedules by these numbers.
+    cores = max(1, min(node.cores // node.render_workers for node in nodes) - 1)
     return [
         Role(
             PREPROCESS,
             PreprocessWorker,
-            (setup,),
-            workers=max(1, round(performers * sum(n.preparers for n in nodes) / sum(n.performers for n in nodes))),
+            (config,),
+            workers=max(1, round(render_workers * sum(node.preprocess_workers for node in nodes) / total)),
             cpus=1.0,
-            backpressure_limit=AHEAD * performers,
+            backpressure_limit=READY_PER_RENDER_WORKER * render_workers,
         ),
         Role(
             RENDER,
             RenderWorker,
-            (setup,),
-            workers=performers,
+            (config,),
+            workers=render_workers,
             cpus=1.0 if on_gpus else float(cores),
             gpus=1.0 if on_gpus else 0.0,
             threads=cores,
@@ -97,39 +99,40 @@ def cluster_roles(setup: WorkerConfig, address: str, workers: int | None = None)
 
 
 def worker_roles(
-    setup: WorkerConfig,
+    config: WorkerConfig,
     machine: Machine | None = None,
     stopped: Callable[[], bool] | None = None,
     workers: int | None = None,
 ) -> list[Role]:
-    """One performer a GPU, or one for every four cores; preparers, which work ahead, by cores as well.
+    """Return the roles for one machine.
 
     Args:
-        machine: what is shared out; this one by default.
-        workers: performers, instead of as many; no more than there are GPUs, where there are any.
-        stopped: for workers in this process, which cannot be killed, as `RenderWorker` takes it.
+        machine: resources to use; those of this machine by default.
+        stopped: see `RenderWorker`; only for workers in this process.
+        workers: number of render workers, at most one per GPU where there are any; by default one per GPU, or one per
+            four cores.
 
     Raises:
-        SettingsError: the device asked for is not there.
+        SettingsError: the machine does not have the device.
     """
-    machine = machine or this_machine(setup.device)
-    performers = min(workers, machine.gpus or workers) if workers else machine.performers
-    threads = max(1, machine.cores // performers)
+    machine = machine or this_machine(config.device)
+    render_workers = min(workers, machine.gpus or workers) if workers else machine.render_workers
+    threads = max(1, machine.cores // render_workers)
     return [
         Role(
             PREPROCESS,
             PreprocessWorker,
-            (setup,),
-            workers=machine.preparers,
+            (config,),
+            workers=machine.preprocess_workers,
             cpus=0.0,
             threads=min(2, threads),
-            backpressure_limit=AHEAD * performers,
+            backpressure_limit=READY_PER_RENDER_WORKER * render_workers,
         ),
         Role(
             RENDER,
             RenderWorker,
-            (setup, stopped) if stopped else (setup,),
-            workers=performers,
+            (config, stopped) if stopped else (config,),
+            workers=render_workers,
             cpus=1.0,
             gpus=min(machine.gpus, 1),
             threads=threads,

@@ -1,7 +1,7 @@
-"""From orders to works of the pool: who does what, what must come first, what takes long.
+"""Specs as work items of the pool: which worker does them, what they need, how long they may take.
 
-Costs are in passes of a frame through the denoiser, as far as works of one role are compared. A time limit is what
-the slowest device that is any use would need, many times over: it is for what hangs, not for what is slow.
+Costs are in passes of a frame through the denoiser, as far as items of one role are compared. A timeout is many times
+what the slowest usable device needs: it is for what hangs, not for what is slow.
 """
 
 from __future__ import annotations
@@ -11,61 +11,61 @@ from tasks.run.sizing import PREPROCESS, RENDER
 from tasks.steps.specs import MotionSpec, PortraitSpec, RenderSpec, TrackSpec
 from tasks.steps.workers import PreprocessWorker, RenderWorker
 
-PORTRAIT_COST = 20.0
-LEAST_SECONDS = 900.0
-"""Of every limit: to fetch and to publish on a slow line, and for the first job of a cold GPU."""
-SECONDS_A_FRAME = {"track": 5.0, "motion": 5.0}
-SECONDS_A_STEP = 60.0
-"""For one frame and one step of the sampler."""
+__all__ = ["portrait_item", "work_items"]
 
-__all__ = ["portrait_item", "render_key", "work_items"]
+COST_PER_PORTRAIT = 20.0
+MIN_TIMEOUT = 900.0
+"""Seconds of every timeout: to fetch and publish on a slow line, and for the first job of a cold GPU."""
+SECONDS_PER_FRAME = 5.0
+"""Seconds of a timeout per frame to track or encode."""
+SECONDS_PER_SAMPLER_STEP = 60.0
+"""Seconds of a timeout per frame and step of the sampler."""
 
 
 def portrait_item(spec: PortraitSpec) -> WorkItem:
-    """Encode an identity; the worker that does then holds it."""
+    """Return the item that encodes a portrait; its worker then has the portrait in memory."""
     return WorkItem(
         f"appearance:{spec.key}",
         RENDER,
         RenderWorker.portrait,
         (spec,),
         affinity_key=spec.key,
-        cost=PORTRAIT_COST,
-        timeout=LEAST_SECONDS,
+        cost=COST_PER_PORTRAIT,
+        timeout=MIN_TIMEOUT,
     )
 
 
-def render_key(spec: RenderSpec) -> str:
-    """The key of the order's last work."""
-    return f"render:{spec.key}"
-
-
 def work_items(spec: RenderSpec) -> tuple[WorkItem, ...]:
-    """All that an order needs, what comes first first; the last one is the render.
+    """Return all items that a render needs, in order; the last one is the render itself.
 
-    Orders share the works for their identity and their clip: the pool does the same key once.
+    Renders share the items of their portrait and their clip: the pool does each key once.
     """
-    portrait, track, motion = portrait_item(spec.portrait), _track_work(spec.motion.track), _motion_work(spec.motion)
+    portrait, track, motion = portrait_item(spec.portrait), _track_item(spec.motion.track), _motion_item(spec.motion)
     render = WorkItem(
-        render_key(spec),
+        f"render:{spec.key}",
         RENDER,
         RenderWorker.render,
         (spec,),
         needs=(portrait.key, motion.key),
         affinity_key=spec.portrait.key,
         cost=float(spec.motion.track.frames * spec.settings.steps),
-        timeout=LEAST_SECONDS + SECONDS_A_STEP * spec.settings.steps * spec.motion.track.frames,
+        timeout=MIN_TIMEOUT + SECONDS_PER_SAMPLER_STEP * spec.settings.steps * spec.motion.track.frames,
     )
     return portrait, track, motion, render
 
 
-def _track_work(spec: TrackSpec) -> WorkItem:
-    timeout = LEAST_SECONDS + SECONDS_A_FRAME["track"] * spec.frames
+def _track_item(spec: TrackSpec) -> WorkItem:
     return WorkItem(
-        f"track:{spec.key}", PREPROCESS, PreprocessWorker.track, (spec,), cost=float(spec.frames), timeout=timeout
+        f"track:{spec.key}",
+        PREPROCESS,
+        PreprocessWorker.track,
+        (spec,),
+        cost=float(spec.frames),
+        timeout=MIN_TIMEOUT + SECONDS_PER_FRAME * spec.frames,
     )
 
 
-def _motion_work(spec: MotionSpec) -> WorkItem:
+def _motion_item(spec: MotionSpec) -> WorkItem:
     return WorkItem(
         f"motion:{spec.key}",
         RENDER,
@@ -73,5 +73,5 @@ def _motion_work(spec: MotionSpec) -> WorkItem:
         (spec,),
         needs=(f"track:{spec.track.key}",),
         cost=float(spec.track.frames),
-        timeout=LEAST_SECONDS + SECONDS_A_FRAME["motion"] * spec.track.frames,
+        timeout=MIN_TIMEOUT + SECONDS_PER_FRAME * spec.track.frames,
     )

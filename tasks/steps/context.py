@@ -1,4 +1,4 @@
-"""What a worker holds in its hands: the store, the networks, the detector, a place for files."""
+"""What the steps use in a worker's process: the store, the networks, the detector, a folder for files."""
 
 from __future__ import annotations
 
@@ -24,28 +24,27 @@ from troupe import Face, Floats, Picture
 from troupe.errors import Cancelled, NoFace
 from troupe.scratch import claim
 
-__all__ = ["Recent", "WorkerConfig", "WorkerContext", "local_detector"]
+__all__ = ["LRUCache", "WorkerConfig", "WorkerContext", "local_detector"]
 
 T = TypeVar("T")
 
-DRAWN_ONLY = (
-    "the miniature's detector knows drawn people only: for photographs and footage get the full model with "
+MINIATURE_ADVICE = (
+    "the miniature's detector supports drawn people only: for photographs and footage get the full model with "
     "`troupe weights pull DIR` and name it with --weights, or name a detector with --detector"
 )
-"""What to do where the miniature finds nobody."""
 
 
 @dataclass(frozen=True)
 class WorkerConfig:
-    """What every worker of a run is given.
+    """Configuration of every worker of a run.
 
     Attributes:
         store: URL of the store.
-        weights: the weights directory: a path that every machine has, or a URL from which each fetches them once.
-        detector: likewise, of a detector file that replaces the weights' own; empty for that.
-        device, dtype: for the networks; `auto` takes what the machine is best at.
-        compile, gpu_memory: as `models.animator.load` takes them.
-        scratch: a folder of the run for temporary files; the same path on every machine.
+        weights: weights directory: a path that every machine has, or a URL from which each fetches it once.
+        detector: detector file that replaces the weights' own, a path or URL as well; empty for the weights' own.
+        device, dtype: device and number type of the networks; `auto` is what suits the machine.
+        compile, gpu_memory: see `models.animator.load`.
+        scratch: folder of the run for temporary files; the same path on every machine.
     """
 
     store: str
@@ -58,107 +57,121 @@ class WorkerConfig:
     gpu_memory: float | None = None
 
 
-def local_detector(setup: WorkerConfig) -> Path:
-    """The detector's file on this machine.
+def local_detector(config: WorkerConfig) -> Path:
+    """Return the detector's file on this machine.
 
     Raises:
-        WeightsError: there is none.
+        WeightsError: it does not exist.
     """
-    return local_file(setup.detector) if setup.detector else detector_file(local_weights(setup.weights))
+    return local_file(config.detector) if config.detector else detector_file(local_weights(config.weights))
 
 
-class Recent(Generic[T]):
-    """The last few values by key, so that neighbouring jobs need not fetch or load them again."""
+class LRUCache(Generic[T]):
+    """The most recently used values by key, so that neighbouring jobs need not fetch or load them again.
 
-    def __init__(self, size: int, forget: Callable[[T], None] = lambda _: None) -> None:
-        self._size, self._forget = size, forget
+    Args:
+        size: number of values.
+        on_evict: called with every value that is dropped.
+    """
+
+    def __init__(self, size: int, on_evict: Callable[[T], None] = lambda _: None) -> None:
+        self._size, self._on_evict = size, on_evict
         self._values: OrderedDict[str, T] = OrderedDict()
 
     def get(self, key: str, make: Callable[[], T]) -> T:
-        """The value of that key, made if it is not among the recent ones."""
+        """Return the value of the key, made if it is not cached."""
         if key not in self._values:
             self._values[key] = make()
             while len(self._values) > self._size:
-                self._forget(self._values.popitem(last=False)[1])
+                self._on_evict(self._values.popitem(last=False)[1])
         self._values.move_to_end(key)
         return self._values[key]
 
 
 class WorkerContext:
-    """Everything is made when it is first needed and then kept: no network is loaded twice in a process."""
+    """Store, networks and inputs of a worker. Each is made when it is first used, and kept: networks load once.
 
-    def __init__(self, setup: WorkerConfig, stopped: Callable[[], bool] = lambda: False) -> None:
-        self.setup = setup
+    Args:
+        config: configuration of the worker.
+        stopped: whether the run is being stopped; called often.
+    """
+
+    def __init__(self, config: WorkerConfig, stopped: Callable[[], bool] = lambda: False) -> None:
+        self.config = config
         self._stopped = stopped
-        self._claim = claim(setup.scratch)
-        self._inputs: Recent[tuple[Path, Path]] = Recent(4, lambda entry: shutil.rmtree(entry[1]))
+        self._claim = claim(config.scratch)
+        self._inputs: LRUCache[tuple[Path, Path]] = LRUCache(4, lambda entry: shutil.rmtree(entry[1]))
 
     @cached_property
     def store(self) -> Store:
         """The store, opened in this process."""
-        return open_store(self.setup.store)
+        return open_store(self.config.store)
 
     @cached_property
     def animator(self) -> Animator:
         """The networks of the weights directory."""
-        setup = self.setup
+        config = self.config
         return load_animator(
-            local_weights(setup.weights), setup.device, setup.dtype, compile=setup.compile, gpu_memory=setup.gpu_memory
+            local_weights(config.weights),
+            config.device,
+            config.dtype,
+            compile=config.compile,
+            gpu_memory=config.gpu_memory,
         )
 
     @cached_property
     def detector(self) -> FaceDetector:
         """The face detector."""
-        return open_detector(local_detector(self.setup))
+        return open_detector(local_detector(self.config))
 
     @contextmanager
-    def seeking(self) -> Iterator[FaceDetector]:
-        """The face detector; if it finds nobody and knows drawn people only, the error says so.
+    def detecting(self) -> Iterator[FaceDetector]:
+        """Yield the face detector; where the miniature's finds no face, the error names the detector's limits.
 
         Raises:
-            NoFace: as what is done with it does.
+            NoFace: the `with` block raised it.
         """
         try:
             yield self.detector
         except NoFace as error:
-            if local_detector(self.setup) == SHIPPED_WEIGHTS / "detector.onnx":
-                raise NoFace(f"{error.message}; {DRAWN_ONLY}") from error
+            if local_detector(self.config) == SHIPPED_WEIGHTS / "detector.onnx":
+                raise NoFace(f"{error.message}; {MINIATURE_ADVICE}") from error
             raise
 
     @cached_property
     def recogniser(self) -> FaceRecogniser:
-        """The face recognition network, to tell the people in a clip apart."""
-        return FaceRecogniser(recogniser_file(local_weights(self.setup.weights)))
+        """The face recognition network, which distinguishes the people in a clip."""
+        return FaceRecogniser(recogniser_file(local_weights(self.config.weights)))
 
     def recognise(self, picture: Picture, face: Face) -> Floats:
-        """Who a face is, by `recogniser`, which few clips need and is loaded then."""
+        """Return the embedding of a face. Few clips need it: only then `recogniser` is loaded."""
         return self.recogniser(picture, face)
 
     def input(self, uri: str) -> Path:
-        """A local path of the user's file; fetched where it is not local, and kept for the next few jobs.
+        """Return a local path of the user's file; fetched where it is not local, and kept for the next few jobs.
 
         Raises:
-            MissingInput: there is nothing at that URI.
-            StoreError: it could not be fetched.
+            MissingInput: the URI points at nothing.
+            StoreError: it cannot be fetched.
         """
 
         def fetch() -> tuple[Path, Path]:
-            folder = Path(tempfile.mkdtemp(prefix="input-", dir=self.setup.scratch))
+            folder = Path(tempfile.mkdtemp(prefix="input-", dir=self.config.scratch))
             return localise(uri, folder), folder
 
         return self._inputs.get(uri, fetch)[0]
 
     def raise_if_cancelled(self) -> None:
-        """Called often in long work.
+        """Raise if the run is being stopped; to be called often in long work.
 
         Raises:
-            Cancelled: the work is not wanted any more.
+            Cancelled: the run is being stopped.
         """
         if self._stopped():
             raise Cancelled("stopped in the middle of a render")
 
     @contextmanager
     def scratch(self) -> Iterator[Path]:
-        """A private folder that is gone afterwards."""
-        with tempfile.TemporaryDirectory(prefix="work-", dir=self.setup.scratch) as folder:
+        """Yield a temporary folder, removed afterwards."""
+        with tempfile.TemporaryDirectory(prefix="work-", dir=self.config.scratch) as folder:
             yield Path(folder)

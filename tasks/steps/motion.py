@@ -1,4 +1,4 @@
-"""A driving clip becomes motion: fetched, its face followed, its crops encoded, put in the cache."""
+"""The track and motion steps: fetch a driving clip, track its face, encode its crops, put them into the cache."""
 
 from __future__ import annotations
 
@@ -8,91 +8,77 @@ from catalogs.requests.tracks import read_track, write_track
 from models.faces import reject_gaps, split_shots, track_face
 from models.motion import Motion, load_shots, save_shots
 from tasks import media
+from tasks.steps.cached_step import Write, cached_step, read_cached
 from tasks.steps.context import WorkerContext
 from tasks.steps.specs import Done, MotionSpec, TrackSpec
-from tasks.steps.thumbnails import FirstFrame, put_thumbnail
-from troupe import Track
-from troupe.errors import StoreError
+from tasks.steps.thumbnails import FirstFrame
+from troupe import Picture, Track
 from troupe.stopwatch import Stopwatch
 
-__all__ = ["encode_clip", "read_motion", "track_clip"]
+__all__ = ["encode_clip", "fetch_track", "read_motion", "track_clip"]
 
 
-def track_clip(tools: WorkerContext, spec: TrackSpec) -> Done:
-    """See to it that the track of the clip's face lies in the cache.
+def track_clip(context: WorkerContext, spec: TrackSpec) -> Done:
+    """Track the clip's face into the cache, unless its track is there.
 
     Raises:
         InputError: the clip or the ready-made track is missing or unreadable, or no face is seen in the clip, or is
             missing from it for longer than the job allows.
     """
-    if tools.store.exists(spec.place):
-        return Done(reused=True)
-    watch = Stopwatch()
-    with watch("fetch"):
-        clip = tools.input(spec.uri)
-        ready_made = tools.input(spec.tracks) if spec.tracks else None
-    if ready_made is not None:
-        track = read_track(ready_made)
-    else:
-        with watch("detect"), tools.seeking() as detector:
-            frames = watch.each("decode", media.decode(clip, spec.start, spec.end, spec.fps))
-            reselect = spec.gaps == "cut"
-            track = track_face(frames, detector, spec.face, spec.uri, recognise=tools.recognise, reselect=reselect)
-    if spec.gaps == "fail":
-        reject_gaps(track, spec.uri)
-    with watch("put"), tools.scratch() as folder:
-        file = folder / "track.parquet"
-        write_track(track, file)
-        put = tools.store.put(file, spec.place)
-    return Done(reused=False, seconds=watch.seconds, puts=int(put.created))
+
+    def compute(watch: Stopwatch) -> tuple[Write, None]:
+        with watch("fetch"):
+            clip = context.input(spec.uri)
+            ready_made = context.input(spec.tracks) if spec.tracks else None
+        if ready_made is not None:
+            track = read_track(ready_made)
+        else:
+            with watch("detect"), context.detecting() as detector:
+                frames = watch.each("decode", media.decode(clip, spec.start, spec.end, spec.fps))
+                reselect = spec.gaps == "cut"
+                track = track_face(
+                    frames, detector, spec.face, spec.uri, recognise=context.recognise, reselect=reselect
+                )
+        if spec.gaps == "fail":
+            reject_gaps(track, spec.uri)
+        return lambda file: write_track(track, file), None
+
+    return cached_step(context, spec.store_key, compute)
 
 
-def encode_clip(tools: WorkerContext, spec: MotionSpec) -> Done:
-    """See to it that the motion of the tracked clip lies in the cache.
+def encode_clip(context: WorkerContext, spec: MotionSpec) -> Done:
+    """Encode the motion of the tracked clip into the cache, unless it is there.
 
     Raises:
-        InputError: the clip is missing or unreadable, or has another number of frames than its track.
+        InputError: the clip is missing or unreadable, or its track has a different number of frames.
     """
-    if tools.store.exists(spec.place):
-        return Done(reused=True)
-    watch = Stopwatch()
-    with watch("fetch"):
-        clip = tools.input(spec.track.uri)
-        track = fetch_track(tools, spec.track)
-    with watch("encode"):
-        decoded = media.decode(clip, spec.track.start, spec.track.end, spec.track.fps)
-        frames = FirstFrame(watch.each("decode", decoded), track)
-        motions = []
-        for first, stop in split_shots(track, spec.track.gaps):
-            # The last shot takes all there is, so that a track that is too short is found out.
-            shown = islice(frames, stop - first) if stop < len(track) else frames
-            motions.append(tools.animator.encode_motion(shown, track.part(first, stop), spec.crop))
-    with watch("put"), tools.scratch() as folder:
-        file = folder / "motion.safetensors"
-        save_shots(motions, file)
-        put = tools.store.put(file, spec.place)
-        puts = put.created + put_thumbnail(tools.store, spec.place, frames.head)
-    return Done(reused=False, seconds=watch.seconds, puts=puts)
+
+    def compute(watch: Stopwatch) -> tuple[Write, Picture | None]:
+        with watch("fetch"):
+            clip = context.input(spec.track.uri)
+            track = fetch_track(context, spec.track)
+        with watch("encode"):
+            decoded = media.decode(clip, spec.track.start, spec.track.end, spec.track.fps)
+            frames = FirstFrame(watch.each("decode", decoded), track)
+            motions = []
+            for first, stop in split_shots(track, spec.track.gaps):
+                # The last shot gets all remaining frames, so that a track that is too short is noticed.
+                shown = islice(frames, stop - first) if stop < len(track) else frames
+                motions.append(context.animator.encode_motion(shown, track.part(first, stop), spec.crop))
+        return lambda file: save_shots(motions, file), frames.head
+
+    return cached_step(context, spec.store_key, compute)
 
 
-def fetch_track(tools: WorkerContext, spec: TrackSpec) -> Track:
-    """The track from the cache."""
-    with tools.scratch() as folder:
-        file = folder / "track.parquet"
-        tools.store.get(spec.place, file)
-        return read_track(file)
+def fetch_track(context: WorkerContext, spec: TrackSpec) -> Track:
+    """Return the track from the cache."""
+    return read_cached(context, spec.store_key, read_track)
 
 
-def read_motion(tools: WorkerContext, spec: MotionSpec) -> tuple[Motion, ...]:
-    """The motion from the cache, a shot at a time.
+def read_motion(context: WorkerContext, spec: MotionSpec) -> tuple[Motion, ...]:
+    """Return the motion from the cache, one per shot.
 
     Raises:
         StoreError: it cannot be fetched, or is damaged.
     """
-    with tools.scratch() as folder:
-        file = folder / "motion.safetensors"
-        tools.store.get(spec.place, file)
-        try:
-            return load_shots(file)
-        except ValueError as error:
-            raise StoreError(f"{spec.place}: {error}") from error
+    return read_cached(context, spec.store_key, load_shots)

@@ -1,4 +1,4 @@
-"""Finished files become visible: all of them put first, the record that makes the render exist last."""
+"""Publishing a render: its files first, its record last."""
 
 from __future__ import annotations
 
@@ -18,30 +18,30 @@ def publish(
 ) -> tuple[dict[str, Any], int]:
     """Put the files into the render's folder and then, exclusively, its `render.json`.
 
-    Nothing is overwritten. Of two workers that finish the same render the first one's files stay, and the record says
-    what lies in the store, whoever put it there.
+    Nothing is overwritten. If two workers finish the same render, the first one's files stay, and the record describes
+    the files in the store.
 
     Args:
-        files: by name; the first one is what `checksum` and `bytes` are about.
-        facts: what the record says beside `checksum` and `bytes`.
+        files: local files by name; `checksum` and `bytes` of the record are the first one's.
+        facts: the other values of the record.
 
     Returns:
-        The render's record, and how many files were put.
+        The render's record, and the number of files put.
 
     Raises:
-        StoreError: something could not be put; the render does not exist then, and may be tried again.
+        StoreError: a file cannot be put; the render does not exist then, and may be tried again.
     """
     puts = [store.put(path, f"{spec.folder}/{name}") for name, path in files.items()]
     record = {**facts, "checksum": puts[0].sha256, "bytes": puts[0].bytes}
-    last = store.put_bytes(json.dumps(record, indent=2).encode(), spec.record)
+    last = store.put_bytes(json.dumps(record, indent=2).encode(), spec.record_key)
     if not last.created:
-        record = json.loads(store.read(spec.record))
+        record = json.loads(store.read(spec.record_key))
     return record, sum(put.created for put in (*puts, last))
 
 
 def finished_record(store: Store, spec: RenderSpec) -> dict[str, Any] | None:
-    """The record of the render if it exists."""
-    if not store.exists(spec.record):
+    """Return the record of the render, or None if the render does not exist."""
+    if not store.exists(spec.record_key):
         return None
-    record: dict[str, Any] = json.loads(store.read(spec.record))
+    record: dict[str, Any] = json.loads(store.read(spec.record_key))
     return record

@@ -1,7 +1,6 @@
-"""What is asked of a worker and what it answers: small values that travel between processes.
+"""Specs of the steps and their results: small values that travel between processes.
 
-An order's `key` is a hash of everything its result depends on; a result that lies in the store under that key
-needs no work.
+A spec's `key` is a hash of everything its result depends on; a result that is in the store under that key is reused.
 """
 
 from __future__ import annotations
@@ -18,23 +17,25 @@ __all__ = ["Done", "MotionSpec", "PortraitSpec", "RenderSpec", "Rendered", "Trac
 
 @dataclass(frozen=True, slots=True)
 class PortraitSpec:
-    """Encode the identity of one face in a picture."""
+    """Spec of a portrait's appearance: the identity of one face in a picture, encoded."""
 
     key: str
     uri: str
     face: FaceChoice
 
     @property
-    def place(self) -> str:
-        """Where the encoded appearance lies in the store."""
+    def store_key(self) -> str:
+        """Key of the encoded appearance in the store."""
         return f"cache/appearance/{self.key}.safetensors"
 
 
 @dataclass(frozen=True, slots=True)
 class TrackSpec:
-    """Follow one face through a part of a clip, or take the ready-made track at `tracks`.
+    """Spec of a track: one face in a part of a clip, detected or read from the ready-made track at `tracks`.
 
-    `gaps` is as a job has it. `frames` is how many it probably has; it orders the work and is no part of the key.
+    Attributes:
+        gaps: as a job has it.
+        frames: estimated number of frames; for scheduling, not part of the key.
     """
 
     key: str
@@ -48,28 +49,28 @@ class TrackSpec:
     frames: int = 250
 
     @property
-    def place(self) -> str:
-        """Where the track lies in the store."""
+    def store_key(self) -> str:
+        """Key of the track in the store."""
         return f"cache/tracks/{self.key}.parquet"
 
 
 @dataclass(frozen=True, slots=True)
 class MotionSpec:
-    """Encode the performance in the tracked part of a clip; `crop` as a job has it."""
+    """Spec of the motion in the tracked part of a clip; `crop` as a job has it."""
 
     key: str
     track: TrackSpec
     crop: str = "first"
 
     @property
-    def place(self) -> str:
-        """Where the encoded motion lies in the store."""
+    def store_key(self) -> str:
+        """Key of the encoded motion in the store."""
         return f"cache/motion/{self.key}.safetensors"
 
 
 @dataclass(frozen=True, slots=True)
 class RenderSpec:
-    """Let a portrait act a clip and publish the video."""
+    """Spec of a render: a portrait acts a clip, and the videos are published."""
 
     key: str
     run_id: str
@@ -80,23 +81,23 @@ class RenderSpec:
 
     @property
     def folder(self) -> str:
-        """Where the finished files lie in the store."""
+        """Folder of the finished files in the store."""
         return f"renders/{self.key}"
 
     @property
-    def record(self) -> str:
-        """The file whose existence makes the render exist."""
+    def record_key(self) -> str:
+        """Key of the record, which is put last: a render exists if its record does."""
         return f"{self.folder}/render.json"
 
 
 @dataclass(frozen=True, slots=True)
 class Done:
-    """What a step cost.
+    """Result of a step.
 
     Attributes:
-        reused: it lay in the store already.
-        seconds: by stage.
-        puts: files put into the store.
+        reused: whether the result was in the store already.
+        seconds: seconds by stage.
+        puts: number of files put into the store.
     """
 
     reused: bool
@@ -106,12 +107,12 @@ class Done:
 
 @dataclass(frozen=True, slots=True)
 class Rendered(Done):
-    """A finished render.
+    """Result of a render.
 
     Attributes:
-        facts: the content of its `render.json`.
-        evaluations: frames that went through the denoiser, counting every branch and step.
-        worker: which process did it.
+        facts: content of its `render.json`.
+        evaluations: number of frames that went through the denoiser, once per branch and step.
+        worker: host and process that rendered it.
     """
 
     facts: Mapping[str, Any] = field(default_factory=dict)

@@ -1,4 +1,4 @@
-"""Small pictures of what a render was made of, beside its encoding in the cache, for reports."""
+"""Thumbnails for reports: small pictures of portraits and clips, beside their encodings in the cache."""
 
 from __future__ import annotations
 
@@ -15,10 +15,11 @@ from troupe import Picture, Track
 __all__ = ["FirstFrame", "put_thumbnail"]
 
 SIDE = 256
+"""Pixels."""
 
 
 class FirstFrame:
-    """Lets frames pass and keeps the head in the first one, the size of a thumbnail."""
+    """Iterates over frames and keeps the head crop of the first one as `head`, in thumbnail size."""
 
     def __init__(self, frames: Iterator[Picture], track: Track) -> None:
         self.head: Picture | None = None
@@ -32,8 +33,8 @@ class FirstFrame:
             yield frame
 
 
-def put_thumbnail(store: Store, place: str, head: Picture | None) -> int:
-    """Put a head crop as a JPEG beside the file at `place`; how many files were put.
+def put_thumbnail(store: Store, store_key: str, head: Picture | None) -> int:
+    """Put a head crop as a JPEG beside the file at `store_key`, if there is one; return the number of files put.
 
     Raises:
         StoreError: it cannot be put.
@@ -44,4 +45,4 @@ def put_thumbnail(store: Store, place: str, head: Picture | None) -> int:
     image.thumbnail((SIDE, SIDE), Image.Resampling.LANCZOS)
     data = io.BytesIO()
     image.save(data, "JPEG", quality=85)
-    return int(store.put_bytes(data.getvalue(), str(PurePosixPath(place).with_suffix(".jpg"))).created)
+    return int(store.put_bytes(data.getvalue(), str(PurePosixPath(store_key).with_suffix(".jpg"))).created)

@@ -1,4 +1,4 @@
-"""The two kinds of workers: one prepares clips ahead, one holds the networks and performs."""
+"""The workers: one preprocesses clips ahead, one holds the networks, encodes and renders."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TypeVar
 
 from models.motion import Motion
 from tasks.steps.appearance import EncodedPortrait, encode_portrait, read_encoded_portrait
-from tasks.steps.context import Recent, WorkerConfig, WorkerContext
+from tasks.steps.context import LRUCache, WorkerConfig, WorkerContext
 from tasks.steps.motion import encode_clip, read_motion, track_clip
 from tasks.steps.render import render
 from tasks.steps.specs import Done, MotionSpec, PortraitSpec, Rendered, RenderSpec, TrackSpec
@@ -22,51 +22,52 @@ __all__ = ["PreprocessWorker", "RenderWorker"]
 
 
 class PreprocessWorker:
-    """Follows faces through clips; needs no network but the detector."""
+    """Tracks faces in clips; needs no network but the face detector."""
 
-    def __init__(self, setup: WorkerConfig) -> None:
-        self._tools = WorkerContext(setup)
+    def __init__(self, config: WorkerConfig) -> None:
+        self._context = WorkerContext(config)
 
     def track(self, spec: TrackSpec) -> Done:
         """See `tasks.steps.motion.track_clip`."""
-        return track_clip(self._tools, spec)
+        return track_clip(self._context, spec)
 
 
 class RenderWorker:
-    """Encodes portraits and clips and renders; keeps the identities and clips it last worked with at hand.
+    """Encodes portraits and clips, and renders; keeps the portraits and motions that it used last.
 
     Args:
-        setup: what every worker of the run is given.
-        stopped: whether to give up, asked often. Only for workers that cannot be killed, as they are in our process.
+        config: configuration of the run's workers.
+        stopped: whether the run is being stopped; called often. Only for workers in this process, which cannot be
+            killed.
     """
 
-    def __init__(self, setup: WorkerConfig, stopped: Callable[[], bool] = lambda: False) -> None:
-        self._tools = WorkerContext(setup, stopped)
-        self._members: Recent[EncodedPortrait] = Recent(4)
-        self._motions: Recent[tuple[Motion, ...]] = Recent(4)
+    def __init__(self, config: WorkerConfig, stopped: Callable[[], bool] = lambda: False) -> None:
+        self._context = WorkerContext(config, stopped)
+        self._portraits: LRUCache[EncodedPortrait] = LRUCache(4)
+        self._motions: LRUCache[tuple[Motion, ...]] = LRUCache(4)
         # Weights that do not fit must fail the worker's start, not every one of its jobs.
-        self._tools.animator  # noqa: B018
+        self._context.animator  # noqa: B018
 
     def portrait(self, spec: PortraitSpec) -> Done:
         """See `tasks.steps.appearance.encode_portrait`."""
-        return self._within_memory(lambda: encode_portrait(self._tools, spec))
+        return self._within_memory(lambda: encode_portrait(self._context, spec))
 
     def motion(self, spec: MotionSpec) -> Done:
         """See `tasks.steps.motion.encode_clip`."""
-        return self._within_memory(lambda: encode_clip(self._tools, spec))
+        return self._within_memory(lambda: encode_clip(self._context, spec))
 
     def render(self, spec: RenderSpec) -> Rendered:
         """See `tasks.steps.render.render`."""
-        member = self._members.get(spec.portrait.key, lambda: read_encoded_portrait(self._tools, spec.portrait))
-        shots = self._motions.get(spec.motion.key, lambda: read_motion(self._tools, spec.motion))
-        return self._within_memory(lambda: render(self._tools, spec, member, shots))
+        portrait = self._portraits.get(spec.portrait.key, lambda: read_encoded_portrait(self._context, spec.portrait))
+        shots = self._motions.get(spec.motion.key, lambda: read_motion(self._context, spec.motion))
+        return self._within_memory(lambda: render(self._context, spec, portrait, shots))
 
-    def _within_memory(self, work: Callable[[], T]) -> T:
-        """Do the work, again with less memory as long as it does not suffice; after that a fresh process may help."""
+    def _within_memory(self, step: Callable[[], T]) -> T:
+        """Call the step, again with less memory as long as that may help; after that a fresh process may."""
         while True:
             try:
-                return work()
+                return step()
             except OutOfMemory as error:
-                if not self._tools.animator.shrink():
+                if not self._context.animator.shrink():
                     raise
                 _log.warning("%s; trying again with a smaller share of the memory", error.message)

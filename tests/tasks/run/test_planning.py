@@ -49,7 +49,7 @@ def test_jobs_share_what_they_have_in_common_and_come_with_what_exists(tmp_path:
     assert len({id(spec.portrait) for spec in specs if spec}) == 1
     assert len({id(spec.motion) for spec in specs if spec}) == 2
     assert specs[3]
-    store.put_bytes(b'{"frames": 5}', specs[3].record)
+    store.put_bytes(b'{"frames": 5}', specs[3].record_key)
     found = [record for _, record in finished_renders(store, plan.jobs)]
     assert found == [None, None, None, {"frames": 5}, None]
     looks = iter([None, None])

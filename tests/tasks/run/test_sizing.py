@@ -1,4 +1,4 @@
-"""How many workers of which size suit a machine, and a cluster."""
+"""Sizing for a machine and for a cluster."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from pathlib import Path
 import pytest
 
 from tasks.pool import Node, Role
-from tasks.run import sizing as crews
+from tasks.run import sizing
 from tasks.run.sizing import PREPROCESS, RENDER, Machine, cluster_roles, worker_roles
 from tasks.steps.context import WorkerConfig
 
 
-def setup(device: str = "auto") -> WorkerConfig:
+def config(device: str = "auto") -> WorkerConfig:
     return WorkerConfig(store="s", weights="w", detector="", device=device, dtype="auto", scratch=Path("/tmp/x"))
 
 
@@ -21,7 +21,7 @@ def by_name(roles: list[Role]) -> dict[str, Role]:
 
 
 @pytest.mark.parametrize(
-    ("machine", "performers", "gpus", "threads", "preparers"),
+    ("machine", "render_workers", "gpus", "threads", "preprocess_workers"),
     [
         (Machine(2, 0), 1, 0, 2, 1),
         (Machine(16, 0), 4, 0, 4, 4),
@@ -29,20 +29,20 @@ def by_name(roles: list[Role]) -> dict[str, Role]:
         (Machine(2, 4), 4, 1, 1, 1),
     ],
 )
-def test_a_machine(machine: Machine, performers: int, gpus: int, threads: int, preparers: int) -> None:
-    roles = by_name(worker_roles(setup(), machine))
-    assert (roles[RENDER].workers, roles[RENDER].gpus, roles[RENDER].threads) == (performers, gpus, threads)
-    assert roles[PREPROCESS].workers == preparers
-    assert roles[PREPROCESS].backpressure_limit == crews.AHEAD * performers
+def test_a_machine(machine: Machine, render_workers: int, gpus: int, threads: int, preprocess_workers: int) -> None:
+    roles = by_name(worker_roles(config(), machine))
+    assert (roles[RENDER].workers, roles[RENDER].gpus, roles[RENDER].threads) == (render_workers, gpus, threads)
+    assert roles[PREPROCESS].workers == preprocess_workers
+    assert roles[PREPROCESS].backpressure_limit == sizing.READY_PER_RENDER_WORKER * render_workers
 
 
-def test_fewer_or_more_may_be_asked_for_but_no_more_than_gpus() -> None:
-    assert by_name(worker_roles(setup(), Machine(8, 0), workers=4))[RENDER].workers == 4
-    assert by_name(worker_roles(setup(), Machine(8, 2), workers=4))[RENDER].workers == 2
+def test_the_number_of_workers_may_be_set_but_is_at_most_the_number_of_gpus() -> None:
+    assert by_name(worker_roles(config(), Machine(8, 0), workers=4))[RENDER].workers == 4
+    assert by_name(worker_roles(config(), Machine(8, 2), workers=4))[RENDER].workers == 2
 
 
 @pytest.mark.parametrize(
-    ("nodes", "device", "workers", "performers", "gpus", "cpus", "preparers"),
+    ("nodes", "device", "workers", "render_workers", "gpus", "cpus", "preprocess_workers"),
     [
         # The head has no cores for actors.
         ([Node(0, 0), Node(8, 1), Node(8, 1)], "auto", None, 2, 1, 1, 4),
@@ -50,7 +50,7 @@ def test_fewer_or_more_may_be_asked_for_but_no_more_than_gpus() -> None:
         ([Node(2, 0), Node(2, 0)], "auto", None, 2, 0, 1, 2),
         ([Node(16, 0), Node(8, 0)], "auto", None, 6, 0, 3, 6),
         ([Node(8, 1)], "cpu", None, 2, 0, 3, 2),
-        # Nothing is there yet: the autoscaler will see to it.
+        # No node is up yet: the autoscaler will start some.
         ([Node(0, 0)], "cuda", 8, 8, 1, 1, 8),
     ],
 )
@@ -59,16 +59,21 @@ def test_a_cluster(
     nodes: list[Node],
     device: str,
     workers: int | None,
-    performers: int,
+    render_workers: int,
     gpus: int,
     cpus: int,
-    preparers: int,
+    preprocess_workers: int,
 ) -> None:
-    monkeypatch.setattr(crews, "cluster_nodes", lambda _: nodes)
-    roles = by_name(cluster_roles(setup(device), "auto", workers))
-    perform, prepare = roles[RENDER], roles[PREPROCESS]
-    assert (perform.workers, perform.gpus, perform.cpus, prepare.workers) == (performers, gpus, cpus, preparers)
+    monkeypatch.setattr(sizing, "cluster_nodes", lambda _: nodes)
+    roles = by_name(cluster_roles(config(device), "auto", workers))
+    render, preprocess = roles[RENDER], roles[PREPROCESS]
+    assert (render.workers, render.gpus, render.cpus, preprocess.workers) == (
+        render_workers,
+        gpus,
+        cpus,
+        preprocess_workers,
+    )
     for node in nodes:
         if node.cpus >= 1 and (not gpus or node.gpus):
-            alone = node.gpus or node.cpus // crews.CORES_PER_PERFORMER or 1
-            assert alone * perform.cpus + 1 <= node.cpus, "there is room for preparation"
+            alone = node.gpus or node.cpus // sizing.CORES_PER_RENDER_WORKER or 1
+            assert alone * render.cpus + 1 <= node.cpus, "there is room for preprocessing"

@@ -1,4 +1,4 @@
-"""What a worker holds in its hands."""
+"""The context of a worker."""
 
 from __future__ import annotations
 
@@ -14,22 +14,22 @@ from troupe import LARGEST
 from troupe.errors import NoFace
 
 
-def sought(weights: Path, detector: str, folder: Path) -> str:
-    """What is said where there is nobody."""
-    tools = WorkerContext(WorkerConfig(str(folder), str(weights), detector, "cpu", "auto", folder))
-    with pytest.raises(NoFace) as error, tools.seeking() as found:
+def error_without_a_face(weights: Path, detector: str, folder: Path) -> str:
+    """The error where there is no face."""
+    context = WorkerContext(WorkerConfig(str(folder), str(weights), detector, "cpu", "auto", folder))
+    with pytest.raises(NoFace) as error, context.detecting() as found:
         prepare_portrait(np.full((64, 64, 3), 90, np.uint8), found, LARGEST, 64, "grey.png")
     return str(error.value)
 
 
-def test_the_miniature_says_what_it_does_not_know(tmp_path: Path) -> None:
-    assert "knows drawn people only" in sought(SHIPPED_WEIGHTS, "", tmp_path)
+def test_the_miniatures_error_names_its_limits(tmp_path: Path) -> None:
+    assert "supports drawn people only" in error_without_a_face(SHIPPED_WEIGHTS, "", tmp_path)
     own = tmp_path / "detector.onnx"
     own.write_bytes((SHIPPED_WEIGHTS / "detector.onnx").read_bytes())
-    assert "drawn people" not in sought(SHIPPED_WEIGHTS, str(own), tmp_path)
+    assert "drawn people" not in error_without_a_face(SHIPPED_WEIGHTS, str(own), tmp_path)
 
 
-def test_a_face_is_a_face(tmp_path: Path) -> None:
-    tools = WorkerContext(WorkerConfig(str(tmp_path), str(SHIPPED_WEIGHTS), "", "cpu", "auto", tmp_path))
-    with tools.seeking() as found:
+def test_a_drawn_face_is_detected(tmp_path: Path) -> None:
+    context = WorkerContext(WorkerConfig(str(tmp_path), str(SHIPPED_WEIGHTS), "", "cpu", "auto", tmp_path))
+    with context.detecting() as found:
         assert found.detect(draw_portrait(1)[0])
