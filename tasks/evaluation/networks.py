@@ -7,11 +7,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import onnxruntime
 import torch
 from torch import Tensor
 
 from models.animator import Animator
+from models.faces.alignment import ALIGNED_SIZE
+from models.faces.arcface import ArcFace
 from troupe import Picture
 from troupe.errors import WeightsError
 from troupe.faces import Floats
@@ -73,25 +74,24 @@ class Embedder:
     """
 
     def __init__(self, animator: Animator, path: Path | None) -> None:
-        self._animator, self._session = animator, None
+        self._animator = animator
+        self._network = ArcFace(path) if path else None
         self.name = path.name if path else "the model's own identity encoder"
-        if path is None:
+        if self._network is None:
             return
         try:
-            self._session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
-            self._run(np.zeros((112, 112, 3), np.float32))
-        except Exception as error:  # onnxruntime's errors have no common base class
+            self._embed(self._network, np.zeros((ALIGNED_SIZE, ALIGNED_SIZE, 3), np.float32))
+        except Exception as error:  # onnxruntime's errors have no base class of their own
             raise WeightsError(f"{path} cannot be used as a face embedder: {error}") from error
 
     def __call__(self, aligned: Floats) -> Tensor:
         """Embed a face, (1, N). It is aligned by `models.faces.align_face`, (112, 112, 3) float32 in [0, 1]."""
-        return self._animator.identify(aligned) if self._session is None else self._run(aligned)
+        return self._animator.identify(aligned) if self._network is None else self._embed(self._network, aligned)
 
-    def _run(self, aligned: Floats) -> Tensor:
-        assert self._session is not None
+    @staticmethod
+    def _embed(network: ArcFace, aligned: Floats) -> Tensor:
         pixels = (aligned * np.float32(255) - np.float32(127.5)) / np.float32(128)
-        inputs = {self._session.get_inputs()[0].name: np.ascontiguousarray(pixels.transpose(2, 0, 1)[None])}
-        return torch.from_numpy(np.asarray(self._session.run(None, inputs)[0], dtype=np.float32)).reshape(1, -1)
+        return torch.from_numpy(network(pixels)).reshape(1, -1)
 
 
 @dataclass(frozen=True)
