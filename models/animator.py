@@ -21,7 +21,7 @@ from models.runtime.compile import compile_blocks
 from models.runtime.device import Budget, budget_of, oom_guarded, pick_device, pick_dtype, translate_oom
 from models.runtime.offload import on_device
 from models.sampler.sample import Scene, draw_noise, fitting_windows, pad_motion, sample, window_bytes
-from models.weights import IDENTITY, Networks, load_networks
+from models.weights import Networks, load_networks, recogniser_file
 from troupe import Picture, SamplerSettings, Track
 from troupe.faces import Floats
 from troupe.stopwatch import Stopwatch
@@ -262,7 +262,7 @@ def load(
     if compile:
         compile_blocks(networks.denoiser)
     return Animator(
-        config, networks, IdentityEncoder(Path(directory) / IDENTITY, config.appearance.identity), place, budget
+        config, networks, IdentityEncoder(recogniser_file(Path(directory)), config.appearance.identity), place, budget
     )
 
 

@@ -255,9 +255,9 @@ def _store(url: str) -> Finding:
 
 def _weights(directory: Path) -> Finding:
     from models.miniature import SHIPPED_WEIGHTS
-    from models.weights import inspect
+    from models.weights import inspect_weights
 
-    reports = inspect(directory)
+    reports = inspect_weights(directory)
     wrong = [report for report in reports if report.problems]
     if wrong:
         what = "; ".join(f"{report.file}: {report.problems[0]}" for report in wrong)

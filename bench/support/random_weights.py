@@ -21,7 +21,7 @@ from models.denoiser import Denoiser, PoseGuider
 from models.miniature.build_recogniser import build_recogniser
 from models.motion import ExpressionEncoder, HeadPoseEncoder, MotionRefiner
 from models.motion.widths import RELEASED_WIDTHS, Widths
-from models.weights import IDENTITY
+from models.weights import recogniser_file
 
 __all__ = ["FULL", "REFERENCE", "TINY", "Model", "parts", "write_weights"]
 
@@ -103,7 +103,7 @@ def write_weights(directory: Path, model: Model) -> Path:
             save_file(state, directory / f"{stem}.safetensors")
         else:
             torch.save(state, directory / f"{stem}.pth")
-    onnx.save(build_recogniser(0, model.config.appearance.identity), directory / IDENTITY)
+    onnx.save(build_recogniser(0, model.config.appearance.identity), recogniser_file(directory))
     return directory
 
 

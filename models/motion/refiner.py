@@ -1,6 +1,6 @@
-"""Intensity-aware refiner with the motion memory bank (HunyuanPortrait, arXiv 2503.18860, section 3.2).
+"""Intensity-aware motion refiner (HunyuanPortrait, arXiv 2503.18860, section 3.2).
 
-A frame's expression feature and the liveliness of its surroundings ask a learned bank of tokens for the motion
+A frame's expression feature and the motion intensity of its chunk query a learned memory bank for the motion tokens
 that the denoiser attends to.
 """
 
@@ -12,23 +12,24 @@ from torch.nn import functional as F
 
 from models.config import RefinerConfig
 from models.motion.intensity import LEVELS
+from models.motion.memory_bank import MemoryBank
 from troupe.errors import WeightsError
 
 __all__ = ["MotionRefiner", "motion_tokens"]
 
-POSE = 6
-"""Numbers at the end of a motion token: three angles, and three zeros where the translation would be."""
+POSE_WIDTH = 6
+"""Length of the pose at the end of a motion token: three angles, and three zeros in place of the translation."""
 
 
 class MotionRefiner(nn.Module):
-    """From expression features and intensities to the part of the motion tokens that is learned.
+    """From expression features and intensities to motion tokens, without the pose at their end.
 
     Args:
         config: sizes.
-        token_width: of a whole motion token, pose included: the denoiser's context width.
+        token_width: width of a whole motion token, pose included: the denoiser's context width.
 
     Raises:
-        WeightsError: the sizes do not go together.
+        WeightsError: the sizes are inconsistent.
 
     Example:
         >>> refiner = MotionRefiner(RefinerConfig(), token_width=1024)
@@ -42,17 +43,20 @@ class MotionRefiner(nn.Module):
             raise WeightsError(f"refiner: width {config.width} does not divide into {config.heads} heads")
         if config.levels < LEVELS:
             raise WeightsError(f"refiner: {config.levels} levels, but an intensity takes {LEVELS} values")
-        if token_width <= POSE:
-            raise WeightsError(f"motion tokens of width {token_width} leave nothing beside the {POSE} of the pose")
+        if token_width <= POSE_WIDTH:
+            raise WeightsError(
+                f"motion tokens of width {token_width} leave no room beside the {POSE_WIDTH} numbers of the pose"
+            )
         self.position_head = nn.Embedding(config.levels, config.width)
         self.position_exp = nn.Embedding(config.levels, config.width)
-        self.connector = _MemoryBank(config, token_width - POSE)
+        self.connector = MemoryBank(config, token_width - POSE_WIDTH)
 
     def forward(self, features: Tensor, intensity: Tensor) -> Tensor:
-        """
+        """Refine each frame on its own.
+
         Args:
-            features: (F, expression) of the expression encoder, in the weights' dtype.
-            intensity: (F, 2) integers, head and expression, of the chunk each frame lies in.
+            features: (F, expression) from the expression encoder, in the weights' dtype.
+            intensity: (F, 2) integers, head and expression, of each frame's chunk.
 
         Returns:
             (F, latents, token_width - 6).
@@ -63,83 +67,14 @@ class MotionRefiner(nn.Module):
 
 
 def motion_tokens(refined: Tensor, rotation: Tensor) -> Tensor:
-    """What the denoiser attends to, of each frame: the refined tokens, each with the head's rotation at its end.
+    """Append the head's rotation to every refined token of a frame; the denoiser attends to the result.
 
     Args:
         refined: (F, L, W) from `MotionRefiner`.
-        rotation: (F, 3), degrees, used as they are.
+        rotation: (F, 3), degrees, not scaled.
 
     Returns:
         (F, L, W + 6) in the dtype of `refined`; the last three numbers of a token are zero.
     """
-    pose = F.pad(rotation.to(refined.dtype), (0, POSE - rotation.shape[1]))
+    pose = F.pad(rotation.to(refined.dtype), (0, POSE_WIDTH - rotation.shape[1]))
     return torch.cat([refined, pose[:, None].expand(-1, refined.shape[1], -1)], dim=-1)
-
-
-class _MemoryBank(nn.Module):
-    """The learned tokens, and the blocks in which they read the expression."""
-
-    def __init__(self, config: RefinerConfig, out: int) -> None:
-        super().__init__()
-        self.latents = nn.Parameter(torch.randn(config.latents, config.width) / config.width**0.5)
-        self.intensity_aware_linear = nn.Linear(config.width, config.width)
-        self.proj_in = nn.Linear(config.expression, config.width)
-        self.perceiver_blocks = nn.ModuleList(_Block(config.width, config.heads) for _ in range(config.depth))
-        self.proj_out = nn.Sequential(nn.Linear(config.width, out), nn.LayerNorm(out))
-
-    def forward(self, features: Tensor, embedding: Tensor) -> Tensor:
-        """(F, E) features and (F, width) intensity embeddings to (F, L, out)."""
-        # Every use of the embedding, here and in the blocks, begins with the same silu.
-        condition = F.silu(embedding)[:, None]
-        latents = self.latents + self.intensity_aware_linear(condition)
-        expression = self.proj_in(features)[:, None]
-        for block in self.perceiver_blocks:
-            latents = block(latents, expression, condition)
-        refined: Tensor = self.proj_out(latents)
-        return refined
-
-
-class _Block(nn.Module):
-    """The tokens attend to themselves and to the expression, then a feed-forward layer."""
-
-    def __init__(self, width: int, heads: int) -> None:
-        super().__init__()
-        self.attn = nn.MultiheadAttention(width, heads, batch_first=True)
-        self.mlp = _FeedForward(width)
-        self.ln_1 = _AdaptiveNorm(width)
-        self.ln_2 = _AdaptiveNorm(width)
-        self.ln_ff = _AdaptiveNorm(width)
-
-    def forward(self, latents: Tensor, expression: Tensor, condition: Tensor) -> Tensor:
-        query = self.ln_1(latents, condition)
-        context = torch.cat([query, self.ln_2(expression, condition)], dim=1)
-        latents = latents + self.attn(query, context, context, need_weights=False)[0]
-        out: Tensor = latents + self.mlp(self.ln_ff(latents, condition))
-        return out
-
-
-class _AdaptiveNorm(nn.Module):
-    """LayerNorm whose shift and scale follow from the condition (F, 1, width)."""
-
-    def __init__(self, width: int) -> None:
-        super().__init__()
-        self.norm = nn.LayerNorm(width, eps=1e-6, elementwise_affine=False)
-        self.linear = nn.Linear(width, 2 * width)
-
-    def forward(self, x: Tensor, condition: Tensor) -> Tensor:
-        shift, scale = self.linear(condition).chunk(2, dim=-1)
-        normed: Tensor = self.norm(x) * (1 + scale) + shift
-        return normed
-
-
-class _FeedForward(nn.Module):
-    """Four times as wide inside, with a squared relu."""
-
-    def __init__(self, width: int) -> None:
-        super().__init__()
-        self.c_fc = nn.Linear(width, 4 * width)
-        self.c_proj = nn.Linear(4 * width, width)
-
-    def forward(self, x: Tensor) -> Tensor:
-        out: Tensor = self.c_proj(F.relu(self.c_fc(x)).square())
-        return out

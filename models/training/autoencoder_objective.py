@@ -26,7 +26,7 @@ from models.miniature import FIRST_HELD_OUT_SEED, Identity, Performance, draw_po
 from models.runtime.device import pick_dtype
 from models.training.initialisation import init_mean_colours
 from models.training.objective import Batch, Objective
-from models.weights import fill, load_part, replace_values
+from models.weights import assign_tensors, load_part, replace_values
 from troupe import Face, Picture
 
 __all__ = ["AutoencoderObjective"]
@@ -155,7 +155,7 @@ class AutoencoderObjective(Objective):
         """A copy as it is loaded from its file."""
         vae, device = autoencoder_for(self.config), next(network.parameters()).device
         state = {name: value.detach().half() for name, value in network.state_dict().items()}
-        fill(vae, state, device, torch.float32)
+        assign_tensors(vae, state, device, torch.float32)
         vae.decoder.to(pick_dtype("auto", device))
         channels_last(vae.decoder)
         return vae

@@ -21,7 +21,7 @@ from models.picture import unit
 from models.training.augmentation import augment
 from models.training.objective import Batch, Objective
 from models.training.sampling import sample_identity
-from models.weights import detector_file, load_part, replace_values
+from models.weights import PartName, detector_file, load_part, replace_values
 from troupe import LARGEST, Face, Picture, Track
 from troupe.faces import Floats
 
@@ -282,7 +282,7 @@ def _smooth(error: Tensor) -> Tensor:
     return F.smooth_l1_loss(error, torch.zeros_like(error), reduction="none")
 
 
-def _learning(weights: Path, name: str) -> nn.Module:
+def _learning(weights: Path, name: PartName) -> nn.Module:
     network = load_part(weights, name)
     for value in network.parameters():
         value.data = value.data.clone()  # what was mapped from a file is not ours to change

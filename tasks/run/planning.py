@@ -182,7 +182,7 @@ def weights_fingerprint(directory: Path, hashes: ContentHashes) -> str:
     """Return one hash of all files of the model. A converted file has the hash of the file it was made from."""
     parts = {
         str(path.relative_to(directory).with_suffix("")): weights.source_hash(path) or hashes.of(str(path))
-        for path in weights.files(directory)
+        for path in weights.model_files(directory)
     }
     return make_key("weights", parts=parts)
 

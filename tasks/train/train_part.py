@@ -10,7 +10,7 @@ from typing import Any
 
 from catalogs.store.keys import make_key
 from models.miniature.init_weights import init_weights
-from models.weights import files
+from models.weights import model_files
 from tasks.train.config import WORLD, PartConfig, TrainConfig
 from tasks.train.loop import OnStep, result, train
 from tasks.train.parts import FROM_CLIPS, objective
@@ -111,7 +111,7 @@ def _clips(config: TrainConfig) -> Path:
     about = {name: value for name, value in asdict(config.clips).items() if name != "count"}
     encoders = [
         (str(path.relative_to(config.weights)), file_sha256(path))
-        for path in files(config.weights)
+        for path in model_files(config.weights)
         if str(path.relative_to(config.weights)).startswith(ENCODERS)
     ]
     return config.folder / f"clips-{make_key('training clips', about=about, encoders=encoders)[:12]}"

@@ -18,7 +18,7 @@ def check(directory: Path) -> list[PartReport]:
     Raises:
         WeightsError: there is no such directory, or its configs cannot be used.
     """
-    return weights.inspect(directory)
+    return weights.inspect_weights(directory)
 
 
 def convert(directory: Path) -> Iterator[Path]:

@@ -9,7 +9,7 @@ import pytest
 from bench import load
 from bench.load import measure, write_both
 from bench.support.random_weights import TINY
-from models.weights import inspect
+from models.weights import inspect_weights
 
 
 @pytest.mark.long
@@ -26,7 +26,7 @@ def test_tiny() -> None:
 
 def test_directories_differ_in_format_only(tmp_path: Path) -> None:
     directories = write_both(tmp_path, TINY)
-    reports = {form: inspect(directory) for form, directory in directories.items()}
+    reports = {form: inspect_weights(directory) for form, directory in directories.items()}
     assert all(not report.problems for report in reports["safetensors"] if report.tensors)
     sizes = [[(report.name, report.parameters) for report in found] for found in reports.values()]
     assert sizes[0] == sizes[1]

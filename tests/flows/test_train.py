@@ -14,7 +14,7 @@ from flows.cli import app
 from models.animator import load
 from models.appearance import Appearance
 from models.motion import Motion
-from models.weights import inspect
+from models.weights import inspect_weights
 from tests.flows.cast import write_clip
 from troupe import SamplerSettings
 
@@ -65,7 +65,7 @@ def test_the_world_by_the_command(weights: Path, tmp_path: Path) -> None:
     again = CliRunner().invoke(app, ["train", str(config), "--local"])
     assert (again.exit_code, again.stdout) == (0, first.stdout)
     assert {path: path.stat().st_mtime_ns for path in before} == before
-    assert not any(report.problems for report in inspect(tmp_path / "weights"))
+    assert not any(report.problems for report in inspect_weights(tmp_path / "weights"))
 
 
 @pytest.mark.usefixtures("prefect_session")

@@ -7,7 +7,6 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from models.motion import Motion
 from models.tensorfile import read_tensors, write_tensors
 
 
@@ -43,10 +42,3 @@ def test_refuses_files_of_unknown_origin(tmp_path: Path) -> None:
     save_file({"a": torch.zeros(1)}, path)
     with pytest.raises(ValueError, match="holds something else, not thing 1"):
         read_tensors(path, "thing 1", "a")
-
-
-def test_values_that_do_not_fit_name_the_file(tmp_path: Path) -> None:
-    wrong = torch.zeros(1)
-    write_tensors(tmp_path / "clip", "troupe motion 1", {"expression": wrong, "rotation": wrong, "intensity": wrong})
-    with pytest.raises(ValueError, match="clip holds no motion: a motion is"):
-        Motion.load(tmp_path / "clip")

@@ -16,7 +16,7 @@ from models.config import ModelConfig
 from models.faces import open_detector, prepare_portrait, track_face
 from models.miniature import draw_clip, draw_portrait
 from models.miniature.init_weights import MINIATURE_CONFIG, init_weights
-from models.weights import files, inspect
+from models.weights import inspect_weights, model_files
 from troupe import LARGEST, SamplerSettings
 from troupe.errors import SettingsError
 
@@ -55,11 +55,11 @@ def test_has_the_releases_layout(directory: Path) -> None:
     assert set(content(directory)) == RELEASED
     assert sum(path.stat().st_size for path in directory.rglob("*")) < 40e6
     assert ModelConfig.read(directory) == MINIATURE_CONFIG
-    assert len(files(directory)) == len(RELEASED) - 1  # the detector is no part of the model
+    assert len(model_files(directory)) == len(RELEASED) - 1  # the detector is no part of the model
 
 
 def test_every_part_fits(directory: Path) -> None:
-    reports = inspect(directory)
+    reports = inspect_weights(directory)
     assert len(reports) == 10
     assert [line for report in reports for line in report.problems] == []
 

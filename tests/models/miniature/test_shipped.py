@@ -12,7 +12,7 @@ from models.config import ModelConfig
 from models.faces import crop_head, open_detector, prepare_portrait, track_face
 from models.miniature import FIRST_HELD_OUT_SEED, SHIPPED_WEIGHTS, Identity, Performance, render
 from models.miniature.init_weights import MINIATURE_CONFIG
-from models.weights import detector_file, inspect
+from models.weights import detector_file, inspect_weights
 from troupe import LARGEST, Picture, SamplerSettings
 
 MOST_BYTES = 40e6
@@ -23,7 +23,7 @@ def psnr(one: Picture, other: Picture) -> float:
 
 
 def test_is_whole_and_small() -> None:
-    assert [line for report in inspect(SHIPPED_WEIGHTS) for line in report.problems] == []
+    assert [line for report in inspect_weights(SHIPPED_WEIGHTS) for line in report.problems] == []
     assert sum(path.stat().st_size for path in SHIPPED_WEIGHTS.rglob("*")) <= MOST_BYTES
     config = ModelConfig.read(SHIPPED_WEIGHTS)
     assert config.unet == MINIATURE_CONFIG.unet

@@ -1,0 +1,27 @@
+"""A weights directory: its files, whether they fit, and how they get into the networks.
+
+A directory has the layout of the release (`models.weights.layout`). A network's tensors are stored in a `.pth` file or,
+converted, in a `.safetensors` file beside it. The latter is preferred: it is mapped into memory, so that processes
+share its pages.
+"""
+
+from models.weights.checkpoint import convert, replace_values, source_hash
+from models.weights.inspection import PartReport, inspect_weights
+from models.weights.layout import PartName, detector_file, model_files, recogniser_file
+from models.weights.loading import Networks, assign_tensors, load_networks, load_part
+
+__all__ = [
+    "Networks",
+    "PartName",
+    "PartReport",
+    "assign_tensors",
+    "convert",
+    "detector_file",
+    "inspect_weights",
+    "load_networks",
+    "load_part",
+    "model_files",
+    "recogniser_file",
+    "replace_values",
+    "source_hash",
+]
