@@ -1,4 +1,4 @@
-"""What befalls a picture on its way to a network: light, blur, noise and compression."""
+"""Augmentation of pictures: light, blur, noise and compression."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ __all__ = ["augment", "compress_jpeg", "jitter_light"]
 
 
 def augment(picture: Picture, rng: np.random.Generator, light: float = 1.0) -> Picture:
-    """The picture, worn by chance.
+    """Apply random changes of light, blur, noise and JPEG compression.
 
     Args:
         picture: (H, W, 3).
-        light: how much the light may change colours, as a factor.
+        light: strength of the change of light, as a factor.
     """
     picture = jitter_light(picture, rng, light)
     if rng.random() < 0.25:
@@ -29,7 +29,7 @@ def augment(picture: Picture, rng: np.random.Generator, light: float = 1.0) -> P
 
 
 def jitter_light(picture: Picture, rng: np.random.Generator, light: float = 1.0) -> Picture:
-    """In another light: its colour, brightness, contrast and saturation changed."""
+    """Change colour, brightness, contrast and saturation at random."""
     tint = np.exp(rng.normal(0, 0.06 * light, 3) + rng.normal(0, 0.10 * light))
     saturation = np.exp(rng.normal(0, 0.15 * light))
     grey = np.full((3, 3), 1 / 3)
@@ -40,7 +40,7 @@ def jitter_light(picture: Picture, rng: np.random.Generator, light: float = 1.0)
 
 
 def compress_jpeg(picture: Picture, quality: int) -> Picture:
-    """As JPEG of that quality (1..100) gives it back."""
+    """Compress to JPEG of this quality (1..100) and decode again."""
     data = cv2.imencode(".jpg", picture[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, quality])[1]
     decoded = cv2.imdecode(data, cv2.IMREAD_COLOR)
     assert decoded is not None

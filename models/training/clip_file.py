@@ -1,4 +1,4 @@
-"""Clips as the denoiser learns from them: encoded once by the networks that do not learn with it."""
+"""Training clips of the denoiser, encoded once by the networks that are not trained with it."""
 
 from __future__ import annotations
 
@@ -30,7 +30,9 @@ class ClipWindow:
 
     Attributes:
         latents: (W, 4, h, w) float32, the autoencoder's means of the head crops, unscaled.
-        expression: (W, E) float32. rotation: (W, 3) float32, degrees. intensity: (W, 2) int64, of each one's chunk.
+        expression: (W, E) float32.
+        rotation: (W, 3) float32, degrees.
+        intensity: (W, 2) int64, of each frame's chunk.
     """
 
     latents: Tensor
@@ -44,7 +46,7 @@ class PortraitFrame:
     """A frame of a clip that serves as the portrait.
 
     Attributes:
-        crop: (3, S, S) float32 in [0, 1], the head.
+        crop: (3, S, S) float32 in [0, 1], the head crop.
         identity: (I,) float32, of unit norm.
         latents: (4, h, w) float32, the autoencoder's mean, unscaled.
     """
@@ -54,21 +56,21 @@ class PortraitFrame:
     latents: Tensor
 
 
-def encode_clip(animator: Animator, frames: Iterable[Picture], track: Track, sittings: int, path: Path) -> None:
-    """Encode one scene of one person, and write it as safetensors; about 40 kB a frame at full size.
+def encode_clip(animator: Animator, frames: Iterable[Picture], track: Track, portrait_frames: int, path: Path) -> None:
+    """Encode one scene of one person and write it as safetensors; about 40 kB per frame at full size.
 
-    Every frame's head is cut where the first frame's box says, as the driving frames of a render are, so what is
-    learned is to put the face where the performance has it.
+    The first frame's box crops the head in every frame, as for the driving frames of a render, so that the denoiser
+    learns to move the face as the performance does.
 
     Args:
-        frames: (H, W, 3) each, as many as the track is long.
-        track: of the face, seen in every frame, without cuts.
-        sittings: frames, evenly spread and the first among them, that may serve as the portrait.
+        frames: (H, W, 3) each, as many as the track has.
+        track: track of the face, seen in every frame, without cuts.
+        portrait_frames: number of frames that may serve as the portrait, evenly spread from the first one on.
 
     Raises:
-        InputError: clip and track differ in length, or the face does not lie in its frame.
+        InputError: clip and track differ in length, or the face is outside of its frame.
     """
-    shown = np.unique(np.linspace(0, len(track) - 1, sittings).round().astype(int))
+    shown = np.unique(np.linspace(0, len(track) - 1, portrait_frames).round().astype(int))
     size = animator.config.image_size
     latents: list[Tensor] = []
     crops: list[Tensor] = []
@@ -103,14 +105,14 @@ def encode_clip(animator: Animator, frames: Iterable[Picture], track: Track, sit
 
 
 class ClipFile:
-    """A prepared clip, of which only what is asked for is read.
+    """A prepared clip, read lazily.
 
     Args:
-        path: of the file.
-        window: frames of a chunk of intensities, the model's.
+        path: path of the file.
+        window: frames per chunk of intensities, the model's.
 
     Raises:
-        SettingsError: it is no such file, or a damaged one.
+        SettingsError: the file is damaged or is not a prepared clip.
     """
 
     def __init__(self, path: Path, window: int) -> None:
@@ -119,14 +121,14 @@ class ClipFile:
             with safe_open(path, framework="pt") as file:
                 found = (file.metadata() or {}).get("version")
                 self.frames = int(file.get_slice("expression").get_shape()[0])
-                self.sittings = int(file.get_slice("shown").get_shape()[0])
+                self.portrait_frames = int(file.get_slice("shown").get_shape()[0])
         except (SafetensorError, OSError) as error:
             raise SettingsError(f"{path} cannot be read as a prepared clip: {error}; delete it") from error
         if found != VERSION:
             raise SettingsError(f"{path} holds {found}, not {VERSION}; delete it to prepare it again")
 
-    def moments(self, first: int, frames: int) -> ClipWindow:
-        """Frames `first` to `first + frames` - 1."""
+    def read_window(self, first: int, frames: int) -> ClipWindow:
+        """Read frames `first` to `first + frames` - 1."""
         with safe_open(self._path, framework="pt") as file:
             part = slice(first, first + frames)
             motion = Motion(*(file.get_tensor(name) for name in ("expression", "rotation", "intensity")))
@@ -137,8 +139,8 @@ class ClipFile:
                 intensity=motion.frame_intensity(self._window)[part],
             )
 
-    def sitting(self, number: int) -> PortraitFrame:
-        """The `number`-th frame that may serve as the portrait."""
+    def read_portrait_frame(self, number: int) -> PortraitFrame:
+        """Read the `number`-th frame that may serve as the portrait."""
         with safe_open(self._path, framework="pt") as file:
             at = int(file.get_slice("shown")[number : number + 1])
             return PortraitFrame(

@@ -89,7 +89,7 @@ class DenoiserObjective(Objective):
 
     Args:
         weights: the weights directory to start from and to write to; its other parts are used as they are.
-        clips: folder of prepared clips, `learning` and `measuring` in it.
+        clips: folder of prepared clips, with `learning` and `measuring` in it.
         frames: of an example. One is a picture: where all learns, what goes along time is left out (the image
             indicator of Stable Video Diffusion's mixers), and adds nothing from then on until more frames teach it.
         cast: so many clips in a row are one performance by other people; one of them may drive another.
@@ -184,8 +184,8 @@ class DenoiserObjective(Objective):
         if len(scene) > 1 and rng.random() < self.cross:
             driver = next(other for other in np.array(scene)[rng.permutation(len(scene))] if other is not clip)
         first = int(rng.integers(clip.frames - self.frames + 1))
-        shown, performed = clip.moments(first, self.frames), driver.moments(first, self.frames)
-        sitting = clip.sitting(int(rng.integers(clip.sittings)))
+        shown, performed = clip.read_window(first, self.frames), driver.read_window(first, self.frames)
+        portrait_frame = clip.read_portrait_frame(int(rng.integers(clip.portrait_frames)))
         left_out = rng.random()
         motion = left_out >= self.without_motion + self.without_both
         noise = rng.standard_normal(shown.latents.shape, dtype=np.float32)
@@ -194,9 +194,9 @@ class DenoiserObjective(Objective):
             "expression": performed.expression,
             "rotation": performed.rotation,
             "intensity": performed.intensity,
-            "picture": transformer_input(sitting.crop, self.config.appearance.input_size),
-            "identity": sitting.identity,
-            "portrait": sitting.latents,
+            "picture": transformer_input(portrait_frame.crop, self.config.appearance.input_size),
+            "identity": portrait_frame.identity,
+            "portrait": portrait_frame.latents,
             "noise": torch.from_numpy(noise),
             "sigma": torch.tensor([np.exp(rng.normal(*self.log_sigma))], dtype=torch.float32),
             "heard": torch.tensor([float(left_out >= self.without_both), float(motion)]),

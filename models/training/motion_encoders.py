@@ -1,6 +1,6 @@
 """Learning to read a performance: the two motion encoders, on faces of the miniature world, which knows the truth.
 
-They see crops as a render's driving frames give them, from tracks that tremble as a detector's do.
+They see crops as a render's driving frames give them, from tracks that jitter as a detector's do.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ SIDES = (96, 320)
 """Pixels of a picture's sides, from and to."""
 LATEST, LONGEST = 100, 75
 """Frame of a performance with which a clip begins, at the latest, and how much later a frame is seen, at most."""
-TREMBLE = 0.025
+JITTER = 0.025
 """The most that a track's coordinates deviate, as a share of the face's width."""
 PLAIN = 0.3
 """Share of the pictures that are as they were drawn."""
@@ -221,8 +221,8 @@ def _frame(rng: np.random.Generator, config: ModelConfig) -> _Frame:
     moment = performance.moments[-1]
     picture, face = render(identity, moment, (width, height))
     first = locate(identity, performance.moments[start], (width, height))
-    tremble = TREMBLE * rng.random()
-    seen, reference = (_trembling(one, tremble, rng) for one in (face, first))
+    jitter = JITTER * rng.random()
+    seen, reference = (_jittered(one, jitter, rng) for one in (face, first))
     if rng.random() >= PLAIN:
         picture = augment(picture, rng)
     return _cut(picture, moment, face, seen, first, reference.box, config)
@@ -238,7 +238,7 @@ def _cut(
     return _Frame(crops, moment, first, face, np.array(box, np.float32))
 
 
-def _trembling(face: Face, share: float, rng: np.random.Generator) -> Face:
+def _jittered(face: Face, share: float, rng: np.random.Generator) -> Face:
     deviation = np.float32(share * (face.box[2] - face.box[0]))
     box = face.box + deviation * rng.standard_normal(4, dtype=np.float32)
     return Face(box, face.keypoints + deviation / 2 * rng.standard_normal((5, 2), dtype=np.float32), 1.0)

@@ -1,4 +1,4 @@
-"""What a training loop needs to know of the thing it trains."""
+"""The interface between the training loop and what it trains."""
 
 from __future__ import annotations
 
@@ -17,39 +17,39 @@ Batch: TypeAlias = Mapping[str, Tensor]
 
 
 class Objective(ABC):
-    """One network, what it learns from, and how wrong it still is.
+    """A network with its training examples and losses.
 
-    An example follows from the generator that it is given and from nothing else, and holds all the chance that there
-    is in its loss, noise and dropped conditions too. So what is learned does not depend on how many processes make the
-    examples or share a batch, and a loop that was stopped goes on as if it had not been.
+    An example depends on the generator passed in and on nothing else, and contains all randomness of its loss, such as
+    noise and dropped conditions. So the result does not depend on how many processes make the examples or share a
+    batch, and a stopped training resumes exactly.
     """
 
     @abstractmethod
     def network(self) -> nn.Module:
-        """With the values it starts from, drawn from torch's generator or read from a weights directory.
+        """Build the network with its initial weights, drawn from torch's generator or read from a weights directory.
 
-        Only its parameters that require a gradient are learned.
+        Only the parameters that require a gradient are trained.
 
         Raises:
-            WeightsError: it starts from a directory that is no good.
+            WeightsError: the weights directory to start from is invalid.
         """
 
     @abstractmethod
     def example(self, rng: np.random.Generator) -> dict[str, Tensor]:
-        """One example; the same tensors, in names, shapes and types, whatever the dice say."""
+        """Make one example; names, shapes and types of the tensors are the same for every generator."""
 
     @abstractmethod
     def losses(self, network: nn.Module, batch: Batch) -> dict[str, Tensor]:
-        """Scalars: `loss`, the mean over the batch that is brought down, and whatever else is worth a curve."""
+        """Compute scalars: `loss`, the mean over the batch that is minimised, and others to plot."""
 
     @abstractmethod
     def write(self, network: nn.Module, directory: Path) -> None:
-        """Put what was learned into a weights directory, in the form in which `models.weights` reads it."""
+        """Write the trained weights into a weights directory, in the format that `models.weights` reads."""
 
     def measure(self, network: nn.Module) -> dict[str, float]:
-        """How good it is on people and performances that are kept for measuring; empty if that is asked elsewhere.
+        """Evaluate the network on held-out people and performances; empty if it is evaluated elsewhere.
 
-        Asked before `write`.
+        Called before `write`.
         """
         del network
         return {}

@@ -1,4 +1,4 @@
-"""Networks as ONNX files."""
+"""Export of networks to ONNX."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ def export_onnx(
     outputs: Sequence[str],
     free: Mapping[str, Mapping[int, str]] | None = None,
 ) -> None:
-    """Write a network with one input as ONNX: float32 all through, its weights kept as float16.
+    """Export a network with one input to ONNX: computed in float32, its weights stored as float16.
 
     Args:
-        example: an input.
+        example: an example input.
         given: name of the input.
-        outputs: their names.
-        free: of inputs and outputs, the axes whose length is free, and a name for each.
+        outputs: names of the outputs.
+        free: dynamic axes, with a name each, by input or output.
     """
     with warnings.catch_warnings():
         # The exporter that is not deprecated needs onnxscript; this one needs nothing.
@@ -54,7 +54,7 @@ def export_onnx(
 
 
 def _halve(graph: onnx.GraphProto, names: Collection[str]) -> None:
-    """Keep these tensors as float16, each with a node that makes it float32; a runtime does so once, when it loads."""
+    """Store these tensors as float16, each with a cast to float32; a runtime folds it once, when it loads the file."""
     casts = []
     for tensor in graph.initializer:
         name = tensor.name

@@ -1,4 +1,4 @@
-"""Somebody at some moment, drawn by lot."""
+"""Random identities and moments of the synthetic world."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ __all__ = ["sample_identity", "sample_moment", "swap_outfit"]
 _FRAMES, _RATE = 8, 3.0
 
 
-def sample_identity(rng: np.random.Generator, measuring: bool = False) -> Identity:
-    """A person to learn from; with `measuring`, one to measure with."""
-    return Identity.from_seed(int(rng.integers(FIRST_HELD_OUT_SEED)) + FIRST_HELD_OUT_SEED * measuring)
+def sample_identity(rng: np.random.Generator, held_out: bool = False) -> Identity:
+    """Sample a person to train on or, with `held_out`, one to evaluate with."""
+    return Identity.from_seed(int(rng.integers(FIRST_HELD_OUT_SEED)) + FIRST_HELD_OUT_SEED * held_out)
 
 
-def sample_moment(rng: np.random.Generator, measuring: bool = False) -> Moment:
-    """A moment of some performance; see `sample_identity`."""
-    seed = int(rng.integers(FIRST_HELD_OUT_SEED)) + FIRST_HELD_OUT_SEED * measuring
+def sample_moment(rng: np.random.Generator, held_out: bool = False) -> Moment:
+    """Sample a moment of a random performance; see `sample_identity`."""
+    seed = int(rng.integers(FIRST_HELD_OUT_SEED)) + FIRST_HELD_OUT_SEED * held_out
     return Performance.from_seed(seed, _FRAMES, _RATE).moments[int(rng.integers(_FRAMES))]
 
 
 def swap_outfit(person: Identity, other: Identity) -> Identity:
-    """The person in the other's clothes, before the other's wall."""
+    """Return the person with the clothes and the backdrop of the other."""
     return replace(
         person,
         garment=other.garment,

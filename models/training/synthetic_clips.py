@@ -1,4 +1,4 @@
-"""Clips of the miniature world to learn from, in any number."""
+"""Synthetic training clips, in any number."""
 
 from __future__ import annotations
 
@@ -12,29 +12,28 @@ from troupe import Picture, Track
 __all__ = ["SyntheticClip", "synthetic_clip"]
 
 RATES = (3.0, 30.0)
-"""Frames a second, from and to, slow ones as often as quick ones: a few frames are to show a head turned far as well as
-hardly moved."""
+"""Range of frame rates, sampled log-uniformly: a few frames should show large head turns as well as small ones."""
 SIZES = (144, 256)
-"""Pixels of a picture's sides, from and to."""
-TREMBLE = 0.012
+"""Range of a picture's sides in pixels."""
+JITTER = 0.012
 """Deviation of boxes, and twice that of keypoints, as a share of the face's width: detectors are not exact. What they
 miss of keypoints hardly changes from frame to frame; otherwise intensities would tell of it and not of the motion."""
 
 
 @dataclass(frozen=True, eq=False)
 class SyntheticClip:
-    """A person's performance.
+    """A clip of one person.
 
     Attributes:
         frames: (H, W, 3) each.
-        track: of the face, as a detector would see it.
+        track: track of the face, with a detector's jitter.
     """
 
     frames: list[Picture]
     track: Track
 
 
-def synthetic_clip(number: int, frames: int, cast: int, *, measuring: bool = False) -> SyntheticClip:
+def synthetic_clip(number: int, frames: int, cast: int, *, held_out: bool = False) -> SyntheticClip:
     """The clip of that number, always the same one.
 
     Args:
@@ -43,9 +42,9 @@ def synthetic_clip(number: int, frames: int, cast: int, *, measuring: bool = Fal
         cast: people a performance.
         measuring: with people and performances that are never learned from.
     """
-    performance, rng = number // cast, np.random.default_rng((number, 0xC11B, measuring))
+    performance, rng = number // cast, np.random.default_rng((number, 0xC11B, held_out))
     person = int(rng.integers(FIRST_HELD_OUT_SEED))
-    if measuring:
+    if held_out:
         performance, person = performance + FIRST_HELD_OUT_SEED, person + FIRST_HELD_OUT_SEED
     identity = Identity.from_seed(person)
     size = (int(rng.integers(*SIZES)), int(rng.integers(*SIZES)))
@@ -54,7 +53,7 @@ def synthetic_clip(number: int, frames: int, cast: int, *, measuring: bool = Fal
     shots = [render(identity, moment, size) for moment in Performance.from_seed(performance, frames, rate).moments]
     boxes = np.stack([face.box for _, face in shots])
     keypoints = np.stack([face.keypoints for _, face in shots])
-    tremble = np.float32(TREMBLE * (boxes[:, 2] - boxes[:, 0]).mean())
-    boxes += tremble * rng.standard_normal(boxes.shape, dtype=np.float32)
-    keypoints += tremble / 2 * rng.standard_normal(keypoints.shape[1:], dtype=np.float32)
+    jitter = np.float32(JITTER * (boxes[:, 2] - boxes[:, 0]).mean())
+    boxes += jitter * rng.standard_normal(boxes.shape, dtype=np.float32)
+    keypoints += jitter / 2 * rng.standard_normal(keypoints.shape[1:], dtype=np.float32)
     return SyntheticClip([picture for picture, _ in shots], Track(boxes, keypoints, np.ones(frames, np.float32)))

@@ -90,7 +90,7 @@ def _prepare_world(
         path = folder / name / f"{number:06}.safetensors"
         if not path.exists():
             animator = animator or load(weights, device, "float32")
-            clip = synthetic_clip(number, clips.frames, clips.cast, measuring=name == HELD_OUT_FOLDER)
+            clip = synthetic_clip(number, clips.frames, clips.cast, held_out=name == HELD_OUT_FOLDER)
             _write(animator, clip.frames, clip.track, clips.sittings, path)
         on_clip(done + 1, len(wanted))
 

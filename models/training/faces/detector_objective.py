@@ -14,7 +14,7 @@ from models.faces.detection.detector import open_detector
 from models.training.augmentation import augment
 from models.training.convolution import Convolution, Residual, plain
 from models.training.faces.anchors import ANCHORS, STRIDES, anchors, assign, boxes_at, overlaps, points_at
-from models.training.faces.scenes import MOST_PEOPLE, Wear, scene
+from models.training.faces.scenes import MOST_PEOPLE, Augment, scene
 from models.training.objective import Batch, Objective
 from models.training.onnx_export import export_onnx
 from troupe import Face
@@ -175,7 +175,7 @@ class DetectorObjective(Objective):
         with scratch_folder() as folder:
             self.write(network, folder)
             file = folder / "detector.onnx"
-            return measured(file) | {"keypoints_drawn": measured(file, wear=lambda picture, _: picture)["keypoints"]}
+            return measured(file) | {"keypoints_drawn": measured(file, augment=lambda picture, _: picture)["keypoints"]}
 
 
 class _Released(nn.Module):
@@ -199,12 +199,12 @@ def normalised(picture: Tensor) -> Tensor:
     return (picture.permute(0, 3, 1, 2).float() - 127.5) / 128  # which leaves the channels innermost
 
 
-def measured(path: Path, pictures: int = MEASURED, side: int = 640, wear: Wear = augment) -> dict[str, float]:
+def measured(path: Path, pictures: int = MEASURED, side: int = 640, augment: Augment = augment) -> dict[str, float]:
     """How well the detector of a file finds the faces of scenes kept for measuring; see `DetectorObjective.measure`."""
     detector = open_detector(path, "cpu")
     faces, off, shared, wrong, wrong_empty, empty = 0, [], [], 0, 0, 0
     for number in range(pictures):
-        picture, there = scene(np.random.default_rng((number, 0x5CE4E)), side, measuring=True, wear=wear)
+        picture, there = scene(np.random.default_rng((number, 0x5CE4E)), side, held_out=True, augment=augment)
         found = detector.detect(picture)
         pairs = _pairs(found, there)
         faces += len(there)

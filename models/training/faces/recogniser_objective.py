@@ -150,10 +150,10 @@ class RecogniserObjective(Objective):
         worn: list[Floats] = []
         for person in map(Identity.from_seed, seeds):
             for _ in range(PROBES):
-                moment = sample_moment(rng, measuring=True)
+                moment = sample_moment(rng, held_out=True)
                 probes.append(render(person, moment, CLIP_SIZE))
-                moved.append(render(swap_outfit(person, sample_identity(rng, measuring=True)), moment, CLIP_SIZE))
-                worn.append(_seen(person, rng, measuring=True).astype(np.float32) / np.float32(255))
+                moved.append(render(swap_outfit(person, sample_identity(rng, held_out=True)), moment, CLIP_SIZE))
+                worn.append(_seen(person, rng, held_out=True).astype(np.float32) / np.float32(255))
         gallery = told([_aligned(*shown) for shown in portraits])
         cosines = {
             "found": told([_aligned(*shown) for shown in probes]) @ gallery.T,
@@ -184,11 +184,11 @@ def with_margin(cosines: Tensor, person: Tensor, margin: float) -> Tensor:
     return cosines.scatter(1, person[:, None], wider)
 
 
-def _seen(person: Identity, rng: np.random.Generator, measuring: bool = False) -> Picture:
+def _seen(person: Identity, rng: np.random.Generator, held_out: bool = False) -> Picture:
     """(112, 112, 3), at some moment, from somewhere, as a detector has it aligned."""
     # An average face is 0.43 of the picture's side wide.
     side = max(round(float(np.exp(rng.uniform(np.log(NARROWEST), np.log(WIDEST)))) / 0.43), 64)
-    picture, face = render(person, sample_moment(rng, measuring), (side, side))
+    picture, face = render(person, sample_moment(rng, held_out), (side, side))
     if rng.random() < 0.8:
         picture = augment(picture, rng, LIGHT)
     size = float(face.box[2] - face.box[0])

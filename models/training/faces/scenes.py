@@ -16,9 +16,9 @@ from models.training.augmentation import augment
 from models.training.sampling import sample_identity, sample_moment
 from troupe import Face, Floats, Picture
 
-__all__ = ["LARGEST_FACE", "MOST_PEOPLE", "SMALLEST_FACE", "Wear", "clutter", "scene"]
+__all__ = ["LARGEST_FACE", "MOST_PEOPLE", "SMALLEST_FACE", "Augment", "clutter", "scene"]
 
-Wear: TypeAlias = Callable[[Picture, np.random.Generator], Picture]
+Augment: TypeAlias = Callable[[Picture, np.random.Generator], Picture]
 
 SMALLEST_FACE, LARGEST_FACE = 20.0, 420.0
 """Widths, pixels."""
@@ -32,7 +32,7 @@ _ASPECTS = (1.0, 1.0, 0.8, 0.5625, 0.75, 1.25, 1.3333, 1.7778)
 
 
 def scene(
-    rng: np.random.Generator, side: int, measuring: bool = False, wear: Wear = augment
+    rng: np.random.Generator, side: int, held_out: bool = False, augment: Augment = augment
 ) -> tuple[Picture, list[Face]]:
     """A picture as a detector is given it: in the upper left of a black square, as large as it goes.
 
@@ -52,16 +52,16 @@ def scene(
     if kind < _NOBODY:
         picture = clutter(rng, width, height)
         if rng.random() < 0.5:
-            _paste(picture, rng, _faceless(rng, min(width, height), measuring))
+            _paste(picture, rng, _faceless(rng, min(width, height), held_out))
     elif kind < _NOBODY + _NEAR:
-        picture, face = _near(rng, width, height, measuring, wear)
+        picture, face = _near(rng, width, height, held_out, augment)
         faces.append(face)
     else:
         picture = clutter(rng, width, height)
         for _ in range(int(rng.integers(1, MOST_PEOPLE + 1))):
-            _add(picture, faces, rng, measuring, wear)
+            _add(picture, faces, rng, held_out, augment)
     if rng.random() < 0.7:
-        picture = wear(picture, rng)
+        picture = augment(picture, rng)
     whole = np.zeros((side, side, 3), np.uint8)
     whole[:height, :width] = picture
     return whole, faces
@@ -108,14 +108,14 @@ def clutter(rng: np.random.Generator, width: int, height: int) -> Picture:
     return picture
 
 
-def _near(rng: np.random.Generator, width: int, height: int, measuring: bool, wear: Wear) -> tuple[Picture, Face]:
+def _near(rng: np.random.Generator, width: int, height: int, held_out: bool, augment: Augment) -> tuple[Picture, Face]:
     """A person who fills the picture; cut closer or, before black, farther away."""
     coarse = float(rng.uniform(1, 3.5)) if rng.random() < 0.75 else 1.0
     coarse = max(min(coarse, min(width, height) / _SMALLEST_DRAWN), 1.0)
     drawn = (max(round(width / coarse), 1), max(round(height / coarse), 1))
-    picture, face = render(sample_identity(rng, measuring), sample_moment(rng, measuring), drawn)
+    picture, face = render(sample_identity(rng, held_out), sample_moment(rng, held_out), drawn)
     if rng.random() < 0.4:
-        picture = wear(picture, rng)
+        picture = augment(picture, rng)
     scale = np.array([width / drawn[0], height / drawn[1]])
     if rng.random() < 0.75:
         across = float(face.box[2] - face.box[0]) * scale[0]
@@ -144,10 +144,10 @@ def _near(rng: np.random.Generator, width: int, height: int, measuring: bool, we
     return np.asarray(filled, dtype=np.uint8), _moved(face, scale, shift)
 
 
-def _add(picture: Picture, faces: list[Face], rng: np.random.Generator, measuring: bool, wear: Wear) -> None:
+def _add(picture: Picture, faces: list[Face], rng: np.random.Generator, held_out: bool, augment: Augment) -> None:
     """One more person, unless they would cover another's face or find no room."""
     height, width = picture.shape[:2]
-    tile, face = _tile(rng, _size(rng, SMALLEST_FACE, min(LARGEST_FACE, 0.55 * min(width, height))), measuring)
+    tile, face = _tile(rng, _size(rng, SMALLEST_FACE, min(LARGEST_FACE, 0.55 * min(width, height))), held_out)
     size = np.array([tile.shape[1], tile.shape[0]])
     # Cut closer round the face.
     margin = (face.box[2:] - face.box[:2]) * rng.uniform(0.05, 0.6, 2)
@@ -164,17 +164,17 @@ def _add(picture: Picture, faces: list[Face], rng: np.random.Generator, measurin
     if any(_meet(covered, other.box) or _meet(face.box, other.box) for other in faces):
         return
     if rng.random() < 0.4:
-        tile = wear(tile, rng)
+        tile = augment(tile, rng)
     _blend(picture, tile, corner, face, rng)
     faces.append(face)
 
 
-def _tile(rng: np.random.Generator, across: float, measuring: bool) -> tuple[Picture, Face]:
+def _tile(rng: np.random.Generator, across: float, held_out: bool) -> tuple[Picture, Face]:
     """A person in a square of their own, the face about `across` pixels wide."""
     side = max(across / _FACE_SHARE, 16)
     coarse = max(min(float(rng.uniform(1, 3.0)), side / _SMALLEST_DRAWN), 1.0) if rng.random() < 0.6 else 1.0
     drawn = max(round(side / coarse), _SMALLEST_DRAWN)
-    picture, face = render(sample_identity(rng, measuring), sample_moment(rng, measuring), (drawn, drawn))
+    picture, face = render(sample_identity(rng, held_out), sample_moment(rng, held_out), (drawn, drawn))
     whole = round(side)
     if whole == drawn:
         return picture, face
@@ -191,9 +191,9 @@ def _size(rng: np.random.Generator, least: float, most: float) -> float:
     return float(np.exp(rng.uniform(np.log(least), np.log(max(least, most)))))
 
 
-def _faceless(rng: np.random.Generator, side: int, measuring: bool) -> Picture:
+def _faceless(rng: np.random.Generator, side: int, held_out: bool) -> Picture:
     """A person whose face nobody sees: behind a thing, or cut away."""
-    tile, face = _tile(rng, _size(rng, 24, 0.4 * side), measuring)
+    tile, face = _tile(rng, _size(rng, 24, 0.4 * side), held_out)
     x1, y1, x2, y2 = (int(v) for v in face.box)
     if rng.random() < 0.5:
         return tile[min(y2 + 2, len(tile) - 8) :]

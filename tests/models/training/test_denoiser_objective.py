@@ -38,9 +38,9 @@ def clips(weights: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Two people in one performance, and one more for measuring."""
     folder = tmp_path_factory.mktemp("clips")
     animator = load(weights, "cpu", "float32")
-    for name, number, measuring in (("learning", 0, False), ("learning", 1, False), ("measuring", 0, True)):
+    for name, number, held_out in (("learning", 0, False), ("learning", 1, False), ("measuring", 0, True)):
         (folder / name).mkdir(exist_ok=True)
-        clip = synthetic_clip(number, FRAMES, 2, measuring=measuring)
+        clip = synthetic_clip(number, FRAMES, 2, held_out=held_out)
         encode_clip(animator, clip.frames, clip.track, 3, folder / name / f"{number:06}.safetensors")
     return folder
 
@@ -70,7 +70,7 @@ def test_intensities_are_those_of_a_followed_clip() -> None:
 
 def test_measuring_is_apart() -> None:
     assert FIRST_HELD_OUT_SEED == 1_000_000
-    shape = synthetic_clip(0, 1, 1, measuring=True).frames[0].shape
+    shape = synthetic_clip(0, 1, 1, held_out=True).frames[0].shape
     assert shape != synthetic_clip(0, 1, 1).frames[0].shape
 
 
@@ -79,15 +79,15 @@ def test_a_prepared_clip_holds_what_the_animator_says(weights: Path, clips: Path
     clip = synthetic_clip(1, FRAMES, 2)
     motion = animator.encode_motion(clip.frames, clip.track)
     file = ClipFile(clips / "learning" / "000001.safetensors", window=25)
-    assert (file.frames, file.sittings) == (FRAMES, 3)
-    moments = file.moments(20, 6)
+    assert (file.frames, file.portrait_frames) == (FRAMES, 3)
+    moments = file.read_window(20, 6)
     assert torch.equal(moments.expression, motion.expression[20:26])
     assert torch.equal(moments.rotation, motion.rotation[20:26])
     # Frame 25 begins another chunk.
     assert torch.equal(moments.intensity, motion.frame_intensity(25)[20:26])
     assert moments.latents.shape == (6, 4, 16, 16)
-    last = file.sitting(2)
-    assert torch.equal(last.latents, file.moments(FRAMES - 1, 1).latents[0])
+    last = file.read_portrait_frame(2)
+    assert torch.equal(last.latents, file.read_window(FRAMES - 1, 1).latents[0])
     torch.testing.assert_close(
         animator.encode_crop((last.crop * 255).byte().permute(1, 2, 0).numpy()), last.latents, atol=2e-3, rtol=1e-3
     )
@@ -121,7 +121,7 @@ def test_conditions_are_left_out_as_often_as_said(weights: Path, clips: Path) ->
 def test_another_person_may_drive(weights: Path, clips: Path) -> None:
     always = DenoiserObjective(weights, clips, frames=FRAMES, cast=2, cross=1.0)
     never = DenoiserObjective(weights, clips, frames=FRAMES, cast=2, cross=0.0)
-    files = [ClipFile(path, 25).moments(0, FRAMES) for path in sorted((clips / "learning").iterdir())]
+    files = [ClipFile(path, 25).read_window(0, FRAMES) for path in sorted((clips / "learning").iterdir())]
     for objective, same in ((always, False), (never, True)):
         example = objective.example(np.random.default_rng(3))
         shown = next(n for n, file in enumerate(files) if torch.equal(file.latents, example["latents"]))

@@ -101,7 +101,7 @@ def test_small_scenes() -> None:
 
 
 @pytest.mark.parametrize("measuring", [False, True])
-def test_who_is_learned_from_is_not_measured_with(measuring: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_who_is_learned_from_is_not_measured_with(held_out: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     seeds = []
     made = Identity.from_seed
 
@@ -110,10 +110,10 @@ def test_who_is_learned_from_is_not_measured_with(measuring: bool, monkeypatch: 
         return made(seed)
 
     monkeypatch.setattr("models.training.sampling.Identity.from_seed", noted)
-    shown = [face for number in range(8) for face in scene(np.random.default_rng(number), SIDE, measuring)[1]]
+    shown = [face for number in range(8) for face in scene(np.random.default_rng(number), SIDE, held_out)[1]]
     assert shown
-    assert sum(seed >= FIRST_HELD_OUT_SEED for seed in seeds) >= len(shown) * measuring
-    assert measuring or max(seeds) < FIRST_HELD_OUT_SEED
+    assert sum(seed >= FIRST_HELD_OUT_SEED for seed in seeds) >= len(shown) * held_out
+    assert held_out or max(seeds) < FIRST_HELD_OUT_SEED
 
 
 def test_anchors_are_in_the_order_of_the_outputs() -> None:
