@@ -207,9 +207,9 @@ class JudgeObjective(Objective):
         """
         judge, rng = Judge(network.eval()), np.random.default_rng(0x817)
         people = [Identity.from_seed(FIRST_HELD_OUT_SEED + number) for number in range(GALLERY)]
-        shots = [_head_crop(person, rng, measuring=True) for person in people for _ in range(1 + PROBES)]
+        shots = [_head_crop(person, rng, held_out=True) for person in people for _ in range(1 + PROBES)]
         moved = [
-            _head_crop(swap_outfit(person, sample_identity(rng, measuring=True)), rng, measuring=True)[0]
+            _head_crop(swap_outfit(person, sample_identity(rng, held_out=True)), rng, held_out=True)[0]
             for person in people
         ]
         pictures = np.stack([picture for picture, _ in shots])
@@ -223,21 +223,21 @@ class JudgeObjective(Objective):
         return found
 
 
-def _head_crop(person: Identity, rng: np.random.Generator, measuring: bool = False) -> tuple[Picture, Moment]:
+def _head_crop(person: Identity, rng: np.random.Generator, held_out: bool = False) -> tuple[Picture, Moment]:
     """Draw a head crop (S, S, 3), positioned by the face some frames earlier, and return its moment too."""
     first, delay = int(rng.integers(MAX_FIRST)), int(rng.integers(MAX_DELAY))
-    seed = int(rng.integers(FIRST_HELD_OUT_SEED)) + FIRST_HELD_OUT_SEED * measuring
+    seed = int(rng.integers(FIRST_HELD_OUT_SEED)) + FIRST_HELD_OUT_SEED * held_out
     moments = Performance.from_seed(seed, first + delay + 1, FRAME_RATE).moments
     width, height = (int(side) for side in rng.integers(*PICTURE_SIDES, size=2))
-    if not measuring and rng.random() < MOVED:
+    if not held_out and rng.random() < MOVED:
         person = swap_outfit(person, sample_identity(rng))
     picture = render(person, moments[-1], (width, height))[0]
-    if not measuring and rng.random() < AUGMENTED:
+    if not held_out and rng.random() < AUGMENTED:
         picture = augment(picture, rng)
     box = locate(person, moments[first], (width, height)).box
     box = box + np.float32(BOX_JITTER * (box[2] - box[0])) * rng.standard_normal(4, dtype=np.float32)
     crop = crop_head(picture, _zoomed(head_box(box, width, height), rng), SIDE)
-    return crop if measuring else _softened(crop, rng), moments[-1]
+    return crop if held_out else _softened(crop, rng), moments[-1]
 
 
 def _zoomed(box: Box, rng: np.random.Generator) -> Box:

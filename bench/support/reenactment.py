@@ -86,7 +86,7 @@ def encode_clip(
 
 def encode_stranger(number: int, animator: Animator, detector: FaceDetector) -> EncodedPortrait:
     """Draw and encode the portrait that acts the clip of this number in cross-reenactment."""
-    moment = sample_moment(np.random.default_rng((number, 0x57A)), measuring=True)
+    moment = sample_moment(np.random.default_rng((number, 0x57A)), held_out=True)
     picture, _ = render(Identity.from_seed(STRANGERS + number), moment, PORTRAIT_SIZE)
     return _encode_portrait(picture, number, animator, detector)
 
@@ -106,7 +106,7 @@ def encode_gallery(judge: Judge, moved: bool) -> Floats:
     for seed in range(STRANGERS, STRANGERS + CANDIDATES):
         person = Identity.from_seed(seed)
         person = swap_outfit(person, Identity.from_seed(seed + 500)) if moved else person
-        picture, face = render(person, sample_moment(rng, measuring=True), CLIP_SIZE)
+        picture, face = render(person, sample_moment(rng, held_out=True), CLIP_SIZE)
         heads.append(crop_head(picture, head_box(face.box, *CLIP_SIZE), SIDE))
     return judge.identify(np.stack(heads))
 

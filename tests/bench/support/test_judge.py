@@ -78,7 +78,7 @@ def test_the_shipped_judge_reads_traits_and_recognises_people() -> None:
     """On people and performances reserved for measuring; among fewer, hardly anybody blinks."""
     judge, heads, truths, rng = open_judge(), [], [], np.random.default_rng(24)
     for number in range(CANDIDATES):
-        done = sample_moment(rng, measuring=True)
+        done = sample_moment(rng, held_out=True)
         picture, face = render(Identity.from_seed(STRANGERS + number), done, CLIP_SIZE)
         heads.append(crop_head(picture, head_box(face.box, *CLIP_SIZE), SIDE))
         truths.append(true_traits(done))
