@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 
-__all__ = ["current_context", "job_context", "set_run_id"]
+__all__ = ["current_context", "job_context", "process_name", "set_run_id"]
 
 _run = ""
 """Of the process, and not of a context: threads of a run begin with empty ones."""
@@ -33,4 +33,9 @@ def job_context(job: str) -> Iterator[None]:
 
 def current_context() -> dict[str, str]:
     """The run, the job, and the worker: this process."""
-    return {"run": _run, "job": _job.get(), "worker": f"{socket.gethostname()}:{os.getpid()}"}
+    return {"run": _run, "job": _job.get(), "worker": process_name()}
+
+
+def process_name() -> str:
+    """Return the name of this process, `host:pid`."""
+    return f"{socket.gethostname()}:{os.getpid()}"

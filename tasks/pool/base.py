@@ -1,4 +1,4 @@
-"""A pool: what callers see, and the thread that joins scheduler and transport."""
+"""The pool: its interface, and the thread that joins scheduler and transport."""
 
 from __future__ import annotations
 
@@ -14,63 +14,59 @@ from types import TracebackType
 from typing import Any, Protocol, Self
 from weakref import WeakValueDictionary
 
-from tasks.pool.messages import Command, Event, Finish, Start
+from tasks.pool.messages import Command, Event, ResolveItem, StartWorker
 from tasks.pool.scheduler import Scheduler
-from tasks.pool.transport import Post, Transport
-from tasks.pool.work_item import Role, Stats, WorkItem
+from tasks.pool.transport import Emit, Transport
+from tasks.pool.work_item import Role, WorkItem
 from troupe.errors import Cancelled, TroupeError
 
 __all__ = ["Pool", "ThreadedPool"]
 
 GRACE = 1.0
-"""Seconds that running works have to end by themselves after `stop`."""
+"""Seconds that running items have to end by themselves after `stop`."""
 
-_LEAVE = 2.0
-"""Seconds that the transport has to leave, after that; then it is left to itself."""
+_CLOSE_TIMEOUT = 2.0
+"""Seconds that the transport has to close after that; then it is abandoned."""
 
-_LEAVE_IN_PEACE = 60.0
-"""The same, where everything was done and nobody is in a hurry."""
+_IDLE_CLOSE_TIMEOUT = 60.0
+"""Seconds that the transport has to close where every item was done, so that there is no hurry."""
 
 _SUSPENDED = 5.0
-"""Seconds between two looks at the clock, many times `_TICK`, after which the process is taken to have been stopped."""
+"""Seconds between two readings of the clock, many times `_TICK`, after which the process must have been suspended."""
 
 _TICK = 0.25
-"""Seconds after which the stop event is looked at even if nothing happens."""
+"""Seconds between two checks of the stop event."""
 
 _log = logging.getLogger(__name__)
 
 
 class Pool(Protocol):
-    """Workers that do what is submitted."""
+    """Workers that execute what is submitted."""
 
-    def submit(self, work: WorkItem) -> Future[Any]:
-        """Have a work done; the Future gives what the method returned, or raises a TroupeError.
+    def submit(self, item: WorkItem) -> Future[Any]:
+        """Submit a work item; the Future returns the method's result or raises a TroupeError.
 
-        A key submitted again gives the same Future, also when it is done. The Future cannot be cancelled by
-        itself. After the pool has stopped, it raises Cancelled.
+        A key that is submitted again returns the same Future, also when it is done. The Future cannot be cancelled on
+        its own. After the pool has stopped, it raises Cancelled.
 
         Raises:
-            ValueError: there is no such role, or a need that was not submitted before.
+            ValueError: unknown role, or a need that was not submitted before.
         """
 
     def attempts(self, key: str) -> int:
-        """How often a work was given to a worker; 0 if it never was."""
+        """Return how often an item was sent to a worker; 0 if it never was."""
 
     def forget(self, key: str) -> None:
-        """Drop what is known of a work that has ended, for it is not asked for again."""
-
-    @property
-    def stats(self) -> Stats:
-        """What was counted so far."""
+        """Drop the outcome of an item that has ended and will not be submitted again."""
 
     def drain(self) -> None:
-        """Begin nothing any more, and let what runs end, however long it takes; what waits raises Cancelled."""
+        """Start nothing more and wait for the running items, however long; waiting items raise Cancelled."""
 
     def stop(self) -> None:
-        """End within seconds: nothing begins, what runs has a short grace, what is not done raises Cancelled."""
+        """Stop within seconds: nothing starts, running items get a short grace, unfinished ones raise Cancelled."""
 
     def close(self) -> None:
-        """End now. Wait for the Futures first: what is not done raises Cancelled."""
+        """Stop now. Wait for the Futures first: unfinished items raise Cancelled."""
 
     def __enter__(self) -> Self: ...
 
@@ -79,29 +75,29 @@ class Pool(Protocol):
     ) -> None: ...
 
 
-class _Clock:
-    """Monotonic seconds, without those in which this process was stopped (Ctrl-Z).
+class _AwakeClock:
+    """Monotonic seconds, without those during which this process was suspended (Ctrl-Z).
 
-    Workers go on meanwhile, but nobody hears of it: no timeout may pass for that.
+    Workers continue meanwhile, but their answers are not received: no timeout may pass because of that.
     """
 
     def __init__(self) -> None:
-        self._looked, self._suspended = time.monotonic(), 0.0
+        self._last, self._suspended = time.monotonic(), 0.0
 
     def now(self) -> float:
-        """Seconds; to be called every `_TICK` or so."""
-        looked, self._looked = self._looked, time.monotonic()
-        if self._looked - looked > _SUSPENDED:
-            self._suspended += self._looked - looked
-        return self._looked - self._suspended
+        """Return the seconds; must be called every `_TICK` or so."""
+        last, self._last = self._last, time.monotonic()
+        if self._last - last > _SUSPENDED:
+            self._suspended += self._last - last
+        return self._last - self._suspended
 
 
 class ThreadedPool:
-    """Runs a scheduler on a thread, from the first submitted work on.
+    """Runs a scheduler on a thread, which starts with the first submitted item.
 
     Args:
-        roles: whose workers there can be; their names differ.
-        connect: makes the transport; called when the first worker is needed, and has to return at once.
+        roles: roles of the workers; their names differ.
+        connect: creates the transport; called when the first worker is needed, and has to return at once.
         ahead: see `Scheduler`.
         stop: when set, the pool stops.
     """
@@ -109,50 +105,50 @@ class ThreadedPool:
     def __init__(
         self,
         roles: Sequence[Role],
-        connect: Callable[[Post], Transport],
+        connect: Callable[[Emit], Transport],
         *,
         ahead: int,
         stop: threading.Event | None,
     ) -> None:
         self._roles = {role.name for role in roles}
         if len(self._roles) < len(roles):
-            raise ValueError(f"two roles have one name: {', '.join(role.name for role in roles)}")
+            raise ValueError(f"role names must differ: {', '.join(role.name for role in roles)}")
         self._connect = connect
-        self._scheduler = Scheduler(roles, ahead=ahead, random=Random())
+        self._scheduler = Scheduler(roles, ahead=ahead, rng=Random())
         self._transport: Transport | None = None
         self._inbox: SimpleQueue[WorkItem | Event | None] = SimpleQueue()
         self._futures: dict[str, Future[Any]] = {}
-        # A Future is some 2 kB: of what has ended only the outcome is kept, and the Future if somebody else has it.
+        # A Future takes some 2 kB: of an ended item only the outcome is kept, and the Future while the caller has it.
         self._outcomes: dict[str, tuple[Any, TroupeError | None]] = {}
-        self._kept: WeakValueDictionary[str, Future[Any]] = WeakValueDictionary()
+        self._ended_futures: WeakValueDictionary[str, Future[Any]] = WeakValueDictionary()
         self._stop_event = stop
-        self._clock = _Clock()
+        self._clock = _AwakeClock()
         self._grace: float | None = None
         self._ended = False
         self._lock = threading.Lock()
         self._thread = threading.Thread(target=self._run, name=type(self).__name__, daemon=True)
 
-    def submit(self, work: WorkItem) -> Future[Any]:
+    def submit(self, item: WorkItem) -> Future[Any]:
         """See `Pool.submit`."""
         with self._lock:
-            if future := self._futures.get(work.key) or self._kept.get(work.key):
+            if future := self._futures.get(item.key) or self._ended_futures.get(item.key):
                 return future
-            if outcome := self._outcomes.get(work.key):
-                future = self._kept[work.key] = _future()
+            if outcome := self._outcomes.get(item.key):
+                future = self._ended_futures[item.key] = _running_future()
                 _resolve(future, *outcome)
                 return future
-            if work.role not in self._roles:
-                raise ValueError(f"{work.key}: there is no role {work.role!r}, only {', '.join(sorted(self._roles))}")
-            future = _future()
+            if item.role not in self._roles:
+                raise ValueError(f"{item.key}: unknown role {item.role!r}; use one of {', '.join(sorted(self._roles))}")
+            future = _running_future()
             if self._ended:
-                future.set_exception(_cancelled(work.key))
+                future.set_exception(_cancelled(item.key))
                 return future
-            if unknown := [need for need in work.needs if not (need in self._futures or need in self._outcomes)]:
-                raise ValueError(f"{work.key}: it needs {', '.join(unknown)}, which was not submitted before")
-            self._futures[work.key] = future
+            if unknown := [need for need in item.needs if not (need in self._futures or need in self._outcomes)]:
+                raise ValueError(f"{item.key}: needs {', '.join(unknown)}, which was not submitted before")
+            self._futures[item.key] = future
             if self._thread.ident is None:
                 self._thread.start()
-        self._inbox.put(work)
+        self._inbox.put(item)
         return future
 
     def attempts(self, key: str) -> int:
@@ -165,22 +161,17 @@ class ThreadedPool:
             self._outcomes.pop(key, None)
         self._scheduler.forget(key)
 
-    @property
-    def stats(self) -> Stats:
-        """See `Pool.stats`."""
-        return self._scheduler.stats
-
     def drain(self) -> None:
         """See `Pool.drain`."""
-        self._leave(math.inf)
+        self._end(math.inf)
 
     def stop(self) -> None:
         """See `Pool.stop`."""
-        self._leave(GRACE)
+        self._end(GRACE)
 
     def close(self) -> None:
         """See `Pool.close`."""
-        self._leave(0.0)
+        self._end(0.0)
 
     def __enter__(self) -> Self:
         return self
@@ -190,7 +181,7 @@ class ThreadedPool:
     ) -> None:
         self.close()
 
-    def _leave(self, grace: float) -> None:
+    def _end(self, grace: float) -> None:
         with self._lock:
             self._grace = grace if self._grace is None else min(grace, self._grace)
             if self._thread.ident is None:
@@ -201,56 +192,55 @@ class ThreadedPool:
             self._thread.join()
 
     def _run(self) -> None:
-        patience, error = _LEAVE, None
+        timeout, error = _CLOSE_TIMEOUT, None
         try:
             if self._loop():
-                patience = _LEAVE_IN_PEACE
-        except Exception as defect:
+                timeout = _IDLE_CLOSE_TIMEOUT
+        except Exception as bug:
             _log.exception("the pool's scheduler failed")
-            error = TroupeError(f"the pool's scheduler failed: {defect!r}. This is a defect; please report it")
+            error = TroupeError(f"the pool's scheduler failed: {bug!r}. This is a bug in troupe; please report it")
         with self._lock:
             self._ended = True
         for key in list(self._futures):
-            self._finish(key, None, error or _cancelled(key))
-        if self._transport and not self._transport.close(patience):
-            _log.warning("the pool left something that still runs; it goes when it is done, or with this process")
+            self._resolve_item(key, None, error or _cancelled(key))
+        if self._transport and not self._transport.close(timeout):
+            _log.warning("the pool did not close in time; what still runs ends when it is done, or with this process")
 
     def _loop(self) -> bool:
-        """Work until asked to stop; returns whether everything was done by then."""
+        """Run until stopped; return whether every item was done by then."""
         scheduler = self._scheduler
         while True:
-            self._listen()
+            self._receive()
             if self._stop_event and self._stop_event.is_set() and self._grace is None:
                 self._grace = GRACE
             if self._grace is not None:
                 break
-            self._carry_out(scheduler.decide(self._clock.now()))
+            self._execute(scheduler.decide(self._clock.now()))
         complete = not self._futures
-        asked = self._clock.now()
+        stopped = self._clock.now()
         scheduler.stop()
         hurry = self._grace < math.inf
-        while scheduler.busy and self._clock.now() < asked + self._grace:
-            self._carry_out(scheduler.decide(self._clock.now()))
-            self._listen()
+        while scheduler.busy and self._clock.now() < stopped + self._grace:
+            self._execute(scheduler.decide(self._clock.now()))
+            self._receive()
             if not hurry and (self._grace < math.inf or (self._stop_event and self._stop_event.is_set())):
-                # Asked to stop while it drained: the grace begins now.
-                hurry, asked, self._grace = True, self._clock.now(), min(self._grace, GRACE)
-        scheduler.end()
-        self._carry_out(scheduler.decide(self._clock.now()))
+                # Stopped while it drained: the grace starts now.
+                hurry, stopped, self._grace = True, self._clock.now(), min(self._grace, GRACE)
+        scheduler.cancel_all()
+        self._execute(scheduler.decide(self._clock.now()))
         return complete
 
-    def _listen(self) -> None:
-        """Take in what has arrived; wait for it, but not beyond what is due."""
+    def _receive(self) -> None:
+        """Pass what has arrived to the scheduler; wait for it, but not beyond the next deadline."""
         for message in self._messages():
             if isinstance(message, WorkItem):
                 self._scheduler.add(message)
             elif message is not None:
-                self._scheduler.take(message, self._clock.now())
+                self._scheduler.handle(message, self._clock.now())
 
     def _messages(self) -> Iterator[WorkItem | Event | None]:
-        """What has come in; waits for it, but not beyond what is due."""
-        due = self._scheduler.wake()
-        timeout = _TICK if due is None else min(_TICK, max(0.0, due - self._clock.now()))
+        deadline = self._scheduler.next_deadline()
+        timeout = _TICK if deadline is None else min(_TICK, max(0.0, deadline - self._clock.now()))
         try:
             yield self._inbox.get(timeout=timeout)
             while True:
@@ -258,25 +248,25 @@ class ThreadedPool:
         except Empty:
             return
 
-    def _carry_out(self, commands: Sequence[Command | Finish]) -> None:
-        for order in commands:
-            if isinstance(order, Finish):
-                self._finish(order.key, order.result, order.error)
+    def _execute(self, commands: Sequence[Command | ResolveItem]) -> None:
+        for command in commands:
+            if isinstance(command, ResolveItem):
+                self._resolve_item(command.key, command.result, command.error)
                 continue
-            if isinstance(order, Start) and self._transport is None:
+            if isinstance(command, StartWorker) and self._transport is None:
                 self._transport = self._connect(self._inbox.put)
             if self._transport:
-                self._transport.do(order)
+                self._transport.enqueue(command)
 
-    def _finish(self, key: str, result: Any, error: TroupeError | None) -> None:
+    def _resolve_item(self, key: str, result: Any, error: TroupeError | None) -> None:
         with self._lock:
             self._outcomes[key] = (result, error)
-            future = self._kept[key] = self._futures.pop(key)
+            future = self._ended_futures[key] = self._futures.pop(key)
         _resolve(future, result, error)
 
 
-def _future() -> Future[Any]:
-    """One that cannot be cancelled by itself, as the scheduler could not be told."""
+def _running_future() -> Future[Any]:
+    """Create a Future that cannot be cancelled on its own, as the scheduler would not hear of it."""
     future: Future[Any] = Future()
     future.set_running_or_notify_cancel()
     return future

@@ -1,4 +1,4 @@
-"""One call of a worker, in the process where the worker lives, and what its exceptions become."""
+"""Call a worker in the process where it lives, and translate its exceptions."""
 
 from __future__ import annotations
 
@@ -10,71 +10,74 @@ import traceback
 from dataclasses import dataclass
 from typing import Any
 
-from tasks.pool.log_forwarding import Line
+from tasks.pool.log_forwarding import LogLine
 from tasks.pool.work_item import Role
 from troupe.errors import FfmpegError, NoSpace, OutOfMemory, TroupeError
 from troupe.log_context import job_context
 
-__all__ = ["Answer", "call", "construct"]
+__all__ = ["CallOutcome", "call_method", "construct_worker"]
 
-_TAIL = 2000
-"""Characters of a traceback that a message quotes."""
+_TRACEBACK_CHARACTERS = 2000
+"""Length of the part of a traceback that a message quotes."""
 
 _DEVICE_LOST = re.compile(r"\bCUDA (error|failure)\b")
-"""Says a CUDA error that stays: every later call in the process fails, too."""
+"""Matches a CUDA error after which every later call in the process fails, too."""
 
 
 @dataclass(frozen=True)
-class Answer:
+class CallOutcome:
     """How a call ended.
 
     Attributes:
-        result: what the method returned, or the new worker.
-        error: what it raised, as the pool's callers will see it.
-        broken: why this process can do nothing more; empty if it can.
-        lines: what was logged meanwhile, where that was in another process.
+        result: return value of the method, or the new worker.
+        error: exception it raised, translated for the pool's callers.
+        broken: reason why this process is unusable from now on; empty if it is not.
+        lines: log lines of the call, where it ran in another process.
     """
 
     result: Any = None
     error: TroupeError | None = None
     broken: str = ""
-    lines: tuple[Line, ...] = ()
+    lines: tuple[LogLine, ...] = ()
 
 
-def construct(role: Role) -> Answer:
-    """Make a worker."""
+def construct_worker(role: Role) -> CallOutcome:
+    """Construct a role's worker."""
     try:
-        return Answer(role.factory(*role.args))
+        return CallOutcome(role.factory(*role.args))
     except Exception as error:
-        return _failure(error, f"a worker of role {role.name!r} could not be made")
+        return _failure(error, f"a worker of role {role.name!r} could not be constructed")
 
 
-def call(worker: Any, method: str, args: tuple[Any, ...], where: str) -> Answer:
-    """Call a worker's method; `where` names the work in the message of an unforeseen error."""
-    with job_context(where):
+def call_method(worker: Any, method: str, args: tuple[Any, ...], key: str) -> CallOutcome:
+    """Call a worker's method by name; `key` is the work item's, for messages and logs."""
+    with job_context(key):
         try:
-            return Answer(getattr(worker, method)(*args))
+            return CallOutcome(getattr(worker, method)(*args))
         except Exception as error:
-            return _failure(error, f"{where}: {method} failed")
+            return _failure(error, f"{key}: {method} failed")
 
 
-def _no_space(error: Exception) -> bool:
-    """Whether a disk is full: as the system says it, or as ffmpeg repeats it."""
+def _failure(error: Exception, what: str) -> CallOutcome:
+    if _is_disk_full(error):
+        where = getattr(error, "filename", None) or f"{tempfile.gettempdir()} or the store"
+        message = f"{what}: no space left in {where}; make room, or set TMPDIR to another disk"
+        return CallOutcome(error=NoSpace(message))
+    if isinstance(error, TroupeError):
+        return CallOutcome(error=error)
+    text = f"{what}: {type(error).__name__}: {error}"
+    if isinstance(error, MemoryError) or (isinstance(error, RuntimeError) and "out of memory" in str(error)):
+        return CallOutcome(
+            error=OutOfMemory(f"{text}. Use a smaller size, a shorter clip or a device with more memory")
+        )
+    if isinstance(error, RuntimeError) and _DEVICE_LOST.search(str(error)):
+        return CallOutcome(broken=text)
+    tail = "".join(traceback.format_exception(error))[-_TRACEBACK_CHARACTERS:]
+    return CallOutcome(error=TroupeError(f"{text}. This is a bug in troupe; please report it with\n{tail}"))
+
+
+def _is_disk_full(error: Exception) -> bool:
+    """Whether a disk is full, as reported by the system or repeated by ffmpeg."""
     if isinstance(error, OSError):
         return error.errno in (errno.ENOSPC, errno.EDQUOT)
     return isinstance(error, FfmpegError) and os.strerror(errno.ENOSPC) in str(error)
-
-
-def _failure(error: Exception, what: str) -> Answer:
-    if _no_space(error):
-        where = getattr(error, "filename", None) or f"{tempfile.gettempdir()} or the store"
-        return Answer(error=NoSpace(f"{what}: no space left in {where}; make room, or set TMPDIR to another disk"))
-    if isinstance(error, TroupeError):
-        return Answer(error=error)
-    text = f"{what}: {type(error).__name__}: {error}"
-    if isinstance(error, MemoryError) or (isinstance(error, RuntimeError) and "out of memory" in str(error)):
-        return Answer(error=OutOfMemory(f"{text}. Use a smaller size, a shorter clip or a device with more memory"))
-    if isinstance(error, RuntimeError) and _DEVICE_LOST.search(str(error)):
-        return Answer(broken=text)
-    tail = "".join(traceback.format_exception(error))[-_TAIL:]
-    return Answer(error=TroupeError(f"{text}. This is a defect of the program; please report it with\n{tail}"))

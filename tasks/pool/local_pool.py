@@ -1,4 +1,4 @@
-"""The in-process twin: the same pool without other processes."""
+"""The in-process pool: the same scheduler, without other processes."""
 
 from __future__ import annotations
 
@@ -9,95 +9,104 @@ from dataclasses import replace
 from typing import Any
 
 from tasks.pool.base import ThreadedPool
-from tasks.pool.call import Answer, call, construct
-from tasks.pool.messages import Command, Done, Failed, Kill, Lost, Recall, Refused, Send, Start, Up
-from tasks.pool.transport import Post, Transport
+from tasks.pool.call import CallOutcome, call_method, construct_worker
+from tasks.pool.messages import (
+    Command,
+    ItemDone,
+    ItemFailed,
+    KillWorker,
+    RecallItem,
+    SendItem,
+    StartFailed,
+    StartWorker,
+    WorkerDied,
+    WorkerStarted,
+)
+from tasks.pool.transport import Emit, Transport
 from tasks.pool.work_item import Role, WorkItem
 
 __all__ = ["LocalPool"]
 
 
 class LocalPool(ThreadedPool):
-    """Does one work at a time, on a thread of this process, with one worker a role, made when first needed.
+    """Executes one item at a time on a thread of this process, with one worker per role, constructed on first use.
 
-    Python cannot end a thread: a method that runs when the pool stops is left behind, and what it returns is
-    thrown away. For the same reason works have no timeout here.
+    Python cannot kill a thread: a method that runs when the pool stops is abandoned and its result discarded. For the
+    same reason items have no timeout here.
 
     Args:
-        roles: whose workers there can be; their names differ. `workers`, `cpus`, `gpus` and `threads` mean
-            nothing here: this process has what it has.
+        roles: roles of the workers; their names differ. `workers`, `cpus`, `gpus` and `threads` have no effect here.
         stop: when set, the pool stops.
     """
 
     def __init__(self, roles: Sequence[Role], stop: threading.Event | None = None) -> None:
-        super().__init__([replace(role, workers=1) for role in roles], _Local, ahead=0, stop=stop)
+        super().__init__([replace(role, workers=1) for role in roles], _LocalTransport, ahead=0, stop=stop)
 
-    def submit(self, work: WorkItem) -> Future[Any]:
+    def submit(self, item: WorkItem) -> Future[Any]:
         """See `Pool.submit`."""
-        return super().submit(replace(work, timeout=None))
+        return super().submit(replace(item, timeout=None))
 
 
-class _Local(Transport):
-    def __init__(self, post: Post) -> None:
+class _LocalTransport(Transport):
+    def __init__(self, emit: Emit) -> None:
         self._workers: dict[int, Any] = {}
         # Filled while the thread is busy.
-        self._gone: set[int] = set()
-        super().__init__(post)
+        self._killed: set[int] = set()
+        super().__init__(emit)
 
-    def do(self, order: Command) -> None:
-        if isinstance(order, Kill):
-            self._gone.add(order.worker)
-        super().do(order)
+    def enqueue(self, command: Command) -> None:
+        if isinstance(command, KillWorker):
+            self._killed.add(command.worker)
+        super().enqueue(command)
 
     def open(self) -> None:
-        """There is nothing to get ready."""
+        """There is nothing to open."""
 
-    def carry_out(self, order: Command) -> None:
-        match order:
-            case Kill(worker=worker):
+    def execute(self, command: Command) -> None:
+        match command:
+            case KillWorker(worker=worker):
                 self._workers.pop(worker, None)
-            case Start(worker=worker, role=role) if worker not in self._gone:
+            case StartWorker(worker=worker, role=role) if worker not in self._killed:
                 self._start(worker, role)
-            case Send(worker=worker) if worker not in self._gone:
-                self._send(order)
-            case Recall():
+            case SendItem(worker=worker, item=item) if worker not in self._killed:
+                self._call(worker, item)
+            case RecallItem():
                 pass  # Nothing is sent ahead here.
 
-    def look(self) -> None:
-        pass  # It is this very process.
+    def check_health(self) -> None:
+        pass  # The workers are in this process.
 
-    def release(self) -> None:
+    def shut_down(self) -> None:
         self._workers.clear()
 
     def _start(self, worker: int, role: Role) -> None:
         try:
-            answer = construct(role)
+            outcome = construct_worker(role)
         except BaseException as error:
-            self.post(Lost(worker, _exit(error)))
+            self.emit(WorkerDied(worker, _exit_reason(error)))
             return
-        if answer.broken:
-            self.post(Lost(worker, answer.broken))
-        elif answer.error:
-            self.post(Refused(worker, answer.error))
+        if outcome.broken:
+            self.emit(WorkerDied(worker, outcome.broken))
+        elif outcome.error:
+            self.emit(StartFailed(worker, outcome.error))
         else:
-            self._workers[worker] = answer.result
-            self.post(Up(worker))
+            self._workers[worker] = outcome.result
+            self.emit(WorkerStarted(worker))
 
-    def _send(self, order: Send) -> None:
-        work = order.work
+    def _call(self, worker: int, item: WorkItem) -> None:
         try:
-            answer = call(self._workers[order.worker], work.method.__name__, work.args, work.key)
+            outcome = call_method(self._workers[worker], item.method.__name__, item.args, item.key)
         except BaseException as error:
-            answer = Answer(broken=_exit(error))
-        if answer.broken:
-            del self._workers[order.worker]
-            self.post(Lost(order.worker, answer.broken))
-        elif answer.error:
-            self.post(Failed(order.worker, work.key, answer.error))
+            outcome = CallOutcome(broken=_exit_reason(error))
+        if outcome.broken:
+            del self._workers[worker]
+            self.emit(WorkerDied(worker, outcome.broken))
+        elif outcome.error:
+            self.emit(ItemFailed(worker, item.key, outcome.error))
         else:
-            self.post(Done(order.worker, work.key, answer.result))
+            self.emit(ItemDone(worker, item.key, outcome.result))
 
 
-def _exit(error: BaseException) -> str:
-    """What would have ended a process of its own."""
+def _exit_reason(error: BaseException) -> str:
+    """Describe what would have ended a separate process."""
     return f"it raised {type(error).__name__}: {error}"

@@ -1,4 +1,4 @@
-"""What a worker logs while it works comes back with its answer, so that the run's log has it, wherever that was."""
+"""Log forwarding: return what a worker logs with the result of the call, so that the run's log has it."""
 
 from __future__ import annotations
 
@@ -8,42 +8,42 @@ from contextlib import contextmanager
 
 from troupe.log_context import current_context
 
-__all__ = ["Line", "echo", "listened"]
+__all__ = ["LogLine", "capture_logs", "forward_logs"]
 
-Line = tuple[str, int, str, dict[str, str]]
-"""Logger, level, message, and what it is about."""
+LogLine = tuple[str, int, str, dict[str, str]]
+"""Logger, level, message and log context (run, job, worker)."""
 
-_ROOMS = ("models", "catalogs", "tasks")
-_MOST = 100
-"""Lines of one call that come back."""
+_LOGGERS = ("models", "catalogs", "tasks")
+_MAX_LINES = 100
+"""Lines of one call that are returned."""
 
 
-class _Catch(logging.Handler):
-    def __init__(self, lines: list[Line]) -> None:
+class _CaptureHandler(logging.Handler):
+    def __init__(self, lines: list[LogLine]) -> None:
         super().__init__(logging.INFO)
         self._lines = lines
 
     def emit(self, record: logging.LogRecord) -> None:
-        if len(self._lines) < _MOST:
+        if len(self._lines) < _MAX_LINES:
             self._lines.append((record.name, record.levelno, record.getMessage(), current_context()))
 
 
 @contextmanager
-def listened() -> Iterator[list[Line]]:
-    """What our own rooms log inside the `with` block."""
-    lines: list[Line] = []
-    catch = _Catch(lines)
-    for room in _ROOMS:
-        logging.getLogger(room).addHandler(catch)
+def capture_logs() -> Iterator[list[LogLine]]:
+    """Collect what troupe's own packages log inside the `with` block."""
+    lines: list[LogLine] = []
+    handler = _CaptureHandler(lines)
+    for name in _LOGGERS:
+        logging.getLogger(name).addHandler(handler)
     try:
         yield lines
     finally:
-        for room in _ROOMS:
-            logging.getLogger(room).removeHandler(catch)
+        for name in _LOGGERS:
+            logging.getLogger(name).removeHandler(handler)
 
 
-def echo(lines: Sequence[Line]) -> None:
-    """Log here what was logged there."""
+def forward_logs(lines: Sequence[LogLine]) -> None:
+    """Log, in this process, lines that were captured in another one."""
     for name, level, message, about in lines:
         logger = logging.getLogger(name)
         if logger.isEnabledFor(level):

@@ -1,4 +1,7 @@
-"""What the scheduler orders and what comes back. A worker is a number; it is never used twice."""
+"""Commands of the scheduler to the transport, and the events that come back.
+
+A worker is identified by a number that is never reused.
+"""
 
 from __future__ import annotations
 
@@ -9,56 +12,56 @@ from tasks.pool.work_item import Role, WorkItem
 from troupe.errors import TroupeError
 
 __all__ = [
-    "Broken",
     "Command",
-    "Done",
     "Event",
-    "Failed",
-    "Finish",
-    "Kill",
-    "Lost",
-    "Recall",
-    "Refused",
-    "Send",
-    "Start",
-    "Up",
+    "ItemDone",
+    "ItemFailed",
+    "KillWorker",
+    "NoWorkers",
+    "RecallItem",
+    "ResolveItem",
+    "SendItem",
+    "StartFailed",
+    "StartWorker",
+    "WorkerDied",
+    "WorkerStarted",
 ]
 
 
 @dataclass(frozen=True, slots=True)
-class Start:
-    """Make a worker; answered by Up, Refused or Lost."""
+class StartWorker:
+    """Start a worker; answered by WorkerStarted, StartFailed or WorkerDied."""
 
     worker: int
     role: Role
 
 
 @dataclass(frozen=True, slots=True)
-class Send:
-    """Have a worker do a work, after those sent to it before; answered by Done, Failed or Lost."""
+class SendItem:
+    """Send an item to a worker, to run after those sent before; answered by ItemDone, ItemFailed or WorkerDied."""
 
     worker: int
-    work: WorkItem
+    item: WorkItem
 
 
 @dataclass(frozen=True, slots=True)
-class Recall:
-    """Do not begin a work that was sent; not answered."""
+class RecallItem:
+    """Do not start an item that was sent; not answered."""
 
     worker: int
     key: str
 
 
 @dataclass(frozen=True, slots=True)
-class Kill:
-    """End a worker, whatever it does; what it still answers does not count."""
+class KillWorker:
+    """Kill a worker, whatever it is running; its later events are ignored."""
 
     worker: int
 
 
 @dataclass(frozen=True, slots=True)
-class Finish:
-    """A work has ended: the Future gets its result, or its error."""
+class ResolveItem:
+    """Resolve an item's Future with its result or error. For the pool, not the transport."""
 
     key: str
     result: Any
@@ -66,22 +69,22 @@ class Finish:
 
 
 @dataclass(frozen=True, slots=True)
-class Up:
-    """The worker is made and waits for work."""
+class WorkerStarted:
+    """The worker is constructed and waits for items."""
 
     worker: int
 
 
 @dataclass(frozen=True, slots=True)
-class Refused:
-    """The worker's constructor raised."""
+class StartFailed:
+    """The worker's constructor raised an error."""
 
     worker: int
     error: TroupeError
 
 
 @dataclass(frozen=True, slots=True)
-class Done:
+class ItemDone:
     """The method returned."""
 
     worker: int
@@ -90,8 +93,8 @@ class Done:
 
 
 @dataclass(frozen=True, slots=True)
-class Failed:
-    """The method raised."""
+class ItemFailed:
+    """The method raised an error."""
 
     worker: int
     key: str
@@ -99,13 +102,13 @@ class Failed:
 
 
 @dataclass(frozen=True, slots=True)
-class Lost:
-    """The worker is dead, with all it had.
+class WorkerDied:
+    """The worker died, and the items sent to it with it.
 
     Attributes:
-        reason: how it died.
-        with_node: because the machine it was on is gone.
-        advice: what to do about it, where that is known.
+        reason: cause of death.
+        with_node: whether it died because its node was lost.
+        advice: what the user can do about it, where that is known.
     """
 
     worker: int
@@ -115,11 +118,11 @@ class Lost:
 
 
 @dataclass(frozen=True, slots=True)
-class Broken:
-    """No worker can be made any more (Ray does not start)."""
+class NoWorkers:
+    """No worker can be started any more, for example because Ray does not start."""
 
     error: TroupeError
 
 
-Command: TypeAlias = Start | Send | Recall | Kill
-Event: TypeAlias = Up | Refused | Done | Failed | Lost | Broken
+Command: TypeAlias = StartWorker | SendItem | RecallItem | KillWorker
+Event: TypeAlias = WorkerStarted | StartFailed | ItemDone | ItemFailed | WorkerDied | NoWorkers

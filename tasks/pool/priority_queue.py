@@ -1,4 +1,4 @@
-"""The works of one role that could begin now."""
+"""The priority queue of a role: work items that are ready to run."""
 
 from __future__ import annotations
 
@@ -11,82 +11,82 @@ from tasks.pool.work_item import WorkItem
 __all__ = ["PriorityQueue"]
 
 _Entry: TypeAlias = tuple[float, int, str]
-"""(-cost, order, key): the heap's first is the longest, among equals the oldest."""
+"""(-cost, submission number, key): the heap's first is the longest, among equals the oldest."""
 
 
 class PriorityQueue:
-    """Finds the longest work: of all, of those that hold something given, of those nobody has a claim on.
+    """Finds the longest item: of all, of given affinity keys, or of keys that no worker has claimed.
 
-    Finding does not remove. Every step costs O(log n): removed works stay in the heaps until they come up.
+    Finding does not remove. Every step costs O(log n): removed items stay in the heaps until they come up.
 
     Attributes:
-        cost: of all works together.
+        cost: total cost of the items.
     """
 
     def __init__(self) -> None:
         self.cost = 0.0
-        self._works: dict[str, WorkItem] = {}
+        self._items: dict[str, WorkItem] = {}
         self._all: list[_Entry] = []
-        self._free: list[_Entry] = []
-        self._by_hold: dict[str, list[_Entry]] = {}
+        self._unclaimed: list[_Entry] = []
+        self._by_affinity: dict[str, list[_Entry]] = {}
 
     def __len__(self) -> int:
-        return len(self._works)
+        return len(self._items)
 
     def __contains__(self, key: str) -> bool:
-        return key in self._works
+        return key in self._items
 
-    def add(self, work: WorkItem, order: int) -> None:
-        """Put a work in; `order` decides among equal costs and differs from work to work."""
-        entry = (-work.cost, order, work.key)
-        self._works[work.key] = work
-        self.cost += work.cost
+    def add(self, item: WorkItem, number: int) -> None:
+        """Add an item; `number` is unique and decides among equal costs, the lower first."""
+        entry = (-item.cost, number, item.key)
+        self._items[item.key] = item
+        self.cost += item.cost
         heapq.heappush(self._all, entry)
-        heapq.heappush(self._free, entry)
-        if work.affinity_key:
-            heapq.heappush(self._by_hold.setdefault(work.affinity_key, []), entry)
+        heapq.heappush(self._unclaimed, entry)
+        if item.affinity_key:
+            heapq.heappush(self._by_affinity.setdefault(item.affinity_key, []), entry)
 
     def remove(self, key: str) -> None:
-        """Take a work out."""
-        work = self._works.pop(key)
-        # Sums of floats drift; an empty backlog is the moment to be exact again.
-        self.cost = self.cost - work.cost if self._works else 0.0
+        """Remove an item."""
+        item = self._items.pop(key)
+        # Sums of floats drift; an empty queue is the moment to be exact again.
+        self.cost = self.cost - item.cost if self._items else 0.0
 
     def longest(self) -> WorkItem | None:
-        """The longest of all."""
+        """Return the longest item of all."""
         return self._first(self._all)
 
-    def held(self, holds: Iterable[str]) -> WorkItem | None:
-        """The longest work of the first of `holds` that has any."""
-        for hold in holds:
-            heap = self._by_hold.get(hold)
+    def longest_of(self, affinity_keys: Iterable[str]) -> WorkItem | None:
+        """Return the longest item of the first of `affinity_keys` that has any."""
+        for affinity_key in affinity_keys:
+            heap = self._by_affinity.get(affinity_key)
             if heap is None:
                 continue
-            if work := self._first(heap):
-                return work
-            del self._by_hold[hold]
+            if item := self._first(heap):
+                return item
+            del self._by_affinity[affinity_key]
         return None
 
-    def free(self, claimed: Callable[[str], bool]) -> WorkItem | None:
-        """The longest work that holds nothing, or something that is not `claimed`.
+    def longest_unclaimed(self, claimed: Callable[[str], bool]) -> WorkItem | None:
+        """Return the longest item without an affinity key, or with one that is not `claimed`.
 
-        A claimed work found on the way is not found here again until `release`.
+        A claimed item met on the way is not returned here again until `release`.
         """
-        while work := self._first(self._free):
-            if not (work.affinity_key and claimed(work.affinity_key)):
-                return work
-            heapq.heappop(self._free)
+        while item := self._first(self._unclaimed):
+            if not (item.affinity_key and claimed(item.affinity_key)):
+                return item
+            heapq.heappop(self._unclaimed)
         return None
 
-    def release(self, hold: str) -> None:
-        """`hold` is claimed no more."""
-        for entry in self._by_hold.get(hold, ()):
-            if entry[2] in self._works:
-                heapq.heappush(self._free, entry)
+    def release(self, affinity_key: str) -> None:
+        """Make the items of a key that is no longer claimed available to all workers."""
+        for entry in self._by_affinity.get(affinity_key, ()):
+            if entry[2] in self._items:
+                heapq.heappush(self._unclaimed, entry)
 
     def _first(self, heap: list[_Entry]) -> WorkItem | None:
         while heap:
-            if work := self._works.get(heap[0][2]):
-                return work
+            if item := self._items.get(heap[0][2]):
+                return item
             heapq.heappop(heap)
         return None

@@ -1,76 +1,61 @@
-"""Ray actors, started and called. Nothing else in troupe starts any."""
+"""The Ray transport, which runs the workers of a pool as Ray actors."""
 
 from __future__ import annotations
 
-import atexit
-import ctypes
 import logging
-import math
-import os
-import pickle
 import re
-import shutil
-import signal
-import subprocess
-import sys
-import sysconfig
 import time
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from concurrent.futures import Future
-from contextlib import contextmanager, suppress
-from dataclasses import replace
+from contextlib import suppress
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import psutil
 import ray
-from ray._private import services
 from ray._private import state as ray_state
-from ray._private import worker as connection
 from ray.exceptions import RayError, RayTaskError, TaskCancelledError
 
-from tasks.pool.call import Answer, call, construct
-from tasks.pool.log_forwarding import echo, listened
-from tasks.pool.messages import Command, Done, Failed, Kill, Lost, Recall, Refused, Send, Start, Up
-from tasks.pool.transport import Post, Transport
+from tasks.pool.call import CallOutcome
+from tasks.pool.log_forwarding import forward_logs
+from tasks.pool.messages import (
+    Command,
+    ItemDone,
+    ItemFailed,
+    KillWorker,
+    RecallItem,
+    SendItem,
+    StartFailed,
+    StartWorker,
+    WorkerDied,
+    WorkerStarted,
+)
+from tasks.pool.ray_actor import start_actor
+from tasks.pool.ray_runtime import RayRuntime, is_connecting, session_logs
+from tasks.pool.transport import Emit, Transport
 from tasks.pool.work_item import Role, WorkItem
 from troupe.errors import SettingsError, TroupeError, WorkerLost
-from troupe.log_context import current_context, set_run_id
-from troupe.terminal import close_stdin
 
-__all__ = ["RayTransport", "nodes", "sessions_of_their_own"]
+__all__ = ["RayTransport"]
 
-_OBJECT_STORE = 100 * 2**20
-"""Bytes; only URIs, keys and errors go through it."""
+_CONNECT_TIMEOUT = 15.0
+"""Seconds at most that `close` waits for this process to be connected to a Ray that it has started."""
 
-_LONGEST_FOLDER = 43
-"""Characters: a socket's path may have 107, and Ray adds up to 64."""
+_SUSPENDED_TIMEOUT = 30.0
+"""Seconds after which a worker whose process is suspended is treated as dead."""
 
-_RUN = "TROUPE_RUN"
-"""Tells workers for which run they work."""
-
-_SIGACTION = 256
-"""Bytes; the C library's structure is smaller."""
-
-_CONNECTING = 15.0
-"""Seconds at most to wait for this process to be connected to a Ray that it has started."""
-
-_STOPPED = 30.0
-"""Seconds after which a worker whose process is stopped is taken for dead."""
-
-_STOPPED_ADVICE = (
-    "Something stops it again and again: a signal (SIGSTOP), or a child process of it that uses a terminal"
+_SUSPENDED_ADVICE = (
+    "Something suspends it again and again: a signal (SIGSTOP), or a child process of it that uses a terminal"
 )
 
-_TEMPORARY = "r"
+_REASON_CHARACTERS = 300
+"""Length of the part of Ray's cause of death that a message quotes."""
 
-_REASON = 300
-"""Characters of what Ray says of a death that a message quotes."""
-
-_TAIL = 2000
-"""Characters of a traceback that a message quotes."""
+_ERROR_CHARACTERS = 2000
+"""Length of the part of a pickling error that a message quotes."""
 
 _log = logging.getLogger(__name__)
 
@@ -79,308 +64,209 @@ _state: Any = ray_state
 """For what Ray leaves untyped."""
 
 
-def nodes(address: str) -> list[tuple[float, float]]:
-    """CPUs and GPUs of every machine of a cluster.
+@dataclass(slots=True)
+class _Worker:
+    """A worker that was started and not killed.
 
-    Raises:
-        TroupeError: it cannot be reached.
+    Attributes:
+        actor: Ray's handle.
+        role: name of its role.
+        process: its process, where that is on this machine and known.
+        suspended: time at which its process was first found suspended; None while it runs.
     """
-    joined = not ray.is_initialized()
-    if joined:
-        try:
-            ray.init(address, namespace="troupe", log_to_driver=False, logging_level=logging.ERROR)
-        except (RayError, OSError, RuntimeError, ValueError) as error:
-            raise TroupeError(f"Ray could not be joined at {address}: {error}") from error
-    try:
-        alive = [node["Resources"] for node in _ray.nodes() if node["Alive"]]
-        return [(float(node.get("CPU", 0)), float(node.get("GPU", 0))) for node in alive]
-    finally:
-        if joined:
-            ray.shutdown()
 
-
-class _Actor:
-    """The process around one worker."""
-
-    def __init__(self, name: str) -> None:
-        close_stdin()  # before its role is unpickled, which imports libraries
-        self._name = name
-        self._worker: Any = None
-
-    def construct(self, role: Role) -> Answer:
-        """Make the worker: in a call and not in the constructor, so that its error comes back as it is."""
-        with suppress(KeyError):
-            set_run_id(os.environ[_RUN])
-        answer = construct(role)
-        self._worker = answer.result
-        return _portable(Answer(error=answer.error, broken=answer.broken))
-
-    def call(self, method: str, args: tuple[Any, ...], where: str) -> Answer:
-        """Call the worker's method."""
-        with listened() as lines:
-            answer = call(self._worker, method, args, where)
-        return replace(_portable(answer), lines=tuple(lines))
-
-    def __repr__(self) -> str:
-        return self._name
-
-
-def _portable(answer: Answer) -> Answer:
-    """The answer, with an error that survives the journey between processes."""
-    try:
-        pickle.loads(pickle.dumps(answer.error))
-    except Exception:
-        return Answer(error=TroupeError(f"{type(answer.error).__name__}: {answer.error}"))
-    return answer
+    actor: Any
+    role: str
+    process: psutil.Process | None = None
+    suspended: float | None = None
 
 
 class RayTransport(Transport):
-    """Has Ray actors do the work.
+    """Runs workers as Ray actors.
 
     Args:
-        post: where the answers go.
-        roles: all whose workers may be asked for.
-        address: of the cluster to join; None starts a Ray on this machine.
+        emit: receives the events.
+        roles: roles of all workers that may be started.
+        address: address of the cluster to join; None starts a Ray on this machine.
         log_to_driver: whether the workers' output is printed here.
-        folder: of the run, where a Ray of its own keeps what it writes; None is Ray's usual one.
+        folder: folder of the run, where a Ray of our own keeps its files; None is Ray's usual one.
     """
 
     def __init__(
-        self, post: Post, roles: Sequence[Role], address: str | None, *, log_to_driver: bool, folder: Path | None
+        self, emit: Emit, roles: Sequence[Role], address: str | None, *, log_to_driver: bool, folder: Path | None
     ) -> None:
-        # Ray's sockets lie below it, and the path of a socket is short.
-        self._folder = folder if folder and len(str(folder / _TEMPORARY)) <= _LONGEST_FOLDER else None
         self._roles = roles
         self._address = address
-        self._log_to_driver = log_to_driver
-        self._ours = False
+        self._gpus = sum(role.workers * role.gpus for role in roles)
+        self._runtime = RayRuntime(
+            address,
+            cpus=sum(role.workers * role.cpus for role in roles),
+            gpus=self._gpus > 0,
+            folder=folder,
+            log_to_driver=log_to_driver,
+        )
         self._node: str | None = None
-        self._actors: dict[int, Any] = {}
+        self._workers: dict[int, _Worker] = {}
         # Ray ends a process that drops the reference to an answer while Ray is shut down. So they are kept until they
         # are dropped here, on the transport's own thread.
-        self._awaited: dict[tuple[int, str], Any] = {}
+        self._pending: dict[tuple[int, str], Any] = {}
         self._arrived: deque[tuple[int, str]] = deque()
-        self._role_names: dict[int, str] = {}
-        self._processes: dict[int, psutil.Process] = {}
-        self._stopped: dict[int, float] = {}
-        super().__init__(post)
+        super().__init__(emit)
 
     def open(self) -> None:
-        if ray.is_initialized():
-            return
-        self._ours = True
-        self._at_exit = partial(_end_half_started, self._folder)
-        atexit.register(self._at_exit)
-        logging.getLogger("ray").setLevel(logging.ERROR)
-        start: dict[str, Any] = {"address": self._address}
-        if self._address is None:
-            # Roles are sized to the machine by those who made them: Ray must not leave one of them waiting.
-            asked = math.ceil(sum(role.workers * role.cpus for role in self._roles))
-            start = {
-                # "local" and not None, which joins any Ray that happens to run on this machine.
-                "address": "local",
-                "num_cpus": max(os.cpu_count() or 1, asked),
-                "num_gpus": None if self._gpus() else 0,
-                **({"_temp_dir": str(self._folder / _TEMPORARY)} if self._folder else {}),
-                # Nobody else has business with it.
-                "_node_ip_address": "127.0.0.1",
-                "include_dashboard": False,
-                "object_store_memory": _OBJECT_STORE,
-                "_system_config": {
-                    # Actors have processes of their own; idle ones would only take memory.
-                    "prestart_worker_first_driver": False,
-                    # A killed worker takes its ffmpeg with it.
-                    "process_group_cleanup_enabled": True,
-                    # Ray's own 15 leaves them next to nothing beside anything else that runs here.
-                    "worker_niceness": 0,
-                },
-            }
-        try:
-            with sessions_of_their_own(), _sigterm_as_it_was():
-                ray.init(namespace="troupe", log_to_driver=self._log_to_driver, logging_level=logging.ERROR, **start)
-        except (RayError, OSError, RuntimeError, ValueError) as error:
-            where = f"joined at {self._address}" if self._address else "started on this machine"
-            raise TroupeError(f"Ray could not be {where}: {error}") from error
-        if self._leaving:
-            return  # What follows might start another Ray, if this one is shut down at this process's exit just now.
-        if self._address is None:
-            _end_autoscaler()
-        self._check_gpus()
-
-    @property
-    def ready(self) -> bool:
-        return super().ready or _connecting()
+        self._runtime.start()
+        # `_check_resources` might start another Ray, if this one is shut down at this process's exit just now.
+        if self._runtime.started and not self._closing:
+            self._check_resources()
 
     def close(self, timeout: float) -> bool:
+        opened = self._opened.is_set()
         closed = super().close(timeout)
-        if not closed and not self._opened.is_set() and _connecting():
-            # Whoever is told that it is closed removes the folder with Ray's sockets, and Ray ends a process that
-            # finds none. On a busy machine, being connected takes longer than there is patience.
-            closed = super().close(_CONNECTING)
-        if self._ours and not closed:
-            # Again, to come before Ray, which would ask its processes to end and wait for them.
-            atexit.unregister(self._at_exit)
-            atexit.register(self._at_exit)
+        if not closed and not opened and is_connecting():
+            # After `close`, the caller removes the folder with Ray's sockets, and Ray ends a process that finds none.
+            # On a busy machine, being connected takes longer than the timeout.
+            self._thread.join(_CONNECT_TIMEOUT)
+            closed = not self._thread.is_alive()
+        if not closed:
+            self._runtime.abandon()
         return closed
 
-    def carry_out(self, order: Command) -> None:
+    def execute(self, command: Command) -> None:
         while self._arrived:
-            self._awaited.pop(self._arrived.popleft(), None)
-        match order:
-            case Start(worker=worker, role=role):
+            self._pending.pop(self._arrived.popleft(), None)
+        match command:
+            case StartWorker(worker=worker, role=role):
                 self._start(worker, role)
-            case Send(worker=worker, work=work):
-                self._send(worker, work)
-            case Recall(worker=worker, key=key):
-                if answer := self._awaited.get((worker, key)):
+            case SendItem(worker=worker, item=item):
+                self._send(worker, item)
+            case RecallItem(worker=worker, key=key):
+                if answer := self._pending.get((worker, key)):
                     ray.cancel(answer)
-            case Kill(worker=worker):
-                for known in (self._role_names, self._processes, self._stopped):
-                    known.pop(worker, None)
-                if actor := self._actors.pop(worker, None):
-                    ray.kill(actor)
+            case KillWorker(worker=worker):
+                if killed := self._workers.pop(worker, None):
+                    ray.kill(killed.actor)
 
-    def look(self) -> None:
-        # Without the node that this process is connected to, Ray neither starts an actor nor says that it cannot.
+    def check_health(self) -> None:
+        # Without the node that this process is connected to, Ray neither starts an actor nor reports that it cannot.
         if self._node is None:
             self._node = ray.get_runtime_context().get_node_id()
         if not any(node["Alive"] for node in _ray.nodes() if node["NodeID"] == self._node):
-            raise WorkerLost("Ray has died on this machine; the same run goes on with its --run-id")
-        for worker in list(self._actors):
-            self._look_at_process(worker)
+            raise WorkerLost("Ray has died on this machine; resume the run with its --run-id")
+        for number, worker in list(self._workers.items()):
+            self._check_process(number, worker)
 
-    def _look_at_process(self, worker: int) -> None:
-        """Notice a worker whose process was stopped: it neither answers nor dies."""
-        try:
-            process = self._process(worker)
-            if process is None or process.status() != psutil.STATUS_STOPPED:
-                self._stopped.pop(worker, None)
-                return
-            now, pid = time.monotonic(), process.pid
-            if worker not in self._stopped:
-                self._stopped[worker] = now
-                role = self._role_names[worker]
-                _log.warning("a worker of role %r is stopped; `kill -CONT %d` resumes it", role, pid)
-            elif now - self._stopped[worker] >= _STOPPED:
-                reason = f"process {pid} was stopped, and not resumed within {_STOPPED:.0f} s"
-                self.post(Lost(worker, reason, advice=_STOPPED_ADVICE))
-                self.do(Kill(worker))
-                process.kill()  # it would not heed Ray
-        except psutil.Error:
-            return  # It is gone, and Ray is about to say so.
+    def shut_down(self) -> None:
+        for worker in self._workers.values():
+            ray.kill(worker.actor)
+        self._workers.clear()
+        self._runtime.stop()
+        self._pending.clear()
 
-    def _process(self, worker: int) -> psutil.Process | None:
-        """The process of a worker, where it is on this machine and known."""
-        if worker not in self._processes:
-            with suppress(AttributeError, KeyError):  # It is not Ray's public interface.
-                found = _state.actors(self._actors[worker]._actor_id.hex())
-                if found["Pid"] and found["Address"]["NodeID"] == self._node:
-                    self._processes[worker] = psutil.Process(found["Pid"])
-        return self._processes.get(worker)
-
-    def release(self) -> None:
-        for actor in self._actors.values():
-            ray.kill(actor)
-        self._actors.clear()
-        if self._ours:
-            ray.shutdown()
-            atexit.unregister(self._at_exit)
-        self._awaited.clear()
-
-    def _start(self, worker: int, role: Role) -> None:
-        variables = {_RUN: current_context()["run"]} | dict.fromkeys(
-            ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), str(role.threads)
-        )
-        if not role.gpus:
-            variables["CUDA_VISIBLE_DEVICES"] = ""
-        if self._address is None:
-            variables["PYTHONPATH"] = os.pathsep.join(_import_path())
-        actor: Any = _RemoteActor.options(
-            num_cpus=role.cpus,
-            num_gpus=role.gpus,
-            max_restarts=0,
-            max_task_retries=0,
-            # On a cluster a role's workers are spread, so that each machine prepares for those that are there.
-            scheduling_strategy="SPREAD" if self._address else "DEFAULT",
-            runtime_env={"env_vars": variables},
-        ).remote(role.name)
-        self._actors[worker], self._role_names[worker] = actor, role.name
+    def _start(self, number: int, role: Role) -> None:
+        actor = start_actor(role, on_cluster=self._address is not None)
+        self._workers[number] = _Worker(actor, role.name)
         try:
             answer = actor.construct.remote(role)
         except Exception as error:
-            self.post(Refused(worker, _undelivered(f"role {role.name!r}", error)))
-            self.do(Kill(worker))
+            self.emit(StartFailed(number, _not_picklable(f"role {role.name!r}", error)))
+            self.enqueue(KillWorker(number))
         else:
-            self._awaited[worker, ""] = answer
-            answer.future().add_done_callback(partial(self._constructed, worker))
+            self._pending[number, ""] = answer
+            answer.future().add_done_callback(partial(self._on_constructed, number))
 
-    def _send(self, worker: int, work: WorkItem) -> None:
-        actor = self._actors.get(worker)
-        if actor is None:
-            return  # It was lost this moment; the scheduler is about to hear of it.
+    def _send(self, number: int, item: WorkItem) -> None:
+        worker = self._workers.get(number)
+        if worker is None:
+            return  # It died this moment; the scheduler is about to hear of it.
         try:
-            answer = actor.call.remote(work.method.__name__, work.args, work.key)
+            answer = worker.actor.call.remote(item.method.__name__, item.args, item.key)
         except Exception as error:
-            self.post(Failed(worker, work.key, _undelivered(work.key, error)))
+            self.emit(ItemFailed(number, item.key, _not_picklable(item.key, error)))
         else:
-            self._awaited[worker, work.key] = answer
-            answer.future().add_done_callback(partial(self._called, worker, work.key))
+            self._pending[number, item.key] = answer
+            answer.future().add_done_callback(partial(self._on_called, number, item.key))
 
-    def _constructed(self, worker: int, future: Future[Answer]) -> None:
-        answer = self._answer(worker, "", future)
-        if answer and answer.error:
-            self.post(Refused(worker, answer.error))
-            self.do(Kill(worker))
-        elif answer:
-            self.post(Up(worker))
+    def _on_constructed(self, number: int, future: Future[CallOutcome]) -> None:
+        outcome = self._outcome(number, "", future)
+        if outcome and outcome.error:
+            self.emit(StartFailed(number, outcome.error))
+            self.enqueue(KillWorker(number))
+        elif outcome:
+            self.emit(WorkerStarted(number))
 
-    def _called(self, worker: int, key: str, future: Future[Answer]) -> None:
-        answer = self._answer(worker, key, future)
-        if answer and answer.error:
-            self.post(Failed(worker, key, answer.error))
-        elif answer:
-            self.post(Done(worker, key, answer.result))
+    def _on_called(self, number: int, key: str, future: Future[CallOutcome]) -> None:
+        outcome = self._outcome(number, key, future)
+        if outcome and outcome.error:
+            self.emit(ItemFailed(number, key, outcome.error))
+        elif outcome:
+            self.emit(ItemDone(number, key, outcome.result))
 
-    def _answer(self, worker: int, key: str, future: Future[Answer]) -> Answer | None:
-        """What the worker said; None if there is no worker any more. Runs on a thread of Ray's."""
-        self._arrived.append((worker, key))
+    def _outcome(self, number: int, key: str, future: Future[CallOutcome]) -> CallOutcome | None:
+        """Return a call's outcome; None if it was recalled or the worker died. Runs on a thread of Ray's."""
+        self._arrived.append((number, key))
         try:
-            answer = future.result()
+            outcome = future.result()
         except TaskCancelledError as error:
             error.__traceback__ = None  # See below.
             return None  # It was recalled.
         except RayTaskError as error:
             error.__traceback__ = None
-            # Raised around the call: something that cannot be pickled, or imported over there.
-            return Answer(error=_undelivered("a worker's arguments or its result", error))
+            # Raised around the call: something that cannot be pickled here, or imported in the worker's process.
+            return CallOutcome(error=_not_picklable("a worker's arguments or its result", error))
         except RayError as error:
             # It leads to this call and so to the future, which has the error: a circle that kept the reference to the
             # answer until the garbage collector came by, on any thread.
             error.__traceback__ = None
-            reason, with_node = _reason(error, self._folder), "node has died" in str(error)
+            reason, with_node = self._death_reason(error), "node has died" in str(error)
         else:
-            echo(answer.lines)
-            if not answer.broken:
-                return answer
-            reason, with_node = answer.broken, False
-        self.post(Lost(worker, reason, with_node))
-        self.do(Kill(worker))
+            forward_logs(outcome.lines)
+            if not outcome.broken:
+                return outcome
+            reason, with_node = outcome.broken, False
+        self.emit(WorkerDied(number, reason, with_node))
+        self.enqueue(KillWorker(number))
         return None
 
-    def _gpus(self) -> float:
-        return sum(role.workers * role.gpus for role in self._roles)
+    def _check_process(self, number: int, worker: _Worker) -> None:
+        """Report a worker whose process is suspended: it neither answers nor dies."""
+        try:
+            if worker.process is None:
+                worker.process = self._find_process(worker.actor)
+            process = worker.process
+            if process is None or process.status() != psutil.STATUS_STOPPED:
+                worker.suspended = None
+                return
+            now = time.monotonic()
+            if worker.suspended is None:
+                worker.suspended = now
+                _log.warning("a worker of role %r is suspended; `kill -CONT %d` resumes it", worker.role, process.pid)
+            elif now - worker.suspended >= _SUSPENDED_TIMEOUT:
+                reason = f"process {process.pid} was suspended and not resumed within {_SUSPENDED_TIMEOUT:.0f} s"
+                self.emit(WorkerDied(number, reason, advice=_SUSPENDED_ADVICE))
+                self.enqueue(KillWorker(number))
+                process.kill()  # it would not heed Ray
+        except psutil.Error:
+            return  # The process is gone, and Ray is about to report it.
 
-    def _check_gpus(self) -> None:
-        """Not to wait forever for what is not there.
+    def _find_process(self, actor: Any) -> psutil.Process | None:
+        """Return the process of an actor, where it is on this machine and known."""
+        with suppress(AttributeError, KeyError):  # It is not part of Ray's public interface.
+            found = _state.actors(actor._actor_id.hex())
+            if found["Pid"] and found["Address"]["NodeID"] == self._node:
+                return psutil.Process(found["Pid"])
+        return None
+
+    def _check_resources(self) -> None:
+        """Check that Ray has what the roles need, rather than wait for it forever.
 
         Raises:
             SettingsError: a Ray of our own has too few GPUs.
         """
         if self._address is None:
             found = _ray.cluster_resources().get("GPU", 0.0)
-            if self._gpus() > found:
+            if self._gpus > found:
                 raise SettingsError(
-                    f"the workers want {self._gpus():g} GPUs, this machine has {found:g}. Ask for fewer, or none"
+                    f"the workers need {self._gpus:g} GPUs, this machine has {found:g}. Use fewer workers, or the CPU"
                 )
             return
         nodes = [node["Resources"] for node in _ray.nodes() if node["Alive"]]
@@ -393,113 +279,19 @@ class RayTransport(Transport):
                     role.name,
                 )
 
-
-_RemoteActor = ray.remote(_Actor)
-
-
-@contextmanager
-def _sigterm_as_it_was() -> Iterator[None]:
-    """Ray's C++ takes SIGTERM for a crash: it prints where it was, and aborts the process three seconds later.
-
-    Ours may need four to commit what is finished. Python sets handlers in the main thread only, which this is not.
-    """
-    if sys.platform != "linux":
-        yield
-        return
-    libc, kept = ctypes.CDLL(None), ctypes.create_string_buffer(_SIGACTION)
-    libc.sigaction(signal.SIGTERM, None, kept)
-    try:
-        yield
-    finally:
-        libc.sigaction(signal.SIGTERM, kept, None)
+    def _death_reason(self, error: RayError) -> str:
+        """Return Ray's cause of death without its advice, and where Python crashed, if that was logged."""
+        text = str(error).strip()
+        pid = re.search(r"^\tpid: (\d+)$", text, re.MULTILINE)
+        process = f"process {pid[1]}: " if pid else ""
+        detail = text.splitlines()[-1].split("Worker exit detail:")[-1].split(" Some common causes")[0].strip()
+        crash = _logged_crash(session_logs(self._runtime.folder), pid[1]) if self._runtime.folder and pid else ""
+        return f"{process}{detail}"[:_REASON_CHARACTERS] + crash
 
 
-@contextmanager
-def sessions_of_their_own() -> Iterator[None]:
-    """Processes that Ray starts meanwhile lead sessions of their own, without a terminal.
-
-    Prefect's worker, `timeout` and shells end a whole process group with SIGTERM, a closed terminal with SIGHUP. Ray's
-    processes would be gone at once, and Ray ends a process whose Ray is gone: before it could commit what it has. And
-    a process outside of the terminal's foreground group is stopped when it uses the terminal: see `troupe.terminal`.
-    """
-    private: Any = services
-    popen = getattr(private, "ConsolePopen", None)
-    if popen is None:  # It is not Ray's public interface.
-        yield
-        return
-
-    def start(*args: Any, stdin: Any = None, **more: Any) -> Any:
-        return popen(*args, stdin=subprocess.DEVNULL if stdin is None else stdin, start_new_session=True, **more)
-
-    private.ConsolePopen = start
-    try:
-        yield
-    finally:
-        private.ConsolePopen = popen
-
-
-def _import_path() -> list[str]:
-    """Where this process finds modules beside its installation's: workers on this machine find them, too."""
-    installed = tuple(sysconfig.get_paths()[name] for name in ("stdlib", "platstdlib", "purelib", "platlib"))
-    return [str(Path(entry).absolute()) for entry in sys.path if not entry.startswith(installed)]
-
-
-def _end_autoscaler() -> None:
-    """End the monitor of our own Ray, which has nothing to scale and at the end takes a second to heed SIGTERM."""
-    for process in psutil.Process().children():
-        with suppress(psutil.Error):
-            if any(part.endswith("/autoscaler/_private/monitor.py") for part in process.cmdline()):
-                process.kill()
-
-
-def _connecting() -> bool:
-    """Whether Ray's processes are there, and this one is being connected to them or is connected.
-
-    That takes a moment only, and cannot be broken off: without its processes, Ray tries for some twenty seconds.
-    """
-    return getattr(connection, "_global_node", None) is not None
-
-
-def _end_half_started(folder: Path | None) -> None:
-    """At this process's exit, in the middle of Ray's start: end what was started, which would linger for seconds.
-
-    With it goes the run's folder, which these processes would otherwise make anew.
-
-    Not earlier, and never a Ray that this process is connected to: Ray ends a process whose Ray was killed. While it is
-    being connected there is nothing to shut down, and to wait for it may take ten seconds and end in an abort.
-    """
-    killed = []
-    if ray.is_initialized():
-        ray.shutdown()
-    else:
-        home = str(Path(ray.__file__).parent)
-        for process in psutil.Process().children(recursive=True):
-            with suppress(psutil.Error):
-                if any(part.startswith((home, "ray::")) for part in process.cmdline()):
-                    process.kill()
-                    killed.append(process)
-    if folder is not None:
-        psutil.wait_procs(killed, timeout=1)
-        shutil.rmtree(folder, ignore_errors=True)
-
-
-def _undelivered(what: str, error: Exception) -> TroupeError:
-    text = str(error).strip()[-_TAIL:]
-    return TroupeError(f"{what} could not travel between processes. This is a defect; please report it with\n{text}")
-
-
-def _reason(error: RayError, folder: Path | None) -> str:
-    """What Ray says of a death, without its advice, and the process' own last words where they can be had."""
-    text = str(error).strip()
-    process = f"process {pid[1]}: " if (pid := re.search(r"^\tpid: (\d+)$", text, re.MULTILINE)) else ""
-    detail = text.splitlines()[-1].split("Worker exit detail:")[-1].split(" Some common causes")[0].strip()
-    words = _last_words(folder, pid[1]) if folder and pid else ""
-    return f"{process}{detail}"[:_REASON] + words
-
-
-def _last_words(folder: Path, pid: str) -> str:
-    """Where Python was when it crashed, as the process wrote to its log."""
-    for log in folder.glob(f"{_TEMPORARY}/session_latest/logs/worker-*-{pid}.err"):
+def _logged_crash(logs: Path, pid: str) -> str:
+    """Return where Python crashed, as the process wrote to its log; empty if it did not."""
+    for log in logs.glob(f"worker-*-{pid}.err"):
         with suppress(OSError):
             lines = log.read_text(errors="replace").splitlines()
             for number, line in enumerate(lines):
@@ -507,3 +299,10 @@ def _last_words(folder: Path, pid: str) -> str:
                     places = [place.strip() for place in lines[number:] if place.startswith("  File ")]
                     return f"; {line}" + (f" at {places[0]}" if places else "")
     return ""
+
+
+def _not_picklable(what: str, error: Exception) -> TroupeError:
+    text = str(error).strip()[-_ERROR_CHARACTERS:]
+    return TroupeError(
+        f"{what} could not be sent between processes. This is a bug in troupe; please report it with\n{text}"
+    )

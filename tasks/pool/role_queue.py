@@ -1,13 +1,13 @@
-"""The workers of one role, and which of the works before them goes to whom.
+"""The queue of a role: its workers, and which ready item goes to which of them.
 
-An idle worker gets, of what could begin: what takes longer than everybody's share of all that is left, for that
-would be waited for in the end; else the longest of what it holds already; else the longest that no worker holds;
-else the longest of all, which another worker holds but is too busy to begin. A busy worker is sent one work ahead,
-so that it need not wait for messages to travel; but only while enough waits to keep everybody busy for longer than
-that worker will be, so that nothing queues behind a long work while somebody is idle.
+An idle worker gets, of the items that are ready: an item longer than an equal share of all remaining cost, which would
+otherwise be waited for at the end; else the longest of an affinity key that the worker has; else the longest whose
+affinity key no worker has; else the longest of all, whose affinity key another worker has but is too busy to start it.
+A busy worker is sent one item ahead, so that it need not wait for messages to travel; but only while enough items are
+ready to keep all workers busy for longer than that one, so that nothing queues behind a long item while others idle.
 
-What may harm its neighbours lies in the ward: it goes to a worker that has nothing else, which then gets nothing
-else until it is done.
+An item that may harm others is in quarantine: it goes to a worker that has no other item, and that gets none until
+it is done.
 """
 
 from __future__ import annotations
@@ -16,86 +16,86 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from tasks.pool.messages import Command, Finish, Kill, Send, Start
+from tasks.pool.messages import Command, KillWorker, ResolveItem, SendItem, StartWorker
 from tasks.pool.priority_queue import PriorityQueue
 from tasks.pool.work_item import Role, WorkItem
 from troupe.errors import TroupeError
 
 __all__ = ["QueuedItem", "RoleQueue", "Worker"]
 
-_HELD = 8
-"""So many things, the latest, a worker is taken to hold: what it keeps at hand is bounded too."""
+_MAX_AFFINITY_KEYS = 8
+"""Number of keys, the latest, that a worker is assumed to have in memory: its own caches are bounded, too."""
 
 
 @dataclass(eq=False, slots=True)
 class QueuedItem:
-    """A work that has not ended.
+    """A work item that has not ended, and its state.
 
     Attributes:
-        order: how many works were submitted before it.
-        open_needs: works that must be done before it can begin.
-        dependants: what needs it.
-        worker: that has it now.
-        sent: how often a worker was given it.
-        deaths: workers that died, or had to be ended, while they had it.
-        began: when its worker came to it, as far as is known; None before.
-        store_errors: how often it met a StoreError.
-        wants_fresh: it ran out of memory and must begin on a worker that did nothing yet.
+        number: number of items submitted before it.
+        open_needs: number of items that must be done before it can start.
+        dependants: items that need it.
+        worker: worker that it was sent to and has not returned from.
+        attempts: number of times it was sent to a worker.
+        deaths: number of workers that died, or had to be killed, while they had it.
+        started: time at which its worker started it, as far as is known; None before.
+        store_errors: number of StoreErrors it failed with.
+        needs_fresh_worker: whether it ran out of memory and must run on a worker that has run nothing yet.
     """
 
-    work: WorkItem
-    order: int
+    item: WorkItem
+    number: int
     open_needs: int = 0
     dependants: list[QueuedItem] = field(default_factory=list)
     worker: Worker | None = None
-    sent: int = 0
+    attempts: int = 0
     deaths: int = 0
-    began: float | None = None
+    started: float | None = None
     store_errors: int = 0
-    wants_fresh: bool = False
+    needs_fresh_worker: bool = False
 
     @property
-    def alone(self) -> bool:
-        """Whether it may harm what is beside it."""
-        return self.deaths > 0 or self.wants_fresh
+    def quarantined(self) -> bool:
+        """Whether it must run alone, because it may harm other items on its worker."""
+        return self.deaths > 0 or self.needs_fresh_worker
 
 
 @dataclass(eq=False, slots=True)
 class Worker:
-    """A worker that was ordered and is not known to be gone.
+    """A worker whose start was commanded and that is not known to be dead.
 
     Attributes:
         id: its number.
-        up: its constructor has returned.
-        used: it was given work.
-        flight: what it has, the running first.
-        holds: what it holds, the latest last.
+        ready: whether its constructor has returned.
+        used: whether it was sent an item.
+        in_flight: items sent to it, the running one first.
+        affinity_keys: keys of the items it ran, the latest last.
     """
 
     id: int
-    up: bool = False
+    ready: bool = False
     used: bool = False
-    flight: list[QueuedItem] = field(default_factory=list)
-    holds: list[str] = field(default_factory=list)
+    in_flight: list[QueuedItem] = field(default_factory=list)
+    affinity_keys: list[str] = field(default_factory=list)
 
 
 class RoleQueue:
-    """The workers of one role and what waits for them.
+    """The workers of one role and the items that wait for them.
 
     Args:
-        role: theirs.
-        ahead: how many works a worker may have beyond the one it runs, 0 or 1.
-        numbers: gives every worker its number.
-        orders: where orders are appended, in the order in which they are to be carried out.
+        role: role of the workers.
+        ahead: number of items a worker may have beyond the one it runs, 0 or 1.
+        numbers: yields a number for every new worker.
+        commands: list to which commands are appended, in the order of their execution.
 
     Attributes:
-        workers: those that exist, by number.
+        workers: existing workers, by number.
         error: why there can be no workers; None if there can.
-        failed_starts: workers in a row that did not come up.
-        not_before: no worker is started before this time.
+        failed_starts: number of workers in a row that did not start.
+        not_before: time before which no worker is started.
     """
 
-    def __init__(self, role: Role, ahead: int, numbers: Iterator[int], commands: list[Command | Finish]) -> None:
+    def __init__(self, role: Role, ahead: int, numbers: Iterator[int], commands: list[Command | ResolveItem]) -> None:
         self.role = role
         self.workers: dict[int, Worker] = {}
         self.error: TroupeError | None = None
@@ -104,180 +104,191 @@ class RoleQueue:
         self._ahead = ahead
         self._numbers = numbers
         self._commands = commands
-        self._items: dict[str, QueuedItem] = {}
-        self._backlog = PriorityQueue()
-        self._ward: list[QueuedItem] = []
-        self._holders: Counter[str] = Counter()
-        self._left = 0.0
+        self._queued: dict[str, QueuedItem] = {}
+        self._priorities = PriorityQueue()
+        self._quarantine: list[QueuedItem] = []
+        self._claims: Counter[str] = Counter()  # number of workers that have an affinity key
+        self._unsent_cost = 0.0
 
     @property
     def busy(self) -> bool:
-        """Whether a worker has a work."""
-        return any(worker.flight for worker in self.workers.values())
+        """Whether a worker has an item."""
+        return any(worker.in_flight for worker in self.workers.values())
 
     @property
     def ready(self) -> int:
-        """Works that could begin now."""
-        return len(self._backlog) + len(self._ward)
+        """Number of items that could start now."""
+        return len(self._priorities) + len(self._quarantine)
 
-    def held_back(self, ready_elsewhere: int) -> bool:
-        """Whether so many ready items of other roles pause the workers of this one."""
+    def is_held_back(self, ready_elsewhere: int) -> bool:
+        """Whether this number of ready items of other roles reaches the backpressure limit."""
         limit = self.role.backpressure_limit
         return limit is not None and ready_elsewhere >= limit
 
-    def overdue(self, now: float) -> list[QueuedItem]:
-        """What its worker has had for longer than its timeout; what a worker has come to is noted on the way."""
+    def timed_out(self, now: float) -> list[QueuedItem]:
+        """Return the items that ran for longer than their timeout; notes when newly running items started."""
         late = []
-        for item in self._running():
-            if item.began is None:
-                item.began = now
-            elif item.work.timeout is not None and now - item.began >= item.work.timeout:
-                late.append(item)
+        for queued in self._running():
+            if queued.started is None:
+                queued.started = now
+            elif queued.item.timeout is not None and now - queued.started >= queued.item.timeout:
+                late.append(queued)
         return late
 
-    def due(self) -> float | None:
-        """When the next of the works that run will be overdue."""
-        running = [item for item in self._running() if item.began is not None and item.work.timeout is not None]
-        return min((item.began + item.work.timeout for item in running), default=None)  # type: ignore[operator]
+    def next_timeout(self) -> float | None:
+        """Return when the next of the running items times out."""
+        return min(
+            (
+                queued.started + queued.item.timeout
+                for queued in self._running()
+                if queued.started is not None and queued.item.timeout is not None
+            ),
+            default=None,
+        )
 
-    def admit(self, item: QueuedItem) -> None:
-        """Know of an item that no worker has."""
-        item.worker = item.began = None
-        self._left += item.work.cost
+    def admit(self, queued: QueuedItem) -> None:
+        """Count an item that no worker has; it may have to wait for others."""
+        queued.worker = queued.started = None
+        self._unsent_cost += queued.item.cost
 
-    def queue(self, item: QueuedItem) -> None:
-        """Have an item that is admitted wait for a worker."""
-        if item.alone:
-            self._ward.append(item)
+    def enqueue(self, queued: QueuedItem) -> None:
+        """Make an admitted item wait for a worker."""
+        if queued.quarantined:
+            self._quarantine.append(queued)
         else:
-            self._items[item.work.key] = item
-            self._backlog.add(item.work, item.order)
+            self._queued[queued.item.key] = queued
+            self._priorities.add(queued.item, queued.number)
 
-    def land(self, item: QueuedItem) -> None:
-        """Take an item back from its worker."""
-        if item.worker:
-            item.worker.flight.remove(item)
-            self.admit(item)
+    def take_back(self, queued: QueuedItem) -> None:
+        """Take an item back from its worker, if it has one."""
+        if queued.worker:
+            queued.worker.in_flight.remove(queued)
+            self.admit(queued)
 
-    def withdraw(self, item: QueuedItem) -> None:
-        """Forget an item, wherever it is."""
-        self.land(item)
-        self._left -= item.work.cost
-        if item in self._ward:
-            self._ward.remove(item)
-        elif item.work.key in self._items:
-            self._unqueue(item)
+    def remove(self, queued: QueuedItem) -> None:
+        """Remove an item, wherever it is."""
+        self.take_back(queued)
+        self._unsent_cost -= queued.item.cost
+        if queued in self._quarantine:
+            self._quarantine.remove(queued)
+        elif queued.item.key in self._queued:
+            self._dequeue(queued)
 
-    def employ(self, now: float) -> None:
-        """Give work to the workers there are, and order those that are missing."""
-        idle = [worker for worker in self.workers.values() if worker.up and not worker.flight]
-        if self._ward:
-            idle = self._nurse(idle)
+    def assign(self, now: float) -> None:
+        """Send items to the workers, and start the workers that are missing."""
+        idle = [worker for worker in self.workers.values() if worker.ready and not worker.in_flight]
+        if self._quarantine:
+            idle = self._assign_quarantined(idle)
         unfed = []
         for worker in idle:
-            if work := self._choose(worker):
-                self._give(worker, self._items[work.key])
+            if item := self._choose(worker):
+                self._send(worker, self._queued[item.key])
             else:
                 unfed.append(worker)
         for worker in unfed:
-            if work := self._backlog.longest():
-                self._give(worker, self._items[work.key])
-        if self._ahead and not self._ward:
-            self._give_ahead()
+            if item := self._priorities.longest():
+                self._send(worker, self._queued[item.key])
+        if self._ahead and not self._quarantine:
+            self._send_ahead()
         if now >= self.not_before:
             self.not_before = 0.0
-            self._hire()
+            self._start_workers()
 
-    def dismiss(self, worker: Worker) -> list[QueuedItem]:
-        """Take a worker that is gone off the list; returns what it had."""
+    def remove_worker(self, worker: Worker) -> list[QueuedItem]:
+        """Remove a worker that is gone; return the items it had."""
         del self.workers[worker.id]
-        for hold in worker.holds:
-            self._drop(hold)
-        flight = worker.flight.copy()
-        for item in flight:
-            self.land(item)
-        return flight
+        for affinity_key in worker.affinity_keys:
+            self._drop_claim(affinity_key)
+        in_flight = worker.in_flight.copy()
+        for queued in in_flight:
+            self.take_back(queued)
+        return in_flight
 
     def kill(self, worker: Worker) -> None:
-        """End a worker that is not to blame for anything; what it had waits again."""
-        self._commands.append(Kill(worker.id))
-        for item in self.dismiss(worker):
-            self.queue(item)
+        """Kill a worker whose items are not to blame; they wait again."""
+        self._commands.append(KillWorker(worker.id))
+        for queued in self.remove_worker(worker):
+            self.enqueue(queued)
 
     def _running(self) -> Iterator[QueuedItem]:
-        return (worker.flight[0] for worker in self.workers.values() if worker.flight)
+        return (worker.in_flight[0] for worker in self.workers.values() if worker.in_flight)
 
     def _choose(self, worker: Worker) -> WorkItem | None:
-        longest = self._backlog.longest()
-        if longest is None or longest.cost > self._left / self.role.workers:
+        longest = self._priorities.longest()
+        if longest is None or longest.cost > self._unsent_cost / self.role.workers:
             return longest
-        return self._backlog.held(reversed(worker.holds)) or self._backlog.free(self._holders.__contains__)
+        return self._priorities.longest_of(reversed(worker.affinity_keys)) or self._priorities.longest_unclaimed(
+            self._claims.__contains__
+        )
 
-    def _give_ahead(self) -> None:
+    def _send_ahead(self) -> None:
         for worker in self.workers.values():
-            share = self._backlog.cost / self.role.workers
-            if len(worker.flight) != 1 or worker.flight[0].alone or worker.flight[0].work.cost > share:
+            share = self._priorities.cost / self.role.workers
+            if len(worker.in_flight) != 1:
                 continue
-            work = self._choose(worker)
-            if work and worker.flight[0].work.cost + work.cost <= share:
-                self._give(worker, self._items[work.key])
+            running = worker.in_flight[0]
+            if running.quarantined or running.item.cost > share:
+                continue
+            item = self._choose(worker)
+            if item and running.item.cost + item.cost <= share:
+                self._send(worker, self._queued[item.key])
 
-    def _nurse(self, idle: list[Worker]) -> list[Worker]:
-        """Give idle workers what lies in the ward; returns those that are left."""
+    def _assign_quarantined(self, idle: list[Worker]) -> list[Worker]:
+        """Send quarantined items to idle workers; return the workers that are left."""
         left = []
         vacancies = self.role.workers - len(self.workers)
         fresh = vacancies + sum(not worker.used for worker in self.workers.values())
         for worker in idle:
-            fitting = [item for item in self._ward if not (item.wants_fresh and worker.used)]
+            fitting = [queued for queued in self._quarantine if not (queued.needs_fresh_worker and worker.used)]
             if fitting:
-                # A fresh worker is for what needs one.
-                item = max(fitting, key=lambda item: item.wants_fresh) if not worker.used else fitting[0]
+                # A fresh worker is for an item that needs one.
+                queued = max(fitting, key=lambda queued: queued.needs_fresh_worker) if not worker.used else fitting[0]
                 fresh -= not worker.used
-                self._ward.remove(item)
-                self._give(worker, item)
-            elif fresh < len(self._ward):
-                # Everything left needs a fresh worker and there will be too few: this one makes room.
+                self._quarantine.remove(queued)
+                self._send(worker, queued)
+            elif fresh < len(self._quarantine):
+                # Every item left needs a fresh worker and there will be too few: this one makes room.
                 self.kill(worker)
                 fresh += 1
             else:
                 left.append(worker)
         return left
 
-    def _hire(self) -> None:
-        coming = sum(not worker.up for worker in self.workers.values())
-        for _ in range(min(self.ready - coming, self.role.workers - len(self.workers))):
+    def _start_workers(self) -> None:
+        starting = sum(not worker.ready for worker in self.workers.values())
+        for _ in range(min(self.ready - starting, self.role.workers - len(self.workers))):
             worker = Worker(next(self._numbers))
             self.workers[worker.id] = worker
-            self._commands.append(Start(worker.id, self.role))
+            self._commands.append(StartWorker(worker.id, self.role))
 
-    def _give(self, worker: Worker, item: QueuedItem) -> None:
-        if item.work.key in self._items:
-            self._unqueue(item)
-        self._hold(worker, item.work.affinity_key)
+    def _send(self, worker: Worker, queued: QueuedItem) -> None:
+        if queued.item.key in self._queued:
+            self._dequeue(queued)
+        self._claim(worker, queued.item.affinity_key)
         worker.used = True
-        worker.flight.append(item)
-        item.worker = worker
-        item.sent += 1
-        self._left -= item.work.cost
-        self._commands.append(Send(worker.id, item.work))
+        worker.in_flight.append(queued)
+        queued.worker = worker
+        queued.attempts += 1
+        self._unsent_cost -= queued.item.cost
+        self._commands.append(SendItem(worker.id, queued.item))
 
-    def _hold(self, worker: Worker, hold: str) -> None:
-        if not hold:
+    def _claim(self, worker: Worker, affinity_key: str) -> None:
+        if not affinity_key:
             return
-        if hold in worker.holds:
-            worker.holds.remove(hold)
+        if affinity_key in worker.affinity_keys:
+            worker.affinity_keys.remove(affinity_key)
         else:
-            self._holders[hold] += 1
-        worker.holds.append(hold)
-        if len(worker.holds) > _HELD:
-            self._drop(worker.holds.pop(0))
+            self._claims[affinity_key] += 1
+        worker.affinity_keys.append(affinity_key)
+        if len(worker.affinity_keys) > _MAX_AFFINITY_KEYS:
+            self._drop_claim(worker.affinity_keys.pop(0))
 
-    def _drop(self, hold: str) -> None:
-        self._holders[hold] -= 1
-        if not self._holders[hold]:
-            del self._holders[hold]
-            self._backlog.release(hold)
+    def _drop_claim(self, affinity_key: str) -> None:
+        self._claims[affinity_key] -= 1
+        if not self._claims[affinity_key]:
+            del self._claims[affinity_key]
+            self._priorities.release(affinity_key)
 
-    def _unqueue(self, item: QueuedItem) -> None:
-        del self._items[item.work.key]
-        self._backlog.remove(item.work.key)
+    def _dequeue(self, queued: QueuedItem) -> None:
+        del self._queued[queued.item.key]
+        self._priorities.remove(queued.item.key)

@@ -1,12 +1,12 @@
-"""What to do next: the pool's decisions, without a clock, a thread or a process.
+"""The pool's scheduler: a state machine without clock, thread or process.
 
-The caller puts works in with `add`, tells what happened with `take` and carries out what `decide` orders. Time is a
-number that the caller gives and that only grows. Which work goes to which worker is the `crew`'s; here is what
-depends on what, and where an error leads.
+The caller adds work items with `add`, reports events with `handle` and executes the commands that `decide` returns.
+Time is a number that the caller passes and that only grows. Which item goes to which worker is up to the `role_queue`;
+this module tracks dependencies and decides what an error leads to.
 
-Suspects. What a worker had when it died is run again, each work alone on a worker. A work that had two workers
-die, the second while it was alone there, is the killer. A work that outlasts its timeout is a suspect, too: its
-worker is ended, and no other work is blamed.
+Suspects. The items that a worker had when it died are retried, each alone on a worker. An item whose worker dies twice,
+the second time while it was alone, is blamed and fails. An item that outlasts its timeout is a suspect, too: its worker
+is killed, and no other item is blamed.
 """
 
 from __future__ import annotations
@@ -18,289 +18,290 @@ from collections.abc import Sequence
 from random import Random
 from typing import Any
 
-from tasks.pool.messages import Broken, Command, Done, Event, Failed, Finish, Lost, Recall, Refused, Send, Start, Up
+from tasks.pool.messages import (
+    Command,
+    Event,
+    ItemDone,
+    ItemFailed,
+    NoWorkers,
+    RecallItem,
+    ResolveItem,
+    StartFailed,
+    WorkerDied,
+    WorkerStarted,
+)
 from tasks.pool.role_queue import QueuedItem, RoleQueue, Worker
-from tasks.pool.work_item import Role, Stats, WorkItem
+from tasks.pool.work_item import Role, WorkItem
 from troupe.errors import Cancelled, OutOfMemory, Overdue, StoreError, TroupeError, WorkerLost
 
-__all__ = ["BACKOFF", "DEATHS", "TRIES", "Scheduler"]
+__all__ = ["BACKOFF", "MAX_DEATHS", "MAX_NODES", "MAX_TRIES", "Scheduler"]
 
-TRIES = 3
-"""How often a work that meets a StoreError, and a worker that does not come up, are tried in all."""
+MAX_TRIES = 3
+"""Number of attempts, in all, at an item that fails with StoreErrors and at starting a worker."""
 
 BACKOFF = 1.0
-"""Seconds before the second try, give or take half; twice as long before the third."""
+"""Seconds before the second attempt, give or take half; twice as long before the third."""
 
-DEATHS = 2
-"""So many workers may one work end."""
+MAX_DEATHS = 2
+"""Number of workers whose death one item may cause before it fails."""
 
-NODES = 3
-"""So many nodes may go while they have the same work, before it is a suspect."""
+MAX_NODES = 3
+"""Number of nodes that may be lost while they have the same item before it is a suspect."""
 
 _log = logging.getLogger(__name__)
 
 
 class Scheduler:
-    """Decides which work goes where, and where an error leads.
+    """Decides which item goes to which worker, and what an error leads to.
 
     Args:
-        roles: whose workers there can be; their names differ.
-        ahead: how many works a worker is sent beyond the one it runs, 0 or 1.
-        random: spreads the pauses before a retry.
+        roles: roles of the workers; their names differ.
+        ahead: number of items a worker is sent beyond the one it runs, 0 or 1.
+        rng: spreads the pauses before a retry.
     """
 
-    def __init__(self, roles: Sequence[Role], *, ahead: int, random: Random) -> None:
-        self._commands: list[Command | Finish] = []
+    def __init__(self, roles: Sequence[Role], *, ahead: int, rng: Random) -> None:
+        self._commands: list[Command | ResolveItem] = []
         numbers = itertools.count(1)
-        self._crews = {role.name: RoleQueue(role, ahead, numbers, self._commands) for role in roles}
-        self._random = random
+        self._queues = {role.name: RoleQueue(role, ahead, numbers, self._commands) for role in roles}
+        self._rng = rng
         self._items: dict[str, QueuedItem] = {}
+        # Error and attempts of every item that has ended.
         self._ended: dict[str, tuple[TroupeError | None, int]] = {}
         self._delayed: list[tuple[float, int, QueuedItem]] = []
-        self._order = itertools.count()
-        self._calls = self._started = self._lost = self._retries = 0
+        self._numbers = itertools.count()
         self._stopping = False
 
     @property
-    def stats(self) -> Stats:
-        """What was counted so far."""
-        return Stats(self._calls, self._started, self._lost, self._retries)
-
-    @property
     def busy(self) -> bool:
-        """Whether a worker has a work."""
-        return any(crew.busy for crew in self._crews.values())
+        """Whether a worker has an item."""
+        return any(queue.busy for queue in self._queues.values())
 
     def attempts(self, key: str) -> int:
-        """How often the work was given to a worker."""
-        item = self._items.get(key)
-        return item.sent if item else self._ended.get(key, (None, 0))[1]
+        """Return how often an item was sent to a worker."""
+        queued = self._items.get(key)
+        return queued.attempts if queued else self._ended.get(key, (None, 0))[1]
 
     def forget(self, key: str) -> None:
-        """Drop what is known of a work that has ended; from any thread."""
+        """Drop the state of an item that has ended; callable from any thread."""
         self._ended.pop(key, None)
 
-    def wake(self) -> float | None:
-        """When something is due even if nothing happens."""
-        times = [crew.not_before for crew in self._crews.values() if crew.not_before]
-        times += [due for crew in self._crews.values() if (due := crew.due()) is not None]
+    def next_deadline(self) -> float | None:
+        """Return when `decide` must be called even if nothing happens."""
+        times = [queue.not_before for queue in self._queues.values() if queue.not_before]
+        times += [timeout for queue in self._queues.values() if (timeout := queue.next_timeout()) is not None]
         return min(times + [due for due, *_ in self._delayed[:1]], default=None)
 
-    def add(self, work: WorkItem) -> None:
-        """Take on a work with a new key; its needs were added before."""
-        item = self._items[work.key] = QueuedItem(work, next(self._order))
-        crew = self._crews[work.role]
-        crew.admit(item)
-        error = next((error for need in work.needs if (error := self._ended.get(need, (None, 0))[0])), crew.error)
+    def add(self, item: WorkItem) -> None:
+        """Add an item with a new key; its needs were added before."""
+        queued = self._items[item.key] = QueuedItem(item, next(self._numbers))
+        queue = self._queues[item.role]
+        queue.admit(queued)
+        error = next((error for need in item.needs if (error := self._ended.get(need, (None, 0))[0])), queue.error)
         if self._stopping:
-            self._cancel(item)
+            self._cancel(queued)
         elif error:
-            self._end(item, error=error)
+            self._end(queued, error=error)
         else:
-            needs = {need: self._items[need] for need in work.needs if need in self._items}
+            needs = {need: self._items[need] for need in item.needs if need in self._items}
             for need in needs.values():
-                need.dependants.append(item)
-            item.open_needs = len(needs)
+                need.dependants.append(queued)
+            queued.open_needs = len(needs)
             if not needs:
-                crew.queue(item)
+                queue.enqueue(queued)
 
-    def take(self, event: Event, now: float) -> None:
-        """Learn what happened. What is said of a worker that was killed, or of a work it has not, is ignored."""
-        if isinstance(event, Broken):
-            for crew in self._crews.values():
-                self._close(crew, event.error)
+    def handle(self, event: Event, now: float) -> None:
+        """Handle an event. Events of killed workers, and of items that the worker does not have, are ignored."""
+        if isinstance(event, NoWorkers):
+            for queue in self._queues.values():
+                self._close(queue, event.error)
             return
-        for crew in self._crews.values():
-            if worker := crew.workers.get(event.worker):
+        for queue in self._queues.values():
+            if worker := queue.workers.get(event.worker):
                 break
         else:
             return
         match event:
-            case Up():
-                worker.up, crew.failed_starts, crew.not_before = True, 0, 0.0
-            case Refused(error=error):
-                crew.dismiss(worker)
-                self._miss(crew, error, now, again=isinstance(error, StoreError))
-            case Lost() if worker.up:
-                self._lose(crew, worker, event)
-            case Lost():
-                self._lost += 1
-                crew.dismiss(worker)
-                self._miss(crew, _stillborn(crew.role, event), now, again=True)
-            case Done(key=key, result=result):
-                if item := self._land(crew, worker, key):
-                    self._end(item, result=result)
-            case Failed(key=key, error=error):
-                if item := self._land(crew, worker, key):
-                    self._recover(crew, worker, item, error, now)
+            case WorkerStarted():
+                worker.ready, queue.failed_starts, queue.not_before = True, 0, 0.0
+            case StartFailed(error=error):
+                queue.remove_worker(worker)
+                self._on_failed_start(queue, error, now, retry=isinstance(error, StoreError))
+            case WorkerDied() if worker.ready:
+                self._on_death(queue, worker, event)
+            case WorkerDied():
+                queue.remove_worker(worker)
+                self._on_failed_start(queue, _died_starting(queue.role, event), now, retry=True)
+            case ItemDone(key=key, result=result):
+                if queued := self._take_back(queue, worker, key):
+                    self._end(queued, result=result)
+            case ItemFailed(key=key, error=error):
+                if queued := self._take_back(queue, worker, key):
+                    self._on_error(queue, worker, queued, error, now)
 
-    def decide(self, now: float) -> list[Command | Finish]:
-        """What is to be done now, in this order."""
+    def decide(self, now: float) -> list[Command | ResolveItem]:
+        """Return what is to be done now, in this order."""
         while self._delayed and self._delayed[0][0] <= now:
-            item = heapq.heappop(self._delayed)[2]
-            if item.work.key in self._items:
-                self._crews[item.work.role].queue(item)
-        ready = sum(crew.ready for crew in self._crews.values())
-        for crew in self._crews.values():
-            for item in crew.overdue(now):
-                self._give_up_on(crew, item)
+            queued = heapq.heappop(self._delayed)[2]
+            if queued.item.key in self._items:
+                self._queues[queued.item.role].enqueue(queued)
+        ready = sum(queue.ready for queue in self._queues.values())
+        for queue in self._queues.values():
+            for queued in queue.timed_out(now):
+                self._on_timeout(queue, queued)
             if self._stopping:
-                for worker in [worker for worker in crew.workers.values() if not worker.flight]:
-                    crew.kill(worker)
-            elif not crew.error and not crew.held_back(ready - crew.ready):
-                crew.employ(now)
+                for worker in [worker for worker in queue.workers.values() if not worker.in_flight]:
+                    queue.kill(worker)
+            elif not queue.error and not queue.is_held_back(ready - queue.ready):
+                queue.assign(now)
         commands = self._commands.copy()
         self._commands.clear()
-        self._started += sum(isinstance(order, Start) for order in commands)
-        self._retries += sum(isinstance(order, Send) and self.attempts(order.work.key) > 1 for order in commands)
         return commands
 
     def stop(self) -> None:
-        """Begin nothing any more: what does not run is cancelled, and a worker goes when it is done."""
+        """Start nothing more: items that do not run are cancelled, and a worker is killed when it is idle."""
         self._stopping = True
         self._delayed.clear()
-        for crew in self._crews.values():
-            crew.not_before = 0.0
-        # Later works first, so that each is cancelled for itself and not for what it needs.
-        for item in reversed(list(self._items.values())):
-            if item.worker and item.worker.flight[0] is item:
+        for queue in self._queues.values():
+            queue.not_before = 0.0
+        # Later items first, so that each is cancelled for itself and not for what it needs.
+        for queued in reversed(list(self._items.values())):
+            if queued.worker and queued.worker.in_flight[0] is queued:
                 continue
-            if item.worker:
-                self._commands.append(Recall(item.worker.id, item.work.key))
-            self._cancel(item)
+            if queued.worker:
+                self._commands.append(RecallItem(queued.worker.id, queued.item.key))
+            self._cancel(queued)
 
-    def end(self) -> None:
-        """Cancel what still runs, too; `decide` then ends every worker."""
+    def cancel_all(self) -> None:
+        """Stop, and cancel the running items, too; `decide` then kills every worker."""
         self.stop()
-        for item in list(self._items.values()):
-            self._cancel(item)
+        for queued in list(self._items.values()):
+            self._cancel(queued)
 
-    def _land(self, crew: RoleQueue, worker: Worker, key: str) -> QueuedItem | None:
-        item = self._items.get(key)
-        if item is None or item.worker is not worker:
+    def _take_back(self, queue: RoleQueue, worker: Worker, key: str) -> QueuedItem | None:
+        queued = self._items.get(key)
+        if queued is None or queued.worker is not worker:
             return None
-        self._calls += 1
-        crew.land(item)
-        return item
+        queue.take_back(queued)
+        return queued
 
-    def _recover(self, crew: RoleQueue, worker: Worker, item: QueuedItem, error: TroupeError, now: float) -> None:
-        """Try again what may work another time."""
-        key = item.work.key
-        store = isinstance(error, StoreError) and item.store_errors + 1 < TRIES
-        memory = isinstance(error, OutOfMemory) and not item.wants_fresh
-        if not (store or memory):
-            self._end(item, error=error)
+    def _on_error(self, queue: RoleQueue, worker: Worker, queued: QueuedItem, error: TroupeError, now: float) -> None:
+        """Retry an item whose error may not recur; otherwise it fails."""
+        key = queued.item.key
+        retry_store = isinstance(error, StoreError) and queued.store_errors + 1 < MAX_TRIES
+        retry_memory = isinstance(error, OutOfMemory) and not queued.needs_fresh_worker
+        if not (retry_store or retry_memory):
+            self._end(queued, error=error)
         elif self._stopping:
-            self._cancel(item)
-        elif store:
-            item.store_errors += 1
-            pause = self._pause(item.store_errors)
-            _log.info("%s: %s; trying again in %.1f s", key, error.message, pause, extra=_about(item))
-            heapq.heappush(self._delayed, (now + pause, item.order, item))
+            self._cancel(queued)
+        elif retry_store:
+            queued.store_errors += 1
+            pause = self._pause(queued.store_errors)
+            _log.info("%s: %s; retrying in %.1f s", key, error.message, pause, extra=_log_context(queued))
+            heapq.heappush(self._delayed, (now + pause, queued.number, queued))
         else:
-            _log.warning("%s: %s; trying once more on a fresh process", key, error.message, extra=_about(item))
-            item.wants_fresh = True
-            crew.kill(worker)
-            crew.queue(item)
+            _log.warning("%s: %s; retrying once on a fresh process", key, error.message, extra=_log_context(queued))
+            queued.needs_fresh_worker = True
+            queue.kill(worker)
+            queue.enqueue(queued)
 
-    def _lose(self, crew: RoleQueue, worker: Worker, lost: Lost) -> None:
-        suspects = crew.dismiss(worker)
-        self._lost += 1
-        keys = ", ".join(item.work.key for item in suspects) or "nothing"
-        about = {"about": {"job": keys, "worker": f"{crew.role.name} {worker.id}"}}
-        _log.warning("a worker of role %r died (%s) while it had %s", crew.role.name, lost.reason, keys, extra=about)
-        for item in suspects:
-            was_suspect = item.deaths > 0
-            # A machine goes for reasons of its own, as a rule: only what was on many that went is suspected.
-            item.deaths += not lost.with_node or item.sent > NODES
+    def _on_death(self, queue: RoleQueue, worker: Worker, death: WorkerDied) -> None:
+        suspects = queue.remove_worker(worker)
+        name, keys = queue.role.name, ", ".join(queued.item.key for queued in suspects) or "nothing"
+        about = {"about": {"job": keys, "worker": f"{name} {worker.id}"}}
+        _log.warning("a worker of role %r died (%s) while running %s", name, death.reason, keys, extra=about)
+        for queued in suspects:
+            was_suspect = queued.deaths > 0
+            # A node is lost for reasons of its own, as a rule: an item is suspected only after several.
+            queued.deaths += not death.with_node or queued.attempts > MAX_NODES
             if self._stopping:
-                self._cancel(item)
-            elif was_suspect and item.deaths >= DEATHS:
-                self._end(item, error=_killer(item, lost))
+                self._cancel(queued)
+            elif was_suspect and queued.deaths >= MAX_DEATHS:
+                self._end(queued, error=_killed_workers(queued, death))
             else:
-                crew.queue(item)
+                queue.enqueue(queued)
 
-    def _give_up_on(self, crew: RoleQueue, item: QueuedItem) -> None:
-        """End a worker that is stuck."""
-        work, worker = item.work, item.worker
+    def _on_timeout(self, queue: RoleQueue, queued: QueuedItem) -> None:
+        """Kill the worker of an item that timed out."""
+        item, worker = queued.item, queued.worker
         assert worker is not None
-        crew.land(item)
-        crew.kill(worker)
-        item.deaths += 1
-        _log.warning("%s: no end after %.0f s; its worker is replaced", work.key, work.timeout, extra=_about(item))
-        if item.deaths >= DEATHS:
-            self._end(item, error=_stuck(item))
+        queue.take_back(queued)
+        queue.kill(worker)
+        queued.deaths += 1
+        extra = _log_context(queued)
+        _log.warning("%s: timed out after %.0f s; its worker is replaced", item.key, item.timeout, extra=extra)
+        if queued.deaths >= MAX_DEATHS:
+            self._end(queued, error=_timed_out(queued))
         elif self._stopping:
-            self._cancel(item)
+            self._cancel(queued)
         else:
-            crew.queue(item)
+            queue.enqueue(queued)
 
-    def _miss(self, crew: RoleQueue, error: TroupeError, now: float, *, again: bool) -> None:
-        """A worker did not come up."""
-        crew.failed_starts += 1
+    def _on_failed_start(self, queue: RoleQueue, error: TroupeError, now: float, *, retry: bool) -> None:
+        queue.failed_starts += 1
         if self._stopping:
             return
-        if again and crew.failed_starts < TRIES:
-            crew.not_before = now + self._pause(crew.failed_starts)
-            _log.warning("%s; trying again", error.message)
+        if retry and queue.failed_starts < MAX_TRIES:
+            queue.not_before = now + self._pause(queue.failed_starts)
+            _log.warning("%s; retrying", error.message)
         else:
-            self._close(crew, error)
+            self._close(queue, error)
 
-    def _close(self, crew: RoleQueue, error: TroupeError) -> None:
-        """No worker of this role can be had: everything it would do fails."""
-        crew.error, crew.not_before = error, 0.0
-        for worker in list(crew.workers.values()):
-            crew.kill(worker)
-        for item in [item for item in self._items.values() if item.work.role == crew.role.name]:
-            self._end(item, error=error)
+    def _close(self, queue: RoleQueue, error: TroupeError) -> None:
+        """Fail all items of a role, present and future, because it can have no workers."""
+        queue.error, queue.not_before = error, 0.0
+        for worker in list(queue.workers.values()):
+            queue.kill(worker)
+        for queued in [queued for queued in self._items.values() if queued.item.role == queue.role.name]:
+            self._end(queued, error=error)
 
-    def _cancel(self, item: QueuedItem) -> None:
-        self._end(item, error=Cancelled(f"{item.work.key}: stopped before it was done"))
+    def _cancel(self, queued: QueuedItem) -> None:
+        self._end(queued, error=Cancelled(f"{queued.item.key}: stopped before it was done"))
 
-    def _end(self, item: QueuedItem, *, result: Any = None, error: TroupeError | None = None) -> None:
-        """Finish a work, and with an error all that needs it."""
-        ending = [item]
+    def _end(self, queued: QueuedItem, *, result: Any = None, error: TroupeError | None = None) -> None:
+        """End an item, and with an error all items that need it."""
+        ending = [queued]
         while ending:
-            item = ending.pop()
-            key = item.work.key
+            queued = ending.pop()
+            key = queued.item.key
             if self._items.pop(key, None) is None:
                 continue
-            self._crews[item.work.role].withdraw(item)
-            self._ended[key] = (error, item.sent)
-            self._commands.append(Finish(key, result, error))
+            self._queues[queued.item.role].remove(queued)
+            self._ended[key] = (error, queued.attempts)
+            self._commands.append(ResolveItem(key, result, error))
             if error:
-                ending += reversed(item.dependants)
+                ending += reversed(queued.dependants)
                 continue
-            for dependant in item.dependants:
+            for dependant in queued.dependants:
                 dependant.open_needs -= 1
-                if not dependant.open_needs and dependant.work.key in self._items:
-                    self._crews[dependant.work.role].queue(dependant)
+                if not dependant.open_needs and dependant.item.key in self._items:
+                    self._queues[dependant.item.role].enqueue(dependant)
 
     def _pause(self, failures: int) -> float:
-        return BACKOFF * 2.0 ** (failures - 1) * self._random.uniform(0.5, 1.5)
+        return BACKOFF * 2.0 ** (failures - 1) * self._rng.uniform(0.5, 1.5)
 
 
-def _about(item: QueuedItem) -> dict[str, dict[str, str]]:
-    return {"about": {"job": item.work.key, "worker": item.work.role}}
+def _log_context(queued: QueuedItem) -> dict[str, dict[str, str]]:
+    return {"about": {"job": queued.item.key, "worker": queued.item.role}}
 
 
-def _killer(item: QueuedItem, lost: Lost) -> WorkerLost:
-    work = item.work
-    advice = "Its input probably crashes a library: see the worker's log, or do this work by itself in-process"
+def _killed_workers(queued: QueuedItem, death: WorkerDied) -> WorkerLost:
+    item = queued.item
+    advice = "Its input probably crashes a library: see the worker's log, or run this item alone, in-process"
     return WorkerLost(
-        f"{work.key}: the worker of role {work.role!r} died in {work.method.__name__} {item.deaths} times, the last "
-        f"time with nothing else to do ({lost.reason}). {lost.advice or advice}"
+        f"{item.key}: the worker of role {item.role!r} died in {item.method.__name__} {queued.deaths} times, the last "
+        f"time while running nothing else ({death.reason}). {death.advice or advice}"
     )
 
 
-def _stuck(item: QueuedItem) -> Overdue:
-    work = item.work
+def _timed_out(queued: QueuedItem) -> Overdue:
+    item = queued.item
     return Overdue(
-        f"{work.key}: {work.method.__name__} had no end after {work.timeout:.0f} s, {item.deaths} workers were ended "
-        "over it. Its input probably keeps a library busy forever, or the device is far too slow for it"
+        f"{item.key}: {item.method.__name__} timed out after {item.timeout:.0f} s on {queued.deaths} workers. Its "
+        "input probably keeps a library busy forever, or the device is far too slow for it"
     )
 
 
-def _stillborn(role: Role, lost: Lost) -> WorkerLost:
-    advice = lost.advice or "See how much memory the machine has free, and the worker's log"
-    return WorkerLost(f"a worker of role {role.name!r} died while it started ({lost.reason}). {advice}")
+def _died_starting(role: Role, death: WorkerDied) -> WorkerLost:
+    advice = death.advice or "Check how much memory the machine has free, and the worker's log"
+    return WorkerLost(f"a worker of role {role.name!r} died while it started ({death.reason}). {advice}")

@@ -1,4 +1,4 @@
-"""What carries out a scheduler's orders."""
+"""The base class of transports, which execute the scheduler's commands."""
 
 from __future__ import annotations
 
@@ -12,86 +12,81 @@ from contextlib import suppress
 from queue import Empty, SimpleQueue
 from typing import TypeAlias
 
-from tasks.pool.messages import Broken, Command, Event
+from tasks.pool.messages import Command, Event, NoWorkers
 from troupe.errors import TroupeError
 
-__all__ = ["Post", "Transport"]
+__all__ = ["Emit", "Transport"]
 
-Post: TypeAlias = Callable[[Event], None]
-"""Tells the scheduler what happened; returns at once, from any thread."""
+Emit: TypeAlias = Callable[[Event], None]
+"""Pass an event to the scheduler; returns at once, from any thread."""
 
-_UNREADY = 0.5
-"""Seconds."""
+_OPEN_TIMEOUT = 0.5
+"""Seconds that `close` waits for a transport that has not opened yet."""
 
-_LOOK = 5.0
-"""Seconds between two looks at whether workers can still be had, and work."""
+_HEALTH_CHECK_INTERVAL = 5.0
+"""Seconds between two health checks."""
 
 _log = logging.getLogger(__name__)
 
 
 class Transport(ABC):
-    """Carries out orders, one after the other, on a thread of its own.
+    """Executes commands, one after the other, on a thread of its own.
 
-    Nothing it does can hold up the scheduler: starting Ray takes seconds, a worker's method in this process hours.
+    Nothing it does can block the scheduler: starting Ray takes seconds, a worker's method in this process hours.
 
     Args:
-        post: where the answers go.
+        emit: receives the events.
     """
 
-    def __init__(self, post: Post) -> None:
-        self.post = post
+    def __init__(self, emit: Emit) -> None:
+        self.emit = emit
         self._commands: SimpleQueue[Command | None] = SimpleQueue()
         self._opened = threading.Event()
-        self._leaving = False
-        self._look_at = time.monotonic() + _LOOK
+        self._closing = False
+        self._next_health_check = time.monotonic() + _HEALTH_CHECK_INTERVAL
         self._thread = threading.Thread(target=self._run, name=type(self).__name__, daemon=True)
         self._thread.start()
 
-    def do(self, order: Command) -> None:
-        """Carry out an order soon."""
-        self._commands.put(order)
+    def enqueue(self, command: Command) -> None:
+        """Execute a command soon."""
+        self._commands.put(command)
 
     def close(self, timeout: float) -> bool:
-        """Release everything; returns whether that was done within `timeout` seconds.
+        """Release everything; return whether that was done within `timeout` seconds.
 
-        Orders that were not begun are not carried out, and one that is still getting ready is not waited for.
+        Pending commands are dropped. A transport that is still opening is not waited for.
         """
         deadline = time.monotonic() + timeout
-        self._leaving = True
+        self._closing = True
         self._commands.put(None)
-        self._thread.join(min(timeout, _UNREADY))
-        if self.ready:
+        self._thread.join(min(timeout, _OPEN_TIMEOUT))
+        if self._opened.is_set():
             self._thread.join(max(0.0, deadline - time.monotonic()))
         return not self._thread.is_alive()
 
-    @property
-    def ready(self) -> bool:
-        """Whether `open` has returned, or is about to."""
-        return self._opened.is_set()
-
     @abstractmethod
     def open(self) -> None:
-        """Get ready; the first thing that happens on the thread.
+        """Prepare to start workers; called first, on the thread.
 
         Raises:
-            TroupeError: no worker can be had.
+            TroupeError: no worker can be started.
         """
 
     @abstractmethod
-    def carry_out(self, order: Command) -> None:
-        """Do what an order says, on the thread."""
+    def execute(self, command: Command) -> None:
+        """Execute a command, on the thread."""
 
     @abstractmethod
-    def look(self) -> None:
-        """Check that workers can still be had, and that those there are can work; on the thread, every few seconds.
+    def check_health(self) -> None:
+        """Check that workers can be started and that the existing ones can work; on the thread, every few seconds.
 
         Raises:
-            TroupeError: none can be had.
+            TroupeError: no worker can be started any more.
         """
 
     @abstractmethod
-    def release(self) -> None:
-        """Leave nothing behind; the last thing that happens on the thread."""
+    def shut_down(self) -> None:
+        """Release everything; called last, on the thread."""
 
     def _run(self) -> None:
         try:
@@ -99,23 +94,23 @@ class Transport(ABC):
                 self.open()
             finally:
                 self._opened.set()
-            while (order := self._next()) is not None:
-                if not self._leaving:
-                    self.carry_out(order)
+            while (command := self._next()) is not None:
+                if not self._closing:
+                    self.execute(command)
         except TroupeError as error:
-            self.post(Broken(error))
+            self.emit(NoWorkers(error))
         except Exception as error:
-            _log.exception("the pool's workers are out of reach")
+            _log.exception("the pool lost its workers")
             text = "".join(traceback.format_exception_only(error)).strip()
-            self.post(Broken(TroupeError(f"the pool's workers are out of reach: {text}; the log says more")))
+            self.emit(NoWorkers(TroupeError(f"the pool lost its workers: {text}; see the log for the traceback")))
         finally:
-            self.release()
+            self.shut_down()
 
     def _next(self) -> Command | None:
         while True:
-            if (left := self._look_at - time.monotonic()) <= 0:
-                self.look()
-                self._look_at = time.monotonic() + _LOOK
+            if (left := self._next_health_check - time.monotonic()) <= 0:
+                self.check_health()
+                self._next_health_check = time.monotonic() + _HEALTH_CHECK_INTERVAL
                 continue
             with suppress(Empty):
                 return self._commands.get(timeout=left)

@@ -1,4 +1,4 @@
-"""What a pool is asked to do, by whom, and what it counted."""
+"""Work items and roles: what a pool executes, and the workers that execute it."""
 
 from __future__ import annotations
 
@@ -7,22 +7,22 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-__all__ = ["Role", "Stats", "WorkItem"]
+__all__ = ["Role", "WorkItem"]
 
 
 @dataclass(frozen=True)
 class WorkItem:
-    """One call of a worker's method. What it takes and gives is small: URIs and keys, never frames.
+    """One call of a worker's method. Arguments and results are small: URIs and keys, never frames.
 
     Attributes:
-        key: its name; submitted twice, it is done once.
-        role: the workers that can do it.
-        method: of the worker's class; called by name, so that a subclass or a stand-in may have its own.
-    args: arguments of the method.
-        needs: keys, submitted before, that must be done first; if one fails, so does this, with the same error.
-        affinity_key: names what a worker keeps in memory after this item; items with the same key prefer that worker.
-        cost: how long it takes compared with other works of its role, in any unit; the longest begins first.
-        timeout: seconds after which a worker that still does it is taken for stuck, and replaced; None waits forever.
+        key: unique name; an item submitted twice is executed once.
+        role: name of the role whose workers execute it.
+        method: method of the worker's class; called by its name, so a subclass or a stand-in may override it.
+        args: arguments of the method.
+        needs: keys of items, submitted before, that must be done first; if one fails, this fails with the same error.
+        affinity_key: names what a worker has in memory after this item; items of one key prefer the same worker.
+        cost: duration relative to other items of the role, in any unit; the longest starts first.
+        timeout: seconds after which the worker is considered stuck and is replaced; None waits forever.
 
     Raises:
         ValueError: the cost is negative or not a finite number, or the timeout is not positive.
@@ -39,28 +39,30 @@ class WorkItem:
 
     def __post_init__(self) -> None:
         if not (math.isfinite(self.cost) and self.cost >= 0):
-            raise ValueError(f"{self.key}: the cost is {self.cost}; it must be a finite number, 0 or more")
+            raise ValueError(f"{self.key}: invalid cost {self.cost}; it must be a finite number, 0 or more")
         if self.timeout is not None and not self.timeout > 0:
-            raise ValueError(f"{self.key}: the timeout is {self.timeout}; it must be more than 0 seconds")
+            raise ValueError(f"{self.key}: invalid timeout {self.timeout}; it must be more than 0 seconds")
 
 
 @dataclass(frozen=True)
 class Role:
-    """A kind of worker: a plain object that `factory(*args)` makes in the process where it works.
+    """A kind of worker: a plain object that `factory(*args)` constructs in the process where it works.
 
     Attributes:
-        name: what works call it by.
-        factory: a class or function that can be imported by name where the worker runs.
-        args: small and picklable.
-        workers: at most so many at once; each is started when there is work for it.
-        cpus: processor cores that one worker counts for in Ray.
-        gpus: GPUs, or a share of one, that one worker has; with 0 it sees none.
-        backpressure_limit: number of ready work items of other roles at which workers of this role pause; None never
-            pauses them. For roles that prepare the input of others.
-        threads: for the arithmetic of one worker's process (OpenMP and what follows it, torch among them).
+        name: name by which work items refer to it.
+        factory: class or function that can be imported by name where the worker runs.
+        args: arguments of the factory, small and picklable.
+        workers: maximum number of workers; each is started when there is an item for it.
+        cpus: number of CPUs that Ray reserves for a worker.
+        gpus: number of GPUs, or a fraction of one, that a worker gets; with 0 it sees none.
+        threads: number of threads for the arithmetic of a worker's process (OpenMP and libraries that follow its
+            setting, torch among them).
+        backpressure_limit: number of ready items of other roles at which workers of this role start nothing more; None
+            means no limit. For roles that prepare the input of others.
 
     Raises:
-        ValueError: fewer than one worker or thread, a backpressure limit below one, or a negative share of the machine.
+        ValueError: the number of workers, the number of threads or the backpressure limit is below one, or the number
+            of CPUs or GPUs is negative.
     """
 
     name: str
@@ -75,22 +77,6 @@ class Role:
     def __post_init__(self) -> None:
         if min(self.workers, self.threads, self.backpressure_limit or 1) < 1 or self.cpus < 0 or self.gpus < 0:
             raise ValueError(
-                f"role {self.name}: at least one worker and thread, a backpressure limit above 0, no negative share"
+                f"role {self.name}: needs at least one worker and thread, a backpressure limit of at least 1 or None, "
+                "and no negative number of CPUs or GPUs"
             )
-
-
-@dataclass(frozen=True)
-class Stats:
-    """What a pool did so far.
-
-    Attributes:
-        calls: of workers' methods that were answered, with a result or an error.
-        workers_started: processes (or objects, in the in-process pool).
-        workers_lost: of them, those that died.
-        retries: works handed out again, whatever the reason.
-    """
-
-    calls: int = 0
-    workers_started: int = 0
-    workers_lost: int = 0
-    retries: int = 0

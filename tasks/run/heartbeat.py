@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
-import socket
 import threading
 from collections import Counter
 from collections.abc import Iterable, Mapping
@@ -16,6 +14,7 @@ from typing import Any, Self
 from catalogs.store.store import Store
 from catalogs.table.runs import HEARTBEAT_SECONDS, RunInfo, write_run
 from troupe.errors import Cancelled, StoreError
+from troupe.log_context import process_name
 
 __all__ = ["Heartbeat"]
 
@@ -35,7 +34,7 @@ class Heartbeat:
 
     def __init__(self, store: Store, run_id: str, request: Mapping[str, Any]) -> None:
         now = datetime.now(UTC)
-        where = f"{socket.gethostname()}:{os.getpid()}"
+        where = process_name()
         self._store = store
         self._info = RunInfo(run_id, "running", now, now, where=where, request=request)
         self._counts: Counter[str] = Counter()

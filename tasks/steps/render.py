@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import os
-import socket
 from collections.abc import Callable, Generator, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import dataclass
@@ -25,6 +23,7 @@ from tasks.steps.publish import finished_record, publish
 from tasks.steps.specs import Rendered, RenderSpec
 from troupe import ClipInfo, Picture, Track, __version__
 from troupe.errors import UnreadableMedia
+from troupe.log_context import process_name
 from troupe.stopwatch import Stopwatch
 
 __all__ = ["render"]
@@ -60,7 +59,7 @@ def render(context: WorkerContext, spec: RenderSpec, portrait: EncodedPortrait, 
         InputError: a file is missing or unreadable.
         StoreError: the store failed; nothing half finished is visible.
     """
-    worker = f"{socket.gethostname()}:{os.getpid()}"
+    worker = process_name()
     if (finished := finished_record(context.store, spec)) is not None:
         return Rendered(reused=True, facts=finished, worker=worker)
     watch, evaluations = Stopwatch(), context.animator.evaluations

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import logging
-import os
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -12,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from models.training import Objective
-from tasks.pool.ray_pool import before_import
+from tasks.pool.ray_pool import set_ray_environment
 from tasks.train import curves
 from tasks.train.config import PartConfig
 from tasks.train.loop import CURVE, OnStep, train
@@ -47,9 +45,11 @@ def train_distributed(
         WorkerLost: a worker died; the next training resumes from the last checkpoint.
     """
     config.check_share(workers)
-    before_import(address)
+    set_ray_environment(address)
     from ray.train import RunConfig, ScalingConfig
     from ray.train.torch import TorchTrainer
+
+    from tasks.pool.ray_runtime import RayRuntime
 
     weights, folder = weights.absolute(), folder.absolute()
     folder.mkdir(parents=True, exist_ok=True)
@@ -66,7 +66,7 @@ def train_distributed(
         except TroupeError as error:
             outcome_file.write_text(f"failed {error}")
 
-    with _ray(address, workers), _watched(folder, stop, stop_file, on_step):
+    with RayRuntime(address, cpus=workers, gpus=device != "cpu"), _watched(folder, stop, stop_file, on_step):
         gpus = device != "cpu" and bool(_resources().get("GPU"))
         trainer: Any = TorchTrainer(
             train_worker,
@@ -92,26 +92,6 @@ def _resources() -> dict[str, float]:
 
     found: dict[str, float] = ray.cluster_resources()  # type: ignore[no-untyped-call]
     return found
-
-
-@contextmanager
-def _ray(address: str | None, workers: int) -> Iterator[None]:
-    import ray
-
-    from tasks.pool.ray_transport import sessions_of_their_own
-
-    if ray.is_initialized():
-        yield
-        return
-    start: dict[str, Any] = {"address": address}
-    if address is None:
-        start = {"address": "local", "num_cpus": max(workers, os.cpu_count() or 1), "include_dashboard": False}
-    with sessions_of_their_own():
-        ray.init(log_to_driver=False, logging_level=logging.ERROR, **start)
-    try:
-        yield
-    finally:
-        ray.shutdown()
 
 
 @contextmanager

@@ -35,7 +35,7 @@ def victims(ground: Ground, driver: int) -> dict[str, list[psutil.Process]]:
         line = " ".join(process.cmdline())
         if process.pid == driver:
             continue
-        if "ray::_Actor" in line:
+        if "ray::_Worker" in line:
             found["actor"].append(process)
             found["ray"].append(process)
         elif "ray" in line and "flows.prefect_server" not in line:
@@ -50,7 +50,7 @@ def _acting(ground: Ground) -> bool:
     """Whether actors run."""
     for process in ground.processes():
         with suppress(psutil.Error):
-            if "ray::_Actor" in " ".join(process.cmdline()):
+            if "ray::_Worker" in " ".join(process.cmdline()):
                 return True
     return False
 

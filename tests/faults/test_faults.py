@@ -99,7 +99,7 @@ def _let_ray_die(ground: Ground, tmp_path: Path) -> None:
     def work_items() -> bool:
         processes = psutil.Process(run.pid).children(recursive=True)
         found[:] = [process for process in processes if process.name() == "raylet"]
-        return bool(found) and any("ray::_Actor" in process.name() for process in processes)
+        return bool(found) and any("ray::_Worker" in process.name() for process in processes)
 
     assert wait_until(work_items, 120, run), log.read_text()
     found[0].kill()

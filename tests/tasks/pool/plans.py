@@ -1,4 +1,4 @@
-"""Works that depend on each other and go wrong in every way, and how they must end."""
+"""Random plans: items that depend on each other and fail in every way, and how they must end."""
 
 from __future__ import annotations
 
@@ -8,51 +8,80 @@ from dataclasses import dataclass
 
 from hypothesis import strategies as st
 
-from tasks.pool.scheduler import TRIES
+from tasks.pool.scheduler import MAX_TRIES
 from tasks.pool.work_item import WorkItem
 from troupe.errors import NoFace, OutOfMemory, StoreError, TroupeError, WorkerLost
 
 _ERRORS: dict[str, TroupeError | str | None] = {
     "well": None,
-    "input": NoFace("nobody there"),
+    "input": NoFace("no face found"),
     "busy": StoreError("busy"),
     "full": OutOfMemory("full"),
     "die": "die",
 }
 
-_PATIENCE = {"well": 0, "input": 1, "busy": TRIES, "full": 2, "die": 2}
-"""So many failed calls are too many."""
+_MAX_FAILURES = {"well": 0, "input": 1, "busy": MAX_TRIES, "full": 2, "die": 2}
+"""Number of failed calls of each kind with which an item fails."""
 
 
 @dataclass(frozen=True)
 class Plan:
-    """Works, and how many calls of each end in which way before one ends well."""
+    """Items, and how many of their calls end in which way before one succeeds.
 
-    work_items: list[WorkItem]
+    Attributes:
+        items: the items, in the order of their submission.
+        fates: kind of failure and number of failing calls, by key.
+    """
+
+    items: list[WorkItem]
     fates: Mapping[str, tuple[str, int]]
 
-    def fate(self, work: WorkItem, call: int) -> TroupeError | str | None:
-        """How a call ends; the first is 0."""
-        kind, calls = self.fates[work.key]
+    def fate(self, item: WorkItem, call: int) -> TroupeError | str | None:
+        """Return how a call ends; the first is 0."""
+        kind, calls = self.fates[item.key]
         return _ERRORS[kind] if call < calls else None
 
     def expected(self) -> dict[str, set[str]]:
-        """How each work may end: as it is fated, or like something it needs."""
+        """Return how each item may end: as planned, or like an item that it needs."""
         kinds: dict[str, set[str]] = {}
-        for work in self.work_items:
-            needs = [kinds[need] for need in work.needs]
-            kind, calls = self.fates[work.key]
-            own = {kind if calls >= _PATIENCE[kind] else "well"}
+        for item in self.items:
+            needs = [kinds[need] for need in item.needs]
+            kind, calls = self.fates[item.key]
+            own = {kind if calls >= _MAX_FAILURES[kind] else "well"}
             if kind == "die":
                 own.add("die")  # It may have been beside another killer, the first time.
-            kinds[work.key] = set().union(*needs) - {"well"}
+            kinds[item.key] = set().union(*needs) - {"well"}
             if all("well" in need for need in needs):
-                kinds[work.key] |= own
+                kinds[item.key] |= own
         return kinds
 
 
+class PlanWorker:
+    """A worker whose calls end as planned.
+
+    Args:
+        plan: the plan.
+        calls: number of finished calls, by key; shared by all workers.
+    """
+
+    def __init__(self, plan: Plan, calls: Counter[str]) -> None:
+        self.items = {item.key: item for item in plan.items}
+        self.plan = plan
+        self.calls = calls
+
+    def act(self, key: str) -> str:
+        """End as the item's plan says."""
+        fate = self.plan.fate(self.items[key], self.calls[key])
+        self.calls[key] += 1
+        if fate == "die":
+            raise SystemExit(1)
+        if isinstance(fate, TroupeError):
+            raise fate
+        return key
+
+
 def kind(error: BaseException | None) -> str:
-    """The name that a plan has for how a work ended."""
+    """Return a plan's name for how an item ended."""
     names: dict[type[BaseException], str] = {
         NoFace: "input",
         StoreError: "busy",
@@ -62,41 +91,22 @@ def kind(error: BaseException | None) -> str:
     return names[type(error)] if error else "well"
 
 
-class Player:
-    """Acts a plan."""
-
-    def __init__(self, plan: Plan, calls: Counter[str]) -> None:
-        self.work_items = {work.key: work for work in plan.work_items}
-        self.plan = plan
-        self.calls = calls
-
-    def act(self, key: str) -> str:
-        """Do what a work is fated to."""
-        fate = self.plan.fate(self.work_items[key], self.calls[key])
-        self.calls[key] += 1
-        if fate == "die":
-            raise SystemExit(1)
-        if isinstance(fate, TroupeError):
-            raise fate
-        return key
-
-
 @st.composite
 def plans(draw: st.DrawFn) -> Plan:
-    """Up to 25 works of the roles `play` and `prepare`."""
-    work_items: list[WorkItem] = []
+    """Draw up to 25 items of the roles `play` and `prepare`."""
+    items: list[WorkItem] = []
     fates: dict[str, tuple[str, int]] = {}
     for i in range(draw(st.integers(1, 25))):
-        needs = draw(st.lists(st.sampled_from(work_items), max_size=3)) if work_items else []
-        work = WorkItem(
+        needs = draw(st.lists(st.sampled_from(items), max_size=3)) if items else []
+        item = WorkItem(
             f"w{i}",
             draw(st.sampled_from(["play", "prepare"])),
-            Player.act,
+            PlanWorker.act,
             args=(f"w{i}",),
             needs=tuple(need.key for need in needs),
             affinity_key=draw(st.sampled_from(["", "a", "b"])),
             cost=draw(st.floats(0, 10)),
         )
-        work_items.append(work)
-        fates[work.key] = (draw(st.sampled_from(list(_ERRORS))), draw(st.integers(1, 4)))
-    return Plan(work_items, fates)
+        items.append(item)
+        fates[item.key] = (draw(st.sampled_from(list(_ERRORS))), draw(st.integers(1, 4)))
+    return Plan(items, fates)

@@ -1,4 +1,4 @@
-"""The pool on real Ray: what only other processes can show."""
+"""The pool on real Ray: what only shows with other processes."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ import psutil
 import pytest
 
 from tasks.pool import RayPool, Role, WorkItem
+from tests.tasks.pool.counts import Counts
 from tests.tasks.pool.workers import Puppet, Stillborn, Unmade
 from troupe.errors import (
     Cancelled,
@@ -33,10 +34,10 @@ def puppets(workers: int = 1) -> Role:
     return Role("puppet", Puppet, workers=workers, cpus=1, threads=3)
 
 
-def eventually(true: Callable[[], bool]) -> bool:
-    """Whether it becomes true within half a minute."""
+def eventually(condition: Callable[[], bool]) -> bool:
+    """Return whether it becomes true within half a minute."""
     for _ in range(300):
-        if true():
+        if condition():
             return True
         time.sleep(0.1)
     return False
@@ -47,9 +48,10 @@ def gone(pid: int) -> bool:
 
 
 @pytest.mark.usefixtures("ray_session")
-class TestWork:
-    def test_one_worker_does_the_longest_first(self) -> None:
+class TestItems:
+    def test_one_worker_runs_the_longest_first(self) -> None:
         with RayPool([puppets()]) as pool:
+            counts = Counts(pool._scheduler)
             first = pool.submit(WorkItem("first", "puppet", Puppet.sleep, (0.2,), cost=9))
             costs = [3, 1, 4, 1.5, 5]
             counted = [pool.submit(WorkItem(f"c{cost}", "puppet", Puppet.count, cost=cost)) for cost in costs]
@@ -58,21 +60,23 @@ class TestWork:
             assert [future.result() for future in counted] == [2, 4, 1, 3, 0]
             assert needing.result() == 5
             assert pool.submit(WorkItem("c1", "puppet", Puppet.count)) is counted[1]
-            assert pool.stats.workers_started == 1
-            assert pool.stats.calls == 7
+            assert counts.workers_started == 1
+            assert counts.calls == 7
 
-    def test_two_workers_keep_what_they_hold(self) -> None:
+    def test_two_workers_keep_to_their_affinity_keys(self) -> None:
         with RayPool([puppets(2)]) as pool:
             futures = [
-                pool.submit(WorkItem(f"{hold}{i}", "puppet", Puppet.take, (hold,), affinity_key=hold))
+                pool.submit(
+                    WorkItem(f"{affinity_key}{i}", "puppet", Puppet.take, (affinity_key,), affinity_key=affinity_key)
+                )
                 for i in range(20)
-                for hold in "ab"
+                for affinity_key in "ab"
             ]
             switches: dict[int, int] = {}
             for future in futures:
                 pid, count = future.result()
                 switches[pid] = max(count, switches.get(pid, 0))
-            assert sum(switches.values()) <= 4, "each takes one up, and helps with the other in the end"
+            assert sum(switches.values()) <= 4, "each runs one key, and helps with the other at the end"
 
     def test_a_worker_has_its_threads_and_no_gpu(self) -> None:
         with RayPool([puppets()]) as pool:
@@ -88,23 +92,25 @@ class TestWork:
         assert about["job"] == "talk"
         assert not about["worker"].endswith(f":{os.getpid()}")
 
-    def test_a_worker_without_end_is_replaced(self) -> None:
+    def test_a_worker_that_times_out_is_replaced(self) -> None:
         with RayPool([puppets()]) as pool:
             error = pool.submit(WorkItem("stuck", "puppet", Puppet.sleep, (600,), timeout=0.5)).exception()
             assert isinstance(error, Overdue)
             assert pool.submit(WorkItem("after", "puppet", Puppet.count)).result() == 0
 
-    def test_nothing_is_started_without_work(self) -> None:
+    def test_nothing_is_started_without_items(self) -> None:
         before = set(threading.enumerate())
         with RayPool([puppets()]) as pool:
+            counts = Counts(pool._scheduler)
             assert set(threading.enumerate()) == before
-            assert pool.stats.workers_started == 0
+            assert counts.workers_started == 0
 
 
 @pytest.mark.usefixtures("ray_session")
 class TestErrors:
     def test_errors_keep_their_class(self) -> None:
         with RayPool([puppets()]) as pool:
+            counts = Counts(pool._scheduler)
             bad = pool.submit(WorkItem("bad", "puppet", Puppet.no_face))
             needing = pool.submit(WorkItem("needing", "puppet", Puppet.count, needs=("bad",)))
             assert type(bad.exception()) is NoFace
@@ -113,19 +119,19 @@ class TestErrors:
             listing = pool.submit(WorkItem("listing", "puppet", Puppet.weights)).exception()
             assert isinstance(listing, WeightsError)
             assert listing.problems == ("unet.pth", "vae.pth")
-            defect = pool.submit(WorkItem("defect", "puppet", Puppet.defect)).exception()
-            assert type(defect) is TroupeError
-            assert 'return {"a": 1}["b"]' in str(defect)
+            bug = pool.submit(WorkItem("bug", "puppet", Puppet.bug)).exception()
+            assert type(bug) is TroupeError
+            assert 'return {"a": 1}["b"]' in str(bug)
             unpicklable = pool.submit(WorkItem("unpicklable", "puppet", Puppet.unpicklable)).exception()
             assert type(unpicklable) is TroupeError
             assert "cannot pickle '_thread.lock'" in str(unpicklable)
             argument = pool.submit(WorkItem("argument", "puppet", Puppet.take, (threading.Lock(),))).exception()
             assert type(argument) is TroupeError
-            assert "argument could not travel" in str(argument)
+            assert "argument could not be sent" in str(argument)
             assert pool.submit(WorkItem("after", "puppet", Puppet.count)).result() == 0
-            assert pool.stats.retries == pool.stats.workers_lost == 0
+            assert counts.retries == counts.workers_lost == 0
 
-    def test_store_trouble_is_tried_again(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_store_errors_are_retried(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr("tasks.pool.scheduler.BACKOFF", 0.1)
         for name in ("once", "always"):
             (tmp_path / name).mkdir()
@@ -136,16 +142,18 @@ class TestErrors:
             assert type(always.exception()) is StoreError
             assert (pool.attempts("once"), pool.attempts("always")) == (2, 3)
 
-    def test_out_of_memory_gets_a_fresh_process(self) -> None:
+    def test_out_of_memory_is_retried_on_a_fresh_process(self) -> None:
         with RayPool([puppets()]) as pool:
+            counts = Counts(pool._scheduler)
             pool.submit(WorkItem("first", "puppet", Puppet.count)).result()
             assert isinstance(pool.submit(WorkItem("hungry", "puppet", Puppet.hungry)).result(), int)
-            assert pool.stats.workers_started == 2
-            assert pool.stats.workers_lost == 0
+            assert counts.workers_started == 2
+            assert counts.workers_lost == 0
 
     @pytest.mark.parametrize("how", ["exit", "segfault"])
-    def test_a_killer_among_thirty(self, how: str) -> None:
+    def test_an_item_that_kills_workers_among_thirty(self, how: str) -> None:
         with RayPool([puppets(2)]) as pool:
+            counts = Counts(pool._scheduler)
             futures = [pool.submit(WorkItem(str(i), "puppet", Puppet.sleep, (0.01,))) for i in range(30)]
             killer = pool.submit(WorkItem("killer", "puppet", Puppet.die, (how,)))
             assert [future.result() for future in futures] == [None] * 30
@@ -153,10 +161,10 @@ class TestErrors:
             assert isinstance(error, WorkerLost)
             assert "killer: the worker of role 'puppet' died in die 2 times" in error.message
             assert "(process " in error.message
-            assert pool.stats.workers_lost == 2
+            assert counts.workers_lost == 2
             assert sum(pool.attempts(str(i)) > 1 for i in range(30)) <= 1, "only a suspect runs again"
 
-    def test_a_killed_worker_takes_its_children_along_and_is_replaced(self) -> None:
+    def test_the_children_of_a_killed_worker_die_and_it_is_replaced(self) -> None:
         with RayPool([puppets()]) as pool:
             child = pool.submit(WorkItem("child", "puppet", Puppet.child)).result()
             pid, _ = pool.submit(WorkItem("pid", "puppet", Puppet.take, ("",))).result()
@@ -164,53 +172,55 @@ class TestErrors:
             assert eventually(lambda: gone(child))
             assert pool.submit(WorkItem("after", "puppet", Puppet.take, ("",))).result()[0] != pid
 
-    def test_a_worker_that_cannot_be_made_fails_its_role(self) -> None:
+    def test_a_failing_constructor_fails_its_role(self) -> None:
         with RayPool([Role("unmade", Unmade, ("unet.pth",), workers=2, cpus=0.5)]) as pool:
+            counts = Counts(pool._scheduler)
             errors = {pool.submit(WorkItem(str(i), "unmade", Unmade.act)).exception() for i in range(5)}
             assert len(errors) == 1
             error = errors.pop()
             assert isinstance(error, WeightsError)
             assert error.problems == ("unet.pth",)
-            assert pool.stats.calls == 0
+            assert counts.calls == 0
 
     def test_workers_that_die_while_they_start(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr("tasks.pool.scheduler.BACKOFF", 0.1)
         with RayPool([Role("stillborn", Stillborn)]) as pool:
+            counts = Counts(pool._scheduler)
             error = pool.submit(WorkItem("a", "stillborn", Stillborn.act)).exception()
             assert isinstance(error, WorkerLost)
             assert "while it started" in error.message
-            assert pool.stats.workers_started == pool.stats.workers_lost == 3
+            assert counts.workers_started == counts.workers_lost == 3
 
-    def test_a_worker_whose_process_is_stopped_is_named_and_may_go_on(
+    def test_a_suspended_worker_is_reported_and_may_resume(
         self, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
     ) -> None:
-        monkeypatch.setattr("tasks.pool.transport._LOOK", 0.2)
+        monkeypatch.setattr("tasks.pool.transport._HEALTH_CHECK_INTERVAL", 0.2)
         with RayPool([puppets()]) as pool:
             pid, _ = pool.submit(WorkItem("pid", "puppet", Puppet.take, ("",))).result()
             stopped = pool.submit(WorkItem("stopped", "puppet", Puppet.stop_process))
-            assert eventually(lambda: f"role 'puppet' is stopped; `kill -CONT {pid}` resumes it" in caplog.text)
+            assert eventually(lambda: f"role 'puppet' is suspended; `kill -CONT {pid}` resumes it" in caplog.text)
             os.kill(pid, signal.SIGCONT)
             assert stopped.result() == 1
             assert pool.attempts("stopped") == 1
-        assert caplog.text.count("is stopped") == 1
+        assert caplog.text.count("is suspended") == 1
 
-    def test_a_worker_that_stays_stopped_is_replaced(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr("tasks.pool.transport._LOOK", 0.2)
-        monkeypatch.setattr("tasks.pool.ray_transport._STOPPED", 1.0)
+    def test_a_worker_that_stays_suspended_is_replaced(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr("tasks.pool.transport._HEALTH_CHECK_INTERVAL", 0.2)
+        monkeypatch.setattr("tasks.pool.ray_transport._SUSPENDED_TIMEOUT", 1.0)
         with RayPool([puppets()]) as pool:
             pid, _ = pool.submit(WorkItem("pid", "puppet", Puppet.take, ("",))).result()
             error = pool.submit(WorkItem("stopped", "puppet", Puppet.stop_process)).exception()
             assert isinstance(error, WorkerLost)
-            assert "was stopped, and not resumed within 1 s). Something stops it again and again" in error.message
+            assert "was suspended and not resumed within 1 s). Something suspends it again and again" in error.message
             assert "memory" not in error.message
             assert eventually(lambda: gone(pid))
             assert pool.submit(WorkItem("after", "puppet", Puppet.count)).result() == 0
 
 
 @pytest.mark.usefixtures("ray_session")
-class TestEnd:
+class TestStop:
     @pytest.mark.parametrize("by_event", [True, False])
-    def test_a_sleeping_worker_does_not_hold_up_the_stop(self, by_event: bool, tmp_path: Path) -> None:
+    def test_a_sleeping_worker_does_not_delay_the_stop(self, by_event: bool, tmp_path: Path) -> None:
         stop, marks = threading.Event(), [tmp_path / str(i) for i in range(20)]
         pool = RayPool([puppets(2)], stop=stop)
         futures = [pool.submit(WorkItem(mark.name, "puppet", Puppet.sleep, (60, str(mark)))) for mark in marks]
@@ -228,9 +238,9 @@ class TestEnd:
         pool.close()
         assert time.monotonic() - started < 5
         assert eventually(lambda: gone(worker))
-        assert sum(mark.exists() for mark in marks) == 2, "nothing has begun since"
+        assert sum(mark.exists() for mark in marks) == 2, "nothing has started since"
 
-    def test_a_client_address_is_refused(self) -> None:
+    def test_a_ray_client_address_is_rejected(self) -> None:
         with pytest.raises(SettingsError, match="node of the cluster"):
             RayPool([puppets()], "ray://somewhere:10001")
 
@@ -246,7 +256,7 @@ from tasks.pool import RayPool, Role, WorkItem
 from tests.tasks.pool.workers import Puppet
 assert "ray" not in sys.modules
 handlers = [signal.getsignal(each) for each in (signal.SIGINT, signal.SIGTERM)]
-folder = tempfile.TemporaryDirectory(prefix="tp-", dir="/tmp")  # a short name: Ray's sockets lie in it
+folder = tempfile.TemporaryDirectory(prefix="tp-", dir="/tmp")  # a short name: Ray's sockets are in it
 with folder as name, RayPool([Role("puppet", Puppet, workers=3, cpus=2)], folder=Path(name)) as pool:
     assert pool.submit(WorkItem("kept", "puppet", Puppet.count)).result() == 0
     assert list(Path(name).iterdir())
@@ -255,7 +265,7 @@ with folder as name, RayPool([Role("puppet", Puppet, workers=3, cpus=2)], folder
     assert "WorkerLost" in error and "Fatal Python error: Segmentation fault at File" in error, error
 assert not Path(name).exists()
 with RayPool([Role("puppet", Puppet, gpus=99)]) as pool:
-    assert "want 99 GPUs" in repr(pool.submit(WorkItem("a", "puppet", Puppet.count)).exception())
+    assert "need 99 GPUs" in repr(pool.submit(WorkItem("a", "puppet", Puppet.count)).exception())
 import ray
 assert not ray.is_initialized()
 assert handlers == [signal.getsignal(each) for each in (signal.SIGINT, signal.SIGTERM)]
@@ -275,10 +285,12 @@ with RayPool([Role("puppet", Puppet)], sys.argv[1]) as pool:
 HALF_STARTED = """
 import time
 from tasks.pool import RayPool, Role, WorkItem
+from tests.tasks.pool.counts import Counts
 from tests.tasks.pool.workers import Puppet
 pool = RayPool([Role("puppet", Puppet)])
+counts = Counts(pool._scheduler)
 future = pool.submit(WorkItem("a", "puppet", Puppet.count))
-while not pool.stats.workers_started:
+while not counts.workers_started:
     time.sleep(0.01)
 time.sleep(1)
 pool.stop()
@@ -287,7 +299,7 @@ print(type(future.exception()).__name__)
 
 
 def run(program: str, *arguments: str, cwd: Path = ROOT, **environment: str) -> subprocess.CompletedProcess[str]:
-    """A process that has no Ray yet."""
+    """Run a program in a process that has no Ray yet."""
     return subprocess.run(
         [sys.executable, "-c", program, *arguments],
         cwd=cwd,
@@ -300,10 +312,10 @@ def run(program: str, *arguments: str, cwd: Path = ROOT, **environment: str) -> 
 
 
 @pytest.mark.long
-def test_a_ray_of_its_own_finds_all_is_quiet_and_leaves_nothing(tmp_path: Path) -> None:
+def test_a_ray_of_its_own_is_quiet_and_leaves_nothing(tmp_path: Path) -> None:
     done = run(OWN, str(ROOT), cwd=tmp_path)
     assert (done.stdout, done.returncode) == ("fine\n", 0), done.stderr
-    assert all("died" in line for line in done.stderr.splitlines()), "only what the pool says itself"
+    assert all("died" in line for line in done.stderr.splitlines()), "only the pool's own log lines"
 
 
 def test_joining_a_cluster(ray_session: str) -> None:

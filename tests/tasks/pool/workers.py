@@ -1,4 +1,4 @@
-"""A worker for the pool's tests; it does in other processes what it is told."""
+"""Workers for the pool's tests, which misbehave on request, in this process or another one."""
 
 from __future__ import annotations
 
@@ -15,89 +15,89 @@ from troupe.errors import NoFace, OutOfMemory, StoreError, WeightsError
 
 
 class Puppet:
-    """Counts its calls and misbehaves on request."""
+    """A worker that counts its calls and misbehaves on request."""
 
     def __init__(self) -> None:
         self.calls = 0
-        self.hold = ""
+        self.affinity_key = ""
         self.switches = 0
 
     def count(self) -> int:
-        """How often it was called before."""
+        """Return how often it was called before."""
         self.calls += 1
         return self.calls - 1
 
-    def take(self, hold: str) -> tuple[int, int]:
-        """The process and how often the thing it held has changed."""
-        self.switches += hold != self.hold
-        self.hold = hold
+    def take(self, affinity_key: str) -> tuple[int, int]:
+        """Return the process id and how often the affinity key has changed."""
+        self.switches += affinity_key != self.affinity_key
+        self.affinity_key = affinity_key
         return os.getpid(), self.switches
 
     def environment(self, *names: str) -> list[str | None]:
-        """Environment variables."""
+        """Return environment variables."""
         return [os.environ.get(name) for name in names]
 
     def sleep(self, seconds: float, mark: str = "") -> None:
-        """Says that it began by making the file `mark`."""
+        """Sleep, after it has created the file `mark`."""
         if mark:
             Path(mark).touch()
         time.sleep(seconds)
 
     def stop_process(self) -> int:
-        """Stop its own process, once; how often it was called before."""
+        """Suspend its own process, once; return how often it was called."""
         self.calls += 1
         if self.calls == 1:
             os.kill(os.getpid(), signal.SIGSTOP)
         return self.calls
 
     def say(self, text: str) -> None:
-        """Log something, and something that is nobody's business."""
+        """Log a line of troupe's, and one of another package."""
         logging.getLogger("tasks.puppet").warning(text)
         logging.getLogger("elsewhere").warning(text)
 
     def no_face(self) -> None:
-        """Bad input."""
+        """Raise an InputError."""
         raise NoFace("there is nobody in the picture")
 
     def weights(self) -> None:
-        """An error with a list."""
+        """Raise an error that lists problems."""
         raise WeightsError("two files are wrong", ["unet.pth", "vae.pth"])
 
-    def defect(self) -> int:
-        """A bug."""
+    def bug(self) -> int:
+        """Raise an unexpected error."""
         return {"a": 1}["b"]
 
     def unpicklable(self) -> object:
-        """A result that cannot leave the process."""
+        """Return a result that cannot be sent to another process."""
         return threading.Lock()
 
     def store(self, folder: str, failures: int) -> int:
-        """Meets so many StoreErrors, then counts them."""
-        met = len(list(Path(folder).iterdir()))
-        if met < failures:
-            (Path(folder) / str(met)).touch()
+        """Raise a StoreError for a number of calls, then return that number."""
+        failed = len(list(Path(folder).iterdir()))
+        if failed < failures:
+            (Path(folder) / str(failed)).touch()
             raise StoreError("the store is busy")
-        return met
+        return failed
 
     def hungry(self) -> int:
-        """Has memory enough only as the first thing that it does."""
+        """Run out of memory unless it is the first call of the process."""
         if self.count():
             raise OutOfMemory("no memory left")
         return os.getpid()
 
     def die(self, how: str) -> None:
-        """Take the process along."""
+        """End the process."""
         if how == "exit":
             os._exit(1)
         ctypes.string_at(0)
 
     def child(self) -> int:
-        """A process of its own, which would outlive it."""
+        """Start a child process that would outlive the worker."""
         return subprocess.Popen(["sleep", "600"]).pid
 
 
 class Unmade:
-    """Cannot be made."""
+    """A worker whose constructor raises an error."""
 
     def __init__(self, missing: str) -> None:
         raise WeightsError("the weights directory is incomplete", [missing])
@@ -107,7 +107,7 @@ class Unmade:
 
 
 class Stillborn:
-    """Takes its process along while it is made."""
+    """A worker whose process dies in the constructor."""
 
     def __init__(self) -> None:
         os._exit(1)

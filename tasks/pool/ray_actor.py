@@ -1,0 +1,90 @@
+"""The Ray actor: the process around one worker, and how it is started."""
+
+from __future__ import annotations
+
+import os
+import pickle
+import sys
+import sysconfig
+from contextlib import suppress
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import ray
+
+from tasks.pool.call import CallOutcome, call_method, construct_worker
+from tasks.pool.log_forwarding import capture_logs
+from tasks.pool.work_item import Role
+from troupe.errors import TroupeError
+from troupe.log_context import current_context, set_run_id
+from troupe.terminal import close_stdin
+
+__all__ = ["start_actor"]
+
+_RUN_VARIABLE = "TROUPE_RUN"
+"""Environment variable with the id of the run that a worker works for."""
+
+
+class _WorkerActor:
+    """The process around one worker."""
+
+    def __init__(self, name: str) -> None:
+        close_stdin()  # before its role is unpickled, which imports libraries
+        self._name = name
+        self._worker: Any = None
+
+    def construct(self, role: Role) -> CallOutcome:
+        """Construct the worker: in a call and not in `__init__`, so that its error is returned as it is."""
+        with suppress(KeyError):
+            set_run_id(os.environ[_RUN_VARIABLE])
+        outcome = construct_worker(role)
+        self._worker = outcome.result
+        return _picklable(CallOutcome(error=outcome.error, broken=outcome.broken))
+
+    def call(self, method: str, args: tuple[Any, ...], key: str) -> CallOutcome:
+        """Call the worker's method."""
+        with capture_logs() as lines:
+            outcome = call_method(self._worker, method, args, key)
+        return replace(_picklable(outcome), lines=tuple(lines))
+
+    def __repr__(self) -> str:
+        return self._name
+
+
+_RemoteActor = ray.remote(_WorkerActor)
+
+
+def start_actor(role: Role, *, on_cluster: bool) -> Any:
+    """Start an actor for a role's worker, whose `construct` must be called next; return its handle."""
+    environment = {_RUN_VARIABLE: current_context()["run"]} | dict.fromkeys(
+        ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), str(role.threads)
+    )
+    if not role.gpus:
+        environment["CUDA_VISIBLE_DEVICES"] = ""
+    if not on_cluster:
+        environment["PYTHONPATH"] = os.pathsep.join(_import_path())
+    return _RemoteActor.options(
+        num_cpus=role.cpus,
+        num_gpus=role.gpus,
+        max_restarts=0,
+        max_task_retries=0,
+        # On a cluster a role's workers are spread, so that each node prepares for the workers it has.
+        scheduling_strategy="SPREAD" if on_cluster else "DEFAULT",
+        runtime_env={"env_vars": environment},
+    ).remote(role.name)
+
+
+def _picklable(outcome: CallOutcome) -> CallOutcome:
+    """Return the outcome, its error replaced if it cannot be pickled."""
+    try:
+        pickle.loads(pickle.dumps(outcome.error))
+    except Exception:
+        return CallOutcome(error=TroupeError(f"{type(outcome.error).__name__}: {outcome.error}"))
+    return outcome
+
+
+def _import_path() -> list[str]:
+    """Return where this process finds modules outside its installation, so that workers on this machine do, too."""
+    installed = tuple(sysconfig.get_paths()[name] for name in ("stdlib", "platstdlib", "purelib", "platlib"))
+    return [str(Path(entry).absolute()) for entry in sys.path if not entry.startswith(installed)]
