@@ -34,13 +34,14 @@ class SyntheticClip:
 
 
 def synthetic_clip(number: int, frames: int, cast: int, *, held_out: bool = False) -> SyntheticClip:
-    """The clip of that number, always the same one.
+    """Draw the clip of a number; the same number always gives the same clip.
 
     Args:
-        number: 0 or more. `cast` numbers in a row, from a multiple of it on, are one performance by as many people.
-        frames: how many.
-        cast: people a performance.
-        measuring: with people and performances that are never learned from.
+        number: 0 or more. `cast` consecutive numbers, from a multiple of `cast` on, show one performance by as many
+            people.
+        frames: number of frames.
+        cast: number of people per performance.
+        held_out: whether to use people and performances that are never trained on.
     """
     performance, rng = number // cast, np.random.default_rng((number, 0xC11B, held_out))
     person = int(rng.integers(FIRST_HELD_OUT_SEED))

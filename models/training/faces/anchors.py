@@ -1,4 +1,4 @@
-"""The places of an SCRFD network: which of them tell of which face, and in what numbers."""
+"""Anchors of an SCRFD network: their positions, their assignment to faces, and the decoding of their outputs."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ ANCHORS = 2
 _SIZES = {8: (16.0, 32.0), 16: (64.0, 128.0), 32: (256.0, 512.0)}
 """Sides of a stride's two anchors, pixels (Guo et al., ICLR 2022)."""
 _NEAREST = 9
-"""Places of a stride, with both their anchors, that are looked at for a face."""
+"""Nearest positions per stride, with both their anchors, that are candidates for a face."""
 
 
 @lru_cache(maxsize=8)
 def anchors(height: int, width: int) -> Tensor:
-    """All anchors of a picture, (N, 4): x, y of the centre, side and stride, in pixels.
+    """Return all anchors of a picture, (N, 4): x, y of the centre, side and stride, in pixels.
 
     In the order of a network's outputs: by stride, row, column and size.
     """
@@ -34,11 +34,11 @@ def anchors(height: int, width: int) -> Tensor:
 
 
 def assign(places: Tensor, boxes: Tensor, real: Tensor) -> Tensor:
-    """Which anchors tell of which face: adaptive training sample selection (Zhang et al., CVPR 2020).
+    """Assign anchors to faces by adaptive training sample selection (Zhang et al., CVPR 2020).
 
-    Of the anchors nearest to a face's centre, in every stride, those tell of it whose overlap with it is at least the
-    mean of all these plus a deviation, and whose centre lies in its box. A face that none is good enough for has the
-    one that overlaps most. An anchor that two faces want belongs to the one it overlaps more.
+    The candidates of a face are the anchors nearest to its centre in every stride. Those whose IoU with it is at least
+    the candidates' mean plus one standard deviation, and whose centre is in its box, are positive. A face without any
+    takes the anchor with the largest IoU. An anchor claimed by two faces belongs to the one with the larger IoU.
 
     Args:
         places: (N, 4) of `anchors`.
@@ -46,7 +46,7 @@ def assign(places: Tensor, boxes: Tensor, real: Tensor) -> Tensor:
         real: (B, M), false where a row holds no face.
 
     Returns:
-        (B, N) int64, the row of a face or -1.
+        (B, N) int64, the row of a face, or -1 for none.
     """
     centres, sides = places[:, :2], places[:, 2:3] / 2
     shared = overlaps(torch.cat([centres - sides, centres + sides], dim=1), boxes.unsqueeze(2))  # (B, M, N)
@@ -68,19 +68,19 @@ def assign(places: Tensor, boxes: Tensor, real: Tensor) -> Tensor:
 
 
 def boxes_at(places: Tensor, distances: Tensor) -> Tensor:
-    """(..., N, 4) distances to the left, upper, right and lower side, in strides, as boxes in pixels."""
+    """Decode (..., N, 4) distances to the left, upper, right and lower side, in strides, to boxes in pixels."""
     away = distances * places[:, 3:]
     return torch.cat([places[:, :2] - away[..., :2], places[:, :2] + away[..., 2:]], dim=-1)
 
 
 def points_at(places: Tensor, distances: Tensor) -> Tensor:
-    """(..., N, 10) distances, in strides, as points in pixels, (..., N, 5, 2)."""
+    """Decode (..., N, 10) distances, in strides, to points in pixels, (..., N, 5, 2)."""
     away = (distances * places[:, 3:]).reshape(*distances.shape[:-1], 5, 2)
     return away + places[:, None, :2]
 
 
 def overlaps(a: Tensor, b: Tensor) -> Tensor:
-    """Intersection over union of boxes (..., 4) that broadcast."""
+    """Return the intersection over union of boxes (..., 4), broadcast."""
     sides = (torch.minimum(a[..., 2:], b[..., 2:]) - torch.maximum(a[..., :2], b[..., :2])).clamp(min=0)
     shared = sides.prod(-1)
     areas = (a[..., 2:] - a[..., :2]).clamp(min=0).prod(-1) + (b[..., 2:] - b[..., :2]).clamp(min=0).prod(-1)

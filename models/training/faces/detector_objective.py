@@ -1,4 +1,4 @@
-"""A face detector for the miniature world that is learned: of SCRFD's form (Guo et al., ICLR 2022), but small."""
+"""The face detector: a small SCRFD (Guo et al., ICLR 2022) and its training objective."""
 
 from __future__ import annotations
 
@@ -23,18 +23,18 @@ from troupe.scratch import scratch_folder
 __all__ = ["DetectorNetwork", "DetectorObjective"]
 
 SIDE = 320
-"""Of the pictures learned from, pixels; the network itself takes any multiple of 32."""
+"""Side in pixels of the training pictures; the network accepts any multiple of 32."""
 FOCUS = 2.0
 BOX, POINTS = 2.0, 30.0
-"""What boxes and keypoints count beside the score."""
+"""Weights of the losses of boxes and keypoints, beside the score's of 1."""
 POSITIVES = 16.0
-"""Anchors that tell of a face in a usual picture."""
+"""Typical number of positive anchors per picture, which normalises the score loss."""
 SHARP = 0.02
-"""Of a face's width: keypoints nearer than this count by the square of their distance."""
+"""Distance in face widths below which the keypoint loss is quadratic."""
 PRIOR = 0.01
-"""Score that all places begin with (Lin et al., ICCV 2017)."""
+"""Initial score of all anchors (Lin et al., ICCV 2017)."""
 MEASURED = 300
-"""Pictures."""
+"""Number of pictures in the evaluation."""
 
 
 class DetectorNetwork(nn.Module):
@@ -57,7 +57,7 @@ class DetectorNetwork(nn.Module):
         self.lateral = nn.ModuleList(Convolution(channels, 48, kernel=1) for channels in (48, 64, 96))
         self.mixing = nn.ModuleList(Convolution(48, 48) for _ in range(2))
         self.head = Convolution(48, 64)
-        self.tell = nn.Conv2d(64, ANCHORS * 15, 1)
+        self.tell = nn.Conv2d(64, ANCHORS * 15, 1)  # named in checkpoints
         nn.init.normal_(self.tell.weight, std=0.01)
         assert self.tell.bias is not None
         nn.init.zeros_(self.tell.bias)
@@ -74,8 +74,8 @@ class DetectorNetwork(nn.Module):
             Of all N anchors, in the order of `anchors`: scores (B, N), as logits; boxes (B, N, 4) and keypoints
             (B, N, 10), as distances in strides.
         """
-        told = torch.cat([tells.flatten(1, 2) for tells in self.by_stride(picture)], dim=1)
-        return told[..., 0], told[..., 1:5], told[..., 5:]
+        outputs = torch.cat([output.flatten(1, 2) for output in self.by_stride(picture)], dim=1)
+        return outputs[..., 0], outputs[..., 1:5], outputs[..., 5:]
 
     def by_stride(self, picture: Tensor) -> list[Tensor]:
         """(B, H W / stride^2, 2, 15) of each stride: the two anchors' score, box and keypoints."""
@@ -86,21 +86,21 @@ class DetectorNetwork(nn.Module):
         )
         middle = torch.relu(self.mixing[1](torch.relu(middle + interpolate(coarse, scale_factor=2.0))))
         fine = torch.relu(self.mixing[0](torch.relu(fine + interpolate(middle, scale_factor=2.0))))
-        return [self._told(x) for x in (fine, middle, torch.relu(coarse))]
+        return [self._head_outputs(x) for x in (fine, middle, torch.relu(coarse))]
 
-    def _told(self, features: Tensor) -> Tensor:
+    def _head_outputs(self, features: Tensor) -> Tensor:
         seen = torch.relu(self.head(features))
         with torch.autocast(seen.device.type, enabled=False):  # distances need their digits
-            told: Tensor = self.tell(seen.float())
-        return told.permute(0, 2, 3, 1).reshape(told.shape[0], -1, ANCHORS, 15)
+            outputs: Tensor = self.tell(seen.float())
+        return outputs.permute(0, 2, 3, 1).reshape(outputs.shape[0], -1, ANCHORS, 15)
 
 
 class DetectorObjective(Objective):
-    """Learns to find faces and their keypoints in scenes of the miniature world.
+    """Detection of faces and keypoints in synthetic scenes.
 
     Args:
-        weights: the weights directory; nothing is read from it.
-        side: of the pictures, pixels.
+        weights: weights directory; nothing is read from it.
+        side: side of the pictures in pixels.
     """
 
     def __init__(self, weights: Path | None = None, side: int = SIDE) -> None:
@@ -112,9 +112,9 @@ class DetectorObjective(Objective):
         return DetectorNetwork().to(memory_format=torch.channels_last)  # type: ignore[call-overload,no-any-return]
 
     def example(self, rng: np.random.Generator) -> dict[str, Tensor]:
-        """A scene: `picture` (H, W, 3) uint8, `boxes` (M, 4), `points` (M, 5, 2), and in which rows there is a `face`.
+        """Draw a scene: `picture` (H, W, 3) uint8, `boxes` (M, 4), `points` (M, 5, 2) and the mask `face` (M,).
 
-        Rows without a face hold zeros.
+        Rows without a face are zero.
         """
         picture, faces = scene(rng, self._side)
         return {"picture": torch.from_numpy(picture), **_table(faces)}
@@ -128,8 +128,8 @@ class DetectorObjective(Objective):
         places = anchors(height, width).to(logits.device)
         face = assign(places, batch["boxes"], batch["face"])
         (which, where) = torch.nonzero(face >= 0, as_tuple=True)
-        told = face[which, where]
-        boxes, points = batch["boxes"][which, told], batch["points"][which, told]
+        assigned = face[which, where]
+        boxes, points = batch["boxes"][which, assigned], batch["points"][which, assigned]
         found = boxes_at(places[where], distances[which, where])
         quality = overlaps(found, boxes)
         target = torch.zeros_like(logits)
@@ -140,7 +140,7 @@ class DetectorObjective(Objective):
         sizes = (boxes[:, 2] - boxes[:, 0])[:, None, None]
         off = (points_at(places[where], away[which, where]) - points) / sizes
         point = smooth_l1_loss(off, torch.zeros_like(off), beta=SHARP, reduction="none").mean((1, 2))
-        # Every picture counts the same, however many anchors tell of its faces.
+        # Every picture counts the same, however many positive anchors it has.
         count = (face >= 0).sum(1).clamp(min=1).float()
         share = 1 / count[which] / len(face)
         box, point = (box * share).sum(), (point * share).sum()
@@ -152,7 +152,7 @@ class DetectorObjective(Objective):
         }
 
     def write(self, network: nn.Module, directory: Path) -> None:
-        """As `detector.onnx`, with SCRFD's nine outputs."""
+        """Write `detector.onnx`, with SCRFD's nine outputs."""
         directory.mkdir(parents=True, exist_ok=True)
         outputs = [f"{kind}_{stride}" for kind in ("score", "bbox", "kps") for stride in STRIDES]
         free = {name: {0: f"n_{name.rpartition('_')[2]}"} for name in outputs}
@@ -166,11 +166,11 @@ class DetectorObjective(Objective):
         )
 
     def measure(self, network: nn.Module) -> dict[str, float]:
-        """On scenes of 640 x 640 with people kept for measuring, through the file and troupe's own detector.
+        """Evaluate on scenes of 640 x 640 with held-out people, through the file and troupe's own detector.
 
-        `found`: share of the faces; `keypoints`, `keypoints_95`: mean and 95th percentile of the distance, in face
-        widths; `keypoints_drawn`: the mean where nothing has befallen the pictures; `overlap`: mean; `false`: finds
-        without a face, a picture; `false_empty`: the same, of pictures without people.
+        `found`: share of the faces found; `keypoints`, `keypoints_95`: mean and 95th percentile of the keypoint error
+        in face widths; `keypoints_drawn`: the mean without augmentation; `overlap`: mean IoU; `false`: false positives
+        per picture; `false_empty`: false positives per picture without people.
         """
         with scratch_folder() as folder:
             self.write(network, folder)
@@ -179,28 +179,28 @@ class DetectorObjective(Objective):
 
 
 class _Released(nn.Module):
-    """The network's outputs in the form of the released files."""
+    """The network with SCRFD's nine outputs."""
 
     def __init__(self, network: nn.Module) -> None:
         super().__init__()
         self.network = network
 
     def forward(self, picture: Tensor) -> tuple[Tensor, ...]:
-        told = [tells.reshape(-1, 15) for tells in self.network.by_stride(picture)]  # type: ignore[operator]
+        outputs = [output.reshape(-1, 15) for output in self.network.by_stride(picture)]  # type: ignore[operator]
         return (
-            *(rows[:, :1].sigmoid() for rows in told),
-            *(rows[:, 1:5] for rows in told),
-            *(rows[:, 5:] for rows in told),
+            *(rows[:, :1].sigmoid() for rows in outputs),
+            *(rows[:, 1:5] for rows in outputs),
+            *(rows[:, 5:] for rows in outputs),
         )
 
 
 def normalised(picture: Tensor) -> Tensor:
-    """(B, H, W, 3) uint8 as the network sees it, (B, 3, H, W)."""
+    """Normalise (B, H, W, 3) uint8 to the network's input, (B, 3, H, W)."""
     return (picture.permute(0, 3, 1, 2).float() - 127.5) / 128  # which leaves the channels innermost
 
 
 def measured(path: Path, pictures: int = MEASURED, side: int = 640, augment: Augment = augment) -> dict[str, float]:
-    """How well the detector of a file finds the faces of scenes kept for measuring; see `DetectorObjective.measure`."""
+    """Evaluate the detector of a file on held-out scenes; see `DetectorObjective.measure`."""
     detector = open_detector(path, "cpu")
     faces, off, shared, wrong, wrong_empty, empty = 0, [], [], 0, 0, 0
     for number in range(pictures):
@@ -226,7 +226,7 @@ def measured(path: Path, pictures: int = MEASURED, side: int = 640, augment: Aug
 
 
 def _pairs(found: list[Face], there: list[Face]) -> list[tuple[Face, Face]]:
-    """Each true face with the find that overlaps it most, by half at least; no find twice."""
+    """Match each true face to the detection with the largest IoU of at least 0.5, each detection at most once."""
     pairs, left = [], list(found)
     for true in there:
         best = max(left, key=lambda face: _overlap(face, true), default=None)
@@ -248,7 +248,7 @@ def _table(faces: list[Face]) -> dict[str, Tensor]:
 
 
 def _apart(a: Tensor, b: Tensor) -> Tensor:
-    """Squared distance of boxes' centres, as a share of the diagonal of the box around both."""
+    """Squared distance of the boxes' centres, as a share of the squared diagonal of the box around both."""
     between = ((a[..., :2] + a[..., 2:] - b[..., :2] - b[..., 2:]) / 2).square().sum(-1)
     around = torch.maximum(a[..., 2:], b[..., 2:]) - torch.minimum(a[..., :2], b[..., :2])
     return between / around.square().sum(-1).clamp(min=1e-6)

@@ -1,4 +1,4 @@
-"""A recogniser for the miniature world that is learned, with ArcFace's contract (Deng et al., arXiv 1801.07698)."""
+"""The recogniser: its network and its training objective, ArcFace (Deng et al., arXiv 1801.07698)."""
 
 from __future__ import annotations
 
@@ -25,20 +25,20 @@ __all__ = ["RecogniserNetwork", "RecogniserObjective"]
 PEOPLE = 2000
 LENGTH = 512
 MARGIN, SCALE = 0.3, 24.0
-"""Of the softmax: radians added to the angle to one's own direction, and what cosines are multiplied by."""
+"""Margin in radians and scale of the softmax."""
 JITTER = 0.025
-"""Deviation of a detector's keypoints, in face widths."""
+"""Largest standard deviation of keypoints, in face widths."""
 LIGHT = 0.7
 NARROWEST, WIDEST = 30.0, 200.0
 """Of faces, pixels."""
 MOVED = 0.5
-"""Share of the pictures in which people wear other clothes before another wall: who somebody is must not hang on it."""
+"""Share of the pictures with other clothes and another backdrop, so that identity does not depend on them."""
 GALLERY, PROBES = 100, 3
-"""Candidates, and pictures of each that are looked for among them."""
+"""Number of held-out people, and of probe pictures of each."""
 
 
 class RecogniserNetwork(nn.Module):
-    """Convolutions that halve the picture four times, a filter over what is left for each channel, one linear layer."""
+    """Convolutions that downsample by 16, one depthwise filter over the remaining positions, one linear layer."""
 
     def __init__(self, length: int = LENGTH) -> None:
         super().__init__()
@@ -62,12 +62,12 @@ class RecogniserNetwork(nn.Module):
         """
         found = self.places(self.features(aligned * 4 - 2)).flatten(1)
         with torch.autocast(found.device.type, enabled=False):
-            told: Tensor = self.direction(found.float())
-        return told
+            embedding: Tensor = self.direction(found.float())
+        return embedding
 
 
 class _Classes(nn.Module):
-    """The network, and the directions of the people it learns from, which are needed for nothing else."""
+    """The network with the class weights of the people it is trained on."""
 
     def __init__(self, people: int) -> None:
         super().__init__()
@@ -81,11 +81,11 @@ class _Classes(nn.Module):
 
 
 class RecogniserObjective(Objective):
-    """Learns to tell people of the miniature world apart, as those of a list; new ones keep apart too.
+    """Classification of synthetic people; the embedding generalises to new ones.
 
     Args:
-        weights: the weights directory, whose detector takes part in measuring.
-        people: how many are on the list.
+        weights: weights directory, whose detector is used in the evaluation.
+        people: number of classes.
     """
 
     def __init__(self, weights: Path | None = None, people: int = PEOPLE) -> None:
@@ -97,7 +97,7 @@ class RecogniserObjective(Objective):
         return _Classes(self._people).to(memory_format=torch.channels_last)  # type: ignore[call-overload,no-any-return]
 
     def example(self, rng: np.random.Generator) -> dict[str, Tensor]:
-        """Somebody at some moment: `aligned` (112, 112, 3) uint8, and which `person` that is."""
+        """Draw a random person: `aligned` (112, 112, 3) uint8, and the class, `person`."""
         seed = int(rng.integers(self._people))
         person = Identity.from_seed(seed)
         if rng.random() < MOVED:
@@ -105,19 +105,19 @@ class RecogniserObjective(Objective):
         return {"aligned": torch.from_numpy(_seen(person, rng)), "person": torch.tensor(seed)}
 
     def losses(self, network: nn.Module, batch: Batch) -> dict[str, Tensor]:
-        """The additive angular margin softmax, and how many are told rightly without the margin."""
+        """Compute the additive angular margin softmax, and the accuracy without the margin."""
         assert isinstance(network, _Classes)
         person = batch["person"]
         seen = batch["aligned"].permute(0, 3, 1, 2).float() / 255  # the channels stay innermost
-        told = normalize(network(seen).float())
-        with torch.autocast(told.device.type, enabled=False):
-            cosines = linear(told, normalize(network.people.float()))
+        embedding = normalize(network(seen).float())
+        with torch.autocast(embedding.device.type, enabled=False):
+            cosines = linear(embedding, normalize(network.people.float()))
         loss = cross_entropy(with_margin(cosines, person, MARGIN) * SCALE, person)
         right = (cosines.argmax(1) == person).float().mean()
         return {"loss": loss, "right": right}
 
     def write(self, network: nn.Module, directory: Path) -> None:
-        """As `arcface.onnx`, without the list's people."""
+        """Write `arcface.onnx`, without the class weights."""
         assert isinstance(network, _Classes)
         directory.mkdir(parents=True, exist_ok=True)
         export_onnx(
@@ -129,17 +129,16 @@ class RecogniserObjective(Objective):
         )
 
     def measure(self, network: nn.Module) -> dict[str, float]:
-        """Of 100 people kept for measuring, by their portraits: the shares of pictures of their performances that are
-        nearest to their own portrait.
+        """Evaluate identification of 100 held-out people: the shares of their pictures nearest to their own portrait.
 
-        `found`: as they are; `found_detected`: the same, all aligned by the keypoints of the weights directory's
-        detector; `found_elsewhere`: in other clothes before another wall; `found_worn`: in other light, small and
-        compressed, with a worse detector's keypoints. `apart`: mean cosine of two people's portraits; `together`: of a
-        person's pictures with their portrait.
+        `found`: unchanged pictures; `found_detected`: aligned by the keypoints of the weights directory's detector;
+        `found_elsewhere`: with other clothes and another backdrop; `found_worn`: augmented, small and with imprecise
+        keypoints. `apart`: mean cosine of two people's portraits; `together`: mean cosine of a person's pictures with
+        their portrait.
         """
         assert isinstance(network, _Classes)
 
-        def told(aligned: list[Floats]) -> Tensor:
+        def embed(aligned: list[Floats]) -> Tensor:
             seen = torch.from_numpy(np.stack(aligned)).permute(0, 3, 1, 2).contiguous()
             return normalize(network(seen).float())
 
@@ -154,16 +153,16 @@ class RecogniserObjective(Objective):
                 probes.append(render(person, moment, CLIP_SIZE))
                 moved.append(render(swap_outfit(person, sample_identity(rng, held_out=True)), moment, CLIP_SIZE))
                 worn.append(_seen(person, rng, held_out=True).astype(np.float32) / np.float32(255))
-        gallery = told([_aligned(*shown) for shown in portraits])
+        gallery = embed([_aligned(*shown) for shown in portraits])
         cosines = {
-            "found": told([_aligned(*shown) for shown in probes]) @ gallery.T,
-            "found_elsewhere": told([_aligned(*shown) for shown in moved]) @ gallery.T,
-            "found_worn": told(worn) @ gallery.T,
+            "found": embed([_aligned(*shown) for shown in probes]) @ gallery.T,
+            "found_elsewhere": embed([_aligned(*shown) for shown in moved]) @ gallery.T,
+            "found_worn": embed(worn) @ gallery.T,
         }
         if self._weights is not None and (path := self._weights / "detector.onnx").is_file():
             detector = open_detector(path, "cpu")
             seen, sought = ([_detected(detector, *shown) for shown in list_] for list_ in (portraits, probes))
-            cosines["found_detected"] = told(sought) @ told(seen).T
+            cosines["found_detected"] = embed(sought) @ embed(seen).T
         own = torch.arange(GALLERY).repeat_interleave(PROBES)
         others = ~torch.eye(GALLERY, dtype=torch.bool)
         return {
@@ -174,9 +173,9 @@ class RecogniserObjective(Objective):
 
 
 def with_margin(cosines: Tensor, person: Tensor, margin: float) -> Tensor:
-    """Cosines (B, N) with the angle to everybody's own direction made wider by a margin, radians.
+    """Add a margin in radians to the angle to each example's own class in cosines (B, N).
 
-    Beyond a half turn, where the cosine would rise again, it falls on along a line.
+    Beyond pi, where the cosine would rise again, it continues linearly.
     """
     own = cosines.gather(1, person[:, None])
     angle = torch.acos(own.clamp(-1 + 1e-6, 1 - 1e-6))
@@ -185,7 +184,7 @@ def with_margin(cosines: Tensor, person: Tensor, margin: float) -> Tensor:
 
 
 def _seen(person: Identity, rng: np.random.Generator, held_out: bool = False) -> Picture:
-    """(112, 112, 3), at some moment, from somewhere, as a detector has it aligned."""
+    """Draw a person at a random moment and size, augmented and aligned, (112, 112, 3)."""
     # An average face is 0.43 of the picture's side wide.
     side = max(round(float(np.exp(rng.uniform(np.log(NARROWEST), np.log(WIDEST)))) / 0.43), 64)
     picture, face = render(person, sample_moment(rng, held_out), (side, side))
@@ -202,6 +201,6 @@ def _aligned(picture: Picture, face: Face) -> Floats:
 
 
 def _detected(detector: FaceDetector, picture: Picture, face: Face) -> Floats:
-    """Aligned by what the detector finds; black where it finds nothing."""
+    """Align by the detector's keypoints; black if it finds no face."""
     found = detector.detect_near(picture, face.box) or detector.detect(picture)
     return align_face(picture, found[0].keypoints) if found else np.zeros((ALIGNED_SIZE, ALIGNED_SIZE, 3), np.float32)

@@ -1,4 +1,4 @@
-"""Pictures with one, several or no people in them, near or far, and where their faces are."""
+"""Synthetic pictures for detector training: one, several or no people, near or far, with their faces."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ __all__ = ["LARGEST_FACE", "MOST_PEOPLE", "SMALLEST_FACE", "Augment", "clutter",
 Augment: TypeAlias = Callable[[Picture, np.random.Generator], Picture]
 
 SMALLEST_FACE, LARGEST_FACE = 20.0, 420.0
-"""Widths, pixels."""
+"""Range of face widths in pixels."""
 MOST_PEOPLE = 4
 _NOBODY, _NEAR = 0.15, 0.45
-"""Shares of pictures without people and of those that one person fills."""
+"""Shares of pictures without people and of pictures filled by one person."""
 _FACE_SHARE = 0.43  # of the shorter side of a picture of the world: an average face's width
 _SMALLEST_DRAWN = 48
 _SHOWN = 0.75  # of a face's box: less of it is not shown on purpose
@@ -34,16 +34,16 @@ _ASPECTS = (1.0, 1.0, 0.8, 0.5625, 0.75, 1.25, 1.3333, 1.7778)
 def scene(
     rng: np.random.Generator, side: int, held_out: bool = False, augment: Augment = augment
 ) -> tuple[Picture, list[Face]]:
-    """A picture as a detector is given it: in the upper left of a black square, as large as it goes.
+    """Draw a picture as a detector receives it: in the upper left of a black square, as large as fits.
 
     Args:
-        side: of the square, pixels.
-        measuring: with people and performances that are kept for measuring.
-        wear: what befalls most pictures, and those of people in them.
+        side: side of the square in pixels.
+        held_out: whether to use held-out people and performances.
+        augment: augmentation of most pictures, and of the people in them.
 
     Returns:
         picture: (side, side, 3).
-        faces: at most `MOST_PEOPLE`; of each at least three quarters of its box lie in the picture.
+        faces: at most `MOST_PEOPLE`, each with at least three quarters of its box in the picture.
     """
     aspect = float(rng.choice(_ASPECTS)) * float(np.exp(rng.normal(0, 0.05)))
     width, height = (side, max(int(side / aspect), 32)) if aspect > 1 else (max(int(side * aspect), 32), side)
@@ -68,7 +68,7 @@ def scene(
 
 
 def clutter(rng: np.random.Generator, width: int, height: int) -> Picture:
-    """A wall with things on it, (H, W, 3); the things have all colours, people's too."""
+    """Draw a background (H, W, 3) with random shapes, some of them in the colours of people."""
     kind = rng.random()
     if kind < 0.35:
         picture = backdrop(sample_identity(rng), (width, height)).copy()
@@ -109,7 +109,7 @@ def clutter(rng: np.random.Generator, width: int, height: int) -> Picture:
 
 
 def _near(rng: np.random.Generator, width: int, height: int, held_out: bool, augment: Augment) -> tuple[Picture, Face]:
-    """A person who fills the picture; cut closer or, before black, farther away."""
+    """Draw a person who fills the picture, cropped closer or, on black, farther away."""
     coarse = float(rng.uniform(1, 3.5)) if rng.random() < 0.75 else 1.0
     coarse = max(min(coarse, min(width, height) / _SMALLEST_DRAWN), 1.0)
     drawn = (max(round(width / coarse), 1), max(round(height / coarse), 1))
@@ -145,7 +145,7 @@ def _near(rng: np.random.Generator, width: int, height: int, held_out: bool, aug
 
 
 def _add(picture: Picture, faces: list[Face], rng: np.random.Generator, held_out: bool, augment: Augment) -> None:
-    """One more person, unless they would cover another's face or find no room."""
+    """Add a person, unless there is no room or they would cover another's face."""
     height, width = picture.shape[:2]
     tile, face = _tile(rng, _size(rng, SMALLEST_FACE, min(LARGEST_FACE, 0.55 * min(width, height))), held_out)
     size = np.array([tile.shape[1], tile.shape[0]])
@@ -170,7 +170,7 @@ def _add(picture: Picture, faces: list[Face], rng: np.random.Generator, held_out
 
 
 def _tile(rng: np.random.Generator, across: float, held_out: bool) -> tuple[Picture, Face]:
-    """A person in a square of their own, the face about `across` pixels wide."""
+    """Draw a person in a square, with a face about `across` pixels wide."""
     side = max(across / _FACE_SHARE, 16)
     coarse = max(min(float(rng.uniform(1, 3.0)), side / _SMALLEST_DRAWN), 1.0) if rng.random() < 0.6 else 1.0
     drawn = max(round(side / coarse), _SMALLEST_DRAWN)
@@ -187,12 +187,12 @@ def _tile(rng: np.random.Generator, across: float, held_out: bool) -> tuple[Pict
 
 
 def _size(rng: np.random.Generator, least: float, most: float) -> float:
-    """As often between 20 and 40 as between 40 and 80; the least where the most is less."""
+    """Sample a size log-uniformly; `least` if `most` is smaller."""
     return float(np.exp(rng.uniform(np.log(least), np.log(max(least, most)))))
 
 
 def _faceless(rng: np.random.Generator, side: int, held_out: bool) -> Picture:
-    """A person whose face nobody sees: behind a thing, or cut away."""
+    """Draw a person whose face is covered or cropped away."""
     tile, face = _tile(rng, _size(rng, 24, 0.4 * side), held_out)
     x1, y1, x2, y2 = (int(v) for v in face.box)
     if rng.random() < 0.5:
@@ -204,7 +204,7 @@ def _faceless(rng: np.random.Generator, side: int, held_out: bool) -> Picture:
 
 
 def _paste(picture: Picture, rng: np.random.Generator, tile: Picture) -> None:
-    """Somewhere, cut at the picture's border."""
+    """Paste a tile at a random position, clipped to the picture."""
     height, width = picture.shape[:2]
     tile = tile[:height, :width]
     x, y = (int(rng.integers(n - m + 1)) for n, m in ((width, tile.shape[1]), (height, tile.shape[0])))
@@ -212,7 +212,7 @@ def _paste(picture: Picture, rng: np.random.Generator, tile: Picture) -> None:
 
 
 def _blend(picture: Picture, tile: Picture, corner: NDArray[np.int64], face: Face, rng: np.random.Generator) -> None:
-    """Put a tile into the picture at a corner: with a hard border, or fading away round the head."""
+    """Blend a tile into the picture at a corner: with a hard border, or faded out around the head."""
     height, width = picture.shape[:2]
     x, y = (int(v) for v in corner)
     x1, y1 = max(x, 0), max(y, 0)
@@ -231,7 +231,7 @@ def _blend(picture: Picture, tile: Picture, corner: NDArray[np.int64], face: Fac
 
 
 def _moved(face: Face, scale: Points, shift: Points) -> Face:
-    """Every point times `scale`, plus `shift`."""
+    """Scale and shift all points of a face."""
     box = face.box.reshape(2, 2) * scale + shift
     return Face(box.reshape(4).astype(np.float32), (face.keypoints * scale + shift).astype(np.float32), face.score)
 
@@ -241,7 +241,7 @@ def _centre(box: Floats) -> Points:
 
 
 def _meet(a: Floats, b: Floats) -> bool:
-    """Whether two boxes share anything."""
+    """Whether two boxes overlap."""
     return bool((np.minimum(a[2:], b[2:]) > np.maximum(a[:2], b[:2])).all())
 
 
