@@ -1,8 +1,7 @@
-"""Learning to see and to paint: the autoencoder, on heads of the miniature world.
+"""The autoencoder's training objective, on synthetic heads.
 
-The loss is a smooth absolute error of pixels and of the steps between neighbouring ones, which is what edges are made
-of, with a small pull of the latents towards a normal distribution (Kingma and Welling, arXiv 1312.6114; Rombach et al.,
-arXiv 2112.10752, appendix G).
+The loss is a smooth absolute error of pixels and of their gradients, with a small KL divergence of the latents from a
+normal distribution (Kingma and Welling, arXiv 1312.6114; Rombach et al., arXiv 2112.10752, appendix G).
 """
 
 from __future__ import annotations
@@ -33,30 +32,31 @@ __all__ = ["AutoencoderObjective"]
 
 RATE = 25
 SIDES = (112, 224)
-"""Pixels of the pictures that heads are cut from, from and to."""
+"""Range of the pictures' sides in pixels, from which heads are cropped."""
 LATEST = 100
-"""Frame of a performance that an example begins with at the latest."""
+"""Last frame of a performance with which an example may start."""
 FACE = 3.0
-"""What the part of a picture between eyes and mouth counts; the rest counts 1."""
+"""Loss weight of the region between eyes and mouth; the rest has a weight of 1."""
 AROUND = 0.45
-"""How much farther that part reaches than the keypoints, as a share of their extent."""
+"""Margin of that region around the keypoints, as a share of their extent."""
 SOFT = 1e-2
-"""Error below which the absolute error is rounded off to a square."""
+"""Error below which the absolute error becomes quadratic."""
 PULL = 2e-4
-"""Weight of the latents' divergence from a normal distribution, nats a value."""
+"""Weight of the latents' KL divergence from a normal distribution, in nats per value."""
 SCALED_BY, CHUNK = 64, 8
 
 
 class AutoencoderObjective(Objective):
-    """The autoencoder, from the weights directory's values on or anew.
+    """Reconstruction of head crops by the autoencoder.
 
     Args:
-        weights: the weights directory to start from and to write to.
-        frames: consecutive ones in an example. With 1 the decoder learns to look at single frames, and clips are such;
-            more are for a second training, from the values of the first.
-        patch: side of the square part of the head crops that is looked at, in pixels; 0 for all of it. A step of
-            smaller parts costs less, which helps in the beginning.
-        anew: whether to start from the values of `models.training.initialisation` instead, which tell plain colours.
+        weights: weights directory to start from and to write to.
+        frames: number of consecutive frames per example. With 1 the decoder is trained on single frames; more are for
+            a second training that starts from the first one's weights.
+        patch: side in pixels of the square patch of the head crops that is trained on; 0 for all of the crop. Smaller
+            patches make cheaper steps, which helps in the beginning.
+        anew: whether to start from the initial weights of `models.training.initialisation`, which reproduce mean
+            colours, instead of the weights directory's.
     """
 
     def __init__(self, weights: Path, frames: int = 4, patch: int = 0, anew: bool = False) -> None:
@@ -65,10 +65,10 @@ class AutoencoderObjective(Objective):
         self.frames, self.patch, self.anew = frames, patch or config.image_size, anew
 
     def network(self) -> nn.Module:
-        """With the weights directory's values, or the plain ones."""
+        """See `Objective.network`."""
         network = load_part(self.weights, "vae")
         for value in network.parameters():
-            value.data = value.data.clone()  # what was mapped from a file is not ours to change
+            value.data = value.data.clone()  # values mapped from a file are read-only
             value.requires_grad_()
         if self.anew:
             init_mean_colours(cast("AutoencoderKLTemporalDecoder", network))
@@ -78,7 +78,7 @@ class AutoencoderObjective(Objective):
         return network
 
     def example(self, rng: np.random.Generator) -> dict[str, Tensor]:
-        """Consecutive head crops, what their pixels count, and the latents' noise."""
+        """Draw consecutive head crops, the loss weights of their pixels, and the latents' noise."""
         first = int(rng.integers(LATEST))
         performance = Performance.from_seed(int(rng.integers(FIRST_HELD_OUT_SEED)), first + self.frames, RATE)
         identity, side = Identity.from_seed(int(rng.integers(FIRST_HELD_OUT_SEED))), int(rng.integers(*SIDES))
@@ -112,17 +112,17 @@ class AutoencoderObjective(Objective):
         return {"loss": loss, "pixels": pixels, "edges": edges, "divergence": divergence}
 
     def write(self, network: nn.Module, directory: Path) -> None:
-        """The values, and in the config what brings latents to a deviation of 1."""
+        """Write the weights and, in the config, the factor that scales latents to a standard deviation of 1."""
         replace_values(directory, "vae", {name: value.detach() for name, value in network.state_dict().items()})
         path = directory / "vae" / "config.json"
-        told = json.loads(path.read_text())
-        told["scaling_factor"] = self._scaling_factor(network)
-        path.write_text(json.dumps(told, indent=2) + "\n")
+        config = json.loads(path.read_text())
+        config["scaling_factor"] = self._scaling_factor(network)
+        path.write_text(json.dumps(config, indent=2) + "\n")
 
     def measure(self, network: nn.Module) -> dict[str, float]:
-        """PSNR in dB, a mean over pictures, of portraits and of clips, in the precision that a render has.
+        """Return the mean PSNR in dB of portraits and of clips, in a render's precision.
 
-        `face` is that of the part between eyes and mouth, `deviation` that of the latents before they are scaled.
+        `face` is the PSNR of the region between eyes and mouth, `deviation` the standard deviation of unscaled latents.
         """
         vae = self._shipped(network)
         scale = vae.config["scaling_factor"]
@@ -152,7 +152,7 @@ class AutoencoderObjective(Objective):
         return round(1 / float(latents.std()), 5)
 
     def _shipped(self, network: nn.Module) -> AutoencoderKLTemporalDecoder:
-        """A copy as it is loaded from its file."""
+        """Return a copy as loaded from its file."""
         vae, device = autoencoder_for(self.config), next(network.parameters()).device
         state = {name: value.detach().half() for name, value in network.state_dict().items()}
         assign_tensors(vae, state, device, torch.float32)
@@ -162,7 +162,7 @@ class AutoencoderObjective(Objective):
 
 
 def _heads(shots: list[tuple[Picture, Face]], size: int) -> Iterator[tuple[Tensor, Tensor]]:
-    """(3, S, S) in [-1, 1] and (1, S, S) of each frame, cut as the first one's box says."""
+    """Yield each frame's head crop (3, S, S) in [-1, 1] and loss weights (1, S, S), by the first frame's box."""
     picture, face = shots[0]
     box = head_box(face.box, picture.shape[1], picture.shape[0])
     corner = np.array(box[:2])
@@ -184,16 +184,16 @@ def _decibels(errors: Tensor) -> list[float]:
 
 @torch.no_grad()
 def _forget_time(network: nn.Module) -> None:
-    """Have every frame decoded as if it were alone: one at a time they teach nothing of their neighbours."""
+    """Zero the temporal kernels' outer taps: single frames give no gradient for their neighbours."""
     for module in network.modules():
         if isinstance(module, nn.Conv3d) and module.kernel_size[0] == 3:
             module.weight[:, :, ::2] = 0
 
 
 def _flatten_time(network: nn.Module) -> None:
-    """Have convolutions along time alone computed as flat ones.
+    """Compute convolutions along time only as two-dimensional ones.
 
-    torch 2.13 writes outside of its memory in the backward pass of the others, in bfloat16 on a CPU, for large maps.
+    torch 2.13 writes out of bounds in the backward pass of the 3D ones, in bfloat16 on a CPU, for large feature maps.
     """
     for module in network.modules():
         if isinstance(module, nn.Conv3d) and module.kernel_size[1:] == (1, 1):

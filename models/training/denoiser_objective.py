@@ -1,8 +1,9 @@
-"""Learning to animate: what the denoiser hears, and the denoiser itself, by taking noise away from clips.
+"""The training objectives of the denoiser and of its conditioning networks.
 
 The loss is the mean square error of v (Salimans and Ho, arXiv 2202.00512) at noise levels whose logarithm is normally
-distributed, as Stable Video Diffusion was trained (Karras et al., arXiv 2206.00364, table 1; Blattmann et al., arXiv
-2311.15127, appendix). Conditions are left out at random, so that one network gives all three branches of the guidance.
+distributed, as in the training of Stable Video Diffusion (Karras et al., arXiv 2206.00364, table 1; Blattmann et al.,
+arXiv 2311.15127, appendix). Conditions are dropped at random, so that one network gives all three branches of the
+guidance.
 """
 
 from __future__ import annotations
@@ -29,18 +30,18 @@ from troupe.errors import SettingsError
 __all__ = ["AdapterObjective", "Animation", "DenoiserObjective"]
 
 FPS = 12.5
-"""What the denoiser is told of the frame rate, as the sampler does."""
+"""Frame rate passed to the denoiser, as by the sampler."""
 MEASURED_AT = (0.3, 1.0, 3.0, 10.0)
-"""Noise levels at which what was learned is measured."""
+"""Noise levels of the evaluation."""
 WINDOWS = 6
-"""Examples of each."""
+"""Number of examples per noise level in the evaluation."""
 
 
 class Animation(nn.Module):
-    """The networks that learn together, each under the name of its file in a weights directory.
+    """The networks that are trained together, each under the name of its file in a weights directory.
 
     Args:
-        directory: of the weights.
+        directory: weights directory.
     """
 
     def __init__(self, directory: Path) -> None:
@@ -53,10 +54,10 @@ class Animation(nn.Module):
             self.register_buffer("pose", networks.pose_guider(black)[0], persistent=False)
 
     def forward(self, batch: Batch, noisy: Tensor, sigma: Tensor) -> Tensor:
-        """What the denoiser predicts.
+        """Predict v.
 
         Args:
-            batch: of `DenoiserObjective.example`.
+            batch: examples of `DenoiserObjective.example`.
             noisy: (B, W, 4, h, w), scaled noisy latents.
             sigma: (B,).
 
@@ -64,8 +65,8 @@ class Animation(nn.Module):
             v, (B, W, 4, h, w).
         """
         clips, frames = noisy.shape[:2]
-        heard = batch["heard"].to(noisy)
-        known, moved = heard[:, 0, None, None], heard[:, 1, None, None]
+        kept = batch["heard"].to(noisy)
+        known, moved = kept[:, 0, None, None], kept[:, 1, None, None]
         tokens = self.image_proj(self.dino(batch["picture"], batch["identity"])) * known
         refined = self.motion_proj(batch["expression"].flatten(0, 1), batch["intensity"].flatten(0, 1))
         motion = motion_tokens(refined, batch["rotation"].flatten(0, 1)) * moved.repeat_interleave(frames, 0)
@@ -85,21 +86,22 @@ class Animation(nn.Module):
 
 
 class DenoiserObjective(Objective):
-    """All of what animates: appearance extractor, refiner with the memory bank, denoiser.
+    """Training of the appearance extractor, the refiner with its memory bank, and the denoiser.
 
     Args:
-        weights: the weights directory to start from and to write to; its other parts are used as they are.
+        weights: weights directory to start from and to write to; its other parts are frozen.
         clips: folder of prepared clips, with `learning` and `measuring` in it.
-        frames: of an example. One is a picture: where all learns, what goes along time is left out (the image
-            indicator of Stable Video Diffusion's mixers), and adds nothing from then on until more frames teach it.
-        cast: so many clips in a row are one performance by other people; one of them may drive another.
-        cross: how often it does.
-        log_sigma: mean and deviation of the noise level's logarithm; Stable Video Diffusion's if not given.
-        without_motion, without_both: how often a condition is left out.
-        checkpointing: whether what the denoiser's layers saw is computed again for the gradient instead of kept.
+        frames: number of frames per example. With 1, full training bypasses the temporal layers (the image indicator of
+            Stable Video Diffusion's mixers) and zeroes their output until they are trained on more frames.
+        cast: number of consecutive clips that show one performance by other people; one of them may drive another.
+        cross: probability that another person's clip drives.
+        log_sigma: mean and standard deviation of the logarithm of the noise level; Stable Video Diffusion's by default.
+        without_motion: probability of dropping the motion alone.
+        without_both: probability of dropping motion and appearance.
+        checkpointing: whether to recompute the denoiser's activations in the backward pass instead of keeping them.
 
     Raises:
-        SettingsError: there are no clips, or none as long as an example.
+        SettingsError: there are no clips with enough frames for an example.
     """
 
     def __init__(
@@ -122,29 +124,29 @@ class DenoiserObjective(Objective):
         self.config = ModelConfig.read(weights)
 
     def network(self) -> nn.Module:
-        """With the weights directory's values."""
+        """See `Objective.network`."""
         network = Animation(self.weights)
         for name, value in network.named_parameters():
             if self.learns(name):
-                value.data = value.data.clone()  # what was mapped from a file is not ours to change
+                value.data = value.data.clone()  # values mapped from a file are read-only
                 value.requires_grad_()
         if self.frames == 1 and all(value.requires_grad for value in network.unet.parameters()):
-            _see_pictures(network.unet)
+            _bypass_temporal_layers(network.unet)
         if self.checkpointing:
-            _forget_between(network.unet)
+            _enable_checkpointing(network.unet)
         return network
 
     def learns(self, name: str) -> bool:
-        """Whether the parameter of that name learns; all of them do."""
+        """Whether the parameter of that name is trained; all are."""
         del name
         return True
 
     def example(self, rng: np.random.Generator) -> dict[str, Tensor]:
-        """A window of a clip, a portrait from another moment of it, and the noise."""
+        """Draw a window of a clip, a portrait from another frame of it, and the noise."""
         return self._example(self._learning, rng)
 
     def losses(self, network: nn.Module, batch: Batch) -> dict[str, Tensor]:
-        """`loss`, the mean square error of v."""
+        """Compute `loss`, the mean squared error of v."""
         sigma = batch["sigma"][:, 0]
         wide = sigma[:, None, None, None, None]
         clean = self.config.vae.scaling_factor * batch["latents"]
@@ -154,7 +156,7 @@ class DenoiserObjective(Objective):
         return {"loss": (v.float() - wanted).square().mean()}
 
     def write(self, network: nn.Module, directory: Path) -> None:
-        """Put what learned into the files that have it; all else in them stays as it is, to the bit."""
+        """Write the trained parameters into their files; all other values there stay unchanged, to the bit."""
         learned: dict[str, dict[str, Tensor]] = {}
         for name, value in network.named_parameters():
             if value.requires_grad:
@@ -164,7 +166,7 @@ class DenoiserObjective(Objective):
             replace_values(directory, part, values)
 
     def measure(self, network: nn.Module) -> dict[str, float]:
-        """The loss on clips kept for measuring, at fixed noise levels, now and with the weights as they were."""
+        """Return the loss on held-out clips, at fixed noise levels, after and before training."""
         return {"loss": self._measured(network), "loss before": self._measured(self.network().eval())}
 
     def _measured(self, network: nn.Module) -> float:
@@ -211,7 +213,7 @@ class DenoiserObjective(Objective):
         return self._scenes("measuring")
 
     def _scenes(self, folder: str) -> list[list[ClipFile]]:
-        """The clips, those that show one performance together."""
+        """Return the clips, grouped by performance."""
         paths = sorted((self.clips / folder).glob("*.safetensors"))
         files = [ClipFile(path, self.config.window) for path in paths]
         scenes = [files[start : start + self.cast] for start in range(0, len(files), self.cast)]
@@ -225,16 +227,16 @@ class DenoiserObjective(Objective):
 
 
 class AdapterObjective(DenoiserObjective):
-    """Fine-tuning: the identity adapters, the projector, the refiner and the added keys and values learn, all else
-    stays as it was released."""
+    """Fine-tuning of the identity adapters, the projector, the refiner and the added keys and values; all other
+    parameters are frozen."""
 
     def learns(self, name: str) -> bool:
-        """Whether the parameter of that name learns."""
+        """Whether the parameter of that name is trained."""
         return name.startswith(("image_proj.", "motion_proj.")) or ".adapter." in name or "_ip.0." in name
 
 
-def _forget_between(denoiser: Denoiser) -> None:
-    """Have every part of the denoiser computed again on the way back."""
+def _enable_checkpointing(denoiser: Denoiser) -> None:
+    """Enable gradient checkpointing in every block of the denoiser."""
     for stage in _stages(denoiser):
         for part in stage.children():
             for module in cast("nn.ModuleList", part):
@@ -243,8 +245,8 @@ def _forget_between(denoiser: Denoiser) -> None:
 
 
 @torch.no_grad()
-def _see_pictures(denoiser: Denoiser) -> None:
-    """Leave out what goes along time, and have it add nothing wherever it is not left out."""
+def _bypass_temporal_layers(denoiser: Denoiser) -> None:
+    """Bypass the temporal layers, and zero their output where they are not bypassed."""
     for module in denoiser.modules():
         if isinstance(module, ResBlock):
             module.forward = module.spatial_res_block.forward  # type: ignore[method-assign]

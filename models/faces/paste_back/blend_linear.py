@@ -1,4 +1,4 @@
-"""An animated crop back in its picture, with soft edges: the released blend, and the choice of one."""
+"""Paste-back of an animated crop with linear edges, the released blend; and the choice of a blend."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from troupe.job import BLENDS
 __all__ = ["Paster", "make_paster", "paste_mask"]
 
 FADE_WIDTH = 0.1
-"""Of each side of the box, where the crop fades into the picture."""
+"""Width of the linear ramp, as a share of each side of the box."""
 WHITE = np.float32(255)
 
 
 def paste_mask(height: int, width: int) -> Floats:
-    """How much of the crop shows: 1 inside, linear ramps over the outer tenth of every side.
+    """Return the opacity of the crop: 1 inside, with linear ramps over the outer tenth of every side.
 
     Returns:
         (height, width, 1) float32 in [0, 1].
@@ -37,13 +37,13 @@ def paste_mask(height: int, width: int) -> Floats:
 
 
 class Paster:
-    """Pastes frame after frame into the same place of one picture.
+    """Pastes frames into the same box of one picture.
 
-    Mask and background are made once; a frame costs a copy of the picture and arithmetic on the box alone.
+    Mask and background are computed once; each frame costs a copy of the picture and arithmetic on the box.
 
     Args:
-        picture: (H, W, 3), kept as it is.
-        box: where the frames belong, inside the picture.
+        picture: (H, W, 3), not modified.
+        box: position of the frames, inside the picture.
 
     Raises:
         ValueError: the box is empty or not inside the picture.
@@ -64,7 +64,7 @@ class Paster:
         self._background = picture[self._place].astype(np.float32) / WHITE * (1 - self._mask)
 
     def __call__(self, frame: Picture) -> Picture:
-        """A new picture (H, W, 3) with `frame` (h, w, 3) uint8, of any size, resized into the box."""
+        """Return a new picture (H, W, 3) with `frame` (h, w, 3) uint8, of any size, resized into the box."""
         height, width = self._mask.shape[:2]
         resized = cv2.resize(frame, (width, height), interpolation=cv2.INTER_LINEAR).astype(np.float32)
         pasted = self._picture.copy()
@@ -73,10 +73,10 @@ class Paster:
 
 
 def make_paster(blend: str, picture: Picture, box: Box) -> Callable[[Picture], Picture]:
-    """What pastes frame after frame, by the name that a job has for it: `seamless`, or `reference`, the released blend.
+    """Return the paster of a job's `blend`: `seamless`, or `reference` for the released blend.
 
     Raises:
-        SettingsError: there is no such blend.
+        SettingsError: unknown blend.
         ValueError: the box is empty or not inside the picture.
     """
     if blend not in BLENDS:

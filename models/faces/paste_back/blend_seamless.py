@@ -1,4 +1,4 @@
-"""An animated crop back in its picture so that nobody sees where it begins."""
+"""Paste-back of an animated crop without a visible seam."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ from troupe.faces import Floats, Picture
 __all__ = ["SeamlessPaster"]
 
 FADE_WIDTH = 0.14
-"""Of each side of the box, where the crop fades into the picture; a side on the picture's own border does not fade."""
+"""Width of the fade, as a share of each side of the box; a side on the picture's border does not fade."""
 MAX_GAIN = 1.6
-"""The largest factor, up or down, by which the colour of a frame is changed, in linear light."""
+"""Largest gain, up or down, that is applied to the colours of a frame, in linear light."""
 EMA_ALPHA = 0.15
-"""How much of a frame's own factor counts beside those before it: colour must not flicker."""
+"""Weight of a frame's own gain in the moving average over frames, which prevents flicker."""
 SAME_LEVELS = 12.0
-"""Levels, of 255, by which frame and portrait may differ where the portrait's finest detail is kept in full."""
+"""Difference in levels, of 255, up to which the portrait's fine detail is kept in full."""
 DARKEST, BRIGHTEST = 8, 247
-"""Levels beyond which the ratio of two colours says nothing."""
+"""Levels beyond which the ratio of two colours is unreliable."""
 STRIP_ROWS = 256
-"""Rows that are mixed at once: what is worked on fits into a processor's cache, whatever the picture's size."""
+"""Rows that are blended at once, so that the working set fits into the processor's cache."""
 
 _LINEAR = ((np.arange(256) / 255.0 + 0.055) / 1.055) ** 2.4
 _LINEAR[:11] = np.arange(11) / 255.0 / 12.92  # IEC 61966-2-1
@@ -30,17 +30,17 @@ _ONE = np.int32(256)
 
 
 class SeamlessPaster:
-    """Pastes frame after frame of one clip, in their order, into the same place of one picture.
+    """Pastes the frames of one clip, in order, into the same box of one picture.
 
-    Three things hide the seam. The frame's colours are multiplied, in linear light and channel by channel, by what
-    brings its border to the portrait's own there: the median over the border, calmed over time. A smooth mask fades
-    the frame out towards the border. And where the frame shows what the portrait shows, the portrait's own detail,
-    finer than the network's pixels, is put back: grain and sharpness do not end at the box. Outside of the box no
-    pixel changes, and a crop that is the portrait's own gives back the portrait.
+    Three steps hide the seam. A gain per channel, in linear light, matches the frame's border to the portrait's: the
+    median ratio over the border, smoothed over time. A smooth mask fades the frame out towards the border. Where the
+    frame shows the same as the portrait, the portrait's own detail, finer than the network's pixels, is restored, so
+    that grain and sharpness do not end at the box. Outside of the box no pixel changes, and the portrait's own crop
+    gives back the portrait.
 
     Args:
-        picture: (H, W, 3), kept as it is.
-        box: where the frames belong, inside the picture.
+        picture: (H, W, 3), not modified.
+        box: position of the frames, inside the picture.
 
     Raises:
         ValueError: the box is empty or not inside the picture.
@@ -62,7 +62,7 @@ class SeamlessPaster:
         self._own: Picture | None = None
 
     def __call__(self, frame: Picture) -> Picture:
-        """A new picture (H, W, 3) with `frame` (S, S, 3) uint8 in the box."""
+        """Return a new picture (H, W, 3) with `frame` (S, S, 3) uint8 in the box."""
         own = self._as_frame(frame.shape[0])
         frame = self._matched(frame, own)
         x1, y1, x2, y2 = self._box
@@ -78,20 +78,20 @@ class SeamlessPaster:
         return pasted
 
     def _as_frame(self, side: int) -> Picture:
-        """The portrait's own crop, as large as a frame."""
+        """Return the portrait's own crop in the size of a frame."""
         if self._own is None or self._own.shape[0] != side:
             self._own = crop_head(self._picture, self._box, side)
         return self._own
 
     def _matched(self, frame: Picture, own: Picture) -> Picture:
-        """The frame in the colours of the portrait, as far as its border tells them."""
+        """Match the frame's colours to the portrait's, by the border."""
         border = _border(frame.shape[0])
         gain = np.ones(3)
         for channel in range(3):
-            there, here = own[..., channel][border], frame[..., channel][border]
-            telling = (there > DARKEST) & (there < BRIGHTEST) & (here > DARKEST) & (here < BRIGHTEST)
-            if telling.sum() > border.sum() // 10:
-                gain[channel] = np.median(_LINEAR[there[telling]] / _LINEAR[here[telling]])
+            target, source = own[..., channel][border], frame[..., channel][border]
+            reliable = (target > DARKEST) & (target < BRIGHTEST) & (source > DARKEST) & (source < BRIGHTEST)
+            if reliable.sum() > border.sum() // 10:
+                gain[channel] = np.median(_LINEAR[target[reliable]] / _LINEAR[source[reliable]])
         gain = np.clip(gain, 1 / MAX_GAIN, MAX_GAIN)
         share = max(EMA_ALPHA, 1 / (self._frames + 1))
         self._gain = self._gain ** (1 - share) * gain**share
@@ -100,14 +100,14 @@ class SeamlessPaster:
 
     @staticmethod
     def _sameness(frame: Picture, own: Picture) -> NDArray[np.uint8]:
-        """(S, S) 0..255: where the frame shows what the portrait shows."""
+        """Return a mask (S, S), 0..255, of where frame and portrait show the same."""
         apart = cv2.absdiff(frame, own).max(axis=2).astype(np.float32)
         apart = np.asarray(cv2.GaussianBlur(cv2.dilate(apart, np.ones((5, 5), np.uint8)), (0, 0), 3))
         return np.clip(255 * (2 - apart / SAME_LEVELS), 0, 255).astype(np.uint8)
 
 
 def _fade(length: int, fades: tuple[bool, bool]) -> Floats:
-    """(length,) weights: 1 in the middle, a smooth rise from 0 at each end that fades."""
+    """Return weights (length,): 1 in the middle, rising smoothly from 0 at each end that fades."""
     reach = max(FADE_WIDTH * length, 1.0)
     at = np.arange(length, dtype=np.float32) + 0.5
     weight = np.ones(length, dtype=np.float32)
@@ -123,7 +123,7 @@ def _resized(picture: NDArray[np.uint8], sides: tuple[int, int], interpolation: 
 
 
 def _border(side: int) -> NDArray[np.bool_]:
-    """(side, side): the frame's outer part, by which colours are compared."""
+    """Return a mask (side, side) of the frame's border, where colours are compared."""
     width = max(int(FADE_WIDTH * side), 1)
     border = np.ones((side, side), dtype=bool)
     border[width : side - width, width : side - width] = False
