@@ -31,8 +31,8 @@ State = Literal["ok", "warn", "bad"]
 GB = 1e9
 MEMORY = 8 * GB
 """The full-size networks are 4 GB in 16 bits and need as much again to work with."""
-GPU_MEMORY = 11.5 * GB
-"""A card sold as 12 GB reports a little less."""
+GPU_MEMORY = 7.5 * GB
+"""A card sold as 8 GB reports a little less."""
 SCRATCH = 2 * GB
 """Some clips with their renders, for each worker."""
 FULL_DISK = 0.95
@@ -155,7 +155,7 @@ def _gpu() -> Finding:
         driver = f", driver {cards[0][1]}" if cards else ""
         what = f"{what}; torch {torch.__version__} for CUDA {built}{driver}"
         if min(card.total_memory for card in found) < GPU_MEMORY:
-            return Finding("gpu", "warn", what, "less than 12 GB: the full-size networks will not fit")
+            return Finding("gpu", "warn", what, "less than 8 GB: the full-size networks do not fit")
         return Finding("gpu", "ok", what)
     if not cards:
         return Finding("gpu", "warn", "none", "the CPU does the work: right for a miniature, slow at full size")
