@@ -1,6 +1,6 @@
-# make demo   sets everything up and runs the main job on generated portraits and clips
-# make test   sets everything up and runs the tests
-# A machine with several Pythons: make PYTHON=python3.12 ...
+# make demo   install everything and animate generated portraits with generated clips
+# make test   install everything and run the tests
+# To choose a Python version: make PYTHON=python3.12 ...
 
 PYTHON ?= python3
 VENV   ?= .venv
@@ -10,8 +10,8 @@ READY  := $(VENV)/.ready
 .PHONY: setup demo test long lint bench clean
 setup: $(READY)
 
-# opencv-python, which insightface asks for, needs a desktop's libraries; where they are missing the headless build
-# of the same version takes its place.
+# insightface depends on opencv-python, which needs desktop libraries; where they are missing, replace it with the
+# headless build of the same version.
 $(READY): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo 'troupe needs Python 3.11 or newer: make PYTHON=python3.11'; exit 1; }
 	$(PYTHON) -m venv $(VENV)
@@ -28,7 +28,7 @@ demo: setup
 test: setup
 	$(BIN)/python -m pytest
 
-# Whole runs that are killed, stopped and starved, a Ray of their own, and the benchmarks at their smallest: some minutes.
+# Runs that are killed, stopped and starved, with their own Ray, and the benchmarks at their smallest sizes: some minutes.
 long: setup
 	$(BIN)/python -m pytest -m long
 
