@@ -1,6 +1,6 @@
-"""Learning to read a performance: the two motion encoders, on faces of the miniature world, which knows the truth.
+"""The training objectives of the two motion encoders, on synthetic faces with exact ground truth.
 
-They see crops as a render's driving frames give them, from tracks that jitter as a detector's do.
+The crops are those of a render's driving frames, from tracks with a detector's jitter.
 """
 
 from __future__ import annotations
@@ -29,19 +29,19 @@ __all__ = ["EXPRESSION_TARGETS", "ExpressionObjective", "HeadPoseObjective", "ba
 
 RATE = 25
 SIDES = (96, 320)
-"""Pixels of a picture's sides, from and to."""
+"""Range of a picture's sides in pixels."""
 LATEST, LONGEST = 100, 75
-"""Frame of a performance with which a clip begins, at the latest, and how much later a frame is seen, at most."""
+"""Last frame of a performance with which a clip may start, and most frames from there to the example."""
 JITTER = 0.025
-"""The most that a track's coordinates deviate, as a share of the face's width."""
-PLAIN = 0.3
-"""Share of the pictures that are as they were drawn."""
+"""Largest standard deviation of a track's coordinates, as a share of the face's width."""
+UNCHANGED = 0.3
+"""Share of the pictures without augmentation."""
 
 ANGLES = ("yaw", "pitch", "roll")
 MIRRORED = np.array([-1, 1, -1, -1, 1, 1], np.float32)
-"""What becomes of angles and place, see `_place`, in a mirror."""
+"""Signs of angles and place (see `_place`) in a mirrored picture."""
 DEGREES = 10.0
-"""Error of an angle that counts as much as an error of 1 elsewhere."""
+"""Error of an angle that weighs as much as an error of 1 elsewhere."""
 
 EXPRESSION_TARGETS = {
     "left": (0.80, 0.25),
@@ -64,23 +64,23 @@ the face's box: how far its centre is from the one that frames the clip, in side
 2 of its size over that one's. All else is the world's `Moment`."""
 EYES = ("left", "right")
 GAZE = ("gaze_x", "gaze_y")
-HARD = {"gaze_y": 3.0, "width": 3.0, "smile": 1.5, "pitch": 1.5}
-"""What counts more than the rest: it shows in less than a pixel, or needs all of the mouth."""
+TARGET_WEIGHTS = {"gaze_y": 3.0, "width": 3.0, "smile": 1.5, "pitch": 1.5}
+"""Loss weights above 1, of targets that show in less than a pixel or depend on all of the mouth."""
 SEEN = 0.5
-"""How open an eye is for its gaze to count in full."""
+"""Openness of an eye from which its gaze has its full weight."""
 MEASURED, FRAMES, SLOW = 24, 16, 8
-"""Clips that are measured, frames of each, and how many of these a second has: slow, so that they differ."""
-SILENT = 0.1
-"""Weight of whatever a feature says beyond that: it would be about who it is."""
+"""Evaluation: number of clips, frames per clip, and frame rate, low so that the frames differ."""
+REST_WEIGHT = 0.1
+"""Loss weight of the rest of the feature, which would encode identity."""
 
 
 @dataclass(frozen=True, eq=False)
 class _Frame:
-    """A frame of a clip, as a motion encoder sees it.
+    """A frame of a clip with a motion encoder's inputs and the ground truth.
 
     Attributes:
-        crops: of the frame.
-        moment: what the face does.
+        crops: crops of the frame.
+        moment: pose and expression of the face.
         first, face: the true faces of the clip's first frame and of this one, in pixels of the picture.
         head: (4,) the box of the head crop, in pixels of the picture.
     """
@@ -93,12 +93,12 @@ class _Frame:
 
 
 class HeadPoseObjective(Objective):
-    """The head-pose encoder: angles in degrees, and where in the head crop the face is.
+    """Regression of angles in degrees, and of the face's position in the head crop, by the head-pose encoder.
 
     Args:
-        weights: the weights directory to start from and to write to.
-        pictures: learn from so many, mirrored as often as not, that every process draws once and keeps: drawing one
-            takes ten times as long as learning from it. 0 for always new ones.
+        weights: weights directory to start from and to write to.
+        pictures: number of pictures that every process draws once and keeps, mirrored at random, because drawing one
+            takes ten times as long as a training step on it. 0 for new ones always.
     """
 
     def __init__(self, weights: Path, pictures: int = 0) -> None:
@@ -107,11 +107,11 @@ class HeadPoseObjective(Objective):
         self._kept: dict[int, tuple[Picture, Floats]] = {}
 
     def network(self) -> nn.Module:
-        """With the weights directory's values."""
-        return _learning(self.weights, "headpose")
+        """See `Objective.network`."""
+        return _trainable(self.weights, "headpose")
 
     def example(self, rng: np.random.Generator) -> dict[str, Tensor]:
-        """A head crop and what is to be read in it."""
+        """Draw a head crop with its targets."""
         if not self.pictures:
             return _as_tensors(self._picture(rng))
         number = int(rng.integers(self.pictures))
@@ -125,18 +125,18 @@ class HeadPoseObjective(Objective):
         return frame.crops.head, np.array([*_angles(frame), *_place(frame)], np.float32)
 
     def losses(self, network: nn.Module, batch: Batch) -> dict[str, Tensor]:
-        """`loss`, and the mean error of the angles in `degrees`."""
+        """Compute `loss`, and the mean error of the angles in `degrees`."""
         rotation, translation = network(batch["crop"])
         turned, placed = rotation - batch["truth"][:, :3], translation - batch["truth"][:, 3:]
         loss = _smooth(turned / DEGREES).mean() + _smooth(placed * 4).mean()
         return {"loss": loss, "degrees": turned.abs().mean()}
 
     def write(self, network: nn.Module, directory: Path) -> None:
-        """The values."""
+        """Write the weights."""
         replace_values(directory, "headpose", network.state_dict())
 
     def measure(self, network: nn.Module) -> dict[str, float]:
-        """Correlation of each angle with the truth, on true tracks and on the miniature's detector's."""
+        """Return each angle's correlation with the truth, on true tracks and on the miniature's detector's."""
 
         def read(frames: Sequence[_Frame]) -> Tensor:
             rotation: Tensor = network(torch.stack([unit(frame.crops.head) for frame in frames]))[0]
@@ -146,10 +146,10 @@ class HeadPoseObjective(Objective):
 
 
 class ExpressionObjective(Objective):
-    """The expression encoder: `EXPRESSION_TARGETS`, spread over its feature by `basis`.
+    """Regression of `EXPRESSION_TARGETS`, mapped to the expression encoder's feature by `basis`.
 
     Args:
-        weights: the weights directory to start from and to write to.
+        weights: weights directory to start from and to write to.
     """
 
     def __init__(self, weights: Path) -> None:
@@ -157,51 +157,53 @@ class ExpressionObjective(Objective):
         self.basis = basis(self.config.refiner.expression)
 
     def network(self) -> nn.Module:
-        """With the weights directory's values."""
-        return _learning(self.weights, "expression")
+        """See `Objective.network`."""
+        return _trainable(self.weights, "expression")
 
     def example(self, rng: np.random.Generator) -> dict[str, Tensor]:
-        """A face crop, what is to be read in it, in deviations, and what each of that counts."""
+        """Draw a face crop with its standardised targets and their loss weights."""
         frame = _frame(rng, self.config)
-        said = _said(frame)
+        targets = _targets(frame)
         moment = frame.moment
         open_ = min(max(moment.left, moment.right) / SEEN, 1.0)
-        counts = torch.tensor([HARD.get(name, 1.0) * (open_ if name in GAZE else 1.0) for name in EXPRESSION_TARGETS])
+        counts = torch.tensor(
+            [TARGET_WEIGHTS.get(name, 1.0) * (open_ if name in GAZE else 1) for name in EXPRESSION_TARGETS]
+        )
         truth = torch.tensor(
-            [(said[name] - middle) / deviation for name, (middle, deviation) in EXPRESSION_TARGETS.items()]
+            [(targets[name] - middle) / deviation for name, (middle, deviation) in EXPRESSION_TARGETS.items()]
         )
         return {"crop": unit(frame.crops.face), "truth": truth, "counts": counts}
 
     def losses(self, network: nn.Module, batch: Batch) -> dict[str, Tensor]:
-        """`loss`, and its parts: what is read wrongly, and what is said `besides`."""
+        """Compute `loss` and its parts: `wrong`, the targets' error, and `besides`, the rest of the feature."""
         feature = network(batch["crop"]).float()
         read = self._read(feature)
         wrong = (_smooth(read - batch["truth"]) * batch["counts"]).mean()
         besides = (feature - read @ self.basis.to(feature)).square().mean()
-        return {"loss": wrong + SILENT * besides, "wrong": wrong, "besides": besides}
+        return {"loss": wrong + REST_WEIGHT * besides, "wrong": wrong, "besides": besides}
 
     def write(self, network: nn.Module, directory: Path) -> None:
-        """The values."""
+        """Write the weights."""
         replace_values(directory, "expression", network.state_dict())
 
     def measure(self, network: nn.Module) -> dict[str, float]:
-        """Correlation of each thing said with the truth, on true tracks and on the miniature's detector's."""
+        """Return each target's correlation with the truth, on true tracks and on the miniature's detector's."""
 
         def read(frames: Sequence[_Frame]) -> Tensor:
             return self._read(network(torch.stack([unit(frame.crops.face) for frame in frames])))
 
-        return _correlations(network, self.weights, read, _said)
+        return _correlations(network, self.weights, read, _targets)
 
     def _read(self, feature: Tensor) -> Tensor:
-        """(F, features) -> (F, said), in deviations."""
+        """Decode features (F, features) to standardised targets (F, targets)."""
         rows = self.basis.to(feature)
         return feature @ rows.T * (len(rows) / rows.shape[1])
 
 
 def basis(features: int) -> Tensor:
-    """(said, features): the directions along which a feature says what it says, orthogonal, always the same ones.
+    """Return the fixed orthogonal directions (targets, features) that encode the targets in a feature.
 
-    With everything at its usual deviation, a feature's values have a variance of 1 in the mean.
+    With standardised targets, a feature's values have a mean variance of 1.
     """
     drawn = np.random.default_rng(0x5A1D).standard_normal((features, len(EXPRESSION_TARGETS)))
     orthogonal = np.linalg.qr(drawn)[0] * np.sqrt(features / len(EXPRESSION_TARGETS))
@@ -209,7 +211,7 @@ def basis(features: int) -> Tensor:
 
 
 def _frame(rng: np.random.Generator, config: ModelConfig) -> _Frame:
-    """Any frame of any clip to learn from."""
+    """Draw a random training frame."""
     start = int(rng.integers(LATEST))
     later = int(rng.integers(LONGEST))
     performance = Performance.from_seed(int(rng.integers(FIRST_HELD_OUT_SEED)), start + later + 1, RATE)
@@ -223,7 +225,7 @@ def _frame(rng: np.random.Generator, config: ModelConfig) -> _Frame:
     first = locate(identity, performance.moments[start], (width, height))
     jitter = JITTER * rng.random()
     seen, reference = (_jittered(one, jitter, rng) for one in (face, first))
-    if rng.random() >= PLAIN:
+    if rng.random() >= UNCHANGED:
         picture = augment(picture, rng)
     return _cut(picture, moment, face, seen, first, reference.box, config)
 
@@ -231,7 +233,7 @@ def _frame(rng: np.random.Generator, config: ModelConfig) -> _Frame:
 def _cut(
     picture: Picture, moment: Moment, face: Face, seen: Face, first: Face, reference: Floats, config: ModelConfig
 ) -> _Frame:
-    """A frame's crops, from the face as a detector sees it and the box that frames the clip."""
+    """Crop a frame by the face as a detector finds it and the clip's reference box."""
     track = Track(seen.box[None], seen.keypoints[None], np.ones(1, np.float32))
     (crops,) = clip_crops([picture], track, config.image_size, config.face_size, reference[None])
     box = head_box(reference, picture.shape[1], picture.shape[0])
@@ -253,27 +255,27 @@ def _angles(frame: _Frame) -> list[float]:
 
 
 def _place(frame: _Frame) -> list[float]:
-    """The face's centre in the head crop, -2..2 from side to side, and twice the logarithm of its size, to the base 2,
-    0 where it is half as large as the crop."""
-    centre, size = _of(frame.face.box)
-    middle, side = _of(frame.head)
+    """Return the face's centre in the head crop, -2..2 from side to side, and twice the binary logarithm of its size, 0
+    for half of the crop's."""
+    centre, size = _centre_and_size(frame.face.box)
+    middle, side = _centre_and_size(frame.head)
     x, y = (centre - middle) / side * 4
     return [float(x), float(y), float(2 * np.log2(2 * size / side))]
 
 
-def _said(frame: _Frame) -> dict[str, float]:
-    centre, size = _of(frame.face.box)
-    middle, side = _of(frame.first.box)
+def _targets(frame: _Frame) -> dict[str, float]:
+    centre, size = _centre_and_size(frame.face.box)
+    middle, side = _centre_and_size(frame.first.box)
     x, y = (centre - middle) / side
     moment = frame.moment
     # Lids do not go beyond wide open.
     eyes = {name: min(max(getattr(moment, name), 0.0), 1.0) for name in EYES}
-    said = vars(moment) | eyes | {"x": float(x), "y": float(y), "size": float(np.log2(size / side))}
-    return {name: said[name] for name in EXPRESSION_TARGETS}
+    targets = vars(moment) | eyes | {"x": float(x), "y": float(y), "size": float(np.log2(size / side))}
+    return {name: targets[name] for name in EXPRESSION_TARGETS}
 
 
-def _of(box: Floats) -> tuple[Floats, float]:
-    """A box's centre (2,) and its size, the root of its area."""
+def _centre_and_size(box: Floats) -> tuple[Floats, float]:
+    """Return a box's centre (2,) and its size, the square root of its area."""
     centre = np.asarray((box[:2] + box[2:]) / 2, dtype=np.float32)
     return centre, float(np.sqrt(np.prod(box[2:] - box[:2])))
 
@@ -282,16 +284,16 @@ def _smooth(error: Tensor) -> Tensor:
     return F.smooth_l1_loss(error, torch.zeros_like(error), reduction="none")
 
 
-def _learning(weights: Path, name: PartName) -> nn.Module:
+def _trainable(weights: Path, name: PartName) -> nn.Module:
     network = load_part(weights, name)
     for value in network.parameters():
-        value.data = value.data.clone()  # what was mapped from a file is not ours to change
+        value.data = value.data.clone()  # values mapped from a file are read-only
         value.requires_grad_()
     return network
 
 
-def _measuring(config: ModelConfig, detector: FaceDetector | None) -> Iterator[_Frame]:
-    """Frames of clips that nothing is learned from, on tracks of the detector or, without one, true ones."""
+def _held_out_frames(config: ModelConfig, detector: FaceDetector | None) -> Iterator[_Frame]:
+    """Yield frames of held-out clips, on the detector's tracks or, without a detector, on true ones."""
     for number in range(FIRST_HELD_OUT_SEED, FIRST_HELD_OUT_SEED + MEASURED):
         identity, moments = Identity.from_seed(number), Performance.from_seed(number, FRAMES, SLOW).moments
         width, height = (int(side) for side in np.random.default_rng((number, 0x512E)).integers(128, 257, size=2))
@@ -312,13 +314,13 @@ def _correlations(
     read: Callable[[Sequence[_Frame]], Tensor],
     truth: Callable[[_Frame], dict[str, float]],
 ) -> dict[str, float]:
-    """Of what is read with the truth, over all clips; names of those on the detector's tracks end in `, detected`."""
+    """Return correlations with the truth; names of those on the detector's tracks end in `, detected`."""
     config = ModelConfig.read(weights)
     found: dict[str, float] = {}
     was = network.training
     network.eval()
     for suffix, detector in (("", None), (", detected", open_detector(detector_file(weights), "cpu"))):
-        frames = list(_measuring(config, detector))
+        frames = list(_held_out_frames(config, detector))
         values = torch.cat([read(frames[at : at + 64]) for at in range(0, len(frames), 64)]).float().numpy()
         truths = [truth(frame) for frame in frames]
         for column, name in enumerate(truths[0]):

@@ -13,7 +13,13 @@ import models.training.motion_encoders as module
 from models.animator import load
 from models.miniature.init_weights import init_weights
 from models.training import Objective
-from models.training.motion_encoders import EXPRESSION_TARGETS, HARD, ExpressionObjective, HeadPoseObjective, basis
+from models.training.motion_encoders import (
+    EXPRESSION_TARGETS,
+    TARGET_WEIGHTS,
+    ExpressionObjective,
+    HeadPoseObjective,
+    basis,
+)
 from tests.small import SMALL
 
 KINDS = (HeadPoseObjective, ExpressionObjective)
@@ -71,7 +77,7 @@ def test_a_closed_eye_has_no_gaze(weights: Path) -> None:
     objective = ExpressionObjective(weights)
     names = list(EXPRESSION_TARGETS)
     counts = batch_of(objective, *range(30))["counts"]
-    counts = counts / torch.tensor([HARD.get(name, 1.0) for name in names])
+    counts = counts / torch.tensor([TARGET_WEIGHTS.get(name, 1.0) for name in names])
     gaze = counts[:, [names.index("gaze_x"), names.index("gaze_y")]]
     assert torch.allclose(gaze[:, 0], gaze[:, 1])
     assert gaze.min() < 1
