@@ -100,7 +100,7 @@ def test_small_scenes() -> None:
         assert picture.shape == (64, 64, 3)
 
 
-@pytest.mark.parametrize("measuring", [False, True])
+@pytest.mark.parametrize("held_out", [False, True])
 def test_who_is_learned_from_is_not_measured_with(held_out: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     seeds = []
     made = Identity.from_seed
