@@ -49,10 +49,10 @@ def train(
         workers: number of processes that share every batch; more than one are Ray workers.
         ray_address: address of a Ray cluster that this machine is part of; if empty, workers run on this machine.
     """
-    course = read_train_config(Path(config), tuple(PARTS))
+    train_config = read_train_config(Path(config), tuple(PARTS))
     try:
         with stoppable() as stop:
-            results = _train(course, tuple(parts or ()), call_as_task, stop, device, workers, ray_address)
+            results = _train(train_config, tuple(parts or ()), call_as_task, stop, device, workers, ray_address)
     except Cancelled as error:
         return cancelled(message=error.message)
     create_markdown_artifact(table(results), key="troupe-training", description=config)
@@ -79,9 +79,9 @@ def train_locally(config: Path, parts: tuple[str, ...], device: str) -> Results:
         TroupeError: the training cannot be executed as it is.
         Cancelled: the training was stopped; the same call resumes it.
     """
-    course = read_train_config(config, tuple(PARTS))
+    train_config = read_train_config(config, tuple(PARTS))
     with stoppable() as stop:
-        return _train(course, parts, lambda _, step, *args: step(*args), stop, device, 1, None)
+        return _train(train_config, parts, lambda _, step, *args: step(*args), stop, device, 1, None)
 
 
 def table(results: Mapping[str, Mapping[str, Any]]) -> str:
@@ -95,7 +95,7 @@ def table(results: Mapping[str, Mapping[str, Any]]) -> str:
 
 
 def _train(
-    course: TrainConfig,
+    train_config: TrainConfig,
     parts: tuple[str, ...],
     call: Callable[..., Any],
     stop: threading.Event,
@@ -104,26 +104,33 @@ def _train(
     ray_address: str | None,
 ) -> Results:
     """Train part by part; `call` calls a step, given its name, the step and its arguments."""
-    prepare_weights(course)
+    prepare_weights(train_config)
     results: Results = {}
-    for recipe in course.select(parts):
-        if needs_clips(course, recipe):
-            call("prepare clips", _prepare_clips, course, stop, device)
-        results[recipe.part] = call(f"learn {recipe.part}", _learn, course, recipe, stop, device, workers, ray_address)
+    for part_config in train_config.select(parts):
+        if needs_clips(train_config, part_config):
+            call("prepare clips", _prepare_clips, train_config, stop, device)
+        results[part_config.part] = call(
+            f"learn {part_config.part}", _learn, train_config, part_config, stop, device, workers, ray_address
+        )
     return results
 
 
-def _prepare_clips(course: TrainConfig, stop: threading.Event, device: str) -> None:
+def _prepare_clips(train_config: TrainConfig, stop: threading.Event, device: str) -> None:
     progress = current_training_progress()
-    for line in prepare_training_clips(course, stop.is_set, progress.clip, device):
+    for line in prepare_training_clips(train_config, stop.is_set, progress.clip, device):
         progress.note(line)
 
 
 def _learn(
-    course: TrainConfig, recipe: PartConfig, stop: threading.Event, device: str, workers: int, ray_address: str | None
+    train_config: TrainConfig,
+    part_config: PartConfig,
+    stop: threading.Event,
+    device: str,
+    workers: int,
+    ray_address: str | None,
 ) -> dict[str, Any]:
     progress = current_training_progress()
-    progress.begin(recipe.part, recipe.steps)
-    result = train_part(course, recipe, stop.is_set, progress.step, device, workers, ray_address)
-    progress.end(recipe.part, result)
+    progress.begin(part_config.part, part_config.steps)
+    result = train_part(train_config, part_config, stop.is_set, progress.step, device, workers, ray_address)
+    progress.end(part_config.part, result)
     return result

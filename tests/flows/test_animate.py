@@ -1,4 +1,4 @@
-"""The main flow for real: a Prefect server, Ray actors, a bad job among good ones, a stop."""
+"""The main flow with a Prefect server and Ray actors: a run with a failing job, and a run that is stopped."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def test_the_flow_and_the_command_have_the_parameters_of_a_request() -> None:
 
 @pytest.fixture
 def jobs(tmp_path: Path, cast: Path) -> Path:
-    """Two good jobs of two people, and one whose picture is missing."""
+    """Return a jobs file with two valid jobs of two people, and one whose picture is missing."""
     path = tmp_path / "jobs.jsonl"
     rows = [
         {"job_id": name, "portrait": f"{cast}/portraits/{name}.png", "driving": f"{cast}/clips/hello.mp4"}
@@ -52,7 +52,7 @@ def jobs(tmp_path: Path, cast: Path) -> Path:
 
 
 @pytest.mark.usefixtures("prefect_session", "ray_session")
-def test_the_flow_and_what_prefect_knows_of_it(jobs: Path, weights: Path, tmp_path: Path) -> None:
+def test_the_flow_with_its_tasks_and_artifacts(jobs: Path, weights: Path, tmp_path: Path) -> None:
     from prefect.client.orchestration import get_client
 
     from flows.animate import animate
@@ -77,7 +77,7 @@ def test_the_flow_and_what_prefect_knows_of_it(jobs: Path, weights: Path, tmp_pa
     with get_client(sync_client=True) as client:
         runs = client.read_task_runs()
         names = sorted(run.name.rsplit("-", 1)[0] for run in runs)
-        # One shard an identity here; never a task a job.
+        # One shard per portrait here; never one task per job.
         assert names == ["animate shard", "animate shard", "encode identities", "plan", "publish"]
         artifacts = {artifact.key: artifact for artifact in client.read_artifacts()}
         assert summary["run_id"] in str(artifacts["troupe-run"].data)
@@ -97,7 +97,7 @@ def test_ctrl_c_ends_a_run_within_seconds_and_leaves_nothing(jobs: Path, weights
     assert config.exists()
     log = tmp_path / "log"
     with log.open("wb") as out:
-        # A process group of its own, as a shell would give it: Ctrl-C reaches all of it.
+        # A separate process group, as a shell creates it: Ctrl-C reaches all of it.
         run = subprocess.Popen(command, stdout=out, stderr=out, start_new_session=True)
     children: list[psutil.Process] = []
     try:

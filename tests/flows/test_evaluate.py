@@ -20,7 +20,7 @@ __all__ = ["networks"]
 
 
 def test_an_evaluation(cast: Path, weights: Path, networks: dict[str, Path], tmp_path: Path) -> None:
-    """Of noise, which is what the untrained miniature makes: numbers of pixels are there, of faces none."""
+    """The untrained miniature generates noise: pixel metrics have values, face metrics have none."""
     words = f"evaluate --local --preset draft --preview 0.1s --limit 1 --run-id e1 --weights {weights}".split()
     words += ["--drivings", str(cast / "clips"), "--portraits", str(cast / "portraits")]
     result = CliRunner().invoke(app, [*words, "--store", str(tmp_path / "store"), "--lpips", str(networks["lpips"])])
@@ -55,7 +55,7 @@ def test_an_evaluation(cast: Path, weights: Path, networks: dict[str, Path], tmp
 
 
 @pytest.mark.usefixtures("prefect_session", "ray_session")
-def test_the_flow_and_what_prefect_knows_of_it(cast: Path, weights: Path, tmp_path: Path) -> None:
+def test_the_flow_with_its_tasks_and_artifacts(cast: Path, weights: Path, tmp_path: Path) -> None:
     from prefect.client.orchestration import get_client
 
     from flows.evaluate import evaluate
@@ -76,7 +76,7 @@ def test_the_flow_and_what_prefect_knows_of_it(cast: Path, weights: Path, tmp_pa
         assert artifacts[-1] == found["text"]
 
 
-def test_requests_that_cannot_be_carried_out(cast: Path, weights: Path, tmp_path: Path) -> None:
+def test_invalid_requests_are_rejected(cast: Path, weights: Path, tmp_path: Path) -> None:
     store = str(tmp_path / "store")
     for drivings, more, message in (
         (cast / "portraits", {}, "no clips in"),

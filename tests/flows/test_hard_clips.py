@@ -26,7 +26,7 @@ LONG = MAX_BRIDGED + 3
 
 @pytest.fixture
 def run(weights: Path, cast: Path, tmp_path: Path) -> Run:
-    """Run jobs with the portrait `ruby`; their rows by job_id."""
+    """Return a function that runs jobs with the portrait `ruby` and returns their rows by job_id."""
 
     def perform(*jobs: dict[str, Any]) -> dict[str, dict[str, Any]]:
         rows = [
@@ -50,7 +50,7 @@ def write(path: Path, pictures: Iterator[Picture] | list[Picture], timing: media
     return str(path)
 
 
-def test_pictures_are_acted_at_the_jobs_rate(run: Run, tmp_path: Path) -> None:
+def test_image_sequences_have_the_jobs_frame_rate(run: Run, tmp_path: Path) -> None:
     (tmp_path / "take").mkdir()
     for number, picture in enumerate(performance(4), 99):
         Image.fromarray(picture).save(tmp_path / "take" / f"{number}.png")
@@ -68,7 +68,7 @@ def test_pictures_are_acted_at_the_jobs_rate(run: Run, tmp_path: Path) -> None:
     assert "the number 2 is missing" in rows["gap"]["error"]
 
 
-def test_what_follows_a_long_gap_is_the_jobs_choice(run: Run, tmp_path: Path) -> None:
+def test_long_gaps_are_handled_as_the_job_says(run: Run, tmp_path: Path) -> None:
     pictures = performance(8 + LONG)
     pictures[4 : 4 + LONG] = [np.zeros_like(pictures[0])] * LONG
     driving = write(tmp_path / "gap.mp4", pictures)
@@ -84,7 +84,7 @@ def test_what_follows_a_long_gap_is_the_jobs_choice(run: Run, tmp_path: Path) ->
     assert rows["hold"]["checksum"] != rows["cut"]["checksum"]
 
 
-def test_a_cut_is_noted_and_a_short_gap_is_bridged(run: Run, tmp_path: Path) -> None:
+def test_cuts_are_recorded_and_short_gaps_bridged(run: Run, tmp_path: Path) -> None:
     pictures = performance(14)
     pictures[3:5] = [np.zeros_like(pictures[0])] * 2
     # Another scene: the same performer before another wall, that is everything but the face turned over.
@@ -100,7 +100,7 @@ def test_a_cut_is_noted_and_a_short_gap_is_bridged(run: Run, tmp_path: Path) -> 
     assert "another scene begins with frame 8" in rows["fail"]["error"]
 
 
-def test_times_are_the_clips_own_or_resampled(run: Run, tmp_path: Path) -> None:
+def test_frame_times_are_kept_or_resampled(run: Run, tmp_path: Path) -> None:
     times = np.array([0, 0.04, 0.08, 0.3, 0.34, 0.38, 0.42, 0.7])
     timing = media.Timing(times, Fraction(10), 0.8, even=False)
     driving = write(tmp_path / "recording.mp4", performance(8), timing)

@@ -1,4 +1,4 @@
-"""The way of one job, in this process: from a request to videos, rows and a manifest."""
+"""Whole runs in this process: from a request to videos, rows and a manifest."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ SKETCH = {"preset": "sketch"}
 
 @pytest.fixture
 def run(tmp_path: Path, weights: Path, cast: Path) -> Run:
-    """Animate jobs, given as rows of a jobs file, into a store."""
+    """Return a function that animates jobs, given as rows of a jobs file, into a store."""
 
     def run(*rows: Mapping[str, Any], **more: Any) -> Summary:
         names = list(dict.fromkeys(name for row in rows for name in row))
@@ -56,7 +56,7 @@ def run(tmp_path: Path, weights: Path, cast: Path) -> Run:
 
 
 def manifest(summary: Summary) -> dict[str, dict[str, Any]]:
-    """Rows by job_id, read as anybody would."""
+    """Return the manifest's rows by job_id, read without troupe."""
     with fsspec.open(summary.manifest) as file:
         return {row["job_id"]: row for row in pq.read_table(file).to_pylist()}
 
@@ -95,7 +95,7 @@ def test_every_portrait_acts_every_clip_once(cast: Path, weights: Path, tmp_path
         assert row["weights"]
         assert row["portrait_sha256"]
 
-    # Every part of the work counts for one job.
+    # Every step counts for one job.
     for stage, times in (("detect", 4), ("encode", 4), ("denoise", 4)):
         assert 1 <= sum(bool(row[f"seconds_{stage}"]) for row in rows.values()) <= times, stage
 
@@ -107,11 +107,11 @@ def test_every_portrait_acts_every_clip_once(cast: Path, weights: Path, tmp_path
     assert len(list_jobs(open_store(request.store), status="reused")) == 4
 
 
-def test_what_changes_is_new_work_and_nothing_else(run: Run) -> None:
+def test_only_changed_jobs_are_rendered(run: Run) -> None:
     first = run(JOB)
     other_seed = run(JOB | {"seed": 1})
     assert other_seed.counts == {"done": 1}
-    assert other_seed.files_put == 3  # The identity and the clip are as they were.
+    assert other_seed.files_put == 3  # Appearance, track and motion are reused.
     (a,), (b,) = manifest(first).values(), manifest(other_seed).values()
     assert a["checksum"] != b["checksum"]
     silent = run(JOB | {"audio": "none"})
@@ -119,7 +119,7 @@ def test_what_changes_is_new_work_and_nothing_else(run: Run) -> None:
     assert not media.probe(Path(row["full_uri"])).audio
 
 
-def test_jobs_that_ask_for_the_same_are_rendered_once(run: Run) -> None:
+def test_identical_jobs_are_rendered_once(run: Run) -> None:
     summary = run(JOB | {"job_id": "a"}, JOB | {"job_id": "b"})
     assert summary.counts == {"done": 1, "reused": 1}
     assert summary.frames == 10
@@ -127,7 +127,7 @@ def test_jobs_that_ask_for_the_same_are_rendered_once(run: Run) -> None:
     assert rows["a"]["full_uri"] == rows["b"]["full_uri"]
 
 
-def test_bad_inputs_end_in_their_rows_and_nowhere_else(run: Run, cast: Path) -> None:
+def test_invalid_inputs_only_fail_their_jobs(run: Run, cast: Path) -> None:
     Image.new("RGB", (300, 300), "grey").save(cast / "nobody.png")
     (cast / "text.mp4").write_text("this is no film")
     (cast / "empty.mp4").touch()
@@ -171,7 +171,7 @@ def test_bad_inputs_end_in_their_rows_and_nowhere_else(run: Run, cast: Path) -> 
         ([JOB | {"start": 3, "end": 2}], "end"),
     ],
 )
-def test_bad_rows_are_refused_before_anything_starts(
+def test_invalid_rows_are_rejected_before_anything_starts(
     run: Run, tmp_path: Path, rows: list[dict[str, Any]], said: str
 ) -> None:
     with pytest.raises(BadJob) as caught:
@@ -197,13 +197,13 @@ def test_a_missing_tensor_is_named(run: Run, weights: Path, tmp_path: Path) -> N
     assert any("conv_in.bias: absent" in line for line in caught.value.problems)
 
 
-def test_a_store_that_cannot_be_written_is_refused(run: Run, tmp_path: Path) -> None:
+def test_a_read_only_store_is_rejected(run: Run, tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(StoreError, match="file"):
         run(JOB, store=str(tmp_path / "file" / "store"))
 
 
-def test_a_request_for_nothing_is_refused(weights: Path, tmp_path: Path) -> None:
+def test_an_empty_request_is_rejected(weights: Path, tmp_path: Path) -> None:
     with pytest.raises(SettingsError, match="nothing to do"):
         animate_locally(Request(store=str(tmp_path), weights=str(weights)))
 
@@ -262,7 +262,7 @@ def test_a_ready_made_track_replaces_detection(run: Run, cast: Path, weights: Pa
     assert "5" in rows["short"]["error"]
 
 
-def test_a_stopped_run_keeps_what_is_finished_and_goes_on(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_stopped_run_keeps_finished_jobs_and_resumes(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     stop = threading.Event()
 
     class StopAfterOne:
@@ -295,18 +295,18 @@ def test_the_store_may_be_a_bucket(run: Run, s3: str) -> None:
         assert len(file.read()) == record["bytes"]
 
 
-def test_a_render_whose_record_was_lost_is_finished_again(run: Run, tmp_path: Path) -> None:
+def test_a_render_without_its_record_is_published_again(run: Run, tmp_path: Path) -> None:
     (row,) = manifest(run(JOB)).values()
     (tmp_path / "store" / "renders" / row["render_key"] / "render.json").unlink()
     again = run(JOB)
     assert again.counts == {"done": 1}
     (new,) = manifest(again).values()
     assert new["checksum"] == row["checksum"]
-    assert again.files_put == 1  # What was there already is kept.
+    assert again.files_put == 1  # Existing files are kept.
 
 
 def test_renders_are_measured_and_flagged_or_failed(run: Run) -> None:
-    """The untrained miniature makes noise: it flickers, and shows no face."""
+    """The untrained miniature generates noise: it flickers and shows no face."""
     (row,) = manifest(run(JOB)).values()
     assert row["quality_flicker"] > 1
     assert row["quality_identity"] is None
@@ -319,11 +319,11 @@ def test_renders_are_measured_and_flagged_or_failed(run: Run) -> None:
     (row,) = manifest(failed).values()
     assert row["error_kind"] == "quality"
     assert row["error"].startswith("flicker")
-    assert row["full_uri"]  # it can be looked at all the same
+    assert row["full_uri"]  # the video is kept
     assert failed.evaluations == 0
 
 
-def test_who_withdrew_is_not_shown_again(run: Run, tmp_path: Path, cast: Path) -> None:
+def test_a_forgotten_identity_is_rejected(run: Run, tmp_path: Path, cast: Path) -> None:
     store = open_store(str(tmp_path / "store"))
     jobs = [JOB | {"identity": "Ruby"}, JOB | {"portrait": "portraits/olive.png", "identity": "Olive"}]
     first = run(*jobs)

@@ -1,4 +1,4 @@
-"""Runs that go on, are done again in part, are listed and planned; in this process, with a real model."""
+"""Runs that are resumed, retried, listed and planned; in this process, with a real model."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ TIMES = ("started_at", "finished_at", "recorded_at", "attempts", "worker")
 
 @pytest.fixture
 def request_of(tmp_path: Path, weights: Path, cast: Path) -> Callable[..., Request]:
-    """A request for jobs named by their portraits, all with the same clip."""
+    """Return a function that makes a request for jobs named by their portraits, all with the same clip."""
 
     def make(*portraits: str, **more: Any) -> Request:
         jobs = tmp_path / "jobs.jsonl"
@@ -49,14 +49,14 @@ def rows(summary: Summary) -> dict[str, dict[str, Any]]:
 
 
 def lasting(rows: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
-    """What does not depend on when and by whom a job was done."""
+    """Return the columns that do not depend on when and where a job was done."""
     return {
         job: {name: value for name, value in row.items() if name not in TIMES and not name.startswith("seconds_")}
         for job, row in rows.items()
     }
 
 
-def test_a_run_goes_on_under_its_name_and_ends_as_if_nothing_had_happened(
+def test_a_killed_run_resumes_under_its_run_id_with_the_same_manifest(
     request_of: Callable[..., Request], cast: Path, tmp_path: Path
 ) -> None:
     request = request_of(f"{cast}/portraits/ruby.png", f"{cast}/portraits/olive.png", run_id="night")
@@ -86,9 +86,7 @@ def test_a_run_goes_on_under_its_name_and_ends_as_if_nothing_had_happened(
     assert first.run_id == "night"
 
 
-def test_what_failed_is_done_again_and_nothing_else(
-    request_of: Callable[..., Request], cast: Path, tmp_path: Path
-) -> None:
+def test_retry_does_only_failed_jobs(request_of: Callable[..., Request], cast: Path, tmp_path: Path) -> None:
     Image.new("RGB", (300, 300), "grey").save(tmp_path / "nobody.png")
     request = request_of(
         f"{cast}/portraits/ruby.png", f"{tmp_path}/late.png", f"{tmp_path}/nobody.png", run_id="r", limit=3
@@ -112,7 +110,7 @@ def test_what_failed_is_done_again_and_nothing_else(
     assert cli("retry", "unknown", "--store", request.store, "--local").exit_code == 2
 
 
-def test_no_job_begins_after_the_time_that_is_given(request_of: Callable[..., Request], cast: Path) -> None:
+def test_no_job_starts_after_stop_after(request_of: Callable[..., Request], cast: Path) -> None:
     request = request_of(f"{cast}/portraits/ruby.png", f"{cast}/portraits/olive.png", run_id="short", stop_after=0.0)
     assert animate_locally(request).counts == {"cancelled": 2}
     assert read_run(open_store(request.store), "short").state == "stopped"
@@ -138,9 +136,7 @@ def test_runs_are_listed_with_their_state(request_of: Callable[..., Request], ca
     assert cli("runs", "--store", tmp_path / "empty").exit_code == 0
 
 
-def test_a_plan_says_what_a_run_would_take_and_does_nothing(
-    request_of: Callable[..., Request], cast: Path, tmp_path: Path
-) -> None:
+def test_plan_estimates_a_run_without_doing_it(request_of: Callable[..., Request], cast: Path, tmp_path: Path) -> None:
     request = request_of(f"{cast}/portraits/ruby.png", f"{cast}/portraits/olive.png", f"{tmp_path}/nowhere.png")
     words = ("plan", request.jobs, "--store", request.store, "--weights", request.weights, "--preset", "draft")
 

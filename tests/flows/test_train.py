@@ -1,4 +1,4 @@
-"""Training by the command: the world's clips, users' clips, with Prefect and without."""
+"""Training by the command: on synthetic clips and on user clips, with Prefect and without."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ checkpointing = true
 """
 
 
-def test_the_world_by_the_command(weights: Path, tmp_path: Path) -> None:
+def test_training_on_synthetic_clips(weights: Path, tmp_path: Path) -> None:
     config = tmp_path / "training.toml"
     config.write_text(WORLD.format(folder=tmp_path, base=weights))
     first = CliRunner().invoke(app, ["train", str(config), "--local"])
@@ -69,7 +69,7 @@ def test_the_world_by_the_command(weights: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.usefixtures("prefect_session")
-def test_fine_tuning_on_users_clips(weights: Path, tmp_path: Path) -> None:
+def test_fine_tuning_on_user_clips(weights: Path, tmp_path: Path) -> None:
     """With Prefect: only the adapters change, and the result renders."""
     write_clip(tmp_path / "talk.mp4", frames=60, rate="25")
     rows = [{"clip": tmp_path / "talk.mp4"}, {"clip": tmp_path / "missing.mp4"}, {"clip": tmp_path / "clips.csv"}]
@@ -105,7 +105,7 @@ def test_fine_tuning_on_users_clips(weights: Path, tmp_path: Path) -> None:
     assert found["measured"].keys() == {"loss", "loss before"}
 
 
-def test_what_cannot_be_trained(tmp_path: Path) -> None:
+def test_invalid_trainings_are_rejected(tmp_path: Path) -> None:
     config = tmp_path / "training.toml"
     for text, said in (
         ("", "weights: missing"),

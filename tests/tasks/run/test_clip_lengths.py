@@ -1,4 +1,4 @@
-"""Clips' lengths: read from headers, remembered by content, never an error."""
+"""Clip lengths: read from headers, stored by content hash, never an error."""
 
 from __future__ import annotations
 

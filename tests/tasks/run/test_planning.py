@@ -1,4 +1,4 @@
-"""Plans, and shards: every order once, an identity's together, neither too many nor too small."""
+"""Plans and shards: every spec once, those of a portrait together, neither too many shards nor too small ones."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def test_shards(identities: list[int], most: int, enough: int) -> None:
     assert len(groups) >= min(most, len(set(identities)), 4)
 
 
-def test_jobs_share_what_they_have_in_common_and_come_with_what_exists(tmp_path: Path) -> None:
+def test_jobs_share_specs_and_existing_renders_are_found(tmp_path: Path) -> None:
     init_weights(tmp_path / "weights", 0, SMALL)
     for name in ("p", "c", "d"):
         (tmp_path / name).write_text(name)

@@ -1,4 +1,4 @@
-"""What a worker does when memory does not suffice."""
+"""Workers that run out of memory."""
 
 from __future__ import annotations
 
@@ -16,27 +16,27 @@ from troupe.errors import OutOfMemory
 
 
 class Animator:
-    """Can give up its memory twice."""
+    """Can shrink twice."""
 
     def __init__(self) -> None:
         self.left = 2
 
     def shrink(self) -> bool:
-        """Less each time."""
+        """Return whether it could."""
         self.left -= 1
         return self.left >= 0
 
 
 @pytest.fixture
-def performer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> RenderWorker:
+def worker(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> RenderWorker:
     animator = Animator()
     monkeypatch.setattr("tasks.steps.context.load_animator", lambda *_, **__: animator)
     monkeypatch.setattr("tasks.steps.context.local_weights", Path)
     return RenderWorker(WorkerConfig(str(tmp_path), "w", "", "cpu", "auto", tmp_path / "scratch"))
 
 
-def test_less_memory_is_taken_as_long_as_that_may_help(
-    performer: RenderWorker, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+def test_a_step_is_repeated_with_less_memory_as_long_as_that_may_help(
+    worker: RenderWorker, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     calls = 0
 
@@ -49,10 +49,10 @@ def test_less_memory_is_taken_as_long_as_that_may_help(
 
     monkeypatch.setattr(workers, "encode_clip", encode)
     with caplog.at_level(logging.WARNING):
-        assert performer.motion(None) == Done(reused=False)  # type: ignore[arg-type]
+        assert worker.motion(None) == Done(reused=False)  # type: ignore[arg-type]
     assert calls == 3
     assert caplog.text.count("smaller share") == 2
     calls = -9
     with pytest.raises(OutOfMemory):
-        performer.motion(None)  # type: ignore[arg-type]
-    assert calls == -8, "there is nothing left to give up"
+        worker.motion(None)  # type: ignore[arg-type]
+    assert calls == -8, "it cannot shrink any more"
