@@ -1,4 +1,4 @@
-"""Everything a first run needs, made on the spot: people, and performances with sound."""
+"""Inputs for a first run, drawn on the spot: portraits, and driving clips with sound."""
 
 from __future__ import annotations
 
@@ -21,21 +21,21 @@ from troupe import Picture
 __all__ = ["draw_strip", "prepare_demo"]
 
 PORTRAITS = {"ruby": FIRST_HELD_OUT_SEED, "olive": FIRST_HELD_OUT_SEED + 5}
-"""Names and seeds of the people, whom the miniature has never seen."""
+"""Names and seeds of the portraits, which the miniature was not trained on."""
 CLIPS = {
     "hello": (FIRST_HELD_OUT_SEED + 3, FIRST_HELD_OUT_SEED + 7, Fraction(25), 50),
     "laugh": (FIRST_HELD_OUT_SEED + 8, FIRST_HELD_OUT_SEED + 11, Fraction(30000, 1001), 60),
 }
-"""Names, and for each: the seeds of person and performance, frames a second, frames."""
-MOMENTS, FIELD = 8, 160
-"""Of the strip: fields in a row, pixels of each one's side."""
+"""Names of the clips with their seeds of person and performance, frames per second and number of frames."""
+COLUMNS, CELL_SIDE = 8, 160
+"""Size of the strip: frames per row, and pixels of each frame's side."""
 
 
 def prepare_demo(folder: Path) -> tuple[Path, Path]:
-    """Make two portraits and two driving clips; what is there already stays.
+    """Draw two portraits and two driving clips; existing files are kept.
 
     Returns:
-        The folders of the portraits and of the clips.
+        folders of the portraits and of the clips.
     """
     portraits, drivings = folder / "portraits", folder / "drivings"
     portraits.mkdir(parents=True, exist_ok=True)
@@ -50,27 +50,27 @@ def prepare_demo(folder: Path) -> tuple[Path, Path]:
 
 
 def draw_strip(manifest: str, path: Path) -> bool:
-    """One clip, and below it all who act it, moment by moment; False if nobody does."""
+    """Draw one clip above all its renders, as rows of frames; return False if it has no renders."""
     clip = next(iter(CLIPS))
     rows = [row for row in pq.read_table(manifest).to_pylist() if uris.name(row["driving"]) == f"{clip}.mp4"]
-    acted = [uris.local_path(row["full_uri"]) for row in rows if row["full_uri"]]
-    if not acted:
+    renders = [uris.local_path(row["full_uri"]) for row in rows if row["full_uri"]]
+    if not renders:
         return False
-    shown = [uris.local_path(rows[0]["driving"]), *acted]
-    strip = np.concatenate([_row(decode(video), CLIPS[clip][3]) for video in shown if video])
+    videos = [uris.local_path(rows[0]["driving"]), *renders]
+    strip = np.concatenate([_row(decode(video), CLIPS[clip][3]) for video in videos if video])
     Image.fromarray(strip).save(path)
     return True
 
 
 def _row(frames: Iterable[Picture], count: int) -> Picture:
-    """A few of so many frames side by side, square."""
-    wanted = set(np.linspace(0, count - 1, MOMENTS).round().astype(int).tolist())
-    fields = [
-        np.asarray(ImageOps.fit(Image.fromarray(frame), (FIELD, FIELD)))
+    """Concatenate `COLUMNS` of `count` frames, cropped to squares."""
+    wanted = set(np.linspace(0, count - 1, COLUMNS).round().astype(int).tolist())
+    cells = [
+        np.asarray(ImageOps.fit(Image.fromarray(frame), (CELL_SIDE, CELL_SIDE)))
         for number, frame in enumerate(frames)
         if number in wanted
     ]
-    return np.concatenate(fields, axis=1)
+    return np.concatenate(cells, axis=1)
 
 
 def _write_clip(path: Path, person: int, performance: int, rate: Fraction, frames: int) -> None:
@@ -82,6 +82,6 @@ def _write_clip(path: Path, person: int, performance: int, rate: Fraction, frame
         file.writeframes((synthesise_voice(person, performance, frames, rate) * 32767).astype(np.int16).tobytes())
     try:
         pictures = (picture for picture, _ in draw_clip(person, performance, frames, rate))
-        encode(pictures, path, rate=rate, size=CLIP_SIZE, audio=AudioSource(voice), note=VideoMetadata())
+        encode(pictures, path, rate=rate, size=CLIP_SIZE, audio=AudioSource(voice), metadata=VideoMetadata())
     finally:
         voice.unlink()

@@ -1,6 +1,6 @@
-"""What this machine has for the work, and what it lacks.
+"""Checks of this machine and its installation for `troupe doctor`.
 
-Every check imports for itself what it looks at: that an import fails is one of the things to be found out.
+Every check imports what it examines itself, so that a failing import is a finding.
 """
 
 from __future__ import annotations
@@ -29,25 +29,25 @@ __all__ = ["Finding", "State", "examine"]
 
 State = Literal["ok", "warn", "bad"]
 GB = 1e9
-MEMORY = 8 * GB
-"""The full-size networks are 4 GB in 16 bits and need as much again to work with."""
-GPU_MEMORY = 7.5 * GB
-"""A card sold as 8 GB reports a little less."""
-SCRATCH = 2 * GB
-"""Some clips with their renders, for each worker."""
+MIN_MEMORY = 8 * GB
+"""Bytes of memory for the full-size networks: 4 GB in 16 bits, and as much again for activations."""
+MIN_GPU_MEMORY = 7.5 * GB
+"""Bytes that a card sold as 8 GB reports."""
+MIN_SCRATCH = 2 * GB
+"""Bytes of temporary files per worker: a few clips with their renders."""
 FULL_DISK = 0.95
-"""Ray stops keeping objects on a disk that is fuller than this."""
-PARTS = ("torch", "diffusers", "ray", "prefect", "onnxruntime", "pyarrow", "deltalake", "av")
+"""Fraction in use from which Ray stores no objects on a disk."""
+REPORTED_PACKAGES = ("torch", "diffusers", "ray", "prefect", "onnxruntime", "pyarrow", "deltalake", "av")
 
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing that was looked at.
+    """Result of one check.
 
     Attributes:
-        name: of the thing.
-        state: `ok`; `warn`: works, but not fully or not for everything; `bad`: the work would fail.
-        what: was found.
+        name: name of the check.
+        state: `ok`; `warn` if something works only partly; `bad` if a run would fail.
+        what: description of what was found.
         advice: what to do about it; empty if ok.
     """
 
@@ -58,12 +58,12 @@ class Finding:
 
 
 def examine(store: str, weights: Path, detector: Path | None) -> list[Finding]:
-    """Look at everything a run needs; a check that fails is a finding, never an error.
+    """Check everything a run needs; a failing check is a finding, never an error.
 
     Args:
         store: URL of the store that a run would use.
         weights: the weights directory.
-        detector: the face detector's file; None takes the weights directory's own.
+        detector: file of the face detector; None uses the one in the weights directory.
     """
     checks: list[tuple[str, Callable[[], Finding]]] = [
         ("python", _python),
@@ -80,16 +80,16 @@ def examine(store: str, weights: Path, detector: Path | None) -> list[Finding]:
         ("weights", lambda: _weights(weights)),
         ("detector", lambda: _detector(weights, detector)),
     ]
-    return [_robust(name, check) for name, check in checks]
+    return [_run_check(name, check) for name, check in checks]
 
 
-def _robust(name: str, check: Callable[[], Finding]) -> Finding:
+def _run_check(name: str, check: Callable[[], Finding]) -> Finding:
     try:
         return check()
     except TroupeError as error:
         return Finding(name, "bad", str(error))
-    except Exception as error:  # whatever a broken installation raises is what was to be found
-        return Finding(name, "bad", f"{type(error).__name__}: {error}", "install troupe anew: `make setup`")
+    except Exception as error:  # a broken installation may raise anything
+        return Finding(name, "bad", f"{type(error).__name__}: {error}", "reinstall troupe: `make setup`")
 
 
 def _python() -> Finding:
@@ -98,7 +98,7 @@ def _python() -> Finding:
 
 
 def _packages() -> Finding:
-    """Whether every requirement of troupe's own is met."""
+    """Check that all of troupe's requirements are installed."""
     from packaging.requirements import Requirement
 
     problems = []
@@ -113,10 +113,10 @@ def _packages() -> Finding:
             continue
         if not requirement.specifier.contains(version, prereleases=True):
             problems.append(f"{requirement.name} is {version}, troupe needs {requirement.specifier}")
-    have = ", ".join(f"{name} {_version(name)}" for name in PARTS)
-    what = f"troupe {_version('troupe')} with {have}"
+    versions = ", ".join(f"{name} {_version(name)}" for name in REPORTED_PACKAGES)
+    what = f"troupe {_version('troupe')} with {versions}"
     if problems:
-        return Finding("packages", "bad", "; ".join([*problems, what]), "install troupe anew: `make setup`")
+        return Finding("packages", "bad", "; ".join([*problems, what]), "reinstall troupe: `make setup`")
     return Finding("packages", "ok", what)
 
 
@@ -129,18 +129,20 @@ def _cpu() -> Finding:
 
 
 def _memory() -> Finding:
-    total = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    import psutil
+
+    total = psutil.virtual_memory().total
     what = f"{total / GB:.1f} GB"
     match _limit("memory.max"):
         case [limit] if int(limit) < total:
             total = int(limit)
             what = f"{total / GB:.1f} of {what} (a limit of the container)"
-    if total < MEMORY:
+    if total < MIN_MEMORY:
         return Finding(
             "memory",
             "warn",
             what,
-            f"the full-size networks need about {MEMORY / GB:.0f} GB where no GPU holds them; a miniature runs",
+            f"without a GPU the full-size networks need about {MIN_MEMORY / GB:.0f} GB; the miniature runs",
         )
     return Finding("memory", "ok", what)
 
@@ -154,21 +156,26 @@ def _gpu() -> Finding:
         what = ", ".join(f"{card.name} with {card.total_memory / GB:.1f} GB" for card in found)
         driver = f", driver {cards[0][1]}" if cards else ""
         what = f"{what}; torch {torch.__version__} for CUDA {built}{driver}"
-        if min(card.total_memory for card in found) < GPU_MEMORY:
+        if min(card.total_memory for card in found) < MIN_GPU_MEMORY:
             return Finding("gpu", "warn", what, "less than 8 GB: the full-size networks do not fit")
         return Finding("gpu", "ok", what)
     if not cards:
-        return Finding("gpu", "warn", "none", "the CPU does the work: right for a miniature, slow at full size")
+        return Finding("gpu", "warn", "none", "networks run on the CPU: fine for the miniature, slow at full size")
     what = f"{', '.join(name for name, _ in cards)}, driver {cards[0][1]}, but torch {torch.__version__} cannot use it"
     if built is None:
-        return Finding("gpu", "bad", f"{what}: it is a CPU build", "run `make setup` again: it takes a CUDA build here")
+        return Finding(
+            "gpu",
+            "bad",
+            f"{what}: it is a CPU build",
+            "run `make setup` again to install a CUDA build",
+        )
     if os.environ.get("CUDA_VISIBLE_DEVICES") in ("", "-1"):
         return Finding("gpu", "warn", f"{what}: CUDA_VISIBLE_DEVICES hides it", "unset CUDA_VISIBLE_DEVICES")
-    return Finding("gpu", "bad", f"{what}: it is built for CUDA {built}", "update the driver to one for that CUDA")
+    return Finding("gpu", "bad", f"{what}: it is built for CUDA {built}", f"update the driver to support CUDA {built}")
 
 
 def _cards() -> list[tuple[str, str]]:
-    """Name and driver of every NVIDIA card, as the driver's own tool says; empty if there is none."""
+    """Return name and driver version of every NVIDIA card, by nvidia-smi; empty if there is none."""
     tool = shutil.which("nvidia-smi")
     if tool is None:
         return []
@@ -182,7 +189,7 @@ def _cards() -> list[tuple[str, str]]:
 
 
 def _ffmpeg() -> Finding:
-    """Whether a video with sound can be made: the only proof that the binary has both encoders."""
+    """Encode a video with sound: only this proves that the binary has both encoders."""
     from tasks.media import AudioSource, encode, ffmpeg_binary
 
     with scratch_folder() as folder:
@@ -194,11 +201,11 @@ def _ffmpeg() -> Finding:
             file.writeframes(bytes(2 * 48_000))
         frames = [np.full((64, 64, 3), 40 * value, np.uint8) for value in range(5)]
         encode(frames, video, rate=Fraction(25), size=(64, 64), audio=AudioSource(sound))
-    return Finding("ffmpeg", "ok", f"{ffmpeg_binary()} makes H.264 with AAC sound")
+    return Finding("ffmpeg", "ok", f"{ffmpeg_binary()} encodes H.264 with AAC sound")
 
 
 def _opencv() -> Finding:
-    brought = sorted(set(metadata.packages_distributions().get("cv2", ())))
+    packages = sorted(set(metadata.packages_distributions().get("cv2", ())))
     try:
         import cv2
     except ImportError as error:
@@ -206,9 +213,9 @@ def _opencv() -> Finding:
         if "libGL" in str(error) or "libgthread" in str(error) or "libglib" in str(error):
             advice = "install the system's libgl1 and libglib2.0-0, or opencv-python-headless instead of opencv-python"
         return Finding("opencv", "bad", f"cannot be imported: {error}", advice)
-    if len(brought) > 1:
-        what = f"{cv2.__version__}, but from {len(brought)} packages at once: {', '.join(brought)}"
-        return Finding("opencv", "warn", what, "they overwrite each other's files: uninstall all, install one")
+    if len(packages) > 1:
+        what = f"{cv2.__version__}, but installed by {len(packages)} packages: {', '.join(packages)}"
+        return Finding("opencv", "warn", what, "they overwrite each other's files: uninstall all and install one")
     return Finding("opencv", "ok", cv2.__version__)
 
 
@@ -219,8 +226,8 @@ def _ray() -> Finding:
 
 
 def _prefect() -> Finding:
-    where = os.environ.get("PREFECT_API_URL")
-    what = f"{metadata.version('prefect')}, {f'with the server at {where}' if where else 'starting its own server'}"
+    url = os.environ.get("PREFECT_API_URL")
+    what = f"{metadata.version('prefect')}, {f'with the server at {url}' if url else 'starts its own server'}"
     return Finding("prefect", "ok", what)
 
 
@@ -231,7 +238,7 @@ def _scratch() -> Finding:
     usage = shutil.disk_usage(folder)
     what = f"{folder} has {usage.free / GB:.1f} GB free"
     advice = "make room, or set TMPDIR to a folder on another disk"
-    if usage.free < SCRATCH:
+    if usage.free < MIN_SCRATCH:
         return Finding("temporary folder", "warn", what, advice)
     if usage.free < (1 - FULL_DISK) * usage.total:
         return Finding("temporary folder", "warn", f"{what}, and is more than {FULL_DISK:.0%} full", advice)
@@ -241,15 +248,15 @@ def _scratch() -> Finding:
 def _store(url: str) -> Finding:
     from catalogs.store.store import open_store
 
-    new = "://" not in url and not Path(url).exists()
+    is_new = "://" not in url and not Path(url).exists()
     open_store(url).check()
-    if new:
-        with suppress(OSError):  # looking leaves nothing behind; another run may have begun to fill it
+    if is_new:
+        with suppress(OSError):  # the check leaves nothing behind; another run may have started to fill it
             Path(url).rmdir()
     what = f"{url} can be read, written and listed"
     if not open_store(url).exclusive:
-        advice = "let only one run at a time write to it; folders, S3, GCS and Azure know no such limit"
-        return Finding("store", "warn", f"{what}, but lets a second writer overwrite a file", advice)
+        advice = "let only one run at a time write to it; folders, S3, GCS and Azure do not have this limit"
+        return Finding("store", "warn", f"{what}, but does not stop two writers from overwriting each other", advice)
     return Finding("store", "ok", what)
 
 
@@ -258,15 +265,15 @@ def _weights(directory: Path) -> Finding:
     from models.weights import inspect_weights
 
     reports = inspect_weights(directory)
-    wrong = [report for report in reports if report.problems]
-    if wrong:
-        what = "; ".join(f"{report.file}: {report.problems[0]}" for report in wrong)
+    invalid = [report for report in reports if report.problems]
+    if invalid:
+        what = "; ".join(f"{report.file}: {report.problems[0]}" for report in invalid)
         return Finding("weights", "bad", f"{directory}: {what}", f"see `troupe weights check {directory}`")
     parameters = sum(report.parameters for report in reports)
     what = f"{directory}, {parameters / 1e6:.1f} million parameters"
     if directory == SHIPPED_WEIGHTS:
-        advice = "`troupe weights pull DIR` gets the full model; name it with --weights"
-        return Finding("weights", "warn", f"troupe's miniature, for drawn people: {what}", advice)
+        advice = "download the full model with `troupe weights pull DIR` and pass it with --weights"
+        return Finding("weights", "warn", f"troupe's miniature, for drawn faces: {what}", advice)
     return Finding("weights", "ok", what)
 
 
@@ -280,7 +287,7 @@ def _detector(weights: Path, detector: Path | None) -> Finding:
 
 
 def _limit(name: str) -> list[str]:
-    """The words of one of the control group's files, where the kernel has it and it sets a limit."""
+    """Return the values in one of the control group's files; empty if it does not exist or sets no limit."""
     try:
         words = (Path("/sys/fs/cgroup") / name).read_text().split()
     except OSError:

@@ -1,6 +1,6 @@
 """troupe: one cast of portraits, many performances.
 
-This package holds the words the rooms share: errors, jobs, faces and tracks, settings.
+This package holds the values that all packages share: jobs, faces and tracks, sampler settings, errors.
 """
 
 from troupe.clip_info import ClipInfo

@@ -1,4 +1,4 @@
-"""What is known of a video file."""
+"""Properties of a video file."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ __all__ = ["ClipInfo"]
 
 @dataclass(frozen=True)
 class ClipInfo:
-    """A video stream as it decodes.
+    """Properties of a video stream as decoded.
 
     Attributes:
         width, height: pixels of a decoded frame, after rotation.
-        frames: how many frames decode; 0 where only decoding would tell.
-        rate: frames a second, exact.
-        seconds: of the picture.
-        audio: whether there is a sound stream.
-        audio_seconds: its length; 0 without one.
-        codec: of the picture, as ffmpeg names it.
+        frames: number of frames that decode; 0 if unknown without decoding.
+        rate: frames per second, exact.
+        seconds: length of the picture.
+        audio: whether there is an audio stream.
+        audio_seconds: length of the audio stream; 0 without one.
+        codec: ffmpeg's name of the video codec.
         size: bytes of the file.
     """
 

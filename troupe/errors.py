@@ -1,26 +1,26 @@
-"""Everything that can go wrong, as one tree.
+"""The error tree.
 
-A message says what happened, where (job, URI, frame) and what to do about it; `kind` is the short name
-that the catalog's `error_kind` column carries.
+A message says what failed, where (job, URI, frame) and what to do about it; `kind` is the short name in the
+catalog's `error_kind` column.
 
     TroupeError
-     ├─ InputError           what the user gave cannot be used; retrying does not help
-     │   ├─ BadJob           a row, or several, of the jobs file
-     │   ├─ MissingInput     a URI that points at nothing
-     │   ├─ UnreadableMedia  not a picture or clip that can be decoded
-     │   ├─ NoFace           no face where one is needed
-     │   ├─ Withdrawn        the person shown does not want it any more
-     │   └─ TooLarge         over a stated limit
-     ├─ QualityError         a render that is not as good as was asked for
-     ├─ SettingsError        a setting, option or combination of them
-     ├─ WeightsError         the weights directory is incomplete or wrong
-     ├─ FfmpegError          ffmpeg is not there, or failed through no fault of its input
-     ├─ StoreError           the store did not do what it was asked; retrying may help
-     │   └─ NoSpace          no room left, in the store or in the folder for temporary files
+     ├─ InputError           an input cannot be used; retrying does not help
+     │   ├─ BadJob           invalid rows in the jobs file
+     │   ├─ MissingInput     a URI does not exist or is not readable
+     │   ├─ UnreadableMedia  a picture or clip cannot be decoded
+     │   ├─ NoFace           no face was found
+     │   ├─ Withdrawn        the person withdrew consent
+     │   └─ TooLarge         an input exceeds a limit
+     ├─ QualityError         a render misses a quality threshold
+     ├─ SettingsError        a setting, option or combination of them is invalid
+     ├─ WeightsError         the weights directory is incomplete or invalid
+     ├─ FfmpegError          ffmpeg is missing, or failed on a valid input
+     ├─ StoreError           the store could not read, write or list; retrying may help
+     │   └─ NoSpace          no space left in the store or in the temporary folder
      ├─ WorkerLost           a worker process died
-     ├─ Overdue              it took far longer than it should
-     ├─ OutOfMemory          the device's memory did not suffice
-     └─ Cancelled            somebody asked to stop
+     ├─ Overdue              a work item timed out
+     ├─ OutOfMemory          the device ran out of memory
+     └─ Cancelled            the work was cancelled
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ __all__ = [
 
 
 class TroupeError(Exception):
-    """The root: catch this to catch everything troupe raises on purpose."""
+    """Base class of all errors that troupe raises on purpose."""
 
     kind = "error"
 
@@ -60,16 +60,16 @@ class TroupeError(Exception):
         return str(self.args[0]) if self.args else self.kind
 
 
-class _Listing(TroupeError):
-    """An error that may hold several problems, all reported at once."""
+class _ErrorList(TroupeError):
+    """An error that may contain several problems, reported together."""
 
     def __init__(self, message: str, problems: Sequence[str] = ()) -> None:
-        # Both go into args, so that the error survives pickling between processes.
+        # Both are args, so that the error can be pickled between processes.
         super().__init__(message, tuple(problems))
 
     @property
     def problems(self) -> tuple[str, ...]:
-        """One line each; empty where the message says it all."""
+        """Problems, one line each; empty where the message is complete."""
         return tuple(self.args[1])
 
     def __str__(self) -> str:
@@ -77,67 +77,67 @@ class _Listing(TroupeError):
 
 
 class InputError(TroupeError):
-    """What the user gave cannot be used."""
+    """An input cannot be used."""
 
     kind = "input"
 
 
-class BadJob(InputError, _Listing):
-    """One or more rows of the request are wrong; `problems` names every one with its row number."""
+class BadJob(InputError, _ErrorList):
+    """Rows of the jobs file are invalid; `problems` lists them with their row numbers."""
 
     kind = "bad_job"
 
 
 class MissingInput(InputError):
-    """A URI points at nothing, or may not be read."""
+    """A URI does not exist or is not readable."""
 
     kind = "missing_input"
 
 
 class UnreadableMedia(InputError):
-    """Bytes that are no picture or clip that can be decoded."""
+    """A picture or clip cannot be decoded."""
 
     kind = "unreadable_media"
 
 
 class NoFace(InputError):
-    """No face was found where one is needed."""
+    """No face was found in a portrait or clip."""
 
     kind = "no_face"
 
 
 class Withdrawn(InputError):
-    """The person shown withdrew the consent."""
+    """The person shown withdrew consent."""
 
     kind = "withdrawn"
 
 
 class TooLarge(InputError):
-    """More pixels, frames, seconds or bytes than the stated limit."""
+    """An input exceeds the limit on pixels, frames, seconds or bytes."""
 
     kind = "too_large"
 
 
 class QualityError(TroupeError):
-    """A render that misses a threshold the run was given."""
+    """A render misses a quality threshold of the run."""
 
     kind = "quality"
 
 
 class SettingsError(TroupeError, ValueError):
-    """A setting that has no meaning, or not together with another one."""
+    """A setting is invalid, or conflicts with another one."""
 
     kind = "settings"
 
 
-class WeightsError(_Listing):
-    """The weights directory is incomplete or wrong; `problems` lists every file and tensor concerned."""
+class WeightsError(_ErrorList):
+    """The weights directory is incomplete or invalid; `problems` lists the files and tensors concerned."""
 
     kind = "weights"
 
 
 class FfmpegError(TroupeError):
-    """ffmpeg is not there, or failed at something that is not the input's fault."""
+    """ffmpeg is missing, or failed on a valid input."""
 
     kind = "ffmpeg"
 
@@ -149,30 +149,30 @@ class StoreError(TroupeError):
 
 
 class NoSpace(StoreError):
-    """There is no room left, in the store or in the folder for temporary files."""
+    """No space is left in the store or in the temporary folder."""
 
     kind = "no_space"
 
 
 class WorkerLost(TroupeError):
-    """The process that did the work died."""
+    """A worker process died."""
 
     kind = "worker_lost"
 
 
 class Overdue(TroupeError):
-    """Something took far longer than its length explains."""
+    """A work item timed out."""
 
     kind = "overdue"
 
 
 class OutOfMemory(TroupeError):
-    """The device's memory did not suffice."""
+    """The device ran out of memory."""
 
     kind = "out_of_memory"
 
 
 class Cancelled(TroupeError):
-    """Somebody asked to stop."""
+    """The work was cancelled."""
 
     kind = "cancelled"

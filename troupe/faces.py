@@ -1,4 +1,4 @@
-"""Faces as detectors see them, and one face followed through a clip."""
+"""Detected faces, the choice among them, and the track of a face through a clip."""
 
 from __future__ import annotations
 
@@ -35,14 +35,14 @@ class Face:
 
     @property
     def area(self) -> float:
-        """Of the box, in square pixels."""
+        """Area of the box in square pixels."""
         x1, y1, x2, y2 = (float(v) for v in self.box)
         return max(x2 - x1, 0.0) * max(y2 - y1, 0.0)
 
 
 @dataclass(frozen=True)
 class FaceChoice:
-    """Which of several faces is meant: `largest`, `index:N` (left to right, from 0) or `x,y` (pixels)."""
+    """Choice among several faces: `largest`, `index:N` (left to right, from 0) or `x,y` (pixels)."""
 
     text: str = "largest"
 
@@ -50,12 +50,12 @@ class FaceChoice:
         self._parsed()
 
     def pick(self, faces: Sequence[Face], where: str) -> Face:
-        """The chosen one of `faces`.
+        """Return the chosen face.
 
         `x,y` chooses the face whose box holds the point, the nearest centre where none or several do.
 
         Raises:
-            NoFace: there is none, or fewer than the index asks for. `where` names the picture.
+            NoFace: there are no faces, or the index is too high. `where` names the picture.
         """
         if not faces:
             raise NoFace(f"no face found in {where}; try a larger or sharper picture of the face, or another detector")
@@ -65,7 +65,7 @@ class FaceChoice:
         if isinstance(parsed, int):
             ordered = sorted(faces, key=lambda face: float(face.box[0] + face.box[2]))
             if parsed >= len(ordered):
-                raise NoFace(f"face {self.text} was asked for, but {where} shows {len(faces)} (counted from 0)")
+                raise NoFace(f"no face {self.text} in {where}: it shows {len(faces)} (counted from 0)")
             return ordered[parsed]
         x, y = parsed
 
@@ -77,7 +77,7 @@ class FaceChoice:
         return min(faces, key=distance)
 
     def _parsed(self) -> int | tuple[float, float] | None:
-        """None for the largest, an index, or a point."""
+        """Parse the choice: None for the largest, an index, or a point."""
         if self.text == "largest":
             return None
         try:
@@ -99,13 +99,13 @@ LARGEST = FaceChoice()
 
 @dataclass(frozen=True, eq=False)
 class Track:
-    """One face through a clip, an entry for every frame.
+    """One face through a clip, with an entry per frame.
 
     Attributes:
         boxes: (F, 4) float32, x1, y1, x2, y2 in pixels of the decoded frame.
         keypoints: (F, 5, 2) float32, in the order of `Face.keypoints`.
-        scores: (F,) float32, the detection score; 0 where the face was not seen and its place is filled in.
-        cuts: frames with which another scene begins, rising; never 0, which begins the first one.
+        scores: (F,) float32, detection scores; 0 where the face was not detected and its box is interpolated.
+        cuts: first frames of the scenes after the first one, increasing.
     """
 
     boxes: Floats
@@ -119,33 +119,33 @@ class Track:
             raise NoFace("a track needs at least one frame")
         if (self.boxes.shape, self.keypoints.shape, self.scores.shape) != ((frames, 4), (frames, 5, 2), (frames,)):
             raise ValueError(
-                f"a track's boxes, keypoints and scores are (F, 4), (F, 5, 2), (F,); these are "
+                f"boxes, keypoints and scores of a track must be (F, 4), (F, 5, 2), (F,), got "
                 f"{self.boxes.shape}, {self.keypoints.shape}, {self.scores.shape}"
             )
         if any(not 0 < cut < frames for cut in self.cuts) or list(self.cuts) != sorted(set(self.cuts)):
-            raise ValueError(f"a track's cuts rise and lie within its {frames} frames; these are {self.cuts}")
+            raise ValueError(f"cuts of a track must increase and lie within its {frames} frames, got {self.cuts}")
 
     def __len__(self) -> int:
         return len(self.boxes)
 
     def face(self, frame: int) -> Face:
-        """The face in one frame."""
+        """Return the face in one frame."""
         return Face(self.boxes[frame], self.keypoints[frame], float(self.scores[frame]))
 
     @property
     def gaps(self) -> tuple[tuple[int, int], ...]:
-        """Runs of frames in which the face was not seen, as (first, last + 1)."""
+        """Runs of frames in which the face was not detected, as (first, last + 1)."""
         missing = np.concatenate([[False], self.scores <= 0, [False]])
         edges = np.flatnonzero(missing[1:] != missing[:-1])
         return tuple((int(a), int(b)) for a, b in zip(edges[::2], edges[1::2], strict=True))
 
     @property
     def score(self) -> float:
-        """The mean detection score of the frames in which the face was seen; 0 if it never was."""
-        seen = self.scores[self.scores > 0]
-        return float(seen.mean()) if len(seen) else 0.0
+        """Mean detection score of the frames in which the face was detected; 0 if there are none."""
+        detected = self.scores[self.scores > 0]
+        return float(detected.mean()) if len(detected) else 0.0
 
     def part(self, first: int, stop: int) -> Track:
-        """The frames from `first` until before `stop`, counted anew from 0."""
+        """Return the track of frames `first` to `stop` - 1."""
         cuts = tuple(cut - first for cut in self.cuts if first < cut < stop)
         return Track(self.boxes[first:stop], self.keypoints[first:stop], self.scores[first:stop], cuts)

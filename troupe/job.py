@@ -1,4 +1,4 @@
-"""One row of the request."""
+"""A job: one row of the jobs file."""
 
 from __future__ import annotations
 
@@ -18,29 +18,29 @@ MASTERS = ("none", "lossless", "prores")
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """A portrait, a driving clip and how one shall act the other.
+    """A portrait, a driving clip, and how to animate the portrait by the clip.
 
     Attributes:
         job_id: unique in its run, `[A-Za-z0-9._-]{1,128}`.
-        portrait, driving: URIs of the picture and of the clip.
-        identity: a label of the person shown; empty if none was given.
-        face, driving_face: which face is meant, in the portrait and in the clip's first frame.
-        tracks: URI of a ready-made track (Parquet or JSON) that replaces detection in the clip.
-        start, end: the part of the clip, in seconds; `end` None is the clip's end.
+        portrait, driving: URIs of the portrait and of the driving clip.
+        identity: label of the person shown; empty if not set.
+        face, driving_face: choice of the face in the portrait and in the clip's first frame.
+        tracks: URI of an existing track (Parquet or JSON) that replaces detection in the clip.
+        start, end: part of the clip, in seconds; `end` None is the clip's end.
         audio: `driving`, `none` or a URI.
-        language: of the speech, BCP 47; empty if unknown.
+        language: language of the speech, BCP 47; empty if unknown.
         output: `full` (pasted back into the portrait), `crop` or `both`.
-        fps: frames a second that the clip is resampled to; None renders its own frames, each at its own time.
-        gaps: what follows where the face is long unseen, or another scene begins: `hold` the last motion, `cut` the
+        fps: frames per second to resample the clip to; None keeps its frames and their times.
+        gaps: action where the face is missing for long, or another scene starts: `hold` the last motion, `cut` the
             render into shots, `fail`.
-        crop: how the clip's crops are framed: `first` (the released geometry) or `follow` (moving with the driver).
-        blend: how the animated crop is pasted back: `seamless`, or `reference` (the released linear blend).
-        quality: of the videos, x264's constant rate factor; 0 is lossless, lower is better.
-        master: a further file for editing: `none`, `lossless` or `prores`.
-        preset: name of the sampling settings.
-        seed: of the starting noise.
+        crop: framing of the clip's crops: `first` (the released geometry) or `follow` (moving with the driver).
+        blend: method to paste the animated crop back: `seamless`, or `reference` (the released linear blend).
+        quality: x264's constant rate factor of the videos; 0 is lossless, lower is better.
+        master: additional file for editing: `none`, `lossless` or `prores`.
+        preset: name of the sampler settings.
+        seed: seed of the initial noise.
         consent: reference to the permission to use the likeness.
-        tags: free-form.
+        tags: free-form labels.
     """
 
     job_id: str

@@ -1,4 +1,4 @@
-"""What is being worked on here: what every line of a log says beside its message."""
+"""Context of log lines: the run, the job and the worker."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ from contextvars import ContextVar
 __all__ = ["current_context", "job_context", "process_name", "set_run_id"]
 
 _run = ""
-"""Of the process, and not of a context: threads of a run begin with empty ones."""
+"""Run of this process. Not a context variable: new threads would start without it."""
 _job: ContextVar[str] = ContextVar("job", default="")
 
 
 def set_run_id(run_id: str) -> None:
-    """Name the run that this process works for."""
+    """Set the run that this process works for."""
     global _run
     _run = run_id
 
 
 @contextmanager
 def job_context(job: str) -> Iterator[None]:
-    """What is logged inside the `with` block is about this job, or this work of the pool."""
+    """Attribute log lines inside the `with` block to a job, or to a work item of the pool."""
     token = _job.set(job)
     try:
         yield
@@ -32,7 +32,7 @@ def job_context(job: str) -> Iterator[None]:
 
 
 def current_context() -> dict[str, str]:
-    """The run, the job, and the worker: this process."""
+    """Return the current run, job and worker, which is this process."""
     return {"run": _run, "job": _job.get(), "worker": process_name()}
 
 

@@ -1,4 +1,4 @@
-"""How the sampler works, and the named settings that jobs choose from."""
+"""Settings of the sampler, and their presets."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ __all__ = ["PRESETS", "SamplerSettings", "preset"]
 
 @dataclass(frozen=True)
 class SamplerSettings:
-    """What a render depends on beside its inputs and weights.
+    """Everything that a render depends on apart from its inputs and weights.
 
     Attributes:
-        steps: of the sampler.
-        appearance_guidance, motion_guidance: (first, last) strength, linear over the steps.
-        overlap: frames shared by neighbouring windows.
-        shift: frames by which the windows move from step to step.
-        padding: frames faded in before the clip and out after it, cut off in the end.
-        decode_chunk: frames decoded together; its borders change the result.
-        fps: what the denoiser is told, whatever the clip's rate.
-        seed: of the noise, drawn on the CPU in float32 so that it is the same everywhere.
+        steps: number of sampler steps.
+        appearance_guidance, motion_guidance: (first, last) guidance strength, linear over the steps.
+        overlap: number of frames shared by neighbouring windows.
+        shift: number of frames by which the windows move from step to step.
+        padding: number of frames faded in before the clip and out after it, removed at the end.
+        decode_chunk: number of frames decoded together; chunk borders change the result.
+        fps: frames per second passed to the denoiser, whatever the clip's rate.
+        seed: seed of the noise, drawn on the CPU in float32 so that it is the same everywhere.
     """
 
     steps: int = 25
@@ -36,9 +36,9 @@ class SamplerSettings:
 
     def __post_init__(self) -> None:
         if self.steps < 1 or self.decode_chunk < 1:
-            raise SettingsError("steps and decode_chunk are at least 1")
+            raise SettingsError("steps and decode_chunk must be at least 1")
         if self.overlap < 0 or self.shift < 0 or self.padding < 0:
-            raise SettingsError("overlap, shift and padding are not negative")
+            raise SettingsError("overlap, shift and padding must not be negative")
 
 
 PRESETS = {
@@ -46,17 +46,17 @@ PRESETS = {
     "draft": SamplerSettings(steps=10),
     "sketch": SamplerSettings(steps=5, appearance_guidance=(1.0, 1.0), motion_guidance=(1.0, 1.0), padding=0),
 }
-"""`exact`: the released settings. `draft`: fewer steps. `sketch`: fewer still, no guidance and no padding: a fifth of
-`draft`'s work, or less."""
+"""`exact`: the released settings. `draft`: fewer steps. `sketch`: fewer still, without guidance and padding, at most a
+fifth of the work of `draft`."""
 
 
 def preset(name: str) -> SamplerSettings:
-    """The settings of that name.
+    """Return the settings of a preset.
 
     Raises:
-        SettingsError: there is none.
+        SettingsError: the preset is unknown.
     """
     try:
         return PRESETS[name]
     except KeyError:
-        raise SettingsError(f"no preset {name!r}; there are {', '.join(PRESETS)}") from None
+        raise SettingsError(f"unknown preset {name!r}; use one of {', '.join(PRESETS)}") from None

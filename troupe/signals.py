@@ -1,4 +1,4 @@
-"""Ctrl-C, SIGTERM and a closed terminal as an event that work checks, instead of an exception in the middle of it."""
+"""Ctrl-C, SIGTERM and a closed terminal as an event to check, instead of an exception at any point."""
 
 from __future__ import annotations
 
@@ -11,21 +11,21 @@ from types import FrameType
 __all__ = ["SIGNALS", "stoppable"]
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-"""Sent to a whole process group: by Ctrl-C, by Prefect's worker and `timeout`, by a terminal that is closed."""
+"""Signals sent to a whole process group: by Ctrl-C, by Prefect's worker and `timeout`, by a terminal that closes."""
 
 _current: threading.Event | None = None
 
 
 @contextmanager
 def stoppable() -> Iterator[threading.Event]:
-    """An event that the first SIGINT, SIGTERM or SIGHUP sets; the second does what it did before.
+    """Yield an event that the first SIGINT, SIGTERM or SIGHUP sets; the second signal has its previous effect.
 
-    A signal that is ignored stays ignored: `nohup` does that to SIGHUP, a script to SIGINT of what it starts by `&`.
+    An ignored signal stays ignored: `nohup` ignores SIGHUP, a script ignores SIGINT for what it starts with `&`.
 
-    Inside of another `stoppable` it is the same event: a command is stoppable from its first moment on, and the flow
-    in it again, because Prefect's engine has handlers of its own in between.
+    A nested `stoppable` yields the same event: a command is stoppable from its start, and its flow again, because
+    Prefect's engine installs handlers in between.
 
-    Outside of the main thread, where Python allows no handlers, nobody sets the event.
+    Outside the main thread, where Python allows no handlers, the event is never set.
     """
     global _current
     if threading.current_thread() is not threading.main_thread():
@@ -33,19 +33,19 @@ def stoppable() -> Iterator[threading.Event]:
         return
     outer, stop = _current, _current or threading.Event()
     handlers = {number: signal.getsignal(number) for number in SIGNALS}
-    before = {number: handler for number, handler in handlers.items() if handler is not signal.SIG_IGN}
+    previous = {number: handler for number, handler in handlers.items() if handler is not signal.SIG_IGN}
 
     def restore() -> None:
-        for number, handler in before.items():
+        for number, handler in previous.items():
             signal.signal(number, handler)
 
     def handle(number: int, frame: FrameType | None) -> None:
-        if stop.is_set() and callable(handler := before[signal.Signals(number)]):
+        if stop.is_set() and callable(handler := previous[signal.Signals(number)]):
             handler(number, frame)
         stop.set()
         restore()
 
-    for number in before:
+    for number in previous:
         signal.signal(number, handle)
     _current = stop
     try:

@@ -1,4 +1,4 @@
-"""Where a job's time goes."""
+"""Time spent per stage of a job."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ T = TypeVar("T")
 
 
 class Stopwatch:
-    """Seconds by stage. Stages may be entered again, and within each other: only the innermost one's time counts.
+    """Seconds per stage. Stages may be re-entered and nested; time counts for the innermost stage only.
 
     >>> watch = Stopwatch()
     >>> with watch("decode"):
@@ -25,21 +25,21 @@ class Stopwatch:
     def __init__(self) -> None:
         self.seconds: dict[str, float] = {}
         self._running: list[str] = []
-        self._since = 0.0
+        self._started = 0.0
 
     @contextmanager
     def __call__(self, stage: str) -> Iterator[None]:
         """Count the time inside the `with` block to `stage`."""
-        self._book()
+        self._record()
         self._running.append(stage)
         try:
             yield
         finally:
-            self._book()
+            self._record()
             self._running.pop()
 
     def each(self, stage: str, items: Iterable[T]) -> Iterator[T]:
-        """Pass `items` on, counting the time it takes to make each one to `stage`, not what is done with it.
+        """Yield `items`; the time to produce each one counts to `stage`, the time spent by the consumer does not.
 
         Closing the returned generator closes `items`.
         """
@@ -57,9 +57,9 @@ class Stopwatch:
             if close is not None:
                 close()
 
-    def _book(self) -> None:
+    def _record(self) -> None:
         now = time.perf_counter()
         if self._running:
             stage = self._running[-1]
-            self.seconds[stage] = self.seconds.get(stage, 0.0) + now - self._since
-        self._since = now
+            self.seconds[stage] = self.seconds.get(stage, 0.0) + now - self._started
+        self._started = now

@@ -1,16 +1,17 @@
-"""Pictures, clips and sound: the only place that runs ffmpeg.
+"""Still images, video and audio: the only package that runs ffmpeg.
 
-`process` owns the child process; `clips` reads, `encoder` writes, `pictures` is for stills. Reading never follows
-what a file points at: only local files of listed formats are opened, playlists and scripts are refused.
+`ffmpeg_process` runs the child process, `decoder` reads clips, `encoder` and `mux` write videos, `stills` reads and
+writes single images. Reading never follows references: only local files in the listed formats are opened, playlists
+and scripts are refused.
 """
 
 from tasks.media.audio import AudioSource, find_audio
 from tasks.media.decoder import decode, probe, timing_of, verify
-from tasks.media.encoder import VideoEncoder, VideoMetadata, encode
+from tasks.media.encoder import VideoEncoder, encode
 from tasks.media.ffmpeg_process import ffmpeg_binary
 from tasks.media.limits import Limits, limits
-from tasks.media.output_formats import LOSSLESS, PRORES, VideoFormat, h264, master
-from tasks.media.provenance import AI_GENERATED
+from tasks.media.output_formats import LOSSLESS, PRORES, VideoFormat, h264, master_format
+from tasks.media.provenance import AI_GENERATED, VideoMetadata
 from tasks.media.stills import read_picture, write_poster
 from tasks.media.timing import Timing
 
@@ -30,7 +31,7 @@ __all__ = [
     "find_audio",
     "h264",
     "limits",
-    "master",
+    "master_format",
     "probe",
     "read_picture",
     "timing_of",

@@ -1,4 +1,4 @@
-"""Where the sound of a video comes from."""
+"""Find the audio stream for a video."""
 
 from __future__ import annotations
 
@@ -16,23 +16,23 @@ from tasks.media.scan import audio_stream, scan_clip, video_stream
 
 __all__ = ["AudioSource", "AudioStream", "find_audio"]
 
-PRIMING = 0.06
-"""Seconds of a codec's run-up, which players leave out: at most two packets before the sound begins."""
-_TRIES = 200
-"""Packets of which one must decode: some seconds of sound."""
-_HOLE = 0.003
-"""Seconds that the rounding of time stamps may look like a hole."""
+_PRIMING = 0.06
+"""Seconds of codec priming, which players skip: at most two packets before the sound starts."""
+_PROBED_PACKETS = 200
+"""Number of packets, a few seconds of sound, of which at least one must decode."""
+_GAP_TOLERANCE = 0.003
+"""Seconds of gap that rounded time stamps may show."""
 
 
 @dataclass(frozen=True)
 class AudioSource:
-    """Sound to put under a video.
+    """Sound for a video.
 
     Attributes:
-        path: a clip, or a file of sound alone.
-        start, end: seconds, as for `decode`: in a clip they count from its first frame, and the sound begins
-            with the first frame at or after `start`, so that it stays with the picture. In a file of sound
-            alone they count from the first sample. `end` None is the end.
+        path: a clip, or an audio file.
+        start, end: seconds, as for `decode`: in a clip they count from its first frame, and the sound starts with
+            the first frame at or after `start`, so that it stays in sync. In an audio file they count from the
+            first sample. `end` None is the end.
     """
 
     path: Path
@@ -42,25 +42,25 @@ class AudioSource:
 
 @dataclass(frozen=True)
 class AudioStream:
-    """A sound stream that is there, and the part that is meant.
+    """A part of an audio stream.
 
     Attributes:
         path: the file.
-        stream: index in the container.
-        begin, end: seconds on the container's clock; `end` None is the stream's end.
-        codec: as ffmpeg names it.
+        stream: index of the stream in the container.
+        start, end: seconds on the container's clock; `end` None is the stream's end.
+        codec: ffmpeg's name of the codec.
     """
 
     path: Path
     stream: int
-    begin: float
+    start: float
     end: float | None
     codec: str
 
-    def whole_for(self, seconds: float) -> bool:
-        """Whether the stream itself is what is meant: from its first sample, without a hole, for all of `seconds`.
+    def is_continuous_for(self, seconds: float) -> bool:
+        """Whether the part starts at the stream's first sample and has no gap for `seconds`.
 
-        Only then can it be copied: packets cannot be cut, and the copy has no silence where there is none.
+        Only then can packets be copied: they cannot be cut, and a copy cannot fill a gap with silence.
         """
         expected: float | None = None
         with open_container(self.path, AUDIO_FORMATS) as container, suppress(av.error.FFmpegError):
@@ -68,18 +68,18 @@ class AudioStream:
                 if packet.pts is None or packet.time_base is None or not packet.duration:
                     continue
                 at = float(packet.pts * packet.time_base)
-                if expected is None and not self.begin - PRIMING <= at <= self.begin + _HOLE:
+                if expected is None and not self.start - _PRIMING <= at <= self.start + _GAP_TOLERANCE:
                     return False
-                if expected is not None and abs(at - expected) > _HOLE:
+                if expected is not None and abs(at - expected) > _GAP_TOLERANCE:
                     return False
                 expected = at + float(packet.duration * packet.time_base)
-                if expected >= self.begin + seconds:
+                if expected >= self.start + seconds:
                     return True
         return False
 
 
 def find_audio(audio: AudioSource) -> AudioStream | None:
-    """The part of a sound stream that is meant; None where the file has no sound, or none that can be decoded.
+    """Find the part of an audio stream that a source describes; None if the file has no sound that can be decoded.
 
     Raises:
         MissingInput, UnreadableMedia, TooLarge: the file cannot be used.
@@ -92,23 +92,23 @@ def find_audio(audio: AudioSource) -> AudioStream | None:
         index = stream.index
         zero = float((stream.start_time or 0) * (stream.time_base or 0))
         codec = stream.codec_context.codec.canonical_name
-        with_picture = video_stream(container) is not None
-        if not _is_heard(container, stream):
+        has_video = video_stream(container) is not None
+        if not _decodes(container, stream):
             return None
-    if not with_picture:
+    if not has_video:
         return AudioStream(
             audio.path, index, zero + audio.start, None if audio.end is None else zero + audio.end, codec
         )
     clip = scan_clip(audio.path)
-    first, _ = clip.cut(audio.start, audio.end)
-    end = None if audio.end is None else clip.clock(0) + audio.end
-    return AudioStream(audio.path, index, clip.clock(first), end, codec)
+    first, _ = clip.frame_range(audio.start, audio.end)
+    end = None if audio.end is None else clip.container_time(0) + audio.end
+    return AudioStream(audio.path, index, clip.container_time(first), end, codec)
 
 
-def _is_heard(container: av.container.InputContainer, stream: av.stream.Stream) -> bool:
-    """Whether anything decodes: a stream's headers may be damaged while the picture is whole."""
+def _decodes(container: av.container.InputContainer, stream: av.stream.Stream) -> bool:
+    """Whether any packet decodes: the audio may be damaged while the picture is not."""
     with suppress(av.error.FFmpegError):
-        for packet, _ in zip(container.demux(stream), range(_TRIES), strict=False):
+        for packet, _ in zip(container.demux(stream), range(_PROBED_PACKETS), strict=False):
             with suppress(av.error.FFmpegError, ValueError):
                 if packet.decode():
                     return True

@@ -1,4 +1,4 @@
-"""What is in a clip, and its frames one by one."""
+"""Probe clips and decode their frames."""
 
 from __future__ import annotations
 
@@ -11,82 +11,83 @@ import ffmpeg  # type: ignore[import-untyped]
 import numpy as np
 
 from tasks.media.ffmpeg_process import SCALING, FfmpegProcess
-from tasks.media.input_formats import CLIP_FORMATS, source
-from tasks.media.scan import ScannedClip, every_frame, scan_clip
+from tasks.media.input_formats import CLIP_FORMATS, ffmpeg_input
+from tasks.media.scan import ScannedClip, passthrough_options, scan_clip
 from tasks.media.timing import Timing
 from troupe.clip_info import ClipInfo
 from troupe.errors import FfmpegError, InputError, UnreadableMedia
 from troupe.faces import Picture
 
-__all__ = ["SOUND_SECONDS", "decode", "probe", "timing_of", "verify"]
+__all__ = ["AUDIO_TOLERANCE", "decode", "probe", "timing_of", "verify"]
 
-_SAME_SECONDS = 0.002
-SOUND_SECONDS = 0.03
-"""Sound that is copied ends with a packet of its own, of 1024 samples or 1152."""
+_TIME_TOLERANCE = 0.002
+"""Seconds by which times in a written video may differ from the intended ones."""
+AUDIO_TOLERANCE = 0.03
+"""Seconds by which copied audio may differ in length: it ends with a whole packet of 1024 or 1152 samples."""
 _REFERENCE_WHITE = 203
-"""Candelas a square metre of a white sheet in HDR pictures (ITU-R BT.2408): it becomes SDR's white."""
+"""Luminance of white in HDR, in candelas per square metre (ITU-R BT.2408); mapped to white in SDR."""
 _KNEE = 0.7
-"""Of SDR's white, in linear light: what is darker stays as it is, what is brighter is compressed into the rest."""
+"""Fraction of SDR white, in linear light, up to which tones are kept; brighter ones are compressed above it."""
 
 
 def probe(path: Path) -> ClipInfo:
-    """What is in a clip, as `decode` will deliver it: upright, with square pixels, every frame counted.
+    """Return the properties of a clip as `decode` yields it: upright, with square pixels, every frame counted.
 
-    The clip is decoded once for this, with ffmpeg and the very options of `decode`: headers lie, packets are not
-    frames, and another decoder might disagree. A clip that has not changed since is not decoded again.
+    The clip is decoded once with ffmpeg and the same options as in `decode`: headers can be wrong, packets are not
+    frames, and another decoder might disagree. The result is cached until the file changes.
 
     Raises:
-        MissingInput: there is no such file.
-        UnreadableMedia: it holds no picture that can be decoded.
-        TooLarge: more pixels, frames or seconds than the limits.
+        MissingInput: the file does not exist.
+        UnreadableMedia: no video in it can be decoded.
+        TooLarge: it exceeds a limit on pixels, frames or seconds.
     """
     return scan_clip(path).info
 
 
 def timing_of(path: Path, start: float = 0.0, end: float | None = None, fps: Fraction | None = None) -> Timing:
-    """When the frames that `decode` yields for the same arguments are shown, from 0.
+    """Return the presentation times, from 0, of the frames that `decode` yields for the same arguments.
 
     Raises:
         InputError: as `decode`.
     """
     clip = scan_clip(path, fps)
-    part = clip.timing.part(*clip.cut(start, end))
+    part = clip.timing.part(*clip.frame_range(start, end))
     return part if fps is None else part.resampled(fps)[0]
 
 
 def decode(
     path: Path, start: float = 0.0, end: float | None = None, fps: Fraction | None = None
 ) -> Generator[Picture, None, None]:
-    """The frames shown from `start` until before `end`, one by one.
+    """Yield the frames with `start` <= time < `end`.
 
-    ffmpeg runs ahead only as far as a pipe holds; closing the iterator ends it at once. What is of high dynamic range
-    or in a wide gamut is brought to BT.709, what is transparent is laid on white.
+    ffmpeg decodes ahead only as far as a pipe holds; closing the generator ends it at once. High dynamic range and
+    wide gamuts are converted to BT.709, transparency is composited on white.
 
     Args:
-        path: the clip, a file or a folder of pictures.
+        path: the clip, a file or a folder of images.
         start, end: seconds since the clip's first frame; `end` None is the clip's end.
-        fps: frames a second to yield instead of the clip's own frames: some are then left out, others repeated. Of
-            pictures, which have no times, all are yielded, and `start` and `end` count by this rate.
+        fps: frames per second to resample to, by dropping and repeating frames; None keeps the clip's frames. A
+            folder of images has no times: all its frames are yielded, and `start` and `end` count at this rate.
 
     Raises:
         MissingInput, UnreadableMedia, TooLarge: as `probe`; also if fewer frames decode than were counted.
         InputError: no frame lies between `start` and `end`.
     """
     clip = scan_clip(path, fps)
-    first, last = clip.cut(start, end)
-    times = np.ones(last - first, dtype=np.int64)
+    first, last = clip.frame_range(start, end)
+    repeats = np.ones(last - first, dtype=np.int64)
     if fps is not None:
         shown = clip.timing.part(first, last).resampled(fps)[1]
-        times = np.bincount(shown, minlength=last - first)
+        repeats = np.bincount(shown, minlength=last - first)
     with FfmpegProcess(_graph(clip, first, last)) as process:
-        for number in range(first if clip.ordered else 0, last):
+        for number in range(first if clip.is_ordered else 0, last):
             frame = _read(process, clip, number)
-            for again in range(int(times[number - first]) if number >= first else 0):
-                yield frame.copy() if again else frame
+            for repeat in range(int(repeats[number - first]) if number >= first else 0):
+                yield frame.copy() if repeat else frame
 
 
 def _read(process: FfmpegProcess, clip: ScannedClip, number: int) -> Picture:
-    """The next frame, which is the clip's `number`-th."""
+    """Read the next frame, number `number` of the clip."""
     frame = np.empty((clip.info.height, clip.info.width, 4 if clip.alpha else 3), np.uint8)
     try:
         complete = process.read_into(frame.reshape(-1).data)
@@ -94,13 +95,13 @@ def _read(process: FfmpegProcess, clip: ScannedClip, number: int) -> Picture:
         raise UnreadableMedia(f"{clip.path.name}, frame {number}: {error.message}") from error
     if not complete:
         raise UnreadableMedia(
-            f"{clip.path.name} stopped decoding at frame {number} of {clip.info.frames}: {process.complaint}"
+            f"{clip.path.name} stopped decoding at frame {number} of {clip.info.frames}: {process.last_error}"
         )
     return _on_white(frame) if clip.alpha else frame
 
 
 def _on_white(frame: Picture) -> Picture:
-    """(H, W, 4) with alpha to (H, W, 3) on a white ground, as a portrait's transparency."""
+    """Composite (H, W, 4) with alpha on white, as for portraits; return (H, W, 3)."""
     alpha = frame[..., 3:].astype(np.uint16)
     mixed = frame[..., :3] * alpha + 255 * (255 - alpha) + 127
     return (mixed // 255).astype(np.uint8)
@@ -109,24 +110,26 @@ def _on_white(frame: Picture) -> Picture:
 def verify(
     path: Path, *, frames: int, rate: Fraction, size: tuple[int, int], audio: bool, timing: Timing | None = None
 ) -> ClipInfo:
-    """Probe a video that was just written, and compare it with what was meant.
+    """Probe a video that was just written, and compare it with what was intended.
 
     Args:
         path: the video.
-        frames: how many it must have.
-        rate: frames a second.
-        size: (width, height) of its frames.
-        audio: whether it must have sound; the sound must then end with the picture, within a frame or `SOUND_SECONDS`.
-        timing: of its frames, where they are not evenly spaced. (How long the last one is shown, not every container
-            says.)
+        frames: expected number of frames.
+        rate: expected frames per second.
+        size: expected (width, height) of the frames.
+        audio: whether it must have sound, which must end with the picture, within a frame or `AUDIO_TOLERANCE`.
+        timing: expected times of unevenly spaced frames. The duration of the last one is not checked, since not every
+            container stores it.
 
     Raises:
-        FfmpegError: something differs; the message lists all that does.
+        FfmpegError: the video differs; the message lists all differences.
     """
     try:
         info = probe(path)
     except InputError as error:
-        raise FfmpegError(f"the video just written does not decode: {error.message}") from error
+        raise FfmpegError(
+            f"verifying {path.name} after encoding failed: it does not decode: {error.message}"
+        ) from error
     width, height = size
     seconds = float(frames / rate) if timing is None else timing.seconds
     problems = []
@@ -137,43 +140,43 @@ def verify(
     # Not `info.rate != rate`: in a short clip two close rates give the same time stamps.
     if timing is not None:
         times = timing_of(path).times
-        if len(times) == frames and np.abs(times - timing.times).max() > _SAME_SECONDS:
-            problems.append("frames at other times than theirs")
-    elif abs(info.seconds - seconds) > _SAME_SECONDS:
+        if len(times) == frames and np.abs(times - timing.times).max() > _TIME_TOLERANCE:
+            problems.append("frames at wrong times")
+    elif abs(info.seconds - seconds) > _TIME_TOLERANCE:
         problems.append(f"{info.seconds:.3f} s at {info.rate} frames/s instead of {seconds:.3f} s at {rate}")
     if info.audio != audio:
-        problems.append("no sound" if audio else "sound that was not asked for")
-    elif audio and abs(info.audio_seconds - seconds) > max(float(1 / rate), SOUND_SECONDS):
+        problems.append("no sound" if audio else "unexpected sound")
+    elif audio and abs(info.audio_seconds - seconds) > max(float(1 / rate), AUDIO_TOLERANCE):
         problems.append(f"{info.audio_seconds:.3f} s of sound for {seconds:.3f} s of picture")
     if problems:
-        raise FfmpegError(f"{path.name} was written wrongly: {', '.join(problems)}; encode it again")
+        raise FfmpegError(f"verifying {path.name} after encoding failed: {', '.join(problems)}; encode it again")
     return info
 
 
 def _graph(clip: ScannedClip, first: int, last: int) -> Any:
-    """From the file to the pixels of frames `first` to `last` - 1, or of all where there are no times to cut by."""
-    frames = source(clip.path, CLIP_FORMATS)[str(clip.stream)]
-    if clip.ordered:
-        # By time stamp, for the filter forgets how many frames it saw when their format changes midway.
+    """Build the ffmpeg graph of frames `first` to `last` - 1, or of all if time stamps cannot select them."""
+    frames = ffmpeg_input(clip.path, CLIP_FORMATS)[str(clip.stream)]
+    if clip.is_ordered:
+        # By time stamp, because the filter loses its frame count when the format changes midway.
         end = {} if last == clip.info.frames else {"end_pts": int(clip.ticks[last])}
         frames = frames.filter("trim", start_pts=int(clip.ticks[first]), **end)
     matrix = "auto"
     if clip.primaries:
-        frames = _standard(frames, clip)
+        frames = _to_bt709(frames, clip)
     else:
         matrix = clip.matrix
-        # What a damaged frame says of itself may be more than swscale knows to convert.
+        # The tags of a damaged frame may name something that swscale cannot convert.
         frames = frames.filter("setparams", color_primaries="bt709", color_trc="bt709")
-    # The size is given, not left to ffmpeg: a stream may change it midway, and the pipe has no headers.
+    # Set the size explicitly: a stream may change it midway, and raw video has no headers.
     frames = frames.filter(
         "scale", clip.info.width, clip.info.height, flags=SCALING, in_color_matrix=matrix, out_range="pc"
     )
     pixels = "rgba" if clip.alpha else "rgb24"
-    return ffmpeg.output(frames, "pipe:1", format="rawvideo", pix_fmt=pixels, **every_frame(clip.tick))
+    return ffmpeg.output(frames, "pipe:1", format="rawvideo", pix_fmt=pixels, **passthrough_options(clip.tick))
 
 
-def _standard(frames: Any, clip: ScannedClip) -> Any:
-    """A wide gamut, and perhaps a high dynamic range, brought to BT.709 in linear light."""
+def _to_bt709(frames: Any, clip: ScannedClip) -> Any:
+    """Convert a wide gamut, and high dynamic range if present, to BT.709 in linear light."""
     tags = {"primariesin": clip.primaries, "matrixin": clip.matrix}
     if clip.transfer:
         tags["transferin"] = clip.transfer

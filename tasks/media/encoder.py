@@ -1,10 +1,9 @@
-"""Frames and a clip's sound become a video file."""
+"""Encode frames, with the sound of another file, to a video file."""
 
 from __future__ import annotations
 
 import tempfile
 from collections.abc import Iterable
-from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 from types import TracebackType
@@ -13,71 +12,49 @@ from typing import Any, Self
 import ffmpeg  # type: ignore[import-untyped]
 import numpy as np
 
-from tasks.media.audio import AudioSource, AudioStream, find_audio
+from tasks.media.audio import AudioSource, find_audio
 from tasks.media.decoder import verify
 from tasks.media.ffmpeg_process import SCALING, FfmpegProcess
-from tasks.media.input_formats import AUDIO_FORMATS, CLIP_FORMATS, source
-from tasks.media.languages import iso_639_2
-from tasks.media.mux import retime
+from tasks.media.mux import mux_graph, retime
 from tasks.media.output_formats import VideoFormat, h264
-from tasks.media.provenance import AI_GENERATED, mark
+from tasks.media.provenance import VideoMetadata, append_xmp
 from tasks.media.timing import Timing
 from troupe.clip_info import ClipInfo
 from troupe.errors import FfmpegError
 from troupe.faces import Picture
 
-__all__ = ["VideoEncoder", "VideoMetadata", "encode"]
+__all__ = ["VideoEncoder", "encode"]
 
 _FLUSH_SECONDS = 600.0
-"""For the frames that x264 still holds, some 50, which may be large and the machine slow."""
+"""Seconds to wait for the frames that x264 still holds, about 50: they may be large and the machine slow."""
 _BT709 = {"colorspace": "bt709", "color_primaries": "bt709", "color_trc": "bt709"}
 
 
-@dataclass(frozen=True)
-class VideoMetadata:
-    """What a video says of itself.
-
-    Attributes:
-        run_id, job_id: where it comes from.
-        language: of the speech, BCP 47; empty if unknown.
-    """
-
-    run_id: str = ""
-    job_id: str = ""
-    language: str = ""
-
-    @property
-    def comment(self) -> str:
-        """The text for the file's comment."""
-        named = [f"{name} {value}" for name, value in (("run", self.run_id), ("job", self.job_id)) if value]
-        return f"{AI_GENERATED} ({', '.join(named)})" if named else AI_GENERATED
-
-
 class VideoEncoder:
-    """Writes one video, frame by frame: H.264, 4:2:0, BT.709, with sound as long as the picture, unless told otherwise.
+    """Encoder of one video, frame by frame; by default H.264, 4:2:0, BT.709, with sound as long as the picture.
 
-    Used as a context manager; the file appears, whole and verified, when it is left or `finish` is called. Where
-    an error leaves it, ffmpeg is ended and nothing remains. Odd sides are made even, where the form needs it, by
-    repeating the last column or row. The same frames give the same bytes with the same ffmpeg.
+    Use it as a context manager. The file appears, complete and verified, on exit or when `finish` is called; an
+    exception ends ffmpeg and leaves no file. Where the format needs even sides, the last column or row is repeated.
+    The same frames give the same bytes with the same ffmpeg.
 
-    The picture is encoded first and the sound joined at the end, when the length of the picture is known exactly:
-    copied where the form takes its codec and it is whole, else encoded again to the sample.
+    The picture is encoded first and the sound is muxed at the end, when the exact length of the picture is known. The
+    audio stream is copied if the format supports its codec and no part of it is cut or missing, else re-encoded.
 
     Args:
-        path: the file to write, with the form's suffix; its folder must be there, a file of that name is replaced.
-        rate: frames a second.
-        size: (width, height) of the frames that will be given.
-        audio: where the sound comes from; None, or a file without sound, gives a video without a sound stream.
-        note: what the file says of itself.
-        timing: when each frame is shown, for frames that are not evenly spaced; `rate` is then their mean.
-        form: of the file; H.264 in MP4 if None.
+        path: the file to write, with the format's suffix; its folder must exist, an existing file is replaced.
+        rate: frames per second.
+        size: (width, height) of the frames.
+        audio: source of the sound; None, or a file without sound, gives a video without an audio stream.
+        metadata: metadata of the file.
+        timing: presentation times of unevenly spaced frames; `rate` is then their mean.
+        video_format: format of the file; H.264 in MP4 if None.
 
     Raises:
-        InputError: the sound's file cannot be used.
+        InputError: the audio file cannot be used.
         FfmpegError: ffmpeg failed.
 
     Example:
-        >>> with Encoder(path, rate=Fraction(25), size=(512, 512), audio=AudioSource(clip)) as encoder:
+        >>> with VideoEncoder(path, rate=Fraction(25), size=(512, 512), audio=AudioSource(clip)) as encoder:
         ...     for frame in frames:
         ...         encoder.write(frame)
         ...     info = encoder.finish()
@@ -90,27 +67,27 @@ class VideoEncoder:
         rate: Fraction,
         size: tuple[int, int],
         audio: AudioSource | None = None,
-        note: VideoMetadata | None = None,
+        metadata: VideoMetadata | None = None,
         timing: Timing | None = None,
-        form: VideoFormat | None = None,
+        video_format: VideoFormat | None = None,
     ) -> None:
         self._path, self._rate, self._size = path, rate, size
-        self._note = note or VideoMetadata()
+        self._metadata = metadata or VideoMetadata()
         self._timing = timing if timing is not None and not timing.even else None
-        self._form = form or h264(size=size)
-        # Found now, so that an unusable file is reported before hours of rendering.
-        self._sound = None if audio is None else find_audio(audio)
+        self._format = video_format or h264(size=size)
+        # Searched now, so that an unusable file is reported before hours of rendering.
+        self._audio = None if audio is None else find_audio(audio)
         self._frames = 0
         self._info: ClipInfo | None = None
 
     def __enter__(self) -> Self:
-        # In the target's folder, so that the last step is a rename; readable by nobody else.
+        # In the target's folder, so that the last step is a rename; not readable by other users.
         self._folder = tempfile.TemporaryDirectory(prefix=".encoding-", dir=self._path.parent)
-        self._picture = Path(self._folder.name, f"picture{self._form.suffix}")
+        self._picture = Path(self._folder.name, f"picture{self._format.suffix}")
         try:
-            # Frames that are retimed must be in the file in the order in which they are shown.
-            order = {} if self._timing is None else {"bf": 0}
-            graph = _picture_graph(self._picture, self._rate, self._padded, self._form, **order)
+            # Without B-frames, so that the order in the file is the order of presentation, which retiming needs.
+            no_reordering = {} if self._timing is None else {"bf": 0}
+            graph = _picture_graph(self._picture, self._rate, self._padded, self._format, **no_reordering)
             self._process = FfmpegProcess(graph, feed=True)
         except BaseException:
             self._folder.cleanup()
@@ -129,57 +106,59 @@ class VideoEncoder:
 
     @property
     def _padded(self) -> tuple[int, int]:
-        """(width, height) as they are encoded."""
+        """(width, height) of the encoded frames."""
         width, height = self._size
-        return (width + width % 2, height + height % 2) if self._form.subsampled else self._size
+        return (width + width % 2, height + height % 2) if self._format.subsampled else self._size
 
     def write(self, frame: Picture) -> None:
-        """Add a frame, (height, width, 3) of the size stated.
+        """Encode a frame, (height, width, 3) uint8.
 
         Raises:
-            FfmpegError: ffmpeg gave up, or took nothing for too long.
+            FfmpegError: ffmpeg ended, or stalled.
         """
         if self._info is not None:
-            raise ValueError(f"{self._path.name} is finished")
+            raise ValueError(f"{self._path.name} is finished and takes no more frames")
         width, height = self._size
         if frame.shape != (height, width, 3) or frame.dtype != np.uint8:
-            raise ValueError(f"a frame is ({height}, {width}, 3) uint8 here; this is {frame.shape} {frame.dtype}")
-        wide, tall = self._padded
-        if (wide, tall) != (width, height):
-            frame = np.pad(frame, ((0, tall - height), (0, wide - width), (0, 0)), mode="edge")
+            raise ValueError(
+                f"frames of {self._path.name} must be ({height}, {width}, 3) uint8, got {frame.shape} {frame.dtype}"
+            )
+        padded_width, padded_height = self._padded
+        if (padded_width, padded_height) != (width, height):
+            frame = np.pad(frame, ((0, padded_height - height), (0, padded_width - width), (0, 0)), mode="edge")
         self._process.write(np.ascontiguousarray(frame).reshape(-1).data)
         self._frames += 1
 
     def finish(self) -> ClipInfo:
-        """Write the file, unless that has been done; no frame can be added afterwards.
+        """Complete the file and return its properties; later calls return the same.
 
         Raises:
-            FfmpegError: ffmpeg failed, no frame was written, or the file is not what was meant.
+            FfmpegError: ffmpeg failed, no frame was written, or the file differs from what was intended.
         """
         if self._info is not None:
             return self._info
         _expect_success(self._process, "encoding the picture", _FLUSH_SECONDS)
         if self._frames == 0:
-            raise FfmpegError(f"no frame was given for {self._path.name}")
+            raise FfmpegError(f"no frame was written to {self._path.name}")
         picture, seconds = self._picture, float(self._frames / self._rate)
         if self._timing is not None:
             if len(self._timing.times) != self._frames:
-                raise ValueError(f"{self._frames} frames were given, times of {len(self._timing.times)}")
-            picture, seconds = picture.with_stem("timed"), self._timing.seconds
+                raise ValueError(f"{self._frames} frames were written, but timing has {len(self._timing.times)}")
+            picture, seconds = picture.with_stem("retimed"), self._timing.seconds
             retime(self._picture, picture, self._timing)
-        whole = self._picture.with_stem("whole")
-        with FfmpegProcess(_whole_graph(whole, picture, self._sound, seconds, self._note, self._form)) as process:
-            _expect_success(process, "joining picture and sound", _FLUSH_SECONDS + seconds)
-        if self._form.container != "matroska":
-            mark(whole, self._note.comment)
-        whole.replace(self._path)
+        muxed = self._picture.with_stem("muxed")
+        with FfmpegProcess(mux_graph(muxed, picture, self._audio, seconds, self._metadata, self._format)) as process:
+            _expect_success(process, "muxing picture and sound", _FLUSH_SECONDS + seconds)
+        if self._format.container != "matroska":
+            append_xmp(muxed, self._metadata.comment)
+        muxed.replace(self._path)
         try:
             self._info = verify(
                 self._path,
                 frames=self._frames,
                 rate=self._rate,
                 size=self._padded,
-                audio=self._sound is not None,
+                audio=self._audio is not None,
                 timing=self._timing,
             )
         except BaseException:
@@ -195,24 +174,29 @@ def encode(
     rate: Fraction,
     size: tuple[int, int],
     audio: AudioSource | None = None,
-    note: VideoMetadata | None = None,
+    metadata: VideoMetadata | None = None,
     timing: Timing | None = None,
-    form: VideoFormat | None = None,
+    video_format: VideoFormat | None = None,
 ) -> ClipInfo:
-    """Write all of `frames` as one video; arguments and errors are those of `VideoEncoder`."""
-    with VideoEncoder(path, rate=rate, size=size, audio=audio, note=note, timing=timing, form=form) as encoder:
+    """Encode all of `frames` to one video; arguments and errors are those of `VideoEncoder`."""
+    with VideoEncoder(
+        path, rate=rate, size=size, audio=audio, metadata=metadata, timing=timing, video_format=video_format
+    ) as encoder:
         for frame in frames:
             encoder.write(frame)
         return encoder.finish()
 
 
-def _expect_success(process: FfmpegProcess, doing: str, limit: float) -> None:
-    code = process.finish(limit)
+def _expect_success(process: FfmpegProcess, step: str, timeout: float) -> None:
+    code = process.finish(timeout)
     if code != 0:
-        raise FfmpegError(f"ffmpeg failed at {doing} (code {code}): {process.complaint or 'it gave no reason'}")
+        raise FfmpegError(f"ffmpeg failed at {step} (exit code {code}): {process.last_error or 'no error message'}")
 
 
-def _picture_graph(target: Path, rate: Fraction, size: tuple[int, int], form: VideoFormat, **more: int) -> Any:
+def _picture_graph(
+    target: Path, rate: Fraction, size: tuple[int, int], video_format: VideoFormat, **options: int
+) -> Any:
+    """Build the ffmpeg graph that encodes raw frames from standard input."""
     width, height = size
     frames = ffmpeg.input(
         "pipe:0",
@@ -223,52 +207,18 @@ def _picture_graph(target: Path, rate: Fraction, size: tuple[int, int], form: Vi
         framerate=str(rate),
     )
     tags: dict[str, str] = {}
-    if form.pixels.startswith("yuv"):
+    if video_format.pixels.startswith("yuv"):
         frames = frames.filter("scale", flags=SCALING, in_range="pc", out_range="tv", out_color_matrix="bt709")
         tags = {"color_range": "tv", **_BT709}
-    frames = frames.filter("format", form.pixels)
+    frames = frames.filter("format", video_format.pixels)
     if tags:
         frames = frames.filter("setparams", range="tv", **_BT709)
     return ffmpeg.output(
-        frames, f"file:{target.absolute()}", format=form.container, fflags="+bitexact", **form.picture, **tags, **more
-    )
-
-
-def _whole_graph(
-    target: Path, picture: Path, sound: AudioStream | None, seconds: float, note: VideoMetadata, form: VideoFormat
-) -> Any:
-    streams = [source(picture, CLIP_FORMATS)["v:0"]]
-    options: dict[str, Any] = {}
-    if sound is not None:
-        if sound.codec in form.copies and sound.whole_for(seconds):
-            streams.append(source(sound.path, AUDIO_FORMATS, itsoffset=f"{-sound.begin:.6f}")[str(sound.stream)])
-            options |= {"acodec": "copy", "t": f"{seconds:.6f}"}
-        else:
-            streams.append(_exactly(source(sound.path, AUDIO_FORMATS)[str(sound.stream)], sound, seconds))
-            options |= {**form.sound, "flags:a": "+bitexact"}
-        if note.language:
-            options["metadata:s:a:0"] = f"language={iso_639_2(note.language)}"
-    if form.container != "matroska":
-        options["movflags"] = "+faststart"
-    return ffmpeg.output(
-        *streams,
+        frames,
         f"file:{target.absolute()}",
-        format=form.container,
-        vcodec="copy",
-        map_metadata=-1,
-        map_chapters=-1,
-        metadata=f"comment={note.comment}",
+        format=video_format.container,
         fflags="+bitexact",
+        **video_format.video_options,
+        **tags,
         **options,
     )
-
-
-def _exactly(stream: Any, sound: AudioStream, seconds: float) -> Any:
-    """The cut of a sound stream: from its begin, silence where it has none, as long as the picture."""
-    # Cut at its end first: a damaged time stamp may lie years ahead, and the silence until then is no small thing.
-    end = sound.begin + seconds if sound.end is None else min(sound.end, sound.begin + seconds)
-    stream = stream.filter("atrim", start=f"{sound.begin:.6f}", end=f"{end:.6f}")
-    stream = stream.filter("asetpts", f"PTS-({sound.begin:.6f})/TB")
-    # Sound that begins late or has holes keeps its place in time: silence is put in.
-    stream = stream.filter("aresample", **{"async": 1, "first_pts": 0})
-    return stream.filter("apad", whole_dur=f"{seconds:.6f}").filter("atrim", end=f"{seconds:.6f}")

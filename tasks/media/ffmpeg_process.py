@@ -1,4 +1,4 @@
-"""One ffmpeg child process: found, started, fed, read, watched and ended."""
+"""Find ffmpeg and run it as a child process."""
 
 from __future__ import annotations
 
@@ -22,53 +22,54 @@ from troupe.terminal import without_stdin
 __all__ = ["SCALING", "STALL_SECONDS", "THREADS", "FfmpegProcess", "ffmpeg_binary"]
 
 STALL_SECONDS = 60.0
-"""An ffmpeg that neither gives nor takes a byte for this long is taken for stuck."""
+"""Seconds without a byte read or written after which ffmpeg counts as stuck."""
 THREADS = 2
-"""Of a decoder and of an encoder: many run beside each other, and H.264's bytes depend on the number."""
+"""Number of threads per decoder and encoder: many run in parallel, and H.264's bytes depend on the number."""
 SCALING = "bicubic+accurate_rnd+full_chroma_int"
-"""Without the last two, swscale's YUV to RGB is off by a level or more, always in the same direction."""
+"""Flags for swscale; without the last two, its YUV to RGB conversion is biased by a level or more."""
 MIN_LIBAVUTIL = (57, 28)
-"""ffmpeg 5.1, the first with -fps_mode. libavutil's number, since builds from git have no release number."""
-NEEDED = ("libx264", "libzimg")
-"""Parts of ffmpeg that are not in every build: H.264 is written with one, HDR is read with the other."""
+"""Version of libavutil in ffmpeg 5.1, the first with -fps_mode; builds from git have no release number."""
+REQUIRED_LIBRARIES = ("libx264", "libzimg")
+"""Libraries that not every build of ffmpeg has: one writes H.264, the other reads HDR."""
 _FILTERS = ["-filter_threads", "1", "-filter_complex_threads", "1"]
-# How to report; time stamps as they are in the file; a damaged frame, or many, is no reason to give up the others.
-_ALWAYS = ["-hide_banner", "-nostdin", "-loglevel", "error", "-copyts", "-max_error_rate", "1", *_FILTERS]
+# Report errors only; keep the file's time stamps; do not give up after damaged frames.
+_COMMON_OPTIONS = ["-hide_banner", "-nostdin", "-loglevel", "error", "-copyts", "-max_error_rate", "1", *_FILTERS]
 _TAIL_BYTES = 4096
 _PIPE_BYTES = 1 << 20
 
 
 @functools.cache
 def ffmpeg_binary() -> str:
-    """The ffmpeg to run: the system's if it can do the work, else the one that imageio-ffmpeg brings.
+    """Return the path of ffmpeg: the system's if it is usable, else the one from imageio-ffmpeg.
 
     Raises:
-        FfmpegError: neither is there and usable.
+        FfmpegError: neither exists and is usable.
     """
     reasons = []
     system = shutil.which("ffmpeg")
     if system is not None:
-        lacking = _lacking(system)
-        if not lacking:
+        problem = _problem(system)
+        if not problem:
             return system
-        reasons.append(f"{system} {lacking}")
+        reasons.append(f"{system} {problem}")
     try:
-        with without_stdin():  # it runs what it finds
+        with without_stdin():  # it runs the binaries that it finds
             packaged = str(imageio_ffmpeg.get_ffmpeg_exe())
     except RuntimeError:
         reasons.append("imageio-ffmpeg has no binary for this platform")
     else:
-        lacking = _lacking(packaged)
-        if not lacking:
+        problem = _problem(packaged)
+        if not problem:
             return packaged
-        reasons.append(f"{packaged} {lacking}")
+        reasons.append(f"{packaged} {problem}")
     raise FfmpegError(
-        f"no usable ffmpeg: {'; '.join(reasons)}. Install ffmpeg 5.1 or newer, with {' and '.join(NEEDED)}, on PATH"
+        f"no usable ffmpeg: {'; '.join(reasons)}. "
+        f"Install ffmpeg 5.1 or newer, with {' and '.join(REQUIRED_LIBRARIES)}, on PATH"
     )
 
 
-def _lacking(binary: str) -> str:
-    """Why this binary will not do; empty when it will."""
+def _problem(binary: str) -> str:
+    """Return why a binary is not usable; empty if it is."""
     try:
         ran = subprocess.run(
             [binary, "-version"], stdin=subprocess.DEVNULL, capture_output=True, timeout=STALL_SECONDS, check=True
@@ -79,42 +80,42 @@ def _lacking(binary: str) -> str:
     version = re.search(r"libavutil\s+(\d+)\.\s*(\d+)", text)
     if version is None or (int(version[1]), int(version[2])) < MIN_LIBAVUTIL:
         return "is older than 5.1"
-    lacking = [name for name in NEEDED if f"--enable-{name}" not in text]
-    return f"was built without {' and '.join(lacking)}" if lacking else ""
+    missing = [name for name in REQUIRED_LIBRARIES if f"--enable-{name}" not in text]
+    return f"was built without {' and '.join(missing)}" if missing else ""
 
 
 class FfmpegProcess:
-    """A running ffmpeg, as a context manager that leaves none behind.
+    """A running ffmpeg, as a context manager that kills it on exit.
 
-    Whenever troupe waits for it, its standard error is read off too (the end of it kept), so that no pipe ever
-    fills up unnoticed; and it waits `STALL_SECONDS` at most, so a stuck ffmpeg is an error, not a hang. While
-    troupe is busy elsewhere ffmpeg just blocks on its pipe, which is what keeps memory flat.
+    While waiting for ffmpeg, its standard error is read too and the end of it kept, so that no pipe fills up. A wait
+    takes at most `STALL_SECONDS`, so that a stuck ffmpeg is an error and not a hang. Between waits ffmpeg blocks on
+    its pipe, which bounds the memory.
 
     Args:
-        output: what to do, as composed with ffmpeg-python.
-        feed: whether `write` will be used.
+        output: the graph, built with ffmpeg-python.
+        feed: whether to open standard input for `write`.
 
     Example:
-        >>> with Process(ffmpeg.output(ffmpeg.input("file:/clip.mp4"), "pipe:1", format="framecrc")) as process:
+        >>> with FfmpegProcess(ffmpeg.output(ffmpeg.input("file:/clip.mp4"), "pipe:1", format="framecrc")) as process:
         ...     lines = list(process.lines())
         ...     code = process.finish()
     """
 
     def __init__(self, output: Any, *, feed: bool = False) -> None:
         self._child = subprocess.Popen(
-            [ffmpeg_binary(), *_ALWAYS, *ffmpeg.get_args(output)],
+            [ffmpeg_binary(), *_COMMON_OPTIONS, *ffmpeg.get_args(output)],
             stdin=subprocess.PIPE if feed else subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             bufsize=0,
-            # Ctrl-C is for troupe, which then ends its children in order.
+            # Ctrl-C must reach troupe only, which then stops its child processes in order.
             start_new_session=True,
         )
         self._tail = bytearray()
         self._stderr_ended = False
         for pipe in (self._child.stdin, self._child.stdout):
             if pipe is not None:
-                _widen(pipe)
+                _enlarge(pipe)
         if self._child.stdin is not None:
             os.set_blocking(self._child.stdin.fileno(), False)
 
@@ -127,7 +128,7 @@ class FfmpegProcess:
         self.kill()
 
     def kill(self) -> None:
-        """End it now; nothing happens where it has ended."""
+        """Kill ffmpeg if it is still running."""
         if self._child.poll() is None:
             self._child.kill()
             self._child.wait()
@@ -136,16 +137,16 @@ class FfmpegProcess:
                 pipe.close()
 
     @property
-    def complaint(self) -> str:
-        """The last that ffmpeg said, on one line, without the addresses that differ between runs."""
+    def last_error(self) -> str:
+        """Last error messages of ffmpeg, on one line, without addresses, which differ between runs."""
         text = re.sub(r" @ 0x[0-9a-f]+", "", self._tail.decode(errors="replace"))
         return " | ".join(line.strip() for line in text.splitlines()[-3:] if line.strip())[-500:]
 
     def read_into(self, buffer: memoryview) -> bool:
-        """Fill `buffer` from standard output; False if that ended before.
+        """Fill `buffer` from standard output; return False if the output ended before.
 
         Raises:
-            FfmpegError: nothing came for too long.
+            FfmpegError: ffmpeg stalled.
         """
         stdout = _open(self._child.stdout)
         filled = 0
@@ -159,10 +160,10 @@ class FfmpegProcess:
         return True
 
     def lines(self) -> Iterator[str]:
-        """Standard output line by line, as text.
+        """Yield the lines of standard output.
 
         Raises:
-            FfmpegError: nothing came for too long.
+            FfmpegError: ffmpeg stalled.
         """
         stdout = _open(self._child.stdout)
         rest = b""
@@ -178,41 +179,41 @@ class FfmpegProcess:
             yield rest.decode(errors="replace")
 
     def write(self, data: memoryview) -> None:
-        """Give all of `data` to standard input.
+        """Write all of `data` to standard input.
 
         Raises:
-            FfmpegError: ffmpeg ended, or took nothing for too long.
+            FfmpegError: ffmpeg ended, or stalled.
         """
         stdin = _open(self._child.stdin)
-        given = 0
-        while given < len(data):
+        written = 0
+        while written < len(data):
             self._wait(stdin, select.POLLOUT)
             try:
-                given += os.write(stdin, data[given:])
+                written += os.write(stdin, data[written:])
             except BlockingIOError:
                 continue
             except BrokenPipeError:
                 self.finish()
-                raise FfmpegError(f"ffmpeg stopped taking frames: {self.complaint or 'it gave no reason'}") from None
+                raise FfmpegError(f"ffmpeg stopped reading frames: {self.last_error or 'no error message'}") from None
 
-    def finish(self, limit: float | None = None) -> int:
-        """Close standard input, discard what still comes, and wait for the end.
+    def finish(self, timeout: float | None = None) -> int:
+        """Close standard input, discard the remaining output, and wait for the exit.
 
         Args:
-            limit: seconds to wait at most; `STALL_SECONDS` if None.
+            timeout: seconds before ffmpeg counts as stuck; `STALL_SECONDS` if None.
 
         Returns:
-            The exit code; negative when a signal ended it.
+            The exit code; negative if a signal ended ffmpeg.
 
         Raises:
-            FfmpegError: it did not end in time.
+            FfmpegError: ffmpeg did not exit in time.
         """
-        limit = STALL_SECONDS if limit is None else limit
-        deadline = time.monotonic() + limit
+        timeout = STALL_SECONDS if timeout is None else timeout
+        deadline = time.monotonic() + timeout
         if self._child.stdin is not None:
             self._child.stdin.close()
         stdout, stderr = _open(self._child.stdout), _open(self._child.stderr)
-        self._wait(stdout, select.POLLIN, limit)
+        self._wait(stdout, select.POLLIN, timeout)
         while os.read(stdout, 1 << 16):
             self._wait(stdout, select.POLLIN, deadline - time.monotonic())
         while not self._stderr_ended:
@@ -222,38 +223,38 @@ class FfmpegProcess:
         except subprocess.TimeoutExpired:
             raise self._stuck() from None
 
-    def _wait(self, pipe: int, event: int, limit: float | None = None) -> None:
-        """Until `pipe` is ready or at its end, `STALL_SECONDS` at most; standard error is read off meanwhile."""
+    def _wait(self, pipe: int, event: int, timeout: float | None = None) -> None:
+        """Wait until `pipe` is ready or closed, at most `timeout` seconds, and read standard error meanwhile."""
         stderr = _open(self._child.stderr)
-        deadline = time.monotonic() + (STALL_SECONDS if limit is None else limit)
+        deadline = time.monotonic() + (STALL_SECONDS if timeout is None else timeout)
         while True:
-            waiting = select.poll()
-            waiting.register(pipe, event)
+            poll = select.poll()
+            poll.register(pipe, event)
             if not self._stderr_ended:
-                waiting.register(stderr, select.POLLIN)
-            ready = {handle for handle, _ in waiting.poll(max(deadline - time.monotonic(), 0.0) * 1000)}
+                poll.register(stderr, select.POLLIN)
+            ready = {handle for handle, _ in poll.poll(max(deadline - time.monotonic(), 0.0) * 1000)}
             if stderr in ready:
-                said = os.read(stderr, 1 << 16)
-                self._stderr_ended = not said
-                self._tail = (self._tail + said)[-_TAIL_BYTES:]
+                text = os.read(stderr, 1 << 16)
+                self._stderr_ended = not text
+                self._tail = (self._tail + text)[-_TAIL_BYTES:]
             if pipe in ready:
                 return
             if time.monotonic() >= deadline:
                 raise self._stuck()
 
     def _stuck(self) -> FfmpegError:
-        return FfmpegError(f"ffmpeg was stuck, neither going on nor ending. {self.complaint}".strip())
+        return FfmpegError(f"ffmpeg was stuck: no input, output or exit in time. {self.last_error}".strip())
 
 
 def _open(pipe: IO[bytes] | None) -> int:
-    """The file descriptor of a pipe that this process was started with."""
+    """Return the file descriptor of a pipe."""
     if pipe is None:
         raise ValueError("ffmpeg was started without this pipe")
     return pipe.fileno()
 
 
-def _widen(pipe: IO[bytes]) -> None:
-    """A frame then moves in a few pieces instead of a few dozen. A courtesy: systems limit or lack it."""
+def _enlarge(pipe: IO[bytes]) -> None:
+    """Enlarge a pipe, so that a frame needs fewer reads. Optional: systems may limit or lack it."""
     try:
         import fcntl
 

@@ -1,4 +1,4 @@
-"""Which files may be opened at all, and opening them."""
+"""Input formats that may be opened, and the functions that open files in them."""
 
 from __future__ import annotations
 
@@ -16,24 +16,25 @@ from tasks.media import image_folder
 from tasks.media.ffmpeg_process import THREADS
 from troupe.errors import MissingInput, UnreadableMedia
 
-__all__ = ["AUDIO_FORMATS", "CLIP_FORMATS", "open_container", "source"]
+__all__ = ["AUDIO_FORMATS", "CLIP_FORMATS", "ffmpeg_input", "open_container"]
 
 CLIP_FORMATS = (
     "apng,asf,av1,avi,bmp_pipe,dv,flv,gif,h264,hevc,ivf,jpeg_pipe,jpegxl_anim,m4v,matroska,mjpeg,mov,mpeg,mpegts,"
     "mpegvideo,mxf,nut,obu,ogg,png_pipe,tiff_pipe,webp_anim,webp_pipe,yuv4mpegpipe"
 )
-"""ffmpeg's names of the containers that may hold a driving clip.
+"""ffmpeg's names of the container formats accepted for driving clips.
 
-None of these makes ffmpeg open another file; hls, dash, concat, image2 and the like do, and are left out. (image2 is
-used for folders of pictures that we gathered ourselves.)
+None of these makes ffmpeg open another file. hls, dash, concat, image2 and others do, and are excluded; image2 is used
+only for folders of images that troupe gathered itself.
 """
 AUDIO_FORMATS = f"{CLIP_FORMATS},aac,ac3,aiff,amr,caf,eac3,flac,mp3,w64,wav"
-"""The same for sound."""
-_OPEN_SECONDS = 30.0
+"""ffmpeg's names of the container formats accepted for sound."""
+_OPEN_TIMEOUT = 30.0
+"""Seconds before opening a file fails."""
 
 
-def source(path: Path, formats: str, **options: int | str) -> Any:
-    """A file as an input of ffmpeg, kept to this one file, these containers and `THREADS` threads.
+def ffmpeg_input(path: Path, formats: str, **options: int | str) -> Any:
+    """Return a file as an ffmpeg input, restricted to this file, these formats and `THREADS` threads.
 
     A folder is a image_folder of pictures, which `open_container` has looked at.
     """
@@ -44,21 +45,21 @@ def source(path: Path, formats: str, **options: int | str) -> Any:
             "start_number": 1,
             "framerate": image_folder.RATE,
         }
-    return ffmpeg.input(_address(path), threads=THREADS, **_guards(path, formats), **options)
+    return ffmpeg.input(_url(path), threads=THREADS, **_restrictions(path, formats), **options)
 
 
 @contextmanager
 def open_container(path: Path, formats: str, **options: str) -> Iterator[av.container.InputContainer]:
-    """The file's headers, by PyAV.
+    """Open a file with PyAV, to read its headers and packets.
 
     Raises:
-        MissingInput: there is no such file, or it may not be read.
-        UnreadableMedia: it is in none of the formats, or damaged beyond opening.
+        MissingInput: the file does not exist or is not readable.
+        UnreadableMedia: the file is in none of the formats, or too damaged to open.
     """
-    pictures = {}
+    sequence_options = {}
     if path.is_dir():
         image_folder.check(path)
-        pictures = {"start_number": "1", "framerate": str(image_folder.RATE)}
+        sequence_options = {"start_number": "1", "framerate": str(image_folder.RATE)}
     else:
         try:
             path.open("rb").close()
@@ -66,27 +67,27 @@ def open_container(path: Path, formats: str, **options: str) -> Iterator[av.cont
             raise MissingInput(f"{path} cannot be read: {error.strerror}") from None
     try:
         container = av.open(
-            _address(path),
+            _url(path),
             "r",
-            format="image2" if pictures else None,
-            options=_guards(path, formats) | options | pictures,
-            timeout=_OPEN_SECONDS,
+            format="image2" if sequence_options else None,
+            options=_restrictions(path, formats) | options | sequence_options,
+            timeout=_OPEN_TIMEOUT,
             metadata_errors="replace",
         )
     except (av.error.FFmpegError, ValueError, OSError) as error:
-        why = getattr(error, "strerror", None) or type(error).__name__
+        reason = getattr(error, "strerror", None) or type(error).__name__
         raise UnreadableMedia(
-            f"{path.name} is in no format that is read here ({why}); playlists and scripts are refused, any other "
-            f"clip that plays elsewhere can be converted to MP4"
+            f"{path.name} is not in a supported format ({reason}); playlists and scripts are refused; "
+            f"convert any other clip to MP4"
         ) from error
     with container:
         yield container
 
 
-def _address(path: Path) -> str:
-    """How libav is told of a file: neither a leading `-` nor a `:` in its name means anything then."""
-    return image_folder.address(path) if path.is_dir() else f"file:{path.absolute()}"
+def _url(path: Path) -> str:
+    """Return a file's URL for libav, in which a leading `-` or a `:` has no special meaning."""
+    return image_folder.url(path) if path.is_dir() else f"file:{path.absolute()}"
 
 
-def _guards(path: Path, formats: str) -> dict[str, str]:
+def _restrictions(path: Path, formats: str) -> dict[str, str]:
     return {"protocol_whitelist": "file", "format_whitelist": "image2" if path.is_dir() else formats}

@@ -1,4 +1,4 @@
-"""Language tags as MP4 writes them."""
+"""Language codes for MP4."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ _ISO_639_2 = dict(pair.split(":") for pair in _CODES.split())
 
 
 def iso_639_2(tag: str) -> str:
-    """The three letters that MP4 has room for: `de-CH` is `deu`; `und` where the language has no such code.
+    """Return the ISO 639-2 code, which MP4 stores, of a language: `deu` for `de-CH`; `und` if there is none.
 
     Args:
-        tag: BCP 47.
+        tag: language tag, BCP 47.
     """
     language = tag.partition("-")[0].lower()
     if len(language) == 3 and language.isascii() and language.isalpha():

@@ -1,4 +1,4 @@
-"""How much of an input is read before it is refused, and how to allow more."""
+"""Limits on the size of inputs, set by environment variables."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ _PREFIX = "TROUPE_MAX_"
 
 @dataclass(frozen=True)
 class Limits:
-    """What is refused as `TooLarge`; each is raised or lowered by an environment variable of the workers.
+    """Limits above which an input is `TooLarge`; each can be set by an environment variable of the workers.
 
     Attributes:
-        picture_pixels: of a portrait. `TROUPE_MAX_PICTURE_PIXELS`, and so on.
-        clip_pixels: of a frame; 8K.
-        clip_frames: of a clip; an hour at 60 frames a second.
-        clip_seconds: of a clip, as it is shown.
-        clip_bytes: of all of a clip's frames, decoded; an hour of 4K at 30 frames a second.
-        scan_seconds: that one decoding of a clip may take.
+        picture_pixels: pixels of a portrait; set by `TROUPE_MAX_PICTURE_PIXELS`, and so on.
+        clip_pixels: pixels per frame; 8K.
+        clip_frames: frames per clip; an hour at 60 frames per second.
+        clip_seconds: seconds per clip, by its presentation times.
+        clip_bytes: bytes of all decoded frames of a clip; an hour of 4K at 30 frames per second.
+        scan_seconds: seconds that decoding a clip once may take.
     """
 
     picture_pixels: int = 80_000_000
@@ -32,23 +32,23 @@ class Limits:
     clip_bytes: int = 2_700_000_000_000
     scan_seconds: int = 3600
 
-    def advice(self, name: str, otherwise: str) -> str:
-        """The end of a message: what the limit is, what to do, and how to raise it."""
-        return f"{getattr(self, name)} are the limit: {otherwise}, or set {_PREFIX}{name.upper()}"
+    def advice(self, name: str, remedy: str) -> str:
+        """Return the end of an error message: the limit, a remedy, and how to raise the limit."""
+        return f"the limit is {getattr(self, name)}: {remedy}, or set {_PREFIX}{name.upper()}"
 
 
 def limits() -> Limits:
-    """The limits as the environment has them now.
+    """Return the limits, with those that the environment sets.
 
     Raises:
-        SettingsError: a variable holds no whole number above 0.
+        SettingsError: a variable is not a whole number above 0.
     """
-    given = {}
+    overrides = {}
     for field in fields(Limits):
         text = os.environ.get(_PREFIX + field.name.upper(), "").strip()
         if not text:
             continue
         if not text.isdecimal() or int(text) < 1:
-            raise SettingsError(f"{_PREFIX}{field.name.upper()} is {text!r}; give a whole number above 0")
-        given[field.name] = int(text)
-    return Limits(**given)
+            raise SettingsError(f"{_PREFIX}{field.name.upper()} is {text!r}; use a whole number above 0")
+        overrides[field.name] = int(text)
+    return Limits(**overrides)

@@ -1,37 +1,99 @@
-"""A video whose frames were written at an even pace gets the times that they really have."""
+"""Mux encoded pictures: set the times of their frames, and join them with sound. The picture is not re-encoded."""
 
 from __future__ import annotations
 
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import av
+import ffmpeg  # type: ignore[import-untyped]
 import numpy as np
 
+from tasks.media.audio import AudioStream
+from tasks.media.input_formats import AUDIO_FORMATS, CLIP_FORMATS, ffmpeg_input
+from tasks.media.languages import iso_639_2
+from tasks.media.output_formats import VideoFormat
+from tasks.media.provenance import VideoMetadata
 from tasks.media.timing import Timing
 
-__all__ = ["retime"]
+__all__ = ["mux_graph", "retime"]
 
 TICK = Fraction(1, 90000)
-"""Seconds: what MPEG counts in; a millionth of a second is lost at most."""
+"""Time base in seconds, MPEG's; rounding to it loses at most a few microseconds."""
 
 
 def retime(source: Path, target: Path, timing: Timing) -> None:
-    """Copy the picture of a file with another time for every frame; nothing is encoded again.
+    """Copy a picture stream with new presentation times.
 
     Args:
-        source: a file that we wrote ourselves: one picture stream, its frames in the order in which they are shown.
-        target: to write, in a container of the same kind.
-        timing: of as many frames.
+        source: a file of `VideoEncoder`: one picture stream with its frames in the order of presentation.
+        target: the file to write, in the same container format.
+        timing: times of the same number of frames.
     """
-    moments = np.round(np.array([*timing.times, timing.seconds]) / float(TICK)).astype(np.int64)
-    with av.open(str(source)) as coming, av.open(str(target), "w") as going:
-        stream = going.add_stream_from_template(coming.streams.video[0])
+    stamps = np.round(np.array([*timing.times, timing.seconds]) / float(TICK)).astype(np.int64)
+    with av.open(str(source)) as reader, av.open(str(target), "w") as writer:
+        stream = writer.add_stream_from_template(reader.streams.video[0])
         stream.time_base = TICK
-        packets = (packet for packet in coming.demux(video=0) if packet.size)  # without what marks the end
-        for packet, moment, after in zip(packets, moments[:-1], moments[1:], strict=True):
-            packet.pts = packet.dts = int(moment)
-            packet.duration = int(after - moment)
+        packets = (packet for packet in reader.demux(video=0) if packet.size)  # without the empty packet at the end
+        for packet, stamp, next_stamp in zip(packets, stamps[:-1], stamps[1:], strict=True):
+            packet.pts = packet.dts = int(stamp)
+            packet.duration = int(next_stamp - stamp)
             packet.time_base = TICK
             packet.stream = stream
-            going.mux(packet)
+            writer.mux(packet)
+
+
+def mux_graph(
+    target: Path,
+    picture: Path,
+    audio: AudioStream | None,
+    seconds: float,
+    metadata: VideoMetadata,
+    video_format: VideoFormat,
+) -> Any:
+    """Build the ffmpeg graph that joins an encoded picture with an audio stream.
+
+    Args:
+        target: the file to write.
+        picture: file with the encoded picture, which is copied.
+        audio: the sound; None gives a file without an audio stream.
+        seconds: length of the picture, to which the sound is cut or padded.
+        metadata: metadata of the file.
+        video_format: format of the file.
+    """
+    streams = [ffmpeg_input(picture, CLIP_FORMATS)["v:0"]]
+    options: dict[str, Any] = {}
+    if audio is not None:
+        if audio.codec in video_format.copied_codecs and audio.is_continuous_for(seconds):
+            streams.append(ffmpeg_input(audio.path, AUDIO_FORMATS, itsoffset=f"{-audio.start:.6f}")[str(audio.stream)])
+            options |= {"acodec": "copy", "t": f"{seconds:.6f}"}
+        else:
+            streams.append(_cut(ffmpeg_input(audio.path, AUDIO_FORMATS)[str(audio.stream)], audio, seconds))
+            options |= {**video_format.audio_options, "flags:a": "+bitexact"}
+        if metadata.language:
+            options["metadata:s:a:0"] = f"language={iso_639_2(metadata.language)}"
+    if video_format.container != "matroska":
+        options["movflags"] = "+faststart"
+    return ffmpeg.output(
+        *streams,
+        f"file:{target.absolute()}",
+        format=video_format.container,
+        vcodec="copy",
+        map_metadata=-1,
+        map_chapters=-1,
+        metadata=f"comment={metadata.comment}",
+        fflags="+bitexact",
+        **options,
+    )
+
+
+def _cut(stream: Any, audio: AudioStream, seconds: float) -> Any:
+    """Cut and pad an audio stream to exactly `seconds`."""
+    # Cut the end first: a damaged time stamp may lie years ahead, and the gap would be filled with silence.
+    end = audio.start + seconds if audio.end is None else min(audio.end, audio.start + seconds)
+    stream = stream.filter("atrim", start=f"{audio.start:.6f}", end=f"{end:.6f}")
+    stream = stream.filter("asetpts", f"PTS-({audio.start:.6f})/TB")
+    # Fill a late start and gaps with silence, so that the sound keeps its place in time.
+    stream = stream.filter("aresample", **{"async": 1, "first_pts": 0})
+    return stream.filter("apad", whole_dur=f"{seconds:.6f}").filter("atrim", end=f"{seconds:.6f}")

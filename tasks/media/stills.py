@@ -1,4 +1,4 @@
-"""Still pictures in and out."""
+"""Read and write still images."""
 
 from __future__ import annotations
 
@@ -11,50 +11,51 @@ import numpy as np
 from PIL import Image, ImageOps
 
 from tasks.media.limits import limits
-from tasks.media.provenance import AI_GENERATED, xmp
+from tasks.media.provenance import AI_GENERATED, xmp_packet
 from troupe.errors import MissingInput, TooLarge, UnreadableMedia
 from troupe.faces import Picture
 
 __all__ = ["DECODE_ERRORS", "read_picture", "write_poster"]
 
 POSTER_SIDE = 640
+"""Pixels of a poster's longer side at maximum."""
 _FORMATS = ("PNG", "JPEG", "WEBP", "TIFF", "BMP", "GIF", "AVIF", "PPM")
-"""None of them runs another program or opens another file, as EPS or FLI would."""
+"""Pillow's names of the accepted formats. None of them runs a program or opens another file, as EPS or FLI would."""
 DECODE_ERRORS = (
     *(OSError, SyntaxError, ValueError, EOFError, LookupError, TypeError, ArithmeticError, RuntimeError),
     *(struct.error, zlib.error),
 )
-"""What Pillow's readers raise for damaged files of these formats, by trying."""
+"""Exceptions that Pillow raises for damaged files in these formats, found by experiment."""
 
 
 def read_picture(path: Path) -> Picture:
-    """A picture upright, as 8-bit RGB; transparency becomes white, of an animation only the first frame is read.
+    """Read an image, upright, as 8-bit RGB; transparency becomes white, of an animation the first frame is read.
 
     Raises:
-        MissingInput: there is no such file.
-        UnreadableMedia: it is no picture that can be decoded.
-        TooLarge: more pixels than `limits` allow, found out before anything is decoded.
+        MissingInput: the file does not exist or is not readable.
+        UnreadableMedia: the file cannot be decoded as an image.
+        TooLarge: it has more pixels than `limits` allow, checked before decoding.
     """
-    most = limits()
-    advice = most.advice("picture_pixels", "scale it down")
-    # Pillow's own limit must not be the lower one.
-    Image.MAX_IMAGE_PIXELS = max(Image.MAX_IMAGE_PIXELS or 0, most.picture_pixels)
+    maximum = limits()
+    advice = maximum.advice("picture_pixels", "scale it down")
+    # Pillow's own limit must not be lower than ours.
+    Image.MAX_IMAGE_PIXELS = max(Image.MAX_IMAGE_PIXELS or 0, maximum.picture_pixels)
     try:
         path.open("rb").close()
     except OSError as error:
         raise MissingInput(f"{path} cannot be read: {error.strerror}") from None
     try:
         with warnings.catch_warnings():
-            # Pillow warns of large pictures, where our own limit is the lower one, and of slight damage.
+            # Pillow warns about large images, which our own limit covers, and about slight damage.
             warnings.simplefilter("ignore")
             with Image.open(path, formats=_FORMATS) as image:
                 width, height = image.size
-                if width * height > most.picture_pixels:
+                if width * height > maximum.picture_pixels:
                     raise TooLarge(f"{path.name} has {width}x{height} pixels; {advice}")
                 image.load()
                 return _rgb(_upright(image))
     except Image.DecompressionBombError:
-        raise TooLarge(f"{path.name} has far more pixels than are read; {advice}") from None
+        raise TooLarge(f"{path.name} has too many pixels; {advice}") from None
     except DECODE_ERRORS as error:
         raise UnreadableMedia(
             f"{path.name} is not a picture that can be decoded ({type(error).__name__}); "
@@ -63,14 +64,14 @@ def read_picture(path: Path) -> Picture:
 
 
 def write_poster(picture: Picture, path: Path) -> None:
-    """A JPEG preview, `POSTER_SIDE` pixels at most on its longer side, marked as AI-generated."""
+    """Write a JPEG preview, at most `POSTER_SIDE` pixels on its longer side, labelled as AI-generated."""
     image = Image.fromarray(picture)
     image.thumbnail((POSTER_SIDE, POSTER_SIDE), Image.Resampling.LANCZOS)
-    image.save(path, "JPEG", quality=90, subsampling="4:4:4", comment=AI_GENERATED, xmp=xmp(AI_GENERATED))
+    image.save(path, "JPEG", quality=90, subsampling="4:4:4", comment=AI_GENERATED, xmp=xmp_packet(AI_GENERATED))
 
 
 def _upright(image: Image.Image) -> Image.Image:
-    """Turned as its EXIF says, unless that is damaged: then the picture is all there is."""
+    """Rotate an image as its EXIF data says; damaged EXIF data is ignored."""
     try:
         return ImageOps.exif_transpose(image)
     except DECODE_ERRORS:
@@ -78,14 +79,14 @@ def _upright(image: Image.Image) -> Image.Image:
 
 
 def _rgb(image: Image.Image) -> Picture:
-    """(H, W, 3) of any mode; `convert` alone would clip 16 bits to 8 instead of scaling them."""
+    """Convert any mode to (H, W, 3) RGB; `convert` alone would clip 16 bits to 8 instead of scaling."""
     if image.mode.startswith("I"):
         grey = np.clip(np.asarray(image, np.int64), 0, 65535)
         return np.repeat(((grey + 128) // 257).astype(np.uint8)[..., None], 3, axis=2)
     if image.mode == "F":
-        raise ValueError("floating-point samples have no agreed white")
+        raise ValueError("floating-point samples have no defined white")
     if image.has_transparency_data:
         image = image.convert("RGBA")
-        white = Image.new("RGBA", image.size, "white")
-        image = Image.alpha_composite(white, image)
+        background = Image.new("RGBA", image.size, "white")
+        image = Image.alpha_composite(background, image)
     return np.array(image.convert("RGB"))

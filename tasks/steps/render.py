@@ -37,13 +37,13 @@ class Output:
         name: `full`, `crop` or `master`.
         path: local file.
         size: width and height of its frames.
-        form: format of the file.
+        video_format: format of the file.
     """
 
     name: str
     path: Path
     size: tuple[int, int]
-    form: media.VideoFormat
+    video_format: media.VideoFormat
 
 
 def render(context: WorkerContext, spec: RenderSpec, portrait: EncodedPortrait, shots: Sequence[Motion]) -> Rendered:
@@ -125,9 +125,9 @@ def write_videos(
                     rate=timing.rate,
                     size=output.size,
                     audio=audio,
-                    note=metadata,
+                    metadata=metadata,
                     timing=timing,
-                    form=output.form,
+                    video_format=output.video_format,
                 )
             )
             for output in outputs
@@ -156,8 +156,8 @@ def _outputs(context: WorkerContext, spec: RenderSpec, picture: Picture | None, 
     outputs = [
         Output(name, folder / f"{name}.mp4", size, media.h264(job.quality, size)) for name, size in sizes.items()
     ]
-    if (form := media.master(job.master)) is not None:
-        outputs.append(Output("master", folder / f"master{form.suffix}", outputs[0].size, form))
+    if (video_format := media.master_format(job.master)) is not None:
+        outputs.append(Output("master", folder / f"master{video_format.suffix}", outputs[0].size, video_format))
     return tuple(outputs)
 
 

@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
-from tasks.demo import CLIPS, FIELD, MOMENTS, PORTRAITS, draw_strip, prepare_demo
+from tasks.demo import CELL_SIDE, CLIPS, COLUMNS, PORTRAITS, draw_strip, prepare_demo
 from tasks.media import probe
 
 
@@ -41,9 +41,9 @@ def test_a_clip_above_those_who_act_it(cast: tuple[Path, Path], tmp_path: Path) 
     pq.write_table(pa.Table.from_pylist(rows), tmp_path / "manifest.parquet")
     assert draw_strip(str(tmp_path / "manifest.parquet"), tmp_path / "strip.png")
     strip = np.asarray(Image.open(tmp_path / "strip.png"))
-    assert strip.shape == (2 * FIELD, MOMENTS * FIELD, 3)
-    assert (strip[:FIELD] == strip[FIELD:]).all()
-    assert (strip[:, :FIELD] != strip[:, -FIELD:]).any()
+    assert strip.shape == (2 * CELL_SIDE, COLUMNS * CELL_SIDE, 3)
+    assert (strip[:CELL_SIDE] == strip[CELL_SIDE:]).all()
+    assert (strip[:, :CELL_SIDE] != strip[:, -CELL_SIDE:]).any()
 
 
 def test_nothing_to_show(cast: tuple[Path, Path], tmp_path: Path) -> None:

@@ -69,8 +69,8 @@ def test_failing_check_is_a_finding() -> None:
     def check() -> Finding:
         raise OSError("the floor is lava")
 
-    assert machine._robust("floor", check).what == "OSError: the floor is lava"
-    assert machine._robust("floor", check).state == "bad"
+    assert machine._run_check("floor", check).what == "OSError: the floor is lava"
+    assert machine._run_check("floor", check).state == "bad"
 
 
 def test_opencv_without_system_libraries(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -135,7 +135,7 @@ def test_no_card(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert machine._gpu().what == "none"
 
 
-@pytest.mark.parametrize(("memory", "state"), [(150 * 10**9, "ok"), (8 * 10**9, "warn")])
+@pytest.mark.parametrize(("memory", "state"), [(150 * 10**9, "ok"), (6 * 10**9, "warn")])
 def test_card_that_can_be_used(memory: int, state: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     card(tmp_path, "echo 'NVIDIA H200, 570.1'", monkeypatch)
     monkeypatch.setattr("torch.cuda.is_available", lambda: True)
@@ -154,7 +154,7 @@ def test_unusable_ffmpeg(monkeypatch: pytest.MonkeyPatch) -> None:
         raise FfmpegError("no usable ffmpeg")
 
     monkeypatch.setattr(tasks.media.ffmpeg_process, "ffmpeg_binary", missing)
-    assert machine._robust("ffmpeg", machine._ffmpeg) == Finding("ffmpeg", "bad", "no usable ffmpeg")
+    assert machine._run_check("ffmpeg", machine._ffmpeg) == Finding("ffmpeg", "bad", "no usable ffmpeg")
 
 
 def test_temporary_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -164,4 +164,4 @@ def test_temporary_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
         monkeypatch.setattr(machine.shutil, "disk_usage", lambda _, fake=fake: fake)
         assert machine._scratch().state == state
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "nothing"))
-    assert machine._robust("temporary folder", machine._scratch).state == "bad"
+    assert machine._run_check("temporary folder", machine._scratch).state == "bad"

@@ -120,15 +120,15 @@ class TestPicture:
                 rate=RATE,
                 size=SIZE,
                 audio=AudioSource(clip),
-                note=VideoMetadata("r", "j"),
+                metadata=VideoMetadata("r", "j"),
             )
         assert (tmp_path / "a.mp4").read_bytes() == (tmp_path / "b.mp4").read_bytes()
 
     def test_what_it_says_of_itself(self, tmp_path: Path) -> None:
         clip = make_clip(tmp_path / "clip.mp4", numbered(10), RATE, "-metadata", "title=secret", sound=beep(0.4, 0.1))
         path = tmp_path / "out.mp4"
-        note = VideoMetadata(run_id="run-7", job_id="anna", language="de-CH")
-        encode(decode(clip), path, rate=RATE, size=SIZE, audio=AudioSource(clip), note=note)
+        metadata = VideoMetadata(run_id="run-7", job_id="anna", language="de-CH")
+        encode(decode(clip), path, rate=RATE, size=SIZE, audio=AudioSource(clip), metadata=metadata)
         with av.open(str(path)) as container:
             comment = container.metadata["comment"]
             assert "AI-generated" in comment
@@ -140,7 +140,7 @@ class TestPicture:
 
     def test_programs_read_that_it_is_generated(self, tmp_path: Path) -> None:
         path = tmp_path / "out.mp4"
-        encode(numbered(10), path, rate=RATE, size=SIZE, note=VideoMetadata(run_id="r", job_id='<&"'))
+        encode(numbered(10), path, rate=RATE, size=SIZE, metadata=VideoMetadata(run_id="r", job_id='<&"'))
         content = path.read_bytes()
         packet = content[content.index(b"<x:xmpmeta") : content.index(b"</x:xmpmeta>") + 12]
         (description,) = ElementTree.fromstring(packet).iter("{http://www.w3.org/1999/02/22-rdf-syntax-ns#}Description")
@@ -155,18 +155,24 @@ class TestPicture:
         noise = np.random.default_rng(0).integers(0, 256, (5, HEIGHT, WIDTH, 3), dtype=np.uint8)
         sizes = []
         for quality in (5, 18, 40):
-            encode(noise, tmp_path / f"{quality}.mp4", rate=RATE, size=SIZE, form=h264(quality))
+            encode(noise, tmp_path / f"{quality}.mp4", rate=RATE, size=SIZE, video_format=h264(quality))
             sizes.append((tmp_path / f"{quality}.mp4").stat().st_size)
         assert sizes == sorted(sizes, reverse=True)
         assert sizes[0] > 3 * sizes[2]
 
-    @pytest.mark.parametrize(("form", "off"), [(LOSSLESS, 0), (PRORES, 3)], ids=["lossless", "prores"])
-    def test_masters(self, tmp_path: Path, form: VideoFormat, off: int) -> None:
+    @pytest.mark.parametrize(("video_format", "off"), [(LOSSLESS, 0), (PRORES, 3)], ids=["lossless", "prores"])
+    def test_masters(self, tmp_path: Path, video_format: VideoFormat, off: int) -> None:
         patches = colour_patches()
         clip = make_clip(tmp_path / "clip.mp4", numbered(10), sound=beep(0.4, 0.2))
-        path = tmp_path / f"master{form.suffix}"
+        path = tmp_path / f"master{video_format.suffix}"
         info = encode(
-            [patches] * 10, path, rate=NTSC, size=SIZE, audio=AudioSource(clip), form=form, note=VideoMetadata("r")
+            [patches] * 10,
+            path,
+            rate=NTSC,
+            size=SIZE,
+            audio=AudioSource(clip),
+            video_format=video_format,
+            metadata=VideoMetadata("r"),
         )
         assert (info.frames, info.rate, info.audio) == (10, NTSC, True)
         inside = (slice(4, None, 16), slice(6, None, 16))
@@ -178,19 +184,19 @@ class TestPicture:
     def test_a_lossless_master_of_odd_size(self, tmp_path: Path) -> None:
         frame = np.random.default_rng(0).integers(0, 256, (47, 63, 3), dtype=np.uint8)
         path = tmp_path / "master.mkv"
-        encode([frame] * 3, path, rate=RATE, size=(63, 47), form=LOSSLESS)
+        encode([frame] * 3, path, rate=RATE, size=(63, 47), video_format=LOSSLESS)
         np.testing.assert_array_equal(next(decode(path)), frame)
 
     def test_the_encoder_is_chosen_by_the_environment(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(output_formats, "has_nvenc", lambda: False)
         monkeypatch.setenv("TROUPE_ENCODER", "auto")
-        assert h264(size=(512, 512)).picture["vcodec"] == "libx264"
+        assert h264(size=(512, 512)).video_options["vcodec"] == "libx264"
         monkeypatch.setenv("TROUPE_ENCODER", "nvenc")
         with pytest.raises(FfmpegError, match="use auto or x264"):
             h264(size=(512, 512))
         monkeypatch.setattr(output_formats, "has_nvenc", lambda: True)
-        assert h264(size=(512, 512)).picture["vcodec"] == "h264_nvenc"
-        assert h264(size=(64, 64)).picture["vcodec"] == h264(0, (512, 512)).picture["vcodec"] == "libx264"
+        assert h264(size=(512, 512)).video_options["vcodec"] == "h264_nvenc"
+        assert h264(size=(64, 64)).video_options["vcodec"] == h264(0, (512, 512)).video_options["vcodec"] == "libx264"
         monkeypatch.setenv("TROUPE_ENCODER", "x265")
         with pytest.raises(SettingsError, match="x264, nvenc, auto"):
             h264()
@@ -199,21 +205,21 @@ class TestPicture:
         # The other way round it need not hold: GPUs made for computing alone, as the H100, have no encoder.
         assert Path("/dev/nvidia0").exists() or not output_formats.has_nvenc()
 
-    @pytest.mark.parametrize("form", [None, LOSSLESS, PRORES], ids=["h264", "lossless", "prores"])
-    def test_uneven_times_are_kept(self, tmp_path: Path, form: VideoFormat | None) -> None:
+    @pytest.mark.parametrize("video_format", [None, LOSSLESS, PRORES], ids=["h264", "lossless", "prores"])
+    def test_uneven_times_are_kept(self, tmp_path: Path, video_format: VideoFormat | None) -> None:
         times = np.cumsum([0, 40, 40, 120, 33, 33, 200, 10, 40]) / 1000
         timing = Timing(times, Fraction(15), 0.6, even=False)
-        path = tmp_path / f"out{(form or h264()).suffix}"
-        info = encode(numbered(9), path, rate=timing.rate, size=SIZE, timing=timing, form=form)
+        path = tmp_path / f"out{(video_format or h264()).suffix}"
+        info = encode(numbered(9), path, rate=timing.rate, size=SIZE, timing=timing, video_format=video_format)
         written = timing_of(path)
         np.testing.assert_allclose(written.times, times, atol=1e-3)
         # Matroska does not say how long the last one is shown.
-        assert info.seconds == pytest.approx(0.6, abs=0.1 if form is LOSSLESS else 2e-3)
+        assert info.seconds == pytest.approx(0.6, abs=0.1 if video_format is LOSSLESS else 2e-3)
         assert numbers(decode(path)) == list(range(9))
 
     def test_times_of_other_frames_are_refused(self, tmp_path: Path) -> None:
         timing = Timing(np.array([0, 0.1]), Fraction(10), 0.3, even=False)
-        with pytest.raises(ValueError, match="3 frames were given, times of 2"):
+        with pytest.raises(ValueError, match="3 frames were written, but timing has 2"):
             encode(numbered(3), tmp_path / "out.mp4", rate=Fraction(10), size=SIZE, timing=timing)
         assert not list(tmp_path.iterdir())
 

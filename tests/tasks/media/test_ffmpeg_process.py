@@ -79,8 +79,8 @@ class TestMisbehaviour:
         with FfmpegProcess(NOTHING) as running:
             assert list(running.lines()) == ["done"]
             assert running.finish() == 0
-            assert running.complaint.endswith("last")
-            assert len(running.complaint) <= 500
+            assert running.last_error.endswith("last")
+            assert len(running.last_error) <= 500
 
     def test_silence_is_not_waited_for(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         use(monkeypatch, stand_in(tmp_path, "echo stuck >&2; exec sleep 600"))
@@ -96,7 +96,7 @@ class TestMisbehaviour:
 
     def test_one_that_closes_its_pipes_but_stays(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         use(monkeypatch, stand_in(tmp_path, "exec >&- 2>&-; exec sleep 600"))
-        with FfmpegProcess(NOTHING) as running, pytest.raises(FfmpegError, match="neither going on nor ending"):
+        with FfmpegProcess(NOTHING) as running, pytest.raises(FfmpegError, match="no input, output or exit"):
             running.finish(0.3)
 
     def test_one_that_takes_nothing_more(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

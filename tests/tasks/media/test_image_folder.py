@@ -101,7 +101,7 @@ def test_pictures_that_are_not_alike(frames: Path, tmp_path: Path) -> None:
 def test_what_is_no_picture_is_named(content: bytes, frames: Path, tmp_path: Path) -> None:
     write(frames, pictures=2)
     (frames / "frame_10.png").write_bytes(content)
-    with pytest.raises(UnreadableMedia, match=r"take.*picture 3 \(frame_10.png\) is no PNG"):
+    with pytest.raises(UnreadableMedia, match=r"take.*picture 3 \(frame_10.png\) cannot be read as PNG"):
         probe(gathered(frames, tmp_path))
 
 
@@ -111,7 +111,7 @@ def test_limits_and_clips_in_the_place_of_pictures(
     write(frames, pictures=3)
     clip = gathered(frames, tmp_path)
     monkeypatch.setenv("TROUPE_MAX_CLIP_FRAMES", "2")
-    with pytest.raises(TooLarge, match="is 3 pictures; 2 are the limit"):
+    with pytest.raises(TooLarge, match="has 3 pictures; the limit is 2"):
         probe(clip)
     (frames / "frame_9.png").write_bytes(make_clip(tmp_path / "clip.mp4", numbered(2)).read_bytes())
     monkeypatch.delenv("TROUPE_MAX_CLIP_FRAMES")

@@ -134,7 +134,7 @@ class TestBadInput:
     def test_limits_can_be_raised_and_lowered(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         Image.new("RGB", (30, 20)).save(tmp_path / "a.png")
         monkeypatch.setenv("TROUPE_MAX_PICTURE_PIXELS", "599")
-        with pytest.raises(TooLarge, match="599 are the limit: scale it down, or set TROUPE_MAX_PICTURE_PIXELS"):
+        with pytest.raises(TooLarge, match="the limit is 599: scale it down, or set TROUPE_MAX_PICTURE_PIXELS"):
             read_picture(tmp_path / "a.png")
         monkeypatch.setenv("TROUPE_MAX_PICTURE_PIXELS", "600")
         assert read_picture(tmp_path / "a.png").shape == (20, 30, 3)

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tasks.media.timing import STANDARD_RATES, nearest_standard_rate, timing
+from tasks.media.timing import STANDARD_RATES, nearest_standard_rate, timing_of_ticks
 
 MILLISECOND = Fraction(1, 1000)
 
@@ -28,7 +28,7 @@ def test_a_constant_rate_is_found_whatever_the_header_says(
     tick = tick or 1 / rate
     ticks = rounding(np.arange(count) * float(1 / (rate * tick)) + 1e-7).astype(np.int64) + start
     for hint in (None, rate, Fraction(90000)):
-        read = timing(ticks, 0, tick, hint)
+        read = timing_of_ticks(ticks, 0, tick, hint)
         assert read.even
         assert read.rate == rate
         assert read.seconds == pytest.approx(count / rate)
@@ -42,7 +42,7 @@ def test_a_constant_rate_is_found_whatever_the_header_says(
 )
 def test_any_times_keep_their_number_and_length(steps: list[int], last: int, hint: Fraction | None) -> None:
     ticks = np.cumsum([0, *steps], dtype=np.int64)
-    read = timing(ticks, last, MILLISECOND, hint)
+    read = timing_of_ticks(ticks, last, MILLISECOND, hint)
     assert len(read.times) == len(ticks)
     assert read.rate > 0
     assert (np.diff(read.times) > 0).all()
@@ -57,14 +57,16 @@ def test_any_times_keep_their_number_and_length(steps: list[int], last: int, hin
     end=st.none() | st.floats(-1, 50),
 )
 def test_between_takes_what_begins_in_it(steps: list[int], start: float, end: float | None) -> None:
-    read = timing(np.cumsum([0, *steps], dtype=np.int64), 40, MILLISECOND, None)
+    read = timing_of_ticks(np.cumsum([0, *steps], dtype=np.int64), 40, MILLISECOND, None)
     first, last = read.between(start, end)
     inside = (read.times >= start - 1e-6) & (read.times < (np.inf if end is None else end - 1e-6))
     assert list(range(first, last)) == list(np.flatnonzero(inside))
 
 
 def test_parts_of_a_clip_join_without_gap_or_overlap() -> None:
-    read = timing(np.round(np.arange(300) * 1001 / 30).astype(np.int64), 33, MILLISECOND, Fraction(30000, 1001))
+    read = timing_of_ticks(
+        np.round(np.arange(300) * 1001 / 30).astype(np.int64), 33, MILLISECOND, Fraction(30000, 1001)
+    )
     cuts = [0.0, 0.1, 1.001, 2.5, 7.7, 100.0]
     parts = [read.between(a, b) for a, b in pairwise(cuts)]
     assert [first for first, _ in parts] == [0] + [last for _, last in parts[:-1]]
@@ -79,7 +81,7 @@ def test_without_usable_times_the_header_is_believed(ticks: list[int]) -> None:
         (Fraction(90000), 25),
         (Fraction(0), 25),
     ):
-        read = timing(np.array(ticks, np.int64), 0, MILLISECOND, hint)
+        read = timing_of_ticks(np.array(ticks, np.int64), 0, MILLISECOND, hint)
         assert (len(read.times), read.rate, read.even) == (len(ticks), rate, True)
 
 
