@@ -1,9 +1,9 @@
-"""How long questions to a large catalog take, and how much memory: many small files, and the same put together.
+"""Seconds and memory per query of a large catalog: of many small files, compacted, and in Z-order.
 
-A catalog of generated rows, a commit a thousand by default, is asked by the command line's own ways, each time in a
-fresh process; then it is compacted and asked again, and put in Z-order and asked again. With --s3 the same through an
-S3 endpoint on loopback, which counts its requests: each question's in full, the opening of the table included. (The
-endpoint is a Python program and far slower than a bucket, but a request is a request.)
+A catalog of generated rows, by default a thousand per commit, is queried as by the command line, each time in a fresh
+process; then again after compaction, and again in Z-order. With --s3 the same through an S3 endpoint on loopback, which
+counts all requests per query, including those that open the table. (The endpoint is a Python program and far slower
+than a bucket, so that only its requests are meaningful.)
 """
 
 from __future__ import annotations
@@ -38,19 +38,19 @@ from troupe.scratch import scratch_folder
 
 __all__ = ["fill", "measure", "parser"]
 
-IDENTITIES, CLIPS, COMMITS_A_RUN = 500, 200, 4
-MOST_SECONDS, MOST_BYTES = 2.0, 500e6
+IDENTITIES, CLIPS, COMMITS_PER_RUN = 500, 200, 4
+MAX_SECONDS, MAX_BYTES = 2.0, 500e6
 
 
 @dataclass(frozen=True)
-class Answer:
-    """To one question, in one process.
+class QueryCost:
+    """Cost of one query in one process.
 
     Attributes:
-        seconds: from the start of the imports to the rows.
-        cpu: seconds of all processors, the interpreter's start included; what is left of a busy machine's figures.
-        peak: bytes of memory at most, all that was loaded included.
-        rows: of the answer.
+        seconds: seconds from the start of the imports to the rows.
+        cpu: seconds of all processors, the interpreter's start included; reliable on a busy machine, too.
+        peak: peak memory in bytes.
+        rows: number of rows returned.
     """
 
     seconds: float
@@ -60,36 +60,36 @@ class Answer:
 
 
 def measure(args: Namespace) -> Findings:
-    """Fill, ask, compact, ask, order, ask."""
+    """Fill the catalog; query it as it is, compacted, and in Z-order."""
     cases: dict[str, Case] = {}
-    with scratch_folder() as folder, _place(args, folder) as (url, requests):
+    with scratch_folder() as folder, _filled_store(args, folder) as (url, requests):
         for state in ("small files", "compacted", "z-order"):
-            spent = 0.0
+            rewriting_seconds = 0.0
             if state != "small files":
-                log(f"making it {state}")
+                log(f"rewriting: {state}")
                 started = time.perf_counter()
                 compact(open_store(url), order=state == "z-order")
-                spent = time.perf_counter() - started
-            cases[state] = _ask(url, args, requests, spent)
+                rewriting_seconds = time.perf_counter() - started
+            cases[state] = _run_queries(url, args, requests, rewriting_seconds)
     checks: dict[str, Check] = {}
     if args.commits * args.rows >= 1_000_000 and not args.s3:
         for state in ("small files", "compacted"):
-            for question in ("newest", "identity", "failed", "run", "quality"):
-                name = f"{state.replace(' ', '_')}_{question}"
-                checks[f"{name}_seconds"] = Check.at_most(cases[state].number(f"{question}_seconds"), MOST_SECONDS)
-                checks[f"{name}_bytes"] = Check.at_most(cases[state].number(f"{question}_bytes"), MOST_BYTES)
+            for query in ("newest", "identity", "failed", "run", "quality"):
+                name = f"{state.replace(' ', '_')}_{query}"
+                checks[f"{name}_seconds"] = Check.at_most(cases[state].number(f"{query}_seconds"), MAX_SECONDS)
+                checks[f"{name}_bytes"] = Check.at_most(cases[state].number(f"{query}_bytes"), MAX_BYTES)
     return Findings(cases, checks)
 
 
 def fill(url: str, commits: int, rows: int) -> None:
-    """Write the catalog as a few years of runs would: in order of time, a run in a few commits."""
+    """Write the catalog as a few years of runs would: in order of time, a few commits per run."""
     table = create_table(open_store(url))
     for commit in range(commits):
         write_deltalake(table, _batch(commit, rows), mode="append", schema_mode="merge")
 
 
 def _batch(commit: int, rows: int) -> pa.Table:
-    """Rows of a commit; columns that no question is about are empty."""
+    """Return the rows of a commit; columns that no query uses are null."""
     random = np.random.default_rng(commit)
     number = np.arange(rows)
     failed = random.random(rows) < 0.02
@@ -97,7 +97,7 @@ def _batch(commit: int, rows: int) -> pa.Table:
     times = pa.array([start + timedelta(milliseconds=100 * int(n)) for n in number], pa.timestamp("us", "UTC"))
     columns: dict[str, Any] = {
         "schema_version": np.full(rows, 2),
-        "run_id": [f"run-{commit // COMMITS_A_RUN:05}"] * rows,
+        "run_id": [f"run-{commit // COMMITS_PER_RUN:05}"] * rows,
         "job_id": [f"job-{commit:05}-{n:05}" for n in number],
         "status": np.where(failed, "failed", "done"),
         "error_kind": [("no_face" if bad else None) for bad in failed],
@@ -117,30 +117,30 @@ def _batch(commit: int, rows: int) -> pa.Table:
     return pa.table(filled, schema=SCHEMA)
 
 
-def _ask(url: str, args: Namespace, requests: Counter[str] | None, spent: float) -> Case:
-    figures: dict[str, Any] = {"making_seconds": spent}
+def _run_queries(url: str, args: Namespace, requests: Counter[str] | None, rewriting_seconds: float) -> Case:
+    figures: dict[str, Any] = {"making_seconds": rewriting_seconds}
     samples: dict[str, list[float]] = {}
     table = DeltaTable(*_delta(url))
     figures["files"] = len(table.file_uris())
-    for question in QUERIES:
-        log(f"asking: {question}")
+    for query in QUERIES:
+        log(f"query: {query}")
         before = Counter(requests)
-        answers = [_answer(url, question) for _ in range(args.runs)]
-        samples[f"{question}_seconds"] = [answer.seconds for answer in answers]
-        figures[f"{question}_seconds"] = statistics.median(samples[f"{question}_seconds"])
-        figures[f"{question}_processor_seconds"] = statistics.median(answer.cpu for answer in answers)
-        figures[f"{question}_bytes"] = max(answer.peak for answer in answers)
-        figures[f"{question}_rows"] = answers[0].rows
+        costs = [_run_query(url, query) for _ in range(args.runs)]
+        samples[f"{query}_seconds"] = [cost.seconds for cost in costs]
+        figures[f"{query}_seconds"] = statistics.median(samples[f"{query}_seconds"])
+        figures[f"{query}_processor_seconds"] = statistics.median(cost.cpu for cost in costs)
+        figures[f"{query}_bytes"] = max(cost.peak for cost in costs)
+        figures[f"{query}_rows"] = costs[0].rows
         if requests is not None:
-            figures[f"{question}_requests"] = (requests.total() - before.total()) / args.runs
+            figures[f"{query}_requests"] = (requests.total() - before.total()) / args.runs
     return Case(figures, samples)
 
 
-def _answer(url: str, question: str) -> Answer:
-    """In a process of its own, which loads no more than it needs."""
-    words = [sys.executable, "-m", "bench.support.catalog_query", url, question]
+def _run_query(url: str, query: str) -> QueryCost:
+    """Run a query in a fresh process, which imports no more than it needs."""
+    words = [sys.executable, "-m", "bench.support.catalog_query", url, query]
     done = subprocess.run(words, check=True, capture_output=True, text=True, cwd=Path(__file__).parents[1])
-    return Answer(**json.loads(done.stdout))
+    return QueryCost(**json.loads(done.stdout))
 
 
 def _delta(url: str) -> tuple[str, None, dict[str, str]]:
@@ -150,11 +150,11 @@ def _delta(url: str) -> tuple[str, None, dict[str, str]]:
 
 
 @contextmanager
-def _place(args: Namespace, folder: Path) -> Iterator[tuple[str, Counter[str] | None]]:
-    """URL of a store with the catalog, and what counts its requests if it is behind an endpoint.
+def _filled_store(args: Namespace, folder: Path) -> Iterator[tuple[str, Counter[str] | None]]:
+    """Yield the URL of a store with the catalog, and the endpoint's request counter with --s3.
 
-    It is written to a folder first, because the endpoint is slow, and the very files are put behind it: a Delta table
-    names its files by paths of its own.
+    The table is written to a folder first, because the endpoint is slow, and its files are then copied to the endpoint,
+    which works because a Delta table refers to its files by relative paths.
     """
     log(f"writing {args.commits} commits of {args.rows} rows")
     started = time.perf_counter()
@@ -165,19 +165,21 @@ def _place(args: Namespace, folder: Path) -> Iterator[tuple[str, Counter[str] | 
         return
     with endpoint() as server:
         client, paths = boto3.client("s3"), [path for path in folder.rglob("*") if path.is_file()]
-        log(f"putting {len(paths)} files behind the endpoint")
+        log(f"copying {len(paths)} files to the endpoint")
         for path in paths:
             client.put_object(Bucket=BUCKET, Key=f"store/{path.relative_to(folder)}", Body=path.read_bytes())
         yield f"s3://{BUCKET}/store", server.requests
 
 
 def parser() -> ArgumentParser:
-    """What the command takes."""
+    """Return the command line's parser."""
     options = make_parser(__doc__)
     options.add_argument("--commits", type=positive_int, default=1000)
-    options.add_argument("--rows", type=positive_int, default=1000, help="of each commit")
-    options.add_argument("--runs", type=positive_int, default=3, metavar="N", help="of each question")
-    options.add_argument("--s3", action="store_true", help="through an S3 endpoint on loopback; counts its requests")
+    options.add_argument("--rows", type=positive_int, default=1000, help="rows per commit")
+    options.add_argument("--runs", type=positive_int, default=3, metavar="N", help="runs per query")
+    options.add_argument(
+        "--s3", action="store_true", help="query through an S3 endpoint on loopback and count its requests"
+    )
     return options
 
 

@@ -1,12 +1,11 @@
-"""What the pipeline costs: the whole path against the bare animator on the same work.
+"""Overhead of the pipeline: the whole pipeline against the bare animator on the same jobs.
 
-Generated portraits act generated clips with the miniature. The pipeline starts from a request and ends
-with published videos and a manifest, in this process (`flows.local`); the bare animator has pictures, clips and tracks
-ready in memory, encodes every identity and every clip once, and lets the frames go. Both load the model themselves,
-each in processes of their own, in turn. The cost is what the pipeline spends beside denoising and decoding, less what
-the animator does: on a busy machine two runs of the same denoising differ by more than that. The miniature denoises
-hundreds of times faster than the released model, so here the cost's share is as large as it can be; its seconds a
-frame are what carries over.
+Generated portraits act generated clips with the miniature. The pipeline starts from a request and ends with published
+videos and a manifest, in this process (`flows.local`); the bare animator has pictures, clips and tracks in memory,
+encodes every identity and every clip once, and discards the frames. Both load the model themselves, in fresh processes,
+in turn. The cost is what the pipeline spends outside denoising and decoding, less what the animator does: on a busy
+machine two runs of the same denoising differ by more than that. The miniature denoises hundreds of times faster than
+the released model, so the cost's share is as large as it can be; its seconds per frame carry over.
 """
 
 from __future__ import annotations
@@ -42,14 +41,14 @@ STAGES = ("encode", "denoise", "vae", "fetch", "decode", "paste", "encode_video"
 
 @dataclass(frozen=True)
 class Timing:
-    """How one process did.
+    """Cost of one process.
 
     Attributes:
-        seconds: in all.
-        frames: rendered.
-        evaluations: of the denoiser.
-        peak: bytes of memory, the most.
-        stages: seconds by stage; the pipeline tells those of its renders only.
+        seconds: seconds in total.
+        frames: number of frames rendered.
+        evaluations: evaluations of the denoiser.
+        peak: peak memory in bytes.
+        stages: seconds by stage; of the pipeline only those of its renders.
     """
 
     seconds: float
@@ -60,12 +59,12 @@ class Timing:
 
     @property
     def other(self) -> float:
-        """Seconds in which was neither denoised nor decoded."""
+        """Seconds outside denoising and decoding."""
         return self.seconds - self.stages["denoise"] - self.stages["vae"]
 
 
 def measure(args: Namespace) -> Findings:
-    """Do the work both ways, a few times in turn."""
+    """Measure both, a few times in turn."""
     timings: dict[str, list[Timing]] = {"pipeline": [], "animator": []}
     with scratch_folder() as folder:
         log("drawing portraits and clips")
@@ -92,7 +91,7 @@ def measure(args: Namespace) -> Findings:
 
 
 def run_pipeline(request: Request) -> Timing:
-    """From the request to the manifest."""
+    """Run from the request to the manifest."""
     started = time.perf_counter()
     summary = animate_locally(request)
     seconds = time.perf_counter() - started
@@ -106,7 +105,7 @@ def run_pipeline(request: Request) -> Timing:
 
 
 def animate_bare(request: Request) -> Timing:
-    """The same with everything at hand and nothing kept."""
+    """Run the animator on the same jobs, with inputs in memory and frames discarded."""
     weights, jobs = Path(request.weights), request.job_list
     detector, size = open_detector(detector_file(weights)), ModelConfig.read(weights).image_size
     portraits = {
@@ -128,7 +127,7 @@ def animate_bare(request: Request) -> Timing:
 
 
 def _clip(job: Job, detector: FaceDetector) -> tuple[list[Picture], Track]:
-    """The part of a clip that is acted, and the face in it."""
+    """Return the part of the clip that the job uses, and its track."""
     pictures = list(media.decode(Path(job.driving), job.start, job.end))
     return pictures, track_face(pictures, detector, job.driving_face, job.driving)
 
@@ -156,13 +155,13 @@ def _case(timings: Sequence[Timing], cost: float | None = None) -> Case:
 
 
 def parser() -> ArgumentParser:
-    """What the command takes."""
+    """Return the command line's parser."""
     options = make_parser(__doc__)
-    options.add_argument("--preset", choices=PRESETS, default="draft", help="of all jobs")
-    options.add_argument("--jobs", type=positive_int, metavar="N", help="only the first N of four")
+    options.add_argument("--preset", choices=PRESETS, default="draft", help="preset of all jobs")
+    options.add_argument("--jobs", type=positive_int, metavar="N", help="only the first N of four jobs")
     options.add_argument("--preview", type=float, metavar="S", help="only the first seconds of every clip")
     options.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N")
-    options.add_argument("--runs", type=positive_int, default=3, metavar="N", help="of each way")
+    options.add_argument("--runs", type=positive_int, default=3, metavar="N", help="runs of each")
     return options
 
 

@@ -1,9 +1,9 @@
-"""What the engine itself costs: everything around the animator, with an animator that does nothing.
+"""Overhead of the engine: everything around the animator, with an animator that does nothing.
 
-A whole run, from the request to the manifest, with Ray actors and a store in a folder: inputs are hashed, keys made,
-existing renders looked for, works scheduled, rows committed. A job's work is one put of 1 kB, verified. Each size runs
-in a process of its own, which is the driver whose memory is told. Beside that, the pool's scheduler alone is driven by
-a counted clock: 64 workers, jobs of log-normal lengths, many identities; its time against the least that is possible.
+A whole run, from the request to the manifest, with Ray actors and a store in a folder: inputs are hashed, keys
+computed, existing renders looked up, work items scheduled, rows committed. Each job puts 1 kB, verified. Each size runs
+in a fresh process, the driver whose memory is reported. Then the pool's scheduler alone runs on a simulated clock: 64
+workers, jobs of log-normal lengths, many identities; its time is compared with the theoretical minimum.
 """
 
 from __future__ import annotations
@@ -14,12 +14,13 @@ import math
 import os
 import time
 from argparse import ArgumentParser, Namespace
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from random import Random
 from typing import Any
+from unittest import mock
 
 from bench.support.machine import isolated, peak_memory
 from bench.support.report import Case, Check, Findings, log, main, make_parser, positive_int
@@ -28,7 +29,7 @@ from flows.observe.progress import Listeners
 from flows.steps import execute
 from models.miniature.init_weights import init_weights
 from tasks.pool import Role, WorkItem
-from tasks.run import run as production
+from tasks.run import run as run_module
 from tasks.run.request import Request
 from tasks.run.results import results
 from tasks.run.sizing import PREPROCESS, READY_PER_RENDER_WORKER, RENDER
@@ -40,17 +41,17 @@ from troupe.scratch import scratch_folder
 __all__ = ["Idler", "Round", "measure", "parser", "run_jobs", "utilisation"]
 
 CLIPS = 100
-RECORD = 1000
-"""Bytes that a job puts."""
-LEAST_RATE, MOST_GROWTH, LEAST_UTILISATION = 300.0, 1.2, 0.95
+RECORD_BYTES = 1000
+"""Bytes that each job puts."""
+MIN_RATE, MAX_GROWTH, MIN_UTILISATION = 300.0, 1.2, 0.95
 
 
 class Idler:
-    """Prepares and performs nothing; what a job puts is its record."""
+    """Worker that does nothing but put each job's record."""
 
     def __init__(self, setup: WorkerConfig) -> None:
         self._store = open_store(setup.store)
-        self._calls = _counted()
+        self._calls = _count_store_calls()
 
     def track(self, _order: TrackSpec) -> Done:
         """Nothing."""
@@ -65,7 +66,7 @@ class Idler:
         return Done(reused=False)
 
     def render(self, order: RenderSpec) -> Rendered:
-        """One put. The store's calls go where a run counts the denoiser's evaluations."""
+        """Put the record. Store calls are reported in place of the denoiser's evaluations."""
         facts: dict[str, Any] = dict.fromkeys(("width", "height", "frames", "bytes"), 1) | {
             "outputs": {},
             "poster": f"{order.folder}/poster.jpg",
@@ -81,12 +82,12 @@ class Idler:
             "worker": str(os.getpid()),
         }
         before = self._calls[0]
-        put = self._store.put_bytes(json.dumps(facts).ljust(RECORD).encode(), order.record_key)
+        put = self._store.put_bytes(json.dumps(facts).ljust(RECORD_BYTES).encode(), order.record_key)
         return Rendered(reused=not put.created, puts=1, facts=facts, evaluations=self._calls[0] - before)
 
 
-def _counted() -> list[int]:
-    """How many calls all stores of this process made so far, from now on."""
+def _count_store_calls() -> list[int]:
+    """Count the calls of all stores of this process from now on, in the first element."""
     calls, do = [0], Store._do
 
     def counting(self: Store, *args: Any, **more: Any) -> Any:
@@ -99,13 +100,13 @@ def _counted() -> list[int]:
 
 @dataclass(frozen=True)
 class Round:
-    """How a run did.
+    """Cost of one run.
 
     Attributes:
-        seconds: from the request to the manifest, without the start of Ray.
-        start: seconds of that start.
-        memory: bytes, the driver's most.
-        calls: of the store.
+        seconds: seconds from the request to the manifest, without the start of Ray.
+        start: seconds to start Ray.
+        memory: peak memory of the driver in bytes.
+        calls: number of store calls.
     """
 
     seconds: float
@@ -115,10 +116,10 @@ class Round:
 
 
 def run_jobs(folder: Path, jobs: int) -> Round:
-    """One run in this process."""
-    calls = _counted()
+    """Execute one run in this process."""
+    calls = _count_store_calls()
     request = Request(store=str(folder / f"store-{jobs}"), weights=str(folder / "weights"), jobs=_request(folder, jobs))
-    with _idle_crew():
+    with _idle_workers():
         start = _start_ray()
         started = time.perf_counter()
         summary = execute(request, Listeners(), ray=True)
@@ -128,7 +129,7 @@ def run_jobs(folder: Path, jobs: int) -> Round:
 
 
 def _start_ray() -> float:
-    """As the pool starts one; in this thread, because Ray's processes end with the thread that started them."""
+    """Start Ray as the pool does, in this thread, because Ray's processes end with the thread that started them."""
     os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
     import ray
 
@@ -148,28 +149,23 @@ def _start_ray() -> float:
 
 
 @contextmanager
-def _idle_crew() -> Iterator[None]:
+def _idle_workers() -> Iterator[None]:
     from bench import engine  # not __main__, which no worker could import
 
-    real: Callable[..., list[Role]] = production.worker_roles
-
-    def idle(setup: WorkerConfig, **_: Any) -> list[Role]:
+    def idle_roles(config: WorkerConfig, **_: Any) -> list[Role]:
         return [
             Role(
-                PREPROCESS, engine.Idler, (setup,), workers=1, cpus=0.0, backpressure_limit=READY_PER_RENDER_WORKER * 2
+                PREPROCESS, engine.Idler, (config,), workers=1, cpus=0.0, backpressure_limit=READY_PER_RENDER_WORKER * 2
             ),
-            Role(RENDER, engine.Idler, (setup,), workers=2, cpus=1.0),
+            Role(RENDER, engine.Idler, (config,), workers=2, cpus=1.0),
         ]
 
-    production.worker_roles = idle
-    try:
+    with mock.patch.object(run_module, "worker_roles", idle_roles):
         yield
-    finally:
-        production.worker_roles = real
 
 
 def _request(folder: Path, jobs: int) -> str:
-    """Every portrait acts every clip, and both are a few bytes."""
+    """Write a jobs file in which every portrait acts every clip; inputs are a few bytes each."""
     path, portraits = folder / f"jobs-{jobs}.csv", math.ceil(jobs / CLIPS)
     for kind, count in (("portrait", portraits), ("clip", CLIPS)):
         for number in range(count):
@@ -180,7 +176,7 @@ def _request(folder: Path, jobs: int) -> str:
 
 
 def utilisation(workers: int, jobs: int, identities: int, seed: int = 7) -> float:
-    """The least time that is possible against the scheduler's."""
+    """Simulate the scheduler and return the minimum possible time over its time."""
     random = Random(seed)
     work_items = [
         WorkItem(
@@ -199,7 +195,7 @@ def utilisation(workers: int, jobs: int, identities: int, seed: int = 7) -> floa
 
 
 def measure(args: Namespace) -> Findings:
-    """The runs, smallest first, and the simulation."""
+    """Measure the runs, smallest first, and the simulation."""
     cases, rounds = {}, {}
     with scratch_folder() as folder:
         init_weights(folder / "weights", 0)
@@ -215,25 +211,27 @@ def measure(args: Namespace) -> Findings:
                     "ray_start_seconds": done.start,
                 }
             )
-    log("the scheduler on a counted clock")
+    log("the scheduler on a simulated clock")
     used = utilisation(args.workers, args.simulated, max(1, args.simulated // 10))
     cases["scheduler"] = Case({"workers": args.workers, "jobs": args.simulated, "utilisation_share": used})
     least, most = min(rounds), max(rounds)
     checks = {
-        "jobs_per_second": Check.at_least(most / rounds[most].seconds, LEAST_RATE),
-        "utilisation": Check.at_least(used, LEAST_UTILISATION),
+        "jobs_per_second": Check.at_least(most / rounds[most].seconds, MIN_RATE),
+        "utilisation": Check.at_least(used, MIN_UTILISATION),
     }
     if least < most:
         growth = rounds[most].memory / rounds[least].memory
-        checks["driver_memory_growth"] = Check.at_most(growth, MOST_GROWTH)
+        checks["driver_memory_growth"] = Check.at_most(growth, MAX_GROWTH)
     return Findings(cases, checks)
 
 
 def parser() -> ArgumentParser:
-    """What the command takes."""
+    """Return the command line's parser."""
     options = make_parser(__doc__)
-    options.add_argument("--jobs", type=positive_int, nargs="+", default=[2000, 20000], metavar="N", help="of each run")
-    options.add_argument("--workers", type=positive_int, default=64, metavar="N", help="of the simulation")
+    options.add_argument(
+        "--jobs", type=positive_int, nargs="+", default=[2000, 20000], metavar="N", help="jobs of each run"
+    )
+    options.add_argument("--workers", type=positive_int, default=64, metavar="N", help="workers of the simulation")
     options.add_argument("--simulated", type=positive_int, default=4000, metavar="N", help="jobs of the simulation")
     return options
 

@@ -1,8 +1,8 @@
-"""How long a model takes until it is ready, and how much memory, from `.pth` files and from converted ones.
+"""Seconds and memory to load a model, from `.pth` files and from converted ones.
 
-Random weights in two directories that differ only in their files' format; each is loaded in processes of its own, in
-turn. A mapped file costs little until it is used, so after `load` every value is read once, and both are told. The
-files were just written: the system has them in memory, and what a slow disk would add is not seen here.
+Random weights in two directories that differ only in their files' format, loaded in fresh processes, in turn. A mapped
+file costs little until it is read, so every value is read once after `load`, and both times are reported. The files
+were just written and are in the system's cache: the cost of a slow disk is not included.
 """
 
 from __future__ import annotations
@@ -34,20 +34,20 @@ MODELS = {
     "tiny": TINY,
 }
 FORMATS = ("pth", "safetensors")
-MOST_COPIES = 1.25
-"""Of the weights in memory at the peak: one, and what is around them."""
+MAX_COPIES = 1.25
+"""Peak memory over the weights' size: one copy and some overhead."""
 
 
 @dataclass(frozen=True)
 class Loading:
-    """What one process measured.
+    """Measurements of one process.
 
     Attributes:
         load: seconds of `load`.
-        read: seconds in which every value was then read.
-        weights: bytes of the values on the device.
-        loaded, peak: bytes of RAM beyond those before, after `load` and the most until all was read.
-        gpu: bytes of the GPU's memory at the peak, if there is one.
+        read: seconds to then read every value.
+        weights: size of the values on the device in bytes.
+        loaded, peak: growth of resident memory in bytes, after `load` and at the peak.
+        gpu: peak GPU memory in bytes, if there is a GPU.
     """
 
     load: float
@@ -59,7 +59,7 @@ class Loading:
 
 
 def measure(args: Namespace) -> Findings:
-    """Load both formats a few times in turn."""
+    """Load both formats, a few times in turn."""
     name = "full" if args.full else args.model
     cpu = pick_device(args.device).type == "cpu"
     dtype = args.dtype or ("float32" if cpu else "auto")
@@ -74,14 +74,14 @@ def measure(args: Namespace) -> Findings:
                 loadings[form].append(isolated(load_model, directory, args.device, dtype))
     cases = {form: _case(sizes[form], runs) for form, runs in loadings.items()}
     checks: dict[str, Check] = {}
-    # Of values that are converted, the file's pages, which the system may drop, are in RAM beside them for a while.
+    # While values are converted, the file's pages, which the system may drop, are in RAM beside them.
     if cpu and dtype == "float32" and name != "tiny":
-        checks["copies"] = Check.at_most(cases["safetensors"].number("copies"), MOST_COPIES)
+        checks["copies"] = Check.at_most(cases["safetensors"].number("copies"), MAX_COPIES)
     return Findings(cases, checks)
 
 
 def write_both(folder: Path, model: Model) -> dict[str, Path]:
-    """The same random weights as directories of the two formats."""
+    """Write the same random weights in both formats."""
     directories = {form: folder / form for form in FORMATS}
     write_weights(directories["pth"], model)
     shutil.copytree(directories["pth"], directories["safetensors"], copy_function=os.link)
@@ -91,11 +91,11 @@ def write_both(folder: Path, model: Model) -> dict[str, Path]:
 
 
 def load_model(directory: Path, device: str, dtype: str) -> Loading:
-    """Load in this process."""
+    """Load the model in this process."""
     before, started = resident(), time.perf_counter()
     animator = load(directory, device, dtype)
     loaded, ready = resident() - before, time.perf_counter()
-    networks = animator._networks  # nobody else needs to reach every value
+    networks = animator._networks  # only this benchmark needs to reach every value
     values = [value for module in networks.all for value in (*module.parameters(), *module.buffers())]
     for value in values:
         value.sum().item()
@@ -131,7 +131,7 @@ def _case(size: int, runs: Sequence[Loading]) -> Case:
 
 
 def parser() -> ArgumentParser:
-    """What the command takes."""
+    """Return the command line's parser."""
     options = make_parser(__doc__)
     options.add_argument("--model", choices=("small", "tiny"), default="small", help="sizes of the networks")
     options.add_argument("--full", action="store_true", help="the released sizes; needs 16 GB of temporary disk")
@@ -141,7 +141,7 @@ def parser() -> ArgumentParser:
         choices=("auto", *DTYPES),
         help="of denoiser and decoder; by default float32, as the files have it, on a CPU, else auto",
     )
-    options.add_argument("--runs", type=positive_int, default=5, metavar="N", help="of each format")
+    options.add_argument("--runs", type=positive_int, default=5, metavar="N", help="runs of each format")
     return options
 
 

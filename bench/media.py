@@ -1,11 +1,11 @@
-"""From a driving clip to its crops: decoding, following the face and cutting it out, as a worker does.
+"""From a driving clip to its crops: decoding, tracking the face and cropping, as a worker does.
 
-The clip is scanned, decoded and followed, then decoded again and cropped; nothing is kept in memory. Two ways to
-find the face are held against each other: around where it was last, and in the whole frame, every frame. Each runs
-in processes of its own, in turn. Then the clip is made four times as long, to see that memory is not.
+The clip is scanned, decoded and tracked, then decoded again and cropped, streaming. Two ways to detect the face are
+compared: near its last position, and in every whole frame. Each runs in fresh processes, in turn. Then a clip four
+times as long checks that memory does not grow.
 
-Where `TROUPE_SHARED` names a folder with real media and networks, a real clip and its SCRFD are the default, else a
-drawn clip and the miniature's detector, which looks for colours and costs less than a network does.
+If `TROUPE_SHARED` names a folder with real media and networks, a real clip and SCRFD are the default, otherwise a drawn
+clip and the miniature's detector, which looks for colours and is cheaper than a network.
 """
 
 from __future__ import annotations
@@ -36,25 +36,25 @@ __all__ = ["Timing", "measure", "parser", "prepare_clip"]
 
 SIZE = 512
 IMAGE_SIZE, FACE_SIZE = 512, 224
-"""Of the released model."""
+"""Sizes of the released model."""
 RATE = Fraction(25)
-LEAST_RATE = 100.0
-"""Frames a second that the project promises on two cores."""
-MOST_GROWTH = 30e6
-"""Bytes of memory that a clip of four times the length may take more; its track alone needs 60 a frame."""
+MIN_RATE = 100.0
+"""Target in frames per second on two cores."""
+MAX_GROWTH = 30e6
+"""Bytes that a clip of four times the length may need more; its track alone takes 60 per frame."""
 LONGER = 4
 
 
 @dataclass(frozen=True)
 class Timing:
-    """How one process did.
+    """Cost of one process.
 
     Attributes:
-        frames: of the clip.
-        scan, track, crop: seconds for decoding and counting, decoding and following, decoding and cropping.
-        processor: seconds of all cores in all of that, ffmpeg's among them.
-        gaps: frames in which the face was not seen.
-        peak: bytes of memory, the most.
+        frames: number of frames of the clip.
+        scan, track, crop: seconds of decoding and counting, decoding and tracking, decoding and cropping.
+        processor: processor seconds of all that, ffmpeg's included.
+        gaps: number of frames without a detected face.
+        peak: peak memory in bytes.
     """
 
     frames: int
@@ -67,27 +67,27 @@ class Timing:
 
     @property
     def seconds(self) -> float:
-        """In all."""
+        """Seconds in total."""
         return self.scan + self.track + self.crop
 
 
 class FullFrame:
-    """A detector that always looks at the whole frame."""
+    """A detector that always searches the whole frame."""
 
     def __init__(self, detector: FaceDetector) -> None:
         self._detector = detector
 
     def detect(self, picture: Picture) -> list[Face]:
-        """As the detector does."""
+        """Detect faces in the picture."""
         return self._detector.detect(picture)
 
     def detect_near(self, picture: Picture, _box: Floats) -> list[Face]:
-        """The same."""
+        """Detect faces in the whole picture."""
         return self._detector.detect(picture)
 
 
 def measure(args: Namespace) -> Findings:
-    """Go through the clip both ways, a few times in turn, then through the long one."""
+    """Process the clip both ways, a few times in turn, then the long clip."""
     timings: dict[str, list[Timing]] = {"region": [], "full frame": []}
     with scratch_folder() as folder:
         detector = args.detector or _default_detector(folder)
@@ -104,19 +104,19 @@ def measure(args: Namespace) -> Findings:
     cases = {way: _case(found) for way, found in timings.items()} | {"region, 4x as long": _case([stretched])}
     growth = stretched.peak - max(timing.peak for timing in timings["region"])
     checks = {
-        "frames_per_second": Check.at_least(cases["region"].number("frames_per_second"), LEAST_RATE),
-        "memory_growth_bytes": Check.at_most(growth, MOST_GROWTH),
+        "frames_per_second": Check.at_least(cases["region"].number("frames_per_second"), MIN_RATE),
+        "memory_growth_bytes": Check.at_most(growth, MAX_GROWTH),
         "unseen_frames": Check.exactly(cases["region"].number("unseen_frames"), 0),
     }
     return Findings(cases, checks)
 
 
 def go_through(clip: Path, detector_file: Path, full: bool) -> Timing:
-    """What a preparer and a performer do with a clip before any network of the model sees it."""
+    """Do what workers do with a clip before any network of the model."""
     cv2.setNumThreads(2)
     detector = open_detector(detector_file, "cpu")
     detector.detect(np.zeros((SIZE, SIZE, 3), dtype=np.uint8))
-    begin, spent = time.perf_counter(), _processor()
+    started, spent = time.perf_counter(), _processor()
     frames = media.probe(clip).frames
     scanned = time.perf_counter()
     track = track_face(media.decode(clip), FullFrame(detector) if full else detector, LARGEST, clip.name)
@@ -126,24 +126,24 @@ def go_through(clip: Path, detector_file: Path, full: bool) -> Timing:
     assert count == frames == len(track)
     unseen = sum(stop - first for first, stop in track.gaps)
     spent = _processor() - spent
-    return Timing(frames, scanned - begin, tracked - scanned, cropped - tracked, spent, unseen, peak_memory())
+    return Timing(frames, scanned - started, tracked - scanned, cropped - tracked, spent, unseen, peak_memory())
 
 
 def _processor() -> float:
-    """Seconds that this process and its children that have ended have spent so far."""
+    """Return the processor seconds of this process and its finished children."""
     usages = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
     return sum(usage.ru_utime + usage.ru_stime for usage in usages)
 
 
 def prepare_clip(source: Path | None, target: Path, frames: int) -> None:
-    """A clip of that many frames of 512x512: the source played to and fro, or a drawn one."""
+    """Encode a clip of that many frames of 512x512: the source played back and forth, or a drawn one."""
     pictures = _to_and_fro(source) if source is not None else _drawn(frames)
     some = (cv2.resize(picture, (SIZE, SIZE)) for picture, _ in zip(pictures, range(frames), strict=False))
     media.encode((np.asarray(p, dtype=np.uint8) for p in some), target, rate=RATE, size=(SIZE, SIZE))
 
 
 def _to_and_fro(source: Path) -> Iterator[Picture]:
-    # Few enough frames to hold them, for a clip cannot be decoded backwards.
+    # Few enough to hold in memory, because a clip cannot be decoded backwards.
     held = [picture for picture, _ in zip(media.decode(source), range(100), strict=False)]
     while True:
         yield from held
@@ -172,7 +172,7 @@ def _default_detector(folder: Path) -> Path:
 
 def _case(timings: list[Timing]) -> Case:
     def median(name: str) -> float:
-        return statistics.median(getattr(timing, name) for timing in timings)
+        return float(statistics.median(getattr(timing, name) for timing in timings))
 
     frames = timings[0].frames
     return Case(
@@ -191,12 +191,12 @@ def _case(timings: list[Timing]) -> Case:
 
 
 def parser() -> ArgumentParser:
-    """What the command takes."""
+    """Return the command line's parser."""
     options = make_parser(__doc__)
-    options.add_argument("--clip", type=Path, metavar="FILE", help="to go through, made 512x512")
+    options.add_argument("--clip", type=Path, metavar="FILE", help="clip to process, scaled to 512x512")
     options.add_argument("--detector", type=Path, metavar="FILE", help="SCRFD .onnx or YOLOv5-face .pt")
-    options.add_argument("--frames", type=positive_int, default=500, metavar="N", help="of the clip")
-    options.add_argument("--runs", type=positive_int, default=3, metavar="N", help="of each way")
+    options.add_argument("--frames", type=positive_int, default=500, metavar="N", help="frames of the clip")
+    options.add_argument("--runs", type=positive_int, default=3, metavar="N", help="runs of each")
     return options
 
 

@@ -1,8 +1,8 @@
-"""Whether memory grows with a clip: the peak of a 100 s clip against that of a 10 s one.
+"""Growth of memory with the clip: the peak of a 100 s clip against that of a 10 s one.
 
-The miniature model with random weights, 2 steps, otherwise as released. Each clip is encoded, sampled and
-decoded in a process of its own, its frames counted and let go. What has to grow is a clip's latents and
-motion tokens, one copy of each; beyond them the longer clip may take 1.15 times the shorter one's memory.
+The miniature with random weights and 2 steps, otherwise as released. Each clip is encoded, sampled and decoded in a
+fresh process, and its frames are discarded. One copy of its latents and motion tokens has to grow; beyond them the
+longer clip may take 1.15 times the shorter one's memory.
 """
 
 from __future__ import annotations
@@ -32,22 +32,22 @@ T = TypeVar("T")
 
 RATE = 25
 SCENE = 50
-"""Frames that are drawn; a longer clip shows them again and again."""
+"""Number of drawn frames; a longer clip repeats them."""
 SECONDS = (10.0, 100.0)
 STEPS = 2
-MOST_GROWTH = 1.15
-FLOAT = 4
-"""Bytes of a latent's and of a token's numbers."""
+MAX_GROWTH = 1.15
+FLOAT_BYTES = 4
+"""Bytes per number of latents and tokens."""
 
 
 @dataclass(frozen=True)
 class Footprint:
-    """What a process took, in bytes.
+    """Resident memory of a process, in bytes.
 
     Attributes:
-        loaded: in RAM when the model was there, before any clip.
-        encoded: the most until the clip was encoded.
-        peak: the most until the last frame.
+        loaded: after loading the model.
+        encoded: peak until the clip was encoded.
+        peak: peak until the last frame.
     """
 
     loaded: int
@@ -81,36 +81,36 @@ def measure(args: Namespace) -> Findings:
                     "beyond_them_per_frame_bytes": round((beyond[-1] - footprint.loaded) / frames),
                 }
             )
-    return Findings(cases, {"growth": Check.at_most(beyond[-1] / beyond[0], MOST_GROWTH)})
+    return Findings(cases, {"growth": Check.at_most(beyond[-1] / beyond[0], MAX_GROWTH)})
 
 
 def frame_bytes(config: ModelConfig) -> int:
-    """What a frame's latents and motion tokens take, in float32."""
+    """Return the bytes per frame of latents and motion tokens, in float32."""
     latents = config.vae.latent_channels * config.latent_size**2
     tokens = config.refiner.latents * config.unet.cross_attention_dim
-    return FLOAT * (latents + tokens)
+    return FLOAT_BYTES * (latents + tokens)
 
 
 def render_clip(directory: Path, frames: int, device: str) -> Footprint:
-    """Do all that a clip takes in this process, keeping none of its pictures."""
+    """Render a clip in this process, keeping none of its pictures."""
     animator = load(directory, device)
     loaded = resident()
     appearance = animator.encode_appearance(random_portrait(animator.config))
     scene = list(draw_clip(0, 0, min(frames, SCENE), RATE))
-    motion = animator.encode_motion(_again((picture for picture, _ in scene), frames), _track(scene, frames))
+    motion = animator.encode_motion(_repeat((picture for picture, _ in scene), frames), _track(scene, frames))
     encoded = peak_memory()
     rendered = sum(1 for _ in animator.animate(appearance, motion, SamplerSettings(steps=STEPS)))
     assert rendered == frames
     return Footprint(loaded, encoded, peak_memory())
 
 
-def _again(items: Iterable[T], times: int) -> Iterator[T]:
-    """`items` from the beginning again and again, `times` of them in all."""
+def _repeat(items: Iterable[T], times: int) -> Iterator[T]:
+    """Cycle through `items`, `times` of them in total."""
     return islice(cycle(items), times)
 
 
 def _track(scene: Sequence[tuple[Picture, Face]], frames: int) -> Track:
-    faces = list(_again((face for _, face in scene), frames))
+    faces = list(_repeat((face for _, face in scene), frames))
     return Track(
         boxes=np.stack([face.box for face in faces]),
         keypoints=np.stack([face.keypoints for face in faces]),
@@ -119,9 +119,9 @@ def _track(scene: Sequence[tuple[Picture, Face]], frames: int) -> Track:
 
 
 def parser() -> ArgumentParser:
-    """What the command takes."""
+    """Return the command line's parser."""
     options = make_parser(__doc__)
-    options.add_argument("--device", default="cpu", help="cpu, cuda or cuda:N; memory is this process' in any case")
+    options.add_argument("--device", default="cpu", help="cpu, cuda or cuda:N; memory is always this process'")
     options.add_argument(
         "--seconds", nargs=2, type=float, default=SECONDS, metavar="S", help="lengths of the two clips"
     )

@@ -1,14 +1,14 @@
-"""Pasting back, to look at: one picture for each portrait, with both blends under each other.
+"""Visibility of pasting back: a contact sheet per portrait, with both blends.
 
-A row shows the portrait with its box, what is pasted, the result around the box, its difference from the portrait
-(times eight) and a corner of the box from near. What is pasted is no network's work but the portrait's own crop, in
-two ways: as it is, where nothing should be seen at all, and a tenth darker and tinted, where a seam would be.
+A row shows the portrait with its box, the pasted crop, the result around the box, its difference from the portrait
+(times eight) and a close-up of a corner of the box. The pasted crop is the portrait's own, once unchanged, where
+nothing should be visible, and once a tenth darker and tinted, where a seam would be.
 
-Then a portrait of 4000x3000 pixels is pasted into and encoded, some frames and four times as many, to see that memory
-does not grow with them. (x264 looks some 50 frames ahead, in a process of its own whose peak is told, too.)
+Then frames are pasted into a portrait of 4000x3000 pixels and encoded, some and four times as many, to check that
+memory does not grow. (x264 looks some 50 frames ahead; its process' peak is reported separately.)
 
-Portraits and the detector are those of the folder that `TROUPE_SHARED` names, or drawn ones and the miniature's,
-unless others are given.
+Portraits and detector default to those in the folder that `TROUPE_SHARED` names, otherwise to drawn portraits and the
+miniature's detector.
 """
 
 from __future__ import annotations
@@ -37,40 +37,40 @@ from troupe.scratch import scratch_folder
 __all__ = ["measure", "parser", "row"]
 
 SIDE = 512
-"""Of the crop, as the released model makes it."""
+"""Pixels of the crop's sides, as in the released model."""
 CELL = 360
-"""Pixels of a picture in the row."""
+"""Pixels of a cell's sides."""
 TINT = np.array([0.9, 0.9, 0.81])
-LOUD = 8
-"""By how much the difference is made larger."""
-CLOSE = 0.3
-"""Of the box's side: what the close-up shows, half of it outside."""
-MOST_CHANGE = 1.0
-"""Of 255 levels, on average: a portrait's own crop pasted onto itself."""
+AMPLIFICATION = 8
+"""Factor by which the difference is amplified."""
+CLOSE_UP = 0.3
+"""Size of the close-up as a share of the box's side, half of it outside the box."""
+MAX_CHANGE = 1.0
+"""Mean change in levels of 255 when a portrait's own crop is pasted."""
 LARGE = (4000, 3000)
 LONGER = 4
-MOST_GROWTH = 30e6
-"""Bytes of memory for four times the frames."""
-MOST_STEP = 1 / 3
-"""Of the reference blend's step across the mask's border."""
+MAX_GROWTH = 30e6
+"""Bytes that four times the frames may need more."""
+MAX_STEP_SHARE = 1 / 3
+"""Largest step across the mask's border, over the reference blend's."""
 
 
 def measure(args: Namespace) -> Findings:
-    """Every portrait with every blend."""
+    """Paste into every portrait with every blend."""
     cases: dict[str, Case] = {}
     with scratch_folder() as name:
         detector = open_detector(args.detector or _default_detector(Path(name)), "cpu")
         for title, picture in _portraits(args.portraits).items():
             log(title)
-            cases[title], sheet = _looked_at(picture, detector, title)
+            cases[title], sheet = _measure_portrait(picture, detector, title)
             if args.pictures is not None:
                 args.pictures.mkdir(parents=True, exist_ok=True)
                 Image.fromarray(sheet).save(args.pictures / f"{title}.png")
     changes = [case.number("own_crop_seamless_levels") for case in cases.values()]
     steps = [[case.number(f"tinted_step_{blend}_levels") for blend in BLENDS] for case in cases.values()]
     checks = {
-        "own_crop_levels": Check.at_most(max(changes), MOST_CHANGE),
-        "step_share_of_the_reference": Check.at_most(max(ours / theirs for ours, theirs in steps), MOST_STEP),
+        "own_crop_levels": Check.at_most(max(changes), MAX_CHANGE),
+        "step_share_of_the_reference": Check.at_most(max(ours / theirs for ours, theirs in steps), MAX_STEP_SHARE),
     }
     if args.frames:
         log(f"a portrait of {LARGE[0]}x{LARGE[1]}")
@@ -78,17 +78,16 @@ def measure(args: Namespace) -> Findings:
         cases["large"] = Case(
             {"frames": LONGER * args.frames, "peak_memory_bytes": many, "memory_of_the_encoder_bytes": encoder}
         )
-        checks["memory_growth_bytes"] = Check.at_most(many - few, MOST_GROWTH)
+        checks["memory_growth_bytes"] = Check.at_most(many - few, MAX_GROWTH)
     return Findings(cases, checks)
 
 
 def paste_large(frames: int) -> tuple[int, int]:
-    """Paste into a large portrait and encode it, as a render does; the most bytes of this process and of ffmpeg's."""
+    """Paste into a large portrait and encode it; return the peak bytes of this process and of ffmpeg."""
     width, height = LARGE
-    picture = cv2.resize(draw_portrait(0)[0], LARGE, interpolation=cv2.INTER_CUBIC)
-    paster = make_paster(
-        "seamless", picture, (width // 4, height // 8, width // 4 + width // 2, height // 8 + width // 2)
-    )
+    picture = np.asarray(cv2.resize(draw_portrait(0)[0], LARGE, interpolation=cv2.INTER_CUBIC), dtype=np.uint8)
+    box = (width // 4, height // 8, width // 4 + width // 2, height // 8 + width // 2)
+    paster = make_paster("seamless", picture, box)
     crop = np.random.default_rng(0).integers(0, 256, (SIDE, SIDE, 3), dtype=np.uint8)
     with scratch_folder() as folder:
         pasted = (paster(crop) for _ in range(frames))
@@ -96,7 +95,7 @@ def paste_large(frames: int) -> tuple[int, int]:
     return peak_memory(), resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss * 1024
 
 
-def _looked_at(picture: Picture, detector: FaceDetector, title: str) -> tuple[Case, Picture]:
+def _measure_portrait(picture: Picture, detector: FaceDetector, title: str) -> tuple[Case, Picture]:
     box = head_box(LARGEST.pick(detector.detect(picture), title).box, picture.shape[1], picture.shape[0])
     own = crop_head(picture, box, SIDE)
     figures: dict[str, float] = {}
@@ -113,14 +112,14 @@ def _looked_at(picture: Picture, detector: FaceDetector, title: str) -> tuple[Ca
 
 
 def step(pasted: Picture, picture: Picture, box: tuple[int, int, int, int]) -> float:
-    """How much more the colour changes just inside of the released mask's border than just outside, in levels."""
+    """Return how much more the colour changes just inside the released mask's border than just outside, in levels."""
     change = pasted.astype(float) - picture
     x1, y1, x2, y2 = box
     width = max((x2 - x1) // 50, 1)
     rise = (x2 - x1) // 10
 
     def ring(inset: int) -> Floats:
-        """Mean change in a frame of `width` pixels, so many inside of the box."""
+        """Return the mean change in a ring of `width` pixels, `inset` pixels inside the box."""
         mask = np.zeros(picture.shape[:2], dtype=bool)
         mask[y1 + inset : y2 - inset, x1 + inset : x2 - inset] = True
         inner = inset + width
@@ -131,14 +130,14 @@ def step(pasted: Picture, picture: Picture, box: tuple[int, int, int, int]) -> f
 
 
 def row(picture: Picture, box: tuple[int, int, int, int], crop: Picture, pasted: Picture, words: str) -> Picture:
-    """Portrait, crop, result, difference and a corner from near, `CELL` pixels each."""
+    """Join portrait, crop, result, difference and close-up, `CELL` pixels each."""
     x1, y1, x2, y2 = box
     framed = picture.copy()
     cv2.rectangle(framed, (x1, y1), (x2 - 1, y2 - 1), (255, 60, 60), max(2, picture.shape[0] // 300))
-    difference = np.clip(np.abs(pasted.astype(int) - picture) * LOUD, 0, 255).astype(np.uint8)
+    difference = np.clip(np.abs(pasted.astype(int) - picture) * AMPLIFICATION, 0, 255).astype(np.uint8)
     margin = (x2 - x1) // 4
     around = (slice(max(y1 - margin, 0), y2 + margin), slice(max(x1 - margin, 0), x2 + margin))
-    reach = round(CLOSE * (x2 - x1) / 2)
+    reach = round(CLOSE_UP * (x2 - x1) / 2)
     # The lower left corner: the upper ones are often the picture's own border.
     top, left = max(y2 - 2 * reach, 0), max(x1 - reach, 0)
     corner = pasted[top : y2 + reach, left : x1 + 2 * reach]
@@ -151,7 +150,7 @@ def row(picture: Picture, box: tuple[int, int, int, int], crop: Picture, pasted:
 
 
 def _cell(picture: Picture, interpolation: int = cv2.INTER_AREA) -> Picture:
-    """The picture in a square of `CELL` pixels."""
+    """Fit the picture into a square of `CELL` pixels."""
     height, width = picture.shape[:2]
     scale = CELL / max(height, width)
     sides = (max(round(width * scale), 1), max(round(height * scale), 1))
@@ -179,12 +178,12 @@ def _default_detector(folder: Path) -> Path:
 
 
 def parser() -> ArgumentParser:
-    """What the command takes."""
+    """Return the command line's parser."""
     options = make_parser(__doc__)
     options.add_argument("portraits", type=Path, nargs="*", metavar="PORTRAIT")
     options.add_argument("--detector", type=Path, metavar="FILE", help="SCRFD .onnx or YOLOv5-face .pt")
-    options.add_argument("--pictures", type=Path, metavar="FOLDER", help="to save the pictures in")
-    options.add_argument("--frames", type=int, default=12, metavar="N", help="of the large portrait; 0 leaves it out")
+    options.add_argument("--pictures", type=Path, metavar="FOLDER", help="save the contact sheets here")
+    options.add_argument("--frames", type=int, default=12, metavar="N", help="frames of the large portrait; 0 skips it")
     return options
 
 

@@ -1,6 +1,6 @@
-"""How quick a run's report is in a browser: until it is seen, sorted and searched, with many jobs and their pictures.
+"""Seconds to open, sort and search a run's report in a browser, with many jobs and their pictures.
 
-Drives Debian's chromium without a window, from a file; medians of several openings in one browser.
+Drives headless Chromium on a local file; medians of several openings in one browser.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ return (performance.now() - since) / 1000;
 
 
 def measure(args: Namespace) -> Findings:
-    """Write the page, open it a few times, sort, search."""
+    """Write the page; open, sort and search it a few times."""
     with scratch_folder() as folder, _browser() as browser:
         log(f"a page of {args.jobs} jobs")
         started = time.perf_counter()
@@ -68,7 +68,7 @@ def measure(args: Namespace) -> Findings:
 
 
 def write_page(folder: Path, jobs: int) -> Path:
-    """The report of a run, with all the pictures it shows."""
+    """Write the report of a run, with all its pictures."""
     random, noon = np.random.default_rng(0), datetime(2026, 1, 1, 12, tzinfo=UTC)
     for n in range(IDENTITIES):
         _picture(folder / f"cache/appearance/a{n}.jpg", random)
@@ -106,7 +106,9 @@ def _picture(path: Path, random: np.random.Generator) -> None:
 def _browser() -> Iterator[Chrome]:
     binary, driver = shutil.which("chromium"), shutil.which("chromedriver")
     if not binary or not driver:
-        raise SettingsError("there is no chromium with chromedriver: apt-get install chromium chromium-driver")
+        raise SettingsError(
+            "chromium or chromedriver not found; install them: apt-get install chromium chromium-driver"
+        )
     options = ChromeOptions()
     options.binary_location = binary
     for argument in ("--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"):
@@ -116,10 +118,10 @@ def _browser() -> Iterator[Chrome]:
 
 
 def parser() -> ArgumentParser:
-    """What the command takes."""
+    """Return the command line's parser."""
     options = make_parser(__doc__)
     options.add_argument("--jobs", type=positive_int, default=1000)
-    options.add_argument("--runs", type=positive_int, default=5, metavar="N", help="openings of the page")
+    options.add_argument("--runs", type=positive_int, default=5, metavar="N", help="times to open the page")
     return options
 
 

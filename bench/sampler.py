@@ -1,17 +1,17 @@
-"""How fast a clip is sampled, and how far that is from the least work and from the machine's limit.
+"""Speed of sampling a clip, against the minimum operations and the machine's limit.
 
-Random weights; one clip of a new identity, again and again in a process of its own: the portrait encoded, the motion's
-tokens and their keys and values made, every step taken, every frame decoded. Configurations:
+Random weights; a clip of a new identity, repeatedly in a fresh process: encode the portrait, project the motion, sample
+all steps, decode all frames. Configurations:
 
-  reference-cpu  a small model for runs side by side with other code: 44 frames of 128x128, 2 steps, no padding, in
+  reference-cpu  a small model for comparison with other code: 44 frames of 128x128, 2 steps, no padding, in
                  float32; its seconds end with the latents. The default where there is no GPU.
-  full           the released sizes: 100 and 250 frames of 512x512, 25 steps, in float16 and bfloat16, each as it
-                 is and compiled. The default on a GPU.
-  tiny           for trying the command.
+  full           the released sizes: 100 and 250 frames of 512x512, 25 steps, in float16 and bfloat16, each
+                 eager and compiled. The default on a GPU.
+  tiny           for testing the command.
 
-Work is told per output frame, as products with weights and convolutions; attention's own are told apart. The least is
-that of a sampler without padding and overlap. Shares are of the rate that the machine reached in a large matrix
-product of the same type, with attention counted.
+Operations are reported per output frame, as products with weights and convolutions; those of attention separately. The
+least are those of a sampler without padding and overlap. Shares are of the machine's rate in a large matrix product of
+the same type, attention included.
 """
 
 from __future__ import annotations
@@ -40,20 +40,20 @@ from troupe.scratch import scratch_folder
 
 __all__ = ["CONFIGURATIONS", "Clip", "Plan", "Session", "measure", "parser", "sample_clip", "sample_clips"]
 
-MOST_WARM_STEPS = 2
-"""Enough to have seen every shape before the clock runs."""
+WARM_UP_STEPS = 2
+"""Enough to run every shape once before measuring."""
 
 
 @dataclass(frozen=True)
 class Plan:
-    """What is sampled.
+    """Configuration of the benchmark.
 
     Attributes:
-        model: of which sizes.
-        settings: of the sampler.
+        model: model sizes.
+        settings: settings of the sampler.
         frames: lengths of the clips.
-        runs: of every clip, after a warm-up.
-        decoded: whether the seconds end with pixels, not latents.
+        runs: runs per clip, after a warm-up.
+        decoded: whether the seconds include decoding.
     """
 
     model: Model
@@ -78,12 +78,12 @@ H200_FRAMES_PER_SECOND = 3.5
 
 @dataclass(frozen=True)
 class Clip:
-    """What one clip took.
+    """Cost of one clip.
 
     Attributes:
-        appearance, denoise, vae: seconds by part.
-        processor: seconds that all cores together spent on denoising: on a busy machine the steadier figure.
-        evaluations: of the denoiser.
+        appearance, denoise, vae: seconds by stage.
+        processor: processor seconds of denoising, steadier on a busy machine.
+        evaluations: evaluations of the denoiser.
     """
 
     appearance: float
@@ -95,13 +95,13 @@ class Clip:
 
 @dataclass(frozen=True)
 class Session:
-    """What one process measured.
+    """Measurements of one process.
 
     Attributes:
-        warm: length of a clip -> seconds of its first run, of few steps; compiling is among them.
-        clips: length -> the runs that count.
-        peaks: length -> bytes, the most that were in use meanwhile or, in RAM, until then.
-        rate: of the machine, operations a second.
+        warm: length -> seconds of the warm-up, compilation included.
+        clips: length -> the measured runs.
+        peaks: length -> peak memory in bytes; on a CPU, since the start of the process.
+        rate: operations per second of the machine.
     """
 
     warm: Mapping[int, float]
@@ -111,12 +111,12 @@ class Session:
 
 
 def measure(args: Namespace) -> Findings:
-    """Sample what the arguments ask for."""
+    """Sample the configurations that the arguments select."""
     device = pick_device(args.device)
     gpu = device.type == "cuda"
     name = args.config or ("full" if gpu else "reference-cpu")
-    plan = _adapted(CONFIGURATIONS[name], args)
-    log("counting the work")
+    plan = _with_overrides(CONFIGURATIONS[name], args)
+    log("counting operations")
     costs = count_frame_cost(plan.model.config, plan.settings.decode_chunk)
     work_items = [count_clip_cost(frames, plan.model.config, plan.settings, costs) for frames in plan.frames]
     cases: dict[str, Case] = {}
@@ -133,10 +133,10 @@ def measure(args: Namespace) -> Findings:
 
 
 def sample_clips(directory: Path, plan: Plan, device: str, dtype: str, compiled: bool = False) -> Session:
-    """Sample every clip of the plan in this process, shorter ones first."""
+    """Sample every clip of the plan in this process, the shortest first."""
     animator = load(directory, device, dtype, compile=compiled)
     portrait = random_portrait(animator.config)
-    few = replace(plan.settings, steps=min(plan.settings.steps, MOST_WARM_STEPS))
+    few = replace(plan.settings, steps=min(plan.settings.steps, WARM_UP_STEPS))
     warm, clips, peaks = {}, {}, {}
     for frames in sorted(plan.frames):
         motion = random_motion(frames, animator.config)
@@ -151,10 +151,10 @@ def sample_clips(directory: Path, plan: Plan, device: str, dtype: str, compiled:
 
 
 def sample_clip(animator: Animator, portrait: Portrait, motion: Motion, settings: SamplerSettings) -> Clip:
-    """Do all that one clip of a new identity takes.
+    """Encode, sample and decode one clip of a new identity.
 
     Raises:
-        FloatingPointError: a frame is of one colour, as where numbers overflowed: its seconds would mean nothing.
+        FloatingPointError: a frame has a single colour, as after an overflow, so that timings would be meaningless.
     """
     evaluations = animator.evaluations
     stamps: list[tuple[float, float]] = []
@@ -169,7 +169,7 @@ def sample_clip(animator: Animator, portrait: Portrait, motion: Motion, settings
     stamp()
     for frame in animator.animate(appearance, motion, settings, on_progress=stamp):
         if frame.min() == frame.max():
-            raise FloatingPointError(f"{animator.dtype} gave a frame of one colour")
+            raise FloatingPointError(f"sampling in {animator.dtype} produced a frame of a single colour")
     stamp()
     (start, _), (encoded, before), (denoised, after), (decoded, _) = stamps
     return Clip(
@@ -181,8 +181,8 @@ def sample_clip(animator: Animator, portrait: Portrait, motion: Motion, settings
     )
 
 
-def _adapted(plan: Plan, args: Namespace) -> Plan:
-    """The plan, but for what the command line says otherwise."""
+def _with_overrides(plan: Plan, args: Namespace) -> Plan:
+    """Return the plan with the command line's overrides."""
     return replace(
         plan,
         settings=replace(plan.settings, steps=args.steps or plan.settings.steps),
@@ -223,7 +223,7 @@ def _case(plan: Plan, work: ClipCost, session: Session) -> Case:
 
 
 def _checks(name: str, plan: Plan, costs: FrameCost, cases: Mapping[str, Case]) -> dict[str, Check]:
-    """What is promised of a configuration; of its speed only where it is measured as promised."""
+    """Return the targets of a configuration; of speed only if nothing was overridden."""
     checks = {
         "branches_per_step": Check.at_most(max(case.number("branches_per_step") for case in cases.values()), BRANCHES)
     }
@@ -241,17 +241,19 @@ def _checks(name: str, plan: Plan, costs: FrameCost, cases: Mapping[str, Case]) 
 
 
 def parser() -> ArgumentParser:
-    """What the command takes."""
+    """Return the command line's parser."""
     options = make_parser(__doc__)
-    options.add_argument("--config", choices=CONFIGURATIONS, help="see above")
+    options.add_argument("--config", choices=CONFIGURATIONS, help="configuration, see above")
     options.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N")
     options.add_argument("--dtype", nargs="+", choices=DTYPES, help="one or more, instead of the configuration's")
     options.add_argument("--compile", nargs="+", choices=("off", "on"), help="one or both")
     options.add_argument(
         "--frames", nargs="+", type=positive_int, metavar="N", help="lengths, instead of the configuration's"
     )
-    options.add_argument("--steps", type=positive_int, metavar="N", help="instead of the configuration's")
-    options.add_argument("--runs", type=positive_int, metavar="N", help="of every clip, instead of the configuration's")
+    options.add_argument(
+        "--steps", type=positive_int, metavar="N", help="sampler steps, instead of the configuration's"
+    )
+    options.add_argument("--runs", type=positive_int, metavar="N", help="runs per clip, instead of the configuration's")
     return options
 
 

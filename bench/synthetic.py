@@ -1,7 +1,7 @@
-"""The miniature's world: how quickly it is drawn, and two contact sheets to look at.
+"""Speed of drawing the synthetic world, and two contact sheets.
 
-The first sheet shows a person in every field, each at a moment of a performance of their own, the second one person
-through one performance. People and performances are among those that nothing is learned from.
+The first sheet shows a different person in every cell, the second one person throughout one performance. People and
+performances are held out from training.
 """
 
 from __future__ import annotations
@@ -23,23 +23,27 @@ from troupe import Picture
 __all__ = ["main", "people", "performance", "sheet"]
 
 TARGET = 200.0
-"""Frames a second at 128x128, of one core."""
+"""Frames per second at 128x128, on one core."""
 SECONDS_APART = 0.4
-"""Between two fields of the second sheet: long enough that they differ."""
+"""Time between two cells of the second sheet: long enough that they differ."""
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    """Draw, measure, write."""
+    """Measure the speed and write the sheets."""
     parser = report.make_parser(__doc__)
     parser.add_argument("--sheets", metavar="FOLDER", help="write people.png and performance.png there")
-    parser.add_argument("--fields", type=report.positive_int, default=64, help="of a sheet (default %(default)s)")
-    parser.add_argument("--side", type=report.positive_int, default=128, help="of a picture (default %(default)s)")
-    parser.add_argument("--frames", type=report.positive_int, default=200, help="measured (default %(default)s)")
+    parser.add_argument("--fields", type=report.positive_int, default=64, help="cells per sheet (default %(default)s)")
+    parser.add_argument(
+        "--side", type=report.positive_int, default=128, help="pixels of a picture's sides (default %(default)s)"
+    )
+    parser.add_argument(
+        "--frames", type=report.positive_int, default=200, help="frames to measure (default %(default)s)"
+    )
     report.main("synthetic", parser, lambda args: _measure(parser, args), argv)
 
 
 def people(count: int, side: int) -> list[Picture]:
-    """(side, side, 3) each: so many people, one after the other."""
+    """Draw this many people, (side, side, 3) each."""
     numbers = range(FIRST_HELD_OUT_SEED, FIRST_HELD_OUT_SEED + count)
     moments = [Performance.from_seed(number, 25, 25).moments[-1] for number in numbers]
     return [
@@ -49,13 +53,13 @@ def people(count: int, side: int) -> list[Picture]:
 
 
 def performance(count: int, side: int) -> list[Picture]:
-    """(side, side, 3) each: one person, so many moments."""
+    """Draw this many moments of one person, (side, side, 3) each."""
     moments = Performance.from_seed(FIRST_HELD_OUT_SEED, count, 1 / SECONDS_APART).moments
     return [render(Identity.from_seed(FIRST_HELD_OUT_SEED), moment, (side, side))[0] for moment in moments]
 
 
 def sheet(pictures: Sequence[Picture]) -> Picture:
-    """Pictures of one size side by side, as many rows as columns; what is left of the last row is white."""
+    """Join pictures of one size, as many rows as columns; the rest of the last row is white."""
     columns = int(np.ceil(np.sqrt(len(pictures))))
     white = np.full_like(pictures[0], 255)
     fields = [*pictures, *[white] * (-len(pictures) % columns)]
@@ -84,7 +88,7 @@ def _measure(parser: ArgumentParser, args: Namespace) -> Findings:
 
 
 def _rate(number: int, frames: int, side: int) -> float:
-    """Frames a second of one person's performance."""
+    """Measure frames per second of one person's performance."""
     identity = Identity.from_seed(number)
     moments = Performance.from_seed(number, frames, 25).moments
     began = time.perf_counter()

@@ -1,10 +1,10 @@
-"""Tracks of real clips, at full length and size: numbers to read, and a picture of each to look at.
+"""Tracks of real clips, at full length and size: statistics, and a contact sheet per clip.
 
-Each clip is decoded and its face followed as a job does it. `identity switches` are neighbouring frames whose faces
-the recognition network takes for different people. The picture shows frames from all over the clip, the one of the
-lowest score among them: the box green where the face was seen, red where it is filled in.
+Each clip is decoded and tracked as in a job. `identity switches` are consecutive frames whose faces the recognition
+network takes for different people. The contact sheet shows frames from the whole clip, the one with the lowest score
+among them; the box is green where the face was detected, red where it is interpolated.
 
-Clips, detector and recognition network are those of the folder that `TROUPE_SHARED` names, unless others are given.
+Clips, detector and recognition network default to those in the folder that `TROUPE_SHARED` names.
 """
 
 from __future__ import annotations
@@ -33,14 +33,14 @@ SEEN, FILLED = (40, 200, 80), (230, 50, 40)
 
 
 def measure(args: Namespace) -> Findings:
-    """Every clip, one after the other."""
+    """Track every clip."""
     cv2.setNumThreads(1)
     clips = args.clips or sorted(_shared("media").glob("*.mp4"))
     detector = open_detector(args.detector or _shared("weights/scrfd_500m_bnkps.onnx"), "cpu")
     recogniser = FaceRecogniser(args.recogniser or _shared("weights/mobilefacenet.onnx"))
     cases: dict[str, Case] = {}
     for clip in clips:
-        log(f"following {clip.name}")
+        log(f"tracking {clip.name}")
         info = media.probe(clip)
         track = track_face(media.decode(clip), detector, LARGEST, clip.name, recognise=recogniser)
         likenesses = list(_likenesses(clip, track, recogniser))
@@ -71,7 +71,7 @@ def measure(args: Namespace) -> Findings:
 
 
 def _likenesses(clip: Path, track: Track, recogniser: FaceRecogniser) -> Iterator[float]:
-    """The cosine of each frame's face with the one before, of frames in which it was seen."""
+    """Yield the cosine between each frame's face and the one before, for frames with a detected face."""
 
     def vectors() -> Iterator[Floats]:
         for index, frame in enumerate(media.decode(clip)):
@@ -82,7 +82,7 @@ def _likenesses(clip: Path, track: Track, recogniser: FaceRecogniser) -> Iterato
 
 
 def sheet(clip: Path, track: Track) -> Picture:
-    """Some frames of the clip with what was found in them, side by side."""
+    """Return a contact sheet of some frames with their detections."""
     shown = {*np.linspace(0, len(track) - 1, SHOWN - 1).astype(int).tolist(), int(track.scores.argmin())}
     cells = [_drawn(frame, track, index) for index, frame in enumerate(media.decode(clip)) if index in shown]
     cells += [np.full_like(cells[0], 255)] * (-len(cells) % COLUMNS)
@@ -90,7 +90,7 @@ def sheet(clip: Path, track: Track) -> Picture:
 
 
 def _drawn(frame: Picture, track: Track, index: int) -> Picture:
-    """A frame, `SIDE` pixels wide, with its box, keypoints, number and score."""
+    """Draw a frame, `SIDE` pixels wide, with its box, keypoints, number and score."""
     scale = SIDE / frame.shape[1]
     picture = cv2.resize(frame, (SIDE, round(frame.shape[0] * scale)), interpolation=cv2.INTER_AREA)
     colour = SEEN if track.scores[index] > 0 else FILLED
@@ -105,17 +105,17 @@ def _drawn(frame: Picture, track: Track, index: int) -> Picture:
 def _shared(name: str) -> Path:
     folder = os.environ.get("TROUPE_SHARED")
     if not folder:
-        raise SettingsError("name clips, --detector and --recogniser, or a folder that has them by TROUPE_SHARED")
+        raise SettingsError("give clips, --detector and --recogniser, or set TROUPE_SHARED to a folder that has them")
     return Path(folder) / name
 
 
 def parser() -> ArgumentParser:
-    """What the command takes."""
+    """Return the command line's parser."""
     options = make_parser(__doc__)
     options.add_argument("clips", type=Path, nargs="*", metavar="CLIP")
     options.add_argument("--detector", type=Path, metavar="FILE", help="SCRFD .onnx or YOLOv5-face .pt")
     options.add_argument("--recogniser", type=Path, metavar="FILE", help="ArcFace .onnx")
-    options.add_argument("--pictures", type=Path, metavar="FOLDER", help="to save a picture of each clip in")
+    options.add_argument("--pictures", type=Path, metavar="FOLDER", help="save a contact sheet per clip here")
     return options
 
 

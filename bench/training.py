@@ -1,8 +1,8 @@
-"""The training flow as a user calls it: that it learns, that a stop changes nothing, that workers change nothing.
+"""Training as a user runs it: it converges, and interruptions and workers do not change the result.
 
-The denoiser's part of the miniature is learned from the same values and clips at one go; stopped by Ctrl-C and killed
-at random moments and started again; in two passes a step, and by two workers. Then, with `--weights`, a trained weights
-directory is fine-tuned to a new kind of people on clips of them, prepared as users' clips are.
+The miniature's denoiser is trained from the same weights and clips without interruption; interrupted by Ctrl-C and
+SIGKILL at random steps and resumed; in two passes per step; and by two workers. With `--weights`, a trained weights
+directory is then fine-tuned to a new kind of people on clips prepared as users' clips are.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ __all__ = ["main", "newcomer"]
 
 TROUPE = [sys.executable, "-c", "from flows.cli import main; main()"]
 SHARE = 10
-"""The first and the last tenth of the losses are held against each other."""
+"""The first and the last tenth of the losses are compared."""
 LEARNING = """\
 weights = "{folder}/weights"
 
@@ -80,19 +80,28 @@ log_sigma = [0.0, 1.4]
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    """Learn, stop, share, tune."""
+    """Train, interrupt, distribute and fine-tune."""
     parser = report.make_parser(__doc__)
-    parser.add_argument("--steps", type=report.positive_int, default=300, help="of learning (default %(default)s)")
-    parser.add_argument("--stops", type=report.positive_int, default=3, help="and as many kills (default %(default)s)")
-    parser.add_argument("--seed", type=int, default=0, help="of the moments of the stops (default %(default)s)")
-    parser.add_argument("--weights", metavar="DIR", help="a trained miniature, to be fine-tuned")
-    parser.add_argument("--tuning", type=report.positive_int, default=200, help="steps of that (default %(default)s)")
-    parser.add_argument("--people", type=report.positive_int, default=12, help="clips of that (default %(default)s)")
+    parser.add_argument("--steps", type=report.positive_int, default=300, help="training steps (default %(default)s)")
+    parser.add_argument(
+        "--stops",
+        type=report.positive_int,
+        default=3,
+        help="Ctrl-C interruptions, and as many kills (default %(default)s)",
+    )
+    parser.add_argument("--seed", type=int, default=0, help="seed of the interrupted steps (default %(default)s)")
+    parser.add_argument("--weights", metavar="DIR", help="trained miniature to fine-tune")
+    parser.add_argument(
+        "--tuning", type=report.positive_int, default=200, help="steps of fine-tuning (default %(default)s)"
+    )
+    parser.add_argument(
+        "--people", type=report.positive_int, default=12, help="clips for fine-tuning (default %(default)s)"
+    )
     report.main("training", parser, _measure, argv)
 
 
 def newcomer(number: int) -> Identity:
-    """One of a kind of people that the world does not have: long faces, large eyes and ears, violet or crimson hair."""
+    """Return a person unlike the synthetic world's: long face, large eyes and ears, violet or crimson hair."""
     return replace(
         Identity.from_seed(FIRST_HELD_OUT_SEED + number),
         face_width=0.86,
@@ -138,8 +147,8 @@ def _learn(args: Namespace, folder: Path, cases: dict[str, Case], checks: dict[s
     cases["stopped"] = _case(stopped, "denoiser", {"stops": len(moments), "losses_that_differ": differing})
     checks["losses_that_differ_after_stops"] = Check.exactly(differing, 0)
 
-    # Sums in another order differ in their last digits, and after some thirty steps in all of them. One worker that
-    # goes through a batch in two passes, on one thread as Ray's workers have, adds up in the order of two workers.
+    # Sums in another order differ in their last digits, and after some thirty steps in all of them. One worker with two
+    # passes per batch, on one thread as in Ray's workers, adds up in the order of two workers.
     report.log("two passes")
     passes = _copied(whole, folder / "passes", args.steps, accumulate=2)
     _troupe(passes, "denoiser", "--local", threads=1)
@@ -184,7 +193,7 @@ def _prepared(folder: Path, steps: int, accumulate: int = 1) -> Path:
 
 
 def _copied(whole: Path, folder: Path, steps: int, accumulate: int = 1) -> Path:
-    """The same training anew; the clips are prepared already."""
+    """Prepare the same training again, with the clips already prepared."""
     _prepared(folder, steps, accumulate)
     for clips in (whole / "weights.training").glob("clips-*"):
         shutil.copytree(clips, folder / "weights.training" / clips.name)
@@ -194,7 +203,7 @@ def _copied(whole: Path, folder: Path, steps: int, accumulate: int = 1) -> Path:
 def _troupe(folder: Path, part: str, *more: str, threads: int | None = None) -> None:
     _start(folder, *more, threads=threads).wait()
     if not (folder / "weights.training" / part / RESULT).exists():
-        raise TroupeError(f"the training of {part} did not end")
+        raise TroupeError(f"the training of {part} did not finish")
 
 
 def _start(folder: Path, *more: str, threads: int | None = None) -> subprocess.Popen[bytes]:
@@ -204,7 +213,7 @@ def _start(folder: Path, *more: str, threads: int | None = None) -> subprocess.P
 
 
 def _until(folder: Path, step: int, sent: signal.Signals) -> None:
-    """Train until the curve shows a step, then send the signal."""
+    """Train until the curve reaches a step, then send the signal."""
     process = _start(folder, "--local")
     curve = folder / "weights.training" / "denoiser" / CURVE
     while process.poll() is None:
@@ -214,7 +223,7 @@ def _until(folder: Path, step: int, sent: signal.Signals) -> None:
             process.wait()
             return
         time.sleep(0.05)
-    raise AssertionError(f"the training ended by itself before step {step}")
+    raise AssertionError(f"the training finished before step {step}")
 
 
 def _losses(folder: Path, part: str) -> list[float]:

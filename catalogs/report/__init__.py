@@ -1,4 +1,4 @@
-"""One page that shows a run: how it went, what failed and why, and every video beside what it was made of."""
+"""Report of a run as one HTML page: summary, failures, quality, and every video beside its inputs."""
 
 from catalogs.report.page import render_page, write_report
 

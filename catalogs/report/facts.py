@@ -1,4 +1,4 @@
-"""What a report says of a run, from the rows of its manifest."""
+"""Contents of a run's report, from the rows of its manifest."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ from catalogs.table.schema import QUALITIES, STAGES
 __all__ = ["Card", "Facts", "Outlier", "Stage", "collect_facts"]
 
 _ROOT = "../../.."
-"""From `runs/<run_id>/report/` to the store."""
+"""Relative path from `runs/<run_id>/report/` to the store."""
 _POINTS = 100
-"""Of the curve of progress."""
-_FEWEST = 8
-"""Jobs with a measure, below which none of them is called an outlier."""
-_FAR = 3.5
-"""Robust deviations from the median that make an outlier (Iglewicz and Hoaglin, 1993)."""
-_BETTER_HIGH = ("identity",)
-_WORDS = {
+"""Points of the progress curve."""
+_MIN_JOBS = 8
+"""Fewest jobs with a measure for outliers to be reported."""
+_OUTLIER_SCORE = 3.5
+"""Modified z-score of an outlier (Iglewicz and Hoaglin, 1993)."""
+_HIGHER_IS_BETTER = ("identity",)
+_LABELS = {
     "identity": "identity similarity",
     "landmarks": "landmark distance",
     "expression": "expression distance",
@@ -40,9 +40,9 @@ class Card:
     """A job in the gallery.
 
     Attributes:
-        portrait, clip, poster, video: links relative to the page; empty where there is none.
-        qualities: (name, what it is called, value).
-        facts: (label, value), what else there is to say.
+        portrait, clip, poster, video: links relative to the page; empty if missing.
+        qualities: (name, label, value) of the quality measures.
+        facts: (label, value) of further details.
     """
 
     job_id: str
@@ -64,7 +64,7 @@ class Card:
 
 @dataclass(frozen=True)
 class Outlier:
-    """A measure of a job that is far from those of the others, on the bad side."""
+    """A quality measure that is much worse than the other jobs'."""
 
     job_id: str
     measure: str
@@ -74,7 +74,7 @@ class Outlier:
 
 @dataclass(frozen=True)
 class Stage:
-    """Seconds that all jobs spent on a part of the work, and their share of all."""
+    """Seconds of all jobs in a stage, and their share of the total."""
 
     name: str
     seconds: float
@@ -83,14 +83,14 @@ class Stage:
 
 @dataclass(frozen=True)
 class Facts:
-    """All that the page says.
+    """Contents of the page.
 
     Attributes:
         counts: jobs by status.
-        failures: of the rows that failed job_id, error and attempts, by kind of error.
-        flagged: of the rows that are, job_id and why.
-        curve: points of the jobs finished over time, both from 0 to 100.
-        left_out: jobs that the gallery does not show.
+        failures: job_id, error and attempts of failed jobs, by kind of error.
+        flagged: job_id and reason of flagged jobs.
+        curve: points of finished jobs over time, both from 0 to 100.
+        left_out: number of jobs that the gallery does not show.
     """
 
     run_id: str
@@ -113,19 +113,19 @@ class Facts:
 
     @property
     def jobs(self) -> int:
-        """How many there were."""
+        """Number of jobs."""
         return sum(self.counts.values())
 
     @property
     def seconds(self) -> float:
-        """From the first job's start to the last one's end."""
+        """Seconds from the first job's start to the last one's end."""
         return (self.finished - self.started).total_seconds() if self.started and self.finished else 0.0
 
 
-def collect_facts(run_id: str, rows: Iterable[Mapping[str, Any]], most: int) -> Facts:
-    """From the rows of a run, one a job, to what its report says; `most` cards at most, failures first.
+def collect_facts(run_id: str, rows: Iterable[Mapping[str, Any]], max_cards: int) -> Facts:
+    """Collect the report's contents from a run's rows, one per job, with at most `max_cards` cards, failures first.
 
-    The rows are looked at once, one after the other, and not kept: a run may have more than fit into memory.
+    The rows are read in one pass and not kept: a run may have more than fit into memory.
     """
     counts: Counter[str] = Counter()
     spent, sums = Counter[str](), Counter[str]()
@@ -157,9 +157,9 @@ def collect_facts(run_id: str, rows: Iterable[Mapping[str, Any]], most: int) -> 
         for name, values in measured.items():
             if (value := row[f"quality_{name}"]) is not None:
                 values.append((row["job_id"], value))
-        if len(cards) < most or _order(row["status"], row["job_id"]) < _order(cards[-1].status, cards[-1].job_id):
+        if len(cards) < max_cards or _order(row["status"], row["job_id"]) < _order(cards[-1].status, cards[-1].job_id):
             insort(cards, _card(row), key=lambda card: _order(card.status, card.job_id))
-            del cards[most:]
+            del cards[max_cards:]
     ends.sort()
     return Facts(
         run_id=run_id,
@@ -187,12 +187,12 @@ def _some(row: Mapping[str, Any], *columns: str) -> dict[str, Any]:
 
 
 def _order(status: str, job_id: str) -> tuple[bool, str]:
-    """Failures first."""
+    """Sort key: failures first."""
     return status != "failed", job_id
 
 
 def _stages(spent: Mapping[str, float]) -> tuple[Stage, ...]:
-    """Of work; waiting in the queue is none."""
+    """Return the stages by time, except waiting in the queue."""
     work = {stage: seconds for stage, seconds in spent.items() if stage != "queue" and seconds > 0}
     return tuple(
         Stage(stage.replace("_", " "), seconds, seconds / sum(work.values()))
@@ -203,21 +203,21 @@ def _stages(spent: Mapping[str, float]) -> tuple[Stage, ...]:
 def _outliers(measured: Mapping[str, Sequence[tuple[str, float]]]) -> tuple[Outlier, ...]:
     found: list[tuple[float, Outlier]] = []
     for name, values in measured.items():
-        if len(values) < _FEWEST:
+        if len(values) < _MIN_JOBS:
             continue
         median = statistics.median(value for _, value in values)
         deviation = statistics.median(abs(value - median) for _, value in values)
         for job_id, value in values:
-            worse = median - value if name in _BETTER_HIGH else value - median
-            # 0.6745 makes the median deviation that of a normal distribution.
+            worse = median - value if name in _HIGHER_IS_BETTER else value - median
+            # 0.6745 scales the median deviation to the standard deviation of a normal distribution.
             score = 0.6745 * worse / deviation if deviation > 0 else 0.0
-            if score > _FAR:
-                found.append((score, Outlier(job_id, _WORDS[name], value, median)))
+            if score > _OUTLIER_SCORE:
+                found.append((score, Outlier(job_id, _LABELS[name], value, median)))
     return tuple(outlier for _, outlier in sorted(found, key=lambda entry: -entry[0])[:50])
 
 
 def _curve(times: Sequence[datetime]) -> tuple[tuple[float, float], ...]:
-    """Of times that rise."""
+    """Return the curve of ascending times."""
     if len(times) < 2 or times[0] == times[-1]:
         return ()
     span = (times[-1] - times[0]).total_seconds()
@@ -230,7 +230,7 @@ def _curve(times: Sequence[datetime]) -> tuple[tuple[float, float], ...]:
 
 
 def _card(row: Mapping[str, Any]) -> Card:
-    qualities = [(name, _WORDS[name], row[f"quality_{name}"]) for name in QUALITIES]
+    qualities = [(name, _LABELS[name], row[f"quality_{name}"]) for name in QUALITIES]
     rate = f"{row['fps_numerator'] / row['fps_denominator']:.4g}" if row["fps_denominator"] else ""
     size = f"{row['width']}x{row['height']}, {row['frames']} frames at {rate}/s" if row["frames"] else ""
     gaps = sum(gap["stop"] - gap["first"] for gap in row["gaps"] or ())
@@ -261,7 +261,7 @@ def _card(row: Mapping[str, Any]) -> Card:
 
 
 def _output(row: Mapping[str, Any], uri: str | None) -> str:
-    """Relative, so that the page works wherever the store is moved to."""
+    """Return a relative link, so that the page still works when the store is moved."""
     return _link(f"renders/{row['render_key']}", uris.name(uri)) if uri and row["render_key"] else ""
 
 

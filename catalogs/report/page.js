@@ -1,5 +1,5 @@
 "use strict";
-// The page is whole without this; it adds search, order, and videos in their place.
+// The page works without this script, which adds search, sorting and inline videos.
 const place = document.getElementById("jobs");
 const jobs = [...place.children];
 const field = (name) => document.getElementById(name);
@@ -22,7 +22,7 @@ function worstFirst(measure) {
   const sign = measure === "quality-identity" ? 1 : -1;
   const value = (job) => {
     const text = job.getAttribute(`data-${measure}`);
-    return text === null ? Infinity : sign * Number(text); // what was not measured comes last
+    return text === null ? Infinity : sign * Number(text); // unmeasured jobs come last
   };
   return (a, b) => value(a) - value(b) || order.job(a, b);
 }
@@ -60,7 +60,7 @@ function play(event) {
   link.closest(".trio").classList.add("playing");
   link.replaceWith(video);
   video.focus();
-  video.play().catch(() => {}); // then the controls are there
+  video.play().catch(() => {}); // autoplay may be blocked; the controls remain
 }
 
 field("controls").hidden = false;
@@ -70,5 +70,5 @@ field("status").addEventListener("change", show);
 field("flagged").addEventListener("change", show);
 field("sort").addEventListener("change", sort);
 place.addEventListener("click", play);
-// A picture that is not there leaves an empty frame.
+// Remove missing pictures, leaving an empty frame.
 place.addEventListener("error", (event) => event.target.tagName === "IMG" && event.target.remove(), true);

@@ -1,4 +1,4 @@
-"""The page itself: a template, a style and a script in one file that needs nothing else."""
+"""The report's page: template, style and script in one self-contained HTML file."""
 
 from __future__ import annotations
 
@@ -20,16 +20,16 @@ from catalogs.table.schema import QUALITIES, STATUSES
 
 __all__ = ["render_page", "write_report"]
 
-MOST_CARDS = 2000
-"""In one page; a browser has them within seconds."""
+MAX_CARDS = 2000
+"""Cards per page, which a browser loads within seconds."""
 
 
 def write_report(store: Store, run_id: str) -> str:
     """Write `runs/<run_id>/report/index.html` from the run's manifest, and return its key.
 
     Raises:
-        SettingsError: the run_id cannot be one.
-        StoreError: there is no manifest, or the page cannot be written.
+        SettingsError: the run_id is invalid.
+        StoreError: the manifest does not exist, or the page cannot be written.
     """
     key = run_key(run_id, "report/index.html")
     store.replace(render_page(store.url, run_id, manifest_rows(store, run_id)).encode(), key)
@@ -37,26 +37,26 @@ def write_report(store: Store, run_id: str) -> str:
 
 
 def render_page(store: str, run_id: str, rows: Iterable[Mapping[str, Any]]) -> str:
-    """The page as HTML.
+    """Return the page as HTML.
 
     Args:
-        store: its URL, for the commands that the page suggests.
-        run_id: of the run.
-        rows: of its manifest, one a job.
+        store: URL of the store, for the commands that the page suggests.
+        run_id: id of the run.
+        rows: rows of the manifest, one per job.
     """
     folder = files("catalogs.report")
     style, script = ((folder / name).read_text() for name in ("page.css", "page.js"))
-    # All that comes from rows is escaped by the template; and if it were not, this would not let it run.
+    # The template escapes all values; should it miss one, this policy keeps scripts in it from running.
     policy = (
         "default-src 'none'; base-uri 'none'; form-action 'none'; img-src 'self' file: data:; media-src 'self' file:; "
-        f"style-src {_source(style)}; script-src {_source(script)}"
+        f"style-src {_csp_source(style)}; script-src {_csp_source(script)}"
     )
     templates = jinja2.Environment(
         autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
     templates.filters["duration"] = _duration
     return templates.from_string((folder / "page.html").read_text()).render(
-        facts=collect_facts(run_id, rows, MOST_CARDS),
+        facts=collect_facts(run_id, rows, MAX_CARDS),
         style=Markup(style),
         script=Markup(script),
         policy=policy,
@@ -67,13 +67,13 @@ def render_page(store: str, run_id: str, rows: Iterable[Mapping[str, Any]]) -> s
     )
 
 
-def _source(text: str) -> str:
-    """What a policy calls an inline script or style of this very text."""
+def _csp_source(text: str) -> str:
+    """Return the Content-Security-Policy source of an inline script or style."""
     return f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'"
 
 
 def _duration(seconds: float) -> str:
-    """`12.3 s`, `4 min 5 s`, `3 h 20 min`."""
+    """Format a duration: `12.3 s`, `4 min 5 s`, `3 h 20 min`."""
     if seconds < 60:
         return f"{seconds:.1f} s"
     minutes, rest = divmod(round(seconds), 60)

@@ -1,10 +1,10 @@
-"""bench.catalog: that it asks what it says, of a catalog that is as it says."""
+"""bench.catalog: the generated catalog and its queries."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
-from bench.catalog import _answer, fill
+from bench.catalog import _run_query, fill
 from bench.support.catalog_query import QUERIES
 from catalogs.query.jobs import list_jobs
 from catalogs.store.store import open_store
@@ -18,8 +18,8 @@ def test_a_small_catalog(tmp_path: Path) -> None:
     assert rows.num_rows == 200
     assert len(set(rows.column("run_id").to_pylist())) == 2
     assert len(list(Path(url).glob("catalog/*.parquet"))) == 5
-    for question in ("failed", "sql"):
-        answer = _answer(url, question)
-        assert 0 < answer.rows <= 20
-        assert 0 < answer.cpu < answer.peak
+    for query in ("failed", "sql"):
+        cost = _run_query(url, query)
+        assert 0 < cost.rows <= 20
+        assert 0 < cost.cpu < cost.peak
     assert list_jobs(store, **QUERIES["run"]).num_rows == 0

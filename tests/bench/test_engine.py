@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 
-from bench.engine import CLIPS, _idle_crew, _request, utilisation
+from bench.engine import CLIPS, _idle_workers, _request, utilisation
 from catalogs.requests.jobs_file import read_jobs
 from flows.observe.progress import Listeners
 from flows.steps import execute
@@ -26,11 +26,11 @@ def test_a_request_of_any_size(tmp_path: Path) -> None:
     assert all(Path(job.driving).exists() for job in jobs)
 
 
-def test_what_an_idle_job_tells_makes_a_row(tmp_path: Path) -> None:
-    """Rows are made of what renders tell: where they need more, the benchmark's have to tell it, too."""
+def test_the_facts_of_an_idle_job_make_a_row(tmp_path: Path) -> None:
+    """Rows are made from the facts of renders, so those of the benchmark have to be complete."""
     init_weights(tmp_path / "weights", 0, SMALL)
     request = Request(str(tmp_path / "store"), str(tmp_path / "weights"), jobs=_request(tmp_path, 3))
-    with _idle_crew():
+    with _idle_workers():
         summary = execute(request, Listeners(), ray=False)
     assert summary.counts == {"done": 3}
     rows = pq.read_table(summary.manifest).to_pylist()
