@@ -1,4 +1,4 @@
-"""A real browser without a window, and the report of a real run in it."""
+"""A headless browser, and the report of a real run."""
 
 from __future__ import annotations
 
@@ -21,25 +21,25 @@ from tests.flows.conftest import cast, weights
 __all__ = ["cast", "weights"]
 
 AXE = Path(__file__).parents[2] / "build/axe/node_modules/axe-core/axe.min.js"
-"""Put there by `.ci/run`."""
+"""Installed by `.ci/run`."""
 
 
 class Browser(Chrome):
-    """Chromium, with what the tests ask of it."""
+    """Chromium with helpers for the tests."""
 
-    def look(self, *, width: int = 1280, height: int = 900, dark: bool = False, touch: bool = False) -> None:
-        """Be a window of that size on such a screen."""
+    def set_screen(self, *, width: int = 1280, height: int = 900, dark: bool = False, touch: bool = False) -> None:
+        """Set window size, colour scheme and touch."""
         size = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": touch}
         scheme = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
         self.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
         self.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": [scheme]})
 
-    def complaints(self) -> list[str]:
-        """What the console has said since it was last asked."""
+    def console_messages(self) -> list[str]:
+        """Return the console messages since the last call."""
         return [entry["message"] for entry in self.get_log("browser")]  # type: ignore[no-untyped-call]
 
     def axe(self) -> list[str]:
-        """What axe-core finds serious or critical."""
+        """Return the serious and critical violations that axe-core finds."""
         self.execute_script(AXE.read_text())
         found: Any = self.execute_async_script(
             "const done = arguments[arguments.length - 1]; axe.run().then(found => done(found.violations))"
@@ -54,10 +54,10 @@ class Browser(Chrome):
 
 @pytest.fixture(scope="session")
 def browser() -> Iterator[Browser]:
-    """Debian's chromium and its driver."""
+    """Start Debian's chromium with its driver."""
     binary, driver = shutil.which("chromium"), shutil.which("chromedriver")
     if not binary or not driver:
-        pytest.skip("no chromium with chromedriver here: apt-get install chromium chromium-driver")
+        pytest.skip("chromium or chromedriver not found: apt-get install chromium chromium-driver")
     options = ChromeOptions()
     options.binary_location = binary
     for argument in ("--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--mute-audio"):
@@ -71,7 +71,7 @@ def browser() -> Iterator[Browser]:
 
 @pytest.fixture(scope="session")
 def report(tmp_path_factory: pytest.TempPathFactory, cast: Path, weights: Path) -> Path:
-    """The page of a run with two good jobs, and one whose picture is missing."""
+    """Return the report of a run with two finished jobs and one without its portrait."""
     store = tmp_path_factory.mktemp("browser") / "a store"
     jobs = cast / "report.csv"
     jobs.write_text(
@@ -88,7 +88,7 @@ def report(tmp_path_factory: pytest.TempPathFactory, cast: Path, weights: Path) 
 
 @pytest.fixture(scope="session")
 def served(report: Path) -> Iterator[str]:
-    """The page's address at a server of plain files, as a bucket is."""
+    """Serve the store as static files, as a bucket does; yield the URL of the report."""
 
     class Quiet(SimpleHTTPRequestHandler):
         def log_message(self, *_: Any) -> None: ...

@@ -1,4 +1,4 @@
-"""The report in a browser: from a file and from a server, sorted, filtered, played, large, small, light and dark."""
+"""The report in a browser: as a file and from a server, sorting, filtering, playing, screen sizes, colour schemes."""
 
 from __future__ import annotations
 
@@ -16,21 +16,21 @@ from tests.catalogs.report.test_report import NASTY, made
 
 
 def shown(browser: Browser) -> list[str]:
-    """Names of the jobs that are seen, in their order."""
+    """Return the names of the visible jobs, in order."""
     jobs = browser.find_elements(By.CSS_SELECTOR, "article:not([hidden]) h3")
     return [job.text for job in jobs]
 
 
 @pytest.fixture(params=["file", "server"])
 def page(request: pytest.FixtureRequest, browser: Browser, report: Path) -> Browser:
-    """The report of a real run, opened."""
-    browser.look()
+    """Open the report of a real run."""
+    browser.set_screen()
     browser.get(report.as_uri() if request.param == "file" else request.getfixturevalue("served"))
     browser.execute_script("document.querySelectorAll('img').forEach(image => image.loading = 'eager')")
     return browser
 
 
-def test_everything_is_there(page: Browser) -> None:
+def test_report_shows_all_jobs(page: Browser) -> None:
     assert "Run r1" in page.find_element(By.TAG_NAME, "h1").text
     assert shown(page) == ["nobody", "olive", "ruby"]
     WebDriverWait(page, 20).until(
@@ -41,7 +41,7 @@ def test_everything_is_there(page: Browser) -> None:
     assert "<i>Olive" in text
     assert "troupe retry r1" in text
     assert "missing_input" in text
-    assert page.complaints() == []
+    assert page.console_messages() == []
 
 
 def test_sorting_and_filtering(page: Browser) -> None:
@@ -55,12 +55,12 @@ def test_sorting_and_filtering(page: Browser) -> None:
     page.find_element(By.ID, "search").send_keys(Keys.CONTROL, "a", Keys.DELETE)
     page.find_element(By.ID, "flagged").click()
     assert shown(page) == []
-    assert page.complaints() == []
+    assert page.console_messages() == []
 
 
-def test_a_video_plays_in_its_place(page: Browser) -> None:
+def test_video_plays_inline(page: Browser) -> None:
     link = page.find_element(By.CSS_SELECTOR, "article[data-job=ruby] a.play")
-    link.send_keys(Keys.ENTER)  # as somebody without a mouse does
+    link.send_keys(Keys.ENTER)  # without a mouse
     WebDriverWait(page, 20).until(
         lambda _: page.execute_script("const v = document.querySelector('video'); return v && v.currentTime > 0.05")
     )
@@ -69,14 +69,14 @@ def test_a_video_plays_in_its_place(page: Browser) -> None:
     )
     assert state[:2] == [256, None]
     assert state[2] == pytest.approx(0.2, abs=0.05)
-    assert page.complaints() == []
+    assert page.console_messages() == []
 
 
 @pytest.mark.parametrize(("width", "dark"), [(1280, False), (1280, True), (390, False)])
-def test_for_everybody(browser: Browser, report: Path, width: int, dark: bool) -> None:
+def test_accessibility(browser: Browser, report: Path, width: int, dark: bool) -> None:
     if not AXE.exists():
-        pytest.skip("axe-core is not there: npm install --prefix build/axe axe-core")
-    browser.look(width=width, height=844, dark=dark, touch=width < 500)
+        pytest.skip("axe-core not found: npm install --prefix build/axe axe-core")
+    browser.set_screen(width=width, height=844, dark=dark, touch=width < 500)
     browser.get(report.as_uri())
     assert browser.axe() == []
     # Nothing is wider than the window.
@@ -85,22 +85,22 @@ def test_for_everybody(browser: Browser, report: Path, width: int, dark: bool) -
     assert (background == "rgb(21, 20, 18)") == dark
 
 
-def test_html_in_rows_does_nothing(browser: Browser, tmp_path: Path) -> None:
+def test_html_in_rows_is_escaped(browser: Browser, tmp_path: Path) -> None:
     rows = [made(f"j{n}", identity=NASTY, tags=[(NASTY, NASTY)], language=NASTY) for n in range(3)]
     for entry in rows:
         entry |= {"job_id": NASTY, "flagged": NASTY, "appearance_key": None, "motion_key": None, "render_key": None}
     (tmp_path / "page.html").write_text(render_page(NASTY, "r1", rows))
-    browser.look()
+    browser.set_screen()
     browser.get((tmp_path / "page.html").as_uri())
     assert shown(browser) == [NASTY] * 3
     assert browser.execute_script("return document.scripts.length") == 1
-    assert browser.complaints() == []
+    assert browser.console_messages() == []
 
 
-def test_the_policy_holds(browser: Browser, report: Path, tmp_path: Path) -> None:
-    """Were something not escaped, it would not run all the same."""
+def test_content_security_policy_blocks_scripts(browser: Browser, report: Path, tmp_path: Path) -> None:
+    """The policy blocks scripts even if a value was not escaped."""
     text = report.read_text().replace("<main>", "<main><script>document.title = 'taken'</script><b onclick=0>x</b>")
     (tmp_path / "page.html").write_text(text)
     browser.get((tmp_path / "page.html").as_uri())
     assert browser.title == "Run r1 \u2013 troupe"
-    assert any("Content Security Policy" in complaint for complaint in browser.complaints())
+    assert any("Content Security Policy" in message for message in browser.console_messages())

@@ -1,4 +1,4 @@
-"""The files of deploy/ and prefect.yaml say what the code means: versions, options, parameters, places."""
+"""The files of deploy/ and prefect.yaml match the code: versions, options, parameters, paths."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def pinned(package: str) -> str:
 
 
 def cluster(name: str) -> dict[str, Any]:
-    """The file's RayCluster."""
+    """Read the RayCluster of a file."""
     document: dict[str, Any] = yaml.safe_load((ROOT / "deploy" / name).read_text())
     assert (document["apiVersion"], document["kind"]) == ("ray.io/v1", KINDS[name])
     spec: dict[str, Any] = document["spec"]
@@ -34,7 +34,7 @@ def cluster(name: str) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("name", KINDS)
-def test_a_cluster_fits_what_the_pool_asks_for(name: str) -> None:
+def test_cluster_has_the_resources_that_workers_need(name: str) -> None:
     spec = cluster(name)
     assert spec["rayVersion"] == pinned("ray")
     head, (workers,) = spec["headGroupSpec"], spec["workerGroupSpecs"]
@@ -45,12 +45,12 @@ def test_a_cluster_fits_what_the_pool_asks_for(name: str) -> None:
         volumes = {volume["name"] for volume in pod["volumes"]}
         for container in pod["containers"]:
             assert container["image"].startswith("troupe:")
-            assert {"secretRef": {"name": "troupe-store"}} in container["envFrom"], "credentials are a secret's"
+            assert {"secretRef": {"name": "troupe-store"}} in container["envFrom"], "credentials come from a secret"
             mounts = {mount["name"]: mount["mountPath"] for mount in container["volumeMounts"]}
             assert mounts.keys() <= volumes
             assert mounts["cache"] == "/cache"
     (worker,) = workers["template"]["spec"]["containers"]
-    # An animator takes a GPU and a core, a preparation actor another.
+    # A render worker needs one GPU and one core, a preprocessing worker another core.
     assert worker["resources"]["limits"]["nvidia.com/gpu"] == 1
     assert int(worker["resources"]["limits"]["cpu"]) >= 2
     beside = [c for c in head["template"]["spec"]["containers"] if c["name"] == "prefect-worker"]
@@ -58,7 +58,7 @@ def test_a_cluster_fits_what_the_pool_asks_for(name: str) -> None:
         assert {"name": "ray", "mountPath": "/tmp/ray"} in container["volumeMounts"]
 
 
-def test_the_jobs_command_is_one_that_troupe_knows() -> None:
+def test_entrypoint_is_a_valid_command() -> None:
     document = yaml.safe_load((ROOT / "deploy" / "rayjob.yaml").read_text())
     program, name, *words = shlex.split(document["spec"]["entrypoint"])
     assert (program, name) == ("troupe", "run")
@@ -67,10 +67,10 @@ def test_the_jobs_command_is_one_that_troupe_knows() -> None:
     values = run.make_context("run", words).params
     assert values["ray_address"] == "auto"
     assert values["workers"] == document["spec"]["rayClusterSpec"]["workerGroupSpecs"][0]["replicas"]
-    assert all(values[place].startswith("s3://") for place in ("jobs", "store", "weights")), "no disk is shared"
+    assert all(values[name].startswith("s3://") for name in ("jobs", "store", "weights")), "nodes share no disk"
 
 
-def test_the_image_has_all_rooms_and_its_pins() -> None:
+def test_image_has_all_packages_and_pinned_versions() -> None:
     text = (ROOT / "deploy" / "Dockerfile").read_text()
     sources = [word for line in re.findall(r"^COPY (.*)$", text, re.MULTILINE) for word in line.split()[:-1]]
     assert all((ROOT / source).exists() for source in sources)
@@ -83,7 +83,7 @@ def test_the_image_has_all_rooms_and_its_pins() -> None:
         assert re.search(rf"^{extra} = \[", (ROOT / "pyproject.toml").read_text(), re.MULTILINE)
 
 
-def test_deployments_give_their_flows_what_they_take() -> None:
+def test_deployments_match_the_parameters_of_their_flows() -> None:
     from flows.animate import animate
     from flows.maintenance import maintenance
     from flows.train import train
@@ -99,11 +99,11 @@ def test_deployments_give_their_flows_what_they_take() -> None:
         flow = flows[deployment["entrypoint"]]
         assert deployment["enforce_parameter_schema"]
         assert deployment["parameters"].keys() <= inspect.signature(flow.fn).parameters.keys()
-        described = flow.fn.__doc__ or ""
+        description = flow.fn.__doc__ or ""
         schema = flow.parameters.model_dump()
         for name in schema["properties"]:
-            assert f"{name}:" in described, f"the form says nothing of {name}"
-        assert all(not schedule["active"] for schedule in deployment["schedules"]), "its places are examples"
+            assert f"{name}:" in description, f"{name} has no description in the form"
+        assert all(not schedule["active"] for schedule in deployment["schedules"]), "its paths are examples"
     assert {deployment["name"] for deployment in document["deployments"]} == {
         "animate",
         "nightly",

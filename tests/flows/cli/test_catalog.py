@@ -22,7 +22,7 @@ from troupe.errors import NoFace
 
 @pytest.fixture(scope="module")
 def store(tmp_path_factory: pytest.TempPathFactory) -> str:
-    """Two runs: 25 jobs that went well; two more, one of them not."""
+    """Return a store with two runs: 25 finished jobs, and one reused and one failed."""
     url = str(tmp_path_factory.mktemp("catalog") / "store")
     place = open_store(url)
 

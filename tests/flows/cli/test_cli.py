@@ -1,4 +1,4 @@
-"""The command as a whole: help without weight, errors without traces."""
+"""The command line: help without heavy imports, errors without tracebacks."""
 
 from __future__ import annotations
 
@@ -36,13 +36,13 @@ assert not loaded, loaded
 
 
 def troupe(*words: str, cwd: Path) -> subprocess.CompletedProcess[str]:
-    """Run the command as a user does, in a process of its own."""
+    """Run the command in a subprocess."""
     root = Path(__file__).parents[3]
     code = f"import sys; sys.path.insert(0, {str(root)!r}); from flows.cli import main; main()"
     return subprocess.run([sys.executable, "-c", code, *words], capture_output=True, text=True, cwd=cwd, check=False)
 
 
-def test_help_of_every_command_loads_nothing_heavy() -> None:
+def test_help_imports_nothing_heavy() -> None:
     root = Path(__file__).parents[3]
     done = subprocess.run([sys.executable, "-c", HELP_OF_ALL], capture_output=True, text=True, cwd=root, check=False)
     assert done.returncode == 0, done.stderr
@@ -50,7 +50,7 @@ def test_help_of_every_command_loads_nothing_heavy() -> None:
     assert {"run", "doctor", "catalog ls", "weights pull", "weights check", "weights convert"} <= set(commands)
 
 
-def test_every_command_teaches_by_example() -> None:
+def test_help_of_every_command_has_examples() -> None:
     def leaves(command: object, words: list[str]) -> list[list[str]]:
         children = getattr(command, "commands", {})
         return [leaf for name, child in children.items() for leaf in leaves(child, [*words, name])] or [words]
@@ -85,7 +85,7 @@ def test_errors_are_one_message_and_a_code(error: TroupeError, code: int, monkey
     assert result.stderr == f"error: {error}\n"
 
 
-def test_control_c_ends_with_130(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_ctrl_c_exits_with_130(monkeypatch: pytest.MonkeyPatch) -> None:
     def stop(*_: object) -> None:
         raise KeyboardInterrupt
 
@@ -95,7 +95,7 @@ def test_control_c_ends_with_130(monkeypatch: pytest.MonkeyPatch) -> None:
     assert result.stdout == ""
 
 
-def test_mistakes_of_troupe_itself_are_not_hidden(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_unexpected_errors_are_not_hidden(monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(*_: object) -> None:
         raise ZeroDivisionError
 
@@ -103,7 +103,7 @@ def test_mistakes_of_troupe_itself_are_not_hidden(monkeypatch: pytest.MonkeyPatc
     assert isinstance(CliRunner().invoke(app, ["doctor"]).exception, ZeroDivisionError)
 
 
-def test_error_in_a_real_process_has_no_trace(tmp_path: Path) -> None:
+def test_error_in_a_real_process_has_no_traceback(tmp_path: Path) -> None:
     done = troupe("weights", "check", "nothing", cwd=tmp_path)
     assert done.returncode == 2
     assert done.stdout == ""

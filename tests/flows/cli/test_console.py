@@ -1,4 +1,4 @@
-"""How the command line prints."""
+"""Output of the command line."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def test_sizes(size: int, text: str) -> None:
 
 
 @given(st.integers(0, 10**15), st.integers(0, 10**15))
-def test_larger_never_reads_smaller(a: int, b: int) -> None:
+def test_human_size_preserves_order(a: int, b: int) -> None:
     def read(text: str) -> float:
         value, unit = text.split()
         return float(value) * 1000 ** ("B", "kB", "MB", "GB", "TB").index(unit)
@@ -42,12 +42,12 @@ def test_larger_never_reads_smaller(a: int, b: int) -> None:
     assert read(human_size(small)) <= read(human_size(large))
 
 
-def test_table_in_a_pipe_is_lines_with_tabs(capsys: pytest.CaptureFixture[str]) -> None:
+def test_table_in_a_pipe_is_tab_separated(capsys: pytest.CaptureFixture[str]) -> None:
     print_table(("a", "b"), [("x\ty\nz", "[red]1[/red]"), ("", "2")])
     assert capsys.readouterr().out == "a\tb\nx y z\t[red]1[/red]\n\t2\n"
 
 
-def test_table_on_a_terminal_has_colours_and_no_markup(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_table_on_a_terminal_has_colours_but_no_markup(monkeypatch: pytest.MonkeyPatch) -> None:
     file = io.StringIO()
     monkeypatch.setattr(
         module, "console", Console(file=file, force_terminal=True, color_system="standard", width=60, markup=False)

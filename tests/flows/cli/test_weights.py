@@ -1,4 +1,4 @@
-"""`troupe weights`, from nothing to a directory that fits."""
+"""`troupe weights`."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def miniature(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.usefixtures("hub")
-def test_pull_in_batch(tmp_path: Path) -> None:
+def test_pull_without_a_prompt(tmp_path: Path) -> None:
     result = weights("pull", str(tmp_path), "--accept-licences")
     assert result.exit_code == 0, result.output
     assert result.stdout == ""
@@ -58,7 +58,7 @@ def test_pull_in_batch(tmp_path: Path) -> None:
 
 
 def test_pull_without_accepting(tmp_path: Path, hub: HubServer) -> None:
-    result = weights("pull", str(tmp_path / "weights"))  # no terminal: nobody to ask
+    result = weights("pull", str(tmp_path / "weights"))  # no terminal to prompt on
     assert result.exit_code == 2
     assert "--accept-licences" in result.stderr
     assert all(licence.page in result.stderr for licence in LICENCES)
@@ -121,7 +121,7 @@ def test_check_lists_every_problem(miniature: Path, tmp_path: Path) -> None:
     assert [line.split("\t")[-1] for line in result.stdout.splitlines()].count("bad") == 2
 
 
-def test_convert_writes_what_check_reads(miniature: Path, tmp_path: Path) -> None:
+def test_check_accepts_converted_weights(miniature: Path, tmp_path: Path) -> None:
     shutil.copytree(miniature, tmp_path, dirs_exist_ok=True)
     result = weights("convert", str(tmp_path))
     assert result.exit_code == 0, result.output
