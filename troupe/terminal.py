@@ -21,9 +21,9 @@ _STDIN, _STDOUT, _STDERR = 0, 1, 2
 
 
 def close_stdin() -> None:
-    """Make /dev/null the standard input of this process, and of all that it starts, for good.
+    """Make /dev/null the standard input of this process and its future children, permanently.
 
-    For workers, before they import anything else.
+    Workers call it before they import anything else.
     """
     null = os.open(os.devnull, os.O_RDONLY)
     if null != _STDIN:
@@ -33,7 +33,7 @@ def close_stdin() -> None:
 
 @contextmanager
 def without_stdin() -> Iterator[None]:
-    """/dev/null as standard input inside the `with` block, where it is a terminal.
+    """Replace a terminal as standard input by /dev/null inside the `with` block.
 
     For imports that start processes, in a process that may need its terminal afterwards.
     """
@@ -50,11 +50,11 @@ def without_stdin() -> Iterator[None]:
 
 
 def private_terminal() -> None:
-    """Keep the terminal for this process alone: for the command line, before it does anything.
+    """Keep the terminal from child processes; the command line calls this first.
 
-    Prompts go on reading `sys.stdin`, which gets a descriptor that children do not inherit; children find /dev/null.
-    What is written after the terminal was closed is dropped: where that ends the process, it is by SIGHUP, in order,
-    and not by an error of the next line of progress.
+    Prompts still read `sys.stdin`, which gets a descriptor that children do not inherit; they get /dev/null. Output
+    after the terminal was closed is dropped, so that SIGHUP ends the process in order and not an error of the next
+    progress line.
     """
     if os.isatty(_STDIN):
         sys.stdin = os.fdopen(os.dup(_STDIN), encoding=sys.stdin.encoding, errors=sys.stdin.errors)
@@ -66,7 +66,7 @@ def private_terminal() -> None:
 
 
 class _ClosableTerminal(io.FileIO):
-    """A terminal that may be closed while it is written to."""
+    """A terminal that drops output after it was closed."""
 
     def write(self, data: Any) -> int:
         try:

@@ -1,4 +1,4 @@
-"""What goes wrong around a run, done to real ones: long rounds are commands with seeds, CI runs a few.
+"""Fault injection on real runs: long series are commands with seeds, CI runs a few.
 
 python -m tests.faults.kill --seeds 0-29     SIGKILL at random moments, resume, compare with an undisturbed run
 python -m tests.faults.cancel                Ctrl-C, SIGTERM and Prefect's cancellation in every stage

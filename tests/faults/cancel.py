@@ -19,7 +19,7 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 
-from tests.faults.ground import Ground, prepare, records, server, wait_until
+from tests.faults.harness.workspace import Workspace, prepare, records, server, wait_until
 
 STAGES = ("server", "plan", "ray", "raylet", "encode", "animate", "publish")
 WAYS: dict[str, Callable[[int], None]] = {
@@ -32,34 +32,34 @@ OTHERS = (".ses", "torchinductor_")
 """What onnxruntime and torch put into the temporary folder when they are imported, once for all processes."""
 
 
-def begun(stage: str, ground: Ground, store: Path, log: Path) -> Callable[[], bool]:
+def begun(stage: str, workspace: Workspace, store: Path, log: Path) -> Callable[[], bool]:
     """Whether a run has come to a stage; `raylet` is the moment before the run joins the Ray that it started."""
     return {
         "server": lambda: "starting Prefect" in log.read_text(),
         "plan": (store / "runs").exists,
         "ray": lambda: "encoding" in log.read_text(),
-        "raylet": lambda: any(process.name() == "raylet" for process in ground.processes()),
+        "raylet": lambda: any(process.name() == "raylet" for process in workspace.processes()),
         "encode": (store / "cache" / "appearance").exists,
         "animate": (store / "cache" / "motion").exists,
-        "publish": lambda: len(records(store)) == ground.jobs,
+        "publish": lambda: len(records(store)) == workspace.jobs,
     }[stage]
 
 
-def cancel(ground: Ground, stage: str, way: str) -> tuple[float, str]:
+def cancel(workspace: Workspace, stage: str, way: str) -> tuple[float, str]:
     """One run; the seconds that it took to end, and what happened in a line."""
-    store, log = ground.folder / f"store-{stage}-{way}", ground.folder / f"log-{stage}-{way}"
-    address = ground.variables.get("PREFECT_API_URL", "")
+    store, log = workspace.folder / f"store-{stage}-{way}", workspace.folder / f"log-{stage}-{way}"
+    address = workspace.variables.get("PREFECT_API_URL", "")
     if stage == "server":
-        ground.variables.pop("PREFECT_API_URL", None)
-    others, old = {process.pid for process in ground.processes()}, {*ground.scratch.iterdir()}
+        workspace.variables.pop("PREFECT_API_URL", None)
+    others, old = {process.pid for process in workspace.processes()}, {*workspace.scratch.iterdir()}
 
     def mine() -> list[int]:
-        return [process.pid for process in ground.processes() if process.pid not in others]
+        return [process.pid for process in workspace.processes() if process.pid not in others]
 
-    run = ground.start(str(store), "run", log)
-    ground.variables["PREFECT_API_URL"] = address
+    run = workspace.start(str(store), "run", log)
+    workspace.variables["PREFECT_API_URL"] = address
     try:
-        assert wait_until(begun(stage, ground, store, log), 240, run), log.read_text()
+        assert wait_until(begun(stage, workspace, store, log), 240, run), log.read_text()
         if stage in ("server", "ray"):
             time.sleep(1.5)
         before = len(mine())
@@ -73,10 +73,10 @@ def cancel(ground: Ground, stage: str, way: str) -> tuple[float, str]:
         run.kill()
     wait_until(lambda: not mine(), 2)
     left = mine()
-    files = [path.name for path in {*ground.scratch.iterdir()} - old if not path.name.startswith(OTHERS)]
+    files = [path.name for path in {*workspace.scratch.iterdir()} - old if not path.name.startswith(OTHERS)]
     text = log.read_text()
     assert "Traceback" not in text, f"{stage} {way}: {text[-3000:]}"
-    assert not left, f"{stage} {way}: {[p.cmdline() for p in ground.processes()]}"
+    assert not left, f"{stage} {way}: {[p.cmdline() for p in workspace.processes()]}"
     assert not files, f"{stage} {way}: left {files}"
     assert code in (130, 0) if stage == "publish" else code == 130, f"{stage} {way}: exit code {code}\n{text}"
     rows = {}
@@ -96,12 +96,12 @@ def main() -> None:
     chosen = parser.parse_args()
     wrong = 0
     with tempfile.TemporaryDirectory(prefix="tf-") as folder:
-        ground = prepare(Path(folder))
-        with server(ground):
+        workspace = prepare(Path(folder))
+        with server(workspace):
             for stage in chosen.stages:
                 for way in chosen.ways:
                     try:
-                        seconds, line = cancel(ground, stage, way)
+                        seconds, line = cancel(workspace, stage, way)
                         wrong += seconds > SECONDS
                         print(line + (" TOO SLOW" if seconds > SECONDS else ""), flush=True)
                     except AssertionError as error:

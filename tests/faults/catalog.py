@@ -1,4 +1,4 @@
-"""The catalog under attack: writers, a compactor, a vacuum and readers at once, all of them killed now and then.
+"""The catalog under load: concurrent writers, a compactor, a vacuum and readers, all of them killed at random.
 
     python -m tests.faults.catalog --writers 4 --runs 50
     python -m tests.faults.catalog --writers 4 --runs 50 --s3
@@ -54,7 +54,7 @@ CONTEXT = multiprocessing.get_context("forkserver")
 
 @dataclass(frozen=True)
 class Attack:
-    """How much of it.
+    """Parameters of an attack.
 
     Attributes:
         url: of the store.
@@ -81,7 +81,7 @@ class Attack:
 
 @dataclass
 class Outcome:
-    """What came of it.
+    """Result of an attack.
 
     Attributes:
         rows: in the catalog in the end.
@@ -109,7 +109,7 @@ class Outcome:
 
 
 def attack(plan: Attack) -> Outcome:
-    """Do it; returns when all writers are through."""
+    """Run an attack; return when all writers are done."""
     outcome, since, rng = Outcome(), time.monotonic(), random.Random(plan.seed)
     # Modules are loaded once, not by each of the many processes that follow those that are killed.
     CONTEXT.set_forkserver_preload(
@@ -117,9 +117,9 @@ def attack(plan: Attack) -> Outcome:
     )
     with scratch_folder() as folder:
         notes = Path(folder)
-        workers = {f"writer-{n}": (write, (plan, n, notes)) for n in range(plan.writers)}
-        helpers = {f"reader-{n}": (look, (plan, n, notes)) for n in range(plan.readers)}
-        helpers |= {"compactor": (tidy, (plan, notes)), "vacuum": (clean, (plan, notes))}
+        workers = {f"writer-{n}": (write_runs, (plan, n, notes)) for n in range(plan.writers)}
+        helpers = {f"reader-{n}": (read_rows, (plan, n, notes)) for n in range(plan.readers)}
+        helpers |= {"compactor": (compact_repeatedly, (plan, notes)), "vacuum": (vacuum_repeatedly, (plan, notes))}
         everyone: dict[str, tuple[Callable[..., None], tuple[Any, ...]]] = {**workers, **helpers}
         alive = {name: _started(*everyone[name]) for name in everyone}
         next_kill = time.monotonic()
@@ -159,7 +159,7 @@ def attack(plan: Attack) -> Outcome:
     return outcome
 
 
-def write(plan: Attack, number: int, _: Path) -> None:
+def write_runs(plan: Attack, number: int, _: Path) -> None:
     """A writer: its runs one after the other, each from where the catalog says it stands."""
     store = open_store(plan.url)
     for n in range(plan.runs):
@@ -171,7 +171,7 @@ def write(plan: Attack, number: int, _: Path) -> None:
                     ledger.append(row(run, job, identity=f"p{n % 5}"))
 
 
-def look(plan: Attack, number: int, notes: Path) -> None:
+def read_rows(plan: Attack, number: int, notes: Path) -> None:
     """A reader: sees the first so many rows of every run, each once, and never less than before."""
     store = open_store(plan.url)
     before: dict[str, int] = {}
@@ -196,7 +196,7 @@ def look(plan: Attack, number: int, notes: Path) -> None:
         _note(notes / f"reader-{number}-{os.getpid()}.json", {"looks": looks, "wrong": wrong[:10]})
 
 
-def tidy(plan: Attack, notes: Path) -> None:
+def compact_repeatedly(plan: Attack, notes: Path) -> None:
     """A compactor, of both kinds in turn."""
     store, n = open_store(plan.url), 0
     while not (notes / "stop").exists():
@@ -209,7 +209,7 @@ def tidy(plan: Attack, notes: Path) -> None:
         time.sleep(0.3)
 
 
-def clean(plan: Attack, notes: Path) -> None:
+def vacuum_repeatedly(plan: Attack, notes: Path) -> None:
     """A vacuum with the shortest grace time there is."""
     if plan.grace and "FAKETIME" not in os.environ:
         _begin_with_a_fast_clock(plan, notes)
@@ -235,7 +235,7 @@ def _begin_with_a_fast_clock(plan: Attack, notes: Path) -> NoReturn:
 
 def resume(plan: str, notes: str) -> None:
     """What that process does."""
-    clean(Attack(**json.loads(plan)), Path(notes))
+    vacuum_repeatedly(Attack(**json.loads(plan)), Path(notes))
 
 
 def _deleted(notes: Path) -> set[str]:

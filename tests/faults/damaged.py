@@ -1,4 +1,4 @@
-"""Damaged and hostile inputs by the hundred: each must end in a clear error or a right video.
+"""Hundreds of damaged and hostile inputs: each must end in a clear error or a correct video.
 
 `python -m tests.faults.damaged` makes the corpus from a seed, puts every input through what a job does with it
 (a clip: scan, decode, encode with its sound, verify; a picture: read), each in a process of its own under limits of
@@ -37,7 +37,7 @@ from tests.tasks.media.samples import beep, make_clip, numbered
 from troupe.errors import InputError, TooLarge
 from troupe.scratch import scratch_folder
 
-__all__ = ["Case", "Outcome", "corpus", "look", "main"]
+__all__ = ["Case", "Outcome", "corpus", "main", "run_case"]
 
 SECONDS = 60.0
 MEMORY = 2 * 10**9
@@ -74,7 +74,7 @@ class Case:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of it.
+    """Result of a case.
 
     Attributes:
         kind: `rendered`, the `kind` of an `InputError`, or what is wrong.
@@ -207,8 +207,8 @@ def _claiming(folder: Path, frames: int) -> Path:
     return path
 
 
-def look(case: Case, folder: Path) -> Outcome:
-    """Put an input through, in a process of its own."""
+def run_case(case: Case, folder: Path) -> Outcome:
+    """Process an input in a separate process."""
     context = multiprocessing.get_context("fork")
     receiver, sender = context.Pipe(duplex=False)
     since = time.monotonic()
@@ -298,7 +298,7 @@ def run(folder: Path, seed: int, damaged: int, only_every: int = 1) -> list[tupl
         server.settimeout(0.1)
         cases = list(corpus(folder, seed, damaged, server.getsockname()[1]))
         chosen = [*cases[:damaged], *cases[damaged::only_every]]
-        results = [(case, judge(case, look(case, folder))) for case in chosen]
+        results = [(case, judge(case, run_case(case, folder))) for case in chosen]
         try:
             server.accept()
         except TimeoutError:
@@ -307,7 +307,7 @@ def run(folder: Path, seed: int, damaged: int, only_every: int = 1) -> list[tupl
 
 
 def main() -> None:
-    """Look at all of it and count."""
+    """Run all cases and count their outcomes."""
     options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     options.add_argument("--damaged", type=int, default=200, metavar="N", help="files, beside the hostile ones")
     options.add_argument("--seed", type=int, default=0)

@@ -21,17 +21,17 @@ from random import Random
 
 import psutil
 
-from tests.faults.ground import Ground, lasting, prepare, records, server, wait_until
+from tests.faults.harness.workspace import Workspace, prepare, records, server, stable_rows, wait_until
 
 VICTIMS = ("driver", "actor", "ray", "server")
 MOST_ATTEMPTS = 4
 
 
-def victims(ground: Ground, driver: int) -> dict[str, list[psutil.Process]]:
+def victims(workspace: Workspace, driver: int) -> dict[str, list[psutil.Process]]:
     """The processes of a run, by what they are."""
     found: dict[str, list[psutil.Process]] = {name: [] for name in VICTIMS}
     found["driver"] = [psutil.Process(driver)]
-    for process in ground.processes() if driver else []:
+    for process in workspace.processes() if driver else []:
         line = " ".join(process.cmdline())
         if process.pid == driver:
             continue
@@ -46,23 +46,23 @@ def victims(ground: Ground, driver: int) -> dict[str, list[psutil.Process]]:
     return found
 
 
-def _acting(ground: Ground) -> bool:
+def _acting(workspace: Workspace) -> bool:
     """Whether actors run."""
-    for process in ground.processes():
+    for process in workspace.processes():
         with suppress(psutil.Error):
             if "ray::_Worker" in " ".join(process.cmdline()):
                 return True
     return False
 
 
-def round_of(ground: Ground, seed: int, whole: dict[str, dict[str, object]], seconds: float) -> str:
+def round_of(workspace: Workspace, seed: int, whole: dict[str, dict[str, object]], seconds: float) -> str:
     """Kill, resume, compare; what happened, in a line."""
     random = Random(seed)
     victim, moment = VICTIMS[seed % len(VICTIMS)], random.uniform(0, seconds)
-    store, log = ground.folder / f"store-{seed}", ground.folder / f"log-{seed}"
+    store, log = workspace.folder / f"store-{seed}", workspace.folder / f"log-{seed}"
     if victim == "server":
-        ground.variables.pop("PREFECT_API_URL", None)  # it has one of its own then
-    run = ground.start(str(store), "run", log)
+        workspace.variables.pop("PREFECT_API_URL", None)  # it has one of its own then
+    run = workspace.start(str(store), "run", log)
     assert wait_until((store / "runs" / "run" / "run.json").exists, 180, run), log.read_text()
     time.sleep(moment)
     killed = "nobody: the run was over"
@@ -70,7 +70,7 @@ def round_of(ground: Ground, seed: int, whole: dict[str, dict[str, object]], sec
 
     def there() -> bool:
         with suppress(psutil.Error):
-            found[:] = victims(ground, run.pid)[victim]
+            found[:] = victims(workspace, run.pid)[victim]
         return bool(found)
 
     if wait_until(there, 180, run):
@@ -92,9 +92,9 @@ def round_of(ground: Ground, seed: int, whole: dict[str, dict[str, object]], sec
         attempts += 1
         assert attempts <= MOST_ATTEMPTS, f"seed {seed}: exit code {code} again\n{log.read_text()}"
         # An actor whose driver was killed may publish what it has just done, before Ray ends it.
-        assert wait_until(lambda: not _acting(ground), 60), f"seed {seed}: actors outlive their driver"
+        assert wait_until(lambda: not _acting(workspace), 60), f"seed {seed}: actors outlive their driver"
         before = records(store)
-        code = ground.run(str(store), "run", log)
+        code = workspace.run(str(store), "run", log)
         if code == 0:
             made = len(records(store)) - len(before)
             evaluations = int(re.findall(r"(\d+) network evaluations", log.read_text())[-1])
@@ -102,7 +102,7 @@ def round_of(ground: Ground, seed: int, whole: dict[str, dict[str, object]], sec
             assert (evaluations > 0) is (made > 0), f"seed {seed}: {made} renders, {evaluations} evaluations"
     after = records(store)
     assert all(after[key] == text for key, text in published.items()), f"seed {seed}: a published render has changed"
-    assert lasting(store, "run") == whole, f"seed {seed}: another manifest"
+    assert stable_rows(store, "run") == whole, f"seed {seed}: another manifest"
     assert not list(store.rglob(".*.part")) or victim in ("driver", "ray", "actor")
     return (
         f"seed {seed}: killed {killed} after {moment:.1f} s with {len(published)} of {len(whole)} renders published; "
@@ -119,20 +119,20 @@ def main(arguments: list[str] | None = None) -> None:
     failed = []
     outcome: Counter[str] = Counter()
     with tempfile.TemporaryDirectory(prefix="tf-") as folder:
-        ground = prepare(Path(folder))
-        with server(ground) as address:
-            store, log = ground.folder / "whole", ground.folder / "log"
+        workspace = prepare(Path(folder))
+        with server(workspace) as address:
+            store, log = workspace.folder / "whole", workspace.folder / "log"
             began = time.monotonic()
-            run = ground.start(str(store), "run", log)
+            run = workspace.start(str(store), "run", log)
             wait_until((store / "runs" / "run" / "run.json").exists, 180, run)
             since = time.monotonic()
             assert run.wait(600) == 0, log.read_text()
-            seconds, whole = time.monotonic() - since, lasting(store, "run")
+            seconds, whole = time.monotonic() - since, stable_rows(store, "run")
             print(f"undisturbed: {len(whole)} jobs in {time.monotonic() - began:.1f} s", flush=True)
             for seed in range(int(first), int(last or first) + 1):
-                ground.variables["PREFECT_API_URL"] = address
+                workspace.variables["PREFECT_API_URL"] = address
                 try:
-                    print(round_of(ground, seed, whole, seconds), flush=True)
+                    print(round_of(workspace, seed, whole, seconds), flush=True)
                     outcome["right"] += 1
                 except AssertionError as error:
                     failed.append(seed)

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from catalogs.store.store import open_store
-from tests.faults.ground import Ground, prepare
+from tests.faults.harness.workspace import Workspace, prepare
 from tests.s3 import BUCKET, endpoint
 
 
@@ -46,7 +46,7 @@ class Watch:
                 threading.Thread(target=self._kill).start()
 
 
-def across(ground: Ground, kill: bool = True) -> str:
+def across(workspace: Workspace, kill: bool = True) -> str:
     """One run; what happened, in a line."""
     # Before ray is imported.
     os.environ |= {"RAY_USAGE_STATS_ENABLED": "0", "RAY_AUTH_MODE": "disabled"}
@@ -57,10 +57,10 @@ def across(ground: Ground, kill: bool = True) -> str:
     from tasks.run.request import Request
 
     weights, inputs = open_store(f"s3://{BUCKET}/weights"), open_store(f"s3://{BUCKET}/inputs")
-    for path in ground.weights.rglob("*"):
+    for path in workspace.weights.rglob("*"):
         if path.is_file():
-            weights.put(path, path.relative_to(ground.weights).as_posix())
-    for path in ground.request.parent.iterdir():
+            weights.put(path, path.relative_to(workspace.weights).as_posix())
+    for path in workspace.request.parent.iterdir():
         inputs.put(path, path.name)
     cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 2, "include_dashboard": False})
     second = cluster.add_node(num_cpus=2)
@@ -71,7 +71,7 @@ def across(ground: Ground, kill: bool = True) -> str:
         print("a node is killed", flush=True)
         cluster.remove_node(second, allow_graceful=False)
 
-    watch = Watch(ground.jobs // 3, strike if kill else lambda: None)
+    watch = Watch(workspace.jobs // 3, strike if kill else lambda: None)
     steps.stoppable = lambda: nullcontext(threading.Event())  # type: ignore[assignment,attr-defined]
     try:
         request = Request(
@@ -83,11 +83,11 @@ def across(ground: Ground, kill: bool = True) -> str:
         summary = execute(request, watch, ray=True)
     finally:
         cluster.shutdown()
-    assert summary.counts == {"done": ground.jobs}, [row["error"] for row in watch.rows]
+    assert summary.counts == {"done": workspace.jobs}, [row["error"] for row in watch.rows]
     workers = Counter(row["worker"] for row in watch.rows)
     attempts = Counter(row["attempts"] for row in watch.rows)
     assert len(workers) >= 2, workers
-    copies = list((ground.folder / "cache" / "weights").glob("[!.]*[!k]"))
+    copies = list((workspace.folder / "cache" / "weights").glob("[!.]*[!k]"))
     return (
         f"{summary.line()}; jobs by worker {sorted(workers.values())}, attempts {dict(attempts)}, "
         f"{len([copy for copy in copies if copy.is_dir()])} copy of the weights, {time.monotonic() - started:.1f} s"
@@ -101,11 +101,11 @@ def main() -> None:
     parser.add_argument("--whole", action="store_true", help="kill nothing")
     chosen = parser.parse_args()
     with endpoint(), tempfile.TemporaryDirectory(prefix="tf-") as folder:
-        ground = prepare(Path(folder), portraits=max(1, chosen.jobs // 2), clips=2)
-        os.environ |= {"TROUPE_CACHE": str(ground.folder / "cache"), "TMPDIR": str(ground.scratch)}
+        workspace = prepare(Path(folder), portraits=max(1, chosen.jobs // 2), clips=2)
+        os.environ |= {"TROUPE_CACHE": str(workspace.folder / "cache"), "TMPDIR": str(workspace.scratch)}
         tempfile.tempdir = None
-        print(across(ground, kill=not chosen.whole), flush=True)
-        left = [path.name for path in ground.scratch.iterdir() if path.name.startswith("troupe-")]
+        print(across(workspace, kill=not chosen.whole), flush=True)
+        left = [path.name for path in workspace.scratch.iterdir() if path.name.startswith("troupe-")]
         print(f"temporary folders left: {left or 'none'}", flush=True)
     sys.exit(bool(left))
 

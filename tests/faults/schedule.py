@@ -27,7 +27,7 @@ import yaml
 
 from flows.prefect_server import _free_port
 from tests.faults.cancel import begun
-from tests.faults.ground import ROOT, Ground, prepare, wait_until
+from tests.faults.harness.workspace import ROOT, Workspace, prepare, wait_until
 
 PREFECT = [sys.executable, "-m", "prefect"]
 
@@ -35,15 +35,15 @@ PREFECT = [sys.executable, "-m", "prefect"]
 class Prefect:
     """A server and a worker, and what the command line says to them."""
 
-    def __init__(self, ground: Ground, port: int) -> None:
-        self.ground = ground
+    def __init__(self, workspace: Workspace, port: int) -> None:
+        self.workspace = workspace
         self.api = f"http://127.0.0.1:{port}/api"
-        ground.variables |= {"PREFECT_API_URL": self.api, "PREFECT_SERVER_API_PORT": str(port)}
+        workspace.variables |= {"PREFECT_API_URL": self.api, "PREFECT_SERVER_API_PORT": str(port)}
 
     def say(self, *words: str) -> str:
         """One command; what it printed."""
         done = subprocess.run(
-            [*PREFECT, *words], cwd=ROOT, env=self.ground.environment(), capture_output=True, text=True, check=False
+            [*PREFECT, *words], cwd=ROOT, env=self.workspace.environment(), capture_output=True, text=True, check=False
         )
         assert done.returncode == 0, f"prefect {' '.join(words)}: {done.stdout}{done.stderr}"
         return done.stdout
@@ -74,16 +74,21 @@ class Prefect:
 
 
 @contextmanager
-def prefect(ground: Ground) -> Iterator[Prefect]:
+def prefect(workspace: Workspace) -> Iterator[Prefect]:
     """A server with its services and a worker of the pool `troupe`; both gone afterwards."""
     port = _free_port()
-    known, log = Prefect(ground, port), (ground.folder / "server.log").open("wb")
+    known, log = Prefect(workspace, port), (workspace.folder / "server.log").open("wb")
     started = []
 
     def begin(*words: str) -> None:
         started.append(
             subprocess.Popen(
-                [*PREFECT, *words], cwd=ROOT, env=ground.environment(), stdout=log, stderr=log, start_new_session=True
+                [*PREFECT, *words],
+                cwd=ROOT,
+                env=workspace.environment(),
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
             )
         )
 
@@ -108,7 +113,7 @@ def prefect(ground: Ground) -> Iterator[Prefect]:
                 process.kill()
 
 
-def deployments(ground: Ground, store: Path) -> Path:
+def deployments(workspace: Workspace, store: Path) -> Path:
     """prefect.yaml with this ground's places; maintenance every minute."""
     text = yaml.safe_load((ROOT / "prefect.yaml").read_text())
     for deployment in text["deployments"]:
@@ -116,7 +121,7 @@ def deployments(ground: Ground, store: Path) -> Path:
         if deployment["name"] == "maintenance":
             deployment["schedules"] = [{"cron": "* * * * *", "timezone": "UTC", "active": True}]
     text["pull"] = [{"prefect.deployments.steps.set_working_directory": {"directory": str(ROOT)}}]
-    path = ground.folder / "prefect.yaml"
+    path = workspace.folder / "prefect.yaml"
     path.write_text(yaml.safe_dump(text))
     return path
 
@@ -153,9 +158,9 @@ def notified(known: Prefect) -> Iterator[list[dict[str, str]]]:
     (text,) = (block for block in re.findall(r"```yaml\n(.*?)```", page, re.DOTALL) if "send-notification" in block)
     code = ALERTS.format(url=f"http://127.0.0.1:{hook.server_port}/")
     block = subprocess.run(
-        [sys.executable, "-c", code], env=known.ground.environment(), capture_output=True, text=True, check=True
+        [sys.executable, "-c", code], env=known.workspace.environment(), capture_output=True, text=True, check=True
     )
-    alert = known.ground.folder / "alert.yaml"
+    alert = known.workspace.folder / "alert.yaml"
     alert.write_text(text.replace("ID-OF-A-NOTIFICATION-BLOCK", block.stdout.strip()))
     known.say("automation", "create", "--from-file", str(alert))
     try:
@@ -167,7 +172,7 @@ def notified(known: Prefect) -> Iterator[list[dict[str, str]]]:
 def fails(known: Prefect, given: dict[str, str]) -> str:
     """A run that cannot be carried out at all, and what is told of it; its state."""
     with notified(known) as told:
-        run = known.start("animate/animate", **given | {"weights": str(known.ground.folder / "nowhere")})
+        run = known.start("animate/animate", **given | {"weights": str(known.workspace.folder / "nowhere")})
         state = known.wait(run, "COMPLETED", "FAILED", "CRASHED")
         assert wait_until(lambda: bool(told), 60), f"nobody is told of a run that is {state}"
     name = known.ask(f"flow_runs/{run}")["name"]
@@ -179,10 +184,10 @@ def fails(known: Prefect, given: dict[str, str]) -> str:
 
 def cancelled(known: Prefect, stage: str, given: dict[str, str]) -> None:
     """A run that is cancelled in a stage, by the server's word to the worker."""
-    ground = known.ground
-    store, log = ground.folder / f"store-{stage}", ground.folder / "server.log"
+    workspace = known.workspace
+    store, log = workspace.folder / f"store-{stage}", workspace.folder / "server.log"
     run = known.start("animate/animate", **given | {"store": str(store)}, run_id="stopped")
-    assert wait_until(begun(stage, ground, store, log), 180), log.read_text()[-6000:]
+    assert wait_until(begun(stage, workspace, store, log), 180), log.read_text()[-6000:]
     before = len(log.read_text())
     since = time.monotonic()
     # What `prefect flow-run cancel` says, without the seconds that it takes to start.
@@ -190,7 +195,7 @@ def cancelled(known: Prefect, stage: str, given: dict[str, str]) -> None:
 
     def left(*of: str) -> list[str]:
         found = []
-        for process in ground.processes():
+        for process in workspace.processes():
             with suppress(psutil.Error):
                 found.append(f"{process.name()} {' '.join(process.cmdline())}")
         return [line for line in found if any(part in line for part in of)]
@@ -212,23 +217,23 @@ def cancelled(known: Prefect, stage: str, given: dict[str, str]) -> None:
     record = json.loads((store / "runs" / "stopped" / "run.json").read_text())
     assert record["state"] == "stopped", f"{record}{text}"
     assert (store / "runs" / "stopped" / "manifest.parquet").exists()
-    folders = [path.name for path in ground.scratch.iterdir() if path.name.startswith("troupe-")]
+    folders = [path.name for path in workspace.scratch.iterdir() if path.name.startswith("troupe-")]
     assert not folders, f"left {folders}"
 
 
 def main() -> None:
     """All of it; the exit code is 1 if something is not as it should be."""
     with tempfile.TemporaryDirectory(prefix="tf-") as folder:
-        ground = prepare(Path(folder))
-        store = ground.folder / "store"
-        with prefect(ground) as known:
-            known.say("--no-prompt", "deploy", "--all", "--prefect-file", str(deployments(ground, store)))
+        workspace = prepare(Path(folder))
+        store = workspace.folder / "store"
+        with prefect(workspace) as known:
+            known.say("--no-prompt", "deploy", "--all", "--prefect-file", str(deployments(workspace, store)))
             names = sorted(found["name"] for found in known.ask("deployments/filter", {}))
             print(f"deployed: {', '.join(names)}", flush=True)
             assert names == ["animate", "maintenance", "nightly", "train"]
             schema = known.ask("deployments/name/animate/animate")["parameter_openapi_schema"]
             print(f"form: {len(schema['properties'])} fields, {len(schema['required'])} required", flush=True)
-            given = {"jobs": str(ground.request), "weights": str(ground.weights), "store": str(store)}
+            given = {"jobs": str(workspace.request), "weights": str(workspace.weights), "store": str(store)}
 
             run = known.start("animate/animate", **given)
             state = known.wait(run, "COMPLETED", "FAILED", "CRASHED")

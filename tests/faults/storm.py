@@ -22,14 +22,14 @@ from catalogs.store.store import open_store
 from flows.local import animate_locally
 from tasks.run.request import Request
 from tasks.run.summary import Summary
-from tests.faults.ground import Ground, prepare
-from tests.faults.weather import weather
+from tests.faults.harness.faulty_s3 import faulty_s3
+from tests.faults.harness.workspace import Workspace, prepare
 from tests.s3 import BUCKET, endpoint
 
 __all__ = ["storm"]
 
 
-def storm(ground: Ground, quiet: str, seed: int, share: float = 0.05, drivers: int = 2) -> str:
+def storm(workspace: Workspace, quiet: str, seed: int, share: float = 0.05, drivers: int = 2) -> str:
     """One round; what happened, in a line.
 
     Args:
@@ -40,13 +40,15 @@ def storm(ground: Ground, quiet: str, seed: int, share: float = 0.05, drivers: i
 
     def drive(number: int) -> None:
         try:
-            request = Request(store=url, weights=str(ground.weights), jobs=str(ground.request), run_id=f"run-{number}")
+            request = Request(
+                store=url, weights=str(workspace.weights), jobs=str(workspace.request), run_id=f"run-{number}"
+            )
             summaries[number] = animate_locally(request)
         except BaseException as error:
             summaries[number] = error
 
-    with weather(quiet, share, seed) as passage:
-        os.environ["AWS_ENDPOINT_URL"] = passage.endpoint
+    with faulty_s3(quiet, share, seed) as proxy:
+        os.environ["AWS_ENDPOINT_URL"] = proxy.endpoint
         try:
             threads = [threading.Thread(target=drive, args=(number,)) for number in range(drivers)]
             for thread in threads:
@@ -55,17 +57,17 @@ def storm(ground: Ground, quiet: str, seed: int, share: float = 0.05, drivers: i
                 thread.join(600)
         finally:
             os.environ["AWS_ENDPOINT_URL"] = quiet
-        happened = dict(sorted(passage.happened.items()))
+        counts_by_fault = dict(sorted(proxy.counts_by_fault.items()))
     counts: Counter[str] = Counter()
     for number, summary in summaries.items():
         if isinstance(summary, BaseException):
             raise AssertionError(f"seed {seed}: driver {number} failed: {summary!r}") from summary
         assert set(summary.counts) <= {"done", "reused"}, f"seed {seed}: {summary.line()}"
-        assert sum(summary.counts.values()) == ground.jobs
+        assert sum(summary.counts.values()) == workspace.jobs
         counts.update(summary.counts)
-    assert counts["done"] == ground.jobs, f"seed {seed}: each render is published by one driver: {counts}"
-    check(url, ground.jobs, drivers)
-    return f"seed {seed}: {dict(counts)} by {drivers} drivers; {happened}"
+    assert counts["done"] == workspace.jobs, f"seed {seed}: each render is published by one driver: {counts}"
+    check(url, workspace.jobs, drivers)
+    return f"seed {seed}: {dict(counts)} by {drivers} drivers; {counts_by_fault}"
 
 
 def check(url: str, jobs: int, drivers: int) -> None:
@@ -95,14 +97,14 @@ def main() -> None:
     first, _, last = chosen.seeds.partition("-")
     failed = []
     with endpoint() as started, tempfile.TemporaryDirectory(prefix="tf-") as folder:
-        ground = prepare(Path(folder))
+        workspace = prepare(Path(folder))
         for seed in range(int(first), int(last or first) + 1):
             try:
-                print(storm(ground, started.url, seed, chosen.share), flush=True)
+                print(storm(workspace, started.url, seed, chosen.share), flush=True)
             except AssertionError as error:
                 failed.append(seed)
                 print(f"FAILED {error}", flush=True)
-    print(f"{len(failed)} wrong {failed or ''}", flush=True)
+    print(f"{len(failed)} failed {failed or ''}", flush=True)
     sys.exit(bool(failed))
 
 

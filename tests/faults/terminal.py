@@ -1,4 +1,4 @@
-"""Every command that takes a while, as a user runs it: in a shell with job control on a terminal.
+"""Every long-running command, as a user runs it: in a shell with job control on a terminal.
 
 To its end, in the background (`&`), with Ctrl-C in every stage, with Ctrl-Z and `fg`, and with the terminal closed.
 Prints for each trial the seconds from the key to the end, and what went wrong.
@@ -18,8 +18,8 @@ from pathlib import Path
 import psutil
 
 from tasks.weights.download import PARTIAL
-from tests.faults.ground import TROUPE, Ground, prepare, server, wait_until
-from tests.faults.shell import CTRL_C, CTRL_Z, PROMPT, Shell
+from tests.faults.harness.shell import CTRL_C, CTRL_Z, PROMPT, Shell
+from tests.faults.harness.workspace import TROUPE, Workspace, prepare, server, wait_until
 from tests.tasks.weights.hub_server import TOKEN, hub_server, release
 
 __all__ = ["EVENTS", "Command", "Trial", "commands"]
@@ -47,11 +47,11 @@ frames = 2
 """
 
 Stage = Callable[[Shell, Path], bool]
-"""Whether a command has come to a stage, by what the terminal shows and by what lies in the trial's folder."""
+"""Returns whether a command has reached a stage, by its output and the files in the trial's folder."""
 
 
-def shown(text: str) -> Stage:
-    """Whether the terminal shows it."""
+def shows_text(text: str) -> Stage:
+    """Return a stage that is reached when the terminal shows the text."""
     return lambda shell, _: text in shell.text
 
 
@@ -61,8 +61,8 @@ def running(shell: Shell, _: Path) -> bool:
     return any(time.time() - child.create_time() > 1 for child in children)
 
 
-def there(pattern: str) -> Stage:
-    """Whether there is such a file."""
+def file_exists(pattern: str) -> Stage:
+    """Return a stage that is reached when a file matches the pattern."""
     return lambda _, folder: any(folder.glob(pattern))
 
 
@@ -73,7 +73,7 @@ class Command:
     Attributes:
         words: its command line, for the folder of a trial.
         stages: its stages in their order.
-        answer: what is typed when it asks.
+        answer: keys typed when it asks a question.
         variables: its environment, beside the ground's.
     """
 
@@ -84,19 +84,22 @@ class Command:
 
 
 @contextmanager
-def commands(ground: Ground) -> Iterator[dict[str, Command]]:
-    """All that take a while."""
-    cast, weights = ground.request.parent, str(ground.weights)
-    jobs = (str(ground.request), "--weights", weights)
+def commands(workspace: Workspace) -> Iterator[dict[str, Command]]:
+    """Yield the long-running commands by name."""
+    cast, weights = workspace.request.parent, str(workspace.weights)
+    jobs = (str(workspace.request), "--weights", weights)
     clips = ("--drivings", str(cast), "--limit", "1", "--preset", "draft", "--weights", weights)
 
     def training(folder: Path, *more: str, loaders: int = 0) -> list[str]:
         (folder / "training.toml").write_text(TRAINING.format(folder=folder, weights=weights, loaders=loaders))
         return ["train", str(folder / "training.toml"), *more]
 
-    engine = {"prefect": shown("starting Prefect"), "ray": shown("encoding")}
-    steps = {"clips": there("trained.training/clips-*"), "steps": there("trained.training/denoiser/curve.jsonl")}
-    run = {**engine, "encode": there("store/cache/appearance"), "animate": there("store/cache/motion")}
+    engine = {"prefect": shows_text("starting Prefect"), "ray": shows_text("encoding")}
+    steps = {
+        "clips": file_exists("trained.training/clips-*"),
+        "steps": file_exists("trained.training/denoiser/curve.jsonl"),
+    }
+    run = {**engine, "encode": file_exists("store/cache/appearance"), "animate": file_exists("store/cache/motion")}
     with hub_server(release(1_500_000)) as hub:
         hub.pause = 0.02
         pull = {"HF_ENDPOINT": hub.endpoint, "HF_TOKEN": TOKEN}
@@ -107,7 +110,8 @@ def commands(ground: Ground) -> Iterator[dict[str, Command]]:
                 {name: run[name] for name in ("encode", "animate")},
             ),
             "demo": Command(
-                lambda folder: ["demo", f"{folder}/."], {"draw": there("portraits"), **engine, "encode": run["encode"]}
+                lambda folder: ["demo", f"{folder}/."],
+                {"draw": file_exists("portraits"), **engine, "encode": run["encode"]},
             ),
             "plan": Command(lambda folder: ["plan", *jobs, "--store", f"{folder}/store"], {"read": running}),
             "evaluate": Command(lambda folder: ["evaluate", *clips, "--store", f"{folder}/store"], run),
@@ -116,7 +120,7 @@ def commands(ground: Ground) -> Iterator[dict[str, Command]]:
             "train --workers 2": Command(lambda folder: training(folder, "--workers", "2"), steps),
             "weights pull": Command(
                 lambda folder: ["weights", "pull", f"{folder}/pulled"],
-                {"ask": shown("Do you accept"), "fetch": there(f"pulled/{PARTIAL}/*")},
+                {"ask": shows_text("Do you accept"), "fetch": file_exists(f"pulled/{PARTIAL}/*")},
                 answer="y\n",
                 variables=pull,
             ),
@@ -127,27 +131,27 @@ def commands(ground: Ground) -> Iterator[dict[str, Command]]:
 class Trial:
     """A command in a shell of its own, in a new folder."""
 
-    ground: Ground
+    workspace: Workspace
     command: Command
     folder: Path
 
     @contextmanager
     def shell(self) -> Iterator[Shell]:
         """The shell; afterwards no process is left, and there was no traceback."""
-        others = {process.pid for process in self.ground.processes()}
-        with Shell(self.ground.folder, self.ground.environment() | self.command.variables) as shell:
+        others = {process.pid for process in self.workspace.processes()}
+        with Shell(self.workspace.folder, self.workspace.environment() | self.command.variables) as shell:
             try:
                 yield shell
             except AssertionError as error:
-                raise AssertionError(f"{error}\n{self._processes(others)}\n{said(shell)}") from None
-            assert "Traceback" not in shell.text, said(shell)
+                raise AssertionError(f"{error}\n{self._processes(others)}\n{last_output(shell)}") from None
+            assert "Traceback" not in shell.text, last_output(shell)
             shell.close()
             gone = wait_until(lambda: self._processes(others | {shell.pid}) == "", STOP_SECONDS)
-            assert gone, f"left: {self._processes(others | {shell.pid})}\n{said(shell)}"
+            assert gone, f"left: {self._processes(others | {shell.pid})}\n{last_output(shell)}"
 
     def _processes(self, others: set[int]) -> str:
         lines = []
-        for process in self.ground.processes():
+        for process in self.workspace.processes():
             with suppress(psutil.Error):
                 if process.pid not in others:
                     lines.append(f"{process.pid} {process.status()} {' '.join(process.cmdline())[:100]}")
@@ -159,10 +163,10 @@ class Trial:
         shell.run(*TROUPE, *self.command.words(self.folder), after=after)
 
     def wait_for(self, shell: Shell, stage: str) -> None:
-        """Until it has come to the stage; what it asks before is answered."""
+        """Wait until it has reached the stage; questions before are answered."""
         for name, begun in self.command.stages.items():
             came = wait_until(lambda begun=begun: begun(shell, self.folder), 120)  # type: ignore[misc]
-            assert came, f"did not come to {name}"
+            assert came, f"did not reach {name}"
             if name == stage:
                 return
             if name == "ask":
@@ -227,7 +231,7 @@ def suspended(trial: Trial, stage: str) -> None:
 
 
 def closed(trial: Trial, stage: str) -> float:
-    """The terminal is closed; `shell` looks what is left."""
+    """Close the terminal; `shell` checks that no process is left."""
     with trial.shell() as shell:
         trial.type(shell)
         trial.wait_for(shell, stage)
@@ -236,7 +240,7 @@ def closed(trial: Trial, stage: str) -> float:
 
 
 def ends_well(shell: Shell) -> None:
-    """It comes to its end, and the terminal is as it was."""
+    """Check that it succeeds and leaves the terminal as it was."""
     code = shell.exit_code(END_SECONDS)
     assert code == 0, f"exit code {code}"
     assert shell.cursor_visible, "the cursor is hidden"
@@ -257,13 +261,13 @@ def usable(shell: Shell) -> bool:
     return shell.shows(f"42.{shell.asked}", 5)
 
 
-def said(shell: Shell) -> str:
-    """The last that the terminal showed, without bars."""
+def last_output(shell: Shell) -> str:
+    """Return the end of the terminal's output, without progress bars."""
     return "\n".join(line for line in shell.text.splitlines() if "\u2501" not in line)[-5000:]
 
 
 def stopped(shell: Shell) -> bool:
-    """Whether the shell says that its job is stopped, and prompts."""
+    """Whether the shell reports that its job is stopped, and shows its prompt."""
     _, says, then = shell.raw[shell.typed :].rpartition("Stopped")
     return bool(says) and PROMPT in then
 
@@ -285,18 +289,18 @@ def trials(command: Command, events: Sequence[str]) -> Iterator[tuple[str, str]]
 
 
 def main() -> None:
-    """All that are named; the exit code is 1 if one is not as it should be."""
+    """Run the trials; the exit code is 1 if one fails."""
     parser = ArgumentParser(description=__doc__)
     parser.add_argument("--commands", nargs="+")
     parser.add_argument("--events", nargs="+", choices=list(EVENTS), default=list(EVENTS))
     chosen = parser.parse_args()
     wrong = 0
     with tempfile.TemporaryDirectory(prefix="tf-") as folder:
-        ground = prepare(Path(folder) / "g", portraits=1, clips=1)
-        with server(ground), commands(ground) as all_of_them:
+        workspace = prepare(Path(folder) / "g", portraits=1, clips=1)
+        with server(workspace), commands(workspace) as all_of_them:
             for name in chosen.commands or all_of_them:
                 for event, stage in trials(all_of_them[name], chosen.events):
-                    trial = Trial(ground, all_of_them[name], Path(tempfile.mkdtemp(dir=folder)) / "t")
+                    trial = Trial(workspace, all_of_them[name], Path(tempfile.mkdtemp(dir=folder)) / "t")
                     began = time.monotonic()
                     try:
                         seconds = EVENTS[event](trial, stage)
@@ -306,7 +310,7 @@ def main() -> None:
                         continue
                     ended = f"ended after {seconds:.1f} s" if seconds is not None else ""
                     print(f"{name:18} {event:7} {stage:8} {time.monotonic() - began:5.1f} s {ended}", flush=True)
-    print(f"{wrong} wrong", flush=True)
+    print(f"{wrong} failed", flush=True)
     sys.exit(bool(wrong))
 
 

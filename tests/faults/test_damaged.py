@@ -5,7 +5,7 @@ from __future__ import annotations
 from fractions import Fraction
 from pathlib import Path
 
-from tests.faults.damaged import Case, Outcome, judge, look, run
+from tests.faults.damaged import Case, Outcome, judge, run, run_case
 from tests.tasks.media.samples import beep, make_clip, numbered
 
 
@@ -28,5 +28,5 @@ def test_the_judge_is_strict() -> None:
 def test_sound_that_jumps_an_hour_ahead_takes_no_memory(tmp_path: Path) -> None:
     jump = ("-af", "aresample=192000,asetpts='PTS+gte(N,10)*3000/TB'", "-ac", "2", "-c:a", "flac")
     clip = make_clip(tmp_path / "clip.mkv", numbered(30), Fraction(25), *jump, sound=beep(1.2, 0.5))
-    outcome = look(Case("jump", clip), tmp_path)
+    outcome = run_case(Case("jump", clip), tmp_path)
     assert outcome.kind == "rendered", outcome

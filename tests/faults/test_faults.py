@@ -1,4 +1,4 @@
-"""A few of every kind of fault; the commands of this folder do more of them, with seeds."""
+"""A few faults of every kind; the commands of this folder run more of them, with seeds."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ import pytest
 
 from tasks.steps.specs import Done, TrackSpec
 from tasks.steps.workers import PreprocessWorker
-from tests.faults.ground import TROUPE, Ground, lasting, prepare, records, wait_until
+from tests.faults.harness.workspace import TROUPE, Workspace, prepare, records, stable_rows, wait_until
 from tests.faults.storm import storm
 
 pytestmark = pytest.mark.long
@@ -26,32 +26,32 @@ pytestmark = pytest.mark.long
 DEADLY = "deadly"
 
 
-class DeadlyPreparer(PreprocessWorker):
-    """Its detector crashes on some clips."""
+class CrashingPreprocessWorker(PreprocessWorker):
+    """A worker whose detector crashes on some clips."""
 
     def track(self, order: TrackSpec) -> Done:
-        """As it should, or not at all."""
+        """Track the clip, or crash."""
         if DEADLY in order.uri:
             ctypes.string_at(0)
         return super().track(order)
 
 
 @pytest.fixture(scope="module")
-def ground(tmp_path_factory: pytest.TempPathFactory) -> Ground:
-    """Two people, one clip."""
+def workspace(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
+    """Create a workspace with two portraits and one clip."""
     return prepare(tmp_path_factory.mktemp("ground") / "g", portraits=2, clips=1)
 
 
 @pytest.mark.usefixtures("ray_session")
 def test_a_clip_that_crashes_the_detector_among_good_ones(
-    ground: Ground, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    workspace: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from flows.observe.progress import Listeners
     from flows.steps import execute
     from tasks.run.request import Request
 
-    monkeypatch.setattr("tasks.run.sizing.PreprocessWorker", DeadlyPreparer)
-    cast = ground.request.parent
+    monkeypatch.setattr("tasks.run.sizing.PreprocessWorker", CrashingPreprocessWorker)
+    cast = workspace.request.parent
     (tmp_path / f"{DEADLY}.mp4").write_bytes((cast / "c0.mp4").read_bytes() + b"\0")
     good = int(os.environ.get("TROUPE_GOOD_JOBS", "3"))
     rows: list[dict[str, Any]] = [
@@ -60,7 +60,7 @@ def test_a_clip_that_crashes_the_detector_among_good_ones(
     ]
     rows.insert(1, {"job_id": "bad", "portrait": f"{cast}/p0.png", "driving": f"{tmp_path}/{DEADLY}.mp4"})
     (tmp_path / "jobs.jsonl").write_text("".join(json.dumps(row | {"preset": "draft"}) + "\n" for row in rows))
-    request = Request(str(tmp_path / "store"), str(ground.weights), jobs=str(tmp_path / "jobs.jsonl"))
+    request = Request(str(tmp_path / "store"), str(workspace.weights), jobs=str(tmp_path / "jobs.jsonl"))
     summary = execute(request, Listeners(), ray=True)
     assert summary.counts == {"done": good, "failed": 1}
     ended = {row["job_id"]: row for row in pq.read_table(summary.manifest).to_pylist()}
@@ -69,67 +69,76 @@ def test_a_clip_that_crashes_the_detector_among_good_ones(
     assert all(row["attempts"] == 1 for job, row in ended.items() if job != "bad"), "no render was a suspect"
 
 
-def test_a_killed_run_goes_on_as_if_nothing_had_happened(ground: Ground, tmp_path: Path) -> None:
+def test_a_killed_run_resumes_with_the_same_result(workspace: Workspace, tmp_path: Path) -> None:
     whole, store, log = tmp_path / "whole", tmp_path / "store", tmp_path / "log"
-    ground.here(whole, "run")
-    run = ground.start(str(store), "run", log, "--local")
+    workspace.run_in_process(whole, "run")
+    run = workspace.start(str(store), "run", log, "--local")
     assert wait_until(lambda: len(records(store)) == 1, 120, run), log.read_text()
     run.send_signal(signal.SIGKILL)
     run.wait(60)
     published = records(store)
-    ground.here(store, "run")
+    workspace.run_in_process(store, "run")
     after = records(store)
-    assert len(after) == ground.jobs
+    assert len(after) == workspace.jobs
     assert all(after[key] == text for key, text in published.items())
-    assert lasting(store, "run") == lasting(whole, "run")
+    assert stable_rows(store, "run") == stable_rows(whole, "run")
 
 
-def test_a_run_whose_ray_died_ends_and_goes_on(tmp_path: Path) -> None:
-    """Seed 18 of `tests.faults.kill`: without its node Ray let the run wait for ever."""
+def test_a_run_whose_ray_died_ends_and_resumes(tmp_path: Path) -> None:
+    """Seed 18 of `tests.faults.kill`: without its node Ray let the run wait forever."""
     with tempfile.TemporaryDirectory(prefix="tf-") as folder:  # the paths of Ray's sockets have to be short
         _let_ray_die(prepare(Path(folder) / "g", portraits=2, clips=1), tmp_path)
 
 
-def _let_ray_die(ground: Ground, tmp_path: Path) -> None:
+def _let_ray_die(workspace: Workspace, tmp_path: Path) -> None:
     whole, store, log = tmp_path / "whole", tmp_path / "store", tmp_path / "log"
-    ground.here(whole, "run")
-    run = ground.start(str(store), "run", log)
+    workspace.run_in_process(whole, "run")
+    run = workspace.start(str(store), "run", log)
     found: list[psutil.Process] = []
 
-    def work_items() -> bool:
+    def actors_run() -> bool:
         processes = psutil.Process(run.pid).children(recursive=True)
         found[:] = [process for process in processes if process.name() == "raylet"]
         return bool(found) and any("ray::_Worker" in process.name() for process in processes)
 
-    assert wait_until(work_items, 120, run), log.read_text()
+    assert wait_until(actors_run, 120, run), log.read_text()
     found[0].kill()
     assert run.wait(120) == 3, log.read_text()
     assert "Ray has died on this machine" in log.read_text()
-    assert not ground.processes()
-    ground.here(store, "run")
-    assert lasting(store, "run") == lasting(whole, "run")
+    assert not workspace.processes()
+    workspace.run_in_process(store, "run")
+    assert stable_rows(store, "run") == stable_rows(whole, "run")
 
 
-def test_a_stormy_endpoint_and_two_drivers(ground: Ground, s3: str) -> None:
-    told = storm(ground, s3, seed=3)
-    assert "500" in told, told
+def test_a_stormy_endpoint_and_two_drivers(workspace: Workspace, s3: str) -> None:
+    report = storm(workspace, s3, seed=3)
+    assert "500" in report, report
 
 
 SMALL = "mount -t tmpfs -o size={size} none {folder} && exec {command}"
 
 
-def in_a_small_disk(ground: Ground, folder: Path, size: str, store: Path, log: Path, **variables: str) -> int:
-    """`troupe run` where a folder has little room, in a mount namespace of its own."""
-    words = ["run", str(ground.request), "--weights", str(ground.weights), "--store", str(store), "--run-id", "run"]
+def run_on_a_small_disk(workspace: Workspace, folder: Path, size: str, store: Path, log: Path, **variables: str) -> int:
+    """Run `troupe run` where a folder is a small disk, in a mount namespace of its own."""
+    words = [
+        "run",
+        str(workspace.request),
+        "--weights",
+        str(workspace.weights),
+        "--store",
+        str(store),
+        "--run-id",
+        "run",
+    ]
     shell = SMALL.format(size=size, folder=folder, command='"$@"')
     command = ["unshare", "--user", "--map-root-user", "--mount", "sh", "-c", shell, "sh", *TROUPE, *words, "--local"]
     with log.open("ab") as out:
-        environment = ground.environment() | variables
+        environment = workspace.environment() | variables
         return subprocess.run(command, stdout=out, stderr=out, env=environment, check=False, timeout=240).returncode
 
 
 @pytest.mark.parametrize("where", ["temporary folder", "store"])
-def test_a_full_disk(ground: Ground, tmp_path: Path, where: str) -> None:
+def test_a_full_disk(workspace: Workspace, tmp_path: Path, where: str) -> None:
     probe = ["unshare", "--user", "--map-root-user", "--mount", "mount", "-t", "tmpfs", "none", str(tmp_path)]
     if sys.platform != "linux" or subprocess.run(probe, capture_output=True, check=False).returncode:
         pytest.skip("no mount namespaces here: a small disk needs one")
@@ -138,14 +147,14 @@ def test_a_full_disk(ground: Ground, tmp_path: Path, where: str) -> None:
     scratch.mkdir()
     if where == "store":
         (store / "renders").mkdir()
-        code = in_a_small_disk(ground, store / "renders", "16k", store, log)
+        code = run_on_a_small_disk(workspace, store / "renders", "16k", store, log)
     else:
-        code = in_a_small_disk(ground, scratch, "64k", store, log, TMPDIR=str(scratch))
+        code = run_on_a_small_disk(workspace, scratch, "64k", store, log, TMPDIR=str(scratch))
     text = log.read_text()
     assert code == 2, text
     assert "Traceback" not in text, text
     assert "make room" in text, text
     assert records(store) == {}
     assert not list(store.rglob(".*.part"))
-    ground.here(store, "run")
-    assert {row["status"] for row in lasting(store, "run").values()} == {"done"}
+    workspace.run_in_process(store, "run")
+    assert {row["status"] for row in stable_rows(store, "run").values()} == {"done"}

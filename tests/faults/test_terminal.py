@@ -1,4 +1,4 @@
-"""Every command on a terminal: `python -m tests.faults.terminal` does more of it."""
+"""Commands on a terminal; `python -m tests.faults.terminal` runs more of them."""
 
 from __future__ import annotations
 
@@ -7,24 +7,24 @@ from pathlib import Path
 
 import pytest
 
-from tests.faults.ground import Ground, prepare, server
+from tests.faults.harness.workspace import Workspace, prepare, server
 from tests.faults.terminal import EVENTS, Command, Trial, commands
 
 pytestmark = pytest.mark.long
 
 
 @pytest.fixture(scope="module")
-def ground(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ground]:
-    """One portrait, one clip, and a Prefect server."""
-    ground = prepare(tmp_path_factory.mktemp("t") / "g", portraits=1, clips=1)
-    with server(ground):
-        yield ground
+def workspace(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Workspace]:
+    """Create a workspace with one portrait and one clip, and run a Prefect server."""
+    workspace = prepare(tmp_path_factory.mktemp("t") / "g", portraits=1, clips=1)
+    with server(workspace):
+        yield workspace
 
 
 @pytest.fixture(scope="module")
-def known(ground: Ground) -> Iterator[Mapping[str, Command]]:
+def known(workspace: Workspace) -> Iterator[Mapping[str, Command]]:
     """The commands."""
-    with commands(ground) as known:
+    with commands(workspace) as known:
         yield known
 
 
@@ -50,13 +50,13 @@ def known(ground: Ground) -> Iterator[Mapping[str, Command]]:
     ],
 )
 def test_a_command_on_a_terminal(
-    ground: Ground, known: Mapping[str, Command], tmp_path: Path, name: str, event: str, stage: str
+    workspace: Workspace, known: Mapping[str, Command], tmp_path: Path, name: str, event: str, stage: str
 ) -> None:
-    EVENTS[event](Trial(ground, known[name], tmp_path / "t"), stage)
+    EVENTS[event](Trial(workspace, known[name], tmp_path / "t"), stage)
 
 
 def test_a_run_with_a_server_of_its_own(
-    ground: Ground, known: Mapping[str, Command], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    workspace: Workspace, known: Mapping[str, Command], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.delitem(ground.variables, "PREFECT_API_URL")
-    EVENTS["&"](Trial(ground, known["run"], tmp_path / "t"), "animate")
+    monkeypatch.delitem(workspace.variables, "PREFECT_API_URL")
+    EVENTS["&"](Trial(workspace, known["run"], tmp_path / "t"), "animate")

@@ -1,4 +1,4 @@
-"""Temporary folders: gone with who made them, whatever way that ends."""
+"""Temporary folders are removed with their owner, however it ends."""
 
 from __future__ import annotations
 

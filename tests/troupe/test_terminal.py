@@ -1,4 +1,4 @@
-"""What a process and its children have of a terminal."""
+"""Access of a process and its children to a terminal."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.faults.ground import wait_until
-from tests.faults.shell import Shell
+from tests.faults.harness.shell import Shell
+from tests.faults.harness.workspace import wait_until
 
 ROOT = Path(__file__).parents[2]
 STDIN_OF_CHILD = "import os; print(os.readlink('/proc/self/fd/0'))"
@@ -72,7 +72,7 @@ def test_writing_to_a_closed_terminal_is_no_error(shell: Shell, tmp_path: Path) 
     assert wait_until((tmp_path / "written").exists, 10)
 
 
-def test_a_worker_gives_its_standard_input_up() -> None:
+def test_a_worker_closes_its_standard_input() -> None:
     program = "import subprocess, sys; from troupe.terminal import close_stdin; close_stdin(); "
     program += f"subprocess.run([sys.executable, '-c', {STDIN_OF_CHILD!r}])"
     done = subprocess.run([sys.executable, "-c", program], input=b"x", capture_output=True, cwd=ROOT, check=True)

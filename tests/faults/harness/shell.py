@@ -1,4 +1,4 @@
-"""A shell with job control on a pseudo-terminal: what a user at a keyboard has, and a pipe does not."""
+"""A shell with job control on a pseudo-terminal, as a user at a keyboard has and a pipe does not."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from shlex import join
 from types import TracebackType
 from typing import Self
 
-from tests.faults.ground import wait_until
+from tests.faults.harness.workspace import wait_until
 
 __all__ = ["CTRL_C", "CTRL_Z", "Shell"]
 
@@ -32,8 +32,8 @@ class Shell:
     """An interactive bash that leads a session, with a pseudo-terminal as its controlling terminal.
 
     Args:
-        folder: where it starts.
-        variables: its environment.
+        folder: its working directory.
+        variables: its environment variables.
 
     Example:
         >>> with Shell(tmp_path, os.environ) as shell:
@@ -73,7 +73,7 @@ class Shell:
 
     @property
     def text(self) -> str:
-        """What was written to the terminal since the last command, without escape sequences."""
+        """The output since the last command, without escape sequences."""
         return _ESCAPES.sub("", self.raw[self._since :])
 
     @property
@@ -82,7 +82,7 @@ class Shell:
         return self.raw.rfind(SHOW_CURSOR) >= self.raw.rfind(HIDE_CURSOR)
 
     def press(self, keys: str) -> None:
-        """Type keys as they are."""
+        """Send keys unchanged."""
         self.typed = len(self.raw)
         os.write(self._terminal, keys.encode())
 
@@ -92,11 +92,11 @@ class Shell:
         self.press(f"{join(words)} {after}\n")
 
     def shows(self, text: str, seconds: float) -> bool:
-        """Whether the terminal shows the text in time, since the last command."""
+        """Return whether the output since the last command contains the text in time."""
         return wait_until(lambda: text in self.text, seconds)
 
     def exit_code(self, seconds: float) -> int | None:
-        """The exit code of the last command; None if the shell does not come back in time."""
+        """Return the exit code of the last command; None if it does not end in time."""
         if not wait_until(lambda: PROMPT in self.raw[self.typed :], seconds):
             return None
         self.asked += 1

@@ -1,4 +1,4 @@
-"""A passage to an S3 server on which things go wrong at random, as on a bad day."""
+"""A proxy to an S3 server that injects faults at random."""
 
 from __future__ import annotations
 
@@ -13,55 +13,55 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from random import Random
 from urllib.parse import urlsplit
 
-__all__ = ["KINDS", "Weather", "weather"]
+__all__ = ["FAULTS", "FaultyS3", "faulty_s3"]
 
-KINDS = ("500", "503", "slow", "cut", "lost", "late")
+FAULTS = ("500", "503", "slow", "cut", "lost", "late")
 """An error answer; a pause; the connection cut before the request is passed on, or before its answer comes back; a
 file that cannot be read for a moment after it was put."""
-SLOW = 0.5
-LATE = 0.4
+SLOW_SECONDS = 0.5
+LATE_SECONDS = 0.4
 """Seconds."""
 
 
 @dataclass
-class Weather:
-    """What goes wrong, and what went.
+class FaultyS3:
+    """A running proxy.
 
     Attributes:
-        endpoint: to use instead of the server's own.
-        share: of the requests, for each kind.
-        happened: how often, by kind; `requests` counts all.
+        endpoint: URL to use instead of the server's own.
+        share: share of the requests that each fault hits.
+        counts_by_fault: number of injected faults, by kind; `requests` counts all.
     """
 
     endpoint: str
     share: float
-    happened: Counter[str]
+    counts_by_fault: Counter[str]
 
 
 class _Server(ThreadingHTTPServer):
     daemon_threads = True
 
-    def __init__(self, behind: str, share: float, seed: int) -> None:
-        super().__init__(("127.0.0.1", 0), _Passage)
-        self.behind, self.share, self.random = urlsplit(behind).netloc, share, Random(seed)
-        self.happened: Counter[str] = Counter()
+    def __init__(self, upstream: str, share: float, seed: int) -> None:
+        super().__init__(("127.0.0.1", 0), _Proxy)
+        self.upstream, self.share, self.random = urlsplit(upstream).netloc, share, Random(seed)
+        self.counts_by_fault: Counter[str] = Counter()
         self.hidden: dict[str, float] = {}
         self.lock = threading.Lock()
 
     def fate(self) -> str:
-        """Of the next request."""
+        """Choose the fault of the next request; empty for none."""
         with self.lock:
-            self.happened["requests"] += 1
+            self.counts_by_fault["requests"] += 1
             number = self.random.random()
-            kind = KINDS[int(number / self.share)] if number < self.share * len(KINDS) else ""
-            self.happened[kind] += bool(kind) and kind != "late"
+            kind = FAULTS[int(number / self.share)] if number < self.share * len(FAULTS) else ""
+            self.counts_by_fault[kind] += bool(kind) and kind != "late"
             return kind
 
     def handle_error(self, request: object, client_address: object) -> None:
-        """A client that went away is no news."""
+        """Ignore clients that disconnect."""
 
 
-class _Passage(BaseHTTPRequestHandler):
+class _Proxy(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     server: _Server
 
@@ -76,17 +76,17 @@ class _Passage(BaseHTTPRequestHandler):
             self._answer(int(fate), [], b"")
             return
         if fate == "slow":
-            time.sleep(SLOW)
+            time.sleep(SLOW_SECONDS)
         if self.command in ("GET", "HEAD") and server.hidden.get(key, 0.0) > time.monotonic():
             self._answer(404, [("Content-Type", "application/xml")], b"<Error><Code>NoSuchKey</Code></Error>")
             return
-        link = http.client.HTTPConnection(server.behind, timeout=30)
+        link = http.client.HTTPConnection(server.upstream, timeout=30)
         link.request(self.command, self.path, body=body, headers=dict(self.headers))
         answer = link.getresponse()
         data = answer.read()
         if fate == "late" and self.command == "PUT" and answer.status == 200:
-            server.happened["late"] += 1
-            server.hidden[key] = time.monotonic() + LATE
+            server.counts_by_fault["late"] += 1
+            server.hidden[key] = time.monotonic() + LATE_SECONDS
         if fate == "lost":
             self.close_connection = True
             return
@@ -112,13 +112,13 @@ class _Passage(BaseHTTPRequestHandler):
 
 
 @contextmanager
-def weather(behind: str, share: float, seed: int) -> Iterator[Weather]:
-    """The endpoint of a passage to the server at `behind`; ends with the `with` block."""
-    server = _Server(behind, share, seed)
+def faulty_s3(upstream: str, share: float, seed: int) -> Iterator[FaultyS3]:
+    """Run a proxy to the server at `upstream` inside the `with` block."""
+    server = _Server(upstream, share, seed)
     thread = threading.Thread(target=server.serve_forever, daemon=True)
     thread.start()
     try:
-        yield Weather(f"http://127.0.0.1:{server.server_port}", share, server.happened)
+        yield FaultyS3(f"http://127.0.0.1:{server.server_port}", share, server.counts_by_fault)
     finally:
         server.shutdown()
         thread.join()

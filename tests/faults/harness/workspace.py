@@ -1,4 +1,4 @@
-"""What every fault is tried on: a small cast, a small model, `troupe run` in processes of their own."""
+"""The workspace of a fault test: a few jobs, a small model, and `troupe run` in separate processes."""
 
 from __future__ import annotations
 
@@ -24,23 +24,23 @@ from tests.flows.cast import write_clip, write_portrait
 from tests.small import SMALL
 from troupe.files import file_sha256
 
-__all__ = ["Ground", "lasting", "prepare", "server", "wait_until"]
+__all__ = ["Workspace", "prepare", "server", "stable_rows", "wait_until"]
 
 MARK = "TROUPE_TEST_MARK"
 TROUPE = [sys.executable, "-c", "from flows.cli import main; main()"]
-ROOT = Path(__file__).parents[2]
-PASSING = ("started_at", "finished_at", "recorded_at", "attempts", "worker", "run_id")
-"""Columns that depend on when and by whom a job was done; so do `seconds_*`."""
+ROOT = Path(__file__).parents[3]
+VOLATILE_COLUMNS = ("started_at", "finished_at", "recorded_at", "attempts", "worker", "run_id")
+"""Columns that depend on when and by which worker a job was done; so do `seconds_*`."""
 
 
 @dataclass
-class Ground:
-    """A folder with all of it.
+class Workspace:
+    """A folder with jobs, weights and temporary files.
 
     Attributes:
-        folder: everything lies below it, temporary files, too.
-        jobs: how many the jobs file has.
-        variables: of the processes' environment.
+        folder: parent of everything, temporary files included.
+        jobs: number of jobs in the jobs file.
+        variables: additional environment variables of the processes.
     """
 
     folder: Path
@@ -49,7 +49,7 @@ class Ground:
 
     @property
     def weights(self) -> Path:
-        """The model."""
+        """The weights directory."""
         return self.folder / "weights"
 
     @property
@@ -59,17 +59,17 @@ class Ground:
 
     @property
     def scratch(self) -> Path:
-        """Where temporary files go."""
+        """The folder for temporary files."""
         return self.folder / "tmp"
 
     def environment(self) -> dict[str, str]:
-        """For a process whose children can be told from all others."""
+        """Return the environment of a process, with a mark by which its children are found."""
         own = {MARK: str(self.folder), "TMPDIR": str(self.scratch), "PYTHONPATH": str(ROOT)}
         own |= {"PREFECT_HOME": str(self.folder / "prefect"), "PREFECT_SERVER_ANALYTICS_ENABLED": "false"}
         return os.environ | own | {"OMP_WAIT_POLICY": "PASSIVE"} | self.variables
 
     def start(self, store: str, run_id: str, log: Path, *more: str) -> subprocess.Popen[bytes]:
-        """`troupe run`, in a session of its own, as a shell would start it."""
+        """Start `troupe run` in its own session, as a shell would."""
         words = ["run", str(self.request), "--weights", str(self.weights), "--store", store, "--run-id", run_id, *more]
         with log.open("ab") as out:
             return subprocess.Popen(
@@ -82,16 +82,16 @@ class Ground:
             )
 
     def run(self, store: str, run_id: str, log: Path, *more: str) -> int:
-        """The same, until its end; its exit code."""
+        """Run `troupe run` to its end; return its exit code."""
         return self.start(store, run_id, log, *more).wait(600)
 
-    def here(self, store: Path, run_id: str) -> Summary:
-        """The same without Prefect and Ray, in this process."""
+    def run_in_process(self, store: Path, run_id: str) -> Summary:
+        """Run the same jobs in this process, without Prefect or Ray."""
         request = Request(str(store), str(self.weights), jobs=str(self.request), run_id=run_id)
         return animate_locally(request)
 
     def processes(self) -> list[psutil.Process]:
-        """All that were started from here and still run."""
+        """Return the running processes that were started from this workspace."""
         found = []
         for process in psutil.process_iter():
             with suppress(psutil.Error):
@@ -100,8 +100,8 @@ class Ground:
         return found
 
 
-def prepare(folder: Path, portraits: int = 3, clips: int = 2, frames: int = 10) -> Ground:
-    """Draw a cast: every portrait acts every clip."""
+def prepare(folder: Path, portraits: int = 3, clips: int = 2, frames: int = 10) -> Workspace:
+    """Create a workspace with drawn portraits and clips, and a job for every pair of them."""
     cast = folder / "cast"
     for place in (cast, folder / "tmp"):
         place.mkdir(parents=True)
@@ -113,48 +113,48 @@ def prepare(folder: Path, portraits: int = 3, clips: int = 2, frames: int = 10) 
     names = [(f"p{p}", f"c{c}") for p in range(portraits) for c in range(clips)]
     rows = [{"portrait": f"{p}.png", "driving": f"{c}.mp4", "job_id": p + c, "preset": "draft"} for p, c in names]
     (cast / "jobs.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
-    return Ground(folder, len(rows))
+    return Workspace(folder, len(rows))
 
 
 @contextmanager
-def server(ground: Ground) -> Iterator[str]:
-    """A Prefect server that all runs report to, so that not each has to start its own."""
-    os.environ.update(PREFECT_HOME=str(ground.folder / "prefect"), PREFECT_SERVER_ANALYTICS_ENABLED="false")
+def server(workspace: Workspace) -> Iterator[str]:
+    """Run a Prefect server that all runs use, so that they need not start their own."""
+    os.environ.update(PREFECT_HOME=str(workspace.folder / "prefect"), PREFECT_SERVER_ANALYTICS_ENABLED="false")
     from prefect.settings import PREFECT_API_URL
 
     from flows.prefect_server import prefect_server
 
     with prefect_server():
         address = str(PREFECT_API_URL.value())
-        ground.variables["PREFECT_API_URL"] = address
+        workspace.variables["PREFECT_API_URL"] = address
         try:
             yield address
         finally:
-            ground.variables.pop("PREFECT_API_URL", None)
+            workspace.variables.pop("PREFECT_API_URL", None)
 
 
-def lasting(store: Path, run_id: str) -> dict[str, dict[str, Any]]:
-    """A manifest's rows without what depends on when, where and by whom they were made; every file is as it says."""
+def stable_rows(store: Path, run_id: str) -> dict[str, dict[str, Any]]:
+    """Return a manifest's rows by job, without their volatile columns; check every file against its row."""
     rows = {}
     for row in pq.read_table(store / "runs" / run_id / "manifest.parquet").to_pylist():
         if row["full_uri"]:
             assert file_sha256(Path(row["full_uri"])) == row["checksum"], f"{row['full_uri']} is not what its row says"
             assert Path(row["full_uri"]).stat().st_size == row["bytes"]
-        plain = {name: _relative(value, store) for name, value in row.items() if name not in PASSING}
+        plain = {name: _relative(value, store) for name, value in row.items() if name not in VOLATILE_COLUMNS}
         rows[row["job_id"]] = {name: value for name, value in plain.items() if not name.startswith("seconds_")}
     return rows
 
 
 def records(store: Path) -> Mapping[str, bytes]:
-    """What makes every render of the store exist."""
+    """Return the record of every render in the store."""
     return {path.parent.name: path.read_bytes() for path in store.glob("renders/*/render.json")}
 
 
-def wait_until(true: Callable[[], bool], seconds: float, process: subprocess.Popen[bytes] | None = None) -> bool:
-    """Whether it becomes true in time, before the process ends."""
+def wait_until(condition: Callable[[], bool], seconds: float, process: subprocess.Popen[bytes] | None = None) -> bool:
+    """Return whether the condition becomes true in time, before the process ends."""
     end = time.monotonic() + seconds
     while time.monotonic() < end:
-        if true():
+        if condition():
             return True
         if process is not None and process.poll() is not None:
             return False
