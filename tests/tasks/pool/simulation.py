@@ -24,6 +24,7 @@ from tasks.pool.messages import (
 from tasks.pool.scheduler import Scheduler
 from tasks.pool.work_item import Role, WorkItem
 from tests.tasks.pool.counts import Counts
+from tests.tasks.pool.plans import PlanWorker
 from troupe.errors import TroupeError
 
 Fate = Callable[[WorkItem, int], TroupeError | str | None]
@@ -166,3 +167,20 @@ class Simulation:
 
     def _later(self, delay: float, worker: int, event: Event) -> None:
         heapq.heappush(self._events, (self.now + delay, next(self._number), worker, event))
+
+
+def role(workers: int = 1, name: str = "play") -> Role:
+    return Role(name, object, workers=workers)
+
+
+def item(key: object, **attributes: object) -> WorkItem:
+    return WorkItem(str(key), method=PlanWorker.act, **({"role": "play"} | attributes))  # type: ignore[arg-type]
+
+
+def fates(**ends: TroupeError | str) -> Fate:
+    """Make these items always end like this; all others succeed."""
+    return lambda item, _call: ends.get(item.key)
+
+
+def order(simulation: Simulation) -> list[str]:
+    return [key for *_, key in sorted(simulation.log)]

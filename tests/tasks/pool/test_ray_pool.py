@@ -4,12 +4,8 @@ from __future__ import annotations
 
 import os
 import signal
-import subprocess
-import sys
 import threading
 import time
-from collections.abc import Callable
-from contextlib import suppress
 from pathlib import Path
 
 import psutil
@@ -17,7 +13,7 @@ import pytest
 
 from tasks.pool import RayPool, Role, WorkItem
 from tests.tasks.pool.counts import Counts
-from tests.tasks.pool.workers import Puppet, Stillborn, Unmade
+from tests.tasks.pool.workers import Puppet, Stillborn, Unmade, eventually
 from troupe.errors import (
     Cancelled,
     NoFace,
@@ -32,15 +28,6 @@ from troupe.errors import (
 
 def puppets(workers: int = 1) -> Role:
     return Role("puppet", Puppet, workers=workers, cpus=1, threads=3)
-
-
-def eventually(condition: Callable[[], bool]) -> bool:
-    """Return whether it becomes true within half a minute."""
-    for _ in range(300):
-        if condition():
-            return True
-        time.sleep(0.1)
-    return False
 
 
 def gone(pid: int) -> bool:
@@ -243,94 +230,3 @@ class TestStop:
     def test_a_ray_client_address_is_rejected(self) -> None:
         with pytest.raises(SettingsError, match="node of the cluster"):
             RayPool([puppets()], "ray://somewhere:10001")
-
-
-ROOT = Path(__file__).parents[3]
-
-OWN = """
-import signal, sys, tempfile, threading
-from pathlib import Path
-sys.path.insert(0, sys.argv[1])
-import psutil
-from tasks.pool import RayPool, Role, WorkItem
-from tests.tasks.pool.workers import Puppet
-assert "ray" not in sys.modules
-handlers = [signal.getsignal(each) for each in (signal.SIGINT, signal.SIGTERM)]
-folder = tempfile.TemporaryDirectory(prefix="tp-", dir="/tmp")  # a short name: Ray's sockets are in it
-with folder as name, RayPool([Role("puppet", Puppet, workers=3, cpus=2)], folder=Path(name)) as pool:
-    assert pool.submit(WorkItem("kept", "puppet", Puppet.count)).result() == 0
-    assert list(Path(name).iterdir())
-    assert [pool.submit(WorkItem(str(i), "puppet", Puppet.count, cost=9 - i)).result() for i in range(2)] == [1, 2]
-    error = repr(pool.submit(WorkItem("killer", "puppet", Puppet.die, ("segfault",))).exception())
-    assert "WorkerLost" in error and "Fatal Python error: Segmentation fault at File" in error, error
-assert not Path(name).exists()
-with RayPool([Role("puppet", Puppet, gpus=99)]) as pool:
-    assert "need 99 GPUs" in repr(pool.submit(WorkItem("a", "puppet", Puppet.count)).exception())
-import ray
-assert not ray.is_initialized()
-assert handlers == [signal.getsignal(each) for each in (signal.SIGINT, signal.SIGTERM)]
-assert not psutil.Process().children(recursive=True)
-assert threading.enumerate() == [threading.main_thread()]
-print("fine")
-"""
-
-JOINED = """
-import sys
-from tasks.pool import RayPool, Role, WorkItem
-from tests.tasks.pool.workers import Puppet
-with RayPool([Role("puppet", Puppet)], sys.argv[1]) as pool:
-    print(pool.submit(WorkItem("a", "puppet", Puppet.count)).result())
-"""
-
-HALF_STARTED = """
-import time
-from tasks.pool import RayPool, Role, WorkItem
-from tests.tasks.pool.counts import Counts
-from tests.tasks.pool.workers import Puppet
-pool = RayPool([Role("puppet", Puppet)])
-counts = Counts(pool._scheduler)
-future = pool.submit(WorkItem("a", "puppet", Puppet.count))
-while not counts.workers_started:
-    time.sleep(0.01)
-time.sleep(1)
-pool.stop()
-print(type(future.exception()).__name__)
-"""
-
-
-def run(program: str, *arguments: str, cwd: Path = ROOT, **environment: str) -> subprocess.CompletedProcess[str]:
-    """Run a program in a process that has no Ray yet."""
-    return subprocess.run(
-        [sys.executable, "-c", program, *arguments],
-        cwd=cwd,
-        env=os.environ | environment,
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )
-
-
-@pytest.mark.long
-def test_a_ray_of_its_own_is_quiet_and_leaves_nothing(tmp_path: Path) -> None:
-    done = run(OWN, str(ROOT), cwd=tmp_path)
-    assert (done.stdout, done.returncode) == ("fine\n", 0), done.stderr
-    assert all("died" in line for line in done.stderr.splitlines()), "only the pool's own log lines"
-
-
-def test_joining_a_cluster(ray_session: str) -> None:
-    done = run(JOINED, ray_session)
-    assert (done.stdout, done.returncode) == ("0\n", 0), done.stderr
-
-
-def test_stopping_while_ray_starts_leaves_nothing(tmp_path: Path) -> None:
-    def left() -> bool:
-        for process in psutil.process_iter():
-            with suppress(psutil.Error):
-                if process.environ().get("TROUPE_TEST_MARK") == str(tmp_path):
-                    return True
-        return False
-
-    done = run(HALF_STARTED, TROUPE_TEST_MARK=str(tmp_path))
-    assert (done.stdout, done.returncode) == ("Cancelled\n", 0), done.stderr
-    assert eventually(lambda: not left())

@@ -9,6 +9,7 @@ import signal
 import subprocess
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 from troupe.errors import NoFace, OutOfMemory, StoreError, WeightsError
@@ -114,3 +115,12 @@ class Stillborn:
 
     def act(self) -> None:
         """Never called."""
+
+
+def eventually(condition: Callable[[], bool]) -> bool:
+    """Return whether it becomes true within half a minute."""
+    for _ in range(300):
+        if condition():
+            return True
+        time.sleep(0.1)
+    return False
