@@ -11,7 +11,7 @@ from datetime import datetime
 from typing import Any
 from urllib.parse import quote
 
-from catalogs.requests.image_sequences import title
+from catalogs.requests.image_sequences import display_name
 from catalogs.store import uris
 from catalogs.table.schema import QUALITIES, STAGES
 
@@ -245,7 +245,7 @@ def _card(row: Mapping[str, Any]) -> Card:
         job_id=row["job_id"],
         status=row["status"],
         identity=row["identity"] or "",
-        driving=title(row["driving"] or ""),
+        driving=display_name(row["driving"] or ""),
         portrait=_link("cache/appearance", row["appearance_key"], ".jpg") if row["full_uri"] or row["crop_uri"] else "",
         clip=_link("cache/motion", row["motion_key"], ".jpg") if row["full_uri"] or row["crop_uri"] else "",
         poster=_output(row, row["poster_uri"]),

@@ -1,4 +1,4 @@
-"""The columns of a jobs file, and what their cells may hold."""
+"""The columns of a jobs file, and the valid values of their cells."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from troupe import PRESETS, FaceChoice
 from troupe.errors import SettingsError
 from troupe.job import BLENDS, CROPS, GAPS, MASTERS
 
-__all__ = ["COLUMNS", "REQUIRED", "is_empty", "meant", "values"]
+__all__ = ["COLUMNS", "REQUIRED", "is_empty", "parse_cells", "suggestion"]
 
 _AUDIO = ("driving", "none")
 _OUTPUTS = ("full", "crop", "both")
@@ -30,8 +30,15 @@ _LANGUAGE = re.compile(r"[A-Za-z]{2,3}(-[A-Za-z0-9]{1,8})*")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]")
 
 
-def values(cells: Mapping[str, Any], folder: str, where: str, problems: list[str]) -> dict[str, Any]:
-    """The fields that the known, filled cells stand for; what is wrong goes to `problems`."""
+def parse_cells(cells: Mapping[str, Any], folder: str, where: str, problems: list[str]) -> dict[str, Any]:
+    """Return the values of the known, filled cells, by column.
+
+    Args:
+        cells: cells of a row, by column.
+        folder: folder that relative paths are relative to.
+        where: position of the row, for messages.
+        problems: list that invalid cells are reported to.
+    """
     fields: dict[str, Any] = {}
     for column, parse in _PARSERS.items():
         cell = cells.get(column)
@@ -40,7 +47,7 @@ def values(cells: Mapping[str, Any], folder: str, where: str, problems: list[str
         try:
             text = cell if column == "tags" else _text(cell)
             value = parse(text, folder)
-        except SettingsError as error:  # a FaceChoice's, which begins with "face is"
+        except SettingsError as error:  # from FaceChoice; the message starts with "face is"
             problems.append(f"{where}: {column}{error.message.removeprefix('face')}")
         except ValueError as error:
             problems.append(f"{where}: {column} {error}")
@@ -50,19 +57,19 @@ def values(cells: Mapping[str, Any], folder: str, where: str, problems: list[str
 
 
 def is_empty(cell: Any) -> bool:
-    """Whether the cell holds nothing; NaN is how data frames write that."""
+    """Return whether the cell is empty. Data frames write NaN for that."""
     return cell is None or (isinstance(cell, str) and not cell.strip()) or (isinstance(cell, float) and cell != cell)
 
 
 def _text(cell: Any) -> str:
-    """A cell as CSV would have it."""
+    """Return a cell as the text that CSV has for it."""
     if isinstance(cell, float) and cell.is_integer():
-        cell = int(cell)  # Parquet files of data frames have whole numbers beside gaps as 3.0
+        cell = int(cell)  # data frames write integers in a column with empty cells as 3.0
     if isinstance(cell, bool) or not isinstance(cell, str | int | float):
-        raise ValueError(f"is of type {type(cell).__name__}; give text or a number")
+        raise ValueError(f"has the type {type(cell).__name__}; write text or a number")
     text = str(cell).strip()
     if _CONTROL.search(text):
-        raise ValueError(f"is {_short(text)}, which holds a control character")
+        raise ValueError(f"is {_short(text)}, which contains a control character")
     return text
 
 
@@ -86,7 +93,7 @@ def _audio(text: str, folder: str) -> str:
     if text in _AUDIO:
         return text
     if not re.search(r"[/.]", text):
-        raise ValueError(f"is {_short(text)}; use {', '.join(_AUDIO)} or the URI of a sound file")
+        raise ValueError(f"is {_short(text)}; use {', '.join(_AUDIO)} or the URI of an audio file")
     return _uri(text, folder)
 
 
@@ -96,54 +103,54 @@ def _face(text: str, _folder: str) -> FaceChoice:
 
 def _seconds(text: str, _folder: str) -> float:
     if not _NUMBER.fullmatch(text) or not math.isfinite(float(text)):
-        raise ValueError(f"is {_short(text)}; give seconds, such as 12.5")
+        raise ValueError(f"is {_short(text)}; use seconds, such as 12.5")
     return float(text)
 
 
 def _seed(text: str, _folder: str) -> int:
     if not re.fullmatch(r"[0-9]{1,19}", text) or int(text) >= _SEEDS:
-        raise ValueError(f"is {_short(text)}; give a whole number from 0 to {_SEEDS - 1}")
+        raise ValueError(f"is {_short(text)}; use an integer from 0 to {_SEEDS - 1}")
     return int(text)
 
 
 def _language(text: str, _folder: str) -> str:
     if not _LANGUAGE.fullmatch(text):
-        raise ValueError(f"is {_short(text)}; give a BCP 47 tag, such as en, pt-BR or zh-Hant")
+        raise ValueError(f"is {_short(text)}; use a BCP 47 tag, such as en, pt-BR or zh-Hant")
     return text
 
 
 def _one_of(*choices: str) -> Callable[[str, str], str]:
     def parse(text: str, _folder: str) -> str:
         if text not in choices:
-            raise ValueError(f"is {_short(text)}; use {' or '.join(choices)}{meant(text, choices)}")
+            raise ValueError(f"is {_short(text)}; use {' or '.join(choices)}{suggestion(text, choices)}")
         return text
 
     return parse
 
 
 def _rate(text: str, _folder: str) -> Fraction:
-    """`25`, `30000/1001`, or `29.97`, by which people mean 30000/1001."""
-    wrong = f"is {_short(text)}; give frames a second from {_RATES[0]} to {_RATES[1]}, such as 25, 29.97 or 30000/1001"
+    """Parse `25`, `30000/1001`, or `29.97`, which stands for 30000/1001."""
+    message = f"is {_short(text)}; use {_RATES[0]} to {_RATES[1]} frames per second, such as 25, 29.97 or 30000/1001"
     try:
         rate = Fraction(text)
     except (ValueError, ZeroDivisionError):
-        raise ValueError(wrong) from None
+        raise ValueError(message) from None
     if "/" not in text:
         exact = next((n for n in (Fraction(rate * 1000, 1001) for rate in _NTSC) if abs(n - rate) < n / 5000), rate)
         rate = exact.limit_denominator(1001)
     if not _RATES[0] <= rate <= _RATES[1] or rate.denominator > 90000:
-        raise ValueError(wrong)
+        raise ValueError(message)
     return rate
 
 
 def _quality(text: str, _folder: str) -> int:
     if not re.fullmatch(r"[0-9]{1,2}", text) or int(text) > _QUALITIES:
-        raise ValueError(f"is {_short(text)}; give a whole number from 0 (lossless) to {_QUALITIES}, 18 is the default")
+        raise ValueError(f"is {_short(text)}; use an integer from 0 (lossless) to {_QUALITIES}; the default is 18")
     return int(text)
 
 
 def _tags(cell: Any, _folder: str) -> dict[str, str]:
-    """From a JSON object, its text, `k=v;k=v`, or the pairs of a Parquet map."""
+    """Parse tags: a JSON object, its text, `k=v;k=v`, or the pairs of a Parquet map."""
     pairs: Any = cell
     if isinstance(cell, str) and cell.lstrip().startswith("{"):
         try:
@@ -158,7 +165,7 @@ def _tags(cell: Any, _folder: str) -> dict[str, str]:
     if isinstance(pairs, Mapping):
         pairs = list(pairs.items())
     if not isinstance(pairs, list) or not all(isinstance(pair, tuple) and len(pair) == 2 for pair in pairs):
-        raise ValueError("is no set of names and values; write name=value;name=value or a JSON object")
+        raise ValueError("is not a set of names and values; write name=value;name=value or a JSON object")
     tags: dict[str, str] = {}
     for name, value in pairs:
         if value is None:
@@ -176,12 +183,12 @@ def _tag_value(value: Any) -> str:
     return _text(value)
 
 
-def meant(text: str, known: Iterable[str] | None = None) -> str:
-    """The end of a message: which of the `known` columns or choices was meant, as far as that can be guessed."""
+def suggestion(text: str, known: Iterable[str] | None = None) -> str:
+    """Return the end of a message: the most similar of the `known` names, if any; all columns if none are given."""
     near = difflib.get_close_matches(text.lower(), list(COLUMNS if known is None else known), n=1)
     if near:
         return f"; did you mean {near[0]!r}?"
-    return f"; there are {', '.join(COLUMNS)}" if known is None else ""
+    return f"; use one of {', '.join(COLUMNS)}" if known is None else ""
 
 
 def _short(text: str) -> str:
@@ -214,4 +221,4 @@ _PARSERS: dict[str, Callable[[Any, str], Any]] = {
     "tags": _tags,
 }
 COLUMNS = tuple(_PARSERS)
-"""Of a jobs file; the first two are required."""
+"""Columns of a jobs file; the first two are required."""

@@ -1,12 +1,11 @@
-"""The content of inputs, hashed once and remembered by what `inputs.stat` tells of them."""
+"""SHA-256 of inputs, computed once and remembered by URI, size and version."""
 
 from __future__ import annotations
 
 import hashlib
 import io
-import logging
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TypeAlias
@@ -14,16 +13,15 @@ from typing import TypeAlias
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from catalogs.requests.inputs import InputStat, at_hand, stat
+from catalogs.requests.inputs import InputStat, localised, stat
+from catalogs.requests.memo import Memo
 from catalogs.store import uris
-from catalogs.store.keys import run_key
 from catalogs.store.store import Store
 from troupe.errors import Cancelled, InputError, TroupeError
 from troupe.files import file_sha256
 
 __all__ = ["ContentHashes"]
 
-_LOG = logging.getLogger(__name__)
 _FOLDER = "cache/hashes"
 _TYPES: dict[str, pa.DataType] = {
     "uri": pa.string(),
@@ -34,82 +32,65 @@ _TYPES: dict[str, pa.DataType] = {
 _SCHEMA = pa.schema(_TYPES)
 _THREADS = 8
 
-Look: TypeAlias = Callable[[str, str, Path], None]
+OnRead: TypeAlias = Callable[[str, str, Path], None]
+"""Called with the URI, the hash and the local path of an input."""
 
 
 class ContentHashes:
-    """SHA-256 of inputs; one that is as it was in an earlier run of the store is not read again. Thread-safe.
+    """SHA-256 of inputs; one that has not changed since an earlier run of the store is not read again. Thread-safe.
 
     Args:
-        store: where they are remembered.
-        look: is shown every input that had to be read, as (URI, hash, local path), while it is at hand.
-        raise_if_cancelled: asked before every input; stops the work by raising.
+        store: the store that remembers the hashes.
+        on_read: called for every input that had to be read, while its local copy exists.
+        raise_if_cancelled: called before every input; stops the work by raising.
     """
 
     def __init__(
         self,
         store: Store,
-        look: Look = lambda *_: None,
+        on_read: OnRead = lambda *_: None,
         raise_if_cancelled: Callable[[], None] = lambda: None,
     ) -> None:
-        self._look, self._raise_if_cancelled = look, raise_if_cancelled
-        self._store = store
-        self._known: dict[InputStat, str] | None = None
-        self._fresh: dict[InputStat, str] = {}
+        self._on_read, self._raise_if_cancelled = on_read, raise_if_cancelled
+        self._memo = Memo(store, _FOLDER, ".parquet", _encode, _decode)
         self._busy: dict[str, threading.Lock] = {}
         self._lock = threading.Lock()
 
     def of(self, uri: str) -> str:
-        """The hash of what the URI points at, hex.
+        """Return the hash of an input's content, hex.
 
         Raises:
             InputError: it is missing, or changed while it was being read.
-            StoreError: the place it is in does not answer.
+            StoreError: its file system, or the store, does not respond.
         """
         self._raise_if_cancelled()
         with self._lock:
-            if self._known is None:
-                self._known = self._load()
             busy = self._busy.setdefault(uri, threading.Lock())
         with busy:
-            found = stat(uri)
-            known = self._known.get(found) or self._fresh.get(found)
+            before = stat(uri)
+            known = self._memo.get(before)
             if known is not None:
                 return known
-            content = _hash(uri, self._look)
-            if stat(uri) != found:
+            content = _hash(uri, self._on_read)
+            if stat(uri) != before:
                 raise InputError(f"{uris.redacted(uri)} changed while it was being read; run again when it is complete")
-            if found.version:
-                with self._lock:
-                    self._fresh[found] = content
+            if before.version:
+                self._memo.add(before, content)
             return content
 
     def of_many(self, inputs: Iterable[str]) -> dict[str, str | TroupeError]:
-        """The hash of each input, several at a time, or the error that one met: it concerns that input alone."""
+        """Return the hash of each input, computed in parallel, or the error that reading it raised."""
         with ThreadPoolExecutor(_THREADS, thread_name_prefix="hash") as pool:
             distinct = list(dict.fromkeys(inputs))
             return dict(zip(distinct, pool.map(self._of_or_error, distinct), strict=True))
 
     def save(self, run_id: str) -> None:
-        """Write what this run has learnt to the store; nothing if that is nothing.
+        """Write the hashes that this run computed to the store; do nothing if there are none.
 
         Raises:
-            StoreError: it cannot be written.
+            StoreError: they cannot be written.
         """
-        run_key(run_id, "")  # refuses what cannot be part of a key
-        with self._lock:
-            fresh = dict(self._fresh)
-        if not fresh:
-            return
-        rows = [{"uri": s.uri, "size": s.size, "version": s.version, "sha256": h} for s, h in fresh.items()]
-        sink = io.BytesIO()
-        pq.write_table(pa.Table.from_pylist(rows, schema=_SCHEMA), sink)
-        # A resumed run finds its own log there and writes another.
-        names = (f"{run_id}{f'-{n}' if n > 1 else ''}" for n in range(1, 10_000))
-        next(name for name in names if self._store.put_bytes(sink.getvalue(), f"{_FOLDER}/{name}.parquet").created)
-        with self._lock:
-            self._known = {**(self._known or {}), **fresh}
-            self._fresh = {entry: content for entry, content in self._fresh.items() if entry not in fresh}
+        self._memo.save(run_id)
 
     def _of_or_error(self, uri: str) -> str | TroupeError:
         try:
@@ -119,29 +100,28 @@ class ContentHashes:
         except TroupeError as error:
             return error
 
-    def _load(self) -> dict[InputStat, str]:
-        keys = [key for key in self._store.list(_FOLDER) if key.endswith(".parquet")]
-        known: dict[InputStat, str] = {}
-        with ThreadPoolExecutor(_THREADS, thread_name_prefix="hash") as pool:
-            for key, data in zip(keys, pool.map(self._store.read, keys), strict=True):
-                try:
-                    table = pq.read_table(io.BytesIO(data), columns=_SCHEMA.names)
-                except (pa.ArrowException, OSError) as error:
-                    _LOG.warning("%s is damaged and left out: %s", self._store.uri(key), error)
-                    continue
-                columns = [table.column(name).to_pylist() for name in _SCHEMA.names]
-                known |= {InputStat(*state): content for *state, content in zip(*columns, strict=True)}
-        return known
+
+def _encode(hashes: Mapping[InputStat, str]) -> bytes:
+    rows = [{"uri": s.uri, "size": s.size, "version": s.version, "sha256": h} for s, h in hashes.items()]
+    sink = io.BytesIO()
+    pq.write_table(pa.Table.from_pylist(rows, schema=_SCHEMA), sink)
+    return sink.getvalue()
 
 
-def _hash(uri: str, look: Look) -> str:
-    with at_hand(uri) as path:
-        content = file_sha256(path) if path.is_file() else _folder_hash(path)
-        look(uri, content, path)
+def _decode(data: bytes) -> dict[InputStat, str]:
+    table = pq.read_table(io.BytesIO(data), columns=_SCHEMA.names)
+    columns = [table.column(name).to_pylist() for name in _SCHEMA.names]
+    return {InputStat(*state): content for *state, content in zip(*columns, strict=True)}
+
+
+def _hash(uri: str, on_read: OnRead) -> str:
+    with localised(uri) as path:
+        content = file_sha256(path) if path.is_file() else _sequence_hash(path)
+        on_read(uri, content, path)
         return content
 
 
-def _folder_hash(folder: Path) -> str:
-    """Of a sequence: of its pictures, in their order, whatever they were called."""
+def _sequence_hash(folder: Path) -> str:
+    """Return the hash of a sequence: of its pictures in their order, whatever their names."""
     pictures = "".join(file_sha256(picture) for picture in sorted(folder.iterdir()))
     return hashlib.sha256(pictures.encode()).hexdigest()

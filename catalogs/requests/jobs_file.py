@@ -1,4 +1,4 @@
-"""The request: jobs files, and the cross product of two folders."""
+"""Requests: jobs files, and the cross product of two folders."""
 
 from __future__ import annotations
 
@@ -15,19 +15,22 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from catalogs.requests.columns import COLUMNS, REQUIRED, is_empty, meant, values
-from catalogs.requests.image_sequences import PICTURES, is_pattern
+from catalogs.requests.columns import COLUMNS, REQUIRED, is_empty, parse_cells, suggestion
+from catalogs.requests.image_sequences import PICTURE_SUFFIXES, is_pattern
 from catalogs.requests.inputs import files_in, read
-from catalogs.requests.tables import read_sheet
+from catalogs.requests.tables import read_table
 from catalogs.store import uris
 from catalogs.store.keys import run_key
 from catalogs.store.store import Store
 from troupe import FaceChoice, Job
 from troupe.errors import BadJob, SettingsError
 
-__all__ = ["COLUMNS", "cross", "job_cells", "parse_jobs", "read_jobs", "read_request", "write_request"]
+__all__ = ["COLUMNS", "cross_product", "job_cells", "parse_jobs", "read_jobs", "read_request", "write_request"]
 
-CLIPS = (".mp4", ".mov", ".m4v", ".mkv", ".webm", ".avi", ".mpg", ".mpeg", ".ts", ".mts", ".mxf", ".3gp", ".gif")
+CLIP_SUFFIXES = (
+    *(".mp4", ".mov", ".m4v", ".mkv", ".webm", ".avi", ".mpg"),
+    *(".mpeg", ".ts", ".mts", ".mxf", ".3gp", ".gif"),
+)
 _TYPES: dict[str, pa.DataType] = {
     "start": pa.float64(),
     "end": pa.float64(),
@@ -40,15 +43,15 @@ _REQUEST = pa.schema([(name, _TYPES.get(name, pa.string())) for name in _FIELDS]
 
 
 def read_jobs(uri: str, defaults: Mapping[str, str] | None = None, *, require_consent: bool = False) -> list[Job]:
-    """The jobs of a CSV, JSONL or Parquet file. Relative paths in it are relative to its folder.
+    """Return the jobs of a CSV, JSONL or Parquet file. Relative paths in it are relative to its folder.
 
     Args:
-        uri: of the file.
-        defaults: cells for where the file has none, by column; relative paths there are the working folder's.
-        require_consent: refuse jobs without a reference to the permission.
+        uri: URI of the file.
+        defaults: values of empty cells, by column; relative paths in them are relative to the working directory.
+        require_consent: whether to refuse jobs whose `consent` is empty.
 
     Raises:
-        BadJob: with all that is wrong, by row; row 1 is the first one below the header.
+        BadJob: the file is invalid. All problems are reported together, by row; row 1 is the first below the header.
         MissingInput, StoreError: the file cannot be read.
     """
     return parse_jobs(read(uri), uris.name(uri), uris.parent(uri), defaults=defaults, require_consent=require_consent)
@@ -57,43 +60,52 @@ def read_jobs(uri: str, defaults: Mapping[str, str] | None = None, *, require_co
 def parse_jobs(
     data: bytes, name: str, folder: str, *, defaults: Mapping[str, str] | None = None, require_consent: bool = False
 ) -> list[Job]:
-    """As `read_jobs`, of a file's bytes, its name and the folder its relative paths start from.
+    """Return the jobs of a jobs file's content; see `read_jobs`.
+
+    Args:
+        data: content of the file.
+        name: name of the file, whose suffix says its format.
+        folder: folder that relative paths in the file are relative to.
+        defaults: values of empty cells, by column.
+        require_consent: whether to refuse jobs whose `consent` is empty.
 
     Raises:
-        BadJob: with all that is wrong.
+        BadJob: the file is invalid; all problems are reported together.
     """
-    sheet = read_sheet(data, name)
-    problems = [f"{where}: column {column!r} is unknown{meant(column)}" for column, where in _unknown(sheet.columns)]
-    if sheet.columns or sheet.rows:
-        problems += [f"column {column!r} is missing" for column in REQUIRED if column not in sheet.columns]
-    problems += sheet.problems
+    table = read_table(data, name)
+    problems = [
+        f"{where}: column {column!r} is unknown{suggestion(column)}" for column, where in _unknown(table.columns)
+    ]
+    if table.columns or table.rows:
+        problems += [f"column {column!r} is missing" for column in REQUIRED if column not in table.columns]
+    problems += table.problems
     fallback = _defaults(defaults or {}, problems)
     drafts = []
-    for row in sheet.rows:
-        draft = _Draft(row.where, {**fallback, **values(row.cells, folder, row.where, problems)})
+    for row in table.rows:
+        draft = _Draft(row.where, {**fallback, **parse_cells(row.cells, folder, row.where, problems)})
         problems += [
             f"{row.where}: {column} is empty"
             for column in REQUIRED
-            if column in sheet.columns and is_empty(row.cells.get(column))
+            if column in table.columns and is_empty(row.cells.get(column))
         ]
         drafts.append(draft)
     if not drafts and not problems:
-        problems.append("there is no row; it needs one for every job")
+        problems.append("there are no rows; write one row per job")
     return _finished(drafts, problems, name, require_consent)
 
 
-def cross(
+def cross_product(
     portraits: str, drivings: str, defaults: Mapping[str, str] | None = None, *, require_consent: bool = False
 ) -> list[Job]:
-    """Every picture in one folder with every clip in another, in the order of their names.
+    """Return one job for every picture in one folder with every clip in another, in the order of their names.
 
     Raises:
-        BadJob: a folder holds none, or a default is wrong.
+        BadJob: a folder contains none, or a default is invalid.
         MissingInput, StoreError: a folder cannot be read.
     """
     problems: list[str] = []
-    pictures = _of_kind(portraits, PICTURES, "pictures", problems)
-    clips = _of_kind(drivings, CLIPS, "clips", problems)
+    pictures = _of_kind(portraits, PICTURE_SUFFIXES, "pictures", problems)
+    clips = _of_kind(drivings, CLIP_SUFFIXES, "clips", problems)
     fallback = _defaults(defaults or {}, problems)
     drafts = [
         _Draft(f"{uris.name(picture)} with {uris.name(clip)}", {**fallback, "portrait": picture, "driving": clip})
@@ -106,10 +118,10 @@ def cross(
 def write_request(store: Store, run_id: str, jobs: Sequence[Job]) -> str:
     """Write `runs/<run_id>/request.parquet`, itself a jobs file, and return its key.
 
-    A run that is resumed finds its own request there, which has to be the same one.
+    A resumed run finds the request that it wrote before, which must have the same jobs.
 
     Raises:
-        SettingsError: the run_id cannot be used, or another request has it.
+        SettingsError: the run_id is invalid, or was used for other jobs.
         StoreError: it cannot be written.
     """
     key = run_key(run_id, "request.parquet")
@@ -118,22 +130,22 @@ def write_request(store: Store, run_id: str, jobs: Sequence[Job]) -> str:
     sink = io.BytesIO()
     pq.write_table(pa.Table.from_arrays(arrays, schema=_REQUEST), sink)
     if not store.put_bytes(sink.getvalue(), key).created and read_request(store, run_id) != list(jobs):
-        raise SettingsError(f"run {run_id} in {store.url} has other jobs than these; choose another run_id")
+        raise SettingsError(f"run {run_id} in {store.url} has other jobs; choose another run_id")
     return key
 
 
 def job_cells(job: Job) -> dict[str, Any]:
-    """The job as a row of a jobs file, by column."""
+    """Return the job as a row of a jobs file, by column."""
     return {name: _cell(getattr(job, name)) for name in _REQUEST.names}
 
 
 def read_request(store: Store, run_id: str) -> list[Job]:
-    """The jobs of a run.
+    """Return the jobs of a run.
 
     Raises:
-        SettingsError: the run_id cannot be one.
-        StoreError: there is no such run, or it cannot be read.
-        BadJob: a newer or older version of troupe wrote it and means something else by it.
+        SettingsError: the run_id is invalid.
+        StoreError: the run does not exist, or cannot be read.
+        BadJob: another version of troupe wrote the request, in a format that this one does not support.
     """
     key = run_key(run_id, "request.parquet")
     return parse_jobs(store.read(key), "request.parquet", uris.parent(store.uri(key)))
@@ -141,14 +153,19 @@ def read_request(store: Store, run_id: str) -> list[Job]:
 
 @dataclass(frozen=True, slots=True)
 class _Draft:
-    """A job in the making: where it stands, and the fields that are given and right."""
+    """A job before its row is validated as a whole.
+
+    Attributes:
+        where: row of the file, for messages.
+        fields: valid values of the filled cells, by column.
+    """
 
     where: str
     fields: Mapping[str, Any]
 
 
 def _finished(drafts: Sequence[_Draft], problems: list[str], name: str, require_consent: bool) -> list[Job]:
-    """What concerns several fields or rows; then the jobs, or all the problems."""
+    """Check what concerns several fields or rows, and return the jobs, or raise all the problems."""
     taken: dict[str, str] = {}
     for draft in drafts:
         start, end = draft.fields.get("start", 0.0), draft.fields.get("end")
@@ -158,7 +175,7 @@ def _finished(drafts: Sequence[_Draft], problems: list[str], name: str, require_
             problems.append(f"{draft.where}: consent is empty, and this run requires it")
         job_id = draft.fields.get("job_id")
         if job_id in taken:
-            problems.append(f"{draft.where}: job_id {job_id!r} is that of {taken[job_id]}")
+            problems.append(f"{draft.where}: job_id {job_id!r} is already used in {taken[job_id]}")
         elif job_id is not None:
             taken[job_id] = draft.where
     if problems:
@@ -169,12 +186,12 @@ def _finished(drafts: Sequence[_Draft], problems: list[str], name: str, require_
 
 
 def _default_ids(drafts: Iterable[_Draft], taken: set[str]) -> Iterator[str]:
-    """Ids for the drafts without one, from the names of portrait and clip; `-2` and so on make them unique."""
+    """Yield ids for the drafts without one, from the names of portrait and clip; `-2` and so on make them unique."""
     numbers: dict[str, int] = {}
     for draft in drafts:
         if "job_id" in draft.fields:
             continue
-        base = f"{_plain(draft.fields['portrait'])}__{_plain(draft.fields['driving'])}"
+        base = f"{_slug(draft.fields['portrait'])}__{_slug(draft.fields['driving'])}"
         while True:
             number = numbers[base] = numbers.get(base, 0) + 1
             suffix = "" if number == 1 else f"-{number}"
@@ -185,7 +202,9 @@ def _default_ids(drafts: Iterable[_Draft], taken: set[str]) -> Iterator[str]:
         yield job_id
 
 
-def _plain(uri: str) -> str:
+def _slug(uri: str) -> str:
+    """Return a file's stem, or a sequence's folder, as a part of a job_id: ASCII, at most 60 characters."""
+    # Not python-slugify: it transliterates what is dropped here, and ids must stay what they were.
     stem = PurePosixPath(uris.name(uris.parent(uri) if is_pattern(uri) else uri)).stem
     folded = unicodedata.normalize("NFKD", stem).encode("ascii", "ignore").decode()
     return re.sub(r"[^A-Za-z0-9._-]+", "-", folded).strip("-.")[:60] or "x"
@@ -194,15 +213,15 @@ def _plain(uri: str) -> str:
 def _of_kind(folder: str, suffixes: tuple[str, ...], what: str, problems: list[str]) -> list[str]:
     found = [uri for uri in files_in(folder) if uris.name(uri).lower().endswith(suffixes)]
     if not found:
-        problems.append(f"{uris.redacted(folder)} holds no {what} ({', '.join(suffixes)})")
+        problems.append(f"{uris.redacted(folder)} contains no {what} ({', '.join(suffixes)})")
     return found
 
 
 def _defaults(defaults: Mapping[str, str], problems: list[str]) -> dict[str, Any]:
     forbidden = {"job_id", *REQUIRED} & defaults.keys() | {column for column, _ in _unknown(defaults)}
-    problems += [f"defaults: column {column!r} can have none" for column in sorted(forbidden)]
+    problems += [f"defaults: column {column!r} cannot have a default" for column in sorted(forbidden)]
     allowed = {column: cell for column, cell in defaults.items() if column not in forbidden}
-    return values(allowed, str(Path.cwd()), "defaults", problems)
+    return parse_cells(allowed, str(Path.cwd()), "defaults", problems)
 
 
 def _unknown(columns: Mapping[str, Any]) -> list[tuple[str, Any]]:

@@ -1,4 +1,4 @@
-"""Tables that people write, read into cells: CSV, JSONL and Parquet alike, wrong places named by row."""
+"""Read the cells of CSV, JSONL and Parquet tables, with problems reported by row."""
 
 from __future__ import annotations
 
@@ -14,50 +14,59 @@ import pyarrow.parquet as pq
 
 from troupe.errors import BadJob
 
-__all__ = ["Sheet", "SheetRow", "read_sheet"]
+__all__ = ["Table", "TableRow", "read_table"]
 
 
 @dataclass(frozen=True, slots=True)
-class SheetRow:
-    """A row: where it is, in words, and its cells as the file has them."""
+class TableRow:
+    """A row.
+
+    Attributes:
+        where: position in the file, for messages.
+        cells: cells by column, as they are in the file.
+    """
 
     where: str
     cells: Mapping[str, Any]
 
 
 @dataclass
-class Sheet:
-    """A table.
+class Table:
+    """The content of a table file.
 
     Attributes:
-        columns: names, and where each is first seen.
-        rows: those that hold anything.
-        problems: what could not be read, one line each.
+        columns: names of the columns, with the position where each first occurs.
+        rows: rows that are not empty.
+        problems: problems found while reading, one line each.
     """
 
     columns: dict[str, str] = field(default_factory=dict)
-    rows: list[SheetRow] = field(default_factory=list)
+    rows: list[TableRow] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
 
 
-def read_sheet(data: bytes, name: str) -> Sheet:
-    """The table in `data`, whose kind the file's `name` tells. Row 1 is the first one below a header.
+def read_table(data: bytes, name: str) -> Table:
+    """Return the table in `data`. Row 1 is the first below the header.
+
+    Args:
+        data: content of the file.
+        name: name of the file, whose suffix says its format.
 
     Raises:
-        BadJob: it is no table at all.
+        BadJob: it is not a table.
     """
     for suffix, reader in _READERS.items():
         if name.lower().endswith(suffix):
             if not data.strip():
-                raise BadJob(f"{name} is empty; it needs a row for every job")
+                raise BadJob(f"{name} is empty; write one row per job")
             return reader(data, name)
     kinds = ", ".join(_READERS)
-    hint = " (a JSON list will not do: one object a line)" if name.lower().endswith(".json") else ""
-    raise BadJob(f"{name} is no jobs file by its name; use one of {kinds}{hint}")
+    hint = " (JSON lists are not supported; write one object per line)" if name.lower().endswith(".json") else ""
+    raise BadJob(f"{name} has an unsupported suffix; use one of {kinds}{hint}")
 
 
-def _read_csv(data: bytes, name: str) -> Sheet:
-    sheet = Sheet()
+def _read_csv(data: bytes, name: str) -> Table:
+    table = Table()
     records = _records(_decoded(data, name))
     header: list[str] | None = None
     first = line = 0
@@ -65,29 +74,29 @@ def _read_csv(data: bytes, name: str) -> Sheet:
         for line, record in enumerate(records, start=1):
             cells = [cell.strip() for cell in record]
             while cells and not cells[-1] and (header is None or len(cells) > len(header)):
-                cells.pop()  # spreadsheets write the empty columns beside a table, too
+                cells.pop()  # spreadtables also write the empty columns beside a table
             if not any(cells):
                 continue
             if header is None:
                 header, first = cells, line
-                sheet.columns = dict.fromkeys(header, "header")
-                sheet.problems += [
-                    f"header: column {column!r} is there twice" for column in sheet.columns if header.count(column) > 1
+                table.columns = dict.fromkeys(header, "header")
+                table.problems += [
+                    f"header: column {column!r} occurs twice" for column in table.columns if header.count(column) > 1
                 ]
                 continue
             where = f"row {line - first} (line {line})"
             if len(cells) != len(header):
-                sheet.problems.append(f"{where}: has {len(cells)} cells, the header {len(header)}")
+                table.problems.append(f"{where}: has {len(cells)} cells, the header {len(header)}")
                 continue
-            sheet.rows.append(SheetRow(where, dict(zip(header, cells, strict=True))))
+            table.rows.append(TableRow(where, dict(zip(header, cells, strict=True))))
     except csv.Error as error:
         where = f"row {line + 1 - first} (line {line + 1})" if header else "header"
-        sheet.problems.append(f"{where}: not CSV: {error}; check the quotes")
-    return sheet
+        table.problems.append(f"{where}: not CSV: {error}; check the quotes")
+    return table
 
 
-def _read_jsonl(data: bytes, name: str) -> Sheet:
-    sheet = Sheet()
+def _read_jsonl(data: bytes, name: str) -> Table:
+    table = Table()
     for number, line in enumerate(_decoded(data, name).split("\n"), start=1):
         if not line.strip():
             continue
@@ -95,28 +104,28 @@ def _read_jsonl(data: bytes, name: str) -> Sheet:
         try:
             cells = json.loads(line)
         except (ValueError, RecursionError) as error:
-            sheet.problems.append(f"{where}: not JSON: {error}; write one object a line")
+            table.problems.append(f"{where}: not JSON: {error}; write one object per line")
             continue
         if not isinstance(cells, dict):
-            sheet.problems.append(f"{where}: not a JSON object; write one object a line")
+            table.problems.append(f"{where}: not a JSON object; write one object per line")
             continue
         for column in cells:
-            sheet.columns.setdefault(column, where)
-        sheet.rows.append(SheetRow(where, cells))
-    return sheet
+            table.columns.setdefault(column, where)
+        table.rows.append(TableRow(where, cells))
+    return table
 
 
-def _read_parquet(data: bytes, name: str) -> Sheet:
+def _read_parquet(data: bytes, name: str) -> Table:
     try:
-        table = pq.read_table(io.BytesIO(data))
-        rows = table.to_pylist()
+        read = pq.read_table(io.BytesIO(data))
+        rows = read.to_pylist()
     except (pa.ArrowException, OSError, ValueError, TypeError, LookupError, ArithmeticError, MemoryError) as error:
         raise BadJob(f"{name} is not Parquet: {' '.join(str(error).split())[:200]}") from error
-    sheet = Sheet(columns=dict.fromkeys(table.column_names, "header"))
-    if len(sheet.columns) < table.num_columns:
-        sheet.problems.append("header: a column is there twice")
-    sheet.rows = [SheetRow(f"row {number}", cells) for number, cells in enumerate(rows, start=1)]
-    return sheet
+    table = Table(columns=dict.fromkeys(read.column_names, "header"))
+    if len(table.columns) < read.num_columns:
+        table.problems.append("header: a column occurs twice")
+    table.rows = [TableRow(f"row {number}", cells) for number, cells in enumerate(rows, start=1)]
+    return table
 
 
 def _decoded(data: bytes, name: str) -> str:
@@ -129,7 +138,7 @@ def _decoded(data: bytes, name: str) -> str:
 
 def _records(text: str) -> Iterator[list[str]]:
     header = next((line for line in text.splitlines() if line.strip()), "")
-    # Where the decimal separator is a comma, spreadsheets write semicolons.
+    # Where the decimal separator is a comma, spreadtables write semicolons.
     delimiter = max(",;\t", key=header.count)
     return csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
 

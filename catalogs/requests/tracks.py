@@ -1,8 +1,8 @@
-"""Tracks as files: Parquet, or JSON as a list of the same rows.
+"""Track files: Parquet, or JSON as a list of the same rows.
 
 Columns: `frame` (from 0, every frame once), `x1, y1, x2, y2` (the box), `kx0, ky0 ... kx4, ky4` (the keypoints in
-the order of `troupe.Face`), `score` (0..1; 0 where the face was not seen). Pixels of the decoded frame. A column `cut`
-(true where another scene begins) may be left out.
+the order of `troupe.Face`), `score` (0..1; 0 where the face was not seen). Coordinates are pixels of the decoded frame.
+A column `cut` (true on the first frame of a new scene) is optional.
 """
 
 from __future__ import annotations
@@ -27,14 +27,15 @@ _NUMBERS = (*_BOX, *_KEYPOINTS, "score")
 _TYPES: dict[str, pa.DataType] = {"frame": pa.int64(), **dict.fromkeys(_NUMBERS, pa.float32())}
 SCHEMA = pa.schema({**_TYPES, "cut": pa.bool_()})
 _REQUIRED = tuple(_TYPES)
+_COLUMNS = "frame, x1, y1, x2, y2, kx0, ky0 ... kx4, ky4, score"
 
 
 def read_track(path: Path) -> Track:
-    """The track in a Parquet or JSON file; rows may be in any order.
+    """Return the track in a Parquet or JSON file; rows may be in any order.
 
     Raises:
-        MissingInput: there is no such file.
-        InputError: it is neither, or not a track: the message says what is wrong in which frame.
+        MissingInput: the file does not exist.
+        InputError: it is not a valid track. The message says what is wrong in which frame.
     """
     try:
         data = path.read_bytes()
@@ -43,15 +44,15 @@ def read_track(path: Path) -> Track:
     try:
         table = _parquet(data) if data[:4] == b"PAR1" else _json(data)
     except (pa.ArrowException, OSError, ValueError, TypeError, LookupError, ArithmeticError, RecursionError) as error:
-        raise InputError(f"{path} is no track: {_line(error)}; give Parquet or JSON with {_columns()}") from error
+        raise InputError(f"{path} is not a track: {_line(error)}; write Parquet or JSON with {_COLUMNS}") from error
     frames = table.column("frame").to_numpy()
     order = np.argsort(frames, kind="stable")
     expected = np.arange(len(frames))
     if len(frames) == 0:
-        raise InputError(f"{path} is a track without a frame")
+        raise InputError(f"{path} is a track without frames")
     if not np.array_equal(frames[order], expected):
         wrong = int(expected[frames[order] != expected][0])
-        raise InputError(f"{path}: frame {wrong} is missing, or there is one twice; give every frame from 0 once")
+        raise InputError(f"{path}: frame {wrong} is missing, or one is duplicated; write every frame from 0 once")
     numbers = {name: table.column(name).to_numpy().astype(np.float32)[order] for name in _NUMBERS}
     for name, values in numbers.items():
         if not np.isfinite(values).all():
@@ -72,7 +73,7 @@ def read_track(path: Path) -> Track:
 
 
 def write_track(track: Track, path: Path) -> None:
-    """Write Parquet, or JSON if the name ends in `.json`."""
+    """Write a track as Parquet, or as JSON if the name ends in `.json`."""
     numbers = np.concatenate([track.boxes, track.keypoints.reshape(-1, 10), track.scores[:, None]], axis=1)
     frames = np.arange(len(track))
     columns = [frames, *numbers.astype(np.float32).T, np.isin(frames, track.cuts)]
@@ -98,22 +99,18 @@ def _json(data: bytes) -> pa.Table:
 def _typed(table: pa.Table) -> pa.Table:
     missing = [name for name in _REQUIRED if name not in table.column_names]
     if missing:
-        raise ValueError(f"without column {', '.join(missing)}")
+        raise ValueError(f"column {', '.join(missing)} is missing")
     if "cut" not in table.column_names:
         table = table.append_column("cut", pa.array([False] * len(table)))
     table = table.select(SCHEMA.names).cast(SCHEMA)
     for name in _REQUIRED:
         if table.column(name).null_count:
-            raise ValueError(f"an empty {name}")
+            raise ValueError(f"a {name} is empty")
     return table
 
 
 def _stack(numbers: dict[str, Floats], names: tuple[str, ...]) -> Floats:
     return np.stack([numbers[name] for name in names], axis=1)
-
-
-def _columns() -> str:
-    return "frame, x1, y1, x2, y2, kx0, ky0 ... kx4, ky4, score"
 
 
 def _line(error: Exception) -> str:

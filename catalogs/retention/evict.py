@@ -79,7 +79,7 @@ def maintain(
     orphans += [entry for entry in place.entries("cache") if _half(entry) and _older(entry, now, ORPHAN)]
     skipped = [f"caches left alone while {', '.join(live)} runs"] if live else []
     try:
-        uploads = [upload for upload in place.uploads() if now - upload.begun > ORPHAN]
+        uploads = [upload for upload in place.uploads() if now - upload.started > ORPHAN]
     except StoreError as error:  # not every key may list them, and not everything that speaks S3 can
         uploads, skipped = [], [*skipped, error.message]
     if not dry_run:

@@ -20,22 +20,22 @@ _NO_HARD_LINKS = frozenset({errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.E
 class Folder:
     """Files below `root`; keys are relative paths with `/`.
 
-    A file is written beside its place under a hidden name and appears there whole or not at all. (After a power
-    failure it may still be short: nothing waits for the disk.)
+    A file is written under a hidden name in its folder and then renamed, so that it appears whole or not at all. (After
+    a power failure it may still be truncated: nothing waits for the disk.)
     """
 
     def __init__(self, root: Path) -> None:
         self.root = root
 
     def size(self, key: str) -> int:
-        """Bytes of a file."""
+        """Return the size of a file in bytes."""
         path = self.root / key
         if path.is_dir():
             raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(path))
         return path.stat().st_size
 
     def read(self, key: str) -> bytes:
-        """All of a file."""
+        """Return the content of a file."""
         return (self.root / key).read_bytes()
 
     def get(self, key: str, local: Path) -> None:
@@ -43,7 +43,7 @@ class Folder:
         shutil.copyfile(self.root / key, local)
 
     def create(self, source: Path | bytes, key: str, nonce: str) -> bool:
-        """Put a file where there is none; False if there is one."""
+        """Create a file; return False if it exists."""
         path = self.root / key
         path.parent.mkdir(parents=True, exist_ok=True)
         part = path.with_name(part_name(nonce))
@@ -64,32 +64,32 @@ class Folder:
         return True
 
     def replace(self, source: Path | bytes, key: str) -> None:
-        """Put a file whether or not there is one."""
+        """Create a file, or replace it if it exists."""
         path = self.root / key
         path.parent.mkdir(parents=True, exist_ok=True)
         with replacing(path) as part:
             _write(source, part)
 
     def entries(self, prefix: str) -> list[Entry]:
-        """Of all files below a folder, half-written ones among them."""
+        """List all files below a folder, including half-written ones."""
         found = []
         for path in (self.root / prefix).rglob("*"):
-            with suppress(FileNotFoundError):  # it went while we looked
+            with suppress(FileNotFoundError):  # deleted while the folder was listed
                 status = path.stat()
                 if not path.is_dir():
-                    time = datetime.fromtimestamp(status.st_mtime, UTC)
-                    found.append(Entry(path.relative_to(self.root).as_posix(), status.st_size, time))
+                    modified = datetime.fromtimestamp(status.st_mtime, UTC)
+                    found.append(Entry(path.relative_to(self.root).as_posix(), status.st_size, modified))
         return found
 
     def uploads(self) -> list[Upload]:
-        """None: what is half written is among the files."""
+        """Return an empty list: half-written files are among `entries`."""
         return []
 
     def abort(self, upload: Upload) -> None:
-        """Nothing, as there are none."""
+        """Do nothing: a folder has no multipart uploads."""
 
     def list(self, prefix: str) -> list[str]:
-        """Keys of all files below a folder."""
+        """List the keys of all files below a folder."""
 
         def unless_missing(error: OSError) -> None:
             if not isinstance(error, FileNotFoundError):
@@ -103,7 +103,7 @@ class Folder:
         ]
 
     def delete(self, key: str) -> None:
-        """Remove a file."""
+        """Delete a file."""
         (self.root / key).unlink()
 
 

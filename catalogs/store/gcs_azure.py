@@ -1,6 +1,6 @@
-"""What deltalake is told of Google's and Microsoft's stores: what fsspec was told, in its words.
+"""Storage options of deltalake for Google Cloud Storage and Azure, translated from those of fsspec.
 
-Credentials that are not given as options it finds by itself, in the environment: GOOGLE_SERVICE_ACCOUNT or
+deltalake finds credentials that are not given as options in the environment: GOOGLE_SERVICE_ACCOUNT or
 GOOGLE_APPLICATION_CREDENTIALS; AZURE_STORAGE_ACCOUNT_NAME with AZURE_STORAGE_ACCOUNT_KEY, AZURE_STORAGE_SAS_TOKEN or
 AZURE_CLIENT_ID, AZURE_CLIENT_SECRET and AZURE_TENANT_ID.
 """
@@ -23,25 +23,25 @@ _AZURE = {
     "client_secret": "azure_client_secret",
     "tenant_id": "azure_tenant_id",
 }
-_PATIENCE = {"max_retries": "3", "retry_timeout": "30s", "timeout": "60s", "connect_timeout": "10s"}
+_TIMEOUTS = {"max_retries": "3", "retry_timeout": "30s", "timeout": "60s", "connect_timeout": "10s"}
 
 
 def delta_place(scheme: str, uri: str, options: Mapping[str, Any]) -> tuple[str, dict[str, str]]:
-    """URI and storage options for deltalake.
+    """Return URI and storage options for deltalake.
 
     Args:
-        scheme: of `uri`, one of SCHEMES.
-        uri: as fsspec has it.
-        options: of fsspec's file system.
+        scheme: scheme of `uri`, one of SCHEMES.
+        uri: URI as fsspec spells it.
+        options: arguments of the fsspec file system.
     """
     path = uri.split("://", 1)[1]
     if scheme in ("gs", "gcs"):
-        # gcsfs takes a file of credentials as `token`, but also words such as `cloud`, and dictionaries.
+        # gcsfs accepts a file of credentials as `token`, but also words such as `cloud`, and dictionaries.
         given = {name: value for name, value in options.items() if str(value).endswith(".json")}
-        return f"gs://{path}", _renamed(given, _GOOGLE)
-    # `container@account.host/key` has to say that it does; a bare container is the same for all.
-    return f"abfss://{path}" if "@" in path.split("/")[0] else f"az://{path}", _renamed(options, _AZURE)
+        return f"gs://{path}", _translated(given, _GOOGLE)
+    # deltalake reads `container@account.host/key` only under abfss://; a bare container is the same under all schemes.
+    return f"abfss://{path}" if "@" in path.split("/")[0] else f"az://{path}", _translated(options, _AZURE)
 
 
-def _renamed(options: Mapping[str, Any], names: Mapping[str, str]) -> dict[str, str]:
-    return {names[name]: str(value) for name, value in options.items() if name in names and value} | _PATIENCE
+def _translated(options: Mapping[str, Any], names: Mapping[str, str]) -> dict[str, str]:
+    return {names[name]: str(value) for name, value in options.items() if name in names and value} | _TIMEOUTS

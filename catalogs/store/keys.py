@@ -1,12 +1,19 @@
-"""Names in a store.
+"""Keys of the files in a store.
 
-cache/appearance/<key>.{safetensors, jpg}    cache/motion/<key>.{safetensors, jpg}    cache/tracks/<key>.parquet
-cache/hashes/<run_id>.parquet
-renders/<key>/{full.mp4, crop.mp4, poster.jpg, render.json}
-catalog/                              the Delta table
-runs/<run_id>/{request.parquet, manifest.parquet, parts/NNNNN.parquet, report/index.html}
+cache/appearance/<key>.{safetensors, jpg}           encoded portraits, with thumbnails
+cache/motion/<key>.{safetensors, jpg}               encoded driving clips, with thumbnails
+cache/tracks/<key>.parquet                          tracks
+cache/hashes/<run_id>.parquet                       content hashes of inputs
+cache/lengths/<run_id>.json                         lengths of driving clips, by content hash
+renders/<key>/{full.mp4, crop.mp4, master.*}        videos; the master in a lossless or editing format, if requested
+renders/<key>/{poster.jpg, render.json}             poster, and the record, whose presence makes the render complete
+catalog/                                            the Delta table of all jobs
+runs/<run_id>/run.json                              state and heartbeat of a run
+runs/<run_id>/{request.parquet, manifest.parquet}   its jobs, and the outcome of each
+runs/<run_id>/parts/NNNNN.parquet                   its rows, where deltalake does not support the store
+runs/<run_id>/report/index.html                     its report
 evaluations/<run_id>/{jobs.jsonl, portraits/, clips.parquet, summary.md}
-tombstones/<hash of an identity>.json
+tombstones/<hash of an identity or a portrait>.json entries of the forget list
 """
 
 from __future__ import annotations
@@ -22,17 +29,17 @@ from troupe.errors import SettingsError
 __all__ = ["ID", "canonical", "make_key", "run_key", "valid_id"]
 
 ID = "letters, digits, '.', '_' and '-', at most 128 of them"
-"""What a run_id and a job_id may hold, in words."""
+"""The valid characters and length of a run_id and a job_id, for messages."""
 
 _ID = re.compile(r"[A-Za-z0-9._-]{1,128}")
 
 
 def make_key(kind: str, **parts: Any) -> str:
-    """A name for the outcome of a step: the same parts give the same 32 hex digits, any other part others.
+    """Return the content key of a step's result: 32 hex digits, the same for equal parts and no others.
 
     Args:
-        kind: of the outcome, such as `motion`.
-        parts: everything it depends on: text, numbers, booleans, None, and lists and dictionaries of these.
+        kind: kind of the result, such as `motion`.
+        parts: everything the result depends on: text, numbers, booleans, None, and lists and dictionaries of these.
 
     Raises:
         TypeError, ValueError: a part is something else, or not finite.
@@ -41,7 +48,7 @@ def make_key(kind: str, **parts: Any) -> str:
 
 
 def canonical(value: Any) -> str:
-    """JSON with one spelling: sorted names, no spaces, ASCII.
+    """Return the value as canonical JSON: sorted names, no spaces, ASCII.
 
     Raises:
         TypeError, ValueError: the value is not JSON.
@@ -51,27 +58,27 @@ def canonical(value: Any) -> str:
 
 
 def run_key(run_id: str, name: str) -> str:
-    """The key of a run's file.
+    """Return the key of a run's file.
 
     Raises:
-        SettingsError: the run_id cannot be part of a key.
+        SettingsError: the run_id is invalid.
     """
     if not valid_id(run_id):
-        raise SettingsError(f"run_id is {run_id!r}; use {ID}")
+        raise SettingsError(f"run_id is {run_id!r}, which is invalid; use {ID}")
     return f"runs/{run_id}/{name}"
 
 
 def valid_id(text: str) -> bool:
-    """Whether this can name a run or a job: also as a file's name, so not `.` and `..`."""
+    """Return whether this is a valid run_id or job_id. It is also a file name, so not `.` or `..`."""
     return bool(_ID.fullmatch(text)) and text.strip(".") != ""
 
 
 def _check_names(value: Any) -> None:
-    """JSON would turn the name 1 into "1", and two different keys into one."""
+    """Refuse names that are not text: JSON would turn the name 1 into "1", and two different keys into one."""
     if isinstance(value, Mapping):
         for name, inner in value.items():
             if not isinstance(name, str):
-                raise TypeError(f"a part of a key is named {name!r}; names are text")
+                raise TypeError(f"the name {name!r} in a part of a key is not text")
             _check_names(inner)
     elif isinstance(value, list | tuple):
         for inner in value:

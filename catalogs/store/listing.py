@@ -1,4 +1,4 @@
-"""What a listing of a store tells of a file, whole or in the making."""
+"""Items of a store's listings."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ class Entry:
     """A file of a store.
 
     Attributes:
-        key: where.
-        bytes: its size.
-        modified: when it was put, UTC; None where the store does not say.
+        key: key of the file.
+        bytes: size.
+        modified: time of the put, UTC; None where the store does not report it.
     """
 
     key: str
@@ -25,14 +25,14 @@ class Entry:
 
 @dataclass(frozen=True)
 class Upload:
-    """A file of which parts were put and the whole never was: it takes room, and no listing of files shows it.
+    """An unfinished multipart upload. Its parts take up space, but no listing of files shows them.
 
     Attributes:
-        key: where it would be.
-        id: by which the store knows the upload.
-        begun: UTC.
+        key: key of the file once it is complete.
+        id: identifier of the upload in the store.
+        started: time of the start, UTC.
     """
 
     key: str
     id: str
-    begun: datetime
+    started: datetime

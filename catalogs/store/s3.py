@@ -1,6 +1,6 @@
-"""What S3 clients are told: s3fs for files, deltalake for the catalog. Credentials come from the environment.
+"""Options of the S3 clients: s3fs for files, deltalake for the catalog. Credentials come from the environment.
 
-And what S3 alone has: uploads in parts, which stay when who made them was killed.
+Also multipart uploads, which only S3 has: they remain when the process that started them is killed.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ _RETRIES = {"mode": "standard", "total_max_attempts": 3}
 
 
 def fsspec_options(options: Mapping[str, Any]) -> dict[str, Any]:
-    """Options for s3fs: those given, and what makes trouble show within seconds."""
+    """Return the options for s3fs: those given, and time-outs that report a failure within seconds."""
     client = dict(options.get("client_kwargs") or {})
-    # botocore reads AWS_DEFAULT_REGION alone, other tools both.
+    # botocore reads only AWS_DEFAULT_REGION, other tools read both.
     if "region_name" not in client and os.environ.get("AWS_REGION"):
         client["region_name"] = os.environ["AWS_REGION"]
     config = {
@@ -31,13 +31,13 @@ def fsspec_options(options: Mapping[str, Any]) -> dict[str, Any]:
         "retries": _RETRIES,
         **(options.get("config_kwargs") or {}),
     }
-    # s3fs would find the endpoint by itself, but keeps one client for equal options, whatever the environment says.
+    # s3fs would find the endpoint by itself, but reuses a client for equal options even if the environment changed.
     options = {"endpoint_url": _endpoint(options), **options}
     return {"use_listings_cache": False, **options, "client_kwargs": client, "config_kwargs": config}
 
 
 def delta_options(options: Mapping[str, Any]) -> dict[str, str]:
-    """s3fs' options in deltalake's words; what is missing it finds in the environment by itself."""
+    """Return deltalake's storage options for those of s3fs; it finds missing ones in the environment by itself."""
     client = options.get("client_kwargs") or {}
     given = {
         "AWS_ACCESS_KEY_ID": options.get("key"),
@@ -55,7 +55,7 @@ def delta_options(options: Mapping[str, Any]) -> dict[str, str]:
     given |= {"AWS_ENDPOINT_URL": endpoint, "AWS_REGION": region}
     return {name: str(value) for name, value in given.items() if value} | {
         "AWS_ALLOW_HTTP": "true" if str(endpoint).startswith("http://") else "false",
-        # A commit is a put that fails if the version exists: no lock service is needed.
+        # A commit is a put that fails if the version exists, so that no lock service is needed.
         "AWS_CONDITIONAL_PUT": "etag",
         "max_retries": "3",
         "retry_timeout": "30s",
@@ -65,10 +65,11 @@ def delta_options(options: Mapping[str, Any]) -> dict[str, str]:
 
 
 def uploads(files: Any, root: str) -> list[Upload]:
-    """Uploads that were begun below `root` (`bucket/folder`) and neither finished nor aborted.
+    """List the multipart uploads below `root` that were neither completed nor aborted.
 
     Args:
         files: an s3fs file system.
+        root: `bucket/folder`.
     """
     bucket, _, folder = root.partition("/")
     prefix = f"{folder.rstrip('/')}/" if folder else ""
@@ -86,7 +87,7 @@ def uploads(files: Any, root: str) -> list[Upload]:
 
 
 def abort(files: Any, path: str, upload: Upload) -> None:
-    """End an upload of what would be at `path` (`bucket/key`), and free the room that its parts take."""
+    """Abort the multipart upload of the file at `path` (`bucket/key`), and free the space that its parts take up."""
     bucket, _, key = path.partition("/")
     files.call_s3("abort_multipart_upload", Bucket=bucket, Key=key, UploadId=upload.id)
 

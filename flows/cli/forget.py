@@ -39,7 +39,7 @@ def forget(
     - `troupe forget --portrait faces/ada.jpg --yes`
     """
     from catalogs import report
-    from catalogs.requests.inputs import at_hand
+    from catalogs.requests.inputs import localised
     from catalogs.retention import forget as retention
     from catalogs.store.store import open_store
     from troupe.files import file_sha256
@@ -47,7 +47,7 @@ def forget(
     opened = open_store(store)
     picture_hash = ""
     if portrait:
-        with at_hand(portrait) as path:
+        with localised(portrait) as path:
             picture_hash = file_sha256(path)
     found = retention.forget(opened, identity, picture_hash, dry_run=True)
     print_table(("run",), [(run,) for run in found.runs])

@@ -14,9 +14,9 @@ import pyarrow.parquet as pq
 import torch
 from PIL import Image
 
-from catalogs.requests.image_sequences import PICTURES
-from catalogs.requests.inputs import at_hand, files_in
-from catalogs.requests.jobs_file import CLIPS
+from catalogs.requests.image_sequences import PICTURE_SUFFIXES
+from catalogs.requests.inputs import files_in, localised
+from catalogs.requests.jobs_file import CLIP_SUFFIXES
 from catalogs.requests.tracks import read_track
 from catalogs.store import uris
 from catalogs.store.keys import run_key
@@ -100,10 +100,10 @@ def prepare_evaluation(request: EvaluationRequest) -> Request:
         if path is not None and not Path(path).is_file():
             raise SettingsError(f"no file {path} for --{option.replace('_', '-')}")
     store = open_store(request.store)
-    clips = _files_with(request.drivings, CLIPS)[: request.limit]
-    pictures = _files_with(request.portraits, PICTURES)[: request.limit] if request.portraits else []
+    clips = _files_with(request.drivings, CLIP_SUFFIXES)[: request.limit]
+    pictures = _files_with(request.portraits, PICTURE_SUFFIXES)[: request.limit] if request.portraits else []
     if not clips:
-        raise SettingsError(f"no clips in {request.drivings} (files ending in {', '.join(CLIPS)})")
+        raise SettingsError(f"no clips in {request.drivings} (files ending in {', '.join(CLIP_SUFFIXES)})")
     jobs = [_job("self", clip, _first_frame(store, request.run_id, clip)) for clip in clips]
     jobs += [_job("cross", clip, picture) for picture in pictures for clip in clips]
     key = _key(request.run_id, "jobs.jsonl")
@@ -189,7 +189,7 @@ def _files_with(folder: str, suffixes: tuple[str, ...]) -> list[str]:
 
 def _first_frame(store: Store, run_id: str, clip: str) -> str:
     """Write a clip's first frame as PNG; return its URI."""
-    with at_hand(clip) as path:
+    with localised(clip) as path:
         frames = media.decode(path)
         picture = next(frames)
         frames.close()

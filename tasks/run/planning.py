@@ -90,7 +90,7 @@ def plan_jobs(
 
     def look(uri: str, content: str, path: Path) -> None:
         if uri in clips:
-            lengths.look(content, path)
+            lengths.measure(content, path)
 
     hashes = ContentHashes(store, look, raise_if_cancelled)
     fingerprint = weights_fingerprint(weights_directory, hashes)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, fields, replace
 from functools import cached_property
 from typing import Any, Self
 
-from catalogs.requests.jobs_file import cross, read_jobs, read_request
+from catalogs.requests.jobs_file import cross_product, read_jobs, read_request
 from catalogs.store.store import open_store
 from catalogs.table.snapshot import latest_rows, snapshot
 from troupe import Job
@@ -77,7 +77,7 @@ class Request:
         if self.jobs is not None:
             jobs = read_jobs(self.jobs, self.defaults, require_consent=self.require_consent)
         elif self.portraits and self.drivings:
-            jobs = cross(self.portraits, self.drivings, self.defaults, require_consent=self.require_consent)
+            jobs = cross_product(self.portraits, self.drivings, self.defaults, require_consent=self.require_consent)
         else:
             raise SettingsError("nothing to do: give a jobs file, or --portraits DIR and --drivings DIR")
         if self.limit is not None:

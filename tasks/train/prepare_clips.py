@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from catalogs.requests import inputs
-from catalogs.requests import tables as sheets
+from catalogs.requests.tables import read_table
 from catalogs.store import uris
 from catalogs.store.keys import make_key
 from models.animator import Animator, load
@@ -172,11 +172,11 @@ def _entries(uri: str) -> list[_Entry]:
     Raises:
         BadJob: unknown columns or invalid cells; all of them are listed.
     """
-    sheet = sheets.read_sheet(inputs.read(uri), uris.name(uri))
-    problems = list(sheet.problems)
-    problems += [f"{where}: unknown column {name!r}" for name, where in sheet.columns.items() if name not in COLUMNS]
+    table = read_table(inputs.read(uri), uris.name(uri))
+    problems = list(table.problems)
+    problems += [f"{where}: unknown column {name!r}" for name, where in table.columns.items() if name not in COLUMNS]
     entries = []
-    for row in sheet.rows:
+    for row in table.rows:
         try:
             entries.append(
                 _Entry(

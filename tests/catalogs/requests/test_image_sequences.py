@@ -9,14 +9,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from catalogs.requests.content_hashes import ContentHashes
-from catalogs.requests.image_sequences import in_order, is_pattern, title
+from catalogs.requests.image_sequences import display_name, is_pattern, ordered_pictures
 from catalogs.requests.inputs import localise, stat
 from catalogs.requests.jobs_file import parse_jobs
 from catalogs.store.store import Store
-from tests.catalogs.requests.test_inputs import place, write
+from tests.catalogs.requests.conftest import write
 from troupe.errors import MissingInput
-
-__all__ = ["place"]
 
 
 def test_patterns() -> None:
@@ -24,7 +22,7 @@ def test_patterns() -> None:
         assert is_pattern(uri)
     for uri in ("a/b.mp4", "a*/b.mp4", "%05d/a.mp4", "s3://b/%d0%b0.mp4", "https://h/%05d.png", "https://h/*.png", "a"):
         assert not is_pattern(uri)
-    assert [title(uri) for uri in ("/a/take/%05d.png", "s3://b/take/*.png", "/a/take", "/a/x.mp4")] == [
+    assert [display_name(uri) for uri in ("/a/take/%05d.png", "s3://b/take/*.png", "/a/take", "/a/x.mp4")] == [
         *("take/%05d.png", "take/*.png", "take", "x.mp4")
     ]
 
@@ -34,13 +32,13 @@ def test_numbers_are_an_order_and_have_no_gaps(numbers: list[int], form: str) ->
     names = [f"f{form % number}.png" for number in numbers]
     lacking = set(range(min(numbers), max(numbers) + 1)) - set(numbers)
     expected = [f"f{form % number}.png" for number in sorted(numbers)]
-    assert in_order("x/*.png", names, "*.png") == expected
+    assert ordered_pictures("x/*.png", names, "*.png") == expected
     for pattern in (f"f{form}.png", ""):
         if lacking:
             with pytest.raises(MissingInput, match=f"the number {min(lacking)} is missing"):
-                in_order("x", names, pattern)
+                ordered_pictures("x", names, pattern)
         else:
-            assert in_order("x", [*names, "note.txt", ".hidden"], pattern) == expected
+            assert ordered_pictures("x", [*names, "note.txt", ".hidden"], pattern) == expected
 
 
 @pytest.mark.parametrize(
@@ -54,22 +52,22 @@ def test_numbers_are_an_order_and_have_no_gaps(numbers: list[int], form: str) ->
     ],
 )
 def test_which_are_meant(pattern: str, found: list[str], expected: list[str]) -> None:
-    assert in_order("x", found, pattern) == expected
+    assert ordered_pictures("x", found, pattern) == expected
 
 
 @pytest.mark.parametrize(
     ("pattern", "found", "message"),
     [
-        ("%03d.png", ["1.png", "a.png"], "/x holds no pictures"),
-        ("", ["a.txt"], "holds no pictures"),
-        ("", ["1.png", "2.jpg"], r"several kinds, jpg, png; name one, such as \*.jpg"),
-        ("*", ["1.png", "2.jpg"], "several kinds"),
-        ("", ["f_1.png", "f_2.png", "f_4.png"], "after f_2.png the number 3 is missing"),
+        ("%03d.png", ["1.png", "a.png"], "/x contains no pictures"),
+        ("", ["a.txt"], "contains no pictures"),
+        ("", ["1.png", "2.jpg"], r"several formats, jpg, png; choose one, such as \*.jpg"),
+        ("*", ["1.png", "2.jpg"], "several formats"),
+        ("", ["f_1.png", "f_2.png", "f_4.png"], "the number 3 is missing after f_2.png"),
     ],
 )
 def test_what_is_wrong(pattern: str, found: list[str], message: str) -> None:
     with pytest.raises(MissingInput, match=message):
-        in_order("/x", found, pattern)
+        ordered_pictures("/x", found, pattern)
 
 
 @pytest.mark.parametrize("form", ["", "/", "/%d.png", "/*.png"])
@@ -99,7 +97,7 @@ def test_content_is_that_of_the_pictures_in_their_order(folder_store: Store, tmp
     same = hashes.of(str(first))
     assert hashes.of(str(second)) == same == hashes.of(f"{first}/%d.png")
     hashes.save("r1")
-    assert ContentHashes(folder_store, look=lambda *_: pytest.fail("read twice")).of(str(first)) == same
+    assert ContentHashes(folder_store, on_read=lambda *_: pytest.fail("read twice")).of(str(first)) == same
     write(str(first / "2.png"), b"other")
     assert ContentHashes(folder_store).of(str(first)) != same
 

@@ -19,7 +19,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from catalogs.requests.jobs_file import COLUMNS, cross, parse_jobs, read_jobs, read_request, write_request
+from catalogs.requests.jobs_file import COLUMNS, cross_product, parse_jobs, read_jobs, read_request, write_request
 from catalogs.store.keys import valid_id
 from catalogs.store.store import Store, open_store
 from tests.s3 import BUCKET
@@ -147,23 +147,23 @@ def test_every_problem_is_told_at_once() -> None:
         "row 5 (line 6): has 2 cells, the header 14",
         "row 1 (line 2): job_id is '../x'; use letters, digits, '.', '_' and '-', at most 128 of them",
         "row 1 (line 2): face is 'first'; use largest, index:N or x,y (pixels)",
-        "row 1 (line 2): start is 'soon'; give seconds, such as 12.5",
-        "row 1 (line 2): audio is 'drivng'; use driving, none or the URI of a sound file",
-        "row 1 (line 2): language is 'English'; give a BCP 47 tag, such as en, pt-BR or zh-Hant",
+        "row 1 (line 2): start is 'soon'; use seconds, such as 12.5",
+        "row 1 (line 2): audio is 'drivng'; use driving, none or the URI of an audio file",
+        "row 1 (line 2): language is 'English'; use a BCP 47 tag, such as en, pt-BR or zh-Hant",
         "row 1 (line 2): output is 'ful'; use full or crop or both; did you mean 'full'?",
-        "row 1 (line 2): fps is 'fast'; give frames a second from 1 to 240, such as 25, 29.97 or 30000/1001",
+        "row 1 (line 2): fps is 'fast'; use 1 to 240 frames per second, such as 25, 29.97 or 30000/1001",
         "row 1 (line 2): preset is 'exct'; use exact or draft or sketch; did you mean 'exact'?",
-        "row 1 (line 2): seed is '1.5'; give a whole number from 0 to 9223372036854775807",
+        "row 1 (line 2): seed is '1.5'; use an integer from 0 to 9223372036854775807",
         "row 1 (line 2): tags is 'a'; write name=value;name=value or a JSON object",
         "row 1 (line 2): driving is empty",
         "row 3 (line 4): tags names 'a' twice",
         "row 4 (line 5): driving is 's3://***@b/c.mp4' with credentials; set them as environment variables instead",
-        "row 4 (line 5): start is '-1'; give seconds, such as 12.5",
-        "row 4 (line 5): end is 'inf'; give seconds, such as 12.5",
-        "row 4 (line 5): seed is '9223372036854775808'; give a whole number from 0 to 9223372036854775807",
+        "row 4 (line 5): start is '-1'; use seconds, such as 12.5",
+        "row 4 (line 5): end is 'inf'; use seconds, such as 12.5",
+        "row 4 (line 5): seed is '9223372036854775808'; use an integer from 0 to 9223372036854775807",
         "row 4 (line 5): tags has a value without a name",
         "row 3 (line 4): end is 3, which is not after start, 5",
-        "row 4 (line 5): job_id 'x' is that of row 3 (line 4)",
+        "row 4 (line 5): job_id 'x' is already used in row 3 (line 4)",
     ]
     assert found == expected
 
@@ -173,8 +173,8 @@ def test_every_problem_is_told_at_once() -> None:
     [
         ("", "jobs.csv", "jobs.csv is empty"),
         (" \n", "jobs.jsonl", "jobs.jsonl is empty"),
-        ("portrait,driving\n", "jobs.csv", "there is no row"),
-        ("portrait,portrait,driving\na,b,c\n", "jobs.csv", "header: column 'portrait' is there twice"),
+        ("portrait,driving\n", "jobs.csv", "there are no rows"),
+        ("portrait,portrait,driving\na,b,c\n", "jobs.csv", "header: column 'portrait' occurs twice"),
         ("driving\na.mp4\n", "jobs.csv", "column 'portrait' is missing"),
         ("a;b\n", "jobs.csv", "column 'driving' is missing"),
         ('portrait,driving\n"a.png,b.mp4\nc,d\n', "jobs.csv", r"row 1 \(line 2\): not CSV"),
@@ -186,13 +186,13 @@ def test_every_problem_is_told_at_once() -> None:
             r"row 2: not a JSON object(?s:.*)row 4",
         ),
         ("{}\n", "jobs.jsonl", "column 'driving' is missing"),
-        ('{"portrait": true, "driving": ["b.mp4"]}', "jobs.jsonl", "portrait is of type bool(?s:.*)type list"),
+        ('{"portrait": true, "driving": ["b.mp4"]}', "jobs.jsonl", "portrait has the type bool(?s:.*)type list"),
         ('{"portrait": "\\ud800.png", "driving": "b"}', "jobs.jsonl", "control character"),
-        ('{"portrait": "a", "driving": "b", "tags": {"a": {"b": 1}}}', "jobs.jsonl", "tags is of type dict"),
-        ('{"portrait": "a", "driving": "b", "tags": [1]}', "jobs.jsonl", "no set of names and values"),
+        ('{"portrait": "a", "driving": "b", "tags": {"a": {"b": 1}}}', "jobs.jsonl", "tags has the type dict"),
+        ('{"portrait": "a", "driving": "b", "tags": [1]}', "jobs.jsonl", "not a set of names and values"),
         ("[" * 100_000, "jobs.jsonl", "row 1: not JSON"),
         ("x", "jobs.txt", r"use one of \.csv, \.jsonl, \.parquet"),
-        ("[]", "jobs.json", "one object a line"),
+        ("[]", "jobs.json", "one object per line"),
         ("PAR1 but no", "jobs.parquet", "is not Parquet"),
     ],
 )
@@ -228,11 +228,11 @@ def test_rates_are_exact(text: str, rate: str) -> None:
 def test_choices_and_rates_that_are_none() -> None:
     found = problems("portrait,driving,fps,gaps,crop,blend,quality,master\na,b,0.5,bridge,folow,colour,52,avi\n")
     assert [problem.split("; ")[-1] for problem in found] == [
-        "give frames a second from 1 to 240, such as 25, 29.97 or 30000/1001",
+        "use 1 to 240 frames per second, such as 25, 29.97 or 30000/1001",
         "use hold or cut or fail",
         "did you mean 'follow'?",
         "use seamless or reference",
-        "give a whole number from 0 (lossless) to 51, 18 is the default",
+        "the default is 18",
         "use none or lossless or prores",
     ]
 
@@ -268,9 +268,9 @@ def test_defaults_fill_what_the_file_leaves_open(tmp_path: Path, monkeypatch: py
     assert problems(
         "portrait,driving\na,b\n", defaults={"preset": "x", "job_id": "a", "portrait": "b", "sed": "1"}
     ) == [
-        "defaults: column 'job_id' can have none",
-        "defaults: column 'portrait' can have none",
-        "defaults: column 'sed' can have none",
+        "defaults: column 'job_id' cannot have a default",
+        "defaults: column 'portrait' cannot have a default",
+        "defaults: column 'sed' cannot have a default",
         "defaults: preset is 'x'; use exact or draft or sketch",
     ]
 
@@ -305,14 +305,14 @@ def test_cross(tmp_path: Path) -> None:
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_bytes(b"x")
     (tmp_path / "p" / "folder.png").mkdir()
-    jobs = cross(str(tmp_path / "p"), str(tmp_path / "d"), {"preset": "draft"})
+    jobs = cross_product(str(tmp_path / "p"), str(tmp_path / "d"), {"preset": "draft"})
     assert [job.job_id for job in jobs] == ["a__one", "a__two", "b__one", "b__two"]
     assert jobs[3] == Job("b__two", f"{tmp_path}/p/b.PNG", f"{tmp_path}/d/two.mp4", preset="draft")
-    with pytest.raises(BadJob, match=r"d holds no pictures|holds no") as caught:
-        cross(str(tmp_path / "p" / "folder.png"), str(tmp_path / "p"), {"seed": "x"})
+    with pytest.raises(BadJob, match=r"d contains no pictures|contains no") as caught:
+        cross_product(str(tmp_path / "p" / "folder.png"), str(tmp_path / "p"), {"seed": "x"})
     assert len(caught.value.problems) == 3
     with pytest.raises(MissingInput, match="nowhere does not exist"):
-        cross(str(tmp_path / "nowhere"), str(tmp_path / "d"))
+        cross_product(str(tmp_path / "nowhere"), str(tmp_path / "d"))
 
 
 def test_cross_in_a_bucket(s3: str) -> None:
@@ -320,7 +320,7 @@ def test_cross_in_a_bucket(s3: str) -> None:
         with fsspec.open(f"s3://{BUCKET}/cross/{name}", "w") as file:
             file.write("x")
     base = f"s3://{BUCKET}/cross"
-    assert cross(f"{base}/p/", f"{base}/d") == [Job("a__x", f"{base}/p/a.png", f"{base}/d/x.mp4")]
+    assert cross_product(f"{base}/p/", f"{base}/d") == [Job("a__x", f"{base}/p/a.png", f"{base}/d/x.mp4")]
 
 
 WORDS = st.text(st.characters(exclude_categories=["Cc", "Cf", "Cs", "Co", "Cn"]), max_size=30).map(str.strip)

@@ -77,7 +77,7 @@ def test_rows_in_any_order_and_with_more_columns(tmp_path: Path) -> None:
         (lambda r: r.pop(2), "frame 2 is missing"),
         (lambda r: r.append(dict(r[4])), "twice"),
         (lambda r: r[0].update(frame=7), "frame 0 is missing"),
-        (lambda r: r[0].update(frame=0.5), "is no track"),
+        (lambda r: r[0].update(frame=0.5), "is not a track"),
         (lambda r: r[3].update(kx2=float("nan")), "kx2 is not a number in frame 3"),
         (lambda r: r[3].update(y1=float("inf")), "y1 is not a number in frame 3"),
         (lambda r: r[1].update(score=1.5), "score of frame 1 is not within"),
@@ -85,8 +85,8 @@ def test_rows_in_any_order_and_with_more_columns(tmp_path: Path) -> None:
         (lambda r: r[2].update(x2=r[2]["x1"]), "box of frame 2 is empty"),
         (lambda r: [row.pop("ky4") for row in r], "an empty ky4|column ky4"),
         (lambda r: r[2].update(x1=None), "an empty x1"),
-        (lambda r: r[2].update(x1="left"), "is no track"),
-        (lambda r: r[2].update(x1=10**400), "is no track"),
+        (lambda r: r[2].update(x1="left"), "is not a track"),
+        (lambda r: r[2].update(x1=10**400), "is not a track"),
         (lambda r: r.clear(), "without a frame"),
     ],
 )
@@ -103,7 +103,7 @@ def test_what_is_wrong_is_said(tmp_path: Path, change: Any, message: str) -> Non
 def test_a_column_too_few(tmp_path: Path) -> None:
     write_track(track(), tmp_path / "t.parquet")
     pq.write_table(pq.read_table(tmp_path / "t.parquet").drop_columns(["score"]), tmp_path / "few.parquet")
-    with pytest.raises(InputError, match="without column score"):
+    with pytest.raises(InputError, match="column score is missing"):
         read_track(tmp_path / "few.parquet")
 
 

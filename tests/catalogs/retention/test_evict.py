@@ -117,7 +117,7 @@ def test_uploads_that_were_never_finished(s3: str, monkeypatch: pytest.MonkeyPat
     begin(f"{folder}/renders/k/full.mp4")
     (young,) = store.uploads()
     # The server of the tests says of every upload that it began in 2010.
-    monkeypatch.setattr(maintenance, "ORPHAN", datetime.now(UTC) - young.begun + timedelta(minutes=1))
+    monkeypatch.setattr(maintenance, "ORPHAN", datetime.now(UTC) - young.started + timedelta(minutes=1))
     assert maintain(store.url).uploads == 0, "it may be under way"
     store.abort(young)
     store.abort(young)

@@ -1,0 +1,112 @@
+"""Facts about inputs, learnt in one run and remembered in the store for the next."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from typing import Generic, TypeVar
+
+import pyarrow as pa
+
+from catalogs.store.keys import run_key
+from catalogs.store.store import Store
+from troupe.errors import StoreError
+
+__all__ = ["Memo"]
+
+K = TypeVar("K")
+V = TypeVar("V")
+
+_LOG = logging.getLogger(__name__)
+_THREADS = 8
+
+
+class Memo(Generic[K, V]):
+    """A persistent dictionary. Each run adds one file, `<folder>/<run_id><suffix>`. Thread-safe.
+
+    Args:
+        store: the store that holds the files.
+        folder: folder of the files.
+        suffix: suffix of the files.
+        encode: function that turns facts into the content of a file.
+        decode: function that turns the content of a file into facts; a file that it cannot read is ignored.
+        required: whether a store that cannot be read is an error. Otherwise the memo starts empty.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        folder: str,
+        suffix: str,
+        encode: Callable[[Mapping[K, V]], bytes],
+        decode: Callable[[bytes], Mapping[K, V]],
+        *,
+        required: bool = True,
+    ) -> None:
+        self._store, self._folder, self._suffix = store, folder, suffix
+        self._encode, self._decode = encode, decode
+        self._required = required
+        self._facts: dict[K, V] | None = None
+        self._new: dict[K, V] = {}
+        self._lock = threading.Lock()
+
+    def get(self, key: K) -> V | None:
+        """Return the fact, None if it is unknown.
+
+        Raises:
+            StoreError: the store cannot be read, and the memo is required.
+        """
+        with self._lock:
+            return self._loaded().get(key)
+
+    def add(self, key: K, value: V) -> None:
+        """Remember a fact; `save` writes it to the store.
+
+        Raises:
+            StoreError: the store cannot be read, and the memo is required.
+        """
+        with self._lock:
+            self._loaded()[key] = self._new[key] = value
+
+    def save(self, run_id: str) -> None:
+        """Write the facts learnt since the last call to the store; do nothing if there are none.
+
+        Raises:
+            SettingsError: the run_id is invalid.
+            StoreError: they cannot be written.
+        """
+        run_key(run_id, "")  # refuses an invalid run_id
+        with self._lock:
+            new = dict(self._new)
+        if not new:
+            return
+        data = self._encode(new)
+        # A resumed run finds its earlier file and writes another one.
+        names = (f"{run_id}{f'-{n}' if n > 1 else ''}" for n in range(1, 10_000))
+        next(name for name in names if self._store.put_bytes(data, f"{self._folder}/{name}{self._suffix}").created)
+        with self._lock:
+            self._new = {key: value for key, value in self._new.items() if key not in new}
+
+    def _loaded(self) -> dict[K, V]:
+        if self._facts is None:
+            try:
+                self._facts = self._load()
+            except StoreError as error:
+                if self._required:
+                    raise
+                _LOG.warning("%s cannot be read and will be ignored: %s", self._folder, error.message)
+                self._facts = {}
+        return self._facts
+
+    def _load(self) -> dict[K, V]:
+        keys = [key for key in self._store.list(self._folder) if key.endswith(self._suffix)]
+        facts: dict[K, V] = {}
+        with ThreadPoolExecutor(_THREADS, thread_name_prefix="memo") as pool:
+            for key, data in zip(keys, pool.map(self._store.read, keys), strict=True):
+                try:
+                    facts.update(self._decode(data))
+                except (pa.ArrowException, OSError, ValueError, TypeError, AttributeError) as error:
+                    _LOG.warning("%s is damaged and will be ignored: %s", self._store.uri(key), error)
+        return facts
