@@ -1,4 +1,4 @@
-"""A real S3 endpoint on loopback, for whatever uses a store: tests, faults and benchmarks."""
+"""A real S3 endpoint on loopback, for tests, fault tests and benchmarks."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ class Endpoint:
     """A server with an empty bucket.
 
     Attributes:
-        url: of the endpoint.
-        requests: that it answered so far, by method.
+        url: URL of the endpoint.
+        requests: number of requests so far, by method.
     """
 
     url: str
@@ -33,7 +33,7 @@ class Endpoint:
 
 @contextmanager
 def endpoint() -> Iterator[Endpoint]:
-    """An S3 server with the empty bucket `BUCKET`; meanwhile the environment has what clients need."""
+    """Run an S3 server with the empty bucket `BUCKET`, and set the environment variables that clients need."""
     server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
     server.start()
     host, port = server.get_host_and_port()
@@ -51,7 +51,7 @@ def endpoint() -> Iterator[Endpoint]:
 
 @pytest.fixture(scope="session")
 def s3_endpoint() -> Iterator[Endpoint]:
-    """An S3 server with an empty bucket; the environment has what clients need."""
+    """An S3 server with an empty bucket; the environment is set for clients."""
     with endpoint() as started:
         yield started
 
@@ -64,7 +64,7 @@ def s3(s3_endpoint: Endpoint) -> str:
 
 @contextmanager
 def _counted(requests: Counter[str]) -> Iterator[None]:
-    """The server tells werkzeug's log of every request; nobody has to read that, but it can be counted."""
+    """Count the requests in werkzeug's log, and keep them out of the output."""
     log = logging.getLogger("werkzeug")
     before = log.handlers, log.propagate, log.level
     log.handlers, log.propagate = [_Counting(requests)], False

@@ -1,4 +1,4 @@
-"""Folders for temporary files: gone at their end, and, where that was sudden, when the next one is made."""
+"""Folders for temporary files, deleted at the end; those of killed processes are deleted by the next one."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ __all__ = ["claim", "scratch_folder", "sweep"]
 
 _PREFIX = "troupe-"
 _LOCK = ".lock"
-_SETTLED = 60.0
-"""Seconds after which a folder without an owner is not one that is just being made."""
+_MIN_AGE = 60.0
+"""Seconds after which a folder without an owner counts as abandoned: a younger one may not be locked yet."""
 
 
 @contextmanager
 def scratch_folder() -> Iterator[Path]:
-    """A folder of this process, and of the workers that `claim` it."""
+    """Yield a temporary folder, owned by this process and by the workers that `claim` it."""
     sweep()
     folder = Path(tempfile.mkdtemp(prefix=_PREFIX))
     lock = claim(folder)
@@ -33,10 +33,10 @@ def scratch_folder() -> Iterator[Path]:
 
 
 def claim(folder: Path) -> int:
-    """Make the folder if it is not there (another machine has not), and own it until this process ends.
+    """Own a scratch folder until this process ends; create it if it does not exist, as on another machine.
 
     Returns:
-        The descriptor whose closing ends the ownership.
+        The file descriptor that holds the ownership; closing it ends the ownership.
     """
     folder.mkdir(parents=True, exist_ok=True)
     lock = os.open(folder / _LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
@@ -45,10 +45,10 @@ def claim(folder: Path) -> int:
 
 
 def sweep() -> None:
-    """Remove the folders of processes that were killed: the system has taken their owners' locks away."""
+    """Delete the folders of killed processes, whose locks the system has released."""
     for folder in Path(tempfile.gettempdir()).glob(f"{_PREFIX}*"):
         with suppress(OSError):
-            if time.time() - folder.stat().st_mtime < _SETTLED:
+            if time.time() - folder.stat().st_mtime < _MIN_AGE:
                 continue
             lock = os.open(folder / _LOCK, os.O_RDWR | os.O_CLOEXEC)
             try:
@@ -59,7 +59,7 @@ def sweep() -> None:
 
 
 def _remove(folder: Path) -> None:
-    # A worker that is being killed may still write: what it adds meanwhile goes in the next round.
+    # A worker that is being killed may still write; the next attempt deletes what it adds.
     for _ in range(5):
         shutil.rmtree(folder, ignore_errors=True)
         if not folder.exists():

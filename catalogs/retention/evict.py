@@ -1,4 +1,4 @@
-"""Keeping a store in order: caches within bounds, nothing half published left behind."""
+"""Evict cached files that are too old or too many, and delete what interrupted runs left behind."""
 
 from __future__ import annotations
 
@@ -13,25 +13,25 @@ from catalogs.table.runs import list_runs
 from troupe.errors import SettingsError, StoreError
 from troupe.files import is_part
 
-__all__ = ["Upkeep", "maintain"]
+__all__ = ["MaintenanceReport", "maintain"]
 
 CACHES = ("cache/appearance", "cache/motion", "cache/tracks")
-"""What can be made again from its inputs; hashes and lengths are small, and stay."""
+"""Folders of files that can be computed again from their inputs; hashes and lengths are small, and stay."""
 ORPHAN = timedelta(days=1)
-"""A render, or a file, that is not finished for so long is not being made any more."""
+"""Age at which an unfinished render or file counts as abandoned."""
 _THREADS = 16
 
 
 @dataclass(frozen=True)
-class Upkeep:
-    """What maintenance did, or would do.
+class MaintenanceReport:
+    """What maintenance did, or would do in a dry run.
 
     Attributes:
-        evicted, evicted_bytes: cached files that were too old or too many.
-        orphans, orphan_bytes: files of renders that never came to exist, and half-written ones.
-        uploads: in parts, that were never finished; how much room they take no store says.
-        cached_bytes: that the caches hold afterwards.
-        skipped: what was left alone, and why; empty if nothing was.
+        evicted, evicted_bytes: number and size of evicted cached files.
+        orphans, orphan_bytes: number and size of files of unfinished renders, and of half-written files.
+        uploads: number of aborted multipart uploads; no store reports their size.
+        cached_bytes: size of the caches afterwards.
+        skipped: what was skipped and why; empty if nothing was.
     """
 
     evicted: int
@@ -43,7 +43,7 @@ class Upkeep:
     skipped: str = ""
 
     def line(self) -> str:
-        """All of it in a line."""
+        """Return a summary in one line."""
         return (
             f"{self.evicted} cached files evicted ({self.evicted_bytes / 1e9:.2f} GB), {self.orphans} orphans removed "
             f"({self.orphan_bytes / 1e9:.2f} GB), {self.uploads} unfinished uploads aborted, "
@@ -53,41 +53,41 @@ class Upkeep:
 
 def maintain(
     store: str, *, max_age_days: float | None = None, max_gigabytes: float | None = None, dry_run: bool = False
-) -> Upkeep:
-    """Evict what the caches hold too long or too much of, the oldest first, and remove orphans.
+) -> MaintenanceReport:
+    """Evict cached files beyond a maximum age or total size, the oldest first, and delete orphans.
 
-    Renders, rows and manifests are never touched. While a run is live, caches are left alone: it may be about to read
+    Renders, rows and manifests are never touched. While a run is live, caches are skipped: it may be about to read
     what it found there.
 
     Args:
-        store: its URL.
-        max_age_days: of a cached file, since it was put; None keeps them.
-        max_gigabytes: of all cached files; None sets no limit.
-        dry_run: only say what would be done.
+        store: URL of the store.
+        max_age_days: maximum age of a cached file in days; None sets no limit.
+        max_gigabytes: maximum size of all cached files; None sets no limit.
+        dry_run: whether to report only.
 
     Raises:
-        SettingsError: a bound is negative.
-        StoreError: the store cannot be listed, or something not removed.
+        SettingsError: a limit is negative.
+        StoreError: the store cannot be listed, or a file cannot be deleted.
     """
     if (max_age_days or 0) < 0 or (max_gigabytes or 0) < 0:
-        raise SettingsError("the bounds of age and size cannot be negative")
+        raise SettingsError("maximum age and size cannot be negative")
     place, now = open_store(store), datetime.now(UTC)
-    cached = [entry for folder in CACHES for entry in place.entries(folder) if not _half(entry)]
+    cached = [entry for folder in CACHES for entry in place.entries(folder) if not _is_part(entry)]
     live = [run.run_id for run in list_runs(place) if run.live]
-    evicted = [] if live else _too_much(cached, now, max_age_days, max_gigabytes)
+    evicted = [] if live else _beyond_limits(cached, now, max_age_days, max_gigabytes)
     orphans = _orphans(place.entries("renders"), now)
-    orphans += [entry for entry in place.entries("cache") if _half(entry) and _older(entry, now, ORPHAN)]
-    skipped = [f"caches left alone while {', '.join(live)} runs"] if live else []
+    orphans += [entry for entry in place.entries("cache") if _is_part(entry) and _is_older(entry, now, ORPHAN)]
+    skipped = [f"caches skipped while {', '.join(live)} runs"] if live else []
     try:
         uploads = [upload for upload in place.uploads() if now - upload.started > ORPHAN]
-    except StoreError as error:  # not every key may list them, and not everything that speaks S3 can
+    except StoreError as error:  # not every access key may list them, and not every S3 server can
         uploads, skipped = [], [*skipped, error.message]
     if not dry_run:
         with ThreadPoolExecutor(_THREADS) as threads:
             list(threads.map(lambda entry: place.delete(entry.key), [*evicted, *orphans]))
             list(threads.map(place.abort, uploads))
     freed = sum(entry.bytes for entry in evicted)
-    return Upkeep(
+    return MaintenanceReport(
         evicted=len(evicted),
         evicted_bytes=freed,
         orphans=len(orphans),
@@ -98,36 +98,36 @@ def maintain(
     )
 
 
-def _too_much(cached: Sequence[Entry], now: datetime, days: float | None, gigabytes: float | None) -> list[Entry]:
+def _beyond_limits(cached: Sequence[Entry], now: datetime, days: float | None, gigabytes: float | None) -> list[Entry]:
     oldest_first = sorted(cached, key=lambda entry: entry.modified or now)
-    left = sum(entry.bytes for entry in cached)
+    remaining = sum(entry.bytes for entry in cached)
     evicted = []
     for entry in oldest_first:
-        too_old = days is not None and _older(entry, now, timedelta(days=days))
-        too_much = gigabytes is not None and left > gigabytes * 1e9
+        too_old = days is not None and _is_older(entry, now, timedelta(days=days))
+        too_much = gigabytes is not None and remaining > gigabytes * 1e9
         if too_old or too_much:
             evicted.append(entry)
-            left -= entry.bytes
+            remaining -= entry.bytes
     return evicted
 
 
 def _orphans(files: Sequence[Entry], now: datetime) -> list[Entry]:
-    """Of renders without a record, everything, once all of it is old; of others, what is half written."""
+    """Return the files of unfinished renders, once all of them are old, and old half-written files of finished ones."""
     renders: dict[str, list[Entry]] = {}
     for entry in files:
         renders.setdefault(entry.key.split("/")[1], []).append(entry)
     found = []
     for key, entries in renders.items():
         finished = any(entry.key == f"renders/{key}/render.json" for entry in entries)
-        loose = [entry for entry in entries if not finished or _half(entry)]
-        if all(_older(entry, now, ORPHAN) for entry in loose):
+        loose = [entry for entry in entries if not finished or _is_part(entry)]
+        if all(_is_older(entry, now, ORPHAN) for entry in loose):
             found += loose
     return found
 
 
-def _half(entry: Entry) -> bool:
+def _is_part(entry: Entry) -> bool:
     return is_part(entry.key.rpartition("/")[2])
 
 
-def _older(entry: Entry, now: datetime, age: timedelta) -> bool:
+def _is_older(entry: Entry, now: datetime, age: timedelta) -> bool:
     return entry.modified is not None and now - entry.modified > age

@@ -13,19 +13,19 @@ __all__ = ["PartReport", "check", "convert"]
 
 
 def check(directory: Path) -> list[PartReport]:
-    """How every file of the directory looks; nothing is loaded.
+    """Report on every file of the directory, without loading it.
 
     Raises:
-        WeightsError: there is no such directory, or its configs cannot be used.
+        WeightsError: the directory does not exist, or its configs are invalid.
     """
     return weights.inspect_weights(directory)
 
 
 def convert(directory: Path) -> Iterator[Path]:
-    """Write a `.safetensors` file beside every `.pth` that has none, and yield each when it is there.
+    """Write a `.safetensors` file beside every `.pth` that has none, and yield each when it is complete.
 
     Raises:
-        WeightsError: there is no such directory, a `.pth` file cannot be read, or the disk does not take the new one.
+        WeightsError: the directory does not exist, a `.pth` file cannot be read, or the new one cannot be written.
     """
     if not directory.is_dir():
         raise WeightsError(f"{directory} is not a directory")

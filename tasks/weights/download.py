@@ -1,7 +1,7 @@
-"""Fill a weights directory with the public release, whole and checked, however often it takes.
+"""Download the public release into a weights directory, with checksums; an interrupted download resumes.
 
-What is done stands in `pulled.json`: for every repository the commit that its files are of, so that a later pull
-goes on with the same one, and for every file its hash, size and time of change, so that nothing is read twice.
+`pulled.json` records the state: for every repository the commit of its files, so that a later pull continues with the
+same one, and for every file its hash, size and modification time, so that nothing is read twice.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from pathlib import Path, PurePosixPath
 
 from filelock import FileLock, Timeout
 
-from tasks.weights.hub_client import Hub, RemoteFile, digests_of
+from tasks.weights.hub_client import Hub, RemoteFile, file_digests
 from tasks.weights.sources import LICENCES, RELEASE, Source
 from troupe.errors import WeightsError
 from troupe.files import file_sha256, replacing
@@ -26,18 +26,18 @@ RECORD = "pulled.json"
 PARTIAL = ".pulling"
 
 OnProgress = Callable[[str, int, int], None]
-"""Called with a file's path in the directory, how many bytes of it are there, and its size."""
+"""Called with a file's path in the directory, the number of bytes downloaded, and its size."""
 
 
 @dataclass(frozen=True)
 class Pulled:
-    """One file of the release, in place and checked.
+    """A downloaded and checked file of the release.
 
     Attributes:
-        repo, commit, file: where it is from: repository, revision and path in it.
-        sha256: of its content.
-        size: bytes.
-        modified_ns: its time of change when it was checked; while that and the size stay, so does the content.
+        repo, commit, file: source of the file: repository, revision and path in it.
+        sha256: hash of the content.
+        size: size in bytes.
+        modified_ns: modification time when it was checked; while this and the size stay the same, so does the content.
     """
 
     repo: str
@@ -50,11 +50,11 @@ class Pulled:
 
 @dataclass(frozen=True)
 class PullReport:
-    """What a pull did.
+    """The outcome of a pull.
 
     Attributes:
-        files: every file of the release, by its path in the directory.
-        fetched: the paths of those that this pull fetched.
+        files: all files of the release, by path in the directory.
+        fetched: paths of the files that this pull downloaded.
     """
 
     files: dict[str, Pulled]
@@ -69,20 +69,22 @@ def pull(
     endpoint: str | None = None,
     on_progress: OnProgress | None = None,
 ) -> PullReport:
-    """Download what the directory lacks of the release, check it against the hub's checksums, and record it.
+    """Download the files of the release that the directory lacks, check their checksums, and record them.
 
-    A pull that was cut short goes on where it stopped; one that finds all in place asks nobody. A `.pth` file that
-    was converted and deleted counts as in place. A file that an earlier pull put there and that changed since is
-    fetched again; one that somebody else put there is taken over if it is the release's, and left alone if not.
+    An interrupted pull resumes; a pull of a complete directory makes no request. A `.pth` file that was converted and
+    deleted counts as present. A file of an earlier pull that has changed is downloaded again. A file from elsewhere is
+    recorded if its content is the release's; otherwise the pull fails and leaves it as it is.
 
     Args:
-        accept_licences: whether the user has seen and accepted `LICENCES`.
-        token: of an account on the hub; None takes HF_TOKEN, else the stored login.
-        endpoint: of the hub; None takes HF_ENDPOINT, else the public one.
+        directory: weights directory; created if it does not exist.
+        accept_licences: whether the user has read and accepted `LICENCES`.
+        token: access token of the hub; None uses HF_TOKEN, else the stored login.
+        endpoint: URL of the hub; None uses HF_ENDPOINT, else the public hub.
+        on_progress: function to report progress to.
 
     Raises:
-        WeightsError: the licences are not accepted, and nothing was asked or written; or the hub, the network or
-            the disk prevents it, and what has come so far stays.
+        WeightsError: the licences are not accepted (then nothing is requested or written), or the hub, the network or
+            the disk fails (then what was downloaded stays).
     """
     if not accept_licences:
         raise WeightsError(
@@ -90,8 +92,8 @@ def pull(
             [f"{licence.repo}: {licence.terms} {licence.page}" for licence in LICENCES],
         )
     hub = Hub(endpoint, token)
-    with _alone(directory):
-        report = _fill(directory, hub, RELEASE, on_progress or _silent)
+    with _locked(directory):
+        report = _fill(directory, hub, RELEASE, on_progress or _ignore)
     shutil.rmtree(directory / PARTIAL, ignore_errors=True)
     return report
 
@@ -104,7 +106,7 @@ def _fill(directory: Path, hub: Hub, release: Sequence[Source], on_progress: OnP
         if lacking:
             wanted |= _locate(hub, source, lacking, record)
     record.write(directory)
-    missing = {path: file for path, file in wanted.items() if not _taken_over(directory, path, file, record)}
+    missing = {path: file for path, file in wanted.items() if not _is_adopted(directory, path, file, record)}
     _check_room(directory, missing.values())
     for path, file in missing.items():
         _fetch(directory, hub, path, file, record, on_progress)
@@ -112,7 +114,7 @@ def _fill(directory: Path, hub: Hub, release: Sequence[Source], on_progress: OnP
 
 
 def _fetch(directory: Path, hub: Hub, path: str, file: RemoteFile, record: _Record, on_progress: OnProgress) -> None:
-    """Download one file, then put it in its place at once."""
+    """Download one file, then move it to its place."""
     partial, target = _partial(directory, file), directory / path
     digests = hub.download(file, partial, lambda done: on_progress(path, done, file.size))
     target.parent.mkdir(parents=True, exist_ok=True)
@@ -121,34 +123,34 @@ def _fetch(directory: Path, hub: Hub, path: str, file: RemoteFile, record: _Reco
 
 
 def _in_place(directory: Path, path: str, source: Source, record: _Record) -> bool:
-    """Whether the file, or the one converted from it, is there as recorded."""
+    """Return whether the file, or the one converted from it, exists as recorded."""
     known, target = record.files.get(path), directory / path
     if known is None or source.revision not in (None, known.commit):
         return False
     if not target.exists():
         return _converted_from(target) == known.sha256
-    state = target.stat()
-    if state.st_size != known.size:
+    status = target.stat()
+    if status.st_size != known.size:
         return False
-    if state.st_mtime_ns != known.modified_ns:
+    if status.st_mtime_ns != known.modified_ns:
         if file_sha256(target) != known.sha256:
             return False
-        record.files[path] = replace(known, modified_ns=state.st_mtime_ns)
+        record.files[path] = replace(known, modified_ns=status.st_mtime_ns)
     return True
 
 
 def _converted_from(source: Path) -> str | None:
-    """The hash of the file that the `.safetensors` file in place of `source` was made from."""
+    """Return the hash of the file that the `.safetensors` file in place of `source` was converted from."""
     converted = source.with_suffix(".safetensors")
     if source.suffix != ".pth" or not converted.is_file():
         return None
-    from models.weights import source_hash  # brings torch, which a pull can do without otherwise
+    from models.weights import source_hash  # imports torch, which a pull does not need otherwise
 
     return source_hash(converted)
 
 
 def _locate(hub: Hub, source: Source, paths: Sequence[str], record: _Record) -> dict[str, RemoteFile]:
-    """Where in the repository each of the directory's `paths` lies, at the commit recorded or, now, to be recorded."""
+    """Return the file of the repository for each path of the directory, at the recorded commit, else the newest one."""
     listing = hub.listing(source.repo, source.revision or record.commits.get(source.repo))
     found, problems = {}, []
     for path in paths:
@@ -158,53 +160,51 @@ def _locate(hub: Hub, source: Source, paths: Sequence[str], record: _Record) -> 
             found[path] = listing[same[0]]
             record.commits[source.repo] = found[path].commit
         else:
-            problems.append(f"{path}: " + (f"could be any of {', '.join(same)}" if same else "is not there"))
+            problems.append(f"{path}: " + (f"could be any of {', '.join(same)}" if same else "not found"))
     if problems:
-        raise WeightsError(f"{source.repo} at {hub.endpoint} is not as the release describes it", problems)
+        raise WeightsError(f"{source.repo} at {hub.endpoint} does not match the release", problems)
     return found
 
 
-def _taken_over(directory: Path, path: str, file: RemoteFile, record: _Record) -> bool:
-    """Whether a file that no pull put there is the right one; then it is recorded."""
+def _is_adopted(directory: Path, path: str, file: RemoteFile, record: _Record) -> bool:
+    """Return whether a file from elsewhere is the release's, and record it then."""
     target = directory / path
     if path in record.files or not target.exists():
         return False
-    digests = digests_of(target)
+    digests = file_digests(target)
     if not file.matches(digests):
-        raise WeightsError(
-            f"{target} is not the release's, and no pull put it there; move it away, or pull into another directory"
-        )
+        raise WeightsError(f"{target} is not a file of the release; move it away, or pull into another directory")
     record.note(directory, path, file, digests.sha256)
     return True
 
 
 def _partial(directory: Path, file: RemoteFile) -> Path:
-    """Named by content, so that what came of another revision is not mistaken for this one's."""
+    """Return the path of a partial download. It is named by content, so that another revision has another one."""
     return directory / PARTIAL / file.checksum
 
 
 def _check_room(directory: Path, files: Iterable[RemoteFile]) -> None:
-    """Stop before the first byte where the last one would not fit."""
+    """Raise before the download if the disk has too little space for it."""
     partials = {file: _partial(directory, file) for file in files}
     need = sum(file.size - (partial.stat().st_size if partial.exists() else 0) for file, partial in partials.items())
     free = shutil.disk_usage(directory).free
     if need > free:
         raise WeightsError(
-            f"{directory} has {free / 1e9:.1f} GB free, and {need / 1e9:.1f} GB are still to come; "
+            f"{directory} has {free / 1e9:.1f} GB free, but {need / 1e9:.1f} GB are still to be downloaded; "
             "make room, or pull into a directory on another disk"
         )
 
 
-def _silent(path: str, done: int, size: int) -> None:
-    """Tell nobody."""
+def _ignore(path: str, done: int, size: int) -> None:
+    """Ignore progress."""
 
 
 @contextmanager
-def _alone(directory: Path) -> Iterator[None]:
-    """The only pull into this directory; what its disk refuses becomes an error that names it.
+def _locked(directory: Path) -> Iterator[None]:
+    """Lock the directory against other pulls, and turn errors of its disk into errors that name it.
 
     Raises:
-        WeightsError: another pull is at it, or the disk is full or not to be written.
+        WeightsError: another pull is running, or the disk is full or not writable.
     """
     try:
         partials = directory / PARTIAL
@@ -212,21 +212,21 @@ def _alone(directory: Path) -> Iterator[None]:
         with FileLock(partials / "lock", timeout=0):
             yield
     except Timeout as error:
-        raise WeightsError(f"another pull is filling {directory}; wait for it to end") from error
+        raise WeightsError(f"another pull into {directory} is running; wait until it ends") from error
     except OSError as error:
-        raise WeightsError(f"{directory} cannot be filled: {error}") from error
+        raise WeightsError(f"cannot write to {directory}: {error}") from error
 
 
 @dataclass
 class _Record:
-    """`pulled.json`: the commit of each repository, and each file that is in place by its path."""
+    """`pulled.json`: the commit of each repository, and the files in place, by path."""
 
     commits: dict[str, str] = field(default_factory=dict)
     files: dict[str, Pulled] = field(default_factory=dict)
 
     @classmethod
     def read(cls, directory: Path) -> _Record:
-        """The directory's; empty if it has none."""
+        """Read the directory's record; empty if it has none."""
         path = directory / RECORD
         if not path.exists():
             return cls()
@@ -235,17 +235,17 @@ class _Record:
             return cls(dict(value["commits"]), {name: Pulled(**entry) for name, entry in value["files"].items()})
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise WeightsError(
-                f"{path} is damaged; delete it and pull again: files that are right are not fetched twice"
+                f"{path} is damaged; delete it and pull again; valid files are not downloaded again"
             ) from error
 
     def write(self, directory: Path) -> None:
-        """Replace the directory's, whole."""
+        """Replace the directory's record."""
         files = {name: asdict(entry) for name, entry in sorted(self.files.items())}
         with replacing(directory / RECORD, sole_writer=True) as written:
             written.write_text(json.dumps({"commits": self.commits, "files": files}, indent=2) + "\n")
 
     def note(self, directory: Path, path: str, file: RemoteFile, sha256: str) -> None:
-        """Remember that the file is in place and right."""
+        """Record that the file is in place and valid."""
         modified = (directory / path).stat().st_mtime_ns
         self.files[path] = Pulled(file.repo, file.commit, file.path, sha256, file.size, modified)
         self.write(directory)

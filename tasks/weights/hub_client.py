@@ -1,8 +1,8 @@
-"""Files of a model repository on the hub: their listing with checksums, and a download that can go on later.
+"""Client of the model hub: listings with checksums, and downloads that resume.
 
-huggingface_hub does the listing, the token and the connection. It does not keep what arrived of a file when a
-process ends, so the bytes are taken here: in order, into a file that stays, and hashed as they come. They come over
-plain HTTP from the endpoint, whatever other storage the hub offers for them.
+huggingface_hub does the listing, the token and the connection. It does not keep a partial file when a process ends, so
+the bytes are written here: in order, to a file that stays, and hashed on the way. They come over plain HTTP from the
+endpoint, whatever other storage the hub offers for them.
 """
 
 from __future__ import annotations
@@ -33,16 +33,16 @@ from huggingface_hub.errors import (
 from troupe import __version__
 from troupe.errors import WeightsError
 
-__all__ = ["Digests", "Hub", "RemoteFile", "digests_of"]
+__all__ = ["Digests", "Hub", "RemoteFile", "file_digests"]
 
 T = TypeVar("T")
-PAUSES = (1.0, 2.0, 4.0, 8.0)
-"""Seconds between attempts; when they are used up without a byte gained, the error is the user's."""
+RETRY_PAUSES = (1.0, 2.0, 4.0, 8.0)
+"""Seconds between attempts. After the last one without a byte received, the error is raised."""
 TIMEOUT = 30.0
-"""Seconds without an answer or a byte."""
+"""Seconds without a response or a byte."""
 CHUNK = 1 << 20
 _HASH = re.compile("[0-9a-f]{40}|[0-9a-f]{64}")
-AGAIN = "pull again, and it goes on where it stopped"
+RESUME = "pull again to resume"
 
 
 @dataclass(frozen=True)
@@ -50,10 +50,10 @@ class RemoteFile:
     """One file of a repository at one commit.
 
     Attributes:
-        path: in the repository.
-        size: bytes.
-        sha256: of the content, for large files; empty if the hub keeps the file in git.
-        blob: git's own hash of the file otherwise: SHA-1 over `blob <size>`, a zero byte and the content.
+        path: path in the repository.
+        size: size in bytes.
+        sha256: hash of the content, for large files; empty if the hub stores the file in git.
+        blob: git's hash of the file: SHA-1 over `blob <size>`, a zero byte and the content.
     """
 
     repo: str
@@ -65,41 +65,41 @@ class RemoteFile:
 
     @property
     def checksum(self) -> str:
-        """What the hub says the content hashes to; names the content."""
+        """The hub's checksum of the content, which also names the content."""
         return self.sha256 or self.blob
 
     def matches(self, digests: Digests) -> bool:
-        """Whether content with these digests is this file's."""
+        """Return whether these are the digests of this file's content."""
         return self.checksum == (digests.sha256 if self.sha256 else digests.blob)
 
 
 @dataclass(frozen=True)
 class Digests:
-    """Both hashes of one content, in hexadecimal."""
+    """SHA-256 and git's hash of a content, in hexadecimal."""
 
     sha256: str
     blob: str
 
 
 class Hasher:
-    """Both hashes of a file of known size, from its bytes in order."""
+    """Computes both hashes of a file of known size from its bytes in order."""
 
     def __init__(self, size: int) -> None:
         self._sha256 = hashlib.sha256()
         self._blob = hashlib.sha1(b"blob %d\0" % size, usedforsecurity=False)
 
     def update(self, data: bytes) -> None:
-        """Take the next bytes."""
+        """Add the next bytes."""
         self._sha256.update(data)
         self._blob.update(data)
 
     def digests(self) -> Digests:
-        """Of all bytes so far."""
+        """Return the digests of all bytes so far."""
         return Digests(self._sha256.hexdigest(), self._blob.hexdigest())
 
 
-def digests_of(path: Path) -> Digests:
-    """Both hashes of a file on disk."""
+def file_digests(path: Path) -> Digests:
+    """Return both hashes of a local file."""
     hasher = Hasher(path.stat().st_size)
     with path.open("rb") as stream:
         while data := stream.read(CHUNK):
@@ -108,11 +108,11 @@ def digests_of(path: Path) -> Digests:
 
 
 class Hub:
-    """The hub, or another server that speaks its language.
+    """Client of the hub, or of another server with the same interface.
 
     Args:
-        endpoint: its address; None takes HF_ENDPOINT, else the public hub.
-        token: of an account; None takes HF_TOKEN, else the one that `hf auth login` stored.
+        endpoint: URL of the server; None uses HF_ENDPOINT, else the public hub.
+        token: access token; None uses HF_TOKEN, else the one that `hf auth login` stored.
     """
 
     def __init__(self, endpoint: str | None = None, token: str | None = None) -> None:
@@ -123,18 +123,18 @@ class Hub:
 
     @property
     def endpoint(self) -> str:
-        """Its address."""
+        """URL of the server."""
         return self._api.endpoint.rstrip("/")
 
     def listing(self, repo: str, revision: str | None) -> Mapping[str, RemoteFile]:
-        """Every file of the repository that has a checksum, by path, at the commit that `revision` means now.
+        """Return the files of the repository that have a checksum, by path, at the commit that `revision` now names.
 
         Raises:
-            WeightsError: no such repository or revision, no permission, no connection.
+            WeightsError: the repository or revision does not exist, access is denied, or there is no connection.
         """
 
-        def ask() -> Mapping[str, RemoteFile]:
-            with self._explained(repo, revision or "its newest revision"):
+        def request() -> Mapping[str, RemoteFile]:
+            with self._translate_errors(repo, revision or "its newest revision"):
                 info = self._api.model_info(
                     repo,
                     revision=revision,
@@ -153,18 +153,23 @@ class Hub:
                 if file.size is not None and _HASH.fullmatch(file.lfs.sha256 if file.lfs else file.blob_id or "")
             }
 
-        return _patiently(ask)
+        return _with_retries(request)
 
     def download(self, file: RemoteFile, partial: Path, on_bytes: Callable[[int], None]) -> Digests:
-        """Complete `partial`, which may hold the file's first bytes already, and check the content.
+        """Complete `partial`, which may already contain the file's first bytes, and check the content.
+
+        Args:
+            file: file to download.
+            partial: local path; created if it does not exist.
+            on_bytes: function to report the number of bytes in `partial` to.
 
         Returns:
-            The hashes of what is now in `partial`.
+            The hashes of the content of `partial`.
 
         Raises:
-            WeightsError: the content is not what the hub's checksum says (then `partial` is gone), or no connection
-                or permission (then it stays, and the next call goes on from there).
-            OSError: the disk does not take it.
+            WeightsError: the content does not match the hub's checksum (then `partial` is deleted), or there is no
+                connection or permission (then it stays, and the next call resumes).
+            OSError: the disk cannot be written.
         """
         hasher = Hasher(file.size)
         with partial.open("a+b") as stream:
@@ -181,7 +186,7 @@ class Hub:
 
             on_bytes(stream.tell())
             if stream.tell() < file.size:
-                _patiently(lambda: self._stream(file, stream.tell(), save), stream.tell)
+                _with_retries(lambda: self._stream(file, stream.tell(), save), stream.tell)
             stream.flush()
             os.fsync(stream.fileno())
         digests = hasher.digests()
@@ -190,20 +195,20 @@ class Hub:
             raise WeightsError(
                 f"{file.path} of {file.repo} arrived damaged: the hub's checksum is {file.checksum}, "
                 f"that of the content {digests.sha256 if file.sha256 else digests.blob}. It was deleted; "
-                f"pull again, and if it stays so, look at what stands between here and {self.endpoint}"
+                f"pull again, and if the error persists, check the proxies between here and {self.endpoint}"
             )
         return digests
 
     def _stream(self, file: RemoteFile, start: int, save: Callable[[bytes], None]) -> None:
-        """Save the bytes from `start` on, as they come; those that came stay saved when the connection breaks."""
+        """Save the bytes from `start` on as they arrive; they stay saved if the connection breaks."""
         url = f"{self.endpoint}/{file.repo}/resolve/{file.commit}/{quote(file.path)}"
         headers = {"Accept-Encoding": "identity", "User-Agent": f"troupe/{__version__}"}
         if self._token:
-            headers["Authorization"] = f"Bearer {self._token}"  # the session drops it when sent on to another host
+            headers["Authorization"] = f"Bearer {self._token}"  # the session drops it when redirected to another host
         if start:
             headers["Range"] = f"bytes={start}-"
         with (
-            self._explained(file.repo, file.path),
+            self._translate_errors(file.repo, file.path),
             get_session().stream("GET", url, headers=headers, timeout=TIMEOUT) as response,
         ):
             hf_raise_for_status(response)
@@ -215,13 +220,15 @@ class Hub:
                 save(fresh[:room])
                 room -= len(fresh)
                 if room < 0:
-                    raise WeightsError(f"{self.endpoint} sends more of {file.path} than the {file.size} bytes it said")
+                    raise WeightsError(
+                        f"{self.endpoint} sends more than the announced {file.size} bytes of {file.path}"
+                    )
         if room > 0:
-            raise _Passing(f"{self.endpoint} ended {file.path} of {file.repo} {room} bytes early; {AGAIN}")
+            raise _TransientError(f"{self.endpoint} ended {file.path} of {file.repo} {room} bytes early; {RESUME}")
 
     @contextmanager
-    def _explained(self, repo: str, what: str) -> Iterator[None]:
-        """Turn what the connection raises into an error that says what to do."""
+    def _translate_errors(self, repo: str, what: str) -> Iterator[None]:
+        """Turn errors of the connection into errors that say what to do."""
         page = f"https://huggingface.co/{repo}"
         try:
             yield
@@ -233,7 +240,7 @@ class Hub:
                 ) from error
             raise WeightsError(
                 f"{repo} is gated, and the account of this token may not read it: accept its terms on {page} with "
-                "that account, see that the token may read gated repositories, and pull again"
+                "that account, check that the token may read gated repositories, and pull again"
             ) from error
         except RevisionNotFoundError as error:
             raise WeightsError(f"{repo} has no revision {what} at {self.endpoint}") from error
@@ -247,7 +254,7 @@ class Hub:
         except HfHubHTTPError as error:
             status = error.response.status_code
             if status in (408, 429) or status >= 500:
-                raise _Passing(f"{self.endpoint} answers {status} for {what} of {repo}; {AGAIN}") from error
+                raise _TransientError(f"{self.endpoint} answers {status} for {what} of {repo}; {RESUME}") from error
             if status in (401, 403):
                 raise WeightsError(
                     f"{self.endpoint} refuses {what} of {repo} ({status}): "
@@ -255,30 +262,33 @@ class Hub:
                 ) from error
             raise WeightsError(f"{self.endpoint} answers {status} for {what} of {repo}") from error
         except OfflineModeIsEnabled as error:
-            raise WeightsError("HF_HUB_OFFLINE forbids to ask the hub; unset it and pull again") from error
+            raise WeightsError("HF_HUB_OFFLINE disables requests to the hub; unset it and pull again") from error
         except httpx2.TransportError as error:
-            raise _Passing(
+            raise _TransientError(
                 f"no connection to {self.endpoint} for {what} of {repo} ({str(error) or type(error).__name__}); "
-                f"see that the network, its proxy and HF_ENDPOINT are right; {AGAIN}"
+                f"check the network, its proxy and HF_ENDPOINT; {RESUME}"
             ) from error
         except (httpx2.HTTPError, httpx2.InvalidURL, HFValidationError, ValueError, TypeError, KeyError) as error:
-            raise WeightsError(f"{self.endpoint} does not answer as a hub for {what} of {repo}: {error}") from error
+            raise WeightsError(f"{self.endpoint} gives an invalid response for {what} of {repo}: {error}") from error
 
 
-class _Passing(WeightsError):
-    """May be better at the next attempt."""
+class _TransientError(WeightsError):
+    """An error that the next attempt may not have."""
 
 
-def _patiently(call: Callable[[], T], gained: Callable[[], int] = lambda: 0) -> T:
-    """Call again after a pause while it fails in a way that passes; progress (`gained`) starts the count anew."""
+def _with_retries(call: Callable[[], T], gained: Callable[[], int] = lambda: 0) -> T:
+    """Return `call()`, retried after pauses while it fails with a transient error.
+
+    Progress, a greater `gained()`, restarts the count of attempts.
+    """
     attempt, before = 0, gained()
     while True:
         try:
             return call()
-        except _Passing:
+        except _TransientError:
             if gained() > before:
                 attempt, before = 0, gained()
-            if attempt == len(PAUSES):
+            if attempt == len(RETRY_PAUSES):
                 raise
-            time.sleep(PAUSES[attempt])
+            time.sleep(RETRY_PAUSES[attempt])
             attempt += 1

@@ -1,4 +1,4 @@
-"""Weights that lie in a bucket, fetched once a machine, however many workers ask for them at once."""
+"""Local copies of weights in a bucket, fetched once per machine for all its workers."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 
 from filelock import FileLock
+from platformdirs import user_cache_path
 
 from catalogs.requests.inputs import localise, stat
 from catalogs.store import uris
@@ -18,17 +19,17 @@ __all__ = ["cache_folder", "local_file", "local_weights"]
 
 
 def cache_folder() -> Path:
-    """Where this machine keeps what it fetched: `TROUPE_CACHE`, else `troupe` in the user's cache folder."""
+    """Return this machine's folder for fetched files: `TROUPE_CACHE`, else `troupe` in the user's cache folder."""
     chosen = os.environ.get("TROUPE_CACHE")
     if chosen:
         return Path(chosen).expanduser().absolute()
-    return Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser().absolute() / "troupe"
+    return user_cache_path("troupe").expanduser().absolute()
 
 
 def local_weights(uri: str) -> Path:
-    """A local directory with the weights at `uri`: itself if it is local, else a copy that appears whole.
+    """Return a local directory with the weights at `uri`: the directory itself if it is local, else a complete copy.
 
-    A copy is known by the names, sizes and versions of its files: weights that change in the bucket are fetched anew.
+    A copy is identified by the names, sizes and versions of its files, so that changed weights are fetched again.
 
     Raises:
         WeightsError: there are none, or they cannot be fetched.
@@ -63,10 +64,10 @@ def local_weights(uri: str) -> Path:
 
 
 def local_file(uri: str) -> Path:
-    """A local file with the content of `uri`, fetched as `local_weights` does.
+    """Return a local file with the content of `uri`: the file itself if it is local, else a copy.
 
     Raises:
-        WeightsError: it is not there, or cannot be fetched.
+        WeightsError: it does not exist, or cannot be fetched.
     """
     path = uris.local_path(uri)
     if path is not None:

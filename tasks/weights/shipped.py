@@ -1,4 +1,4 @@
-"""The model that comes with troupe, for requests that name none."""
+"""The model that comes with troupe, the default of requests."""
 
 from models.miniature import SHIPPED_WEIGHTS
 

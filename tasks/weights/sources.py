@@ -1,4 +1,4 @@
-"""What the public release consists of: which files, in which repositories of the hub, under whose terms.
+"""The files of the public release, their repositories on the hub, and their licences.
 
 <weights>/arcface.onnx, yoloface_v5m.pt
 <weights>/hyportrait/{dino,expression,headpose,image_proj,motion_proj,pose_guider,unet}.pth
@@ -18,10 +18,10 @@ class Source:
     """One repository that part of the release comes from.
 
     Attributes:
-        repo: its name on the hub.
-        files: paths in the weights directory. In the repository a file lies at the same path or, by its base name,
-            in any one folder.
-        revision: the commit, where the release fixes one; None is the newest when a directory is first filled.
+        repo: name of the repository on the hub.
+        files: paths in the weights directory. In the repository a file has the same path or, with the same name, is in
+            any one folder.
+        revision: commit, where the release pins one; None is the newest when a directory is first filled.
     """
 
     repo: str
@@ -31,13 +31,13 @@ class Source:
 
 @dataclass(frozen=True)
 class Licence:
-    """Terms that somebody has to accept before they download.
+    """Terms that a user has to accept before the download.
 
     Attributes:
-        repo: what they are about.
-        holder: whose terms they are.
-        terms: in a sentence; the model's page has the text.
-        gated: whether the hub hands the files out only to accounts that accepted the terms there.
+        repo: repository that the terms apply to.
+        holder: licensor.
+        terms: summary in a sentence; the model's page has the text.
+        gated: whether the hub requires an account that accepted the terms there.
     """
 
     repo: str
@@ -47,7 +47,7 @@ class Licence:
 
     @property
     def page(self) -> str:
-        """Where the terms can be read, and accepted if gated."""
+        """The page where the terms can be read, and accepted if gated."""
         return f"https://huggingface.co/{self.repo}"
 
 
@@ -71,7 +71,7 @@ RELEASE = (
         ),
     ),
 )
-"""Gated first, so that a missing permission shows before gigabytes have come."""
+"""Sources of the release; gated ones come first, so that a missing permission shows before gigabytes are downloaded."""
 
 LICENCES = (
     Licence(

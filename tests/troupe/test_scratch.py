@@ -23,9 +23,9 @@ with scratch_folder() as folder:
 """
 INPUT = """
 import time, fsspec
-from catalogs.requests.inputs import at_hand
+from catalogs.requests.inputs import localised
 fsspec.filesystem("memory").pipe("/clip.mp4", b"a clip")
-with at_hand("memory://clip.mp4") as path:
+with localised("memory://clip.mp4") as path:
     print(path.parent, flush=True)
     time.sleep(600)
 """

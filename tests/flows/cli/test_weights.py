@@ -29,7 +29,7 @@ def hub(monkeypatch: pytest.MonkeyPatch) -> Iterator[HubServer]:
     with hub_server() as server:
         monkeypatch.setenv("HF_ENDPOINT", server.endpoint)
         monkeypatch.setenv("HF_TOKEN", TOKEN)
-        monkeypatch.setattr(tasks.weights.hub_client, "PAUSES", ())
+        monkeypatch.setattr(tasks.weights.hub_client, "RETRY_PAUSES", ())
         yield server
 
 

@@ -32,7 +32,7 @@ def hub(monkeypatch: pytest.MonkeyPatch) -> Iterator[HubServer]:
     for name in ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN", "HF_ENDPOINT"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setattr(tasks.weights.hub_client, "get_token", lambda: None)
-    monkeypatch.setattr(tasks.weights.hub_client, "PAUSES", (0.0, 0.0))
+    monkeypatch.setattr(tasks.weights.hub_client, "RETRY_PAUSES", (0.0, 0.0))
     with hub_server() as server:
         yield server
 
@@ -115,9 +115,9 @@ def test_broken_connection_is_resumed_within_a_pull(tmp_path: Path, hub: HubServ
 def test_pull_that_gave_up_goes_on_where_it_stopped(
     tmp_path: Path, hub: HubServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(tasks.weights.hub_client, "PAUSES", ())
+    monkeypatch.setattr(tasks.weights.hub_client, "RETRY_PAUSES", ())
     hub.cuts["motion_proj.pth"] = [7_000]
-    with pytest.raises(WeightsError, match=r"motion_proj\.pth.*goes on where it stopped"):
+    with pytest.raises(WeightsError, match=r"motion_proj\.pth.*pull again to resume"):
         fetch(tmp_path, hub)
     assert not (tmp_path / "hyportrait/motion_proj.pth").exists()
     report = fetch(tmp_path, hub)
@@ -214,7 +214,7 @@ def test_files_brought_by_other_means_are_taken_over_if_right(tmp_path: Path, hu
 def test_somebody_elses_file_is_left_alone(tmp_path: Path, hub: HubServer) -> None:
     (tmp_path / "hyportrait").mkdir()
     (tmp_path / "hyportrait/unet.pth").write_bytes(b"my own training")
-    with pytest.raises(WeightsError, match=r"unet\.pth is not the release's"):
+    with pytest.raises(WeightsError, match=r"unet\.pth is not a file of the release"):
         fetch(tmp_path, hub)
     assert (tmp_path / "hyportrait/unet.pth").read_bytes() == b"my own training"
     assert hub.sent == {}
@@ -234,7 +234,7 @@ def test_converted_file_counts_for_the_one_it_was_made_from(tmp_path: Path, hub:
 def test_pull_goes_on_with_the_commit_it_began_with(
     tmp_path: Path, hub: HubServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(tasks.weights.hub_client, "PAUSES", ())
+    monkeypatch.setattr(tasks.weights.hub_client, "RETRY_PAUSES", ())
     old = hub.newest(TENCENT)
     hub.cuts["expression.pth"] = [100]
     with pytest.raises(WeightsError):
@@ -261,10 +261,10 @@ def test_missing_and_ambiguous_files_are_listed_together(tmp_path: Path, hub: Hu
     files = hub.commits[TENCENT][hub.newest(TENCENT)]
     del files["dino.pth"]
     files["old/unet.pth"] = files["new/unet.pth"] = files.pop("unet.pth")
-    with pytest.raises(WeightsError, match="not as the release describes it") as caught:
+    with pytest.raises(WeightsError, match="does not match the release") as caught:
         fetch(tmp_path, hub)
     assert caught.value.problems == (
-        "hyportrait/dino.pth: is not there",
+        "hyportrait/dino.pth: not found",
         "hyportrait/unet.pth: could be any of old/unet.pth, new/unet.pth",
     )
 
@@ -298,7 +298,7 @@ def test_unknown_repository_and_revision(tmp_path: Path, hub: HubServer) -> None
 
 
 def test_no_connection(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(tasks.weights.hub_client, "PAUSES", (0.0,))
+    monkeypatch.setattr(tasks.weights.hub_client, "RETRY_PAUSES", (0.0,))
     with hub_server({}) as gone:
         endpoint = gone.endpoint
     with pytest.raises(WeightsError, match=f"no connection to {endpoint}.*HF_ENDPOINT"):
@@ -311,7 +311,7 @@ def test_listing_without_a_true_checksum(
 ) -> None:
     """What cannot be checked is not fetched."""
     monkeypatch.setattr("tests.tasks.weights.hub_server._sha256", lambda _: checksum)
-    with pytest.raises(WeightsError, match="not as the release describes it"):
+    with pytest.raises(WeightsError, match="does not match the release"):
         fetch(tmp_path, hub)
     assert hub.sent == {}
 
@@ -338,7 +338,7 @@ def test_full_disk_shows_before_the_first_byte(tmp_path: Path, hub: HubServer, m
 
 def test_directory_that_cannot_be_written(tmp_path: Path, hub: HubServer) -> None:
     (tmp_path / "file").write_text("")
-    with pytest.raises(WeightsError, match="cannot be filled"):
+    with pytest.raises(WeightsError, match="cannot write to"):
         fetch(tmp_path / "file", hub)
 
 
