@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import fsspec
 import pytest
 
+from catalogs.requests.jobs_file import parse_jobs
 from tests.s3 import BUCKET
+from troupe import Job
+from troupe.errors import BadJob
 
 
 @pytest.fixture(params=["local", "memory", "s3"])
@@ -22,3 +26,13 @@ def place(request: pytest.FixtureRequest, tmp_path: Path) -> str:
 def write(uri: str, data: bytes) -> None:
     with fsspec.open(uri, "wb", auto_mkdir=True) if "://" not in uri else fsspec.open(uri, "wb") as file:
         file.write(data)
+
+
+def parse(text: str, name: str = "jobs.csv", **kwargs: Any) -> list[Job]:
+    return parse_jobs(text.encode(), name, "/data", **kwargs)
+
+
+def problems(text: str, name: str = "jobs.csv", **kwargs: Any) -> list[str]:
+    with pytest.raises(BadJob) as caught:
+        parse(text, name, **kwargs)
+    return list(caught.value.problems)

@@ -1,4 +1,4 @@
-"""catalogs.requests.jobs_file, with columns and tables: what people write, and what is wrong with it."""
+"""catalogs.requests.jobs_file: valid requests and invalid ones."""
 
 from __future__ import annotations
 
@@ -22,19 +22,10 @@ from hypothesis import strategies as st
 from catalogs.requests.jobs_file import COLUMNS, cross_product, parse_jobs, read_jobs, read_request, write_request
 from catalogs.store.keys import valid_id
 from catalogs.store.store import Store, open_store
+from tests.catalogs.requests.conftest import parse, problems
 from tests.s3 import BUCKET
 from troupe import FaceChoice, Job
 from troupe.errors import BadJob, MissingInput, SettingsError
-
-
-def parse(text: str, name: str = "jobs.csv", **kwargs: Any) -> list[Job]:
-    return parse_jobs(text.encode(), name, "/data", **kwargs)
-
-
-def problems(text: str, name: str = "jobs.csv", **kwargs: Any) -> list[str]:
-    with pytest.raises(BadJob) as caught:
-        parse(text, name, **kwargs)
-    return list(caught.value.problems)
 
 
 def test_the_least_a_file_can_hold() -> None:
@@ -126,12 +117,6 @@ def test_empty_cells_and_rows_mean_nothing() -> None:
     assert parse_jobs(sink.getvalue(), "x.parquet", "/data") == [Job("a__b", "/data/a.png", "/data/b.mp4", seed=3)]
 
 
-@pytest.mark.parametrize("mark", [";", "\t"])
-def test_other_separators(mark: str) -> None:
-    text = f'portrait{mark}driving{mark}tags\na.png{mark}b.mp4{mark}"x=1;y=2"\n'
-    assert parse(text)[0].tags == {"x": "1", "y": "2"}
-
-
 def test_every_problem_is_told_at_once() -> None:
     text = (
         "portrait,driving,job_id,face,start,end,preset,output,audio,seed,language,tags,fps,portrit\n"
@@ -166,75 +151,6 @@ def test_every_problem_is_told_at_once() -> None:
         "row 4 (line 5): job_id 'x' is already used in row 3 (line 4)",
     ]
     assert found == expected
-
-
-@pytest.mark.parametrize(
-    ("text", "name", "message"),
-    [
-        ("", "jobs.csv", "jobs.csv is empty"),
-        (" \n", "jobs.jsonl", "jobs.jsonl is empty"),
-        ("portrait,driving\n", "jobs.csv", "there are no rows"),
-        ("portrait,portrait,driving\na,b,c\n", "jobs.csv", "header: column 'portrait' occurs twice"),
-        ("driving\na.mp4\n", "jobs.csv", "column 'portrait' is missing"),
-        ("a;b\n", "jobs.csv", "column 'driving' is missing"),
-        ('portrait,driving\n"a.png,b.mp4\nc,d\n', "jobs.csv", r"row 1 \(line 2\): not CSV"),
-        ('portrait,driving\n"a"x,b\n', "jobs.csv", r"row 1 \(line 2\): not CSV"),
-        ("portrait,driving\na\x00.png,b.mp4\n", "jobs.csv", "control character"),
-        (
-            '{"portrait": "a.png", "driving": "b.mp4"}\n[1]\nnull\n{x',
-            "jobs.jsonl",
-            r"row 2: not a JSON object(?s:.*)row 4",
-        ),
-        ("{}\n", "jobs.jsonl", "column 'driving' is missing"),
-        ('{"portrait": true, "driving": ["b.mp4"]}', "jobs.jsonl", "portrait has the type bool(?s:.*)type list"),
-        ('{"portrait": "\\ud800.png", "driving": "b"}', "jobs.jsonl", "control character"),
-        ('{"portrait": "a", "driving": "b", "tags": {"a": {"b": 1}}}', "jobs.jsonl", "tags has the type dict"),
-        ('{"portrait": "a", "driving": "b", "tags": [1]}', "jobs.jsonl", "not a set of names and values"),
-        ("[" * 100_000, "jobs.jsonl", "row 1: not JSON"),
-        ("x", "jobs.txt", r"use one of \.csv, \.jsonl, \.parquet"),
-        ("[]", "jobs.json", "one object per line"),
-        ("PAR1 but no", "jobs.parquet", "is not Parquet"),
-    ],
-)
-def test_files_that_cannot_be_right(text: str, name: str, message: str) -> None:
-    with pytest.raises(BadJob, match=message):
-        parse(text, name)
-
-
-def test_other_encodings() -> None:
-    with pytest.raises(BadJob, match=r"not UTF-8 text \(line 2\)"):
-        parse_jobs("portrait,driving\nJosé.png,b.mp4\n".encode("latin-1"), "jobs.csv", "/data")
-    with pytest.raises(BadJob, match="UTF-8"):
-        parse_jobs("portrait,driving\n".encode("utf-16"), "jobs.csv", "/data")
-
-
-@pytest.mark.parametrize(
-    ("text", "rate"),
-    [
-        ("25", "25"),
-        ("29.97", "30000/1001"),
-        ("23.976", "24000/1001"),
-        ("59.94", "60000/1001"),
-        ("30000/1001", "30000/1001"),
-        ("12.5", "25/2"),
-        ("30", "30"),
-    ],
-)
-def test_rates_are_exact(text: str, rate: str) -> None:
-    (job,) = parse(f"portrait,driving,fps\na,b,{text}\n")
-    assert job.fps == Fraction(rate)
-
-
-def test_choices_and_rates_that_are_none() -> None:
-    found = problems("portrait,driving,fps,gaps,crop,blend,quality,master\na,b,0.5,bridge,folow,colour,52,avi\n")
-    assert [problem.split("; ")[-1] for problem in found] == [
-        "use 1 to 240 frames per second, such as 25, 29.97 or 30000/1001",
-        "use hold or cut or fail",
-        "did you mean 'follow'?",
-        "use seamless or reference",
-        "the default is 18",
-        "use none or lossless or prores",
-    ]
 
 
 def test_default_ids_are_plain_and_unique() -> None:
@@ -385,75 +301,3 @@ def test_a_run_keeps_its_request(store: Store) -> None:
     with pytest.raises(SettingsError, match="run_id is"):
         write_request(store, "../r1", jobs)
     assert read_request(store, "r1") == jobs
-
-
-HEADS = [
-    b"",
-    b"portrait,driving,tags,seed,start,face\n",
-    b"portrait,driving\na,b\n",
-    b'{"portrait": "a", "driving": "b", "tags": ',
-    b"PAR1",
-]
-
-
-@given(st.binary(max_size=300), st.sampled_from(HEADS), st.sampled_from(["j.csv", "j.jsonl", "j.parquet", "j.json"]))
-@settings(max_examples=200)
-def test_garbage_is_a_bad_job(data: bytes, head: bytes, name: str) -> None:
-    check_garbage(head + data, name)
-
-
-@given(st.text(max_size=200), st.sampled_from(HEADS[:4]), st.sampled_from(["j.csv", "j.jsonl"]))
-@settings(max_examples=200)
-def test_text_garbage_is_a_bad_job(text: str, head: bytes, name: str) -> None:
-    check_garbage(head + text.encode(errors="surrogatepass"), name)
-
-
-JSON = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=20),
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
-    max_leaves=5,
-)
-
-
-@given(st.lists(st.dictionaries(st.sampled_from([*COLUMNS, "other"]), JSON), max_size=3))
-@settings(max_examples=200)
-def test_cells_of_any_type_are_a_bad_job(rows: list[dict[str, Any]]) -> None:
-    rows = [{"portrait": "a.png", "driving": "b.mp4", **row} for row in rows]
-    check_garbage("\n".join(map(json.dumps, rows)).encode(), "j.jsonl")
-    try:
-        table = pa.Table.from_pylist(rows)
-    except (pa.ArrowException, TypeError, ValueError, OverflowError):
-        return
-    sink = io.BytesIO()
-    try:
-        pq.write_table(table, sink)
-    except pa.ArrowNotImplementedError:
-        return
-    check_garbage(sink.getvalue(), "j.parquet")
-
-
-@given(st.integers(0, 2**32 - 1), st.integers(0, 7), st.booleans())
-@settings(max_examples=150)
-def test_damaged_parquet_is_a_bad_job(place: int, bit: int, cut: bool) -> None:
-    sink = io.BytesIO()
-    pq.write_table(pa.Table.from_pylist([{"portrait": "a.png", "driving": "b.mp4", "seed": n} for n in range(3)]), sink)
-    data = bytearray(sink.getvalue())
-    place %= len(data)
-    data[place] ^= 1 << bit
-    check_garbage(bytes(data[:place] if cut else data), "j.parquet")
-
-
-def check_garbage(data: bytes, name: str) -> None:
-    """It is refused with lines that can be printed, or it happens to be right."""
-    jobs, refused = None, None
-    try:
-        jobs = parse_jobs(data, name, "/data")
-    except BadJob as error:
-        refused = error
-    if refused is not None:
-        assert str(refused).encode()
-        assert all("\n" not in problem for problem in refused.problems)
-    else:
-        assert jobs
-        assert all(valid_id(job.job_id) and job.portrait and job.driving for job in jobs)
-        assert len({job.job_id for job in jobs}) == len(jobs)

@@ -1,4 +1,4 @@
-"""catalogs.store.gcs_azure: options for deltalake. No such store runs here; deltalake accepting them is tested."""
+"""catalogs.store.gcs_azure: options for deltalake. No such store runs here; that deltalake accepts them is tested."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from catalogs.store.gcs_azure import SCHEMES, delta_place
 
 
 @pytest.mark.parametrize(
-    ("uri", "options", "place", "told"),
+    ("uri", "options", "place", "expected"),
     [
         ("gs://b/troupe/catalog", {}, "gs://b/troupe/catalog", {}),
         ("gcs://b/catalog", {"token": "/k.json"}, "gs://b/catalog", {"google_service_account": "/k.json"}),
@@ -31,20 +31,20 @@ from catalogs.store.gcs_azure import SCHEMES, delta_place
         ),
     ],
 )
-def test_places(uri: str, options: dict[str, Any], place: str, told: dict[str, str]) -> None:
+def test_places(uri: str, options: dict[str, Any], place: str, expected: dict[str, str]) -> None:
     scheme = uri.split("://")[0]
     assert scheme in SCHEMES
-    found, words = delta_place(scheme, uri, options)
+    found, storage_options = delta_place(scheme, uri, options)
     assert found == place
-    assert {name: value for name, value in words.items() if name.startswith(("google", "azure"))} == told
+    assert {name: value for name, value in storage_options.items() if name.startswith(("google", "azure"))} == expected
 
 
 @pytest.mark.parametrize("uri", ["gs://b/catalog", "az://box/catalog", "abfss://box@me.dfs.core.windows.net/catalog"])
-def test_deltalake_knows_them(uri: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """It gets as far as asking for the table; nobody answers, as the address given is nobody's."""
+def test_deltalake_supports_them(uri: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It gets as far as requesting the table from an address that does not respond."""
     monkeypatch.setenv("AZURE_STORAGE_ACCOUNT_NAME", "me")
     monkeypatch.setenv("AZURE_STORAGE_ACCOUNT_KEY", "c2VjcmV0")
-    _, words = delta_place(uri.split("://")[0], uri, {})
-    nobody = {"proxy_url": "http://127.0.0.1:9", "max_retries": "0", "google_skip_signature": "true"}
+    _, storage_options = delta_place(uri.split("://")[0], uri, {})
+    unreachable = {"proxy_url": "http://127.0.0.1:9", "max_retries": "0", "google_skip_signature": "true"}
     with pytest.raises(Exception, match=r"(?i)error sending request|connect|transport|127\.0\.0\.1"):
-        DeltaTable(uri, storage_options=words | nobody)
+        DeltaTable(uri, storage_options=storage_options | unreachable)

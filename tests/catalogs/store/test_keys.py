@@ -37,14 +37,14 @@ def test_other_parts_give_another_key(one: Any, other: Any) -> None:
 
 
 def test_a_key_stays_what_it_is() -> None:
-    """A changed key would make everything in every cache new work."""
+    """A changed key would invalidate every cache."""
     assert canonical({"b": (1, 2.5), "a": "é"}) == '{"a":"\\u00e9","b":[1,2.5]}'
     assert make_key("motion", clip="ab" * 32, window=25) == make_key("motion", window=25, clip="ab" * 32)
     assert make_key("motion", clip="00", window=25) == "9470da8f96ae2c97ec1c5afb8ef4dc35"
 
 
 @pytest.mark.parametrize("part", [float("nan"), float("inf"), object(), b"bytes", {1: "a"}, [{None: 1}], {1, 2}])
-def test_what_has_no_one_spelling_is_refused(part: Any) -> None:
+def test_values_without_canonical_json_are_refused(part: Any) -> None:
     with pytest.raises((TypeError, ValueError)):
         make_key("k", part=part)
 

@@ -1,4 +1,4 @@
-"""catalogs.store.retry: which trouble is worth another try."""
+"""catalogs.store.retry: which errors are retried."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def pauses(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     return taken
 
 
-def test_trouble_that_passes(pauses: list[float]) -> None:
+def test_transient_errors_are_retried(pauses: list[float]) -> None:
     answers: list[Exception | str] = [ConnectionResetError("gone"), TimeoutError(), "here"]
 
     def call() -> str:
@@ -31,7 +31,7 @@ def test_trouble_that_passes(pauses: list[float]) -> None:
     assert 0.25 <= second <= 0.75
 
 
-def test_three_tries_at_most(pauses: list[float]) -> None:
+def test_three_attempts_at_most(pauses: list[float]) -> None:
     calls = 0
 
     def call() -> None:
@@ -44,7 +44,7 @@ def test_three_tries_at_most(pauses: list[float]) -> None:
     assert len(pauses) == 2
 
 
-def test_what_stays_wrong_is_raised_at_once(pauses: list[float]) -> None:
+def test_permanent_errors_are_raised_at_once(pauses: list[float]) -> None:
     with pytest.raises(FileNotFoundError):
         retry_call(lambda: (_ for _ in ()).throw(FileNotFoundError("x")))
     assert pauses == []
@@ -75,5 +75,5 @@ class EndpointConnectionError(Exception):
         (NoCredentialsError(), False),
     ],
 )
-def test_transient(error: Exception, expected: bool) -> None:
+def test_is_transient(error: Exception, expected: bool) -> None:
     assert is_transient(error) is expected

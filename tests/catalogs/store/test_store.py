@@ -51,13 +51,13 @@ def test_put_read_list(store: Store, tmp_path: Path) -> None:
     assert [entry.name for entry in (tmp_path / "new").iterdir()] == ["out.mp4"]
 
 
-def test_what_is_there_is_never_overwritten(store: Store, tmp_path: Path) -> None:
+def test_an_existing_file_is_never_overwritten(store: Store, tmp_path: Path) -> None:
     store.put_bytes(b"first", "cache/k")
     local = tmp_path / "second"
     local.write_bytes(b"the second")
-    there = Put("cache/k", 5, sha(b"first"), created=False)
-    assert store.put(local, "cache/k") == there
-    assert store.put_bytes(b"the second", "cache/k") == there
+    existing = Put("cache/k", 5, sha(b"first"), created=False)
+    assert store.put(local, "cache/k") == existing
+    assert store.put_bytes(b"the second", "cache/k") == existing
     assert store.read("cache/k") == b"first"
     store.replace(b"third one", "cache/k")
     assert store.read("cache/k") == b"third one"
@@ -113,9 +113,9 @@ def test_entries_and_deleting(store: Store) -> None:
     assert store.list() == ["c"]
 
 
-def test_a_store_that_does_not_refuse_is_looked_at_first(tmp_path: Path) -> None:
+def test_a_store_without_exclusive_puts_is_checked_first(tmp_path: Path) -> None:
     class Plain(MemoryFileSystem):  # type: ignore[misc]
-        """Overwrites what is there."""
+        """Overwrites existing files."""
 
         protocol = "plain"
         store: ClassVar[dict[str, Any]] = {}
@@ -247,7 +247,7 @@ def test_no_credentials(s3: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
         monkeypatch.delenv(name)
     monkeypatch.setenv("HOME", str(tmp_path))
-    # A session of its own: the client of another test would still have the credentials.
+    # A new session, because the client of another test would still have the credentials.
     with pytest.raises(StoreError, match="set AWS_ACCESS_KEY_ID"):
         open_store(f"s3://{BUCKET}/none", {"skip_instance_cache": True}).check()
 
@@ -267,9 +267,9 @@ def test_impossible_urls(url: str, message: str) -> None:
 
 
 class Faults(ThreadingHTTPServer):
-    """Stands before an S3 server. `plan` says what becomes of the next requests: busy, lost or nothing special.
+    """A proxy before an S3 server. `plan` lists the faults of the next requests: `busy`, `lost` or none.
 
-    busy: answered with 503. lost: passed on, but the answer never comes back.
+    busy: answered with 503. lost: forwarded, but the response is dropped.
     """
 
     def __init__(self, endpoint: str, plan: list[str]) -> None:
@@ -310,7 +310,7 @@ class Passage(BaseHTTPRequestHandler):
     do_GET = do_PUT = do_POST = do_HEAD = do_DELETE = do
 
     def log_message(self, format: str, *args: object) -> None:
-        """Silence."""
+        """Log nothing."""
 
 
 @contextmanager
@@ -326,14 +326,14 @@ def faults(endpoint: str, plan: list[str]) -> Iterator[Store]:
         server.server_close()
 
 
-def test_a_busy_server_is_asked_again(s3: str) -> None:
+def test_a_request_to_a_busy_server_is_retried(s3: str) -> None:
     with faults(s3, ["busy"] * 4) as store:
         assert store.put_bytes(b"patience", "busy").created
         assert store.read("busy") == b"patience"
 
 
-def test_a_lost_answer_does_not_hide_who_created(s3: str) -> None:
-    """The put took place, its answer was lost, and the second try finds the file there: ours."""
+def test_a_lost_response_does_not_hide_who_created_the_file(s3: str) -> None:
+    """The put succeeded, its response was lost, and the second attempt finds the file: ours."""
     with faults(s3, ["lost"]) as store:
         assert store.put_bytes(b"mine", "lost").created
         assert not store.put_bytes(b"mine", "lost").created

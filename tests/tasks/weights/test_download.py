@@ -1,4 +1,4 @@
-"""Pulling the release from a hub on this machine, in fair and foul weather."""
+"""tasks.weights.download: pulls of the release from a hub on this machine."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ import multiprocessing
 import os
 import shutil
 import signal
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -18,27 +17,14 @@ from safetensors.torch import save_file
 
 import tasks.weights.download
 import tasks.weights.hub_client
-from tasks.weights.download import PullReport, pull
+from tasks.weights.download import pull
 from tasks.weights.sources import LICENCES, RELEASE
-from tests.tasks.weights.hub_server import GATED, TOKEN, HubServer, hub_server
+from tests.tasks.weights.conftest import fetch
+from tests.tasks.weights.hub_server import TOKEN, HubServer
 from troupe.errors import WeightsError
 
 PATHS = [path for source in RELEASE for path in source.files]
 TENCENT = "tencent/HunyuanPortrait"
-
-
-@pytest.fixture
-def hub(monkeypatch: pytest.MonkeyPatch) -> Iterator[HubServer]:
-    for name in ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN", "HF_ENDPOINT"):
-        monkeypatch.delenv(name, raising=False)
-    monkeypatch.setattr(tasks.weights.hub_client, "get_token", lambda: None)
-    monkeypatch.setattr(tasks.weights.hub_client, "RETRY_PAUSES", (0.0, 0.0))
-    with hub_server() as server:
-        yield server
-
-
-def fetch(directory: Path, hub: HubServer) -> PullReport:
-    return pull(directory, accept_licences=True, token=TOKEN, endpoint=hub.endpoint)
 
 
 def content(hub: HubServer, path: str) -> bytes:
@@ -162,14 +148,6 @@ def test_storage_that_ignores_range_is_read_from_the_start(tmp_path: Path, hub: 
     assert (tmp_path / "hyportrait/dino.pth").read_bytes() == content(hub, "hyportrait/dino.pth")
 
 
-def test_busy_hub_is_asked_again(tmp_path: Path, hub: HubServer) -> None:
-    hub.busy = 2
-    assert set(fetch(tmp_path, hub).fetched) == set(PATHS)
-    hub.busy = 99
-    with pytest.raises(WeightsError, match="answers 503"):
-        fetch(tmp_path / "other", hub)
-
-
 def test_damaged_content_is_refused_and_fetched_anew(tmp_path: Path, hub: HubServer) -> None:
     hub.damaged = {"dino.pth"}
     with pytest.raises(WeightsError, match=r"dino\.pth of tencent/HunyuanPortrait arrived damaged") as caught:
@@ -267,65 +245,6 @@ def test_missing_and_ambiguous_files_are_listed_together(tmp_path: Path, hub: Hu
         "hyportrait/dino.pth: not found",
         "hyportrait/unet.pth: could be any of old/unet.pth, new/unet.pth",
     )
-
-
-def test_gated_repository_without_token(tmp_path: Path, hub: HubServer) -> None:
-    with pytest.raises(WeightsError, match=rf"accept its terms on https://huggingface.co/{GATED}.*HF_TOKEN"):
-        pull(tmp_path, accept_licences=True, endpoint=hub.endpoint)
-    assert hub.sent == {}
-
-
-def test_gated_repository_with_a_token_that_may_not(tmp_path: Path, hub: HubServer) -> None:
-    with pytest.raises(WeightsError, match="the account of this token may not read it") as caught:
-        pull(tmp_path, accept_licences=True, token="hf_other", endpoint=hub.endpoint)
-    assert "hf_other" not in str(caught.value)
-
-
-def test_token_stays_with_the_hub(tmp_path: Path, hub: HubServer) -> None:
-    fetch(tmp_path, hub)
-    assert {request.token for request in hub.requests if request.host == "hub"} == {TOKEN}
-    assert {request.token for request in hub.requests if request.host == "storage"} == {""}
-
-
-def test_unknown_repository_and_revision(tmp_path: Path, hub: HubServer) -> None:
-    del hub.commits["FoivosPar/Arc2Face"][hub.newest("FoivosPar/Arc2Face")]
-    hub.commits["FoivosPar/Arc2Face"]["f" * 40] = {}
-    with pytest.raises(WeightsError, match="FoivosPar/Arc2Face has no revision da2f1e9a"):
-        fetch(tmp_path, hub)
-    del hub.commits["LeonJoe13/Sonic"]
-    with pytest.raises(WeightsError, match="has no repository LeonJoe13/Sonic"):
-        fetch(tmp_path, hub)
-
-
-def test_no_connection(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(tasks.weights.hub_client, "RETRY_PAUSES", (0.0,))
-    with hub_server({}) as gone:
-        endpoint = gone.endpoint
-    with pytest.raises(WeightsError, match=f"no connection to {endpoint}.*HF_ENDPOINT"):
-        pull(tmp_path, accept_licences=True, token=TOKEN, endpoint=endpoint)
-
-
-@pytest.mark.parametrize("checksum", ["", "../../escaped", "A" * 40])
-def test_listing_without_a_true_checksum(
-    checksum: str, tmp_path: Path, hub: HubServer, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """What cannot be checked is not fetched."""
-    monkeypatch.setattr("tests.tasks.weights.hub_server._sha256", lambda _: checksum)
-    with pytest.raises(WeightsError, match="does not match the release"):
-        fetch(tmp_path, hub)
-    assert hub.sent == {}
-
-
-def test_endpoint_that_is_no_hub(tmp_path: Path, hub: HubServer) -> None:
-    with pytest.raises(WeightsError, match=r"/elsewhere answers 404"):
-        pull(tmp_path, accept_licences=True, token=TOKEN, endpoint=f"{hub.endpoint}/elsewhere")
-    with pytest.raises(WeightsError, match=r"no connection to nonsense"):
-        pull(tmp_path, accept_licences=True, token=TOKEN, endpoint="nonsense")
-
-
-def test_endpoint_from_the_environment(tmp_path: Path, hub: HubServer, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("HF_ENDPOINT", hub.endpoint)
-    assert set(pull(tmp_path, accept_licences=True, token=TOKEN).fetched) == set(PATHS)
 
 
 def test_full_disk_shows_before_the_first_byte(tmp_path: Path, hub: HubServer, monkeypatch: pytest.MonkeyPatch) -> None:

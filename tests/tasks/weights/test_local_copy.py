@@ -1,4 +1,4 @@
-"""Weights in a bucket: fetched once a machine, whole, and anew when they change."""
+"""tasks.weights.local_copy: weights in a bucket are fetched once per machine, and again when they change."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from uuid import uuid4
 import pytest
 
 from catalogs.store.store import open_store
-from tasks.weights.local_copy import local_file, local_weights
+from tasks.weights.local_copy import cache_folder, local_file, local_weights
 from tests.s3 import BUCKET
 from troupe.errors import WeightsError
 
@@ -54,3 +54,14 @@ def test_weights_that_are_not_there(s3: str, cache: Path, uri: str) -> None:
         local_weights(uri)
     with pytest.raises(WeightsError, match="cannot be fetched"):
         local_file(uri + "/detector.onnx")
+
+
+def test_the_cache_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("TROUPE_CACHE", "XDG_CACHE_HOME"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert cache_folder() == tmp_path / ".cache" / "troupe"
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "xdg"))
+    assert cache_folder() == tmp_path / "xdg" / "troupe"
+    monkeypatch.setenv("TROUPE_CACHE", str(tmp_path / "chosen"))
+    assert cache_folder() == tmp_path / "chosen"

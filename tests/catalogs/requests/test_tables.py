@@ -1,0 +1,136 @@
+"""catalogs.requests.tables: what is not a valid table, by way of jobs files."""
+
+from __future__ import annotations
+
+import io
+import json
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from catalogs.requests.jobs_file import COLUMNS, parse_jobs
+from catalogs.store.keys import valid_id
+from tests.catalogs.requests.conftest import parse
+from troupe.errors import BadJob
+
+
+@pytest.mark.parametrize("mark", [";", "\t"])
+def test_other_separators(mark: str) -> None:
+    text = f'portrait{mark}driving{mark}tags\na.png{mark}b.mp4{mark}"x=1;y=2"\n'
+    assert parse(text)[0].tags == {"x": "1", "y": "2"}
+
+
+@pytest.mark.parametrize(
+    ("text", "name", "message"),
+    [
+        ("", "jobs.csv", "jobs.csv is empty"),
+        (" \n", "jobs.jsonl", "jobs.jsonl is empty"),
+        ("portrait,driving\n", "jobs.csv", "there are no rows"),
+        ("portrait,portrait,driving\na,b,c\n", "jobs.csv", "header: column 'portrait' occurs twice"),
+        ("driving\na.mp4\n", "jobs.csv", "column 'portrait' is missing"),
+        ("a;b\n", "jobs.csv", "column 'driving' is missing"),
+        ('portrait,driving\n"a.png,b.mp4\nc,d\n', "jobs.csv", r"row 1 \(line 2\): not CSV"),
+        ('portrait,driving\n"a"x,b\n', "jobs.csv", r"row 1 \(line 2\): not CSV"),
+        ("portrait,driving\na\x00.png,b.mp4\n", "jobs.csv", "control character"),
+        (
+            '{"portrait": "a.png", "driving": "b.mp4"}\n[1]\nnull\n{x',
+            "jobs.jsonl",
+            r"row 2: not a JSON object(?s:.*)row 4",
+        ),
+        ("{}\n", "jobs.jsonl", "column 'driving' is missing"),
+        ('{"portrait": true, "driving": ["b.mp4"]}', "jobs.jsonl", "portrait has the type bool(?s:.*)type list"),
+        ('{"portrait": "\\ud800.png", "driving": "b"}', "jobs.jsonl", "control character"),
+        ('{"portrait": "a", "driving": "b", "tags": {"a": {"b": 1}}}', "jobs.jsonl", "tags has the type dict"),
+        ('{"portrait": "a", "driving": "b", "tags": [1]}', "jobs.jsonl", "not a set of names and values"),
+        ("[" * 100_000, "jobs.jsonl", "row 1: not JSON"),
+        ("x", "jobs.txt", r"use one of \.csv, \.jsonl, \.parquet"),
+        ("[]", "jobs.json", "one object per line"),
+        ("PAR1 but no", "jobs.parquet", "is not Parquet"),
+    ],
+)
+def test_files_that_cannot_be_right(text: str, name: str, message: str) -> None:
+    with pytest.raises(BadJob, match=message):
+        parse(text, name)
+
+
+def test_other_encodings() -> None:
+    with pytest.raises(BadJob, match=r"not UTF-8 text \(line 2\)"):
+        parse_jobs("portrait,driving\nJosé.png,b.mp4\n".encode("latin-1"), "jobs.csv", "/data")
+    with pytest.raises(BadJob, match="UTF-8"):
+        parse_jobs("portrait,driving\n".encode("utf-16"), "jobs.csv", "/data")
+
+
+HEADS = [
+    b"",
+    b"portrait,driving,tags,seed,start,face\n",
+    b"portrait,driving\na,b\n",
+    b'{"portrait": "a", "driving": "b", "tags": ',
+    b"PAR1",
+]
+
+
+@given(st.binary(max_size=300), st.sampled_from(HEADS), st.sampled_from(["j.csv", "j.jsonl", "j.parquet", "j.json"]))
+@settings(max_examples=200)
+def test_garbage_is_a_bad_job(data: bytes, head: bytes, name: str) -> None:
+    check_garbage(head + data, name)
+
+
+@given(st.text(max_size=200), st.sampled_from(HEADS[:4]), st.sampled_from(["j.csv", "j.jsonl"]))
+@settings(max_examples=200)
+def test_text_garbage_is_a_bad_job(text: str, head: bytes, name: str) -> None:
+    check_garbage(head + text.encode(errors="surrogatepass"), name)
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=20),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
+    max_leaves=5,
+)
+
+
+@given(st.lists(st.dictionaries(st.sampled_from([*COLUMNS, "other"]), JSON), max_size=3))
+@settings(max_examples=200)
+def test_cells_of_any_type_are_a_bad_job(rows: list[dict[str, Any]]) -> None:
+    rows = [{"portrait": "a.png", "driving": "b.mp4", **row} for row in rows]
+    check_garbage("\n".join(map(json.dumps, rows)).encode(), "j.jsonl")
+    try:
+        table = pa.Table.from_pylist(rows)
+    except (pa.ArrowException, TypeError, ValueError, OverflowError):
+        return
+    sink = io.BytesIO()
+    try:
+        pq.write_table(table, sink)
+    except pa.ArrowNotImplementedError:
+        return
+    check_garbage(sink.getvalue(), "j.parquet")
+
+
+@given(st.integers(0, 2**32 - 1), st.integers(0, 7), st.booleans())
+@settings(max_examples=150)
+def test_damaged_parquet_is_a_bad_job(place: int, bit: int, cut: bool) -> None:
+    sink = io.BytesIO()
+    pq.write_table(pa.Table.from_pylist([{"portrait": "a.png", "driving": "b.mp4", "seed": n} for n in range(3)]), sink)
+    data = bytearray(sink.getvalue())
+    place %= len(data)
+    data[place] ^= 1 << bit
+    check_garbage(bytes(data[:place] if cut else data), "j.parquet")
+
+
+def check_garbage(data: bytes, name: str) -> None:
+    """It is refused with lines that can be printed, or it happens to be right."""
+    jobs, refused = None, None
+    try:
+        jobs = parse_jobs(data, name, "/data")
+    except BadJob as error:
+        refused = error
+    if refused is not None:
+        assert str(refused).encode()
+        assert all("\n" not in problem for problem in refused.problems)
+    else:
+        assert jobs
+        assert all(valid_id(job.job_id) and job.portrait and job.driving for job in jobs)
+        assert len({job.job_id for job in jobs}) == len(jobs)
