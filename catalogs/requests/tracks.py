@@ -105,7 +105,7 @@ def _typed(table: pa.Table) -> pa.Table:
     table = table.select(SCHEMA.names).cast(SCHEMA)
     for name in _REQUIRED:
         if table.column(name).null_count:
-            raise ValueError(f"a {name} is empty")
+            raise ValueError(f"column {name} has an empty cell")
     return table
 
 

@@ -36,7 +36,7 @@ def test_a_folder_ends_with_its_owner_or_when_the_next_is_made(
     owned: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
-    monkeypatch.setattr(scratch, "_SETTLED", 0.0)
+    monkeypatch.setattr(scratch, "_MIN_AGE", 0.0)
     with subprocess.Popen(
         [sys.executable, "-c", owned],
         stdout=subprocess.PIPE,

@@ -60,7 +60,7 @@ def test_a_file_exchanged_for_one_of_the_same_size_and_time(folder_store: Store,
     assert known.of(str(path)) == sha(b"two")
 
 
-def test_one_missing_input_is_its_own_trouble(folder_store: Store, tmp_path: Path) -> None:
+def test_one_missing_input_does_not_affect_others(folder_store: Store, tmp_path: Path) -> None:
     (tmp_path / "a.png").write_bytes(b"one")
     found = ContentHashes(folder_store).of_many([str(tmp_path / "a.png"), str(tmp_path / "b.png")])
     assert found[str(tmp_path / "a.png")] == sha(b"one")
@@ -86,16 +86,14 @@ def test_an_input_that_changes_while_it_is_read(
     assert folder_store.list() == []
 
 
-def test_a_damaged_log_is_left_out(folder_store: Store, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_damaged_file_is_ignored(folder_store: Store, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     folder_store.put_bytes(b"not parquet", "cache/hashes/r0.parquet")
     (tmp_path / "a.png").write_bytes(b"one")
     assert ContentHashes(folder_store).of(str(tmp_path / "a.png")) == sha(b"one")
     assert "r0.parquet is damaged" in caplog.text
 
 
-def test_an_input_is_read_once_whoever_asks(
-    folder_store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_input_is_read_once(folder_store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "a.png").write_bytes(b"one")
     reads: list[str] = []
     monkeypatch.setattr(content_hashes, "_hash", lambda uri, _: reads.append(uri) or "abc")  # type: ignore[func-returns-value]

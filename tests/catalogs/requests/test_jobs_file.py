@@ -117,7 +117,7 @@ def test_empty_cells_and_rows_mean_nothing() -> None:
     assert parse_jobs(sink.getvalue(), "x.parquet", "/data") == [Job("a__b", "/data/a.png", "/data/b.mp4", seed=3)]
 
 
-def test_every_problem_is_told_at_once() -> None:
+def test_all_problems_are_reported_together() -> None:
     text = (
         "portrait,driving,job_id,face,start,end,preset,output,audio,seed,language,tags,fps,portrit\n"
         "a.png,,../x,first,soon,,exct,ful,drivng,1.5,English,a,fast,\n"
@@ -216,7 +216,7 @@ def test_paths_start_from_the_files_folder(s3: str, tmp_path: Path, monkeypatch:
         read_jobs(f"s3://{BUCKET}/requests/no.csv")
 
 
-def test_cross(tmp_path: Path) -> None:
+def test_cross_product(tmp_path: Path) -> None:
     for name in ("p/b.PNG", "p/a.jpg", "p/notes.txt", "p/.a.png", "d/two.mp4", "d/one.mov", "d/a.png"):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_bytes(b"x")
@@ -231,7 +231,7 @@ def test_cross(tmp_path: Path) -> None:
         cross_product(str(tmp_path / "nowhere"), str(tmp_path / "d"))
 
 
-def test_cross_in_a_bucket(s3: str) -> None:
+def test_cross_product_in_a_bucket(s3: str) -> None:
     for name in ("p/a.png", "d/x.mp4", "d/deeper/y.mp4"):
         with fsspec.open(f"s3://{BUCKET}/cross/{name}", "w") as file:
             file.write("x")

@@ -1,4 +1,4 @@
-"""Caches within bounds, nothing half published; renders, rows and live runs untouched."""
+"""catalogs.retention.evict: caches within limits, no orphans; renders, rows and live runs stay untouched."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from uuid import uuid4
 import boto3
 import pytest
 
-from catalogs.retention import evict as maintenance
+from catalogs.retention import evict
 from catalogs.retention.evict import maintain
 from catalogs.store.store import Store, open_store
 from catalogs.table.runs import RunInfo, write_run
@@ -24,7 +24,7 @@ DAY = 86400
 
 
 def put(store: Store, key: str, size: int, days: float) -> None:
-    """A file that is so many days old."""
+    """Put a file of an age in days."""
     store.put_bytes(b"x" * size, key)
     then = time.time() - days * DAY
     os.utime(Path(store.url) / key, (then, then))
@@ -91,7 +91,7 @@ def test_a_bucket(s3: str, monkeypatch: pytest.MonkeyPatch) -> None:
     assert all(entry.modified for entry in store.entries())
     assert [entry.bytes for entry in store.entries()] == [3, 3, 3]
     assert maintain(store.url, max_age_days=0.5) == maintain(store.url, max_age_days=0.5)
-    monkeypatch.setattr(maintenance, "ORPHAN", timedelta(seconds=-5))
+    monkeypatch.setattr(evict, "ORPHAN", timedelta(seconds=-5))
     assert maintain(store.url, max_gigabytes=0).orphans == 1
     assert store.list() == ["runs/r/manifest.parquet"]
     store.delete("never/there")
@@ -101,7 +101,7 @@ def test_uploads_that_were_never_finished(s3: str, monkeypatch: pytest.MonkeyPat
     client = boto3.client("s3")
 
     def begin(key: str) -> None:
-        """As somebody does who is killed in the middle of a large file."""
+        """Start an upload as a process does that is killed in the middle of a large file."""
         upload = client.create_multipart_upload(Bucket=BUCKET, Key=key)["UploadId"]
         client.upload_part(Bucket=BUCKET, Key=key, UploadId=upload, PartNumber=1, Body=b"x" * 100)
 
@@ -116,8 +116,8 @@ def test_uploads_that_were_never_finished(s3: str, monkeypatch: pytest.MonkeyPat
     assert len(open_store(f"s3://{BUCKET}/{folder}-other").uploads()) == 1
     begin(f"{folder}/renders/k/full.mp4")
     (young,) = store.uploads()
-    # The server of the tests says of every upload that it began in 2010.
-    monkeypatch.setattr(maintenance, "ORPHAN", datetime.now(UTC) - young.started + timedelta(minutes=1))
+    # The test server reports that every upload started in 2010.
+    monkeypatch.setattr(evict, "ORPHAN", datetime.now(UTC) - young.started + timedelta(minutes=1))
     assert maintain(store.url).uploads == 0, "it may be under way"
     store.abort(young)
     store.abort(young)

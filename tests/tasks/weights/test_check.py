@@ -1,4 +1,4 @@
-"""Weights directories as a whole."""
+"""tasks.weights.check."""
 
 from __future__ import annotations
 
@@ -45,13 +45,13 @@ def test_damaged_file_stops_a_conversion(copy: Path) -> None:
     assert not (copy / "hyportrait/dino.safetensors").exists()
 
 
-def test_directory_that_is_not_there(tmp_path: Path) -> None:
+def test_missing_directory(tmp_path: Path) -> None:
     for look in (check, lambda directory: list(convert(directory))):
         with pytest.raises(WeightsError, match="is not a directory"):
             look(tmp_path / "nothing")
 
 
-def test_doctor_looks_into_the_directory(copy: Path, tmp_path: Path) -> None:
+def test_doctor_checks_the_directory(copy: Path, tmp_path: Path) -> None:
     found = {finding.name: finding for finding in examine(str(tmp_path / "store"), copy, None)}
     assert found["weights"].state == "ok"
     assert "million parameters" in found["weights"].what

@@ -70,7 +70,7 @@ def test_record_names_commit_hash_and_size_of_every_file(tmp_path: Path, hub: Hu
     assert record["files"]["hyportrait/unet.pth"]["file"] == "unet.pth"
 
 
-def test_second_pull_asks_nobody(tmp_path: Path, hub: HubServer) -> None:
+def test_second_pull_makes_no_request(tmp_path: Path, hub: HubServer) -> None:
     fetch(tmp_path, hub)
     before = len(hub.requests)
     report = fetch(tmp_path, hub)
@@ -79,7 +79,7 @@ def test_second_pull_asks_nobody(tmp_path: Path, hub: HubServer) -> None:
     assert len(hub.requests) == before
 
 
-def test_nothing_is_asked_or_written_before_the_licences_are_accepted(tmp_path: Path, hub: HubServer) -> None:
+def test_nothing_is_requested_or_written_before_the_licences_are_accepted(tmp_path: Path, hub: HubServer) -> None:
     with pytest.raises(WeightsError, match="licences") as caught:
         pull(tmp_path / "weights", accept_licences=False, token=TOKEN, endpoint=hub.endpoint)
     assert len(caught.value.problems) == len(LICENCES) == len(RELEASE)
@@ -98,9 +98,7 @@ def test_broken_connection_is_resumed_within_a_pull(tmp_path: Path, hub: HubServ
     assert (tmp_path / "hyportrait/unet.pth").read_bytes() == content(hub, "hyportrait/unet.pth")
 
 
-def test_pull_that_gave_up_goes_on_where_it_stopped(
-    tmp_path: Path, hub: HubServer, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_pull_that_gave_up_resumes(tmp_path: Path, hub: HubServer, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tasks.weights.hub_client, "RETRY_PAUSES", ())
     hub.cuts["motion_proj.pth"] = [7_000]
     with pytest.raises(WeightsError, match=r"motion_proj\.pth.*pull again to resume"):
@@ -118,7 +116,7 @@ def test_pull_that_gave_up_goes_on_where_it_stopped(
     assert hub.sent["motion_proj.pth"] == len(content(hub, "hyportrait/motion_proj.pth"))
 
 
-def test_killed_process_leaves_what_came(tmp_path: Path, hub: HubServer) -> None:
+def test_killed_process_leaves_a_partial_file(tmp_path: Path, hub: HubServer) -> None:
     """No tidy end: the process is gone in the middle of a file."""
     hub.cuts["dino.pth"] = [9_000]
     process = multiprocessing.get_context("spawn").Process(target=_pull_until_killed, args=(tmp_path, hub.endpoint))
@@ -148,7 +146,7 @@ def test_storage_that_ignores_range_is_read_from_the_start(tmp_path: Path, hub: 
     assert (tmp_path / "hyportrait/dino.pth").read_bytes() == content(hub, "hyportrait/dino.pth")
 
 
-def test_damaged_content_is_refused_and_fetched_anew(tmp_path: Path, hub: HubServer) -> None:
+def test_damaged_content_is_refused_and_fetched_again(tmp_path: Path, hub: HubServer) -> None:
     hub.damaged = {"dino.pth"}
     with pytest.raises(WeightsError, match=r"dino\.pth of tencent/HunyuanPortrait arrived damaged") as caught:
         fetch(tmp_path, hub)
@@ -162,7 +160,7 @@ def test_damaged_content_is_refused_and_fetched_anew(tmp_path: Path, hub: HubSer
 
 
 def test_damaged_small_file_is_refused(tmp_path: Path, hub: HubServer, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Files that lie in git have git's hash, not a SHA-256."""
+    """Files stored in git have git's hash, not a SHA-256."""
     monkeypatch.setattr("tests.tasks.weights.hub_server._git_hash", lambda _: "0" * 40)
     with pytest.raises(WeightsError, match=r"scheduler_config\.json .*arrived damaged: the hub's checksum is 0{40}"):
         fetch(tmp_path, hub)
@@ -180,7 +178,7 @@ def test_file_that_changed_since_is_fetched_again(tmp_path: Path, hub: HubServer
         assert (tmp_path / path).read_bytes() == content(hub, path)
 
 
-def test_files_brought_by_other_means_are_taken_over_if_right(tmp_path: Path, hub: HubServer) -> None:
+def test_files_from_elsewhere_are_adopted_if_valid(tmp_path: Path, hub: HubServer) -> None:
     (tmp_path / "hyportrait").mkdir()
     (tmp_path / "hyportrait/unet.pth").write_bytes(content(hub, "hyportrait/unet.pth"))
     report = fetch(tmp_path, hub)
@@ -189,7 +187,7 @@ def test_files_brought_by_other_means_are_taken_over_if_right(tmp_path: Path, hu
     assert report.files["hyportrait/unet.pth"].commit == hub.newest(TENCENT)
 
 
-def test_somebody_elses_file_is_left_alone(tmp_path: Path, hub: HubServer) -> None:
+def test_an_invalid_file_from_elsewhere_is_kept(tmp_path: Path, hub: HubServer) -> None:
     (tmp_path / "hyportrait").mkdir()
     (tmp_path / "hyportrait/unet.pth").write_bytes(b"my own training")
     with pytest.raises(WeightsError, match=r"unet\.pth is not a file of the release"):
@@ -198,7 +196,7 @@ def test_somebody_elses_file_is_left_alone(tmp_path: Path, hub: HubServer) -> No
     assert hub.sent == {}
 
 
-def test_converted_file_counts_for_the_one_it_was_made_from(tmp_path: Path, hub: HubServer) -> None:
+def test_converted_file_counts_as_its_source(tmp_path: Path, hub: HubServer) -> None:
     fetch(tmp_path, hub)
     source = tmp_path / "hyportrait/image_proj.pth"
     digest = hashlib.sha256(source.read_bytes()).hexdigest()
@@ -209,7 +207,7 @@ def test_converted_file_counts_for_the_one_it_was_made_from(tmp_path: Path, hub:
     assert fetch(tmp_path, hub).fetched == ("hyportrait/image_proj.pth",)
 
 
-def test_pull_goes_on_with_the_commit_it_began_with(
+def test_pull_continues_with_the_commit_it_started_with(
     tmp_path: Path, hub: HubServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(tasks.weights.hub_client, "RETRY_PAUSES", ())
