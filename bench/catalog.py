@@ -22,7 +22,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-import boto3  # type: ignore[import-untyped]
+import boto3
 import numpy as np
 import pyarrow as pa
 from deltalake import DeltaTable, write_deltalake
