@@ -1,4 +1,4 @@
-"""The whole model behind three verbs: encode an identity, encode a performance, let one act the other."""
+"""The animator: encodes portraits and driving clips, and renders one with the motion of the other."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from models.faces import Portrait, clip_crops, fill_gaps, reference_boxes, stabi
 from models.motion import Motion, intensities, motion_tokens
 from models.picture import unit
 from models.runtime.compile import compile_blocks
-from models.runtime.device import Budget, budget_of, oom_guarded, pick_device, pick_dtype, translate_oom
+from models.runtime.device import Budget, memory_budget, pick_device, pick_dtype, translate_oom
 from models.runtime.offload import on_device
 from models.sampler.sample import Scene, draw_noise, fitting_windows, pad_motion, sample, window_bytes
 from models.weights import Networks, load_networks, recogniser_file
@@ -28,18 +28,18 @@ from troupe.stopwatch import Stopwatch
 
 __all__ = ["Animator", "load"]
 
-FACES_AT_ONCE = 16
-"""Driving frames that the motion encoders and the refiner see together; bounds memory, does not change results."""
+MOTION_BATCH = 16
+"""Driving frames per batch of the motion encoders and the refiner; bounds memory, does not change results."""
 
 
 class Animator:
     """A loaded model.
 
     Attributes:
-        config: what the weights directory says of its networks.
-        device: where they are.
-        dtype: in which the denoiser and the decoder compute.
-        evaluations: frames that went through the denoiser so far, once a branch and step.
+        config: configuration from the weights directory.
+        device: device that the networks run on.
+        dtype: dtype in which the denoiser and the decoder compute.
+        evaluations: number of frames that went through the denoiser so far, counted once per branch and step.
 
     Example:
         >>> animator = load(Path("weights"))
@@ -59,7 +59,7 @@ class Animator:
         self.evaluations = 0
         self._networks = networks
         self._identity = identity
-        # An identity's keys and values live as long as somebody holds the appearance.
+        # A portrait's keys and values live as long as its appearance is referenced.
         self._contexts: WeakKeyDictionary[Appearance, Context] = WeakKeyDictionary()
         with torch.inference_mode(), on_device(device, networks.pose_guider):
             black = torch.zeros(1, 3, config.image_size, config.image_size, device=device, dtype=self.dtype)
@@ -67,36 +67,36 @@ class Animator:
 
     @property
     def device_name(self) -> str:
-        """`cpu`, or the GPU's own name."""
+        """`cpu`, or the name of the GPU."""
         return torch.cuda.get_device_name(self.device) if self.device.type == "cuda" else "cpu"
 
     @property
     def peak_gpu_bytes(self) -> int | None:
-        """The most GPU memory that was ever allocated in this process; None on a CPU."""
+        """Peak GPU memory allocated in this process, in bytes; None on a CPU."""
         return torch.cuda.max_memory_allocated(self.device) if self.device.type == "cuda" else None
 
     def shrink(self) -> bool:
-        """Take less memory from now on, for the same results; False if there is nothing left to give up.
+        """Reduce memory use from now on, with the same results; return False if nothing is left to give up.
 
-        For a worker whose device ran out: fewer windows at once, no keys and values kept, in the end no networks on the
-        device but those at work.
+        Called after the device ran out of memory: first fewer windows per call, then no stored keys and values, finally
+        offloading of networks that are not in use.
         """
-        smaller = self.budget.smaller(window_bytes(self.config, self.dtype))
-        if smaller is None or self.device.type == "cpu":
+        shrunk = self.budget.shrunk(window_bytes(self.config, self.dtype))
+        if shrunk is None or self.device.type == "cpu":
             return False
-        if smaller.resting and not self.budget.resting:
+        if shrunk.offload and not self.budget.offload:
             for network in self._networks.all:
                 network.to("cpu")
-        self.budget = smaller
+        self.budget = shrunk
         torch.cuda.empty_cache()
         return True
 
     @torch.inference_mode()
     def encode_appearance(self, portrait: Portrait) -> Appearance:
-        """Who the portrait shows; once per identity (section 3.1 of the paper).
+        """Encode a portrait, once for all its clips (section 3.1 of the paper).
 
         Args:
-            portrait: its crop in the model's image size, its face aligned.
+            portrait: head crop in the model's image size, and aligned face.
         """
         networks = self._networks
         crop = unit(portrait.crop, self.device)
@@ -108,7 +108,7 @@ class Animator:
 
     @torch.inference_mode()
     def encode_crop(self, crop: Picture) -> Tensor:
-        """What the autoencoder makes of a head crop.
+        """Encode a head crop with the autoencoder.
 
         Args:
             crop: (S, S, 3) in the model's image size.
@@ -121,10 +121,10 @@ class Animator:
             return encode_portrait(self._networks.vae, (picture - 0.5) / 0.5).cpu()
 
     def identify(self, aligned: Floats) -> Tensor:
-        """Whose face it is, in the identity encoder's words; for comparing.
+        """Return the identity vector of a face, for comparisons.
 
         Args:
-            aligned: (112, 112, 3) float32 in [0, 1], as `models.faces.align_face` gives it.
+            aligned: (112, 112, 3) float32 in [0, 1], as `models.faces.align_face` returns it.
 
         Returns:
             (1, N) float32, of unit norm.
@@ -133,18 +133,18 @@ class Animator:
 
     @torch.inference_mode()
     def encode_motion(self, frames: Iterable[Picture], track: Track, crop: str = "first") -> Motion:
-        """What the clip's face does; once per clip, a few frames in memory at a time (section 3.2 of the paper).
+        """Encode the motion of a clip, with a few frames in memory at a time (section 3.2 of the paper).
 
-        Where the face was not seen, its motion is filled in as `models.faces.gaps.fill_gaps` says.
+        Where the face was not detected, its motion is interpolated as `models.faces.gaps.fill_gaps` says.
 
         Args:
-            frames: (H, W, 3) each, as many as the track is long.
-            track: of the face.
-            crop: how the crops are framed, one of `troupe.job.CROPS`.
+            frames: (H, W, 3) each, as many as the track has.
+            track: track of the face.
+            crop: framing of the crops, one of `troupe.job.CROPS`.
 
         Raises:
             InputError: clip and track differ in length, or a face does not lie in its frame.
-            SettingsError: there is no such `crop`.
+            SettingsError: invalid `crop`.
         """
         expressions: list[Tensor] = []
         rotations: list[Tensor] = []
@@ -152,14 +152,14 @@ class Animator:
         framing = reference_boxes(track, crop)
         crops = clip_crops(frames, track, self.config.image_size, self.config.face_size, framing)
         with translate_oom(), on_device(self.device, networks.expression, networks.headpose):
-            while batch := list(islice(crops, FACES_AT_ONCE)):
+            while batch := list(islice(crops, MOTION_BATCH)):
                 face = torch.stack([unit(crop.face, self.device) for crop in batch])
                 head = torch.stack([unit(crop.head, self.device) for crop in batch])
                 expressions.append(networks.expression(face).float().cpu())
                 rotations.append(networks.headpose(head)[0].float().cpu())
         return Motion(
-            expression=_mended(torch.cat(expressions), track),
-            rotation=_mended(torch.cat(rotations), track),
+            expression=_fill_gaps(torch.cat(expressions), track),
+            rotation=_fill_gaps(torch.cat(rotations), track),
             intensity=torch.from_numpy(intensities(stabilise_keypoints(track, framing), self.config.window)),
         )
 
@@ -171,20 +171,20 @@ class Animator:
         watch: Stopwatch | None = None,
         on_progress: Callable[[int, int], None] = lambda *_: None,
     ) -> Generator[Picture, None, None]:
-        """Let the identity act the performance; frames come as soon as they are decoded.
+        """Animate the portrait with the motion; frames are yielded as soon as they are decoded.
 
         Args:
-            appearance, motion: of this very model.
-            settings: of the sampler; the released ones if not given.
-            watch: counts the seconds of `denoise` and `vae`.
-            on_progress: told (frame evaluations done, all there are); stops the work by raising.
+            appearance, motion: encoded by this model.
+            settings: sampler settings; the release's by default.
+            watch: measures the seconds of `denoise` and `vae`.
+            on_progress: called with (frame evaluations done, total); may raise to stop.
 
         Yields:
-            As many (S, S, 3) uint8 frames as the motion has.
+            (S, S, 3) uint8 frames, as many as the motion has.
 
         Raises:
-            SettingsError: settings that do not fit the model's window.
-            OutOfMemory: the device's memory does not suffice.
+            SettingsError: the settings do not fit the model's window.
+            OutOfMemory: the device ran out of memory.
         """
         settings = settings or SamplerSettings()
         watch = watch or Stopwatch()
@@ -193,14 +193,14 @@ class Animator:
             latents = self._denoise(appearance, motion, settings, on_progress)
         with translate_oom(), on_device(self.device, networks.vae):
             chunks = decode_stream(networks.vae, latents, settings.decode_chunk, settings.padding)
-            for chunk in watch.each("vae", oom_guarded(chunks)):
+            for chunk in watch.each("vae", chunks):
                 yield from (chunk * 255).to(torch.uint8).permute(0, 2, 3, 1).cpu().numpy()
 
     @torch.inference_mode()
     def _denoise(
         self, appearance: Appearance, motion: Motion, settings: SamplerSettings, on_progress: Callable[[int, int], None]
     ) -> Tensor:
-        """(F, 4, h, w) latents, the padding's among them."""
+        """Sample the latents, (F, 4, h, w), padding included."""
         networks = self._networks
         context = self._contexts.get(appearance)
         if context is None:
@@ -227,9 +227,9 @@ class Animator:
         return sampled.latents
 
     def _refine(self, motion: Motion) -> Tensor:
-        """The learned part of every frame's motion tokens; each frame is refined by itself."""
-        features = torch.split(motion.expression.to(self.device), FACES_AT_ONCE)
-        intensity = torch.split(motion.frame_intensity(self.config.window).to(self.device), FACES_AT_ONCE)
+        """Return the refined motion tokens of every frame, without pose; frames are refined independently."""
+        features = torch.split(motion.expression.to(self.device), MOTION_BATCH)
+        intensity = torch.split(motion.frame_intensity(self.config.window).to(self.device), MOTION_BATCH)
         return torch.cat([self._networks.refiner(*batch) for batch in zip(features, intensity, strict=True)])
 
 
@@ -241,22 +241,22 @@ def load(
     compile: bool = False,
     gpu_memory: float | None = None,
 ) -> Animator:
-    """The model of a weights directory.
+    """Load the model of a weights directory.
 
     Args:
-        directory: with the release's layout; see `models.weights`.
-        device: `cpu`, `cuda`, `cuda:N`; `auto` is a GPU if there is one.
-        dtype: of the denoiser and the decoder: `float32`, `bfloat16`, `float16` or `auto`.
-        compile: have torch compile the denoiser's blocks: the first clip takes longer, the others less.
-        gpu_memory: GiB of the GPU that this process may take; all of it if not given.
+        directory: weights directory; see `models.weights`.
+        device: `cpu`, `cuda`, `cuda:N`; `auto` selects a GPU if there is one.
+        dtype: dtype of the denoiser and the decoder: `float32`, `bfloat16`, `float16` or `auto`.
+        compile: whether to compile the denoiser's blocks: the first clip takes longer, all others less.
+        gpu_memory: GiB of the GPU that this process may use; None for all.
 
     Raises:
-        WeightsError: anything absent, extra or mis-shaped, all listed at once.
-        SettingsError: a device that is not there or has less memory, or a type it is no good at.
+        WeightsError: a tensor or file is absent, extra or mis-shaped; all of them are reported together.
+        SettingsError: the device does not exist or has less memory, or does not support the dtype.
     """
     place = pick_device(device)
-    budget = budget_of(place, gpu_memory)
-    home = torch.device("cpu") if budget.resting else place
+    budget = memory_budget(place, gpu_memory)
+    home = torch.device("cpu") if budget.offload else place
     with translate_oom():
         config, networks = load_networks(Path(directory), home, pick_dtype(dtype, place))
     if compile:
@@ -266,8 +266,8 @@ def load(
     )
 
 
-def _mended(values: Tensor, track: Track) -> Tensor:
-    """(F, N) with the rows filled in that show no face; a track that never saw one keeps them."""
+def _fill_gaps(values: Tensor, track: Track) -> Tensor:
+    """Interpolate rows of (F, N) without a detected face; a track without any face is left as it is."""
     seen = track.scores > 0
     if seen.all() or not seen.any():
         return values

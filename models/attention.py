@@ -17,6 +17,6 @@ def attend(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
     """
     if q.device.type != "cpu" or q.dtype != torch.bfloat16 or not torch.is_grad_enabled():
         return F.scaled_dot_product_attention(q, k, v)
-    # The way back through this in bfloat16 is five times as slow on CPUs as in float32 (torch 2.13).
+    # Its backward pass in bfloat16 is five times as slow on CPUs as in float32 (torch 2.13).
     with torch.autocast("cpu", enabled=False):
         return F.scaled_dot_product_attention(q.float(), k.float(), v.float()).to(q.dtype)

@@ -1,6 +1,6 @@
-"""Pictures to latents and back: Stable Video Diffusion's autoencoder, whose decoder looks along time.
+"""Stable Video Diffusion's autoencoder, with its temporal decoder: building, encoding and decoding.
 
-The network is diffusers' own; here is how the animator uses it.
+The network is diffusers' own.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ from models.config import VAEConfig
 __all__ = ["autoencoder_for", "channels_last", "decode", "decode_stream", "encode_portrait"]
 
 CHANNELS_LAST = {4: torch.channels_last, 5: torch.channels_last_3d}
-"""By a weight's dimensions."""
+"""Memory format by number of dimensions of a weight."""
 
 
 def autoencoder_for(config: VAEConfig) -> AutoencoderKLTemporalDecoder:
-    """The network of these sizes, without the weights' values."""
+    """Build the network of these sizes."""
     vae: AutoencoderKLTemporalDecoder = AutoencoderKLTemporalDecoder(
         in_channels=config.in_channels,
         out_channels=config.out_channels,
@@ -36,7 +36,7 @@ def autoencoder_for(config: VAEConfig) -> AutoencoderKLTemporalDecoder:
 
 
 def channels_last(network: nn.Module) -> None:
-    """Lay a network's convolutions out in memory as they are fastest; their values stay."""
+    """Convert a network's convolution weights to channels-last memory, which is fastest."""
     for value in network.parameters():
         if value.ndim in CHANNELS_LAST:
             value.data = value.data.contiguous(memory_format=CHANNELS_LAST[value.ndim])
@@ -44,7 +44,7 @@ def channels_last(network: nn.Module) -> None:
 
 @torch.inference_mode()
 def encode_portrait(vae: AutoencoderKLTemporalDecoder, picture: Tensor) -> Tensor:
-    """The mean of a picture's latents, unscaled.
+    """Encode a picture to the mean of its latents, unscaled.
 
     Computed in the type of the encoder's weights, which are float32 where the config says `force_upcast`, whatever
     the decoder's are.
@@ -62,7 +62,7 @@ def encode_portrait(vae: AutoencoderKLTemporalDecoder, picture: Tensor) -> Tenso
 
 @torch.inference_mode()
 def decode(vae: AutoencoderKLTemporalDecoder, latents: Tensor) -> Tensor:
-    """Frames of one chunk, decoded together, in the type of the decoder's weights.
+    """Decode the frames of one chunk together, in the type of the decoder's weights.
 
     Args:
         latents: (F, 4, h, w), scaled as the denoiser sees them.
@@ -76,15 +76,15 @@ def decode(vae: AutoencoderKLTemporalDecoder, latents: Tensor) -> Tensor:
 
 
 def decode_stream(vae: AutoencoderKLTemporalDecoder, latents: Tensor, chunk: int, padding: int = 0) -> Iterator[Tensor]:
-    """Decode a clip chunk by chunk and leave its padding out.
+    """Decode a clip chunk by chunk, without its padding.
 
     Chunks start at the first padded frame, as their borders change the result; those with nothing but padding are
     not decoded.
 
     Args:
         latents: (padding + F + padding, 4, h, w), scaled as the denoiser sees them.
-        chunk: frames decoded together.
-        padding: frames on each side that are not wanted.
+        chunk: number of frames decoded together.
+        padding: number of frames on each side to leave out.
 
     Yields:
         (n, 3, H, W) float32 in [0, 1], n up to `chunk`, F frames in all.

@@ -1,8 +1,8 @@
-"""What a weights directory says about its own networks.
+"""Configuration of the model, read from a weights directory.
 
 The json files of the release's layout (`unet/config.json`, `vae/config.json`, `scheduler/scheduler_config.json`)
-say most of it; what they do not say comes from an optional `troupe.json`, absent in the release, whose values are
-the defaults here.
+hold most of it; the rest comes from an optional `troupe.json`, absent in the release, whose values are the defaults
+here.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class UNetConfig:
-    """The denoiser, in the words of diffusers' `unet/config.json`."""
+    """The denoiser, with the field names of diffusers' `unet/config.json`."""
 
     block_out_channels: tuple[int, ...] = (320, 640, 1280, 1280)
     num_attention_heads: tuple[int, ...] = (5, 10, 20, 20)
@@ -37,7 +37,7 @@ class UNetConfig:
 
 @dataclass(frozen=True)
 class VAEConfig:
-    """The autoencoder, in the words of diffusers' `vae/config.json`."""
+    """The autoencoder, with the field names of diffusers' `vae/config.json`."""
 
     block_out_channels: tuple[int, ...] = (128, 256, 512, 512)
     layers_per_block: int = 2
@@ -56,7 +56,7 @@ class VAEConfig:
 
 @dataclass(frozen=True)
 class SchedulerConfig:
-    """Noise levels, in the words of diffusers' `scheduler/scheduler_config.json`."""
+    """Noise levels, with the field names of diffusers' `scheduler/scheduler_config.json`."""
 
     sigma_min: float = 0.002
     sigma_max: float = 700.0
@@ -67,12 +67,12 @@ class AppearanceConfig:
     """The vision transformer with its identity adapters, and the projector over its tokens.
 
     Attributes:
-        input_size: pixels of the square picture it sees.
-        position_grid: cells a side of the learned position table.
+        input_size: side of the square input, in pixels.
+        position_grid: cells per side of the learned position table.
         adapter_width: inner width of an adapter; `adapter_blocks`: the blocks that have one.
         adapter_attention: width of the adapter's attention to the identity token.
         identity: length of the identity vector.
-        tokens: appearance tokens that come out.
+        tokens: number of appearance tokens returned.
     """
 
     width: int = 1024
@@ -100,8 +100,8 @@ class RefinerConfig:
     """The intensity-aware refiner with the motion memory bank.
 
     Attributes:
-        latents: tokens of the memory bank, and so of a frame's motion.
-        levels: values an intensity can take.
+        latents: number of tokens in the memory bank, and so per frame.
+        levels: number of intensity levels.
         expression: length of the expression feature.
     """
 
@@ -115,12 +115,12 @@ class RefinerConfig:
 
 @dataclass(frozen=True)
 class ModelConfig:
-    """Everything that fixes the networks' sizes.
+    """Sizes of all networks.
 
     Attributes:
         image_size: side of the square crop that is animated, in pixels.
         face_size: side of the crops that the motion encoders see.
-        window: frames the denoiser sees at once.
+        window: number of frames per denoising window.
     """
 
     image_size: int = 512
@@ -139,10 +139,11 @@ class ModelConfig:
 
     @classmethod
     def read(cls, directory: Path) -> ModelConfig:
-        """Of a weights directory.
+        """Read the configuration of a weights directory.
 
         Raises:
-            WeightsError: a config is missing, no json, or holds a value of the wrong kind; all at once.
+            WeightsError: a config is missing, is not JSON, or has a value of the wrong type; all are
+                reported together.
         """
         problems: list[str] = []
         unet = _read_json(directory / "unet" / "config.json", problems)
@@ -165,7 +166,7 @@ class ModelConfig:
         return config
 
     def write(self, directory: Path) -> None:
-        """Put the json files that `read` reads into a weights directory."""
+        """Write the JSON files that `read` reads into a weights directory."""
 
         def dump(path: Path, value: Mapping[str, Any]) -> None:
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -193,7 +194,7 @@ def _read_json(path: Path, problems: list[str]) -> dict[str, Any]:
 
 
 def _build(kind: type[T], values: Any, where: str, problems: list[str], strict: bool = False) -> T:
-    """`kind` from the entries it knows; diffusers' configs hold many more, ours (`strict`) none."""
+    """Build `kind` from the entries it declares; diffusers' configs have many others, ours (`strict`) none."""
     if not isinstance(values, dict):
         problems.append(f"{where}: not a json object")
         return kind()
@@ -204,7 +205,7 @@ def _build(kind: type[T], values: Any, where: str, problems: list[str], strict: 
 
 
 def _checked(kind: type[Any], values: Mapping[str, Any], where: str, problems: list[str]) -> dict[str, Any]:
-    """Those of `values` whose kind is their default's; lists become tuples."""
+    """Return those of `values` that have the type of their default; lists become tuples."""
     good: dict[str, Any] = {}
     for name, value in values.items():
         default = next(f.default for f in fields(kind) if f.name == name)

@@ -1,4 +1,4 @@
-"""Pictures as networks take them."""
+"""Conversion of pictures to tensors."""
 
 from __future__ import annotations
 
@@ -13,5 +13,5 @@ CPU = torch.device("cpu")
 
 
 def unit(picture: Picture, device: torch.device = CPU) -> Tensor:
-    """(H, W, 3) uint8 to (3, H, W) float32 in [0, 1]."""
+    """Convert (H, W, 3) uint8 to (3, H, W) float32 in [0, 1]."""
     return torch.from_numpy(picture.copy()).to(device).permute(2, 0, 1).float() / 255

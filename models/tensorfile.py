@@ -1,4 +1,4 @@
-"""A few named tensors in a file that says what it is: how encoded identities and clips are kept."""
+"""Versioned tensor files, in which encoded portraits and clips are stored."""
 
 from __future__ import annotations
 
@@ -14,8 +14,9 @@ __all__ = ["read_tensors", "write_safetensors", "write_tensors"]
 
 
 def write_safetensors(path: Path, tensors: Mapping[str, Tensor], metadata: dict[str, str] | None = None) -> None:
-    """Write contiguous `tensors` as safetensors, for whoever may read a new file here: the library alone would let
-    nobody but its writer read it, and whoever serves a model is often somebody else.
+    """Write contiguous `tensors` as safetensors, with the permissions of any new file.
+
+    The library alone makes the file readable for its owner only, and a model is often served by another user.
     """
     path.touch()
     mode = path.stat().st_mode
@@ -27,7 +28,7 @@ def write_tensors(path: Path, version: str, tensors: Mapping[str, Tensor]) -> No
     """Write `tensors` as safetensors. The same values give the same bytes, whatever device or view they came from.
 
     Args:
-        version: what the file holds and in which layout, kept in its metadata.
+        version: kind and layout of the file, stored in its metadata.
     """
     plain = {name: value.detach().cpu().clone(memory_format=torch.contiguous_format) for name, value in tensors.items()}
     # One entry only: safetensors does not fix the order of several, and with it the file's bytes.
@@ -35,11 +36,11 @@ def write_tensors(path: Path, version: str, tensors: Mapping[str, Tensor]) -> No
 
 
 def read_tensors(path: Path, version: str, *names: str) -> list[Tensor]:
-    """The tensors of these names, on the CPU, from a file of exactly this version and no other tensors.
+    """Read the named tensors, onto the CPU, from a file of exactly this version and without other tensors.
 
     Raises:
-        FileNotFoundError: there is no such file.
-        ValueError: it is damaged or of another version.
+        FileNotFoundError: the file does not exist.
+        ValueError: the file is damaged or has a different version.
     """
     try:
         with safe_open(path, framework="pt") as file:

@@ -20,7 +20,7 @@ from models.autoencoder import autoencoder_for, decode
 from models.config import ModelConfig
 from models.denoiser import Context, Denoiser
 from models.sampler import evaluations
-from models.sampler.guidance import Branch, branches, strengths
+from models.sampler.guidance import Branch, branches, guidance_schedule
 from troupe.sampler_settings import SamplerSettings
 
 __all__ = ["ClipCost", "FrameCost", "Operations", "count_clip_cost", "count_frame_cost"]
@@ -69,7 +69,7 @@ class FrameCost:
     @property
     def guided(self) -> float:
         """Products per evaluation, averaged over the two branches of equal guidance."""
-        return (self.branches[Branch.NOTHING].products + self.branches[Branch.FULL].products) / 2
+        return (self.branches[Branch.UNCOND].products + self.branches[Branch.FULL].products) / 2
 
 
 @dataclass(frozen=True)
@@ -110,7 +110,7 @@ def count_frame_cost(config: ModelConfig, chunk: int) -> FrameCost:
         appearance = denoiser.project_appearance(torch.empty(config.appearance.tokens, width))
         motion = denoiser.project_motion(torch.empty(window, tokens, width), 2**62)
         conditioning: dict[Branch, tuple[Context, ...]] = {
-            Branch.NOTHING: (),
+            Branch.UNCOND: (),
             Branch.APPEARANCE: (appearance,),
             Branch.FULL: (appearance, motion.of(torch.arange(window)[None])),
         }
@@ -141,7 +141,7 @@ def count_clip_cost(frames: int, config: ModelConfig, settings: SamplerSettings,
         frame_cost: `count_frame_cost` of the same model and decode chunk.
     """
     padded = frames + 2 * settings.padding
-    every = [branch for strength in strengths(settings) for branch in branches(*strength)]
+    every = [branch for strength in guidance_schedule(settings) for branch in branches(*strength)]
     evaluated = evaluations(padded, config.window, settings)
     step_frames = evaluated // len(every)
     denoise = frame_cost.motion * padded

@@ -1,4 +1,4 @@
-"""Who the portrait shows: identity vector, vision transformer with identity adapters, projector."""
+"""Appearance of a portrait: identity vector, vision transformer with identity adapters, projector."""
 
 from models.appearance.adapter import IdentityAdapter
 from models.appearance.appearance import Appearance

@@ -1,8 +1,8 @@
-"""Identity adapter (IMAdapter): lets the vision transformer see who the portrait shows (arXiv 2503.18860, section 3.3).
+"""Identity adapter (IMAdapter): conditions the vision transformer on the identity (arXiv 2503.18860, section 3.3).
 
-As released, an adapter runs the patches through convolutions of three sizes and lets the result ask the identity
-token. With one token to attend to, the softmax is 1 whatever is asked: the convolutions and the questions change
-nothing and get no gradient. They are part of the weights, so they are here, but nothing computes them.
+As released, an adapter runs the patches through convolutions of three sizes and the result queries the identity
+token. With one token to attend to, the softmax is always 1: the convolutions and the queries change nothing and get no
+gradient. They are part of the weights, so they are declared here, but never computed.
 """
 
 from __future__ import annotations
@@ -20,13 +20,13 @@ __all__ = ["IdentityAdapter"]
 
 
 class IdentityAdapter(nn.Module):
-    """A bottleneck beside a block's feed-forward layer, whose patch tokens are told the identity.
+    """A bottleneck beside a block's feed-forward layer, whose patch tokens attend to the identity.
 
     Args:
         config: sizes.
 
     Raises:
-        WeightsError: the sizes do not go together.
+        WeightsError: the sizes are inconsistent.
     """
 
     def __init__(self, config: AppearanceConfig) -> None:
@@ -58,7 +58,7 @@ class IdentityAdapter(nn.Module):
 
 
 class _IdentityAttention(nn.Module):
-    """Attention to a single token: its value, projected, for everyone who asks."""
+    """Attention to a single token: its projected value, whatever the query."""
 
     def __init__(self, config: AppearanceConfig) -> None:
         super().__init__()

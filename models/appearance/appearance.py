@@ -1,4 +1,4 @@
-"""Who the portrait shows, as the sampler needs it."""
+"""Appearance of a portrait, as the sampler uses it."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ __all__ = ["Appearance"]
 
 @dataclass(frozen=True, eq=False)
 class Appearance:
-    """A portrait, encoded once and reused by every driving clip.
+    """Appearance of a portrait, encoded once and reused for every driving clip.
 
     Attributes:
         tokens: (A, D) float32, what the denoiser attends to.
         latents: (4, h, w) float32, the autoencoder's mean, unscaled.
 
     Raises:
-        ValueError: other shapes or dtypes.
+        ValueError: wrong shapes or dtypes.
     """
 
     tokens: Tensor

@@ -1,4 +1,4 @@
-"""The last step to appearance tokens."""
+"""Projector from the vision transformer's tokens to appearance tokens."""
 
 from __future__ import annotations
 

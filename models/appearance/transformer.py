@@ -1,4 +1,4 @@
-"""The vision transformer that reads the portrait: DINOv2 with registers, and identity adapters in some blocks.
+"""Vision transformer that encodes the portrait: DINOv2 with registers, and identity adapters in some blocks.
 
 DINOv2: Oquab et al., arXiv 2304.07193; registers: Darcet et al., arXiv 2309.16588; adapters: HunyuanPortrait,
 arXiv 2503.18860, section 3.3.
@@ -27,11 +27,11 @@ IMAGENET_DEVIATION = (0.229, 0.224, 0.225)
 
 
 def transformer_input(crop: Tensor, side: int) -> Tensor:
-    """The portrait's head crop as the transformer sees it: resized without aliases, normalised as ImageNet is.
+    """Resize a head crop with antialiasing and normalise it by ImageNet's mean and deviation.
 
     Args:
         crop: (3, S, S) in [0, 1].
-        side: pixels.
+        side: side of the result, in pixels.
 
     Returns:
         (3, side, side).
@@ -42,13 +42,13 @@ def transformer_input(crop: Tensor, side: int) -> Tensor:
 
 
 class VisionTransformer(nn.Module):
-    """From a picture and an identity vector to tokens.
+    """Vision transformer from a picture and an identity vector to tokens.
 
     Args:
         config: sizes.
 
     Raises:
-        WeightsError: the sizes do not go together.
+        WeightsError: the sizes are inconsistent.
 
     Example:
         >>> transformer = VisionTransformer(AppearanceConfig(width=64, depth=4, heads=4, adapter_width=32))
@@ -91,7 +91,7 @@ class VisionTransformer(nn.Module):
         return tokens
 
     def _positions(self, grid: int) -> Tensor:
-        """The table of learned positions, (1, 1 + grid^2, width), resized in float32 where the grid is another."""
+        """The table of learned positions, (1, 1 + grid^2, width), resized in float32 where the grid differs."""
         learned = round((self.pos_embed.shape[1] - 1) ** 0.5)
         if grid == learned:
             return self.pos_embed

@@ -1,4 +1,4 @@
-"""The network that removes noise, and how appearance and motion are told to it."""
+"""The denoiser and its conditioning on appearance and motion."""
 
 from models.denoiser.conditioning import Context, MotionContext
 from models.denoiser.pose_guider import PoseGuider

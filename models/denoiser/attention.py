@@ -1,4 +1,4 @@
-"""Attention inside the denoiser: of pixels or frames to each other, and to the two contexts.
+"""Self- and cross-attention of the denoiser.
 
 Module names are those of the checkpoint, where the second context's projections belong to a `processor`.
 """
@@ -17,11 +17,11 @@ __all__ = ["CrossAttention", "SelfAttention"]
 
 
 class SelfAttention(nn.Module):
-    """Multi-head attention of every token of a sequence to all of it.
+    """Multi-head self-attention.
 
     Args:
         width: channels of the tokens, in and out.
-        heads: that share them.
+        heads: number of attention heads.
     """
 
     def __init__(self, width: int, heads: int) -> None:
@@ -57,13 +57,13 @@ class SelfAttention(nn.Module):
 class CrossAttention(nn.Module):
     """Multi-head attention to appearance and motion, each with its own softmax, summed before one output projection.
 
-    Keys and values come from outside: they do not depend on the noisy latents, so `appearance` and `motion` make them
-    once and for all steps.
+    Keys and values come from outside: they do not depend on the noisy latents, so `appearance` and `motion` project
+    them once for all steps.
 
     Args:
-        width: channels of the queries and the output.
-        heads: that share them.
-        context_width: of the tokens attended to.
+        width: channels of queries and output.
+        heads: number of attention heads.
+        context_width: width of the context tokens.
     """
 
     def __init__(self, width: int, heads: int, context_width: int) -> None:
@@ -84,10 +84,10 @@ class CrossAttention(nn.Module):
         return KeysValues(self.processor.to_k_ip[0](tokens), self.processor.to_v_ip[0](tokens))
 
     def forward(self, x: Tensor, contexts: Sequence[KeysValues]) -> Tensor:
-        """Attend to all of `contexts`, of which there is at least one.
+        """Attend to all of `contexts`, at least one.
 
         Args:
-            x: (..., C), whose tokens the groups of each context share out in order.
+            x: (..., C); its tokens are assigned to the groups of each context evenly, in order.
 
         Returns:
             The same shape.
@@ -100,12 +100,12 @@ class CrossAttention(nn.Module):
         out: Tensor = self.to_out[0](attended)
         return out
 
-    def nothing(self) -> Tensor:
-        """What attention to zeros gives: values are zero, so only the output's bias (C,) remains."""
+    def unconditional(self) -> Tensor:
+        """Return the output for all-zero contexts: only the output projection's bias (C,) remains."""
         return cast("nn.Linear", self.to_out[0]).bias
 
     def _attend(self, q: Tensor, context: KeysValues) -> Tensor:
-        """What queries (..., C) find in one context: the same shape."""
+        """Attend from queries (..., C) to one context, without the output projection."""
         grouped = q.view(len(context.keys), -1, q.shape[-1])
         k, v = _split(context.keys, self.heads), _split(context.values, self.heads)
         return _join(attend(_split(grouped, self.heads), k, v)).reshape(q.shape)

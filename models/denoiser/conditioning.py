@@ -1,4 +1,4 @@
-"""What the denoiser is told, already projected to the keys and values of every layer that listens."""
+"""Conditioning, projected once to the keys and values of every cross-attention layer."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ class KeysValues:
     """Keys and values of one attention layer, heads not yet split.
 
     Attributes:
-        keys, values: (N, T, C) each. The N groups of T tokens share out the queries evenly, in order: one group
-            means that every query sees the same tokens.
+        keys, values: (N, T, C) each. The N groups of T tokens are assigned to the queries evenly, in order: with one
+            group, every query sees the same tokens.
     """
 
     keys: Tensor
     values: Tensor
 
     def take(self, groups: Tensor) -> KeysValues:
-        """The groups of these indices (n,), in this order."""
+        """Select groups by index (n,)."""
         return KeysValues(self.keys[groups], self.values[groups])
 
     def mean(self, groups: Tensor) -> KeysValues:
-        """For each row of indices (n, k) the mean of its groups, as one group.
+        """Average the groups of each row of indices (n, k) into one group.
 
         Projections have no bias, so this is the projection of the mean token.
         """
@@ -36,11 +36,11 @@ class KeysValues:
 
 @dataclass(frozen=True)
 class LayerContext:
-    """One condition, appearance or motion, as one transformer hears it.
+    """Keys and values of one condition, appearance or motion, for one transformer.
 
     Attributes:
-        spatial: for attention inside a frame: one group for all frames, or one a frame.
-        temporal: for the block along time: one group for all windows, or one a window.
+        spatial: for attention inside a frame: one group for all frames, or one per frame.
+        temporal: for the block along time: one group for all windows, or one per window.
     """
 
     spatial: KeysValues
@@ -49,28 +49,28 @@ class LayerContext:
 
 @dataclass(frozen=True)
 class Context:
-    """One condition, appearance or motion, as the whole denoiser hears it: transformer by transformer."""
+    """Keys and values of one condition, appearance or motion, for every transformer of the denoiser."""
 
     layers: tuple[LayerContext, ...]
 
     @property
     def bytes(self) -> int:
-        """Memory its keys and values take."""
+        """Size of its keys and values."""
         parts = [part for layer in self.layers for part in (layer.spatial, layer.temporal)]
         return sum(part.keys.nbytes + part.values.nbytes for part in parts)
 
 
 class MotionContext:
-    """The motion of a whole clip, from which every step takes its windows.
+    """Motion of a whole clip, from which every step selects its windows.
 
-    Keys and values of all frames are projected once, here, if they fit `budget` bytes. Else only the tokens are kept
-    and those of a window are projected when it is asked for, which at full size adds 0.3% to the window's denoising.
+    Keys and values of all frames are projected once, here, if they fit `budget` bytes. Otherwise only the tokens are
+    kept and each window's are projected when needed, which at full size adds 0.3% to the window's denoising.
 
     Args:
-        project: (tokens of frames (n, M, D), tokens of windows (m, M, D)) -> context; the denoiser's.
+        project: the denoiser's projection: (frame tokens (n, M, D), window tokens (m, M, D)) -> context.
         tokens: (F, M, D).
-        frame_bytes: what the keys and values of one frame take.
-        budget: what they may take altogether.
+        frame_bytes: bytes of the keys and values of one frame.
+        budget: bytes that all frames together may take.
     """
 
     def __init__(
@@ -78,7 +78,7 @@ class MotionContext:
     ) -> None:
         self._project = project
         self._tokens = tokens
-        # Temporal layers hear a window's mean, but any frames can form a window, so these are kept by frame too.
+        # Temporal layers attend to a window's mean, but any frames can form a window, so these are kept by frame too.
         self._kept = project(tokens, tokens) if frame_bytes * len(tokens) <= budget else None
 
     def __len__(self) -> int:
@@ -90,7 +90,7 @@ class MotionContext:
         return self._kept is not None
 
     def of(self, windows: Tensor) -> Context:
-        """The context of a batch of windows.
+        """Return the context of a batch of windows.
 
         Args:
             windows: (B, W) frame indices.

@@ -1,4 +1,4 @@
-"""The norm between the denoiser's parts."""
+"""Group normalisation of the denoiser."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from torch import Tensor, nn
 
 __all__ = ["GroupNorm"]
 
-SMALL = 1024
+SLOW_BELOW = 1024
 """Pixels. For smaller maps the CPU's channels-last kernel reads memory in strides, six times as slowly in 16 bits."""
 
 
 class GroupNorm(nn.GroupNorm):
-    """Over 32 groups of channels, precise also where a map is one pixel.
+    """GroupNorm over 32 groups of channels, precise even for one-pixel maps.
 
     A group is then as few as two values. On CPUs the channels-last kernel gets their variance as a difference of
     squares, which is mostly rounding if they are alike; the kernel for plain memory does not.
@@ -26,7 +26,7 @@ class GroupNorm(nn.GroupNorm):
         pixels = x.shape[2:].numel()
         if pixels == 1:
             return super().forward(x.flatten(1)).view(x.shape)
-        if pixels < SMALL and x.device.type == "cpu" and x.itemsize == 2:
+        if pixels < SLOW_BELOW and x.device.type == "cpu" and x.itemsize == 2:
             weight, bias = self.weight.float(), self.bias.float()
             return F.group_norm(x.float(), self.num_groups, weight, bias, self.eps).to(x.dtype)
         return super().forward(x)

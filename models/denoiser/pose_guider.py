@@ -1,4 +1,4 @@
-"""The pose guider: a picture of the pose to a feature map of the denoiser's first layer."""
+"""Pose guider: from a pose image to a feature map for the denoiser's first layer."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ WIDTHS = (16, 32, 96, 256)
 
 
 class PoseGuider(nn.Module):
-    """Convolutions down to an eighth of the picture's size.
+    """Convolutions that reduce an image to an eighth of its size.
 
-    The animator shows it a black picture only, so one call gives the feature of every frame and step.
+    The animator only passes a black image, so one call gives the feature of every frame and step.
 
     Args:
-        channels: of the feature map: the denoiser's first width.
+        channels: channels of the feature map: the denoiser's first width.
     """
 
     def __init__(self, channels: int) -> None:

@@ -1,6 +1,6 @@
 """The convolutional parts of the denoiser.
 
-Feature maps are (B * F, C, h, w) with channels last in memory: convolutions and transformers read them as they lie.
+Feature maps are (B * F, C, h, w) with channels last in memory: convolutions and transformers read them without a copy.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ class SpatialResBlock(nn.Module):
 
 
 class TemporalResBlock(nn.Module):
-    """The same along time: what it adds to its input, (B, C, F, P) channels last in memory."""
+    """The same along time; returns the residual for its input, (B, C, F, P) channels last in memory."""
 
     def __init__(self, channels: int, embedding: int, eps: float) -> None:
         super().__init__()
@@ -75,7 +75,7 @@ class ResBlock(nn.Module):
 
 
 class Downsample(nn.Module):
-    """Half the height and width."""
+    """Halve height and width."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
@@ -88,7 +88,7 @@ class Downsample(nn.Module):
 
 
 class Upsample(nn.Module):
-    """Back to the height and width of an earlier feature map."""
+    """Upsample to the height and width of an earlier feature map."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()

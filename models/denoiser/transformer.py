@@ -1,4 +1,4 @@
-"""The denoiser's transformer: a block inside each frame, one along time, and their blend.
+"""Spatio-temporal transformer of the denoiser: a block inside each frame, one along time, and their blend.
 
 Activations are tokens (B, F, P, C): windows, frames, pixels, channels.
 """
@@ -58,9 +58,9 @@ class SpatialBlock(nn.Module):
         self.ff = FeedForward(width)
 
     def forward(self, x: Tensor, contexts: Sequence[KeysValues]) -> Tensor:
-        """(B, F, P, C) -> the same; a context has one group, or one a frame."""
+        """(B, F, P, C) -> the same; a context has one group, or one per frame."""
         x = x + self.attn1(self.norm1(x))
-        x = x + (self.attn2(self.norm2(x), contexts) if contexts else self.attn2.nothing())
+        x = x + (self.attn2(self.norm2(x), contexts) if contexts else self.attn2.unconditional())
         out: Tensor = x + self.ff(self.norm3(x))
         return out
 
@@ -80,10 +80,10 @@ class TemporalBlock(nn.Module):
         self.ff = FeedForward(width)
 
     def forward(self, x: Tensor, contexts: Sequence[KeysValues]) -> Tensor:
-        """(B, F, P, C) -> the same; a context has one group, or one a window: it is the same for every pixel."""
+        """(B, F, P, C) -> the same; a context has one group, or one per window: it is the same for every pixel."""
         x = x + self.ff_in(self.norm_in(x))
         x = x + self.attn1(self.norm1(x), along=-3)
-        x = x + (self.attn2(self.norm2(x), contexts) if contexts else self.attn2.nothing())
+        x = x + (self.attn2(self.norm2(x), contexts) if contexts else self.attn2.unconditional())
         out: Tensor = x + self.ff(self.norm3(x))
         return out
 
@@ -93,8 +93,8 @@ class Transformer(nn.Module):
 
     Args:
         width: channels.
-        heads: of every attention.
-        context_width: of appearance and motion tokens.
+        heads: number of attention heads.
+        context_width: width of appearance and motion tokens.
     """
 
     def __init__(self, width: int, heads: int, context_width: int) -> None:
@@ -120,11 +120,11 @@ class Transformer(nn.Module):
         return cast("TemporalBlock", self.temporal_transformer_blocks[0])
 
     def project_appearance(self, frames: Tensor, windows: Tensor) -> LayerContext:
-        """What appearance tokens (N, A, D) of frames and of windows say here."""
+        """Project appearance tokens (N, A, D) of frames and of windows to this layer's keys and values."""
         return LayerContext(self.spatial.attn2.appearance(frames), self.temporal.attn2.appearance(windows))
 
     def project_motion(self, frames: Tensor, windows: Tensor) -> LayerContext:
-        """What motion tokens (N, M, D) of frames and of windows say here."""
+        """Project motion tokens (N, M, D) of frames and of windows to this layer's keys and values."""
         return LayerContext(self.spatial.attn2.motion(frames), self.temporal.attn2.motion(windows))
 
     def forward(self, x: Tensor, frames: int, contexts: Sequence[LayerContext]) -> Tensor:
@@ -133,37 +133,37 @@ class Transformer(nn.Module):
         Args:
             x: (B * F, C, h, w), channels last in memory.
             frames: F.
-            contexts: a condition that is all zeros adds nothing and is left out.
+            contexts: contexts of the conditions; all-zero ones add nothing and are left out.
 
         Returns:
             The same shape and memory order.
         """
-        tokens = self._in_space(x, frames, contexts)
+        tokens = self._spatial_tokens(x, frames, contexts)
         position = self.time_proj(torch.arange(frames, device=x.device)).to(tokens.dtype)
         moved = tokens + self.time_pos_embed(position)[:, None]
         moved = self.temporal(moved, [context.temporal for context in contexts])
-        return self._added(x, self.time_mixer(tokens, moved))
+        return self._residual(x, self.time_mixer(tokens, moved))
 
     def pictures(self, x: Tensor, frames: int, contexts: Sequence[LayerContext]) -> Tensor:
-        """As `forward`, by the block in space alone: how pictures are seen that belong to no video."""
-        return self._added(x, self._in_space(x, frames, contexts))
+        """As `forward`, with the spatial block alone, for images that do not belong to a video."""
+        return self._residual(x, self._spatial_tokens(x, frames, contexts))
 
-    def _in_space(self, x: Tensor, frames: int, contexts: Sequence[LayerContext]) -> Tensor:
-        """(B * F, C, h, w) to tokens (B, F, P, C) that were refined inside their frames."""
+    def _spatial_tokens(self, x: Tensor, frames: int, contexts: Sequence[LayerContext]) -> Tensor:
+        """Return tokens (B, F, P, C) of (B * F, C, h, w) after the spatial block."""
         tokens = self.proj_in(self.norm(x).permute(0, 2, 3, 1).flatten(1, 2))
         tokens = tokens.view(-1, frames, *tokens.shape[1:])
         refined: Tensor = self.spatial(tokens, [context.spatial for context in contexts])
         return refined
 
-    def _added(self, x: Tensor, tokens: Tensor) -> Tensor:
-        """What tokens (B, F, P, C) add to (B * F, C, h, w)."""
+    def _residual(self, x: Tensor, tokens: Tensor) -> Tensor:
+        """Add tokens (B, F, P, C) to (B * F, C, h, w)."""
         _, channels, height, width = x.shape
         out: Tensor = self.proj_out(tokens)
         return x + out.view(-1, height, width, channels).permute(0, 3, 1, 2)
 
 
 class Mixer(nn.Module):
-    """The learned blend of what space and time say, for frames of a video."""
+    """Learned blend of a spatial and a temporal branch."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -171,9 +171,9 @@ class Mixer(nn.Module):
 
     @property
     def temporal_share(self) -> Tensor:
-        """The weight (1,) of what time says; that of space is the rest."""
+        """Weight (1,) of the temporal branch; the spatial one has the rest."""
         return torch.sigmoid(-self.mix_factor)
 
     def forward(self, spatial: Tensor, temporal: Tensor) -> Tensor:
-        """Blend two tensors of one shape."""
+        """Blend two tensors of the same shape."""
         return torch.lerp(spatial, temporal, self.temporal_share.to(spatial.dtype))

@@ -1,4 +1,4 @@
-"""The denoiser: Stable Video Diffusion's spatio-temporal UNet that listens to appearance and motion."""
+"""The denoiser: Stable Video Diffusion's spatio-temporal UNet with appearance and motion contexts."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class Denoiser(nn.Module):
     exactly nothing, as no projection has a bias, and is simply not passed.
 
     Args:
-        config: sizes. Every stage but the innermost has transformers.
+        config: sizes. Every stage except the innermost has transformers.
 
     Raises:
         WeightsError: `num_attention_heads` does not fit `block_out_channels`.
@@ -66,7 +66,7 @@ class Denoiser(nn.Module):
         self.add_embedding = TimestepEmbedding(config.projection_class_embeddings_input_dim, embedding)
 
         self.down_blocks = nn.ModuleList()
-        skipped = [widths[0]]  # channels of the maps that the way up takes, in reverse
+        skipped = [widths[0]]  # channels of the skip connections, consumed in reverse
         for level, width in enumerate(widths):
             channels = [skipped[-1], *[width] * (config.layers_per_block - 1)]
             attentions = transformers(len(channels), level) if level < last else []
@@ -92,11 +92,11 @@ class Denoiser(nn.Module):
 
     @property
     def transformers(self) -> list[Transformer]:
-        """All that listen to contexts, in the order in which they are run."""
+        """All layers with cross-attention to contexts, in the order in which they run."""
         return [module for module in self.modules() if isinstance(module, Transformer)]
 
     def project_appearance(self, tokens: Tensor) -> Context:
-        """Keys and values of an identity, for all its clips.
+        """Project a portrait's appearance tokens to keys and values, for all its clips.
 
         Args:
             tokens: (A, D).
@@ -105,11 +105,11 @@ class Denoiser(nn.Module):
         return Context(tuple(layer.project_appearance(alone, alone) for layer in self.transformers))
 
     def project_motion(self, tokens: Tensor, budget: int) -> MotionContext:
-        """Keys and values of a clip, for all steps.
+        """Project a clip's motion tokens to keys and values, for all steps.
 
         Args:
             tokens: (F, M, D), faded where the clip is padded.
-            budget: bytes that they may take; beyond it they are made again for every window.
+            budget: bytes that keys and values may take; beyond it they are projected again for every window.
         """
         widths = sum(layer.width for layer in self.transformers)
         frame_bytes = 4 * widths * tokens.shape[1] * self.dtype.itemsize  # keys and values, in space and in time
@@ -120,7 +120,7 @@ class Denoiser(nn.Module):
 
     @property
     def dtype(self) -> torch.dtype:
-        """In which it computes."""
+        """Dtype in which the network computes."""
         return self.conv_in.weight.dtype
 
     def forward(
@@ -133,7 +133,7 @@ class Denoiser(nn.Module):
             timestep: (B,), or (1,) for all.
             time_ids: (B, 3), or (1, 3) for all: frames per second, motion bucket, noise augmentation.
             pose: the pose guider's feature map, anything that broadcasts to (B, F, C, h, w).
-            contexts: what the windows hear, none to two; absent ones are zeros.
+            contexts: none to two contexts of the windows; absent ones count as zeros.
 
         Returns:
             (B, F, 4, h, w).
@@ -143,18 +143,18 @@ class Denoiser(nn.Module):
         x = self.conv_in(sample.flatten(0, 1).contiguous(memory_format=torch.channels_last))
         x = (x.view(*sample.shape[:2], *x.shape[1:]) + pose).flatten(0, 1)
 
-        heard = zip(*(context.layers for context in contexts), strict=True) if contexts else repeat(())
+        layer_contexts = zip(*(context.layers for context in contexts), strict=True) if contexts else repeat(())
         maps = [x]
         for down in cast("Iterable[DownStage]", self.down_blocks):
-            maps += down(maps[-1], activated, frames, list(islice(heard, len(down.attentions))))
-        x = self.mid_block(maps[-1], activated, frames, list(islice(heard, 1)))
+            maps += down(maps[-1], activated, frames, list(islice(layer_contexts, len(down.attentions))))
+        x = self.mid_block(maps[-1], activated, frames, list(islice(layer_contexts, 1)))
         for up in cast("Iterable[UpStage]", self.up_blocks):
-            x = up(x, maps, activated, frames, list(islice(heard, len(up.attentions))))
+            x = up(x, maps, activated, frames, list(islice(layer_contexts, len(up.attentions))))
         out: Tensor = self.conv_out(F.silu(self.conv_norm_out(x)))
         return out.reshape(*sample.shape[:2], *out.shape[1:])
 
     def _embed(self, timestep: Tensor, time_ids: Tensor) -> Tensor:
-        """(1 or B, E) of time and of the clip's numbers."""
+        """Embed the timestep and the time ids, (1 or B, E)."""
         time = self.time_embedding(self.time_proj(timestep).to(self.dtype))
         numbers = self.add_time_proj(time_ids.flatten()).reshape(len(time_ids), -1)
         out: Tensor = time + self.add_embedding(numbers.to(self.dtype))

@@ -1,4 +1,8 @@
-"""The denoiser's stages: what happens at one resolution, on the way down, at the bottom and on the way up."""
+"""Stages of the UNet: down, middle and up.
+
+Written here because their counterparts in diffusers project the contexts in every call; here keys and values are
+projected once for all steps.
+"""
 
 from __future__ import annotations
 
@@ -14,15 +18,15 @@ from models.denoiser.transformer import Transformer
 __all__ = ["DownStage", "MiddleStage", "UpStage"]
 
 Contexts = Sequence[Sequence[LayerContext]]
-"""For each transformer of a stage, what each condition says there."""
+"""For each transformer of a stage, its contexts."""
 
 
 class DownStage(nn.Module):
     """ResBlocks, each followed by its Transformer if the stage has them, then half the size unless it is the last.
 
     Args:
-        resnets: two or so.
-        attentions: as many, or none.
+        resnets: residual blocks, usually two.
+        attentions: one transformer per residual block, or none.
         downsample: None for the last stage.
     """
 
@@ -35,7 +39,7 @@ class DownStage(nn.Module):
         self.downsamplers = nn.ModuleList([downsample] if downsample is not None else [])
 
     def forward(self, x: Tensor, activated: Tensor, frames: int, contexts: Contexts) -> list[Tensor]:
-        """(B * F, C, h, w) -> the feature maps after every part, the last of which goes on."""
+        """(B * F, C, h, w) -> the feature maps after every part, the last of which is the stage's output."""
         maps = []
         for i, resnet in enumerate(self.resnets):
             x = resnet(x, activated, frames)
@@ -64,11 +68,11 @@ class MiddleStage(nn.Module):
 
 
 class UpStage(nn.Module):
-    """ResBlocks over what comes from below and one map from the way down each, then the size of the stage above.
+    """ResBlocks, each with one skip connection, then upsampling to the size of the stage above.
 
     Args:
-        resnets: one more than on the way down.
-        attentions: as many, or none.
+        resnets: residual blocks, one more than on the way down.
+        attentions: one transformer per residual block, or none.
         upsample: None for the last stage.
     """
 
@@ -81,7 +85,7 @@ class UpStage(nn.Module):
         self.upsamplers = nn.ModuleList([upsample] if upsample is not None else [])
 
     def forward(self, x: Tensor, maps: list[Tensor], activated: Tensor, frames: int, contexts: Contexts) -> Tensor:
-        """(B * F, C, h, w) -> (B * F, C', H, W); takes its share off the end of `maps`."""
+        """(B * F, C, h, w) -> (B * F, C', H, W); removes the skip connections used from the end of `maps`."""
         for i, resnet in enumerate(self.resnets):
             x = resnet(torch.cat((x, maps.pop()), 1), activated, frames)
             if self.attentions:

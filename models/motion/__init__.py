@@ -1,4 +1,4 @@
-"""What the driving clip says: encoders of expression, head pose and intensity, and the refiner of motion tokens."""
+"""Motion of a driving clip: encoders of expression, head pose and intensity, and the refiner of motion tokens."""
 
 from models.motion.expression import ExpressionEncoder, expression_encoder_for
 from models.motion.headpose import HeadPoseEncoder, head_pose_encoder_for

@@ -1,4 +1,4 @@
-"""Expression encoder: what a face does, as one vector a frame (HunyuanPortrait, arXiv 2503.18860, section 3.2)."""
+"""Expression encoder: facial expression as one vector per frame (HunyuanPortrait, arXiv 2503.18860, section 3.2)."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ class ExpressionEncoder(nn.Module):
     """A ResNet-50 whose every normalisation is a GroupNorm of one group.
 
     Args:
-        widths: inner width of the blocks of the four stages; the first is the stem's too.
-        features: length of the vector that comes out.
+        widths: inner width of the blocks in each of the four stages; the first is also the stem's.
+        features: length of the output vector.
 
     Example:
         >>> ExpressionEncoder()(torch.rand(2, 3, 256, 256)).shape
@@ -46,7 +46,7 @@ class ExpressionEncoder(nn.Module):
 
 
 def expression_encoder_for(state: Mapping[str, Tensor]) -> ExpressionEncoder:
-    """An encoder of the sizes of these tensors, without their values, on torch's current default device."""
+    """Build an encoder whose sizes match these tensors, without values, on torch's default device."""
     features = rows(state, FEATURES, f"{PREFIX}fc.weight", f"{PREFIX}fc.bias")
     return ExpressionEncoder(stage_widths(state, PREFIX, "gn"), features)
 

@@ -1,4 +1,4 @@
-"""Head-pose encoder: where a head points, as angles (HunyuanPortrait, arXiv 2503.18860, section 3.2)."""
+"""Head-pose encoder: rotation and translation of the head (HunyuanPortrait, arXiv 2503.18860, section 3.2)."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ class HeadPoseEncoder(nn.Module):
     """A ResNet-18 with GroupNorm of 32 groups, read out as bounded rotation and translation.
 
     Args:
-        widths: channels of the four stages, multiples of 32; the first is the stem's too.
+        widths: channels of the four stages, multiples of 32; the first is also the stem's.
 
     Raises:
-        WeightsError: a width is no multiple of 32.
+        WeightsError: a width is not a multiple of 32.
 
     Example:
         >>> rotation, translation = HeadPoseEncoder()(torch.rand(2, 3, 256, 256))
@@ -54,10 +54,10 @@ class HeadPoseEncoder(nn.Module):
 
 
 def head_pose_encoder_for(state: Mapping[str, Tensor]) -> HeadPoseEncoder:
-    """An encoder of the sizes of these tensors, without their values, on torch's current default device.
+    """Build an encoder whose sizes match these tensors, without values, on torch's default device.
 
     Raises:
-        WeightsError: a width is no multiple of 32.
+        WeightsError: a width is not a multiple of 32.
     """
     return HeadPoseEncoder(stage_widths(state, PREFIX, "bn"))
 

@@ -1,4 +1,4 @@
-"""Motion intensity: how lively a stretch of the performance is (HunyuanPortrait, arXiv 2503.18860, section 3.2)."""
+"""Motion intensity: how much a face moves within a chunk (HunyuanPortrait, arXiv 2503.18860, section 3.2)."""
 
 from __future__ import annotations
 
@@ -10,13 +10,14 @@ from numpy.typing import NDArray
 __all__ = ["LEVELS", "intensities", "intensity"]
 
 LEVELS = 128
+"""Number of intensity levels."""
 NOSE = 2
 EXPRESSION_SCALE = 1024
 HEAD_SCALE = 256
 
 
 def intensity(keypoints: NDArray[Any]) -> tuple[int, int]:
-    """How much the head and the face move in one chunk of consecutive frames.
+    """Measure how much the head and the face move in one chunk of consecutive frames.
 
     Both are mean distances from the chunk's mean position, of the nose for the head and of the five points about the
     nose for the expression, in units of the face's size in the chunk's first frame.
@@ -45,11 +46,11 @@ def intensity(keypoints: NDArray[Any]) -> tuple[int, int]:
 
 
 def intensities(keypoints: NDArray[Any], window: int) -> NDArray[np.int64]:
-    """The intensity of every chunk of a clip: `window` consecutive frames from frame 0 on, the last chunk shorter.
+    """Measure the intensity of every chunk of a clip: `window` frames each, the last one shorter.
 
     Args:
         keypoints: (F, 5, 2), pixels.
-        window: frames of a chunk.
+        window: number of frames per chunk.
 
     Returns:
         (ceil(F / window), 2), head and expression.

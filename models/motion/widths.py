@@ -1,9 +1,9 @@
-"""What the tensors of a ResNet say about its sizes."""
+"""Layer widths of a ResNet, derived from the shapes of its tensors."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TypeAlias
+from typing import Literal, TypeAlias
 
 from torch import Tensor
 
@@ -14,20 +14,20 @@ RELEASED_WIDTHS: Widths = (64, 128, 256, 512)
 
 
 def rows(state: Mapping[str, Tensor], default: int, *names: str) -> int:
-    """Length of the first axis of the first of `names` that is there.
+    """Length of the first axis of the first of `names` that exists.
 
-    A file in which all of them are absent gets `default`, the release's: what it lacks is then told by loading it,
-    which lists every absent tensor at once.
+    A file in which all of them are absent gets `default`, the release's: loading it then reports every
+    absent tensor together.
     """
     return next((state[name].shape[0] for name in names if name in state and state[name].ndim > 0), default)
 
 
-def stage_widths(state: Mapping[str, Tensor], prefix: str, norm: str) -> Widths:
+def stage_widths(state: Mapping[str, Tensor], prefix: str, norm: Literal["gn", "bn"]) -> Widths:
     """Inner width of each of the four stages, from either of a stage's first two tensors.
 
     Args:
-        prefix: of the tensors' names, with its dot.
-        norm: what the normalisations are called, `gn` or `bn`.
+        prefix: prefix of the tensors' names, including the dot.
+        norm: name of the normalisation layers.
     """
     first, second, third, fourth = (
         rows(state, default, f"{prefix}layer{stage}.0.conv1.weight", f"{prefix}layer{stage}.0.{norm}1.weight")

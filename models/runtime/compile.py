@@ -1,4 +1,4 @@
-"""Compiling the denoiser: block by block, so that it takes tens of seconds, not the many minutes of the whole."""
+"""Compilation of the denoiser block by block: tens of seconds instead of many minutes for the whole network."""
 
 from __future__ import annotations
 
@@ -8,18 +8,18 @@ from models.denoiser.transformer import Transformer
 
 __all__ = ["compile_blocks"]
 
-MOST_VARIANTS = 64
-"""Of each kind of block: widths, sizes of maps, what is heard, and whether the last call has fewer windows."""
+RECOMPILE_LIMIT = 64
+"""Variants per kind of block: widths, map sizes, contexts passed, and a last call with fewer windows."""
 
 
 def compile_blocks(denoiser: Denoiser, backend: str = "inductor") -> None:
-    """Have torch compile every block of `denoiser` when it is first used.
+    """Mark every block of `denoiser` for compilation on first use.
 
-    Blocks of the same shape share what is compiled, and torch keeps it on disk for later processes.
+    Blocks of the same shape share the compiled code, and torch caches it on disk for later processes.
 
     Args:
-        backend: of torch's.
+        backend: name of the torch.compile backend.
     """
     for block in denoiser.modules():
         if isinstance(block, ResBlock | Transformer):
-            block.compile(fullgraph=True, backend=backend, recompile_limit=MOST_VARIANTS)
+            block.compile(fullgraph=True, backend=backend, recompile_limit=RECOMPILE_LIMIT)

@@ -1,4 +1,4 @@
-"""Networks that wait in the computer's own memory and are on the GPU only while they work."""
+"""Offloading: networks stay in host memory and are on the GPU only while they are used."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ __all__ = ["on_device"]
 
 @contextmanager
 def on_device(device: torch.device, *networks: nn.Module) -> Iterator[None]:
-    """Have networks on `device` inside the `with` block.
+    """Move networks to `device` for the length of the `with` block.
 
-    Their values stay where they were, too, and count again afterwards: nothing is copied back. Networks that are on the
-    device already are left alone.
+    The original tensors are kept and restored afterwards: nothing is copied back. Networks already on the device are
+    left alone.
     """
-    homes = [(network, network.state_dict()) for network in networks if _elsewhere(network, device)]
+    originals = [(network, network.state_dict()) for network in networks if _elsewhere(network, device)]
     try:
-        for network, home in homes:
-            network.load_state_dict({name: value.to(device) for name, value in home.items()}, assign=True)
+        for network, original in originals:
+            network.load_state_dict({name: value.to(device) for name, value in original.items()}, assign=True)
         yield
     finally:
-        for network, home in homes:
-            network.load_state_dict(home, assign=True)
+        for network, original in originals:
+            network.load_state_dict(original, assign=True)
 
 
 def _elsewhere(network: nn.Module, device: torch.device) -> bool:

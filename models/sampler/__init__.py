@@ -1,4 +1,4 @@
-"""From noise to the latents of a clip."""
+"""Sampler: from noise to the latents of a clip."""
 
 from models.sampler.sample import (
     Progress,

@@ -1,31 +1,31 @@
-"""Guidance by two conditions: how far to go from nothing to appearance, and from there to motion.
+"""Classifier-free guidance with two conditions, appearance and motion.
 
-v = u + g_appearance (a - u) + g_motion (f - a), where u knows neither condition, a the appearance and f both.
+v = u + g_appearance (a - u) + g_motion (f - a), with u unconditional, a given the appearance and f given both.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from enum import Enum
+from enum import StrEnum
 
 import torch
 from torch import Tensor
 
 from troupe.sampler_settings import SamplerSettings
 
-__all__ = ["Branch", "branches", "guide", "strengths"]
+__all__ = ["Branch", "branches", "guidance_schedule", "guided_prediction"]
 
 
-class Branch(Enum):
-    """What one evaluation of the denoiser is told."""
+class Branch(StrEnum):
+    """Conditioning of one evaluation of the denoiser."""
 
-    NOTHING = "nothing"
+    UNCOND = "uncond"
     APPEARANCE = "appearance"
     FULL = "full"
 
 
-def strengths(settings: SamplerSettings) -> list[tuple[float, float]]:
-    """(appearance, motion) guidance of every step, each linear from its first to its last value."""
+def guidance_schedule(settings: SamplerSettings) -> list[tuple[float, float]]:
+    """Return the (appearance, motion) guidance strength of each step, linear from the first to the last value."""
 
     def line(ends: tuple[float, float]) -> list[float]:
         values: list[float] = torch.linspace(*ends, settings.steps, dtype=torch.float64).tolist()
@@ -35,20 +35,20 @@ def strengths(settings: SamplerSettings) -> list[tuple[float, float]]:
 
 
 def branches(appearance: float, motion: float) -> dict[Branch, float]:
-    """The evaluations that a step needs, with the factor of each in the guided prediction.
+    """Return the evaluations that a step needs, and the factor of each in the guided prediction.
 
-    Equal strengths do without the middle one; strengths of 1 are no guidance at all, and leave the full one alone.
+    Equal strengths need no `APPEARANCE`; strengths of 1 mean no guidance and need `FULL` only.
     """
-    every = {Branch.NOTHING: 1 - appearance, Branch.APPEARANCE: appearance - motion, Branch.FULL: motion}
+    every = {Branch.UNCOND: 1 - appearance, Branch.APPEARANCE: appearance - motion, Branch.FULL: motion}
     return {branch: factor for branch, factor in every.items() if factor}
 
 
-def guide(predict: Callable[[Branch], Tensor], appearance: float, motion: float) -> Tensor:
-    """The guided prediction.
+def guided_prediction(predict: Callable[[Branch], Tensor], appearance: float, motion: float) -> Tensor:
+    """Return the guided prediction.
 
     Args:
-        predict: the network's v, float32, with what a branch is told; called once for each of `branches`.
-        appearance, motion: the strengths.
+        predict: returns the network's v, float32, for a branch; called once for each of `branches`.
+        appearance, motion: guidance strengths.
     """
     first, *others = (factor * predict(branch) for branch, factor in branches(appearance, motion).items())
     return sum(others, first)

@@ -1,4 +1,4 @@
-"""From noise to latents: prepare, then denoise window by window, step by step."""
+"""Sampler: denoises a clip's latents step by step, in overlapping windows."""
 
 from __future__ import annotations
 
@@ -10,32 +10,32 @@ from torch import Tensor
 
 from models.config import ModelConfig
 from models.denoiser import Context, Denoiser, MotionContext
-from models.sampler.guidance import Branch, branches, guide, strengths
-from models.sampler.schedule import karras, network_input, step
-from models.sampler.windows import check_overlap, occurrences, windows
+from models.sampler.guidance import Branch, branches, guidance_schedule, guided_prediction
+from models.sampler.schedule import euler_step, karras_schedule, scale_model_input
+from models.sampler.windows import check_overlap, frame_counts, windows
 from troupe.sampler_settings import SamplerSettings
 
 __all__ = ["Sampled", "Scene", "draw_noise", "evaluations", "fitting_windows", "pad_motion", "sample", "window_bytes"]
 
 Progress = Callable[[int, int], None]
-"""Told (evaluations done, evaluations in all) after every call of the denoiser; stops the sampler by raising."""
+"""Called with (evaluations done, total evaluations) after every denoiser call; may raise to stop the sampler."""
 
-FRAME_ACTIVATIONS = 24
-"""Values alive at the peak of a call, a frame, latent pixel and channel of the first stage: 18 and some room."""
+PEAK_ACTIVATIONS = 24
+"""Peak number of live values per frame, latent pixel and channel of the first stage: 18 and some headroom."""
 
-MOST_SEQUENCES = 65535
-"""Sequences that one launch of fused attention takes on a GPU; along time every pixel is one."""
+MAX_ATTENTION_BATCH = 65535
+"""Largest batch of sequences for one launch of fused attention on a GPU; along time every pixel is a sequence."""
 
 
 @dataclass(frozen=True)
 class Scene:
-    """Everything that a clip's latents follow from, beside noise and settings.
+    """Everything that determines a clip's latents, apart from noise and settings.
 
     Attributes:
-        appearance: of the identity; the same for all its clips.
-        motion: of the clip's F frames, padding among them.
+        appearance: context of the portrait; the same for all its clips.
+        motion: context of the clip's F frames, padding included.
         portrait: (4, h, w) float32, the portrait's unscaled latents.
-        pose: (C, h, w), the pose guider's feature of a black picture.
+        pose: (C, h, w), the pose guider's feature map of a black picture.
     """
 
     appearance: Context
@@ -46,11 +46,11 @@ class Scene:
 
 @dataclass(frozen=True)
 class Sampled:
-    """What the sampler made.
+    """Result of the sampler.
 
     Attributes:
-        latents: (F, 4, h, w) float32, scaled as the denoiser sees them, padding among them.
-        evaluations: frames that went through the denoiser, once a branch and step.
+        latents: (F, 4, h, w) float32, scaled as the denoiser sees them, padding included.
+        evaluations: number of frames that went through the denoiser, counted once per branch and step.
     """
 
     latents: Tensor
@@ -62,7 +62,7 @@ def pad_motion(tokens: Tensor, padding: int) -> Tensor:
 
     Args:
         tokens: (F, M, D).
-        padding: frames on each side.
+        padding: number of frames on each side.
 
     Returns:
         (padding + F + padding, M, D): the first frame's tokens times 0, 1/padding, ... before, the last frame's
@@ -75,45 +75,43 @@ def pad_motion(tokens: Tensor, padding: int) -> Tensor:
 
 
 def draw_noise(seed: int, frames: int, config: ModelConfig) -> Tensor:
-    """(F, 4, h, w) float32 of unit variance, drawn on the CPU: the same on every machine.
+    """Draw noise, (F, 4, h, w) float32 of unit variance, on the CPU: the same on every machine.
 
     Args:
-        frames: F, padding among them.
+        frames: number of frames F, padding included.
     """
     shape = (frames, config.vae.latent_channels, config.latent_size, config.latent_size)
     return torch.randn(shape, generator=torch.Generator().manual_seed(seed))
 
 
 def evaluations(frames: int, window: int, settings: SamplerSettings) -> int:
-    """Frames that will go through the denoiser for a clip of `frames`, padding among them.
+    """Return how many frames will go through the denoiser for a clip of `frames`, padding included.
 
     Raises:
         SettingsError: the overlap does not fit the window.
     """
     check_overlap(window, settings.overlap)
     seen = windows(frames, window, settings.overlap, 0).numel()
-    return sum(seen * len(branches(*strength)) for strength in strengths(settings))
+    return sum(seen * len(branches(*strength)) for strength in guidance_schedule(settings))
 
 
 def window_bytes(config: ModelConfig, dtype: torch.dtype) -> int:
-    """Memory that the activations of one window take at their peak.
+    """Return the peak memory of one window's activations, in bytes.
 
     Args:
-        dtype: in which the denoiser computes.
+        dtype: dtype in which the denoiser computes.
     """
-    return (
-        config.window * FRAME_ACTIVATIONS * config.unet.block_out_channels[0] * config.latent_size**2 * dtype.itemsize
-    )
+    return config.window * PEAK_ACTIVATIONS * config.unet.block_out_channels[0] * config.latent_size**2 * dtype.itemsize
 
 
 def fitting_windows(config: ModelConfig, dtype: torch.dtype, budget: int = 2**28) -> int:
-    """Windows to denoise in one call: as many as fit, at least 1.
+    """Return the number of windows to denoise in one call: as many as fit, at least 1.
 
     Args:
-        dtype: in which the denoiser computes.
-        budget: bytes that its activations may take.
+        dtype: dtype in which the denoiser computes.
+        budget: bytes available for its activations.
     """
-    return max(1, min(budget // window_bytes(config, dtype), MOST_SEQUENCES // config.latent_size**2))
+    return max(1, min(budget // window_bytes(config, dtype), MAX_ATTENTION_BATCH // config.latent_size**2))
 
 
 @torch.inference_mode()
@@ -128,65 +126,65 @@ def sample(
 ) -> Sampled:
     """Denoise a clip.
 
-    Every step covers the clip with overlapping windows, takes each of them one noise level down on its own and gives
-    every frame the mean of what its windows made of it; from step to step the windows move. Latents are float32
+    Every step covers the clip with overlapping windows, takes each of them one noise level down separately and
+    averages every frame over its windows; the windows move from step to step. Latents are float32
     throughout, the denoiser computes in its own type.
 
     Args:
-        denoiser: on the device of all of `scene`.
-        scene: what to show, F frames.
-        noise: (F, 4, h, w) of unit variance.
-        settings: how to go about it.
-        config: of the model: its window, the ends of the schedule and the scale of latents.
-        windows_per_call: how many go through the denoiser together; changes nothing but speed, memory and rounding.
-        on_progress: called after every call of the denoiser.
+        denoiser: network on the device of all tensors in `scene`.
+        scene: conditioning of F frames.
+        noise: (F, 4, h, w), unit variance.
+        settings: sampler settings.
+        config: model configuration: its window, the ends of the noise schedule and the scale of latents.
+        windows_per_call: number of windows per denoiser call; affects only speed, memory and rounding.
+        on_progress: called after every denoiser call.
 
     Raises:
         SettingsError: the overlap does not fit the model's window.
-        ValueError: noise and motion are of different lengths.
+        ValueError: noise and motion have different lengths.
     """
     frames = len(noise)
     if frames != len(scene.motion):
-        raise ValueError(f"noise is for {frames} frames, motion for {len(scene.motion)}; padding counts in both")
+        raise ValueError(f"noise has {frames} frames but motion has {len(scene.motion)}; both must include the padding")
     done, total = 0, evaluations(frames, config.window, settings)
     device = scene.portrait.device
-    schedule = karras(config.scheduler, settings.steps)
+    schedule = karras_schedule(config.scheduler, settings.steps)
     sigmas, timesteps = schedule.sigmas.tolist(), schedule.timesteps.to(device)
     time_ids = torch.tensor([[settings.fps, 0.0, 0.0]], device=device)
 
     latents = config.vae.scaling_factor * scene.portrait + sigmas[0] * noise.to(device)
-    for number, strength in enumerate(strengths(settings)):
-        sigma, following, timestep = sigmas[number], sigmas[number + 1], timesteps[number : number + 1]
+    for number, strength in enumerate(guidance_schedule(settings)):
+        sigma, next_sigma, timestep = sigmas[number], sigmas[number + 1], timesteps[number : number + 1]
         shift = number * settings.shift % config.window
         indices = windows(frames, config.window, settings.overlap, shift).to(device)
         summed = torch.zeros_like(latents)
-        # Even calls: a small last one would cost a shape of its own where blocks are compiled.
-        for together in indices.tensor_split(-(-len(indices) // windows_per_call)):
-            noisy = latents[together]
-            predict = _predictor(denoiser, scene, together, network_input(noisy, sigma), timestep, time_ids)
-            stepped = step(noisy, guide(predict, *strength), sigma, following)
-            summed.index_add_(0, together.flatten(), stepped.flatten(0, 1))
-            done += together.numel() * len(branches(*strength))
+        # Batches of even size: a smaller last one would be compiled separately.
+        for batch in indices.tensor_split(-(-len(indices) // windows_per_call)):
+            noisy = latents[batch]
+            predict = _predictor(denoiser, scene, batch, scale_model_input(noisy, sigma), timestep, time_ids)
+            stepped = euler_step(noisy, guided_prediction(predict, *strength), sigma, next_sigma)
+            summed.index_add_(0, batch.flatten(), stepped.flatten(0, 1))
+            done += batch.numel() * len(branches(*strength))
             if on_progress is not None:
                 on_progress(done, total)
-        latents = summed / occurrences(indices, frames)[:, None, None, None]
+        latents = summed / frame_counts(indices, frames)[:, None, None, None]
     return Sampled(latents, done)
 
 
 def _predictor(
     denoiser: Denoiser, scene: Scene, indices: Tensor, noisy: Tensor, timestep: Tensor, time_ids: Tensor
 ) -> Callable[[Branch], Tensor]:
-    """What each branch predicts, (B, W, 4, h, w) float32, for windows (B, W) of noisy latents of that shape."""
+    """Return a function from branch to prediction, (B, W, 4, h, w) float32, for noisy latents of windows (B, W)."""
     contexts: dict[Branch, tuple[Context, ...]] = {
-        Branch.NOTHING: (),
+        Branch.UNCOND: (),
         Branch.APPEARANCE: (scene.appearance,),
         Branch.FULL: (scene.appearance, scene.motion.of(indices)),
     }
 
     def predict(branch: Branch) -> Tensor:
-        portrait = torch.zeros_like(scene.portrait) if branch is Branch.NOTHING else scene.portrait
-        known = torch.cat((noisy, portrait.expand_as(noisy)), 2).to(denoiser.dtype)
-        v: Tensor = denoiser(known, timestep, time_ids, scene.pose, contexts[branch])
+        portrait = torch.zeros_like(scene.portrait) if branch is Branch.UNCOND else scene.portrait
+        model_input = torch.cat((noisy, portrait.expand_as(noisy)), 2).to(denoiser.dtype)
+        v: Tensor = denoiser(model_input, timestep, time_ids, scene.pose, contexts[branch])
         return v.float()
 
     return predict

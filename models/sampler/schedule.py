@@ -1,4 +1,8 @@
-"""Noise levels and the step from one to the next: Euler's method on Karras' sigmas, for a network that predicts v."""
+"""Noise schedule and sampler step: Euler's method on Karras sigmas, for a network that predicts v.
+
+Written here because the schedulers of diffusers keep a step index between calls, while each step here is taken for
+many windows one after the other.
+"""
 
 from __future__ import annotations
 
@@ -10,30 +14,30 @@ from torch import Tensor
 
 from models.config import SchedulerConfig
 
-__all__ = ["Schedule", "karras", "network_input", "step"]
+__all__ = ["Schedule", "euler_step", "karras_schedule", "scale_model_input"]
 
 RHO = 7.0
 
 
 @dataclass(frozen=True)
 class Schedule:
-    """The noise levels of a run.
+    """Noise levels of a clip's sampling.
 
     Attributes:
         sigmas: (steps + 1,) float32, falling, the last 0.
-        timesteps: (steps,) float32, what the network is told of each level.
+        timesteps: (steps,) float32, the network's timestep input for each level.
     """
 
     sigmas: Tensor
     timesteps: Tensor
 
 
-def karras(config: SchedulerConfig, steps: int) -> Schedule:
-    """Evenly spaced in sigma^(1/7) from the largest to the smallest, then 0 (Karras et al. 2022, equation 5).
+def karras_schedule(config: SchedulerConfig, steps: int) -> Schedule:
+    """Return sigmas evenly spaced in sigma^(1/7) from the largest to the smallest, then 0 (Karras et al. 2022, eq. 5).
 
     Args:
-        config: the largest and the smallest sigma.
-        steps: at least 1.
+        config: largest and smallest sigma.
+        steps: number of sampler steps, at least 1.
     """
     ramp = torch.linspace(0, 1, steps, dtype=torch.float64)
     high, low = config.sigma_max ** (1 / RHO), config.sigma_min ** (1 / RHO)
@@ -41,18 +45,18 @@ def karras(config: SchedulerConfig, steps: int) -> Schedule:
     return Schedule(torch.cat((sigmas, sigmas.new_zeros(1))).float(), (0.25 * sigmas.log()).float())
 
 
-def network_input(latents: Tensor, sigma: float) -> Tensor:
-    """Noisy latents with the unit variance that the network expects."""
+def scale_model_input(latents: Tensor, sigma: float) -> Tensor:
+    """Scale noisy latents to the unit variance that the network expects."""
     return latents / math.sqrt(sigma**2 + 1)
 
 
-def step(latents: Tensor, v: Tensor, sigma: float, following: float) -> Tensor:
-    """Take latents from one noise level to the following one.
+def euler_step(latents: Tensor, v: Tensor, sigma: float, next_sigma: float) -> Tensor:
+    """Step latents from one noise level to the next.
 
     Args:
-        latents, v: of one shape; v as the network predicts it for these latents (Salimans and Ho 2022).
-        sigma: more than 0.
-        following: less than sigma.
+        latents, v: tensors of the same shape; v is the network's prediction for these latents (Salimans and Ho 2022).
+        sigma: current noise level, greater than 0.
+        next_sigma: next noise level, less than `sigma`.
     """
     clean = latents / (sigma**2 + 1) - v * (sigma / math.sqrt(sigma**2 + 1))
-    return clean + (latents - clean) * (following / sigma)
+    return clean + (latents - clean) * (next_sigma / sigma)

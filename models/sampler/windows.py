@@ -1,4 +1,4 @@
-"""Which frames the denoiser sees together."""
+"""Overlapping windows of frames that are denoised together."""
 
 from __future__ import annotations
 
@@ -7,35 +7,35 @@ from torch import Tensor
 
 from troupe.errors import SettingsError
 
-__all__ = ["check_overlap", "occurrences", "windows"]
+__all__ = ["check_overlap", "frame_counts", "windows"]
 
 
 def check_overlap(window: int, overlap: int) -> None:
-    """Windows have to advance.
+    """Check that windows advance.
 
     Raises:
-        SettingsError: they would not.
+        SettingsError: the overlap is not smaller than the window.
     """
     if overlap >= window:
         raise SettingsError(f"windows of {window} frames cannot overlap by {overlap}; choose less than {window}")
 
 
 def windows(frames: int, window: int, overlap: int, shift: int) -> Tensor:
-    """Overlapping windows over a clip, which is taken as a ring.
+    """Return overlapping windows over a clip, which wraps around at its end.
 
     Args:
-        frames: of the clip, at least 1.
-        window: frames of each.
-        overlap: frames that neighbours share, fewer than `window`.
-        shift: frames by which all windows are moved back.
+        frames: number of frames in the clip, at least 1.
+        window: number of frames per window.
+        overlap: number of frames shared by neighbouring windows, fewer than `window`.
+        shift: number of frames by which all windows are moved back.
 
     Returns:
-        (N, window) frame indices. Every frame is there; some are twice in one window when `frames` < `window`.
+        (N, window) frame indices. Every frame occurs; some occur twice in one window when `frames` < `window`.
     """
     starts = torch.arange(0, frames, window - overlap) - shift
     return (starts[:, None] + torch.arange(window)) % frames
 
 
-def occurrences(indices: Tensor, frames: int) -> Tensor:
-    """How often each of `frames` frames is in windows (N, W): (frames,) int64, at least 1."""
+def frame_counts(indices: Tensor, frames: int) -> Tensor:
+    """Count how often each frame occurs in windows (N, W): (frames,) int64, at least 1."""
     return torch.bincount(indices.flatten(), minlength=frames)

@@ -12,9 +12,9 @@ from torch import Tensor
 
 from bench.support.random_inputs import random_motion, random_portrait
 from bench.support.random_weights import TINY, write_weights
-from models.animator import FACES_AT_ONCE, Animator, load
+from models.animator import MOTION_BATCH, Animator, load
 from models.motion import Motion
-from models.runtime.device import GIB, Budget, share_out
+from models.runtime.device import GIB, Budget, gpu_budget
 from models.weights import Networks
 from tests.models import golden
 from troupe import SamplerSettings
@@ -23,7 +23,7 @@ from troupe.errors import Cancelled, SettingsError
 # Latents of 16: smaller, and the innermost norms see two values a group, which blows rounding up.
 MODEL = replace(TINY, config=replace(TINY.config, image_size=128))
 SETTINGS = SamplerSettings(steps=2, padding=2, overlap=2)
-FRAMES = FACES_AT_ONCE + 5
+FRAMES = MOTION_BATCH + 5
 
 
 @pytest.fixture(scope="module")
@@ -100,13 +100,13 @@ def test_a_cpu_has_nothing_to_give_up(animator: Animator) -> None:
 def test_memory_is_given_up_until_there_is_none_to_give(loaded: Animator) -> None:
     """On `meta`, which has no memory at all, everything but the numbers is as on a GPU."""
     networks = Networks(**{name: getattr(loaded._networks, name) for name in Networks.__dataclass_fields__})
-    animator = Animator(loaded.config, networks, loaded._identity, torch.device("meta"), share_out(24 * GIB))
+    animator = Animator(loaded.config, networks, loaded._identity, torch.device("meta"), gpu_budget(24 * GIB))
     seen = [animator.budget]
     while animator.shrink():
         seen.append(animator.budget)
-    assert seen[-1] == replace(seen[0], motion=0, activations=seen[-1].activations, resting=True)
+    assert seen[-1] == replace(seen[0], motion=0, activations=seen[-1].activations, offload=True)
     assert seen[-1].activations <= 2 * 25 * 2**20
-    assert [budget.resting for budget in seen] == sorted(budget.resting for budget in seen)
+    assert [budget.offload for budget in seen] == sorted(budget.offload for budget in seen)
     assert {value.device.type for network in networks.all for value in network.parameters()} == {"cpu"}
 
 

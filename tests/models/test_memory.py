@@ -17,7 +17,7 @@ from torch.utils._pytree import tree_leaves
 from bench.support.random_weights import FULL, parts
 from models.autoencoder import autoencoder_for, decode
 from models.denoiser import Denoiser
-from models.runtime.device import GIB, share_out
+from models.runtime.device import GIB, gpu_budget
 from models.sampler import fitting_windows, window_bytes
 from troupe import SamplerSettings
 
@@ -101,16 +101,16 @@ def test_windows_take_what_they_are_said_to(count: int) -> None:
 
 
 def test_24_gb_hold_everything_at_once(decoding: int) -> None:
-    budget = share_out(24 * GIB)
-    assert not budget.resting
+    budget = gpu_budget(24 * GIB)
+    assert not budget.offload
     windows = fitting_windows(CONFIG, HALF, budget.activations) * window_bytes(CONFIG, HALF)
     assert weights() + budget.motion + max(windows, decoding) + OVERHEAD <= 24 * GIB
 
 
 @pytest.mark.parametrize("size", [8, 12])
 def test_12_gb_hold_what_is_at_work(size: int, decoding: int) -> None:
-    budget = share_out(size * GIB)
-    assert budget.resting
+    budget = gpu_budget(size * GIB)
+    assert budget.offload
     windows = fitting_windows(CONFIG, HALF, budget.activations) * window_bytes(CONFIG, HALF)
     assert weights("unet", "motion_proj") + budget.motion + windows + OVERHEAD <= size * GIB
     assert weights("diffusion_pytorch_model") + decoding + OVERHEAD <= size * GIB

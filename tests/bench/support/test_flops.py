@@ -49,4 +49,4 @@ def test_limit_at_full_size() -> None:
     assert work.least / 100 == pytest.approx(60.5e12, rel=1e-3)
     assert costs.guided <= 1.13e12
     assert costs.decode.products <= 3.02e12
-    assert costs.branches[Branch.NOTHING].attention < costs.branches[Branch.FULL].attention
+    assert costs.branches[Branch.UNCOND].attention < costs.branches[Branch.FULL].attention

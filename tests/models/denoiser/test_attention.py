@@ -74,7 +74,7 @@ def test_attention_to_zeros_is_nothing(cross: CrossAttention) -> None:
     x = randn(1, 2, 4, WIDTH)
     zeros = torch.zeros(1, 5, CONTEXT)
     out = cross(x, (cross.appearance(zeros), cross.motion(zeros)))
-    assert torch.equal(out, cross.nothing().expand_as(out))
+    assert torch.equal(out, cross.unconditional().expand_as(out))
 
 
 def test_a_context_of_zeros_adds_nothing(cross: CrossAttention) -> None:

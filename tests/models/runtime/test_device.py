@@ -7,7 +7,7 @@ from itertools import pairwise
 import pytest
 import torch
 
-from models.runtime.device import GIB, Budget, budget_of, pick_device, pick_dtype, share_out
+from models.runtime.device import GIB, Budget, gpu_budget, memory_budget, pick_device, pick_dtype
 from troupe.errors import SettingsError
 
 CPU = torch.device("cpu")
@@ -43,25 +43,25 @@ def test_devices_that_are_not_there(name: str) -> None:
 
 
 def test_small_gpus_let_networks_rest_and_large_ones_do_not() -> None:
-    assert share_out(12 * GIB).resting
-    assert not share_out(24 * GIB).resting
-    assert share_out(24 * GIB).activations > share_out(12 * GIB).activations
+    assert gpu_budget(12 * GIB).offload
+    assert not gpu_budget(24 * GIB).offload
+    assert gpu_budget(24 * GIB).activations > gpu_budget(12 * GIB).activations
 
 
 def test_a_cpu_is_shared_and_its_budget_small() -> None:
-    assert budget_of(CPU) == Budget(motion=64 * 2**20, activations=192 * 2**20)
+    assert memory_budget(CPU) == Budget(motion=64 * 2**20, activations=192 * 2**20)
 
 
-@pytest.mark.parametrize("start", [share_out(80 * GIB), share_out(8 * GIB), budget_of(CPU)])
+@pytest.mark.parametrize("start", [gpu_budget(80 * GIB), gpu_budget(8 * GIB), memory_budget(CPU)])
 def test_a_budget_shrinks_to_the_least_and_then_not_at_all(start: Budget) -> None:
     least, budgets = 2**20, [start]
-    while (smaller := budgets[-1].smaller(least)) is not None:
-        budgets.append(smaller)
+    while (shrunk := budgets[-1].shrunk(least)) is not None:
+        budgets.append(shrunk)
     assert len(budgets) == len(set(budgets))
     assert budgets[-1].activations <= least
     assert budgets[-1].motion == 0
-    assert budgets[-1].resting
+    assert budgets[-1].offload
     for more, less in pairwise(budgets):
         assert less.activations <= more.activations
         assert less.motion <= more.motion
-        assert less.resting >= more.resting
+        assert less.offload >= more.offload

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from models.config import SchedulerConfig
-from models.sampler.schedule import karras, network_input, step
+from models.sampler.schedule import euler_step, karras_schedule, scale_model_input
 from tests.models import golden
 from tests.models.networks import randn
 
@@ -20,7 +20,7 @@ def test_golden_schedule() -> None:
     numbers = sorted(int(name.removeprefix("sigmas_")) for name in expected if name.startswith("sigmas_"))
     assert numbers
     for steps in numbers:
-        schedule = karras(CONFIG, steps)
+        schedule = karras_schedule(CONFIG, steps)
         golden.assert_close(schedule.sigmas, expected[f"sigmas_{steps}"])
         golden.assert_close(schedule.timesteps, expected[f"timesteps_{steps}"])
         # The norm above is all in the largest of them.
@@ -29,7 +29,7 @@ def test_golden_schedule() -> None:
 
 @given(st.integers(1, 60))
 def test_sigmas_fall_from_end_to_end(steps: int) -> None:
-    sigmas = karras(CONFIG, steps).sigmas
+    sigmas = karras_schedule(CONFIG, steps).sigmas
     assert len(sigmas) == steps + 1
     assert (sigmas.diff() < 0).all()
     assert sigmas[0] == pytest.approx(CONFIG.sigma_max)
@@ -39,7 +39,7 @@ def test_sigmas_fall_from_end_to_end(steps: int) -> None:
 
 
 def test_the_configs_ends_count() -> None:
-    sigmas = karras(SchedulerConfig(sigma_min=0.5, sigma_max=8), 3).sigmas
+    sigmas = karras_schedule(SchedulerConfig(sigma_min=0.5, sigma_max=8), 3).sigmas
     assert sigmas[[0, 2]].tolist() == pytest.approx([8, 0.5])
 
 
@@ -49,11 +49,11 @@ def test_a_step_with_the_true_v_finds_the_clean_latents(sigma: float) -> None:
     noisy = clean + sigma * noise
     # v of the scaled pair: cos * noise - sin * clean with tan = sigma.
     v = (noise - sigma * clean) / (1 + sigma**2) ** 0.5
-    torch.testing.assert_close(step(noisy, v, sigma, 0.0), clean)
-    torch.testing.assert_close(step(noisy, v, sigma, sigma / 2), clean + sigma / 2 * noise)
+    torch.testing.assert_close(euler_step(noisy, v, sigma, 0.0), clean)
+    torch.testing.assert_close(euler_step(noisy, v, sigma, sigma / 2), clean + sigma / 2 * noise)
 
 
 def test_the_network_sees_unit_variance() -> None:
     clean, noise = randn(100_000), randn(100_000, seed=1)
     for sigma in (0.002, 1.0, 700.0):
-        assert network_input(clean + sigma * noise, sigma).std() == pytest.approx(1, abs=0.02)
+        assert scale_model_input(clean + sigma * noise, sigma).std() == pytest.approx(1, abs=0.02)

@@ -7,7 +7,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from models.sampler.windows import check_overlap, occurrences, windows
+from models.sampler.windows import check_overlap, frame_counts, windows
 from troupe.errors import SettingsError
 
 
@@ -22,7 +22,7 @@ def test_every_frame_is_there_and_its_shares_sum_to_one(layout: tuple[int, int, 
     frames, window, _, _ = layout
     indices = windows(*layout)
     assert indices.shape[1] == window
-    times = occurrences(indices, frames)
+    times = frame_counts(indices, frames)
     assert times.shape == (frames,)
     assert (times >= 1).all()
     assert times.sum() == indices.numel()
@@ -48,7 +48,7 @@ def test_shifts_wrap_round(layout: tuple[int, int, int, int]) -> None:
 def test_a_stated_case() -> None:
     assert windows(7, 4, 1, 0).tolist() == [[0, 1, 2, 3], [3, 4, 5, 6], [6, 0, 1, 2]]
     assert windows(7, 4, 1, 2).tolist() == [[5, 6, 0, 1], [1, 2, 3, 4], [4, 5, 6, 0]]
-    assert occurrences(windows(7, 4, 1, 0), 7).tolist() == [2, 2, 2, 2, 1, 1, 2]
+    assert frame_counts(windows(7, 4, 1, 0), 7).tolist() == [2, 2, 2, 2, 1, 1, 2]
 
 
 def test_a_clip_shorter_than_a_window_is_in_it_twice() -> None:

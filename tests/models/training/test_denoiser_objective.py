@@ -14,7 +14,7 @@ from models.faces import open_detector, track_face
 from models.miniature import FIRST_HELD_OUT_SEED, SHIPPED_WEIGHTS
 from models.miniature.init_weights import init_weights
 from models.motion.intensity import intensities
-from models.sampler.schedule import step
+from models.sampler.schedule import euler_step
 from models.training.clip_file import ClipFile, encode_clip
 from models.training.denoiser_objective import AdapterObjective, Animation, DenoiserObjective
 from models.training.synthetic_clips import synthetic_clip
@@ -145,7 +145,7 @@ def test_the_v_that_is_learned_is_the_one_that_is_stepped_with(weights: Path, cl
     noisy = seen[0]
     wanted = (noisy / (sigma**2 + 1) - clean) * (sigma**2 + 1) ** 0.5 / sigma
     assert float(loss) == pytest.approx(float(wanted.square().mean()), rel=1e-4)
-    torch.testing.assert_close(step(noisy, wanted, sigma, 0.0), clean, atol=2e-4, rtol=1e-3)
+    torch.testing.assert_close(euler_step(noisy, wanted, sigma, 0.0), clean, atol=2e-4, rtol=1e-3)
 
 
 @torch.no_grad()
