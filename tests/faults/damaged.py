@@ -33,7 +33,7 @@ import numpy as np
 from PIL import Image
 
 from tasks import media
-from tests.tasks.media.samples import beep, make_clip, numbered
+from tests.clips import beep, make_clip, numbered
 from troupe.errors import InputError, TooLarge
 from troupe.scratch import scratch_folder
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from fractions import Fraction
 from pathlib import Path
 
+from tests.clips import beep, make_clip, numbered
 from tests.faults.damaged import Case, Outcome, judge, run, run_case
-from tests.tasks.media.samples import beep, make_clip, numbered
 
 
 def test_a_sample_of_damaged_and_hostile_inputs(tmp_path: Path) -> None:

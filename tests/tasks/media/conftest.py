@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.tasks.media.samples import remember_children
+from tests.clips import remember_children
 
 
 @pytest.fixture(autouse=True)

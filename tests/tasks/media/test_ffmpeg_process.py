@@ -13,7 +13,7 @@ import pytest
 
 from tasks.media import VideoEncoder, decode, ffmpeg_binary, ffmpeg_process
 from tasks.media.ffmpeg_process import FfmpegProcess
-from tests.tasks.media.samples import make_clip, numbered
+from tests.clips import make_clip, numbered
 from troupe import Picture
 from troupe.errors import FfmpegError, UnreadableMedia
 

@@ -11,7 +11,7 @@ from PIL import Image
 
 from catalogs.requests.inputs import localise
 from tasks.media import AudioSource, decode, encode, find_audio, probe, timing_of
-from tests.tasks.media.samples import HEIGHT, WIDTH, colour_patches, make_clip, numbered, numbers
+from tests.clips import HEIGHT, WIDTH, colour_patches, make_clip, numbered, numbers
 from troupe.errors import InputError, TooLarge, UnreadableMedia
 
 COUNT = 12

@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+import socket
+from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image
 
-from tasks.media import decode, probe, read_picture, timing_of
-from tests.tasks.media.samples import make, make_clip
-from troupe import Picture
+from tasks.media import decode, probe, timing_of
+from tests.clips import (
+    make,
+    make_clip,
+    numbered,
+    numbers,
+    quadrant_colours,
+    quadrants,
+)
+from troupe.errors import UnreadableMedia
 
 RATE = Fraction(25)
 COUNT = 12
@@ -119,28 +126,11 @@ KINDS = {
 }
 
 
-def colours(number: int, size: tuple[int, int]) -> Picture:
-    """Four flat fields; the first one's lightness is the frame's number."""
-    width, height = size
-    picture = np.empty((height, width, 3), dtype=np.uint8)
-    halves = (slice(0, height // 2), slice(height // 2, None)), (slice(0, width // 2), slice(width // 2, None))
-    fields = [(40 + 12 * number,) * 3, (170, 70, 60), (60, 140, 80), (80, 90, 170)]
-    for index, colour in enumerate(fields):
-        picture[halves[0][index // 2], halves[1][index % 2]] = colour
-    return picture
-
-
-def middles(picture: Picture) -> np.ndarray:
-    """(4, 3): the fields' colours."""
-    height, width = picture.shape[:2]
-    return np.array([picture[height * y // 4, width * x // 4] for y in (1, 3) for x in (1, 3)], dtype=int)
-
-
 @pytest.mark.parametrize("kind", KINDS.values(), ids=KINDS)
 def test_clips(tmp_path: Path, kind: Kind) -> None:
     options = kind.options
     clip = make_clip(
-        tmp_path / f"clip.{kind.suffix}", (colours(number, kind.size) for number in range(COUNT)), kind.rate, *options
+        tmp_path / f"clip.{kind.suffix}", (quadrants(number, kind.size) for number in range(COUNT)), kind.rate, *options
     )
     info, timing = probe(clip), timing_of(clip)
     assert (info.frames, (info.width, info.height)) == (COUNT, kind.seen or kind.size)
@@ -149,20 +139,20 @@ def test_clips(tmp_path: Path, kind: Kind) -> None:
     frames = list(decode(clip))
     assert len(frames) == COUNT
     for number, frame in enumerate(frames):
-        expected = middles(colours(number, kind.size))
-        assert np.abs(middles(frame) - expected).max() <= kind.off, (number, middles(frame), expected)
+        expected = quadrant_colours(quadrants(number, kind.size))
+        assert np.abs(quadrant_colours(frame) - expected).max() <= kind.off, (number, quadrant_colours(frame), expected)
 
 
 @pytest.mark.parametrize("turn", [90, 180, 270])
 @pytest.mark.parametrize("suffix", ["mp4", "mov", "mkv"])
 def test_turned_clips(tmp_path: Path, turn: int, suffix: str) -> None:
-    flat = make_clip(tmp_path / "flat.mp4", (colours(n, (WIDTH, HEIGHT)) for n in range(4)), RATE, *X264)
+    flat = make_clip(tmp_path / "flat.mp4", (quadrants(n, (WIDTH, HEIGHT)) for n in range(4)), RATE, *X264)
     clip = make(tmp_path / f"turned.{suffix}", "-display_rotation", str(turn), "-i", str(flat), "-c", "copy")
     frames = list(decode(clip))
     assert (len(frames), probe(clip).width) == (4, WIDTH if turn == 180 else HEIGHT)
     for number, frame in enumerate(frames):
-        expected = np.rot90(colours(number, (WIDTH, HEIGHT)), turn // 90)
-        assert np.abs(middles(frame) - middles(np.ascontiguousarray(expected))).max() <= 6
+        expected = np.rot90(quadrants(number, (WIDTH, HEIGHT)), turn // 90)
+        assert np.abs(quadrant_colours(frame) - quadrant_colours(np.ascontiguousarray(expected))).max() <= 6
 
 
 @pytest.mark.parametrize(
@@ -211,7 +201,7 @@ def test_times_of_a_variable_rate_are_the_clips_own(tmp_path: Path) -> None:
 
 def vary(folder: Path, times: np.ndarray) -> Path:
     """A clip whose frames are shown at these times, in seconds."""
-    steady = make_clip(folder / "steady.mp4", (colours(n, (WIDTH, HEIGHT)) for n in range(COUNT)), RATE, *X264)
+    steady = make_clip(folder / "steady.mp4", (quadrants(n, (WIDTH, HEIGHT)) for n in range(COUNT)), RATE, *X264)
     steps = "+".join(f"eq(N,{n})*{round(time * 90000)}" for n, time in enumerate(times))
     timing = ("-fps_mode", "passthrough", "-enc_time_base", "1:90000", "-video_track_timescale", "90000")
     return make(folder / "vfr.mp4", "-i", str(steady), "-vf", f"settb=1/90000,setpts='{steps}'", *timing, *X264)
@@ -221,11 +211,13 @@ def vary(folder: Path, times: np.ndarray) -> Path:
     ("rate", "fps"), [("25", "50"), ("50", "25"), ("30", "25"), ("30000/1001", "24"), ("24000/1001", "60")]
 )
 def test_resampled_to_a_constant_rate(tmp_path: Path, rate: str, fps: str) -> None:
-    clip = make_clip(tmp_path / "clip.mp4", (colours(n, (WIDTH, HEIGHT)) for n in range(COUNT)), Fraction(rate), *X264)
+    clip = make_clip(
+        tmp_path / "clip.mp4", (quadrants(n, (WIDTH, HEIGHT)) for n in range(COUNT)), Fraction(rate), *X264
+    )
     frames, timing = list(decode(clip, fps=Fraction(fps))), timing_of(clip, fps=Fraction(fps))
     assert len(frames) == len(timing.times) == round(COUNT / Fraction(rate) * Fraction(fps))
     assert (timing.rate, timing.even) == (Fraction(fps), True)
-    shown = [round((middles(frame)[0].mean() - 40) / 12) for frame in frames]
+    shown = [round((quadrant_colours(frame)[0].mean() - 40) / 12) for frame in frames]
     for moment, number in zip(timing.times, shown, strict=True):
         # A frame is shown from its own time on, to half a frame of the new rate; or until the next one's.
         begin, end = number / Fraction(rate), (number + 1) / Fraction(rate)
@@ -236,48 +228,43 @@ def test_resampled_to_a_constant_rate(tmp_path: Path, rate: str, fps: str) -> No
 def test_a_variable_rate_resampled(tmp_path: Path) -> None:
     times = np.cumsum([0, 40, 40, 120, 33, 33, 200, 10, 40, 40, 40, 40]) / 1000
     clip = vary(tmp_path, times)
-    shown = [round((middles(frame)[0].mean() - 40) / 12) for frame in decode(clip, fps=Fraction(50))]
+    shown = [round((quadrant_colours(frame)[0].mean() - 40) / 12) for frame in decode(clip, fps=Fraction(50))]
     moments = np.arange(len(shown)) / 50
     off = [abs(moments[shown.index(number)] - times[number]) for number in sorted(set(shown))]
     assert max(off) <= 0.0101
     assert set(range(COUNT)) - set(shown) <= {6, 7}  # ten milliseconds apart: one of them
 
 
-@dataclass(frozen=True)
-class Still:
-    """One way to write a picture."""
+class TestHostileInput:
+    @pytest.mark.parametrize("suffix", ["mp4", "m3u8", "mpd", "txt", "png"])
+    @pytest.mark.parametrize(
+        "content",
+        [
+            "#EXTM3U\n#EXT-X-VERSION:3\n#EXT-X-TARGETDURATION:2\n#EXTINF:2,\n{url}\n#EXT-X-ENDLIST\n",
+            "ffconcat version 1.0\nfile '{url}'\n",
+            '<?xml version="1.0"?><MPD xmlns="urn:mpeg:dash:schema:mpd:2011" type="static" '
+            'mediaPresentationDuration="PT2S"><Period><AdaptationSet mimeType="video/mp4"><Representation id="1" '
+            'bandwidth="1"><BaseURL>{url}</BaseURL></Representation></AdaptationSet></Period></MPD>',
+        ],
+        ids=["hls", "concat", "dash"],
+    )
+    def test_playlists_open_nothing(self, tmp_path: Path, content: str, suffix: str) -> None:
+        target = make_clip(tmp_path / "target.ts", numbered(10))
+        with socket.create_server(("127.0.0.1", 0)) as server:
+            server.settimeout(0.2)
+            for url in (f"file:{target}", "target.ts", f"http://127.0.0.1:{server.getsockname()[1]}/clip.ts"):
+                playlist = tmp_path / f"list.{suffix}"
+                playlist.write_text(content.format(url=url))
+                with pytest.raises(UnreadableMedia):
+                    probe(playlist)
+            with pytest.raises(TimeoutError):
+                server.accept()
 
-    suffix: str
-    mode: str = "RGB"
-    options: dict[str, object] = field(default_factory=dict)
-    off: int = 0
-
-
-STILLS = {
-    "png": Still("png"),
-    "png palette": Still("png", "P", off=4),
-    "jpeg": Still("jpg", options={"quality": 95, "subsampling": 0}, off=6),
-    "jpeg progressive": Still("jpg", options={"quality": 95, "progressive": True}, off=8),
-    "jpeg cmyk": Still("jpg", "CMYK", {"quality": 95, "subsampling": 0}, off=8),
-    "webp": Still("webp", options={"quality": 95}, off=10),
-    "webp lossless": Still("webp", options={"lossless": True}),
-    "tiff": Still("tiff"),
-    "tiff lzw": Still("tiff", options={"compression": "tiff_lzw"}),
-    "tiff cmyk": Still("tiff", "CMYK", off=2),
-    "bmp": Still("bmp"),
-    "gif": Still("gif", "P", off=4),
-    "avif": Still("avif", options={"quality": 95}, off=10),
-    "ppm": Still("ppm"),
-    "rgba": Still("png", "RGBA"),
-}
-
-
-@pytest.mark.parametrize("still", STILLS.values(), ids=STILLS)
-def test_stills(tmp_path: Path, still: Still) -> None:
-    made = colours(5, (WIDTH, HEIGHT))
-    path = tmp_path / f"a.{still.suffix}"
-    palette = Image.Palette.ADAPTIVE if still.mode == "P" else Image.Palette.WEB
-    Image.fromarray(made).convert(still.mode, palette=palette).save(path, **still.options)  # type: ignore[arg-type]
-    read = read_picture(path)
-    assert read.shape == made.shape
-    assert np.abs(middles(read) - middles(made)).max() <= still.off
+    @pytest.mark.parametrize("name", ["-i.mp4", "-y", "a:b.mp4", "http:x.mp4", "%03d.mp4", "a b'c\".mp4", "ü[0].mp4"])
+    def test_names_mean_nothing(self, tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+        made = make_clip(tmp_path / "clip.mp4", numbered(10))
+        monkeypatch.chdir(tmp_path)
+        clip = made.rename(tmp_path / name)
+        assert probe(Path(name)).frames == 10
+        assert numbers(decode(Path(name))) == list(range(10))
+        assert numbers(decode(clip)) == list(range(10))

@@ -6,6 +6,7 @@ import random
 import struct
 import zlib
 from contextlib import suppress
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,7 @@ import pytest
 from PIL import Image
 
 from tasks.media import read_picture, write_poster
+from tests.clips import HEIGHT, WIDTH, quadrant_colours, quadrants
 from troupe.errors import MissingInput, SettingsError, TooLarge, UnreadableMedia
 
 RED = (200, 30, 10)
@@ -198,3 +200,43 @@ def png(width: int, height: int, rows: bytes, depth: int = 8, colour: int = 2) -
 
     header = struct.pack(">IIBBBBB", width, height, depth, colour, 0, 0, 0)
     return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b"")
+
+
+@dataclass(frozen=True)
+class Still:
+    """One way to write a picture."""
+
+    suffix: str
+    mode: str = "RGB"
+    options: dict[str, object] = field(default_factory=dict)
+    off: int = 0
+
+
+STILLS = {
+    "png": Still("png"),
+    "png palette": Still("png", "P", off=4),
+    "jpeg": Still("jpg", options={"quality": 95, "subsampling": 0}, off=6),
+    "jpeg progressive": Still("jpg", options={"quality": 95, "progressive": True}, off=8),
+    "jpeg cmyk": Still("jpg", "CMYK", {"quality": 95, "subsampling": 0}, off=8),
+    "webp": Still("webp", options={"quality": 95}, off=10),
+    "webp lossless": Still("webp", options={"lossless": True}),
+    "tiff": Still("tiff"),
+    "tiff lzw": Still("tiff", options={"compression": "tiff_lzw"}),
+    "tiff cmyk": Still("tiff", "CMYK", off=2),
+    "bmp": Still("bmp"),
+    "gif": Still("gif", "P", off=4),
+    "avif": Still("avif", options={"quality": 95}, off=10),
+    "ppm": Still("ppm"),
+    "rgba": Still("png", "RGBA"),
+}
+
+
+@pytest.mark.parametrize("still", STILLS.values(), ids=STILLS)
+def test_stills(tmp_path: Path, still: Still) -> None:
+    made = quadrants(5, (WIDTH, HEIGHT))
+    path = tmp_path / f"a.{still.suffix}"
+    palette = Image.Palette.ADAPTIVE if still.mode == "P" else Image.Palette.WEB
+    Image.fromarray(made).convert(still.mode, palette=palette).save(path, **still.options)  # type: ignore[arg-type]
+    read = read_picture(path)
+    assert read.shape == made.shape
+    assert np.abs(quadrant_colours(read) - quadrant_colours(made)).max() <= still.off

@@ -1,4 +1,4 @@
-"""Clips made for the tests, whose content is known: each frame shows its number, sound marks moments."""
+"""Generate clips of known content: each frame shows its number, and sound marks moments."""
 
 from __future__ import annotations
 
@@ -126,6 +126,23 @@ def colour_patches() -> Picture:
     """Flat patches of random colours, large enough for 4:2:0."""
     colours = np.random.default_rng(0).integers(0, 256, (3, 4, 3), np.uint8)
     return np.repeat(np.repeat(colours, HEIGHT // 3, 0), WIDTH // 4, 1)
+
+
+def quadrants(number: int, size: tuple[int, int]) -> Picture:
+    """Return a picture of four flat colours; the lightness of the first one encodes the frame's number."""
+    width, height = size
+    picture = np.empty((height, width, 3), dtype=np.uint8)
+    halves = (slice(0, height // 2), slice(height // 2, None)), (slice(0, width // 2), slice(width // 2, None))
+    fields = [(40 + 12 * number,) * 3, (170, 70, 60), (60, 140, 80), (80, 90, 170)]
+    for index, colour in enumerate(fields):
+        picture[halves[0][index // 2], halves[1][index % 2]] = colour
+    return picture
+
+
+def quadrant_colours(picture: Picture) -> np.ndarray:
+    """Return the colours at the centres of the four quadrants, shape (4, 3)."""
+    height, width = picture.shape[:2]
+    return np.array([picture[height * y // 4, width * x // 4] for y in (1, 3) for x in (1, 3)], dtype=int)
 
 
 _BEFORE: set[int] = set()

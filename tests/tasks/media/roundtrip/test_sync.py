@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from tasks.media import AudioSource, decode, encode, probe, timing_of
-from tests.tasks.media.samples import SAMPLE_RATE, make, make_clip, sound_of, write_wave
+from tests.clips import SAMPLE_RATE, make, make_clip, sound_of, write_wave
 from troupe import Picture
 
 SECONDS = 60
