@@ -2,7 +2,7 @@
 
 `draw_portrait`, `draw_clip` and `synthesise_voice` make media from seeds, with exact boxes and keypoints.
 `init_weights.init_weights` writes a complete, untrained weights directory; `SHIPPED_WEIGHTS` is the trained one.
-People and performances with seeds from `FIRST_HELD_OUT_SEED` on are never trained on.
+People and performances with seeds of `FIRST_HELD_OUT_SEED` or more are held out from training.
 """
 
 from pathlib import Path

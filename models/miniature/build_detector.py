@@ -1,7 +1,7 @@
-"""A face detector for the miniature world, by rule: nothing in it is learned.
+"""A rule-based face detector for the synthetic world, without learned weights.
 
-The graph looks for the world's own colours (`chroma`) and turns their places into one face, in the form of an SCRFD
-network with keypoints, which is what the rest of troupe reads. It finds at most one face in a picture.
+The graph locates the reserved colours of the world (`chroma`) and derives one face from them. It has the inputs and
+outputs of an SCRFD network with keypoints, so troupe reads it like any other. It finds at most one face per picture.
 """
 
 from __future__ import annotations
@@ -15,37 +15,37 @@ __all__ = ["build_detector"]
 
 _STRIDES = (8, 16, 32)
 _ANCHORS = 2
-_POOL = 2  # pixels a side that are looked at as one
+_POOL = 2  # side of the pooling window, in pixels
 _FAR = 1e6
-_LEAST = 1e-6
-_SCORE = 0.98  # of a face without doubt
+_EPS = 1e-6
+_SCORE = 0.98  # score of a face with full evidence
 
-# Shares of the visible skin's width, measured on the world: where the named part lies from the middle of its colour.
+# Offsets of a part from the centre of its colour, as shares of the visible skin's width, measured on the world.
 _EYE_OUT, _EYE_DOWN = 0.011, 0.045
 _SIDES = (-0.020, 0.010)
 _EYE_TO_MOUTH = 0.40
 _MOUTH_REACH = 0.26
 _EYE_REACH = 0.10
-# Ink that compression has washed out: how much more golden it may be, and what it counts while the eyes are sought.
+# Ink faded by compression: how much more golden it may be, and its weight while the eyes are located.
 _WASHED, _HINT = 0.04, 0.05
-# The face's upper and lower end from the eyes, as shares of the way from the eyes to the mouth and of the skin's width.
+# Distance of the face's top and bottom from the eyes, as shares of the eye-mouth distance and of the skin's width.
 _ABOVE = (0.43, 0.21)
 _BELOW = (1.28, 0.11)
-# The nose's tip stands out of the face: it moves more than eyes and mouth do when the head turns.
+# The tip of the nose protrudes, so it moves more than eyes and mouth do when the head turns.
 _NOSE = (0.60, 0.56, 0.39)
-# The mouth's corners from the middle of its colour: outward by that many deviations along it, up across it.
+# The corners of the mouth from the centre of its colour: outward and up, in standard deviations of its pixels.
 _CORNER_OUT, _CORNER_UP, _CORNER_RISE = 2.1, 0.9, 0.015
-# The least that a face shows, as shares of the squared width of its skin.
+# Smallest visible areas of a face, as shares of the squared width of its skin.
 _EYE_AREA, _MOUTH_AREA, _SKIN_AREA = 0.0002, 0.001, 0.25
-_SMALLEST = 8.0  # width of the skin, in pooled pixels
+_SMALLEST = 8.0  # smallest width of the skin, in pooled pixels
 
 
 def build_detector() -> onnx.ModelProto:
-    """The detector as an ONNX model.
+    """Build the detector as an ONNX model.
 
-    Input `input.1` is (1, 3, H, W), RGB as (x - 127.5) / 128, H and W multiples of 32. Outputs, each for strides 8, 16
-    and 32 with n = 2 H W / stride^2: scores (n, 1), boxes (n, 4) as distances from the anchor to the left, upper, right
-    and lower side, keypoints (n, 10) as distances from the anchor; distances in strides.
+    The input `input.1` is (1, 3, H, W), RGB as (x - 127.5) / 128, H and W multiples of 32. For each stride of 8, 16 and
+    32, with n = 2 H W / stride^2, the outputs are scores (n, 1), boxes (n, 4) as distances from the anchor to the left,
+    upper, right and lower side, and keypoints (n, 10) as distances from the anchor. Distances are in strides.
     """
     graph = Graph()
     picture = graph.input("input.1")
@@ -61,7 +61,7 @@ def build_detector() -> onnx.ModelProto:
 
 
 def _face(graph: Graph, picture: Value) -> tuple[Value, Value, Value]:
-    """Score (1, 1), box (1, 4) and keypoints (1, 10) of the face, in pixels."""
+    """Compute the score (1, 1), box (1, 4) and keypoints (1, 10) of the face, in pixels."""
     small = graph.node("AveragePool", picture * 128.0 + 127.5, kernel_shape=[_POOL] * 2, strides=[_POOL] * 2)
     channels = graph.node("Squeeze", small, graph.integers((0,)))
     red, green, blue = (graph.node("Gather", channels, graph.integer(k), axis=0) for k in range(3))
@@ -71,12 +71,12 @@ def _face(graph: Graph, picture: Value) -> tuple[Value, Value, Value]:
     y = (graph.count(graph.length(red, 0)) + 0.5).shaped(-1, 1)
 
     def centre(weight: Value) -> tuple[Value, Value, Value]:
-        """x, y and the sum of weights (H, W)."""
+        """Return the centre x, y of weights (H, W), and their sum."""
         amount = weight.total()
-        return (weight * x).total() / (amount + _LEAST), (weight * y).total() / (amount + _LEAST), amount
+        return (weight * x).total() / (amount + _EPS), (weight * y).total() / (amount + _EPS), amount
 
     def around(at_x: Value, at_y: Value, reach: float) -> Value:
-        """1 within that share of the skin's width, 0 beyond 1.4 times it."""
+        """Return 1 within a radius, as a share of the skin's width, and 0 beyond 1.4 times it."""
         away_x, away_y = x - at_x, y - at_y
         return (2.0 - (away_x * away_x + away_y * away_y) / (square * reach**2)).clip(0, 1)
 
@@ -84,11 +84,11 @@ def _face(graph: Graph, picture: Value) -> tuple[Value, Value, Value]:
     left, right = _extent(skin.total(0), x)
     top, bottom = _extent(skin.total(1), y)
     width = right - left
-    square = width * width + _LEAST
+    square = width * width + _EPS
     inside = (x > left) * (x < right) * (y > top) * (y < bottom)
 
-    # Eyes: the two halves of the ink, parted where they are, not where the face is. Clear ink says where about, and
-    # there whatever looks like washed out ink (a compressed picture's) counts too.
+    # Eyes: the two clusters of ink, split between them and not at the middle of the face. Clear ink locates them
+    # roughly; around there, faded ink, as in a compressed picture, counts too.
     dark = _ramp(chroma.INK_BRIGHTEST - bright, 1 / 120) * _ramp(warm - chroma.INK_WARM, 30) * inside
     faint = _ramp(chroma.INK_GOLD + _WASHED - gold, 12) * dark
     ink = _ramp(chroma.INK_GOLD - gold, 12) * dark + faint * _HINT
@@ -104,21 +104,21 @@ def _face(graph: Graph, picture: Value) -> tuple[Value, Value, Value]:
     split = (left_x + right_x) * 0.5
     eyes_x, eyes_y = split, (left_y + right_y) * 0.5
     apart_x, apart_y = right_x - left_x, right_y - left_y
-    apart = (apart_x * apart_x + apart_y * apart_y).sqrt() + _LEAST
+    apart = (apart_x * apart_x + apart_y * apart_y).sqrt() + _EPS
     along_x, along_y = apart_x / apart, apart_y / apart
 
-    # Mouth: its colour, where a mouth would be below these eyes.
+    # Mouth: pixels of its colour where the mouth is expected below these eyes.
     near = around(eyes_x - along_y * width * _EYE_TO_MOUTH, eyes_y + along_x * width * _EYE_TO_MOUTH, _MOUTH_REACH)
     mouth = _ramp(warm - gold.clip(0, 1) * 2.5 - chroma.MOUTH_WARM, 12) * near
     mouth_x, mouth_y, mouth_size = centre(mouth)
     way = (x - mouth_x) * along_x + (y - mouth_y) * along_y
     across = (y - mouth_y) * along_x - (x - mouth_x) * along_y
-    long = ((mouth * way * way).total() / (mouth_size + _LEAST)).sqrt() * _CORNER_OUT
-    high = ((mouth * across * across).total() / (mouth_size + _LEAST)).sqrt() * _CORNER_UP + width * _CORNER_RISE
+    long = ((mouth * way * way).total() / (mouth_size + _EPS)).sqrt() * _CORNER_OUT
+    high = ((mouth * across * across).total() / (mouth_size + _EPS)).sqrt() * _CORNER_UP + width * _CORNER_RISE
     corners_x, corners_y = mouth_x + along_y * high, mouth_y - along_x * high
 
     down_x, down_y = mouth_x - eyes_x, mouth_y - eyes_y
-    down = (down_x * down_x + down_y * down_y).sqrt() + _LEAST
+    down = (down_x * down_x + down_y * down_y).sqrt() + _EPS
     points = (
         (left_x - width * _EYE_OUT, left_y + width * _EYE_DOWN),
         (right_x - width * _EYE_OUT, right_y + width * _EYE_DOWN),
@@ -141,7 +141,7 @@ def _face(graph: Graph, picture: Value) -> tuple[Value, Value, Value]:
         mouth_size / square / _MOUTH_AREA,
         skin.total() / square / _SKIN_AREA,
         2.0 - skin.total() / square,
-        # The eyes a fifth to a bit over a whole of the skin's width apart, the mouth about as far below them.
+        # Eyes 0.2 to 0.8 skin widths apart, mouth 0.2 to 0.7 below them; less evidence outside of these ranges.
         apart / width / 0.2,
         3.0 - apart / width / 0.4,
         down / width / 0.2,
@@ -152,7 +152,7 @@ def _face(graph: Graph, picture: Value) -> tuple[Value, Value, Value]:
     score = graph.number(_SCORE).shaped(1, 1)
     for share in evidence:
         score = score * share.clip(0, 1)
-    # Pooled pixels were counted from their edge, detectors count whole ones from their centre.
+    # Pooled pixels were counted from their edge, but detectors count pixels from their centre.
     return (
         score,
         graph.joined(box) * _POOL - 0.5,
@@ -161,12 +161,12 @@ def _face(graph: Graph, picture: Value) -> tuple[Value, Value, Value]:
 
 
 def _ramp(value: Value, slope: float) -> Value:
-    """0 below 0, then rising to 1."""
+    """Return 0 below 0, then a slope up to 1."""
     return (value * slope).clip(0, 1)
 
 
 def _skin(graph: Graph, bright: Value, warm: Value, gold: Value) -> Value:
-    """(H, W), 1 where there is lit skin all round."""
+    """Return a mask (H, W) of pixels that are surrounded by lit skin."""
     colour = warm + gold
     lit = (
         (gold > warm * chroma.SKIN_GOLD[0])
@@ -175,24 +175,24 @@ def _skin(graph: Graph, bright: Value, warm: Value, gold: Value) -> Value:
         * (colour < chroma.SKIN_COLOUR[1])
         * (bright > chroma.SKIN_DARKEST)
     )
-    # Alone, such a colour is the blurred border of two others.
+    # An isolated pixel of that colour is the blurred border between two others.
     planes = graph.node("Unsqueeze", lit, graph.integers((0, 1)))
     share = graph.node("AveragePool", planes, kernel_shape=[5, 5], pads=[2, 2, 2, 2], count_include_pad=1)
     return graph.node("Squeeze", share, graph.integers((0, 1))) > 0.6
 
 
 def _extent(profile: Value, positions: Value) -> tuple[Value, Value]:
-    """Where a profile, of the shape of the positions, begins and ends; nothing begins after it ends."""
-    seen = profile > profile.most() * 0.1
-    first = positions.where(seen, _FAR).least().clip(0, _FAR)
-    last = positions.where(seen, 0.0).most()
+    """Return the first and the last position where a profile exceeds a tenth of its maximum; reversed if empty."""
+    seen = profile > profile.max() * 0.1
+    first = positions.where(seen, _FAR).min().clip(0, _FAR)
+    last = positions.where(seen, 0.0).max()
     return first - 0.5, last + 0.5
 
 
 def _anchors(
     graph: Graph, picture: Value, stride: int, score: Value, box: Value, points: Value
 ) -> tuple[Value, Value, Value]:
-    """The one face as the outputs of a stride: the anchor nearest to its centre has the score, the others 0."""
+    """Return the outputs of a stride: the anchors nearest to the face's centre have its score, the others 0."""
     sides = [graph.node("Div", graph.length(picture, axis), graph.integer(stride)) for axis in (2, 3)]
     rows, columns = (graph.count(side) * float(stride) for side in sides)
     shape = graph.node("Concat", *(graph.node("Unsqueeze", side, graph.integers((0,))) for side in sides), axis=0)
@@ -201,8 +201,8 @@ def _anchors(
     x1, y1, x2, y2 = (graph.node("Slice", box, *map(graph.integers, ((k,), (k + 1,), (1,)))) for k in range(4))
 
     def near(position: Value, centre: Value) -> Value:
-        # Half open, so that it is never two; a centre outside of the picture belongs to the anchor at its border.
-        kept = graph.node("Min", graph.node("Max", centre, graph.number(0.0)), position.most())
+        # Half open, so that only one position matches. A centre outside the picture belongs to the anchor at its edge.
+        kept = graph.node("Min", graph.node("Max", centre, graph.number(0.0)), position.max())
         away = position - kept
         return (away < stride / 2) * (away > -stride / 2 - 1e-3)
 
@@ -213,5 +213,5 @@ def _anchors(
 
 
 def _twice(graph: Graph, rows: Value, width: int) -> Value:
-    """Every row for both anchors of its place."""
+    """Repeat every row for the two anchors of its position."""
     return graph.joined([rows] * _ANCHORS).shaped(-1, width)

@@ -1,4 +1,4 @@
-"""A recogniser with ArcFace's contract and random values: it tells nobody apart yet, but runs for real."""
+"""An untrained face recogniser with random weights and the inputs and outputs of an ArcFace network."""
 
 from __future__ import annotations
 
@@ -13,15 +13,14 @@ __all__ = ["build_recogniser"]
 
 _SIZE = 112
 _CHANNELS = (3, 16, 32, 64, 64)
-_POOL, _STRIDE, _CELLS = 4, 3, 4  # to 2 x 2 cells
+_POOL, _STRIDE, _CELLS = 4, 3, 4  # pooling to 2 x 2 cells
 
 
 def build_recogniser(seed: int, identity: int = 512) -> onnx.ModelProto:
-    """The recogniser as an ONNX model.
+    """Build the recogniser as an ONNX model.
 
-    Input `data` is (1, 3, 112, 112), RGB in [0, 1] as the release feeds it; output `embedding` is (1, identity), of no
-    particular norm. Four convolutions that halve the picture, a coarse pooling that keeps left, right, top and bottom
-    apart, one linear layer.
+    The input `data` is (1, 3, 112, 112), RGB in [0, 1] as in the release; the output `embedding` is (1, identity), of
+    any norm. Four convolutions of stride 2, average pooling to 2 x 2 cells, and one linear layer.
     """
     rng = np.random.default_rng((seed, 0xFACE))
     graph = Graph()

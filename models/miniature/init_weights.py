@@ -1,4 +1,4 @@
-"""The miniature's sizes, and a weights directory of them, or of others, before anything was learned."""
+"""The miniature's configuration, and untrained weights directories."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ MINIATURE_CONFIG = ModelConfig(
         num_frames=12,
     ),
     vae=VAEConfig(block_out_channels=(96, 64, 96, 96), layers_per_block=1, sample_size=128),
-    # Of 16 x 16 cells nothing is left to be seen at this level already.
+    # At this noise level, nothing is left of 16 x 16 cells.
     scheduler=SchedulerConfig(sigma_min=0.02, sigma_max=40.0),
 )
 """The released architecture, small enough for two CPU cores: 128 x 128 pixels, 17 million values."""
@@ -62,22 +62,22 @@ _POSE_WIDTHS = (32, 64, 96, 128)
 
 
 def init_weights(directory: Path, seed: int, config: ModelConfig = MINIATURE_CONFIG) -> None:
-    """Write a weights directory of a small configuration with untrained, random values.
+    """Write a weights directory with random, untrained weights.
 
-    The values follow from the seed alone. They are stored as float16, like the release's autoencoder. The detector is
-    the exception: it has a rule instead of values and finds the miniature world's faces as it is.
+    The weights depend only on the seed. They are stored as float16, like the release's autoencoder. The detector has no
+    weights: it is rule-based and works at once.
 
     Args:
-        directory: new or empty; one that holds the very same files is left as it is.
-        config: sizes.
+        directory: new or empty directory; one that holds identical files is left unchanged.
+        config: configuration of the networks.
 
     Raises:
-        SettingsError: the directory holds anything else, or is none.
+        SettingsError: the path is not a directory, or it holds other files.
     """
     if directory.exists() and not directory.is_dir():
-        raise SettingsError(f"{directory} is not a directory; name a new one for the miniature's weights")
+        raise SettingsError(f"{directory} is not a directory; name a new directory for the weights")
     directory.parent.mkdir(parents=True, exist_ok=True)
-    # Made beside its place and moved there whole, so that nobody meets half of it.
+    # Written beside its destination and renamed, so that no reader sees an incomplete directory.
     with tempfile.TemporaryDirectory(prefix=f".{directory.name}.", dir=directory.parent) as scratch:
         made = Path(scratch) / "weights"
         _write(made, seed, config)
@@ -85,7 +85,7 @@ def init_weights(directory: Path, seed: int, config: ModelConfig = MINIATURE_CON
             if _same(made, directory):
                 return
             raise SettingsError(
-                f"{directory} is not empty and holds something else than the miniature of seed {seed}; name a new one"
+                f"{directory} is not empty and does not hold the miniature of seed {seed}; name a new directory"
             )
         if directory.is_dir():
             directory.rmdir()
@@ -107,7 +107,7 @@ def _write(directory: Path, seed: int, config: ModelConfig) -> None:
 
 
 def _networks(seed: int, config: ModelConfig) -> dict[str, nn.Module]:
-    """Every network by the name of its file, with the values that torch gives it for this seed."""
+    """Build all networks, by the names of their files, with torch's initial weights for this seed."""
     with torch.random.fork_rng(devices=[]), torch.device("cpu"):
         torch.manual_seed(seed)
         return {
@@ -126,7 +126,9 @@ def _half(value: Tensor) -> Tensor:
     return (value.half() if value.is_floating_point() else value).contiguous()
 
 
-def _same(made: Path, there: Path) -> bool:
+def _same(made: Path, existing: Path) -> bool:
     """Whether two directories hold the same files with the same content."""
-    names, others = ({path.relative_to(root) for path in root.rglob("*") if path.is_file()} for root in (made, there))
-    return names == others and all(filecmp.cmp(made / name, there / name, shallow=False) for name in names)
+    names, others = (
+        {path.relative_to(root) for path in root.rglob("*") if path.is_file()} for root in (made, existing)
+    )
+    return names == others and all(filecmp.cmp(made / name, existing / name, shallow=False) for name in names)

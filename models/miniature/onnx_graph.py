@@ -1,4 +1,4 @@
-"""ONNX graphs written as arithmetic."""
+"""Building ONNX graphs with Python operators."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from onnx import TensorProto, helper, numpy_helper
 __all__ = ["Graph", "Shape", "Value"]
 
 Shape = Sequence[int | str]
-"""Of an input or output; names are lengths that are free."""
+"""Shape of an input or output; names are dynamic axes."""
 
 _OPSET = 17
-_IR_VERSION = 8  # of opset 17; what the onnx package would write is newer than some runtimes read
+_IR_VERSION = 8  # of opset 17; some runtimes cannot read the newer default of the onnx package
 
 
 class Value:
-    """A tensor of the graph under construction, with arithmetic."""
+    """A tensor of a graph under construction, with arithmetic operators."""
 
     def __init__(self, graph: Graph, name: str) -> None:
         self.graph, self.name = graph, name
@@ -49,51 +49,51 @@ class Value:
         return self.graph.cast(self.graph.node("Less", self, other))
 
     def sqrt(self) -> Value:
-        """Its square root."""
+        """Return the square root."""
         return self.graph.node("Sqrt", self)
 
     def clip(self, low: float, high: float) -> Value:
-        """Held within bounds."""
+        """Limit to a range."""
         return self.graph.node("Clip", self, low, high)
 
     def total(self, *axes: int) -> Value:
-        """Summed over axes, which stay with length 1; over all of them if none is named."""
+        """Sum over axes, by default over all; they are kept with length 1."""
         return self.graph.node("ReduceSum", self, self.graph.integers(axes or (0, 1)), keepdims=1)
 
-    def most(self) -> Value:
-        """The greatest, of the same rank."""
+    def max(self) -> Value:
+        """Return the maximum over all axes, which are kept with length 1."""
         return self.graph.node("ReduceMax", self, keepdims=1)
 
-    def least(self) -> Value:
-        """The smallest, of the same rank."""
+    def min(self) -> Value:
+        """Return the minimum over all axes, which are kept with length 1."""
         return self.graph.node("ReduceMin", self, keepdims=1)
 
     def where(self, condition: Value, otherwise: float) -> Value:
-        """Itself where the condition is not 0."""
+        """Keep values where the condition is not 0; use `otherwise` elsewhere."""
         return self.graph.node("Where", self.graph.true(condition), self, otherwise)
 
     def shaped(self, *shape: int) -> Value:
-        """Of another shape; one length may be -1."""
+        """Reshape; one length may be -1."""
         return self.graph.node("Reshape", self, self.graph.integers(shape))
 
 
 class Graph:
-    """Nodes and constants, named as they come."""
+    """A graph under construction."""
 
     def __init__(self) -> None:
         self.nodes: list[onnx.NodeProto] = []
         self.constants: dict[str, onnx.TensorProto] = {}
 
     def input(self, name: str) -> Value:
-        """A tensor that is given."""
+        """Return an input of the graph."""
         return Value(self, name)
 
     def constant(self, name: str, value: NDArray[np.float32]) -> Value:
-        """A tensor of weights."""
+        """Add a tensor of weights."""
         return self._constant(name, value)
 
     def model(self, name: str, inputs: Mapping[str, Shape], outputs: Mapping[str, Shape]) -> onnx.ModelProto:
-        """The finished model; inputs and outputs are float32, outputs are nodes of these names."""
+        """Build the model. Inputs and outputs are float32; outputs are nodes of these names."""
 
         def described(shapes: Mapping[str, Shape]) -> list[onnx.ValueInfoProto]:
             return [helper.make_tensor_value_info(key, TensorProto.FLOAT, shape) for key, shape in shapes.items()]
@@ -108,42 +108,42 @@ class Graph:
         return model
 
     def node(self, kind: str, *inputs: Value | float, output: str = "", **attributes: Any) -> Value:
-        """The first output of an operator."""
+        """Add an operator and return its first output."""
         names = [value.name if isinstance(value, Value) else self.number(value).name for value in inputs]
         name = output or f"{kind.lower()}_{len(self.nodes)}"
         self.nodes.append(helper.make_node(kind, names, [name], **attributes))
         return Value(self, name)
 
     def number(self, value: float) -> Value:
-        """A float32 scalar."""
+        """Add a float32 scalar."""
         return self._constant(f"number_{value!r}", np.array(value, np.float32))
 
     def integer(self, value: int) -> Value:
-        """An int64 scalar."""
+        """Add an int64 scalar."""
         return self._constant(f"integer_{value}", np.array(value, np.int64))
 
     def integers(self, values: Sequence[int]) -> Value:
-        """(N,) int64."""
+        """Add an int64 vector (N,)."""
         return self._constant(f"integers_{'_'.join(map(str, values))}", np.array(values, np.int64))
 
     def cast(self, value: Value) -> Value:
-        """As float32."""
+        """Cast to float32."""
         return self.node("Cast", value, to=TensorProto.FLOAT)
 
     def true(self, value: Value) -> Value:
-        """As a condition: whatever is not 0."""
+        """Cast to bool."""
         return self.node("Cast", value, to=TensorProto.BOOL)
 
     def length(self, value: Value, axis: int) -> Value:
-        """Of one axis, an int64 scalar."""
+        """Return the length of an axis, an int64 scalar."""
         return self.node("Gather", self.node("Shape", value), self.integer(axis), axis=0)
 
     def count(self, length: Value) -> Value:
-        """0, 1, ... length - 1, as float."""
+        """Return 0, 1, ..., length - 1 as float32."""
         return self.cast(self.node("Range", self.integer(0), length, self.integer(1)))
 
     def joined(self, values: Sequence[Value]) -> Value:
-        """Side by side along axis 1."""
+        """Concatenate along axis 1."""
         return self.node("Concat", *values, axis=1)
 
     def _constant(self, name: str, value: NDArray[Any]) -> Value:

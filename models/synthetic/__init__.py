@@ -1,1 +1,1 @@
-"""The synthetic world: people drawn from a seed, with their movements, voices, boxes and keypoints."""
+"""The synthetic world: people drawn from seeds, with performances, voices, face boxes and keypoints."""

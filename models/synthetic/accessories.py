@@ -1,4 +1,4 @@
-"""What frames a face: ears, beard and glasses."""
+"""Drawing of ears, earrings, beards and glasses."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ __all__ = ["draw_beard", "draw_ear", "draw_glasses"]
 
 
 def draw_ear(canvas: Canvas, head: Head, side: int) -> None:
-    """One ear, hinged where the cheek ends."""
+    """Draw the ear on a side (-1 or 1), attached where the cheek ends."""
     identity = head.identity
     size = identity.ears
     hinge = head.shell(np.array([0.12]), np.array([90.0 * side]))[0]
@@ -38,7 +38,7 @@ def draw_ear(canvas: Canvas, head: Head, side: int) -> None:
 
 
 def draw_beard(canvas: Canvas, head: Head) -> None:
-    """Below the mouth is drawn, so that the lips lie on it."""
+    """Draw the beard; call it before the mouth is drawn, so that the lips cover it."""
     identity = head.identity
     if identity.beard == "none":
         return
@@ -48,7 +48,7 @@ def draw_beard(canvas: Canvas, head: Head) -> None:
     opacity = 0.30 if identity.beard == "stubble" else 1.0
     if identity.beard in ("stubble", "full"):
         swell = 0.0 if identity.beard == "stubble" else 0.05
-        # Where the face turns away the beard ends at the horizon, not at the ear behind it.
+        # On the side that turns away, the beard ends at the visible edge of the face, not at the hidden ear.
         azimuth = np.clip(np.linspace(-97, 97, 25), -90 - head.moment.yaw - 4, 90 - head.moment.yaw + 4)
         y = np.interp(np.abs(azimuth), [0, 18, 34, 60, 80, 97], [0.585, 0.60, 0.70, 0.62, 0.30, 0.10])
         edge = head.shell(y, azimuth, swell)
@@ -75,7 +75,7 @@ def draw_beard(canvas: Canvas, head: Head) -> None:
 
 
 def draw_glasses(canvas: Canvas, head: Head) -> None:
-    """In front of everything on the face."""
+    """Draw the glasses, in front of everything else on the face."""
     identity = head.identity
     if identity.glasses == "none":
         return

@@ -1,4 +1,4 @@
-"""What is below and behind the head: neck, shoulders, clothes and the wall."""
+"""Drawing of neck, shoulders, clothes and backdrop."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _BOTTOM = np.array([(2.3, 9.0), (-2.3, 9.0)])
 
 @lru_cache(maxsize=8)
 def backdrop(identity: Identity, size: tuple[int, int]) -> Picture:
-    """The wall, (H, W, 3); the same for all frames. Not to be written into."""
+    """Return the backdrop, (H, W, 3): the same array for all frames, read-only."""
     width, height = size
     side = min(size)
     rows = np.linspace(1.05, 0.90, 2 * height)[:, None, None]
@@ -60,14 +60,14 @@ def backdrop(identity: Identity, size: tuple[int, int]) -> Picture:
 
 
 def draw_bust(canvas: Canvas, head: Head) -> None:
-    """Neck, shoulders and clothes."""
+    """Draw neck, shoulders and clothes."""
     identity = head.identity
     skin = flushed(identity.skin)
     _draw_neck(canvas, head)
     cloth, trim = identity.cloth, identity.trim
     torso = np.concatenate([smooth(_SHOULDERS, closed=False, each=6), _BOTTOM])
     canvas.form(head.body(torso), cloth, 0.10 * head.unit)
-    # A fold of shade at the arms.
+    # A shaded fold at each arm.
     for side in (-1, 1):
         fold = np.array([(1.42, 3.1), (1.52, 3.6), (1.56, 4.6), (1.50, 4.6), (1.44, 3.6)]) * (side, 1)
         canvas.fill(head.body(smooth(fold)), darker(cloth, 0.82))
@@ -116,14 +116,14 @@ def _draw_neck(canvas: Canvas, head: Head) -> None:
 
 
 def _draw_collar(canvas: Canvas, head: Head, band: Points, colour: Colour) -> None:
-    """A collar, and the skin it leaves free."""
-    free = np.concatenate([band[: len(band) // 2], [(0.52, 1.72), (-0.52, 1.72)]])
-    canvas.fill(head.body(free), flushed(head.identity.skin))
+    """Draw a collar and the bare skin above it."""
+    bare = np.concatenate([band[: len(band) // 2], [(0.52, 1.72), (-0.52, 1.72)]])
+    canvas.fill(head.body(bare), flushed(head.identity.skin))
     canvas.fill(head.body(band), colour)
 
 
 def _collar(wide: float, y: float, drop: float, thick: float) -> Points:
-    """A band hanging from shoulder to shoulder."""
+    """Return the outline of a band that sags from shoulder to shoulder."""
     u = np.linspace(-1, 1, 15)
     sag = drop * np.sqrt(np.maximum(1 - u**2, 0))
     upper = np.stack([wide * u, y - 0.16 + sag], axis=1)

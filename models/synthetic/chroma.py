@@ -1,8 +1,8 @@
-"""The colours of the miniature world that mean something, and the bounds that tell them apart.
+"""Reserved colours of the synthetic world, and the chroma bounds that distinguish them.
 
-Chroma is measured without brightness: `warm` = (R - G) / (R + G + B) and `gold` = (G - B) / (R + G + B), so that shade
-leaves it alone. Lit skin keeps to a band of it that nothing else uses: hair and walls are more golden, lips and shaded
-skin more rosy. Eyes and lashes are drawn with the only dark purple.
+Chroma does not depend on brightness, and so not on shading: `warm` = (R - G) / (R + G + B) and `gold` = (G - B) /
+(R + G + B). Lit skin is in a range that nothing else uses: hair and walls are more golden, lips and shaded skin are
+rosier. Eyes and lashes are the only things in dark purple.
 """
 
 from __future__ import annotations
@@ -21,21 +21,21 @@ WINE: Colour = (104, 30, 28)
 TONGUE: Colour = (206, 92, 104)
 
 SKIN_GOLD = (0.42, 0.86)
-"""Lit skin: the least and the most gold, as a share of its warmth."""
+"""Lit skin: range of gold / warm."""
 SKIN_COLOUR = (0.09, 0.32)
-"""Lit skin: the least and the most of warm + gold."""
+"""Lit skin: range of warm + gold."""
 SKIN_DARKEST = 70.0
-"""Lit skin: the least R + G + B."""
+"""Lit skin: minimum of R + G + B."""
 MOUTH_WARM = 0.10
-"""Lips, tongue and the inside of the mouth: the least of warm - 2.5 gold, gold counting from 0."""
+"""Lips, tongue and the inside of the mouth: minimum of warm - 2.5 max(gold, 0)."""
 INK_GOLD = -0.05
-"""Eyes and lashes: the most gold."""
+"""Eyes and lashes: maximum of gold."""
 INK_WARM = -0.03
-"""Eyes and lashes: the least warmth."""
+"""Eyes and lashes: minimum of warm."""
 INK_BRIGHTEST = 300.0
-"""Eyes and lashes: the most R + G + B."""
+"""Eyes and lashes: maximum of R + G + B."""
 
 
 def flushed(skin: Colour) -> Colour:
-    """Skin in its own shade, rosier: neck, ears, creases."""
+    """Return a darker, rosier tone of a skin colour, for neck, ears and creases."""
     return round(skin[0] * 0.86), round(skin[1] * 0.70), round(skin[2] * 0.73)

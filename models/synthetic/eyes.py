@@ -1,4 +1,4 @@
-"""Eyes and brows."""
+"""Drawing of eyes and brows."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ _BULGE = np.sqrt(np.maximum(_ARCH, 0))
 
 
 def eye_centre(head: Head, side: int) -> tuple[float, float]:
-    """Where the eye on that side (-1 or 1) is, as seen from the front."""
+    """Return the position (x, y) of the eye on a side (-1 or 1), as seen from the front."""
     return side * head.identity.eye_spacing, EYE_LINE
 
 
 def draw_eye(canvas: Canvas, head: Head, side: int) -> None:
-    """The eye on that side (-1 or 1), as open as it is now."""
+    """Draw the eye on a side (-1 or 1), as open as in the current moment."""
     identity, moment = head.identity, head.moment
     opening = float(np.clip(moment.left if side < 0 else moment.right, 0, 1))
     x, y = eye_centre(head, side)
@@ -39,12 +39,12 @@ def draw_eye(canvas: Canvas, head: Head, side: int) -> None:
     crease = np.stack([across, y + np.minimum(top - 0.065 * size, 0.02) + 0.03 * (1 - _ARCH)], axis=1)
     outline = np.concatenate([upper, lower[::-1]])
 
-    # A lid over the ball: a little shade above the lashes.
+    # The eyelid, slightly shaded above the lashes.
     lid = np.concatenate([crease, upper[::-1]])
     canvas.fill(head.place(lid), flushed(identity.skin), 0.55)
     if opening > 0.04:
         canvas.inside(head.place(outline, 0.01), partial(_draw_ball, head=head, side=side))
-    # The lashes, thicker outside; one dark line when the eye is closed.
+    # The lashes, thicker at the outer end; a single dark line when the eye is closed.
     thick = 0.05 * size * (0.55 + 0.45 * side * _U) * (0.35 + 0.65 * _BULGE) + 0.012
     lash_top = np.stack([across + 0.012 * side, y + top - thick * (1.0 - 0.35 * (1 - opening))], axis=1)
     lash_low = np.stack([across + 0.012 * side, y + top + (0.018 + 0.02 * (1 - opening)) * _BULGE], axis=1)
@@ -65,16 +65,16 @@ def _draw_ball(canvas: Canvas, head: Head, side: int) -> None:
     canvas.fill(head.place(ellipse(x, y, radius, radius)), darker(identity.eyes, 0.62))
     canvas.fill(head.place(ellipse(x, y + 0.012, 0.82 * radius, 0.82 * radius)), identity.eyes)
     canvas.fill(head.place(ellipse(x, y, 0.52 * radius, 0.52 * radius)), INK)
-    # The lid's shadow on the ball, then the light that makes it alive.
+    # The lid's shadow on the eyeball, then the catchlight.
     lid = ellipse(eye_centre(head, side)[0], EYE_LINE - 0.155 * size, 0.24 * size, 0.075 * size)
     canvas.fill(head.place(lid), INK, 0.22)
     canvas.fill(head.place(ellipse(x - 0.04 * size, y - 0.045 * size, 0.032 * size, 0.032 * size, 16)), (255, 255, 255))
 
 
 def draw_brow(canvas: Canvas, head: Head, side: int) -> None:
-    """The brow on that side (-1 or 1)."""
+    """Draw the brow on a side (-1 or 1)."""
     identity, moment = head.identity, head.moment
-    u = np.linspace(-1, 1, 9)  # from the inner end to the outer
+    u = np.linspace(-1, 1, 9)  # from the inner to the outer end
     x = side * (identity.eye_spacing + 0.015 + 0.25 * u)
     lift = 0.10 * moment.brows
     y = BROW - lift - 0.055 * (1 - (u - 0.25) ** 2) - identity.brow_tilt * u + 0.03 * min(moment.brows, 0.0) * u

@@ -1,4 +1,4 @@
-"""What a face shows, and where its keypoints are."""
+"""Drawing of the facial features, and the keypoints of a face."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ __all__ = ["draw_features", "keypoints"]
 
 
 def keypoints(head: Head) -> Points:
-    """(5, 2) pixels: the eyes, the tip of the nose and the corners of the mouth."""
+    """Return the keypoints (5, 2) in pixels: the eyes, the tip of the nose and the corners of the mouth."""
     eyes = np.array([eye_centre(head, -1), eye_centre(head, 1)])
     return head.project(np.concatenate([head.on(eyes), _nose_tip(head), head.on(mouth_corners(head), 0.02)]))
 
 
 def draw_features(canvas: Canvas, head: Head) -> None:
-    """Everything on the skin but beard and glasses."""
+    """Draw cheeks, eyes, brows, nose and mouth."""
     _draw_cheeks(canvas, head)
     for side in (-1, 1):
         draw_eye(canvas, head, side)
@@ -43,7 +43,7 @@ def _draw_cheeks(canvas: Canvas, head: Head) -> None:
 
 
 def _nose_tip(head: Head) -> Points:
-    """(1, 3)."""
+    """Return the position (1, 3) of the tip of the nose."""
     return head.on(np.array([(0.0, 0.42 * head.identity.nose_length)]), 0.2)
 
 

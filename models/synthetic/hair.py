@@ -1,4 +1,4 @@
-"""Hair, scarves and hats, in the order they cover each other."""
+"""Drawing of hair, scarves and hats, from back to front."""
 
 from __future__ import annotations
 
@@ -19,19 +19,19 @@ _UNDER_HAT = (58, 42, 22)
 
 
 def hull(points: Points) -> Points:
-    """The outline of points (N, 2)."""
+    """Return the convex hull of points (N, 2)."""
     return np.asarray(cv2.convexHull(points.astype(np.float32))[:, 0], dtype=np.float64)
 
 
 def skin(head: Head) -> Points:
-    """(N, 3) all over the skin that hair leaves free."""
+    """Return points (N, 3) that cover the skin of face and, if bald, skull."""
     if head.identity.hair == "bald":
         return np.concatenate([head.face(), head.cap(0.2, back=0.45)])
     return head.face({"scarf": -0.66, "beanie": -0.70, "buzz": -0.84}.get(head.identity.hair, HAIRLINE))
 
 
 def draw_back(canvas: Canvas, head: Head) -> None:
-    """What hangs or stands behind head and neck."""
+    """Draw the hair behind head and neck."""
     identity = head.identity
     colour = darker(identity.hair_colour, 0.74)
     form = identity.hair
@@ -62,7 +62,7 @@ def draw_back(canvas: Canvas, head: Head) -> None:
 
 
 def draw_cap(canvas: Canvas, head: Head) -> None:
-    """What covers the skull; the face is drawn over it."""
+    """Draw the hair on the skull; call it before the face is drawn, which covers it."""
     identity = head.identity
     form = identity.hair
     if form == "bald":
@@ -88,7 +88,7 @@ def draw_cap(canvas: Canvas, head: Head) -> None:
 
 
 def draw_front(canvas: Canvas, head: Head) -> None:
-    """What falls over forehead and cheeks."""
+    """Draw the hair over forehead and cheeks."""
     identity = head.identity
     form, side, colour = identity.hair, identity.parting, identity.hair_colour
     flip = np.array([side, 1.0])
@@ -132,15 +132,15 @@ def draw_front(canvas: Canvas, head: Head) -> None:
 
 
 def _locks(head: Head, near: bool) -> list[int]:
-    """The sides whose lock is in front of the face, or behind it."""
+    """Return the sides whose lock is in front of the face (`near`) or behind it."""
     sides = (-1, 1) if head.identity.hair in _LONG else ()
     return [side for side in sides if (head.depth((side, 0.0, 0.3)) >= 0) == near]
 
 
 def _draw_lock(canvas: Canvas, head: Head, side: int) -> None:
-    """Hair before the ear, down over the shoulder."""
+    """Draw the lock in front of an ear, down over the shoulder."""
     form = head.identity.hair
-    # On the side that turns away it draws back from the face, to be behind it without a jump.
+    # On the side that turns away, the lock recedes gradually, so that it does not jump behind the face.
     away = min(max(-3.5 * head.depth((side, 0.0, 0.0)), 0.0), 1.0)
     length = {"bob": 1.02, "long": 2.15, "wavy": 2.0}[form]
     bend = 0.10 if form == "wavy" else 0.03
@@ -158,8 +158,8 @@ def _draw_lock(canvas: Canvas, head: Head, side: int) -> None:
 
 
 def _draw_band(canvas: Canvas, head: Head) -> None:
-    """The rolled edge of a hat."""
-    azimuth = np.linspace(-92, 92, 19) - head.moment.yaw  # the half that faces us
+    """Draw the rolled brim of a beanie."""
+    azimuth = np.linspace(-92, 92, 19) - head.moment.yaw  # the half that faces the viewer
     low = head.shell(np.full(19, -0.64), azimuth, 0.12)
     high = head.shell(np.full(19, -0.94), azimuth[::-1], 0.15)
     canvas.fill(head.project(np.concatenate([low, high])), darker(head.identity.hair_colour, 0.80))
@@ -178,7 +178,7 @@ def _line(canvas: Canvas, head: Head, points: Points, colour: tuple[int, int, in
 
 
 def _wavy(outline: Points, head: Head, depth: float) -> Points:
-    """An outline with lumps of hair along it."""
+    """Return the outline with curls of hair along it."""
     steps = np.linalg.norm(np.diff(outline, axis=0, append=outline[:1]), axis=1)
     along = np.concatenate([[0], np.cumsum(steps)])
     count = max(round(along[-1] / (0.42 * head.unit)), 8)
@@ -192,7 +192,7 @@ def _wavy(outline: Points, head: Head, depth: float) -> Points:
 
 
 def _puffs(centre: Points, rx: float, ry: float, head: Head) -> Points:
-    """A cloud round a point, turning with the head."""
+    """Return the outline of a cloud around a point, which turns with the head."""
     angle = np.linspace(0, 2 * np.pi, 144, endpoint=False)
     lump = 0.075 * np.abs(np.sin(9 * angle + np.deg2rad(head.moment.roll)))
     return np.asarray(centre + np.stack([rx * (1 + lump) * np.cos(angle), ry * (1 + lump) * np.sin(angle)], axis=1))

@@ -1,4 +1,4 @@
-"""The mouth."""
+"""Drawing of the mouth."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _BULGE = np.sqrt(np.maximum(_ARCH, 0))
 
 
 def mouth_corners(head: Head) -> Points:
-    """(2, 2), left and right, as seen from the front."""
+    """Return the left and the right corner (2, 2), as seen from the front."""
     moment = head.moment
     reach = 0.33 * head.identity.mouth_width * (1 + 0.26 * moment.width + 0.12 * moment.smile - 0.06 * moment.mouth)
     y = MOUTH_LINE - 0.02 - 0.13 * moment.smile + 0.05 * moment.mouth
@@ -26,14 +26,14 @@ def mouth_corners(head: Head) -> Points:
 
 
 def draw_mouth(canvas: Canvas, head: Head) -> None:
-    """Lips, and between them teeth and tongue as far as the mouth is open."""
+    """Draw the lips and, if the mouth is open, teeth and tongue."""
     identity, moment = head.identity, head.moment
     left, right = mouth_corners(head)
     across = left[0] + (right[0] - left[0]) * (_U + 1) / 2
     gap = 0.36 * moment.mouth
-    # Corners drawn up by a smile bend the line between the lips.
+    # A smile raises the corners and bends the line between the lips.
     line = MOUTH_LINE + (left[1] - MOUTH_LINE) * _U**2
-    # Rounded lips open upwards too and are full, whosever they are; wide ones are thin, and open to the teeth.
+    # Rounded lips open upwards too and are full in every person; wide ones are thin and show the teeth.
     top = line - (0.10 - 0.20 * min(moment.width, 0.5)) * gap * _ARCH
     low = line + 0.90 * gap * _BULGE * (0.35 + 0.65 * _ARCH)
     bow = 1 - 0.30 * np.exp(-((_U / 0.2) ** 2))

@@ -16,12 +16,12 @@ __all__ = ["Canvas", "Points", "darker", "ellipse", "mix", "smooth"]
 
 Points = NDArray[np.float64]
 
-_SUPER = 2  # drawn so many times larger on each side, halved at the end
-_BITS = 4  # of a pixel's fraction
+_SUPER = 2  # factor of supersampling per side
+_BITS = 4  # fractional bits of OpenCV's fixed-point coordinates
 
 
 def mix(a: Colour, b: Colour, share: float) -> Colour:
-    """`a` with that share of `b`."""
+    """Mix two colours, with a share of `b`."""
     return (
         round(a[0] + (b[0] - a[0]) * share),
         round(a[1] + (b[1] - a[1]) * share),
@@ -30,7 +30,7 @@ def mix(a: Colour, b: Colour, share: float) -> Colour:
 
 
 def darker(colour: Colour, factor: float) -> Colour:
-    """The colour with less (or, above 1, more) light, of the same chroma."""
+    """Scale the brightness of a colour; its chroma stays."""
     return (
         min(round(colour[0] * factor), 255),
         min(round(colour[1] * factor), 255),
@@ -40,7 +40,7 @@ def darker(colour: Colour, factor: float) -> Colour:
 
 @lru_cache(maxsize=64)
 def _spline(points: int, closed: bool, each: int) -> Points:
-    """The matrix that takes so many points to a Catmull-Rom curve through them, `each` samples a span."""
+    """Return the matrix that maps points to a Catmull-Rom curve through them, with `each` samples per span."""
     t = np.arange(each)[:, None] / each
     basis = 0.5 * np.concatenate(
         [-t + 2 * t**2 - t**3, 2 - 5 * t**2 + 3 * t**3, t + 4 * t**2 - 3 * t**3, -(t**2) + t**3], axis=1
@@ -58,7 +58,7 @@ def _spline(points: int, closed: bool, each: int) -> Points:
 
 
 def smooth(points: Points, closed: bool = True, each: int = 6) -> Points:
-    """A smooth curve through points of any dimension."""
+    """Return a smooth curve through points of any dimension."""
     return _spline(len(points), closed, each) @ points
 
 
@@ -69,32 +69,35 @@ def _circle(count: int) -> Points:
 
 
 def ellipse(x: float, y: float, rx: float, ry: float, count: int = 28) -> Points:
-    """Points round an ellipse."""
+    """Return points around an ellipse."""
     return _circle(count) * (rx, ry) + (x, y)
 
 
 class Canvas:
-    """A picture being painted, in pixels of the finished one; the centre of its first pixel is (0, 0)."""
+    """A picture that is drawn with supersampling.
+
+    Coordinates are in pixels of the finished picture; the centre of its first pixel is (0, 0).
+    """
 
     def __init__(self, picture: Picture, origin: tuple[int, int] = (0, 0)) -> None:
-        """Over pixels `_SUPER` times as large; `origin` is where they begin in the whole canvas."""
+        """Draw into the pixels of a supersampled picture, whose upper left pixel is at `origin` in the whole canvas."""
         self._pixels = picture
         self._origin = np.array(origin, dtype=np.float64)
 
     @classmethod
     def over(cls, backdrop: Picture) -> Canvas:
-        """A copy of a backdrop, which has the finished size."""
+        """Return a canvas with a copy of a backdrop of the finished size."""
         return cls(backdrop.repeat(_SUPER, axis=0).repeat(_SUPER, axis=1))
 
     def finished(self) -> Picture:
-        """The picture so far."""
+        """Return the picture in its finished size."""
         height, width = self._pixels.shape[:2]
         return np.asarray(
             cv2.resize(self._pixels, (width // _SUPER, height // _SUPER), interpolation=cv2.INTER_AREA), dtype=np.uint8
         )
 
     def fill(self, points: Points, colour: Colour, opacity: float = 1.0) -> None:
-        """Fill the shape that (N, 2) points enclose."""
+        """Fill the polygon of points (N, 2)."""
         fixed = self._fixed(points)
         if opacity >= 1:
             cv2.fillPoly(self._pixels, [fixed], colour, cv2.LINE_AA, _BITS)
@@ -108,7 +111,7 @@ class Canvas:
         cv2.addWeighted(layer, opacity, pixels, 1 - opacity, 0, dst=pixels)
 
     def form(self, points: Points, colour: Colour, depth: float) -> None:
-        """Fill a round shape, lit from the upper left: two steps of shade, `depth` wide, along its other side."""
+        """Fill a round shape, lit from the upper left, with two steps of shade, `depth` wide, on the opposite side."""
 
         def shade(inner: Canvas) -> None:
             step = np.array([-depth, -0.4 * depth])
@@ -119,12 +122,12 @@ class Canvas:
         self.inside(points, shade)
 
     def stroke(self, points: Points, colour: Colour, width: float, closed: bool = False) -> None:
-        """Draw along (N, 2) points, `width` pixels wide."""
+        """Draw a line through points (N, 2), `width` pixels wide."""
         thickness = max(round(width * _SUPER), 1)
         cv2.polylines(self._pixels, [self._fixed(points)], closed, colour, thickness, cv2.LINE_AA, _BITS)
 
     def inside(self, outline: Points, paint: Callable[[Canvas], None]) -> None:
-        """Let `paint` draw, and keep what falls inside the outline."""
+        """Let `paint` draw, clipped to the outline."""
         fixed = self._fixed(outline)
         part = self._part(fixed, 2)
         if part is None:
@@ -143,7 +146,7 @@ class Canvas:
         return np.rint(own * (1 << _BITS)).astype(np.int32)
 
     def _part(self, fixed: NDArray[np.int32], margin: int) -> tuple[Picture, NDArray[np.int32]] | None:
-        """The pixels round a shape and, in fixed point, where they begin; None where the shape is not on the canvas."""
+        """Return the pixels around a shape and their upper left corner in fixed point; None if off the canvas."""
         height, width = self._pixels.shape[:2]
         x0, y0 = np.maximum((fixed.min(axis=0) >> _BITS) - 2 - margin, 0)
         x1, y1 = np.minimum((fixed.max(axis=0) >> _BITS) + 3 + margin, (width, height))

@@ -1,4 +1,4 @@
-"""How a person of the miniature world moves and speaks."""
+"""Performances of the synthetic world: how a person moves and speaks."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ class Moment:
 
     Attributes:
         yaw, pitch, roll: degrees; positive turns to the picture's right, looks down, leans to the picture's right.
-        x, y: where the head is, in head units (half the width of an average face) right and down of its usual place.
-        scale: factor on everything; nearer is larger.
-        left, right: how open the eye on the picture's left and the other one are, 0..1.
-        gaze_x, gaze_y: -1..1, right and down.
-        brows: -1 (frown) .. 1 (raised).
-        mouth: how open, 0..1.
-        width: of the mouth, -1 (rounded) .. 1 (wide).
-        smile: -1..1.
+        x, y: position of the head, in head units (half the width of an average face) right and down of its usual one.
+        scale: magnification; a nearer head is larger.
+        left, right: openness of the eyes on the picture's left and right, 0..1.
+        gaze_x, gaze_y: direction of gaze, -1..1; positive is right and down.
+        brows: position of the brows, -1 (frown) .. 1 (raised).
+        mouth: openness of the mouth, 0..1.
+        width: width of the mouth, -1 (rounded) .. 1 (wide).
+        smile: strength of the smile, -1..1.
     """
 
     yaw: float = 0.0
@@ -51,17 +51,18 @@ NEUTRAL = Moment()
 
 @dataclass(frozen=True, eq=False)
 class Knots:
-    """A value over time: eased from knot to knot, held before the first and after the last.
+    """A value over time, interpolated smoothly between knots and constant before the first and after the last.
 
     Attributes:
-        times: (K,) seconds, ascending. values: (K,).
+        times: (K,) seconds, ascending.
+        values: (K,) values at these times.
     """
 
     times: Series
     values: Series
 
     def at(self, t: Series) -> Series:
-        """The values at times (N,), without a kink in between."""
+        """Return the values at times (N,)."""
         right = np.clip(np.searchsorted(self.times, t, side="right"), 1, len(self.times) - 1)
         t0, t1 = self.times[right - 1], self.times[right]
         share = np.clip((t - t0) / (t1 - t0), 0, 1)
@@ -71,12 +72,12 @@ class Knots:
 
 @dataclass(frozen=True, eq=False)
 class Speech:
-    """What the mouth says, independent of any frame rate.
+    """Speech, independent of any frame rate.
 
     Attributes:
-        opening: of the mouth, 0..1.
-        rounding: of the vowel, -1 (as in "you") .. 1 (as in "see").
-        melody: pitch over the speaker's median, as a factor.
+        opening: openness of the mouth, 0..1.
+        rounding: vowel, -1 (as in "you") .. 1 (as in "see").
+        melody: pitch, as a factor on the speaker's median.
     """
 
     opening: Knots
@@ -86,14 +87,14 @@ class Speech:
 
 @dataclass(frozen=True, eq=False)
 class Performance:
-    """A stretch of moving and speaking.
+    """Movements and speech over time.
 
-    A seed stands for one endless performance: more frames continue it, another rate samples it elsewhere.
+    A seed identifies one endless performance: more frames continue it, and another rate samples it at other times.
 
     Attributes:
-        moments: one a frame.
-        rate: frames a second.
-        speech: what is said meanwhile.
+        moments: one moment per frame.
+        rate: frames per second.
+        speech: the speech in that time.
     """
 
     moments: tuple[Moment, ...]
@@ -102,7 +103,7 @@ class Performance:
 
     @classmethod
     def from_seed(cls, seed: int, frames: int, fps: Fraction | float) -> Performance:
-        """The performance of that number (0 or more), from its beginning."""
+        """Return the start of the performance of a seed, 0 or more."""
         rate = Fraction(fps)
         t = np.arange(frames) / float(rate)
         seconds = frames / float(rate)
@@ -115,8 +116,8 @@ class Performance:
         lids = wander("lids", 0.10, (0.8, 2.5), 0.9)
         left, right = _blinks(_stream(seed, "blinks"), seconds)
         smile = wander("smile", 0.55, (1.2, 3.0), 0.4)
-        # A speaker nods with the stress and leans into a turn. Where a head is hangs mostly on where it turns to: the
-        # model's motion code has no place for the rest, so nothing could learn to act it.
+        # A speaker nods with the stress and leans into a turn. The head's position follows mostly from its rotation:
+        # the model's motion code does not represent any other movement, so it could not be learned.
         yaw = wander("yaw", 32, (0.6, 1.6)) + wander("sway", 3, (0.3, 0.6))
         pitch = wander("pitch", 13, (0.5, 1.4)) + 3 * opening
         roll = wander("roll", 10, (0.7, 1.8)) + 0.12 * yaw
@@ -141,17 +142,17 @@ class Performance:
 
     @property
     def seconds(self) -> float:
-        """How long it lasts."""
+        """Duration in seconds."""
         return len(self.moments) / float(self.rate)
 
 
 def _stream(seed: int, name: str) -> np.random.Generator:
-    """Random numbers of one factor, so that the factors do not hang on each other or on the length."""
+    """Return a generator for one factor, so that factors do not depend on each other or on the number of frames."""
     return np.random.default_rng((seed, *name.encode()))
 
 
 def _wander(rng: np.random.Generator, seconds: float, gap: tuple[float, float]) -> Knots:
-    """From rest to rest, most of them near the middle, a few at the ends -1 and 1."""
+    """Return random knots in -1..1, most of them near 0, `gap` seconds apart."""
     times, values = [-gap[1] * rng.random()], [_target(rng)]
     while times[-1] < seconds:
         times += [times[-1] + rng.uniform(*gap)]
@@ -164,7 +165,7 @@ def _target(rng: np.random.Generator) -> float:
 
 
 def _blinks(rng: np.random.Generator, seconds: float) -> tuple[Knots, Knots]:
-    """How far blinks leave the two eyes open, 0..1; one in eight is a wink."""
+    """Return the openness of the two eyes during blinks, 0..1; one blink in eight is a wink."""
     times = [-1.0]
     eyes: tuple[list[float], list[float]] = ([1.0], [1.0])
     t = float(rng.uniform(0.3, 2.0))

@@ -1,4 +1,4 @@
-"""Who a person of the miniature world is: everything that does not move."""
+"""Identities of the synthetic world: everything about a person that does not move."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ Glasses: TypeAlias = Literal["none", "round", "square"]
 Garment: TypeAlias = Literal["crew", "collar", "turtleneck", "vneck", "hoodie"]
 Backdrop: TypeAlias = Literal["plain", "disc", "hills", "stripes", "dots"]
 
-# Skin lies in a chroma band of its own, see `chroma.py`; what else there is keeps out of it.
+# Only skin has chroma in the range that `chroma.py` reserves for it; all other colours are outside.
 _SKIN: tuple[Colour, ...] = (
     (247, 206, 178),
     (238, 188, 154),
@@ -86,21 +86,31 @@ _DRAWN: tuple[Backdrop, ...] = ("plain", "disc", "disc", "hills", "stripes", "do
 
 @dataclass(frozen=True)
 class Identity:
-    """A person of the miniature world, with their clothes, voice and the wall behind them.
+    """A person of the synthetic world, with clothes, voice and backdrop.
 
     Lengths are in head units (half the width of an average face) or factors about 1.
 
     Attributes:
-        skin, lips: colours of the face; `blush` (0..1) of the cheeks, `freckles` on them.
-        face_width, face_height: factors; jaw, chin: half-widths at the jaw's corner and at the chin.
-        eyes: colour; eye_spacing: half the distance; eye_size: factor; eye_tilt: outer corner up, positive.
-        brow: thickness; brow_tilt: outer end up, positive.
+        skin, lips: colours of the face.
+        blush: redness of the cheeks, 0..1.
+        freckles: whether the cheeks have freckles.
+        face_width, face_height: factors.
+        jaw, chin: half-widths at the corner of the jaw and at the chin.
+        eyes: colour of the eyes.
+        eye_spacing: half the distance between the eyes.
+        eye_size: factor.
+        eye_tilt: height of the outer corner over the inner one.
+        brow: thickness of the brows.
+        brow_tilt: height of the outer end over the inner one.
         nose_length, nose_width, mouth_width, lip_fullness, ears: factors.
-        hair, hair_colour, parting: form, colour and the side (-1, 1) of the parting. A scarf or hat counts as hair.
-        beard, glasses, glasses_colour, earrings: what is worn.
-        garment, cloth, trim: clothes and their two colours.
-        backdrop, wall, accent: what is behind, and its two colours.
-        voice: median pitch, Hz.
+        hair, hair_colour: style and colour of the hair; a scarf or hat counts as hair.
+        parting: side of the parting, -1 or 1.
+        beard, glasses, glasses_colour, earrings: beard and accessories.
+        garment: kind of clothes.
+        cloth, trim: their two colours.
+        backdrop: pattern behind the person.
+        wall, accent: its two colours.
+        voice: median pitch of the voice in Hz.
     """
 
     skin: Colour
@@ -139,7 +149,7 @@ class Identity:
 
     @classmethod
     def from_seed(cls, seed: int) -> Identity:
-        """The person of that number (0 or more), always the same one."""
+        """Return the person of a seed, 0 or more."""
         rng = np.random.default_rng((seed, 0x1DE47))
 
         def pick(options: Sequence[T]) -> T:
@@ -154,7 +164,7 @@ class Identity:
         tone = rng.uniform(0, len(_SKIN) - 1)
         low = min(int(tone), len(_SKIN) - 2)
         cloth_index = int(rng.integers(len(_CLOTH)))
-        # Scarves and hats are cloth; of another colour than the clothes.
+        # Scarves and hats have the colour of a cloth, but not that of the clothes.
         hat = _CLOTH[(cloth_index + int(rng.integers(1, len(_CLOTH)))) % len(_CLOTH)]
         wall, accent = pick(_BACKDROPS)
         hair_colour = pick(_HAIR)

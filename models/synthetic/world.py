@@ -1,6 +1,6 @@
-"""The miniature world: people drawn from a number, who turn their heads, speak and blink.
+"""The synthetic world: people drawn from seeds, who turn their heads, speak and blink.
 
-Everything is exact: `render` knows where the face is. The same numbers give the same pictures.
+The ground truth is exact: `render` also returns the face's box and keypoints. The same seeds give the same pictures.
 """
 
 from __future__ import annotations
@@ -27,15 +27,15 @@ CLIP_SIZE = (192, 192)
 
 
 def render(identity: Identity, moment: Moment, size: tuple[int, int]) -> tuple[Picture, Face]:
-    """A person at one moment.
+    """Draw a person at one moment.
 
     Args:
-        size: (width, height), pixels.
+        size: (width, height) in pixels.
 
     Returns:
         picture: (height, width, 3).
-        face: its box reaches from hairline to chin and from one visible side of the face to the other; its keypoints
-            are the eyes, the tip of the nose and the corners of the mouth. Either may lie outside of the picture.
+        face: the face. Its box reaches from hairline to chin and from one visible side of the face to the other; its
+            keypoints are the eyes, the tip of the nose and the corners of the mouth. Both may be outside the picture.
     """
     head = Head(identity, moment, size)
     canvas = Canvas.over(backdrop(identity, size))
@@ -60,12 +60,12 @@ def render(identity: Identity, moment: Moment, size: tuple[int, int]) -> tuple[P
 
 
 def locate(identity: Identity, moment: Moment, size: tuple[int, int]) -> Face:
-    """Where the face is that `render` shows, without the picture."""
+    """Return the face that `render` returns, without drawing the picture."""
     return _face(Head(identity, moment, size))
 
 
 def draw_portrait(seed: int, size: tuple[int, int] = PORTRAIT_SIZE) -> tuple[Picture, Face]:
-    """The picture that the person of that number gives away: looking at us, nearly straight, with a closed mouth."""
+    """Draw the portrait of the person of a seed: facing the viewer, nearly straight, mouth closed."""
     rng = np.random.default_rng((seed, 0x90127))
     yaw, pitch, roll, smile, brows = rng.uniform((-9, -4, -4, 0.2, -0.1), (9, 4, 4, 0.8, 0.4)).tolist()
     moment = Moment(yaw=yaw, pitch=pitch, roll=roll, smile=smile, brows=brows, left=0.92, right=0.92)
@@ -79,7 +79,7 @@ def draw_clip(
     rate: Fraction | float,
     size: tuple[int, int] = CLIP_SIZE,
 ) -> Iterator[tuple[Picture, Face]]:
-    """A person's performance, frame by frame; `voice.sound` of the same numbers goes with it."""
+    """Draw a person's performance, frame by frame; `synthesise_voice` makes its sound from the same seeds."""
     identity = Identity.from_seed(identity_seed)
     for moment in Performance.from_seed(performance_seed, frames, rate).moments:
         yield render(identity, moment, size)

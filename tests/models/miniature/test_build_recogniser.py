@@ -1,4 +1,4 @@
-"""The recogniser keeps ArcFace's contract."""
+"""The untrained recogniser has the inputs and outputs of an ArcFace network."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-def test_insightface_knows_it(file: Path) -> None:
+def test_insightface_recognises_the_file_as_arcface(file: Path) -> None:
     model = get_model(str(file), providers=["CPUExecutionProvider"])
     assert isinstance(model, ArcFaceONNX)
     assert model.input_name == "data"
@@ -31,7 +31,7 @@ def test_insightface_knows_it(file: Path) -> None:
     assert model.get_feat(picture).shape == (1, 512)
 
 
-def test_pictures_get_directions_of_their_own(file: Path) -> None:
+def test_different_pictures_have_different_embeddings(file: Path) -> None:
     encoder = IdentityEncoder(file)
     pictures = [draw_portrait(seed, (112, 112))[0] for seed in (1, 2)]
     first, second = (encoder(picture) for picture in pictures)
@@ -39,12 +39,12 @@ def test_pictures_get_directions_of_their_own(file: Path) -> None:
     assert float((first * second).sum()) < 0.999
 
 
-def test_values_follow_from_the_seed() -> None:
+def test_weights_depend_on_the_seed_alone() -> None:
     assert build_recogniser(3).SerializeToString() == build_recogniser(3).SerializeToString()
     assert build_recogniser(3).SerializeToString() != build_recogniser(4).SerializeToString()
 
 
-def test_another_length(tmp_path: Path) -> None:
+def test_embeddings_of_another_length(tmp_path: Path) -> None:
     onnx.save(build_recogniser(0, identity=64), tmp_path / "arcface.onnx")
     vector = IdentityEncoder(tmp_path / "arcface.onnx", 64)(np.zeros((112, 112, 3), np.uint8))
     assert vector.shape == (1, 64)

@@ -1,4 +1,4 @@
-"""The miniature weights directory: complete, small, and good for a whole render."""
+"""An untrained weights directory is complete and small, and renders."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def directory(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def content(directory: Path) -> dict[str, str]:
-    """Hashes of all files by name."""
+    """Return the hashes of all files by name."""
     return {
         str(path.relative_to(directory)): hashlib.sha256(path.read_bytes()).hexdigest()
         for path in directory.rglob("*")
@@ -51,11 +51,11 @@ def content(directory: Path) -> dict[str, str]:
     }
 
 
-def test_has_the_releases_layout(directory: Path) -> None:
+def test_the_directory_has_the_layout_of_the_release(directory: Path) -> None:
     assert set(content(directory)) == RELEASED
     assert sum(path.stat().st_size for path in directory.rglob("*")) < 40e6
     assert ModelConfig.read(directory) == MINIATURE_CONFIG
-    assert len(model_files(directory)) == len(RELEASED) - 1  # the detector is no part of the model
+    assert len(model_files(directory)) == len(RELEASED) - 1  # the detector is not part of the model
 
 
 def test_every_part_fits(directory: Path) -> None:
@@ -64,7 +64,7 @@ def test_every_part_fits(directory: Path) -> None:
     assert [line for report in reports for line in report.problems] == []
 
 
-def test_files_are_plain_tensors(directory: Path) -> None:
+def test_files_hold_only_tensors(directory: Path) -> None:
     for path in (directory / "hyportrait").iterdir():
         state = torch.load(path, weights_only=True)
         assert all(isinstance(value, torch.Tensor) for value in state.values())
@@ -74,25 +74,25 @@ def test_files_are_plain_tensors(directory: Path) -> None:
     assert {value.dtype for value in vae.values()} == {torch.float16}
 
 
-def test_values_follow_from_the_seed(directory: Path, tmp_path: Path) -> None:
+def test_weights_depend_on_the_seed_alone(directory: Path, tmp_path: Path) -> None:
     state = torch.random.get_rng_state()
     init_weights(tmp_path / "same", 0)
     init_weights(tmp_path / "deeper" / "other", 1)
-    assert torch.equal(torch.random.get_rng_state(), state), "the caller's random numbers are the caller's"
+    assert torch.equal(torch.random.get_rng_state(), state), "the caller's generator must not be used"
     assert content(tmp_path / "same") == content(directory)
     other = content(tmp_path / "deeper" / "other")
     differing = {name for name, digest in content(directory).items() if other[name] != digest}
     assert differing == {name for name in RELEASED if name.endswith((".pth", ".safetensors")) or "arcface" in name}
 
 
-def test_the_same_again_changes_nothing(directory: Path) -> None:
+def test_an_identical_directory_is_left_unchanged(directory: Path) -> None:
     before = {path: path.stat().st_mtime_ns for path in directory.rglob("*")}
     init_weights(directory, 0)
     assert {path: path.stat().st_mtime_ns for path in directory.rglob("*")} == before
     assert [path.name for path in directory.parent.iterdir()] == [directory.name]
 
 
-def test_overwrites_nothing(directory: Path, tmp_path: Path) -> None:
+def test_other_files_are_not_overwritten(directory: Path, tmp_path: Path) -> None:
     before = content(directory)
     with pytest.raises(SettingsError, match="seed 1"):
         init_weights(directory, 1)
@@ -103,7 +103,7 @@ def test_overwrites_nothing(directory: Path, tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == ["diary.txt"]
 
 
-def test_refuses_a_file(tmp_path: Path) -> None:
+def test_a_path_of_a_file_is_refused(tmp_path: Path) -> None:
     (tmp_path / "weights").write_text("mine")
     with pytest.raises(SettingsError, match="not a directory"):
         init_weights(tmp_path / "weights", 0)
@@ -117,7 +117,7 @@ def test_an_empty_directory_is_filled(tmp_path: Path) -> None:
 
 
 def test_renders_the_world(directory: Path) -> None:
-    """The whole way, from pictures to pictures."""
+    """From portrait and driving clip to rendered frames."""
     animator = load(directory, "cpu", "float32")
     detector = open_detector(directory / "detector.onnx", "cpu")
     person = prepare_portrait(draw_portrait(1)[0], detector, LARGEST, MINIATURE_CONFIG.image_size, "the portrait")
@@ -134,4 +134,4 @@ def test_renders_the_world(directory: Path) -> None:
     rendered = list(animator.animate(appearance, motion, SamplerSettings(steps=2, padding=3)))
     assert len(rendered) == 6
     assert all(frame.shape == (128, 128, 3) and frame.dtype == np.uint8 for frame in rendered)
-    assert min(frame.std() for frame in rendered) > 2, "one flat colour would hide whether anything was computed"
+    assert min(frame.std() for frame in rendered) > 2, "a single colour would hide whether anything was computed"

@@ -1,4 +1,4 @@
-"""The miniature that comes with troupe: whole, small, as its card says, and able to show a person."""
+"""The shipped miniature is complete and small, matches its model card, and reenacts people."""
 
 from __future__ import annotations
 
@@ -15,34 +15,33 @@ from models.miniature.init_weights import MINIATURE_CONFIG
 from models.weights import detector_file, inspect_weights
 from troupe import LARGEST, Picture, SamplerSettings
 
-MOST_BYTES = 40e6
+MAX_BYTES = 40e6
 
 
 def psnr(one: Picture, other: Picture) -> float:
     return float(-10 * np.log10(np.square(one / 255.0 - other / 255.0).mean()))
 
 
-def test_is_whole_and_small() -> None:
+def test_the_miniature_is_complete_and_small() -> None:
     assert [line for report in inspect_weights(SHIPPED_WEIGHTS) for line in report.problems] == []
-    assert sum(path.stat().st_size for path in SHIPPED_WEIGHTS.rglob("*")) <= MOST_BYTES
+    assert sum(path.stat().st_size for path in SHIPPED_WEIGHTS.rglob("*")) <= MAX_BYTES
     config = ModelConfig.read(SHIPPED_WEIGHTS)
     assert config.unet == MINIATURE_CONFIG.unet
     assert config.image_size == MINIATURE_CONFIG.image_size
 
 
-def test_the_card_tells_every_file() -> None:
-    """As `sha256sum` would."""
-    told = dict(re.findall(r"^([0-9a-f]{64})  (\S+)$", (SHIPPED_WEIGHTS / "README.md").read_text(), re.MULTILINE))
+def test_the_card_lists_the_checksum_of_every_file() -> None:
+    listed = dict(re.findall(r"^([0-9a-f]{64})  (\S+)$", (SHIPPED_WEIGHTS / "README.md").read_text(), re.MULTILINE))
     found = {
         hashlib.sha256(path.read_bytes()).hexdigest(): str(path.relative_to(SHIPPED_WEIGHTS))
         for path in SHIPPED_WEIGHTS.rglob("*")
         if path.is_file() and path.name != "README.md"
     }
-    assert found == told
+    assert found == listed
 
 
-def test_shows_the_person_of_the_portrait_acting() -> None:
-    """Nearer to their own clip than to anybody else's, and than the portrait is."""
+def test_the_person_of_the_portrait_acts_the_clip() -> None:
+    """The output is nearer to their own clip than to another person's, and nearer than the portrait is."""
     animator = load(SHIPPED_WEIGHTS, "cpu", "float32")
     detector = open_detector(detector_file(SHIPPED_WEIGHTS), "cpu")
     side, size = 192, animator.config.image_size

@@ -1,4 +1,4 @@
-"""The colours that mean something keep apart, lit or in shade."""
+"""The reserved colours stay distinguishable, lit or shaded."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ SHADES = (1.0, 0.885, 0.75)
 
 
 def chroma(colour: Colour) -> tuple[float, float]:
-    """warm, gold."""
+    """Return warm and gold."""
     red, green, blue = colour
     return (red - green) / sum(colour), (green - blue) / sum(colour)
 
@@ -46,12 +46,12 @@ def is_mouth(colour: Colour) -> bool:
 
 
 @pytest.mark.parametrize("shade", SHADES)
-def test_skin_is_in_its_band(shade: float) -> None:
+def test_skin_is_in_its_range(shade: float) -> None:
     assert all(is_skin(darker(person.skin, shade), margin=0.04) for person in PEOPLE)
 
 
 @pytest.mark.parametrize("shade", SHADES)
-def test_nothing_else_is(shade: float) -> None:
+def test_no_other_colour_is_in_the_range_of_skin(shade: float) -> None:
     for person in PEOPLE:
         others = (
             person.hair_colour, person.cloth, person.trim, person.wall, person.accent, person.lips, person.eyes,
@@ -61,7 +61,7 @@ def test_nothing_else_is(shade: float) -> None:
             assert not is_skin(darker(colour, shade)), (colour, shade)
 
 
-def test_mouths_are_told_from_faces() -> None:
+def test_mouths_are_distinguished_from_faces() -> None:
     for person in PEOPLE:
         assert all(is_mouth(colour) for colour in (person.lips, darker(person.lips, 0.86), WINE, TONGUE))
         assert not any(is_mouth(colour) for colour in (person.skin, flushed(person.skin), person.hair_colour, WHITE))

@@ -1,4 +1,4 @@
-"""Performances: endless, the same at every frame rate, and lively."""
+"""Performances are endless, independent of the frame rate, and lively."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ NTSC = Fraction(30000, 1001)
 
 
 def table(performance: Performance) -> np.ndarray:
-    """(frames, factors)."""
+    """Return the moments as an array (frames, factors)."""
     return np.array([astuple(moment) for moment in performance.moments])
 
 
 @pytest.mark.parametrize("seed", [0, 5, 2**40])
-def test_more_frames_continue_it(seed: int) -> None:
+def test_more_frames_continue_a_performance(seed: int) -> None:
     short, long = (table(Performance.from_seed(seed, frames, NTSC)) for frames in (37, 300))
     assert np.array_equal(short, long[:37])
 
 
-def test_another_rate_samples_it_elsewhere() -> None:
+def test_another_rate_samples_the_same_performance() -> None:
     slow, fast = (table(Performance.from_seed(5, frames, rate)) for frames, rate in ((50, 25), (100, 50)))
     assert np.allclose(slow, fast[::2])
 
@@ -50,7 +50,7 @@ def test_everything_moves_within_bounds(seed: int) -> None:
     assert values["left"].min() < 0.1, "nobody keeps an eye open for 20 s"
     assert values["mouth"].max() > 0.5
     assert (values["mouth"] < 0.02).mean() > 0.05, "nobody speaks for 20 s without closing the mouth"
-    # Heads do not jump: at most 12 degrees from a frame to the next.
+    # Heads do not jump: at most 12 degrees between consecutive frames.
     assert np.abs(np.diff(values["yaw"])).max() < 12
 
 
@@ -58,8 +58,8 @@ def test_one_frame() -> None:
     assert len(Performance.from_seed(1, 1, NTSC).moments) == 1
 
 
-def test_where_a_head_is_hangs_on_where_it_turns_to() -> None:
-    """What the motion code says nothing of is a small part of what is seen to move."""
+def test_position_of_the_head_follows_mostly_from_its_rotation() -> None:
+    """The motion code does not represent the rest, which is small."""
     values = table(Performance.from_seed(3, 3000, 10))
     yaw, pitch, roll, x, y = values[:, :5].T
     turned = np.stack([yaw, pitch, roll, np.ones_like(yaw)], axis=1)

@@ -1,4 +1,4 @@
-"""The drawn people: the same every time, and exactly where they say they are."""
+"""Drawn people are reproducible, and their ground truth is exact."""
 
 from __future__ import annotations
 
@@ -35,19 +35,19 @@ moments = st.builds(
 
 
 def middle(face: Face) -> np.ndarray:
-    """Of the eyes."""
+    """Return the point between the eyes."""
     return face.keypoints[:2].mean(axis=0)
 
 
 def changed(a: Moment, b: Moment, seed: int) -> np.ndarray:
-    """Where two moments of one person differ visibly, (N, 2) as x, y."""
+    """Return the pixels (N, 2), as x, y, in which two moments of one person differ visibly."""
     person = replace(Identity.from_seed(seed), glasses="none")
     first, second = (render(person, moment, BIG)[0].astype(int) for moment in (a, b))
     y, x = np.nonzero(np.abs(first - second).max(axis=2) > 40)
     return np.stack([x, y], axis=1)
 
 
-def test_a_number_is_a_person() -> None:
+def test_a_seed_identifies_a_person() -> None:
     first, face = draw_portrait(7)
     again, same = draw_portrait(7)
     assert np.array_equal(first, again)
@@ -58,7 +58,7 @@ def test_a_number_is_a_person() -> None:
     assert len({Identity.from_seed(seed) for seed in range(100)}) == 100
 
 
-def test_pictures_are_the_callers_own() -> None:
+def test_callers_may_write_into_pictures() -> None:
     first = draw_portrait(7)[0]
     kept = first.copy()
     first[:] = 0
@@ -66,7 +66,7 @@ def test_pictures_are_the_callers_own() -> None:
 
 
 @pytest.mark.parametrize("size", [(64, 64), (97, 131), (192, 128), PORTRAIT_SIZE, BIG])
-def test_any_size(size: tuple[int, int]) -> None:
+def test_portraits_of_any_size(size: tuple[int, int]) -> None:
     picture, face = draw_portrait(3, size)
     assert picture.shape == (size[1], size[0], 3)
     assert picture.dtype == np.uint8
@@ -85,7 +85,7 @@ def test_a_larger_picture_shows_the_same() -> None:
 
 @given(seed=st.integers(0, 2**40), moment=moments)
 @settings(max_examples=40, deadline=None)
-def test_keypoints_lie_in_the_box_in_order(seed: int, moment: Moment) -> None:
+def test_keypoints_are_in_the_box_and_in_order(seed: int, moment: Moment) -> None:
     face = render(Identity.from_seed(seed), moment, (64, 64))[1]
     points, box = face.keypoints, face.box
     assert np.isfinite(points).all()
@@ -102,7 +102,7 @@ def test_pupils_are_at_the_eyes_keypoints(seed: int) -> None:
     person = replace(Identity.from_seed(seed), glasses="none")
     picture, face = render(person, Moment(yaw=10, roll=-8), BIG)
     for x, y in face.keypoints[:2].round().astype(int):
-        red, green, blue = picture[y + 2, x + 2].astype(int)  # beside the light in the eye
+        red, green, blue = picture[y + 2, x + 2].astype(int)  # beside the catchlight
         assert red + green + blue < 240
         assert blue > green
 
@@ -126,7 +126,7 @@ def test_a_wink_changes_one_eye(eye: int, shut: dict[str, float]) -> None:
     assert np.linalg.norm(where - face.keypoints[eye], axis=1).max() < apart / 2
 
 
-def test_the_head_turns() -> None:
+def test_the_head_moves_as_the_moment_says() -> None:
     person = Identity.from_seed(11)
 
     def face(moment: Moment) -> Face:
@@ -167,5 +167,5 @@ def test_a_clip_is_a_performance_of_a_person() -> None:
     assert any(not np.array_equal(frames[0][0], picture) for picture, _ in frames)
 
 
-def test_a_clip_streams() -> None:
+def test_clips_are_drawn_lazily() -> None:
     assert len(list(islice(draw_clip(3, 5, 100_000, 25, (64, 64)), 3))) == 3
