@@ -90,7 +90,7 @@ def test_every_frame_has_a_place_and_seen_ones_are_exact(seen: list[bool], speed
 
 
 def test_the_first_frame_with_faces_must_show_the_chosen_one() -> None:
-    with pytest.raises(NoFace, match=r"clip\.mp4, frame 1 shows 1"):
+    with pytest.raises(NoFace, match=r"no face index:1 in clip\.mp4, frame 1: it shows 1 \(counted from 0\)"):
         followed([[], [face(0, 0, 9, 9)]], FaceChoice("index:1"))
 
 
