@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import shutil
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -10,13 +11,17 @@ from typing import Any
 from uuid import uuid4
 
 import fsspec
+import pyarrow as pa
 import pytest
 from hypothesis import settings
 
 from catalogs.store.store import Store, open_store
+from catalogs.table.row_buffer import RowBuffer
 from catalogs.table.schema import Row, make_row
+from catalogs.table.snapshot import snapshot
 from tests.s3 import BUCKET
 from troupe import Job
+from troupe.errors import NoFace
 
 # Machines that test are busy; how long an example takes says nothing.
 settings.register_profile("catalogs", deadline=None)
@@ -43,6 +48,20 @@ def folder_store(tmp_path: Path) -> Store:
     return open_store(str(tmp_path / "store"))
 
 
+@pytest.fixture
+def two_runs(store: Store) -> Store:
+    """A store with two runs, the first one resumed."""
+    no_face = NoFace("no face")
+    record(store, "r1", [row("r1", "a", identity="Ana"), row("r1", "b", "failed", error=no_face, identity="Bo")])
+    record(store, "r2", [row("r2", "a", "reused", identity="Ana"), row("r2", "c", identity="Cy")], every_rows=1)
+    record(
+        store,
+        "r1",
+        [row("r1", "b", identity="Bo"), row("r1", "a", "reused", identity="Ana"), row("r1", "d", "cancelled")],
+    )
+    return store
+
+
 def _empty_store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Store]:
     name = f"store-{uuid4().hex}"
     if request.param == "memory":
@@ -61,3 +80,25 @@ def row(run_id: str, job_id: str, status: str = "done", **columns: Any) -> Row:
     job = Job(job_id, f"/pictures/{job_id}.png", "/clips/wave.mp4", identity=columns.pop("identity", ""))
     end = NOON + timedelta(seconds=5)
     return make_row(run_id, job, status, started_at=NOON, finished_at=end, **columns)
+
+
+def record(store: Store, run_id: str, rows: list[Row], every_rows: int = 100) -> None:
+    """Append rows of a run to the catalog."""
+    with RowBuffer(store, run_id, every_rows=every_rows) as buffer:
+        for entry in rows:
+            buffer.append(entry)
+
+
+def recorded_jobs(store: Store, run: str | None = None) -> list[str]:
+    """Return the sorted job_ids of all rows in the catalog, or of one run's."""
+    return sorted(job_ids(snapshot(store, run).read(columns=["job_id"])))
+
+
+def job_ids(table: pa.Table) -> list[str]:
+    """Return the job_ids of a table, in its order."""
+    return [str(name) for name in table.column("job_id").to_pylist()]
+
+
+def sha256(data: bytes) -> str:
+    """Return the SHA-256 hash of bytes in hexadecimal."""
+    return hashlib.sha256(data).hexdigest()

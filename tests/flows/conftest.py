@@ -12,6 +12,7 @@ import torch
 
 from models.miniature.init_weights import init_weights
 from tests.flows.cast import write_clip, write_portrait
+from tests.flows.jobs import RunJobs, jobs_runner
 from tests.small import SMALL
 
 
@@ -39,3 +40,8 @@ def cast(tmp_path_factory: pytest.TempPathFactory) -> Path:
     write_clip(folder / "clips" / "hello.mp4", frames=10, rate="25")
     write_clip(folder / "clips" / "film.mp4", frames=12, rate="24000/1001")
     return folder
+
+
+@pytest.fixture
+def run_jobs(tmp_path: Path, weights: Path, cast: Path) -> RunJobs:
+    return jobs_runner(tmp_path / "store", weights, cast)

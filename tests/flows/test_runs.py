@@ -20,7 +20,7 @@ from catalogs.table.runs import list_runs, read_run, write_run
 from flows.cli import app
 from flows.local import animate_locally
 from tasks.run.request import Request
-from tasks.run.summary import Summary
+from tests.flows.jobs import manifest_rows
 from troupe.errors import SettingsError
 
 TIMES = ("started_at", "finished_at", "recorded_at", "attempts", "worker")
@@ -44,10 +44,6 @@ def cli(*words: object) -> Result:
     return CliRunner().invoke(app, [str(word) for word in words])
 
 
-def rows(summary: Summary) -> dict[str, dict[str, Any]]:
-    return {row["job_id"]: row for row in pq.read_table(summary.manifest).to_pylist()}
-
-
 def lasting(rows: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
     """Return the columns that do not depend on when and where a job was done."""
     return {
@@ -60,7 +56,7 @@ def test_a_killed_run_resumes_under_its_run_id_with_the_same_manifest(
     request_of: Callable[..., Request], cast: Path, tmp_path: Path
 ) -> None:
     request = request_of(f"{cast}/portraits/ruby.png", f"{cast}/portraits/olive.png", run_id="night")
-    whole = lasting(rows(animate_locally(replace(request, store=str(tmp_path / "other")))))
+    whole = lasting(manifest_rows(animate_locally(replace(request, store=str(tmp_path / "other")))))
     first = animate_locally(request)
     store = open_store(request.store)
     # As if it had been killed after a render and before its row.
@@ -69,12 +65,12 @@ def test_a_killed_run_resumes_under_its_run_id_with_the_same_manifest(
     again = animate_locally(request)
     assert again.counts == {"done": 2}
     assert (again.evaluations, again.files_put) == (0, 0)
-    found = lasting(rows(again))
+    found = lasting(manifest_rows(again))
     assert found == {
         job: row | {name: str(row[name]).replace("/other/", "/store/") for name in ("full_uri", "poster_uri")}
         for job, row in whole.items()
     }
-    assert all(row["seconds_denoise"] for row in rows(again).values())
+    assert all(row["seconds_denoise"] for row in manifest_rows(again).values())
 
     files = store.list("catalog")
     once_more = animate_locally(request)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 from pathlib import Path
 
@@ -11,12 +10,9 @@ import pytest
 from catalogs.requests import content_hashes
 from catalogs.requests.content_hashes import ContentHashes
 from catalogs.store.store import Store, open_store
+from tests.catalogs.conftest import sha256
 from tests.catalogs.requests.conftest import write
 from troupe.errors import InputError, MissingInput, StoreError, TroupeError
-
-
-def sha(data: bytes) -> str:
-    return hashlib.sha256(data).hexdigest()
 
 
 def test_hashes_are_remembered_from_run_to_run(
@@ -25,7 +21,7 @@ def test_hashes_are_remembered_from_run_to_run(
     uris = [f"{place}/{n}.png" for n in range(3)]
     for n, uri in enumerate(uris):
         write(uri, b"content %d" % n)
-    expected = {uri: sha(b"content %d" % n) for n, uri in enumerate(uris)}
+    expected = {uri: sha256(b"content %d" % n) for n, uri in enumerate(uris)}
     first = ContentHashes(store)
     assert first.of(uris[0]) == expected[uris[0]]
     assert first.of_many([*uris, uris[0]]) == expected
@@ -43,27 +39,27 @@ def test_hashes_are_remembered_from_run_to_run(
 
     write(uris[1], b"changed")
     third = ContentHashes(store)
-    assert third.of_many(uris) == {**expected, uris[1]: sha(b"changed")}
+    assert third.of_many(uris) == {**expected, uris[1]: sha256(b"changed")}
     third.save("r1")  # the same run, resumed
     assert store.list("cache/hashes") == ["cache/hashes/r1-2.parquet", "cache/hashes/r1.parquet"]
-    assert ContentHashes(store).of_many(uris) == {**expected, uris[1]: sha(b"changed")}
+    assert ContentHashes(store).of_many(uris) == {**expected, uris[1]: sha256(b"changed")}
 
 
 def test_a_file_exchanged_for_one_of_the_same_size_and_time(folder_store: Store, tmp_path: Path) -> None:
     path = tmp_path / "a.png"
     path.write_bytes(b"one")
     known = ContentHashes(folder_store)
-    assert known.of(str(path)) == sha(b"one")
+    assert known.of(str(path)) == sha256(b"one")
     status = path.stat()
     path.write_bytes(b"two")
     os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns))
-    assert known.of(str(path)) == sha(b"two")
+    assert known.of(str(path)) == sha256(b"two")
 
 
 def test_one_missing_input_does_not_affect_others(folder_store: Store, tmp_path: Path) -> None:
     (tmp_path / "a.png").write_bytes(b"one")
     found = ContentHashes(folder_store).of_many([str(tmp_path / "a.png"), str(tmp_path / "b.png")])
-    assert found[str(tmp_path / "a.png")] == sha(b"one")
+    assert found[str(tmp_path / "a.png")] == sha256(b"one")
     assert isinstance(found[str(tmp_path / "b.png")], MissingInput)
     assert isinstance(found[str(tmp_path / "b.png")], TroupeError)
 
@@ -89,7 +85,7 @@ def test_an_input_that_changes_while_it_is_read(
 def test_a_damaged_file_is_ignored(folder_store: Store, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     folder_store.put_bytes(b"not parquet", "cache/hashes/r0.parquet")
     (tmp_path / "a.png").write_bytes(b"one")
-    assert ContentHashes(folder_store).of(str(tmp_path / "a.png")) == sha(b"one")
+    assert ContentHashes(folder_store).of(str(tmp_path / "a.png")) == sha256(b"one")
     assert "r0.parquet is damaged" in caplog.text
 
 

@@ -6,11 +6,7 @@ import csv
 import dataclasses
 import io
 import json
-import string
-from fractions import Fraction
 from pathlib import Path
-from typing import Any
-from uuid import uuid4
 
 import fsspec
 import pyarrow as pa
@@ -19,45 +15,18 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from catalogs.requests.jobs_file import COLUMNS, cross_product, parse_jobs, read_jobs, read_request, write_request
-from catalogs.store.keys import valid_id
-from catalogs.store.store import Store, open_store
+from catalogs.requests.jobs_file import COLUMNS, parse_jobs, read_jobs
 from tests.catalogs.requests.conftest import parse, problems
+from tests.catalogs.requests.example_jobs import FULL, JOBS, cells_of
 from tests.s3 import BUCKET
-from troupe import FaceChoice, Job
-from troupe.errors import BadJob, MissingInput, SettingsError
+from troupe import Job
+from troupe.errors import MissingInput
 
 
 def test_the_least_a_file_can_hold() -> None:
     assert parse("portrait,driving\nana.png,s3://clips/wave.mp4\n") == [
         Job("ana__wave", "/data/ana.png", "s3://clips/wave.mp4")
     ]
-
-
-FULL = Job(
-    "a.b_c-1",
-    "/data/ana.png",
-    "/clips/wave.mp4",
-    identity="Ana Ö.",
-    face=FaceChoice("index:1"),
-    driving_face=FaceChoice("10,20.5"),
-    tracks="s3://tracks/wave.parquet",
-    start=1.5,
-    end=12.0,
-    audio="/data/voice.wav",
-    language="pt-BR",
-    output="both",
-    fps=Fraction(30000, 1001),
-    gaps="cut",
-    crop="follow",
-    blend="reference",
-    quality=20,
-    master="prores",
-    preset="draft",
-    seed=2**63 - 1,
-    consent="form 12, page 3",
-    tags={"campaign": "spring", "take": "2"},
-)
 
 
 def test_every_column_in_every_kind_of_file(tmp_path: Path) -> None:
@@ -216,59 +185,6 @@ def test_paths_start_from_the_files_folder(s3: str, tmp_path: Path, monkeypatch:
         read_jobs(f"s3://{BUCKET}/requests/no.csv")
 
 
-def test_cross_product(tmp_path: Path) -> None:
-    for name in ("p/b.PNG", "p/a.jpg", "p/notes.txt", "p/.a.png", "d/two.mp4", "d/one.mov", "d/a.png"):
-        (tmp_path / name).parent.mkdir(exist_ok=True)
-        (tmp_path / name).write_bytes(b"x")
-    (tmp_path / "p" / "folder.png").mkdir()
-    jobs = cross_product(str(tmp_path / "p"), str(tmp_path / "d"), {"preset": "draft"})
-    assert [job.job_id for job in jobs] == ["a__one", "a__two", "b__one", "b__two"]
-    assert jobs[3] == Job("b__two", f"{tmp_path}/p/b.PNG", f"{tmp_path}/d/two.mp4", preset="draft")
-    with pytest.raises(BadJob, match=r"d contains no pictures|contains no") as caught:
-        cross_product(str(tmp_path / "p" / "folder.png"), str(tmp_path / "p"), {"seed": "x"})
-    assert len(caught.value.problems) == 3
-    with pytest.raises(MissingInput, match="nowhere does not exist"):
-        cross_product(str(tmp_path / "nowhere"), str(tmp_path / "d"))
-
-
-def test_cross_product_in_a_bucket(s3: str) -> None:
-    for name in ("p/a.png", "d/x.mp4", "d/deeper/y.mp4"):
-        with fsspec.open(f"s3://{BUCKET}/cross/{name}", "w") as file:
-            file.write("x")
-    base = f"s3://{BUCKET}/cross"
-    assert cross_product(f"{base}/p/", f"{base}/d") == [Job("a__x", f"{base}/p/a.png", f"{base}/d/x.mp4")]
-
-
-WORDS = st.text(st.characters(exclude_categories=["Cc", "Cf", "Cs", "Co", "Cn"]), max_size=30).map(str.strip)
-PATHS = st.text(string.ascii_letters + string.digits + "äß =-._,;'\"@%", min_size=1, max_size=30).map(
-    lambda path: "/data/" + path.strip() + "x"
-)
-JOBS = st.builds(
-    Job,
-    job_id=st.text(string.ascii_letters + "0123456789._-", min_size=1, max_size=128).filter(valid_id),
-    portrait=PATHS,
-    driving=PATHS,
-    identity=WORDS,
-    face=st.sampled_from([FaceChoice(), FaceChoice("index:2"), FaceChoice("1.5,-2")]),
-    driving_face=st.sampled_from([FaceChoice(), FaceChoice("index:0")]),
-    tracks=st.just("") | PATHS,
-    start=st.floats(0, 1e6),
-    end=st.none() | st.floats(1e6, 1e9, exclude_min=True),
-    audio=st.sampled_from(["driving", "none", "s3://sounds/a.wav"]),
-    language=st.sampled_from(["", "en", "zh-Hant-TW"]),
-    output=st.sampled_from(["full", "crop", "both"]),
-    preset=st.sampled_from(["exact", "draft", "sketch"]),
-    seed=st.integers(0, 2**63 - 1),
-    consent=WORDS,
-    tags=st.dictionaries(WORDS.filter(bool), WORDS, max_size=3),
-)
-
-
-def cells_of(job: Job) -> dict[str, Any]:
-    cells = {field.name: getattr(job, field.name) for field in dataclasses.fields(Job)}
-    return {**cells, "face": job.face.text, "driving_face": job.driving_face.text, "tags": json.dumps(job.tags)}
-
-
 @given(st.lists(JOBS, min_size=1, max_size=4, unique_by=lambda job: job.job_id))
 @settings(max_examples=60)
 def test_round_trips(jobs: list[Job]) -> None:
@@ -279,25 +195,3 @@ def test_round_trips(jobs: list[Job]) -> None:
     writer.writeheader()
     writer.writerows(cells_of(job) for job in jobs)
     assert parse(sink.getvalue()) == jobs
-
-
-@given(st.lists(JOBS, min_size=1, max_size=4, unique_by=lambda job: job.job_id))
-@settings(max_examples=30)
-def test_requests_round_trip(jobs: list[Job]) -> None:
-    store = open_store(f"memory://{uuid4().hex}")
-    key = write_request(store, "r1", jobs)
-    assert key == "runs/r1/request.parquet"
-    assert read_request(store, "r1") == jobs
-    assert parse_jobs(store.read(key), key, "/elsewhere") == jobs
-
-
-def test_a_run_keeps_its_request(store: Store) -> None:
-    jobs = [FULL, dataclasses.replace(FULL, job_id="b", end=None, tags={})]
-    write_request(store, "r1", jobs)
-    write_request(store, "r1", jobs)
-    assert store.list() == ["runs/r1/request.parquet"]
-    with pytest.raises(SettingsError, match=r"run r1 in .* has other jobs"):
-        write_request(store, "r1", jobs[:1])
-    with pytest.raises(SettingsError, match="run_id is"):
-        write_request(store, "../r1", jobs)
-    assert read_request(store, "r1") == jobs

@@ -1,0 +1,17 @@
+"""The catalog as notebooks open it."""
+
+from __future__ import annotations
+
+import catalogs
+from catalogs.store.store import Store
+from tests.catalogs.conftest import job_ids, record, row
+from troupe.errors import NoFace
+
+
+def test_for_notebooks(folder_store: Store) -> None:
+    record(folder_store, "r1", [row("r1", "a"), row("r1", "b", "failed", error=NoFace("none"))])
+    catalog = catalogs.open(folder_store.url)
+    assert job_ids(catalog.jobs(status="failed")) == ["b"]
+    assert catalog.dataset().count_rows() == 2
+    assert catalog.sql("SELECT count(*) AS n FROM jobs").to_pylist() == [{"n": 2}]
+    assert catalogs.open(folder_store.url, as_of=0).jobs().num_rows == 0

@@ -1,0 +1,55 @@
+"""Filters of the catalog's queries."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from catalogs.query.jobs import list_jobs
+from catalogs.store.store import Store
+from tests.catalogs.conftest import NOON, job_ids, record, row
+from troupe.errors import NoFace, SettingsError
+
+
+def test_filters(folder_store: Store) -> None:
+    """Each of them on rows that differ in nothing else; and where they are recorded in many files."""
+    late = NOON + timedelta(days=1)
+    no_face = NoFace("none")
+    rows = [
+        row("r1", "a", identity="Ana", tags=[("scene", "1"), ("take", "2")], quality_identity=0.9, frames=10),
+        row("r1", "b", "failed", error=no_face, identity="Bo", tags=[("scene", "2")]),
+        row("r1", "c", identity="Ana", quality_identity=0.3, frames=99),
+        {**row("r1", "d"), "driving": "s3://clips/laugh.mp4", "language": "pt-BR", "finished_at": late},
+    ]
+    record(folder_store, "r1", rows, every_rows=1)
+
+    def found(**filters: Any) -> str:
+        return "".join(sorted(job_ids(list_jobs(folder_store, **filters))))
+
+    assert found(tags=["scene"]) == "ab"
+    assert found(tags=["scene=1"]) == "a"
+    assert found(tags=["scene=1", "take=2"]) == "a"
+    assert found(tags=["scene=1", "take=3"]) == ""
+    assert found(driving="laugh.mp4") == found(driving="s3://clips/laugh.mp4") == found(language="pt-BR") == "d"
+    assert found(driving="ugh.mp4") == ""
+    assert found(error_kind="no_face") == "b"
+    assert found(since=late) == "d"
+    assert found(until=late) == "abc"
+    assert found(least={"identity": 0.5}) == "a"
+    assert found(most={"identity": 0.5}) == "c"
+    assert found(least={"frames": 10}, most={"quality_identity": 0.5}) == "c"
+    assert found(job="b") == "b"
+    assert found(identity="Ana", status="failed") == ""
+    for wrong in ({"least": {"job_id": 1}}, {"most": {"identity') OR 1=1": 1}}, {"since": late.replace(tzinfo=None)}):
+        with pytest.raises(SettingsError, match=r"not a numeric column|no time zone"):
+            found(**wrong)
+
+
+def test_times_are_kept_to_the_microsecond(folder_store: Store) -> None:
+    """Delta Lake cuts those of its statistics to milliseconds."""
+    end = NOON + timedelta(microseconds=999_999)
+    record(folder_store, "r1", [{**row("r1", "a"), "finished_at": end}])
+    assert job_ids(list_jobs(folder_store, since=end, until=end + timedelta(microseconds=1))) == ["a"]
+    assert job_ids(list_jobs(folder_store, until=end)) == []
