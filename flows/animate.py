@@ -4,25 +4,22 @@ from __future__ import annotations
 
 import flows.prefect_env  # noqa: F401  # isort: skip
 
-from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from contextvars import ContextVar
 from typing import Any, cast
 
 from prefect import State, flow
 from prefect.exceptions import TerminationSignal
-from prefect.futures import PrefectFuture, wait
+from prefect.futures import PrefectFuture
 from prefect.states import Cancelled as cancelled
 from prefect.task_runners import TaskRunner, ThreadPoolTaskRunner
-from prefect.utilities.annotations import quote
 
 from flows.observe.prefect_artifacts import Artifacts
 from flows.observe.progress import Listeners, configured_listener, current_listener, has_listener
 from flows.prefect_server import prefect_server
-from flows.prefect_tasks import call_as_task, result_of, stoppable_task
+from flows.prefect_tasks import call_as_task
 from flows.steps import execute
 from tasks.run.request import Request
-from tasks.run.run import Shard
 from tasks.run.summary import Summary
 from troupe.errors import Cancelled
 from troupe.signals import stoppable
@@ -44,21 +41,6 @@ class Stopped(Cancelled):
     def __init__(self, summary: Summary) -> None:
         super().__init__(summary.line())
         self.summary = summary
-
-
-def call_step(step: Callable[..., Any], shards: Sequence[Shard] | None = None) -> Any:
-    """Call a step of the run as a task: once in this thread, or for each shard in the threads of the task runner.
-
-    All tasks end before an error of one is raised.
-    """
-    name = step.__name__.replace("_", " ")
-    if shards is None:
-        return call_as_task(name, step)
-    shard_task = stoppable_task(name, step)
-    # Quoted: Prefect would look for futures in thousands of specs.
-    futures = [shard_task.submit(quote(shard)) for shard in shards]
-    wait(futures)
-    return [result_of(future.state) for future in futures]
 
 
 @flow(
@@ -122,7 +104,7 @@ def animate(
     artifacts = Artifacts()
     with nullcontext(current_listener()) if has_listener() else configured_listener() as own:
         request = _request.get() or Request.from_parameters(parameters)
-        summary = execute(request, Listeners(own, artifacts), ray=True, call=call_step)
+        summary = execute(request, Listeners(own, artifacts), ray=True, call=call_as_task)
     artifacts.end(summary)
     if summary.counts.get("cancelled"):
         return cancelled(message=summary.line(), data=Stopped(summary))

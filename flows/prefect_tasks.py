@@ -2,25 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import wraps
 from typing import Any
 
-from prefect import Task, task
+from prefect import task
 from prefect.cache_policies import NO_CACHE
+from prefect.futures import wait
 from prefect.states import Cancelled as cancelled
+from prefect.utilities.annotations import quote
 
 from troupe.errors import Cancelled
 
-__all__ = ["call_as_task", "result_of", "stoppable_task"]
+__all__ = ["call_as_task", "result_of"]
 
 
-def stoppable_task(name: str, step: Callable[..., Any]) -> Task[..., Any]:
-    """Return the step as a task. Prefect caches no results: the store has them.
+def call_as_task(name: str, step: Callable[..., Any], *args: Any, each: Sequence[Any] | None = None) -> Any:
+    """Call the step as a task of the running flow, in this thread, and return its result.
 
-    A step that raises `Cancelled` ends in Prefect's state of that name; Prefect logs any other error with a traceback.
+    With `each`, call it once per value, which is its last argument, in the threads of the flow's task runner; return a
+    list of the results. All tasks end before an error of one is raised.
+
+    Prefect caches no results: the store has them. A step that raises `Cancelled` ends in Prefect's state of that name;
+    Prefect logs any other error with a traceback.
+
+    Raises:
+        Cancelled: the step raised it.
     """
 
+    @task(name=name, cache_policy=NO_CACHE, persist_result=False)
     @wraps(step)
     def end_in_state(*args: Any) -> Any:
         try:
@@ -28,16 +38,12 @@ def stoppable_task(name: str, step: Callable[..., Any]) -> Task[..., Any]:
         except Cancelled as error:
             return cancelled(message=error.message)
 
-    return task(name=name, cache_policy=NO_CACHE, persist_result=False)(end_in_state)
-
-
-def call_as_task(name: str, step: Callable[..., Any], *args: Any) -> Any:
-    """Call the step as a task of the running flow, in this thread, and return its result.
-
-    Raises:
-        Cancelled: the step raised it.
-    """
-    return result_of(stoppable_task(name, step)(*args, return_state=True))
+    if each is None:
+        return result_of(end_in_state(*args, return_state=True))
+    # Quoted: Prefect would look for futures in thousands of specs.
+    futures = [end_in_state.submit(*args, quote(value)) for value in each]
+    wait(futures)
+    return [result_of(future.state) for future in futures]
 
 
 def result_of(state: Any) -> Any:

@@ -7,7 +7,7 @@ from typing import Any, Protocol
 
 from tasks.run.outcomes import Listener
 from tasks.run.request import Request
-from tasks.run.run import Run, Shard
+from tasks.run.run import Run
 from tasks.run.summary import Summary
 from troupe.signals import stoppable
 
@@ -15,15 +15,21 @@ __all__ = ["Call", "call_directly", "execute"]
 
 
 class Call(Protocol):
-    """Calls a step of a run: once, or once per shard."""
+    """Calls a step of a run or a training: once, or once per value."""
 
-    def __call__(self, step: Callable[..., Any], shards: Sequence[Shard] | None = None) -> Any:
-        """Return the step's result; with shards, a list of them."""
+    def __call__(self, name: str, step: Callable[..., Any], *args: Any, each: Sequence[Any] | None = None) -> Any:
+        """Return the step's result; with `each`, a list of them.
+
+        Args:
+            name: name of the step for its Prefect task.
+            args: arguments of the step.
+            each: values of a last argument.
+        """
 
 
-def call_directly(step: Callable[..., Any], shards: Sequence[Shard] | None = None) -> Any:
-    """Call the step in this thread, one shard after the other."""
-    return step() if shards is None else [step(shard) for shard in shards]
+def call_directly(name: str, step: Callable[..., Any], *args: Any, each: Sequence[Any] | None = None) -> Any:  # noqa: ARG001
+    """Call the step in this thread, for one value after the other."""
+    return step(*args) if each is None else [step(*args, value) for value in each]
 
 
 def execute(request: Request, listener: Listener, *, ray: bool, call: Call = call_directly) -> Summary:
@@ -38,9 +44,9 @@ def execute(request: Request, listener: Listener, *, ray: bool, call: Call = cal
         TroupeError: the request cannot be executed as it is; an error of a single job only ends in its row.
     """
     with stoppable() as stop, Run(request, listener, stop, ray=ray) as run:
-        call(run.plan)
+        call("plan", run.plan)
         if run.shards:
-            call(run.encode_identities)
-            call(run.animate_shard, run.shards)
-        summary: Summary = call(run.publish)
+            call("encode identities", run.encode_identities)
+            call("animate shard", run.animate_shard, each=run.shards)
+        summary: Summary = call("publish", run.publish)
     return summary

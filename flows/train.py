@@ -5,7 +5,7 @@ from __future__ import annotations
 import flows.prefect_env  # noqa: F401  # isort: skip
 
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ from prefect.states import Cancelled as cancelled
 from flows.observe.progress import current_training_progress
 from flows.prefect_server import prefect_server
 from flows.prefect_tasks import call_as_task, result_of
+from flows.steps import Call, call_directly
 from tasks.train.config import PartConfig, TrainConfig, read_train_config
 from tasks.train.parts import PARTS
 from tasks.train.train_part import needs_clips, prepare_training_clips, prepare_weights, train_part
@@ -81,7 +82,7 @@ def train_locally(config: Path, parts: tuple[str, ...], device: str) -> Results:
     """
     train_config = read_train_config(config, tuple(PARTS))
     with stoppable() as stop:
-        return _train(train_config, parts, lambda _, step, *args: step(*args), stop, device, 1, None)
+        return _train(train_config, parts, call_directly, stop, device, 1, None)
 
 
 def table(results: Mapping[str, Mapping[str, Any]]) -> str:
@@ -97,7 +98,7 @@ def table(results: Mapping[str, Mapping[str, Any]]) -> str:
 def _train(
     train_config: TrainConfig,
     parts: tuple[str, ...],
-    call: Callable[..., Any],
+    call: Call,
     stop: threading.Event,
     device: str,
     workers: int,
