@@ -5,15 +5,13 @@ v = u + g_appearance (a - u) + g_motion (f - a), with u unconditional, a given t
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from enum import StrEnum
 
 import torch
-from torch import Tensor
 
 from troupe.sampler_settings import SamplerSettings
 
-__all__ = ["Branch", "branches", "guidance_schedule", "guided_prediction"]
+__all__ = ["Branch", "branches", "guidance_schedule"]
 
 
 class Branch(StrEnum):
@@ -41,14 +39,3 @@ def branches(appearance: float, motion: float) -> dict[Branch, float]:
     """
     every = {Branch.UNCOND: 1 - appearance, Branch.APPEARANCE: appearance - motion, Branch.FULL: motion}
     return {branch: factor for branch, factor in every.items() if factor}
-
-
-def guided_prediction(predict: Callable[[Branch], Tensor], appearance: float, motion: float) -> Tensor:
-    """Return the guided prediction.
-
-    Args:
-        predict: returns the network's v, float32, for a branch; called once for each of `branches`.
-        appearance, motion: guidance strengths.
-    """
-    first, *others = (factor * predict(branch) for branch, factor in branches(appearance, motion).items())
-    return sum(others, first)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import torch
@@ -10,7 +10,7 @@ from torch import Tensor
 
 from models.config import ModelConfig
 from models.denoiser import Context, Denoiser, MotionContext
-from models.sampler.guidance import Branch, branches, guidance_schedule, guided_prediction
+from models.sampler.guidance import Branch, branches, guidance_schedule
 from models.sampler.schedule import euler_step, karras_schedule, scale_model_input
 from models.sampler.windows import check_overlap, frame_counts, windows
 from troupe.sampler_settings import SamplerSettings
@@ -154,6 +154,7 @@ def sample(
 
     latents = config.vae.scaling_factor * scene.portrait + sigmas[0] * noise.to(device)
     for number, strength in enumerate(guidance_schedule(settings)):
+        factors = branches(*strength)
         sigma, next_sigma, timestep = sigmas[number], sigmas[number + 1], timesteps[number : number + 1]
         shift = number * settings.shift % config.window
         indices = windows(frames, config.window, settings.overlap, shift).to(device)
@@ -161,30 +162,40 @@ def sample(
         # Batches of even size: a smaller last one would be compiled separately.
         for batch in indices.tensor_split(-(-len(indices) // windows_per_call)):
             noisy = latents[batch]
-            predict = _predictor(denoiser, scene, batch, scale_model_input(noisy, sigma), timestep, time_ids)
-            stepped = euler_step(noisy, guided_prediction(predict, *strength), sigma, next_sigma)
+            scaled = scale_model_input(noisy, sigma)
+            v = _guided_prediction(denoiser, scene, batch, scaled, timestep, time_ids, factors)
+            stepped = euler_step(noisy, v, sigma, next_sigma)
             summed.index_add_(0, batch.flatten(), stepped.flatten(0, 1))
-            done += batch.numel() * len(branches(*strength))
+            done += batch.numel() * len(factors)
             if on_progress is not None:
                 on_progress(done, total)
         latents = summed / frame_counts(indices, frames)[:, None, None, None]
     return Sampled(latents, done)
 
 
-def _predictor(
-    denoiser: Denoiser, scene: Scene, indices: Tensor, noisy: Tensor, timestep: Tensor, time_ids: Tensor
-) -> Callable[[Branch], Tensor]:
-    """Return a function from branch to prediction, (B, W, 4, h, w) float32, for noisy latents of windows (B, W)."""
+def _guided_prediction(
+    denoiser: Denoiser,
+    scene: Scene,
+    indices: Tensor,
+    noisy: Tensor,
+    timestep: Tensor,
+    time_ids: Tensor,
+    factors: Mapping[Branch, float],
+) -> Tensor:
+    """Return the guided prediction, (B, W, 4, h, w) float32, for scaled noisy latents of windows (B, W).
+
+    Args:
+        factors: factor of each branch, as `branches` returns them; the denoiser is called once per branch.
+    """
     contexts: dict[Branch, tuple[Context, ...]] = {
         Branch.UNCOND: (),
         Branch.APPEARANCE: (scene.appearance,),
         Branch.FULL: (scene.appearance, scene.motion.of(indices)),
     }
-
-    def predict(branch: Branch) -> Tensor:
+    predictions: list[Tensor] = []
+    for branch, factor in factors.items():
         portrait = torch.zeros_like(scene.portrait) if branch is Branch.UNCOND else scene.portrait
         model_input = torch.cat((noisy, portrait.expand_as(noisy)), 2).to(denoiser.dtype)
         v: Tensor = denoiser(model_input, timestep, time_ids, scene.pose, contexts[branch])
-        return v.float()
-
-    return predict
+        predictions.append(factor * v.float())
+    return sum(predictions[1:], predictions[0])

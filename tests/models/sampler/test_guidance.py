@@ -3,14 +3,9 @@
 from __future__ import annotations
 
 import pytest
-import torch
-from torch import Tensor
 
-from models.sampler.guidance import Branch, branches, guidance_schedule, guided_prediction
-from tests.models.networks import randn
+from models.sampler.guidance import Branch, branches, guidance_schedule
 from troupe.sampler_settings import PRESETS, SamplerSettings
-
-PREDICTIONS = {branch: randn(3, seed=number) for number, branch in enumerate(Branch)}
 
 
 def test_strengths_are_linear() -> None:
@@ -35,20 +30,3 @@ def test_branches_are_decided_step_by_step() -> None:
 def test_no_guidance_takes_one_branch() -> None:
     assert branches(1.0, 1.0) == {Branch.FULL: 1.0}
     assert all(len(branches(*strength)) == 1 for strength in guidance_schedule(PRESETS["sketch"]))
-
-
-@pytest.mark.parametrize("strength", [(2.0, 2.0), (1.5, 3.0), (1.0, 1.0), (1.0, 2.0), (3.0, 0.0)])
-def test_guided_prediction(strength: tuple[float, float]) -> None:
-    asked = []
-
-    def predict(branch: Branch) -> Tensor:
-        asked.append(branch)
-        return PREDICTIONS[branch]
-
-    nothing, appearance, full = (PREDICTIONS[branch] for branch in Branch)
-    expected = nothing + strength[0] * (appearance - nothing) + strength[1] * (full - appearance)
-    torch.testing.assert_close(guided_prediction(predict, *strength), expected)
-    assert asked == list(branches(*strength))
-    assert (Branch.UNCOND in asked) == (strength[0] != 1)
-    assert (Branch.APPEARANCE in asked) == (strength[0] != strength[1])
-    assert (Branch.FULL in asked) == (strength[1] != 0)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
+from typing import Any
 
 import pytest
 import torch
@@ -12,6 +13,8 @@ from torch import Tensor, nn
 from models.config import ModelConfig, VAEConfig
 from models.denoiser import Denoiser
 from models.sampler import Scene, draw_noise, evaluations, fitting_windows, pad_motion, sample
+from models.sampler.guidance import Branch, branches
+from models.sampler.sample import _guided_prediction
 from models.sampler.windows import windows
 from tests.models import golden
 from tests.models.networks import SMALL, randn, small_denoiser
@@ -38,6 +41,35 @@ def scene(denoiser: Denoiser, frames: int, budget: int = 2**30, scale: float = 1
         portrait=randn(4, CONFIG.latent_size, CONFIG.latent_size, seed=3),
         pose=0.1 * randn(UNET.block_out_channels[0], CONFIG.latent_size, CONFIG.latent_size, seed=4),
     )
+
+
+@pytest.mark.parametrize("strength", [(2.0, 2.0), (1.5, 3.0), (1.0, 1.0), (1.0, 2.0), (3.0, 0.0)])
+def test_guided_prediction(denoiser: Denoiser, strength: tuple[float, float]) -> None:
+    noisy = randn(1, 4, 4, CONFIG.latent_size, CONFIG.latent_size, seed=9)
+    predictions = {branch: randn(*noisy.shape, seed=number) for number, branch in enumerate(Branch)}
+    asked = []
+
+    class Predictor:
+        dtype = torch.float32
+
+        def __call__(self, model_input: Tensor, *conditioning: Any) -> Tensor:
+            *_, contexts = conditioning
+            asked.append(branch := list(Branch)[len(contexts)])
+            assert model_input[:, :, 4:].any() == (branch is not Branch.UNCOND)
+            return predictions[branch]
+
+    timestep, time_ids = torch.zeros(1), torch.zeros(1, 3)
+    indices, factors = torch.arange(4)[None], branches(*strength)
+    predictor: Any = Predictor()
+    found = _guided_prediction(predictor, scene(denoiser, 4), indices, noisy, timestep, time_ids, factors)
+
+    nothing, appearance, full = (predictions[branch] for branch in Branch)
+    expected = nothing + strength[0] * (appearance - nothing) + strength[1] * (full - appearance)
+    torch.testing.assert_close(found, expected)
+    assert asked == list(branches(*strength))
+    assert (Branch.UNCOND in asked) == (strength[0] != 1)
+    assert (Branch.APPEARANCE in asked) == (strength[0] != strength[1])
+    assert (Branch.FULL in asked) == (strength[1] != 0)
 
 
 def latents(denoiser: Denoiser, frames: int, settings: SamplerSettings = SETTINGS, windows_per_call: int = 1) -> Tensor:
