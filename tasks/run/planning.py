@@ -15,7 +15,7 @@ from catalogs.store.keys import make_key
 from catalogs.store.store import Store
 from models import weights
 from models.weights import recogniser_file
-from tasks.run.clip_lengths import ClipLengths, frames_between
+from tasks.run.clip_lengths import ClipLengths, Length, frames_between
 from tasks.steps.publish import finished_record
 from tasks.steps.specs import MotionSpec, PortraitSpec, RenderSpec, TrackSpec
 from troupe import Job, preset
@@ -102,33 +102,26 @@ def plan_jobs(
     }
     contents = hashes.of_many({uri for job in jobs for uri in _uris(job)})
     known = {content: uri for uri in clips if isinstance(content := contents[uri], str)}
-    frames = lengths.of_many(known)
+    clip_lengths = lengths.of_many(known)
     if run_id:
         hashes.save(run_id)
         lengths.save(run_id)
     forget_list = ForgetList(store)
+    planned: list[PlannedJob] = []
     shared: dict[Any, Any] = {}
-
-    def plan(job: Job) -> PlannedJob:
+    for job in jobs:
         raise_if_cancelled()
         found = {uri: contents[uri] for uri in _uris(job)}
         hashed = {uri: value for uri, value in found.items() if isinstance(value, str)}
-        planned = PlannedJob(job, portrait_hash=hashed.get(job.portrait, ""), driving_hash=hashed.get(job.driving, ""))
-        for value in found.values():
-            if isinstance(value, TroupeError):
-                return replace(planned, error=value)
-        if (refusal := forget_list.refusal(job.identity, planned.portrait_hash)) is not None:
-            return replace(planned, error=refusal)
-        spec = _spec(run_id, job, hashed, fingerprint, face_networks, dtype)
-        if length := frames.get(hashed[job.driving]):
-            track = replace(spec.motion.track, frames=frames_between(length, job.start, job.end))
-            spec = replace(spec, motion=replace(spec.motion, track=track))
-        # Jobs have most of their parts in common: kept once, they take a fraction of the memory.
-        parts = {name: getattr(spec, name) for name in ("portrait", "motion", "settings")}
-        spec = replace(spec, **{name: shared.setdefault(part, part) for name, part in parts.items()})
-        return replace(planned, spec=spec)
-
-    return Plan(run_id, fingerprint, tuple(map(plan, jobs)))
+        portrait, driving = hashed.get(job.portrait, ""), hashed.get(job.driving, "")
+        unreadable = next((value for value in found.values() if isinstance(value, TroupeError)), None)
+        error = unreadable or forget_list.refusal(job.identity, portrait)
+        spec = None
+        if error is None:
+            length = clip_lengths.get(driving)
+            spec = _spec(run_id, job, hashed, fingerprint, face_networks, dtype, length, shared)
+        planned.append(PlannedJob(job, spec, error, portrait, driving))
+    return Plan(run_id, fingerprint, tuple(planned))
 
 
 def finished_renders(
@@ -193,7 +186,14 @@ def _uris(job: Job) -> list[str]:
 
 
 def _spec(
-    run_id: str, job: Job, contents: Mapping[str, str], fingerprint: str, face_networks: Mapping[str, str], dtype: str
+    run_id: str,
+    job: Job,
+    contents: Mapping[str, str],
+    fingerprint: str,
+    face_networks: Mapping[str, str],
+    dtype: str,
+    length: Length | None,
+    shared: dict[Any, Any],
 ) -> RenderSpec:
     settings = replace(preset(job.preset), seed=job.seed)
     portrait = PortraitSpec(
@@ -220,6 +220,8 @@ def _spec(
         gaps=job.gaps,
         tracks=job.tracks,
     )
+    if length is not None:
+        track = replace(track, frames=frames_between(length, job.start, job.end))
     motion = MotionSpec(
         key=make_key("motion", version=VERSIONS["motion"], **part, track=track.key, crop=job.crop, weights=fingerprint),
         track=track,
@@ -239,4 +241,6 @@ def _spec(
         audio=contents.get(job.audio, job.audio),
         language=job.language,
     )
-    return RenderSpec(key, run_id, job, portrait, motion, settings)
+    # Jobs have most of their parts in common: kept once, they take a fraction of the memory.
+    parts = (shared.setdefault(part, part) for part in (portrait, motion, settings))
+    return RenderSpec(key, run_id, job, *parts)
