@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from typing import TypeVar
 
 from models.motion import Motion
 from tasks.steps.appearance import EncodedPortrait, encode_portrait, read_encoded_portrait
@@ -13,8 +12,6 @@ from tasks.steps.motion import encode_clip, read_motion, track_clip
 from tasks.steps.render import render
 from tasks.steps.specs import Done, MotionSpec, PortraitSpec, Rendered, RenderSpec, TrackSpec
 from troupe.errors import OutOfMemory
-
-T = TypeVar("T")
 
 _log = logging.getLogger(__name__)
 
@@ -50,24 +47,35 @@ class RenderWorker:
 
     def portrait(self, spec: PortraitSpec) -> Done:
         """See `tasks.steps.appearance.encode_portrait`."""
-        return self._within_memory(lambda: encode_portrait(self._context, spec))
+        while True:
+            try:
+                return encode_portrait(self._context, spec)
+            except OutOfMemory as error:
+                self._shrink(error)
 
     def motion(self, spec: MotionSpec) -> Done:
         """See `tasks.steps.motion.encode_clip`."""
-        return self._within_memory(lambda: encode_clip(self._context, spec))
+        while True:
+            try:
+                return encode_clip(self._context, spec)
+            except OutOfMemory as error:
+                self._shrink(error)
 
     def render(self, spec: RenderSpec) -> Rendered:
         """See `tasks.steps.render.render`."""
         portrait = self._portraits.get(spec.portrait.key, lambda: read_encoded_portrait(self._context, spec.portrait))
         shots = self._motions.get(spec.motion.key, lambda: read_motion(self._context, spec.motion))
-        return self._within_memory(lambda: render(self._context, spec, portrait, shots))
-
-    def _within_memory(self, step: Callable[[], T]) -> T:
-        """Call the step, again with less memory as long as that may help; after that a fresh process may."""
         while True:
             try:
-                return step()
+                return render(self._context, spec, portrait, shots)
             except OutOfMemory as error:
-                if not self._context.animator.shrink():
-                    raise
-                _log.warning("%s; trying again with a smaller share of the memory", error.message)
+                self._shrink(error)
+
+    def _shrink(self, error: OutOfMemory) -> None:
+        """Use less memory for the next attempt; raise the error if nothing is left to give up.
+
+        After that, a fresh process may help.
+        """
+        if not self._context.animator.shrink():
+            raise error
+        _log.warning("%s; trying again with a smaller share of the memory", error.message)
