@@ -9,7 +9,6 @@ workers, jobs of log-normal lengths, many identities; its time is compared with 
 from __future__ import annotations
 
 import json
-import logging
 import math
 import os
 import time
@@ -29,6 +28,7 @@ from flows.observe.progress import Listeners
 from flows.steps import execute
 from models.miniature.init_weights import init_weights
 from tasks.pool import Role, WorkItem
+from tasks.pool.ray_pool import set_ray_environment
 from tasks.run import run as run_module
 from tasks.run.request import Request
 from tasks.run.results import results
@@ -119,33 +119,17 @@ def run_jobs(folder: Path, jobs: int) -> Round:
     """Execute one run in this process."""
     calls = _count_store_calls()
     request = Request(store=str(folder / f"store-{jobs}"), weights=str(folder / "weights"), jobs=_request(folder, jobs))
-    with _idle_workers():
-        start = _start_ray()
-        started = time.perf_counter()
-        summary = execute(request, Listeners(), ray=True)
-        seconds = time.perf_counter() - started
-    assert summary.counts == {"done": jobs}, f"{summary.line()}: {results(request.store, summary.run_id, 1)}"
-    return Round(seconds, start, peak_memory(), calls[0] + summary.evaluations)
-
-
-def _start_ray() -> float:
-    """Start Ray as the pool does, in this thread, because Ray's processes end with the thread that started them."""
-    os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
-    import ray
+    set_ray_environment(None)
+    from tasks.pool.ray_runtime import RayRuntime
 
     started = time.perf_counter()
-    ray.init(
-        address="local",
-        num_cpus=4,
-        num_gpus=0,
-        include_dashboard=False,
-        log_to_driver=False,
-        logging_level=logging.ERROR,
-        object_store_memory=100 * 2**20,
-        _node_ip_address="127.0.0.1",
-        _system_config={"prestart_worker_first_driver": False, "worker_niceness": 0},
-    )
-    return time.perf_counter() - started
+    # The pool uses a Ray that already runs, so that its start is measured separately.
+    with _idle_workers(), RayRuntime(None, cpus=4, gpus=False):
+        ready = time.perf_counter()
+        summary = execute(request, Listeners(), ray=True)
+        ended = time.perf_counter()
+    assert summary.counts == {"done": jobs}, f"{summary.line()}: {results(request.store, summary.run_id, 1)}"
+    return Round(ended - ready, ready - started, peak_memory(), calls[0] + summary.evaluations)
 
 
 @contextmanager
