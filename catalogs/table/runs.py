@@ -7,13 +7,13 @@ from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, Literal, TypeAlias
 
 from catalogs.store.keys import run_key
 from catalogs.store.store import Store
 from troupe.errors import SettingsError, StoreError
 
-__all__ = ["HEARTBEAT_SECONDS", "RunInfo", "list_runs", "read_run", "write_run"]
+__all__ = ["HEARTBEAT_SECONDS", "RunInfo", "RunState", "list_runs", "read_run", "write_run"]
 
 HEARTBEAT_SECONDS = 20.0
 """Seconds between two heartbeats of a run."""
@@ -21,6 +21,8 @@ _LOST_AFTER = timedelta(seconds=6 * HEARTBEAT_SECONDS)
 """A run without a heartbeat for this long is lost; this tolerates clocks that differ between machines."""
 _NAME = "run.json"
 _THREADS = 16
+
+RunState: TypeAlias = Literal["running", "done", "failed", "stopped", "broken", "lost"]
 
 
 @dataclass(frozen=True)
@@ -39,7 +41,7 @@ class RunInfo:
     """
 
     run_id: str
-    state: str
+    state: RunState
     started_at: datetime
     updated_at: datetime
     jobs: int = 0

@@ -6,7 +6,7 @@ import dataclasses
 import math
 from collections.abc import Iterable, Mapping
 from datetime import datetime
-from typing import Any, TypeAlias
+from typing import Any, Literal, TypeAlias, get_args
 
 import pyarrow as pa
 
@@ -14,13 +14,26 @@ from catalogs.store.keys import canonical
 from troupe import Job, SamplerSettings, __version__
 from troupe.errors import TroupeError
 
-__all__ = ["INDEXED", "QUALITIES", "SCHEMA", "STAGES", "STATUSES", "VERSION", "Row", "conform", "make_row", "table_of"]
+__all__ = [
+    "INDEXED",
+    "QUALITIES",
+    "SCHEMA",
+    "STAGES",
+    "STATUSES",
+    "VERSION",
+    "Row",
+    "Status",
+    "conform",
+    "make_row",
+    "table_of",
+]
 
 VERSION = 2
 """Version of the schema. Columns are only added, never renamed or changed in type."""
 
-STATUSES = ("done", "reused", "failed", "cancelled", "forgotten")
+Status: TypeAlias = Literal["done", "reused", "failed", "cancelled", "forgotten"]
 """How a job ended; `forgotten`: it was done, and its files were deleted because the person withdrew consent."""
+STATUSES: tuple[Status, ...] = get_args(Status)
 STAGES = ("fetch", "decode", "detect", "encode", "denoise", "vae", "paste", "encode_video", "put", "queue")
 """Stages of a job; columns `seconds_<stage>`."""
 QUALITIES = ("identity", "landmarks", "expression", "pose", "flicker")
@@ -97,11 +110,17 @@ time to opening a table of many files."""
 
 SCHEMA = pa.schema(_TYPES, metadata={"troupe.schema_version": str(VERSION)})
 
+_JOB_COLUMNS = (
+    *("job_id", "identity", "consent", "tags", "portrait", "driving"),
+    *("language", "audio", "output", "preset", "seed"),
+)
+"""Columns with the same name as in the job."""
+
 
 def make_row(
     run_id: str,
     job: Job,
-    status: str,
+    status: Status,
     *,
     started_at: datetime,
     finished_at: datetime,
@@ -117,7 +136,7 @@ def make_row(
     Args:
         run_id: id of the run.
         job: job, for the columns of the request.
-        status: one of STATUSES.
+        status: how the job ended.
         started_at, finished_at: times with a time zone.
         error: error that the job failed with.
         stages: seconds by stage.
@@ -137,7 +156,9 @@ def make_row(
         "run_id": run_id,
         "status": status,
         "code_version": __version__,
-        **_job_columns(job),
+        **{name: getattr(job, name) for name in _JOB_COLUMNS},
+        "start_seconds": job.start,
+        "end_seconds": job.end,
         "started_at": started_at,
         "finished_at": finished_at,
         "settings": canonical(dataclasses.asdict(settings)) if settings else None,
@@ -167,23 +188,6 @@ def conform(table: pa.Table) -> pa.Table:
     }
     extra = {name: table.column(name) for name in table.column_names if name not in columns}
     return pa.table({**columns, **extra}).replace_schema_metadata(SCHEMA.metadata)
-
-
-def _job_columns(job: Job) -> dict[str, Any]:
-    names = (
-        "job_id",
-        "identity",
-        "consent",
-        "tags",
-        "portrait",
-        "driving",
-        "language",
-        "audio",
-        "output",
-        "preset",
-        "seed",
-    )
-    return {name: getattr(job, name) for name in names} | {"start_seconds": job.start, "end_seconds": job.end}
 
 
 def _validated(name: str, value: Any) -> Any:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from catalogs.table.schema import QUALITIES
+from catalogs.table.schema import QUALITIES, Status
 from troupe.errors import QualityError, SettingsError
 
 __all__ = ["Thresholds"]
@@ -57,7 +57,7 @@ class Thresholds:
                 misses.append(f"{name} {value:.3g} is above the maximum of {bound:g}")
         return "; ".join(misses)
 
-    def apply(self, status: str, outcome: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
+    def apply(self, status: Status, outcome: Mapping[str, Any]) -> tuple[Status, dict[str, Any]]:
         """Return a job's status and outcome after the thresholds, as `tasks.run.result_row.row_of` expects them."""
         facts = outcome.get("facts")
         missed = self.missed(facts.get("quality")) if facts is not None else ""

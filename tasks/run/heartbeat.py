@@ -12,7 +12,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from catalogs.store.store import Store
-from catalogs.table.runs import HEARTBEAT_SECONDS, RunInfo, write_run
+from catalogs.table.runs import HEARTBEAT_SECONDS, RunInfo, RunState, write_run
 from troupe.errors import Cancelled, StoreError
 from troupe.log_context import process_name
 
@@ -76,7 +76,7 @@ class Heartbeat:
     def finish(self, note: str) -> None:
         """Record that the run has its manifest."""
         counts = self._counts
-        state = "stopped" if counts["cancelled"] else "failed" if counts["failed"] else "done"
+        state: RunState = "stopped" if counts["cancelled"] else "failed" if counts["failed"] else "done"
         with self._lock:
             self._info = replace(self._info, state=state, note=note)
 
@@ -84,7 +84,7 @@ class Heartbeat:
         """Record that the run ended without a manifest."""
         if self._info.live:
             with self._lock:
-                state = "stopped" if isinstance(error, Cancelled) else "broken"
+                state: RunState = "stopped" if isinstance(error, Cancelled) else "broken"
                 note = str(error) or type(error).__name__
                 self._info = replace(self._info, state=state, note=note)
 

@@ -11,6 +11,7 @@ from typing import Any, Protocol
 
 from catalogs.store.store import Store
 from catalogs.table.row_buffer import RowBuffer
+from catalogs.table.schema import Status
 from tasks.quality import Thresholds
 from tasks.run.heartbeat import Heartbeat
 from tasks.run.planning import PlannedJob
@@ -94,7 +95,7 @@ class Outcomes:
     def without_work(self, planned: PlannedJob, facts: Mapping[str, Any] | None, started: datetime) -> None:
         """Commit the row of a job that cannot be done, or whose render exists already with these facts."""
         if facts is None:
-            status = "cancelled" if isinstance(planned.error, Cancelled) else "failed"
+            status: Status = "cancelled" if isinstance(planned.error, Cancelled) else "failed"
             self._commit(planned, status, started=started, error=planned.error)
             return
         # A run that was killed between a render and its row finds its own work again.
@@ -126,7 +127,7 @@ class Outcomes:
         error = future.exception()
         if error is None:
             done = future.result()
-            status = "reused" if done.reused or shared else "done"
+            status: Status = "reused" if done.reused or shared else "done"
             stages = {} if shared else self._stage_seconds(keys, started)
             self._commit(planned, status, started=started, facts=done.facts, stages=stages, attempts=attempts)
         elif not isinstance(error, TroupeError):
@@ -162,7 +163,7 @@ class Outcomes:
                 total.update(future.result().seconds)
         return {**total, "queue": max(0.0, passed - total.total())}
 
-    def _commit(self, planned: PlannedJob, status: str, *, started: datetime, **outcome: Any) -> None:
+    def _commit(self, planned: PlannedJob, status: Status, *, started: datetime, **outcome: Any) -> None:
         status, outcome = self._thresholds.apply(status, outcome)
         row = row_of(
             planned,

@@ -7,9 +7,8 @@ from datetime import UTC, datetime
 from typing import Any
 
 from catalogs.store.store import Store
-from catalogs.table.schema import Row, make_row
+from catalogs.table.schema import Row, Status, make_row
 from tasks.run.planning import PlannedJob
-from tasks.steps.specs import RenderSpec
 from troupe.errors import TroupeError
 
 __all__ = ["row_of"]
@@ -24,7 +23,7 @@ def row_of(
     run_id: str,
     weights: str,
     store: Store,
-    status: str,
+    status: Status,
     started: datetime,
     facts: Mapping[str, Any] | None = None,
     error: TroupeError | None = None,
@@ -43,7 +42,15 @@ def row_of(
         flagged: thresholds that the render misses, in words.
     """
     spec = planned.spec
-    columns: dict[str, Any] = _keys(spec)
+    columns: dict[str, Any] = {}
+    if spec is not None:
+        columns |= {
+            "render_key": spec.key,
+            "appearance_key": spec.portrait.key,
+            "track_key": spec.motion.track.key,
+            "motion_key": spec.motion.key,
+            "settings": spec.settings,
+        }
     if facts is not None:
         uris = {name: store.uri(key) for name, key in facts["outputs"].items()}
         columns |= {name: facts[name] for name in RECORD_COLUMNS} | {
@@ -68,7 +75,6 @@ def row_of(
         finished_at=datetime.now(UTC),
         error=error,
         stages=stages,
-        settings=spec.settings if spec is not None else None,
         portrait_sha256=planned.portrait_hash or None,
         driving_sha256=planned.driving_hash or None,
         weights=weights,
@@ -76,15 +82,3 @@ def row_of(
         flagged=flagged,
         **columns,
     )
-
-
-def _keys(spec: RenderSpec | None) -> dict[str, str]:
-    """Return the columns with the keys of the job's render and of its parts."""
-    if spec is None:
-        return {}
-    return {
-        "render_key": spec.key,
-        "appearance_key": spec.portrait.key,
-        "track_key": spec.motion.track.key,
-        "motion_key": spec.motion.key,
-    }
