@@ -90,7 +90,7 @@ def test_retry_does_only_failed_jobs(request_of: Callable[..., Request], cast: P
     assert animate_locally(request).counts == {"done": 1, "failed": 2}
     (tmp_path / "late.png").symlink_to(cast / "portraits" / "olive.png")
     with pytest.raises(SettingsError, match="no failures of kind typo, only missing_input, no_face"):
-        replace(request, retry=("typo",)).job_list
+        replace(request, retry=("typo",)).job_list  # noqa: B018
     ended = cli("retry", "latest", "--store", request.store, "--failed-kind", "missing_input", "--local")
     assert ended.exit_code == 0, ended.output
     table = {row["job_id"]: row for row in list_jobs(open_store(request.store), run="r").to_pylist()}
