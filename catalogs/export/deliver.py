@@ -17,6 +17,7 @@ from catalogs.store import uris
 from catalogs.store.store import Store
 from troupe.errors import SettingsError, TroupeError
 from troupe.files import file_sha256
+from troupe.labels import label_key
 from troupe.scratch import scratch_folder
 
 __all__ = ["DeliveryReport", "deliver"]
@@ -64,7 +65,10 @@ def deliver(
     template = NameTemplate(name, rows.column_names)
     jobs = [row for row in rows.to_pylist() if row["full_uri"] or row["crop_uri"]]
     jobs.sort(key=lambda row: (row["run_id"], row["job_id"]))  # so that numbering is stable
-    named = list(zip(_numbered(template.name(row, ".mp4") for row in jobs), jobs, strict=True))
+    # One folder for all spellings of an identity: the first one's.
+    labels: dict[str, str] = {}
+    spelled = [row | {"identity": labels.setdefault(label_key(row["identity"] or ""), row["identity"])} for row in jobs]
+    named = list(zip(_numbered(template.name(row, ".mp4") for row in spelled), jobs, strict=True))
 
     def copy(entry: tuple[str, dict[str, Any]]) -> bool | TroupeError:
         file, row = entry

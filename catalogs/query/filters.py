@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import reduce
 from operator import and_
@@ -13,7 +13,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from catalogs.table.schema import QUALITIES, SCHEMA, STATUSES
+from catalogs.table.snapshot import Snapshot
 from troupe.errors import SettingsError
+from troupe.labels import label_key
 
 __all__ = ["CatalogQuery", "all_of"]
 
@@ -26,11 +28,12 @@ class CatalogQuery:
 
     Attributes:
         status: `done`, `reused`, `failed`, `cancelled` or `forgotten`.
-        identity: identity of the person shown.
+        identity: identity of the person shown, in any spelling that `troupe.labels.label_key` takes for the same.
+        older_identities: identity as rows write it that have no identity_key yet; see `completed`.
         portraits: SHA-256 of pictures, one of which is the job's portrait.
         driving: URI of the driving clip, or its file name (`welcome.mp4`).
         tags: `name` or `name=value`; the job must have all of them.
-        language: BCP 47 tag, as in the request.
+        language: BCP 47 tag, as in the request; case makes no difference.
         run, job: run_id and job_id.
         error_kind: kind of error, such as `no_face`.
         since, until: time with a time zone at or after, and before, which the job finished.
@@ -43,6 +46,7 @@ class CatalogQuery:
 
     status: str | None = None
     identity: str | None = None
+    older_identities: Sequence[str] = ()
     portraits: Sequence[str] = ()
     driving: str | None = None
     tags: Sequence[str] = ()
@@ -74,15 +78,31 @@ class CatalogQuery:
         """Condition on the outcome, to be checked on the latest row of a job and run; None if there is none."""
         return all_of(*self._outcome_conditions())
 
+    def completed(self, rows: Snapshot) -> CatalogQuery:
+        """Return the query with the identity's spellings in rows from before the column `identity_key`.
+
+        Raises:
+            StoreError: the rows cannot be read.
+        """
+        if self.identity is None:
+            return self
+        older = pc.unique(rows.read(pc.field("identity_key").is_null(), ["identity"]).column("identity")).to_pylist()
+        key = label_key(self.identity)
+        return replace(self, older_identities=[text for text in older if text is not None and label_key(text) == key])
+
     def _request_conditions(self) -> Iterator[pc.Expression]:
         for column, value in (
             ("run_id", self.run),
             ("job_id", self.job),
-            ("identity", self.identity),
-            ("language", self.language),
         ):
             if value is not None:
                 yield pc.field(column) == value
+        if self.identity is not None:
+            same = pc.field("identity_key") == label_key(self.identity)
+            older = pc.field("identity_key").is_null() & pc.field("identity").isin(list(self.older_identities))
+            yield same | older if self.older_identities else same
+        if self.language is not None:
+            yield pc.utf8_lower(pc.field("language")) == self.language.lower()
         if self.portraits:
             yield pc.field("portrait_sha256").isin(list(self.portraits))
         if self.driving is not None:

@@ -61,6 +61,7 @@ def list_jobs(
     if limit is not None and limit < 0:
         raise SettingsError(f"limit is {limit}; it cannot be negative")
     rows = snapshot(store, query.run if store.delta() is None else None, as_of)
+    query = query.completed(rows)
     wanted = list(columns) if columns is not None else rows.data.schema.names
     needed = list(dict.fromkeys([*wanted, *_LATEST_KEY]))
     where = all_of(query.request_filter, query.outcome_filter)

@@ -55,6 +55,7 @@ def sql(store: Store, query: str, *, as_of: AsOf | None = None, **filters: Any) 
     """
     scope = CatalogQuery(**filters)
     rows = snapshot(store, scope.run if store.delta() is None else None, as_of)
+    scope = scope.completed(rows)
     where = all_of(scope.request_filter, scope.outcome_filter)
     data = rows.data if where is None else rows.data.filter(where)
     with duckdb.connect(config=_SANDBOX) as connection:

@@ -11,13 +11,14 @@ from catalogs.query.sql import sql
 from catalogs.store.store import Store
 from catalogs.table.schema import QUALITIES, STAGES
 from catalogs.table.snapshot import AsOf, open_table
+from troupe.labels import label_key
 
 __all__ = ["TableState", "statistics", "table_state"]
 
 _COUNTS = {
     "jobs": "count(*)",
     "runs": "count(DISTINCT run_id)",
-    "identities": "count(DISTINCT identity)",
+    "identities": "list(DISTINCT coalesce(identity_key, identity))",
     "driving_clips": "count(DISTINCT driving)",
     "first_finished": "min(finished_at)",
     "last_finished": "max(finished_at)",
@@ -58,6 +59,7 @@ def statistics(store: Store, *, as_of: AsOf | None = None, **filters: Any) -> di
     """
     columns = ", ".join(f"{what} AS {name}" for name, what in _COUNTS.items())
     (numbers,) = sql(store, f"SELECT {columns} FROM jobs", as_of=as_of, **filters).to_pylist()
+    numbers["identities"] = len({label_key(label) for label in numbers["identities"] or () if label is not None})
     return {name: dict(value) if isinstance(value, list) else value for name, value in numbers.items()}
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import unicodedata
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -17,8 +17,9 @@ from catalogs.query.jobs import list_jobs
 from catalogs.store.store import Store
 from catalogs.table.manifest import write_manifest
 from catalogs.table.row_buffer import RowBuffer
-from catalogs.table.snapshot import latest_rows
+from catalogs.table.snapshot import latest_rows, snapshot
 from troupe.errors import SettingsError, StoreError, Withdrawn
+from troupe.labels import label_key, near_labels
 
 __all__ = ["ForgetList", "ForgetReport", "forget"]
 
@@ -74,35 +75,45 @@ class ForgetList:
         """
         if portrait_sha256 in self._portraits:
             return Withdrawn("the person in this portrait withdrew their consent; remove the job from the request")
-        if identity and _hash(identity) in self._labels:
+        if identity and not self._labels.isdisjoint(_hashes(identity)):
             return Withdrawn(f"{identity} withdrew their consent to be shown; remove the job from the request")
         return None
 
 
-def forget(store: Store, identity: str = "", portrait: str = "", *, dry_run: bool = False) -> ForgetReport:
+def forget(
+    store: Store,
+    identity: str = "",
+    portraits: Sequence[str] = (),
+    *,
+    absent_ok: bool = False,
+    dry_run: bool = False,
+) -> ForgetReport:
     """Delete the renders and the encoded portraits of a person, and add the person to the forget list.
 
-    The person is recognised by the label, and by the content of every portrait that ever had it, under any label.
-    The catalog keeps a row for each job, with status `forgotten` and without URIs; `vacuum` deletes older versions of
-    the table. Can be repeated, and should be after a run that was in progress meanwhile.
+    The person is recognised by the identity, in every spelling, and by the content of every portrait that ever had it,
+    under any identity. The catalog keeps a row for each job, with status `forgotten` and without URIs; `vacuum` deletes
+    older versions of the table. Can be repeated, and should be after a run that was in progress meanwhile.
 
     Args:
         identity: label, as in the jobs files; empty if there is none.
-        portrait: SHA-256 of a portrait of the person; empty if there is none.
+        portraits: SHA-256 of portraits of the person.
+        absent_ok: whether a person whom no job shows is only added to the forget list.
         dry_run: whether to count only.
 
     Raises:
-        SettingsError: neither is given.
+        SettingsError: neither is given, or no job shows the person.
         StoreError: something could not be deleted; run again.
     """
-    if not identity.strip() and not portrait:
+    if not label_key(identity) and not portraits:
         raise SettingsError("name an identity, as the jobs files have it, or a portrait")
-    earlier = _earlier_portraits(store, identity, portrait)
+    earlier = _earlier_portraits(store, identity, portraits)
     labelled = list_jobs(store, identity=identity) if identity else None
     seen: list[Any] = labelled.column("portrait_sha256").to_pylist() if labelled is not None else []
-    portraits = sorted({content for content in (*seen, *earlier, portrait) if content})
-    pictured = list_jobs(store, portraits=portraits) if portraits else None
+    pictures = sorted({content for content in (*seen, *(earlier or ()), *portraits) if content})
+    pictured = list_jobs(store, portraits=pictures) if pictures else None
     rows = latest_rows(pa.concat_tables([table for table in (labelled, pictured) if table is not None]))
+    if not len(rows) and earlier is None and not absent_ok:
+        raise SettingsError(_absent(store, identity))
     files = _files(store, rows)
     jobs = rows.filter(pc.field("status") != "forgotten")
     runs = tuple(sorted({str(run) for run in jobs.column("run_id").to_pylist()}))
@@ -110,11 +121,11 @@ def forget(store: Store, identity: str = "", portrait: str = "", *, dry_run: boo
         return ForgetReport(len(jobs), len(files), runs)
     # The forget list comes first, so that nothing deleted is rendered again.
     entry = {
-        "identity_sha256": _hash(identity) if identity else "",
-        "portrait_sha256": portraits,
+        "identity_sha256": _hashes(identity)[0] if identity else "",
+        "portrait_sha256": pictures,
         "forgotten_at": datetime.now(UTC).isoformat(timespec="seconds"),
     }
-    store.replace(json.dumps(entry, indent=2).encode(), _key(identity, portrait))
+    store.replace(json.dumps(entry, indent=2).encode(), _keys(identity, portraits)[0])
     for key in files:
         store.delete(key)
     for run in runs:
@@ -138,19 +149,35 @@ def _files(store: Store, rows: pa.Table) -> list[str]:
     return sorted(renders, key=lambda key: not key.endswith("render.json")) + caches
 
 
-def _earlier_portraits(store: Store, identity: str, portrait: str) -> list[str]:
-    """Return the portraits in an earlier entry of the same person."""
-    key = _key(identity, portrait)
-    try:
-        entry: dict[str, Any] = json.loads(store.read(key)) if store.exists(key) else {}
-        return list(entry.get("portrait_sha256", []))
-    except ValueError:
-        return []
+def _absent(store: Store, identity: str) -> str:
+    """Return the message for a person whom no job shows."""
+    advice = "--absent-ok refuses the person from now on nevertheless"
+    if not identity:
+        return f"no job in {store.url} has that portrait; give the very file that was animated, or --alike; {advice}"
+    labels = pc.unique(snapshot(store).read(columns=["identity"]).column("identity")).to_pylist()
+    near = near_labels(identity, [label for label in labels if label])
+    suggestion = f"; did you mean {' or '.join(map(repr, near))}?" if near else "; `troupe catalog ls` lists the jobs"
+    return f"no job in {store.url} has the identity {identity!r}{suggestion} ({advice})"
 
 
-def _key(identity: str, portrait: str) -> str:
-    return f"{_FOLDER}/{(_hash(identity) if identity else portrait)[:32]}.json"
+def _earlier_portraits(store: Store, identity: str, portraits: Sequence[str]) -> list[str] | None:
+    """Return the portraits in an earlier entry of the same person; None without an entry."""
+    for key in _keys(identity, portraits):
+        try:
+            if store.exists(key):
+                return list(json.loads(store.read(key)).get("portrait_sha256", []))
+        except ValueError:
+            return []
+    return None
 
 
-def _hash(identity: str) -> str:
-    return hashlib.sha256(unicodedata.normalize("NFKC", identity).strip().casefold().encode()).hexdigest()
+def _keys(identity: str, portraits: Sequence[str]) -> list[str]:
+    """Return the key of the person's entry, and the one that earlier versions gave it."""
+    return [f"{_FOLDER}/{name[:32]}.json" for name in (_hashes(identity) if identity else portraits[:1])]
+
+
+def _hashes(identity: str) -> tuple[str, str]:
+    """Return the hash by which an identity is on the forget list, and the one of earlier versions."""
+    earlier = unicodedata.normalize("NFKC", identity).strip().casefold()
+    current, older = (hashlib.sha256(text.encode()).hexdigest() for text in (label_key(identity), earlier))
+    return current, older

@@ -13,6 +13,7 @@ import pyarrow as pa
 from catalogs.store.keys import canonical
 from troupe import Job, SamplerSettings, __version__
 from troupe.errors import TroupeError
+from troupe.labels import label_key
 
 __all__ = [
     "INDEXED",
@@ -28,7 +29,7 @@ __all__ = [
     "table_of",
 ]
 
-VERSION = 2
+VERSION = 3
 """Version of the schema. Columns are only added, never renamed or changed in type."""
 
 Status: TypeAlias = Literal["done", "reused", "failed", "cancelled", "forgotten"]
@@ -99,10 +100,12 @@ _TYPES: dict[str, Any] = {
     "track_key": _TEXT,
     "motion_key": _TEXT,
     "flagged": _TEXT,  # which quality thresholds the render missed, in words
+    # Since version 3.
+    "identity_key": _TEXT,  # what identities are compared by: `troupe.labels.label_key`
 }
 
 INDEXED = (
-    *("run_id", "job_id", "status", "identity", "driving", "error_kind"),
+    *("run_id", "job_id", "status", "identity", "identity_key", "driving", "error_kind"),
     *("quality_identity", "finished_at", "recorded_at"),
 )
 """Columns whose minimum and maximum per file the Delta table keeps, so that queries skip files. Few, because each adds
@@ -157,6 +160,7 @@ def make_row(
         "status": status,
         "code_version": __version__,
         **{name: getattr(job, name) for name in _JOB_COLUMNS},
+        "identity_key": label_key(job.identity),
         "start_seconds": job.start,
         "end_seconds": job.end,
         "started_at": started_at,

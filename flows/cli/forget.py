@@ -2,12 +2,23 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from flows.cli.console import print_table, stderr
-from flows.cli.options import DEFAULT_STORE, DryRunOption, StoreOption
+from flows.cli.options import (
+    DEFAULT_STORE,
+    DetectorOption,
+    DryRunOption,
+    StoreOption,
+    WeightsOption,
+    weights_or_miniature,
+)
+from troupe.errors import SettingsError
+
+if TYPE_CHECKING:
+    from tasks.same_person import Match
 
 __all__ = ["forget"]
 
@@ -15,20 +26,35 @@ __all__ = ["forget"]
 def forget(
     store: StoreOption = DEFAULT_STORE,
     identity: Annotated[
-        str, typer.Option(help="Identity of the person, as labelled in the jobs files.", show_default=False)
+        str,
+        typer.Option(help="Identity of the person, as in the jobs files, in any spelling.", show_default=False),
     ] = "",
     portrait: Annotated[
-        str, typer.Option(help="A picture of the person, for jobs without an identity.", show_default=False)
+        str,
+        typer.Option(
+            metavar="FILE", help="Picture of the person: finds renders of this very file.", show_default=False
+        ),
     ] = "",
+    alike: Annotated[
+        bool, typer.Option("--alike", help="With --portrait: find all portraits that show the same face.")
+    ] = False,
+    absent_ok: Annotated[
+        bool, typer.Option("--absent-ok", help="Refuse the person from now on even if no job shows them.")
+    ] = False,
+    weights: WeightsOption = None,
+    detector: DetectorOption = None,
     dry_run: DryRunOption = False,
     yes: Annotated[bool, typer.Option("--yes", help="Delete without asking for confirmation.")] = False,
 ) -> None:
     """Delete all renders of a person who withdrew consent, and refuse to render the person again.
 
-    Matches jobs by the identity and by every portrait ever used with it. Videos, posters and encoded portraits are
-    deleted. The jobs stay in the catalog with status `forgotten`, without pictures; older table versions still name
-    them until `troupe catalog vacuum`. Hashes of the identity and the portraits are kept in the store, so that later
-    runs refuse them.
+    Matches jobs by the identity in every spelling, and by every portrait ever used with it. With --alike, faces are
+    compared by the networks of --weights; check the list before you confirm it. Videos, posters and encoded portraits
+    are deleted. The jobs stay in the catalog with status `forgotten`, without pictures; older table versions still
+    name them until `troupe catalog vacuum`. Hashes of the identity and the portraits are kept in the store, so that
+    later runs refuse them.
+
+    If no job shows the person, nothing is changed, similar identities are listed and the exit code is 2.
 
     Exported copies and your own source pictures are not deleted.
 
@@ -37,6 +63,7 @@ def forget(
     - `troupe forget --identity ada --dry-run`
     - `troupe forget --identity ada --store s3://bucket/troupe`
     - `troupe forget --portrait faces/ada.jpg --yes`
+    - `troupe forget --portrait faces/ada.jpg --alike --weights weights --dry-run`
     """
     from catalogs import report
     from catalogs.requests.inputs import localised
@@ -44,19 +71,38 @@ def forget(
     from catalogs.store.store import open_store
     from troupe.files import file_sha256
 
+    if alike and not portrait:
+        raise SettingsError("--alike compares with a picture; give one as --portrait FILE")
     opened = open_store(store)
-    picture_hash = ""
+    pictures: list[str] = []
     if portrait:
         with localised(portrait) as path:
-            picture_hash = file_sha256(path)
-    found = retention.forget(opened, identity, picture_hash, dry_run=True)
+            pictures.append(file_sha256(path))
+            if alike:
+                from tasks.same_person import find_person
+
+                pictures += _same(find_person(opened, path, weights_or_miniature(weights), detector))
+    found = retention.forget(opened, identity, pictures, absent_ok=absent_ok, dry_run=True)
     print_table(("run",), [(run,) for run in found.runs])
     stderr.print(f"{found.jobs} jobs in {len(found.runs)} runs, {found.files} files")
     if dry_run:
         return
     if not yes:
         typer.confirm(f"Delete these for good and refuse {identity or portrait} from now on?", abort=True, err=True)
-    done = retention.forget(opened, identity, picture_hash)
+    done = retention.forget(opened, identity, pictures, absent_ok=absent_ok)
     for run in done.runs:
         report.write_report(opened, run)
     stderr.print(f"{done.files} files deleted; later runs will refuse {identity or portrait}")
+
+
+def _same(matches: list[Match]) -> list[str]:
+    """Show the portraits of the same person, and return their hashes."""
+    print_table(
+        ("portrait", "identity", "similarity"),
+        [(match.portrait, match.identity, f"{match.similarity:.2f}") for match in matches if match.same],
+        right=("similarity",),
+    )
+    for match in matches:
+        if match.similarity is None:
+            stderr.print(f"not compared, because no face was found in it or it is gone: {match.portrait}")
+    return [match.portrait_sha256 for match in matches if match.same]

@@ -50,6 +50,9 @@ def test_version_1(old: Store) -> None:
         *((e["job_id"], None) for e in read.to_pylist()),
     ]
     assert list_jobs(old, run="old").equals(read)
+    assert first["a"]["identity"] == "Ana"
+    assert list_jobs(old, identity=" ANA").column("job_id").to_pylist() == ["a"]
+    assert sql(old, "SELECT job_id FROM jobs", identity="ana").column(0).to_pylist() == ["a"]
     assert sql(old, "SELECT job_id FROM jobs WHERE motion_key IS NULL ORDER BY 1").column(0).to_pylist() == ["a", "b"]
     if old.delta() is not None:
         before = list_jobs(old)

@@ -51,6 +51,14 @@ def files(folder: Path) -> dict[str, str]:
     }
 
 
+def test_one_folder_for_every_spelling_of_an_identity(folder_store: Store, tmp_path: Path) -> None:
+    with RowBuffer(folder_store, "r1") as buffer:
+        for number, identity in enumerate(("Zo\u00eb", "Zoe\u0308", "ZO\u00cb", "Zoe")):
+            buffer.append(row("r1", f"j{number}", identity=identity, **render(folder_store, f"k{number}")))
+    deliver(folder_store, list_jobs(folder_store), open_store(str(tmp_path / "out")))
+    assert [name.split("/")[0] for name in files(tmp_path / "out")] == ["Zoe", "Zo\u00eb", "Zo\u00eb", "Zo\u00eb"]
+
+
 def test_delivery(filled: Store, tmp_path: Path) -> None:
     target = open_store(str(tmp_path / "out"))
     name = "{identity}/{job_id}_{language}.mp4"

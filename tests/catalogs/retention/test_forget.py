@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
+import unicodedata
 
 import pytest
 
@@ -95,7 +97,7 @@ def test_forgetting_twice_forgets_what_came_meanwhile(filled: Store) -> None:
 
 
 def test_by_a_picture_alone(filled: Store) -> None:
-    assert forget(filled, portrait=BO) == ForgetReport(1, 3, ("r1",))
+    assert forget(filled, portraits=[BO]) == ForgetReport(1, 3, ("r1",))
     forget_list = ForgetList(filled)
     assert forget_list.refusal("anybody", BO) is not None
     assert forget_list.refusal("Bo", "") is None  # the label was not named
@@ -106,7 +108,45 @@ def test_nobody(filled: Store) -> None:
     for nobody in ("", "  "):
         with pytest.raises(SettingsError, match="name an identity"):
             forget(filled, nobody)
-    assert forget(filled, "x' OR '1'='1") == ForgetReport(0, 0, ())
+
+
+def test_an_absent_identity(filled: Store) -> None:
+    for absent, near in (("x' OR '1'='1", "ls"), ("Anna", "did you mean 'Ana'?")):
+        with pytest.raises(SettingsError, match=near) as caught:
+            forget(filled, absent)
+        assert absent in caught.value.message
+        assert "--absent-ok" in caught.value.message
+    with pytest.raises(SettingsError, match="portrait"):
+        forget(filled, portraits=["c" * 64])
+    assert ForgetList(filled).refusal("Anna", "") is None
+    assert forget(filled, "Anna", absent_ok=True) == ForgetReport(0, 0, ())
+    assert ForgetList(filled).refusal("anna", "") is not None
+    assert forget(filled, "anna") == ForgetReport(0, 0, ())  # on the list
+
+
+@pytest.mark.parametrize(
+    ("written", "asked"),
+    [
+        ("Olive", "olive"),
+        (unicodedata.normalize("NFD", "Zo\u00eb M\u00fcller"), "zo\u00eb  m\u00fcller "),
+        ("\uff21NA", "Ana"),
+    ],
+)
+def test_every_spelling_of_an_identity(store: Store, written: str, asked: str) -> None:
+    with RowBuffer(store, "r1") as buffer:
+        buffer.append(row("r1", "one", identity=written, **render(store, "k1"), portrait_sha256=ANA))
+    assert len(list_jobs(store, identity=asked)) == 1
+    assert forget(store, asked) == ForgetReport(1, 1, ("r1",))
+    assert list_jobs(store).column("identity").to_pylist() == [written]
+    assert ForgetList(store).refusal("another label", ANA) is not None
+
+
+def test_an_entry_of_an_earlier_version(folder_store: Store) -> None:
+    label = "\u01f0an  Doe"  # the earlier form of the key kept the second space
+    old = hashlib.sha256(unicodedata.normalize("NFKC", label).strip().casefold().encode()).hexdigest()
+    entry = {"identity_sha256": old, "portrait_sha256": [], "forgotten_at": "2026-01-01T00:00:00+00:00"}
+    folder_store.put_bytes(json.dumps(entry).encode(), "tombstones/x.json")
+    assert ForgetList(folder_store).refusal(label, "") is not None
 
 
 def test_a_damaged_entry_stops_the_run(store: Store) -> None:

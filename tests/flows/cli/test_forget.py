@@ -18,4 +18,16 @@ def test_forget(delivered: str) -> None:
     assert not (Path(delivered) / "renders/key-one/full.mp4").exists()
     assert "forgotten" in (Path(delivered) / "runs/r1/report/index.html").read_text()
     assert troupe("forget", "--store", delivered).exit_code == 2
+    assert "--portrait" in troupe("forget", "--store", delivered, "--identity", "bob", "--alike").stderr
     assert troupe("forget", "--store", delivered, "--portrait", "/nowhere.png").exit_code == 2
+
+
+def test_a_person_whom_no_job_shows(delivered: str) -> None:
+    mistyped = troupe("forget", "--store", delivered, "--identity", "adda", "--yes")
+    assert mistyped.exit_code == 2
+    assert "did you mean 'ada'?" in mistyped.stderr
+    assert not (Path(delivered) / "tombstones").exists()
+    assert troupe("forget", "--store", delivered, "--identity", "adda", "--yes", "--absent-ok").exit_code == 0
+    assert (Path(delivered) / "renders/key-one/full.mp4").exists()
+    assert troupe("forget", "--store", delivered, "--identity", " ADA", "--yes").exit_code == 0
+    assert not (Path(delivered) / "renders/key-one/full.mp4").exists()

@@ -1,0 +1,108 @@
+"""The portraits of a store that show the person in a picture, by face recognition."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from catalogs.query.jobs import list_jobs
+from catalogs.requests.inputs import localised
+from catalogs.store.store import Store
+from models.faces import FaceRecogniser, open_detector
+from models.faces.tracking import SAME_PERSON_COSINE
+from models.weights import detector_file, recogniser_file
+from tasks.media import read_picture
+from tasks.weights.local_copy import local_file, local_weights
+from troupe import Picture
+from troupe.errors import InputError, NoFace, StoreError
+from troupe.faces import LARGEST
+from troupe.files import file_sha256
+from troupe.scratch import scratch_folder
+
+__all__ = ["Match", "find_person"]
+
+
+@dataclass(frozen=True)
+class Match:
+    """A portrait of the store, compared with the person.
+
+    Attributes:
+        portrait_sha256: hash of the portrait.
+        portrait: its URI in the latest job.
+        identity: label in that job.
+        similarity: cosine of the most similar face; None if no face could be found, or the portrait is gone.
+        same: whether it shows the person.
+    """
+
+    portrait_sha256: str
+    portrait: str
+    identity: str
+    similarity: float | None
+
+    @property
+    def same(self) -> bool:
+        return self.similarity is not None and self.similarity >= SAME_PERSON_COSINE
+
+
+def find_person(store: Store, picture: Path, weights: str, detector: str | None = None) -> list[Match]:
+    """Compare the largest face of a picture with every face in the portraits of the store, the most similar first.
+
+    A portrait that has changed or is gone is compared by the thumbnail of its head in the store.
+
+    Args:
+        picture: picture of the person.
+        weights: weights directory whose networks find and compare faces.
+        detector: face detector instead of the directory's own.
+
+    Raises:
+        InputError: the picture is unreadable or shows no face.
+        WeightsError: the networks cannot be loaded.
+        StoreError: the store cannot be read.
+    """
+    directory = local_weights(weights)
+    find = open_detector(local_file(detector) if detector else detector_file(directory))
+    recognise = FaceRecogniser(recogniser_file(directory))
+    pixels = read_picture(picture)
+    person = recognise(pixels, LARGEST.pick(find.detect(pixels), str(picture)))
+
+    if person.size == 1:
+        raise NoFace(f"the face in {picture} cannot be aligned; give a picture that shows it from the front")
+
+    def similarity(shown: Picture) -> float | None:
+        vectors = [recognise(shown, face) for face in find.detect(shown)]
+        return max((float(np.dot(vector, person)) for vector in vectors if vector.size > 1), default=None)
+
+    columns = ["portrait_sha256", "portrait", "identity", "appearance_key", "status"]
+    latest: dict[str, dict[str, Any]] = {}
+    for row in list_jobs(store, columns=columns).to_pylist():
+        if row["portrait_sha256"] and row["status"] != "forgotten":
+            known = latest.setdefault(row["portrait_sha256"], row)
+            known["appearance_key"] = known["appearance_key"] or row["appearance_key"]
+    found = [
+        Match(content, row["portrait"] or "", row["identity"] or "", _best(store, row, similarity))
+        for content, row in latest.items()
+    ]
+    return sorted(found, key=lambda match: -2 if match.similarity is None else match.similarity, reverse=True)
+
+
+def _best(store: Store, row: dict[str, Any], similarity: Callable[[Picture], float | None]) -> float | None:
+    """Return the similarity of the portrait, or of its thumbnail where the portrait is gone or shows no face."""
+    try:
+        with localised(row["portrait"] or "") as path:
+            if file_sha256(path) == row["portrait_sha256"] and (cosine := similarity(read_picture(path))) is not None:
+                return cosine
+    except (InputError, StoreError, OSError):
+        pass
+    thumbnail = f"cache/appearance/{row['appearance_key']}.jpg"
+    if not row["appearance_key"] or not store.exists(thumbnail):
+        return None
+    with scratch_folder() as folder:
+        store.get(thumbnail, folder / "head.jpg")
+        try:
+            return similarity(read_picture(folder / "head.jpg"))
+        except InputError:
+            return None
