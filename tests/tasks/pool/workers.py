@@ -12,6 +12,9 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+import psutil
+
+from tasks.pool import Role
 from troupe.errors import NoFace, OutOfMemory, StoreError, WeightsError
 
 
@@ -124,3 +127,13 @@ def eventually(condition: Callable[[], bool]) -> bool:
             return True
         time.sleep(0.1)
     return False
+
+
+def puppets(workers: int = 1) -> Role:
+    """Return a role of puppets with one CPU and three threads each."""
+    return Role("puppet", Puppet, workers=workers, cpus=1, threads=3)
+
+
+def gone(pid: int) -> bool:
+    """Return whether a process has ended."""
+    return not psutil.pid_exists(pid) or psutil.Process(pid).status() == psutil.STATUS_ZOMBIE

@@ -9,7 +9,11 @@ import pytest
 
 import tasks.weights.hub_client
 from tasks.weights.download import PullReport, pull
+from tasks.weights.sources import RELEASE
 from tests.tasks.weights.hub_server import TOKEN, HubServer, hub_server
+
+PATHS = [path for source in RELEASE for path in source.files]
+TENCENT = "tencent/HunyuanPortrait"
 
 
 @pytest.fixture
@@ -24,3 +28,15 @@ def hub(monkeypatch: pytest.MonkeyPatch) -> Iterator[HubServer]:
 
 def fetch(directory: Path, hub: HubServer) -> PullReport:
     return pull(directory, accept_licences=True, token=TOKEN, endpoint=hub.endpoint)
+
+
+def content(hub: HubServer, path: str) -> bytes:
+    """Return the newest content on the hub of a file of the release."""
+    repo = next(source.repo for source in RELEASE if path in source.files)
+    return hub.commits[repo][hub.newest(repo)][path.removeprefix("hyportrait/")]
+
+
+def damage(path: Path) -> None:
+    """Change one bit of the last byte."""
+    data = path.read_bytes()
+    path.write_bytes(data[:-1] + bytes([data[-1] ^ 1]))
