@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from bench.report_page import write_page
-from tests.catalogs.report.test_report import Page
+from tests.catalogs.report.test_page import Page
 
 
 def test_every_picture_is_there(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ from selenium.webdriver.support.ui import Select, WebDriverWait
 
 from catalogs.report import render_page
 from tests.browser.conftest import AXE, Browser
-from tests.catalogs.report.test_report import NASTY, made
+from tests.catalogs.report.test_page import NASTY, made
 
 
 def shown(browser: Browser) -> list[str]:

@@ -25,7 +25,7 @@ from tests.s3 import BUCKET
 from troupe import FaceChoice
 
 
-def test_every_portrait_acts_every_clip_once(cast: Path, weights: Path, tmp_path: Path) -> None:
+def test_every_pair_of_portrait_and_clip_is_rendered_once(cast: Path, weights: Path, tmp_path: Path) -> None:
     request = Request(
         store=str(tmp_path / "store"),
         weights=str(weights),

@@ -8,7 +8,7 @@ from tests.catalogs.conftest import job_ids, record, row
 from troupe.errors import NoFace
 
 
-def test_for_notebooks(folder_store: Store) -> None:
+def test_open_returns_a_catalog_for_notebooks(folder_store: Store) -> None:
     record(folder_store, "r1", [row("r1", "a"), row("r1", "b", "failed", error=NoFace("none"))])
     catalog = catalogs.open(folder_store.url)
     assert job_ids(catalog.jobs(status="failed")) == ["b"]

@@ -18,7 +18,7 @@ from tests.catalogs.conftest import job_ids, record, row
 from troupe.errors import SettingsError, StoreError
 
 
-def test_ls(two_runs: Store) -> None:
+def test_list_jobs(two_runs: Store) -> None:
     everything = list_jobs(two_runs)
     assert everything.column_names == SCHEMA.names
     listed = [(entry["run_id"], entry["job_id"], entry["status"]) for entry in everything.to_pylist()]
@@ -42,7 +42,7 @@ def test_ls(two_runs: Store) -> None:
     assert latest_run(two_runs) == "r1"
 
 
-def test_values_stay_values(two_runs: Store) -> None:
+def test_filter_values_are_never_executed(two_runs: Store) -> None:
     for nasty in ("x' OR '1'='1", '"; DROP TABLE catalog; --', "../r1", "", "r1/parts"):
         assert list_jobs(two_runs, identity=nasty).num_rows == (1 if nasty == "" else 0)
         assert list_jobs(two_runs, run=nasty).num_rows == 0
@@ -111,7 +111,7 @@ def test_the_newest_rows_are_found_without_reading_the_others(folder_store: Stor
         list_jobs(folder_store)
 
 
-def test_the_past(shared_store: Store) -> None:
+def test_the_catalog_as_of_an_earlier_time(shared_store: Store) -> None:
     record(shared_store, "r1", [row("r1", "a")])
     then = datetime.now(UTC)
     record(shared_store, "r2", [row("r2", "b")])
@@ -124,7 +124,7 @@ def test_the_past(shared_store: Store) -> None:
             list_jobs(shared_store, as_of=never)
 
 
-def test_the_past_without_delta() -> None:
+def test_the_catalog_as_of_an_earlier_time_without_delta() -> None:
     store = open_store("memory://past")
     record(store, "r1", [row("r1", "a")])
     then = datetime.now(UTC)

@@ -28,7 +28,7 @@ def fill(store: Store) -> Store:
     return store
 
 
-def test_jobs_are_what_counts_and_rows_are_all(store: Store) -> None:
+def test_jobs_has_the_latest_rows_and_rows_has_all(store: Store) -> None:
     fill(store)
     assert sql(store, "SELECT job_id, status FROM jobs ORDER BY ALL").to_pylist() == [
         {"job_id": "a", "status": "done"},
@@ -90,7 +90,7 @@ def filled(tmp_path_factory: pytest.TempPathFactory) -> Store:
         "",
     ],
 )
-def test_a_question_only_asks(query: str, filled: Store, tmp_path: Path) -> None:
+def test_queries_cannot_write_or_read_other_files(query: str, filled: Store, tmp_path: Path) -> None:
     with pytest.raises(SettingsError):
         sql(filled, query.format(folder=tmp_path))
     assert list(tmp_path.iterdir()) == []

@@ -26,7 +26,7 @@ def test_rates_are_exact(text: str, rate: str) -> None:
     assert job.fps == Fraction(rate)
 
 
-def test_choices_and_rates_that_are_none() -> None:
+def test_invalid_choices_and_rates() -> None:
     found = problems("portrait,driving,fps,gaps,crop,blend,quality,master\na,b,0.5,bridge,folow,colour,52,avi\n")
     assert [problem.split("; ")[-1] for problem in found] == [
         "use 1 to 240 frames per second, such as 25, 29.97 or 30000/1001",

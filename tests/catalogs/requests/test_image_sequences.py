@@ -51,7 +51,7 @@ def test_numbers_are_an_order_and_have_no_gaps(numbers: list[int], form: str) ->
         ("", ["take2_7.png", "take1_8.png"], ["take1_8.png", "take2_7.png"]),
     ],
 )
-def test_which_are_meant(pattern: str, found: list[str], expected: list[str]) -> None:
+def test_pictures_that_match_a_pattern(pattern: str, found: list[str], expected: list[str]) -> None:
     assert ordered_pictures("x", found, pattern) == expected
 
 
@@ -65,7 +65,7 @@ def test_which_are_meant(pattern: str, found: list[str], expected: list[str]) ->
         ("", ["f_1.png", "f_2.png", "f_4.png"], "the number 3 is missing after f_2.png"),
     ],
 )
-def test_what_is_wrong(pattern: str, found: list[str], message: str) -> None:
+def test_invalid_sequences_are_reported(pattern: str, found: list[str], message: str) -> None:
     with pytest.raises(MissingInput, match=message):
         ordered_pictures("/x", found, pattern)
 

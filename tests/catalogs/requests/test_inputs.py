@@ -78,7 +78,7 @@ def test_impossible_uris(uri: str, message: str) -> None:
     assert "Sesame" not in str(caught.value)
 
 
-def test_a_place_that_does_not_answer(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_server_that_does_not_respond(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("catalogs.store.retry.time.sleep", lambda _: None)
     monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "tester")

@@ -23,7 +23,7 @@ from troupe import Job
 from troupe.errors import MissingInput
 
 
-def test_the_least_a_file_can_hold() -> None:
+def test_a_minimal_jobs_file() -> None:
     assert parse("portrait,driving\nana.png,s3://clips/wave.mp4\n") == [
         Job("ana__wave", "/data/ana.png", "s3://clips/wave.mp4")
     ]
@@ -75,7 +75,7 @@ def test_every_column_in_every_kind_of_file(tmp_path: Path) -> None:
         assert parse_jobs(file.getvalue(), "jobs.parquet", "/data") == [FULL]
 
 
-def test_empty_cells_and_rows_mean_nothing() -> None:
+def test_empty_cells_and_rows_are_ignored() -> None:
     text = "portrait,driving,seed,end,face,tags,,\n\n a.png , b.mp4 ,,,,,,\n,,,,,,,\nc.png,d.mp4,  7,,,,\n"
     assert parse(text) == [Job("a__b", "/data/a.png", "/data/b.mp4"), Job("c__d", "/data/c.png", "/data/d.mp4", seed=7)]
     table = pa.table(
@@ -144,7 +144,7 @@ def test_default_ids_are_plain_and_unique() -> None:
     ]
 
 
-def test_defaults_fill_what_the_file_leaves_open(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_defaults_fill_empty_cells(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     defaults = {"preset": "draft", "seed": "7", "audio": "voice.wav", "output": "crop"}
     one, two = parse("portrait,driving,output,seed\na,b,,\na,b,both,0\n", defaults=defaults)
@@ -167,7 +167,7 @@ def test_consent() -> None:
     assert len(parse(text, require_consent=True, defaults={"consent": "all signed"})) == 2
 
 
-def test_paths_start_from_the_files_folder(s3: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_paths_are_relative_to_the_jobs_file(s3: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     text = "portrait,driving\n-rf.png,../clips/b.mp4\n/abs/a.png,memory://x/b.mp4\n"
     monkeypatch.chdir(tmp_path)
     (tmp_path / "in").mkdir()

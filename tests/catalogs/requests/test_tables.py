@@ -52,7 +52,7 @@ def test_other_separators(mark: str) -> None:
         ("PAR1 but no", "jobs.parquet", "is not Parquet"),
     ],
 )
-def test_files_that_cannot_be_right(text: str, name: str, message: str) -> None:
+def test_invalid_files(text: str, name: str, message: str) -> None:
     with pytest.raises(BadJob, match=message):
         parse(text, name)
 

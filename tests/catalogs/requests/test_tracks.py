@@ -30,7 +30,7 @@ def track(frames: int = 5) -> Track:
 
 
 @pytest.mark.parametrize("name", ["t.parquet", "t.json", "T.JSON", "t"])
-def test_what_is_written_is_read(tmp_path: Path, name: str) -> None:
+def test_tracks_round_trip(tmp_path: Path, name: str) -> None:
     written = track()
     write_track(written, tmp_path / name)
     found = read_track(tmp_path / name)
@@ -90,7 +90,7 @@ def test_rows_in_any_order_and_with_more_columns(tmp_path: Path) -> None:
         (lambda r: r.clear(), "without frames"),
     ],
 )
-def test_what_is_wrong_is_said(tmp_path: Path, change: Any, message: str) -> None:
+def test_invalid_tracks_are_reported(tmp_path: Path, change: Any, message: str) -> None:
     wrong = rows(tmp_path)
     change(wrong)
     path = tmp_path / "wrong.json"

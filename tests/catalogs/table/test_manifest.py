@@ -53,7 +53,7 @@ def test_a_manifest_of_more_rows_than_fit_into_memory(store: Store, monkeypatch:
     assert list(manifest_rows(store, "r1")) == there.to_pylist()
 
 
-def test_manifests_that_are_not_there(store: Store) -> None:
+def test_missing_and_damaged_manifests(store: Store) -> None:
     with pytest.raises(StoreError, match=r"manifest\.parquet"):
         read_manifest(store, "r9")
     for wrong in (read_manifest, write_manifest):

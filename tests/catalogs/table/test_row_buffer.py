@@ -38,7 +38,7 @@ def test_batches(store: Store) -> None:
     assert len({entry["recorded_at"] for entry in times}) == 8
 
 
-def test_what_is_written_is_read(store: Store) -> None:
+def test_rows_round_trip(store: Store) -> None:
     full = row("r1", "j", tags=[("k", "v")], face=(1, 2, 3, 4), gaps=[(0, 3)], quality_pose=0.5, bytes=2**40)
     with RowBuffer(store, "r1") as buffer:
         buffer.append(full)

@@ -76,7 +76,7 @@ def test_errors() -> None:
         ({"recorded_at": datetime(2026, 1, 1)}, "recorded_at has no time zone"),
     ],
 )
-def test_what_does_not_fit_is_refused(columns: dict[str, Any], message: str) -> None:
+def test_invalid_columns_are_rejected(columns: dict[str, Any], message: str) -> None:
     with pytest.raises((TypeError, ValueError), match=message):
         row("r1", "j1", **columns)
 

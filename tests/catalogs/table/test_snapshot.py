@@ -25,7 +25,7 @@ from tests.s3 import BUCKET, Endpoint
 from troupe.errors import StoreError
 
 
-def test_latest_prefers_done_to_found_again() -> None:
+def test_latest_prefers_done_to_reused() -> None:
     order = ["failed", "done", "reused", "failed"]
     for count, expected in enumerate(["failed", "done", "done", "failed"], start=1):
         rows = [
@@ -41,7 +41,7 @@ def test_latest_prefers_done_to_found_again() -> None:
 
 
 @given(st.lists(st.tuples(st.sampled_from("ab"), st.sampled_from("xyz"), st.integers(0, 9)), max_size=12))
-def test_latest_is_one_row_a_job_and_run(entries: list[tuple[str, str, int]]) -> None:
+def test_latest_is_one_row_per_job_and_run(entries: list[tuple[str, str, int]]) -> None:
     rows = [{**row(run, job), "recorded_at": NOON + timedelta(seconds=n)} for run, job, n in entries]
     found = latest_rows(table_of(rows)).select(["run_id", "job_id", "recorded_at"]).to_pylist()
     expected: dict[tuple[str, str], int] = {}
@@ -53,7 +53,7 @@ def test_latest_is_one_row_a_job_and_run(entries: list[tuple[str, str, int]]) ->
     assert len(found) == len(expected)
 
 
-def test_files_are_read_without_asking_python(shared_store: Store) -> None:
+def test_files_are_read_without_a_python_file_system(shared_store: Store) -> None:
     """With deltalake's own file system, a process that ended was aborted now and then."""
     record(shared_store, "r1", [row("r1", "a")])
     data = snapshot(shared_store).data
@@ -62,7 +62,7 @@ def test_files_are_read_without_asking_python(shared_store: Store) -> None:
     assert not isinstance(data.filesystem.base_fs, fs.PyFileSystem)
 
 
-def test_a_file_costs_two_requests(s3_endpoint: Endpoint) -> None:
+def test_reading_a_file_takes_two_requests(s3_endpoint: Endpoint) -> None:
     store = open_store(f"s3://{BUCKET}/requests-of-a-catalog")
     record(store, "r1", [row("r1", name) for name in "abc"], every_rows=1)
     rows = snapshot(store)

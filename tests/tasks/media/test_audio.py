@@ -52,7 +52,7 @@ class TestSound:
         assert begin == pytest.approx(0, abs=1e-3)
         assert 50 / rate <= len(samples) / sample_rate + 1e-3 < 50 / rate + 0.03
 
-    def test_none_in_the_source_none_in_the_video(self, tmp_path: Path) -> None:
+    def test_a_silent_source_makes_a_silent_video(self, tmp_path: Path) -> None:
         clip = make_clip(tmp_path / "clip.mp4", numbered(10))
         info = encode(decode(clip), tmp_path / "out.mp4", rate=RATE, size=SIZE, audio=AudioSource(clip))
         assert not info.audio

@@ -1,4 +1,4 @@
-"""Reading clips: what is counted, what is delivered, what is refused."""
+"""Decode clips: cuts, geometry and colour, processes, and verification of written files."""
 
 from __future__ import annotations
 
@@ -99,7 +99,7 @@ class TestGeometryAndColour:
         )
         assert np.abs(next(decode(clip)).astype(int) - patches).max() <= 5
 
-    def test_untagged_colours_are_taken_as_players_do(self, tmp_path: Path) -> None:
+    def test_untagged_colours_are_interpreted_as_players_do(self, tmp_path: Path) -> None:
         red = np.full((720, 1280, 3), (200, 30, 30), np.uint8)
         large = "scale=out_color_matrix=bt709:flags=accurate_rnd,format=yuv420p,setparams=colorspace=unknown"
         clip = make_clip(tmp_path / "large.mp4", [red] * 2, Fraction(25), "-vf", large, "-preset", "ultrafast")
@@ -133,7 +133,7 @@ class TestProcesses:
         assert len(list(decode(clip))) == 10
         assert not children() - before
 
-    def test_frames_are_the_callers_own(self, tmp_path: Path) -> None:
+    def test_callers_may_write_into_frames(self, tmp_path: Path) -> None:
         clip = make_clip(tmp_path / "clip.mp4", numbered(3))
         first, second, _ = decode(clip)
         first[:] = 7

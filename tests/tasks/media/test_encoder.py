@@ -1,4 +1,4 @@
-"""Writing videos: rate, size, colour, length of sound, and the picture and its sound staying together."""
+"""Encode videos: rate, size, colour, timing and failures."""
 
 from __future__ import annotations
 

@@ -74,7 +74,7 @@ class TestBinary:
 
 
 class TestMisbehaviour:
-    def test_a_flood_of_complaints_does_not_block(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_much_error_output_does_not_block(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         use(monkeypatch, stand_in(tmp_path, "head -c 3000000 /dev/zero | tr '\\0' 'x' >&2; echo last >&2; echo done"))
         with FfmpegProcess(NOTHING) as running:
             assert list(running.lines()) == ["done"]
@@ -94,12 +94,12 @@ class TestMisbehaviour:
             with FfmpegProcess(NOTHING, feed=True) as running, pytest.raises(FfmpegError, match="stuck"):
                 ask(running)
 
-    def test_one_that_closes_its_pipes_but_stays(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_ffmpeg_that_closes_its_pipes_but_runs_on(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         use(monkeypatch, stand_in(tmp_path, "exec >&- 2>&-; exec sleep 600"))
         with FfmpegProcess(NOTHING) as running, pytest.raises(FfmpegError, match="no input, output or exit"):
             running.finish(0.3)
 
-    def test_one_that_takes_nothing_more(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_ffmpeg_that_stops_reading(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         use(monkeypatch, stand_in(tmp_path, "echo 'no room' >&2; exit 3"))
         with FfmpegProcess(NOTHING, feed=True) as running, pytest.raises(FfmpegError, match="no room"):
             running.write(memoryview(bytes(1 << 24)))

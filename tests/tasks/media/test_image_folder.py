@@ -34,7 +34,7 @@ def gathered(folder: Path, tmp_path: Path) -> Path:
     return localise(str(folder), tmp_path / "work")
 
 
-def test_pictures_are_a_clip_of_25_frames_a_second_in_the_order_of_their_numbers(frames: Path, tmp_path: Path) -> None:
+def test_pictures_are_a_clip_of_25_frames_per_second_in_numeric_order(frames: Path, tmp_path: Path) -> None:
     write(frames)
     clip = gathered(frames, tmp_path)
     info = probe(clip)
@@ -73,13 +73,13 @@ def test_every_kind_has_its_colours(kind: str, options: dict[str, object], frame
     assert max(int(np.abs(frame.astype(int) - picture).max()) for frame in found) <= (8 if kind == "jpg" else 0)
 
 
-def test_what_a_picture_is_counts_not_its_name(frames: Path, tmp_path: Path) -> None:
+def test_pictures_are_recognised_by_content_not_name(frames: Path, tmp_path: Path) -> None:
     for number, picture in enumerate(numbered(3)):
         Image.fromarray(picture).save(frames / f"{number}.jpg", "PNG")
     assert numbers(decode(gathered(frames, tmp_path))) == [0, 1, 2]
 
 
-def test_transparent_pictures_lie_on_white(frames: Path, tmp_path: Path) -> None:
+def test_transparent_pictures_are_composited_on_white(frames: Path, tmp_path: Path) -> None:
     Image.new("RGBA", (8, 8), (200, 0, 0, 0)).save(frames / "1.png")
     Image.new("RGBA", (8, 8), (200, 0, 0, 255)).save(frames / "2.png")
     first, second = decode(gathered(frames, tmp_path))
@@ -98,7 +98,7 @@ def test_pictures_that_are_not_alike(frames: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("content", [b"", b"#EXTM3U\n/etc/passwd\n", b"\x89PNG\r\n\x1a\n"])
-def test_what_is_no_picture_is_named(content: bytes, frames: Path, tmp_path: Path) -> None:
+def test_files_that_are_not_pictures_are_named(content: bytes, frames: Path, tmp_path: Path) -> None:
     write(frames, pictures=2)
     (frames / "frame_10.png").write_bytes(content)
     with pytest.raises(UnreadableMedia, match=r"take.*picture 3 \(frame_10.png\) cannot be read as PNG"):

@@ -1,4 +1,4 @@
-"""Every codec, container, rate, rotation, timing and pixel format that is meant to be read, against what was made."""
+"""Formats of clips: codecs, containers, rates, rotation, timing and pixel formats; hostile files open nothing else."""
 
 from __future__ import annotations
 
@@ -261,7 +261,7 @@ class TestHostileInput:
                 server.accept()
 
     @pytest.mark.parametrize("name", ["-i.mp4", "-y", "a:b.mp4", "http:x.mp4", "%03d.mp4", "a b'c\".mp4", "ü[0].mp4"])
-    def test_names_mean_nothing(self, tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_file_names_are_not_interpreted(self, tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
         made = make_clip(tmp_path / "clip.mp4", numbered(10))
         monkeypatch.chdir(tmp_path)
         clip = made.rename(tmp_path / name)

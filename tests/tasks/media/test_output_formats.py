@@ -46,7 +46,7 @@ def test_quality(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("video_format", "off"), [(LOSSLESS, 0), (PRORES, 3)], ids=["lossless", "prores"])
-def test_masters(tmp_path: Path, video_format: VideoFormat, off: int) -> None:
+def test_master_formats(tmp_path: Path, video_format: VideoFormat, off: int) -> None:
     patches = colour_patches()
     clip = make_clip(tmp_path / "clip.mp4", numbered(10), sound=beep(0.4, 0.2))
     path = tmp_path / f"master{video_format.suffix}"
@@ -89,6 +89,6 @@ def test_the_encoder_is_chosen_by_the_environment(monkeypatch: pytest.MonkeyPatc
         h264()
 
 
-def test_nvenc_is_not_where_there_is_no_gpu() -> None:
+def test_nvenc_needs_a_gpu() -> None:
     # The other way round it need not hold: GPUs made for computing alone, as the H100, have no encoder.
     assert Path("/dev/nvidia0").exists() or not output_formats.has_nvenc()

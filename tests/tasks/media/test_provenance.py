@@ -27,7 +27,7 @@ SIZE = (WIDTH, HEIGHT)
 RATE = Fraction(25)
 
 
-def test_what_it_says_of_itself(tmp_path: Path) -> None:
+def test_metadata_names_run_and_job_and_says_ai_generated(tmp_path: Path) -> None:
     clip = make_clip(tmp_path / "clip.mp4", numbered(10), RATE, "-metadata", "title=secret", sound=beep(0.4, 0.1))
     path = tmp_path / "out.mp4"
     metadata = VideoMetadata(run_id="run-7", job_id="anna", language="de-CH")
@@ -42,7 +42,7 @@ def test_what_it_says_of_itself(tmp_path: Path) -> None:
         assert container.streams.audio[0].language == "deu"
 
 
-def test_programs_read_that_it_is_generated(tmp_path: Path) -> None:
+def test_xmp_marks_the_video_as_ai_generated(tmp_path: Path) -> None:
     path = tmp_path / "out.mp4"
     encode(numbered(10), path, rate=RATE, size=SIZE, metadata=VideoMetadata(run_id="r", job_id='<&"'))
     content = path.read_bytes()

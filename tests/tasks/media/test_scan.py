@@ -1,4 +1,4 @@
-"""What is found out about a clip before it is decoded: frames, rate, and whether it can be used at all."""
+"""Scan clips: frames, rates, limits, and files that are not clips."""
 
 from __future__ import annotations
 
@@ -84,7 +84,7 @@ class TestBadInput:
             probe(tmp_path)
 
     @pytest.mark.parametrize("content", [b"", b"This is a text, not a video.\n" * 50, b"PK\x03\x04" + bytes(500)])
-    def test_what_is_no_clip(self, tmp_path: Path, content: bytes) -> None:
+    def test_files_that_are_not_clips(self, tmp_path: Path, content: bytes) -> None:
         clip = tmp_path / "clip.mp4"
         clip.write_bytes(content)
         with pytest.raises(UnreadableMedia, match=r"clip\.mp4"):
@@ -92,7 +92,7 @@ class TestBadInput:
         with pytest.raises(UnreadableMedia, match=r"clip\.mp4"):
             next(decode(clip))
 
-    def test_sound_alone_is_no_clip(self, tmp_path: Path) -> None:
+    def test_sound_without_video_is_rejected(self, tmp_path: Path) -> None:
         clip = make(tmp_path / "sound.m4a", "-f", "lavfi", "-i", "sine=d=1")
         with pytest.raises(UnreadableMedia, match="has no video"):
             probe(clip)
@@ -106,7 +106,7 @@ class TestBadInput:
         assert probe(clip).frames == len(frames)
         assert frames[:-5] == list(range(len(frames) - 5))
 
-    def test_a_frame_that_says_nonsense_of_its_colours(self, tmp_path: Path) -> None:
+    def test_a_frame_with_invalid_colour_metadata(self, tmp_path: Path) -> None:
         clip = make_clip(
             tmp_path / "clip.mov", numbered(5), Fraction(25), "-c:v", "prores_ks", "-pix_fmt", "yuv422p10le"
         )
@@ -146,7 +146,7 @@ class TestBadInput:
         with pytest.raises(TooLarge, match=message):
             probe(clip)
 
-    def test_a_limit_that_no_header_tells(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_a_limit_not_visible_in_the_header(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         clip = make_clip(tmp_path / "clip.mkv", numbered(20))
         monkeypatch.setenv("TROUPE_MAX_CLIP_FRAMES", "10")
         with pytest.raises(TooLarge, match="the limit is 10"):

@@ -1,4 +1,4 @@
-"""Pictures of every kind become upright 8-bit RGB, or a clear reason."""
+"""Read pictures of every kind as upright 8-bit RGB, or report why not."""
 
 from __future__ import annotations
 

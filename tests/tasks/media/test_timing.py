@@ -56,7 +56,7 @@ def test_any_times_keep_their_number_and_length(steps: list[int], last: int, hin
     start=st.floats(-1, 50),
     end=st.none() | st.floats(-1, 50),
 )
-def test_between_takes_what_begins_in_it(steps: list[int], start: float, end: float | None) -> None:
+def test_between_selects_frames_that_start_in_it(steps: list[int], start: float, end: float | None) -> None:
     read = timing_of_ticks(np.cumsum([0, *steps], dtype=np.int64), 40, MILLISECOND, None)
     first, last = read.between(start, end)
     inside = (read.times >= start - 1e-6) & (read.times < (np.inf if end is None else end - 1e-6))
@@ -74,7 +74,7 @@ def test_parts_of_a_clip_join_without_gap_or_overlap() -> None:
 
 
 @pytest.mark.parametrize("ticks", [[0], [5, 5, 5], [0, 2, 1], [0, 0]])
-def test_without_usable_times_the_header_is_believed(ticks: list[int]) -> None:
+def test_without_usable_times_the_rate_of_the_header_is_used(ticks: list[int]) -> None:
     for hint, rate in (
         (None, 25),
         (Fraction(2997, 100), Fraction(30000, 1001)),

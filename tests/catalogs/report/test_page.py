@@ -57,7 +57,7 @@ def made(job: str, **columns: Any) -> dict[str, Any]:
     return {**row("r1", job, **(files | video | rate | keys)), **columns}
 
 
-def test_a_page_says_how_it_went() -> None:
+def test_a_page_summarises_the_run() -> None:
     rows = [
         made("one", identity="Ana", tags=[("scene", "1")], seconds_denoise=3.0, seconds_vae=1.0, device="H100"),
         made("two", finished_at=NOON + timedelta(seconds=95), flagged="identity 0.2, asked for 0.5 at least"),
@@ -125,7 +125,7 @@ def test_many_jobs_failures_first() -> None:
     assert facts.cards[-1].job_id == "z"
 
 
-def test_it_lies_in_the_store(store: Store, tmp_path: Path) -> None:
+def test_the_page_is_written_to_the_store(store: Store, tmp_path: Path) -> None:
     with RowBuffer(store, "r1") as buffer:
         buffer.append(row("r1", "a"))
     with pytest.raises(StoreError):
