@@ -102,3 +102,16 @@ def job_ids(table: pa.Table) -> list[str]:
 def sha256(data: bytes) -> str:
     """Return the SHA-256 hash of bytes in hexadecimal."""
     return hashlib.sha256(data).hexdigest()
+
+
+def record_resumed_run(store: Store) -> Store:
+    """Record a run that was resumed, and another one; return the store."""
+    with RowBuffer(store, "r1") as buffer:
+        buffer.append(row("r1", "a", "failed", error=NoFace("no"), tags=[("scene", "1")]))
+        buffer.append(row("r1", "b", frames=10, seconds=0.4, bytes=5, render_key="k1", quality_identity=0.5))
+    with RowBuffer(store, "r1") as buffer:
+        buffer.append(row("r1", "a", frames=20, seconds=0.8, bytes=5, render_key="k2", tags=[("scene", "1")]))
+        buffer.append(row("r1", "b", "reused", frames=10, render_key="k1"))
+    with RowBuffer(store, "r2") as buffer:
+        buffer.append(row("r2", "c", "failed", error=NoFace("no"), stages={"denoise": 2.0}))
+    return store

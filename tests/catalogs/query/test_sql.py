@@ -1,4 +1,4 @@
-"""catalogs.query.sql and catalogs.query.statistics: questions in SQL, and what they may not do."""
+"""Queries in SQL, and what they may not do."""
 
 from __future__ import annotations
 
@@ -8,28 +8,13 @@ from pathlib import Path
 import pytest
 
 from catalogs.query.sql import sql
-from catalogs.query.statistics import statistics, table_state
 from catalogs.store.store import Store, open_store
-from catalogs.table.row_buffer import RowBuffer
-from tests.catalogs.conftest import NOON, row
-from troupe.errors import NoFace, SettingsError
-
-
-def fill(store: Store) -> Store:
-    """A run that was resumed, and another one."""
-    with RowBuffer(store, "r1") as buffer:
-        buffer.append(row("r1", "a", "failed", error=NoFace("no"), tags=[("scene", "1")]))
-        buffer.append(row("r1", "b", frames=10, seconds=0.4, bytes=5, render_key="k1", quality_identity=0.5))
-    with RowBuffer(store, "r1") as buffer:
-        buffer.append(row("r1", "a", frames=20, seconds=0.8, bytes=5, render_key="k2", tags=[("scene", "1")]))
-        buffer.append(row("r1", "b", "reused", frames=10, render_key="k1"))
-    with RowBuffer(store, "r2") as buffer:
-        buffer.append(row("r2", "c", "failed", error=NoFace("no"), stages={"denoise": 2.0}))
-    return store
+from tests.catalogs.conftest import NOON, record_resumed_run
+from troupe.errors import SettingsError
 
 
 def test_jobs_has_the_latest_rows_and_rows_has_all(store: Store) -> None:
-    fill(store)
+    record_resumed_run(store)
     assert sql(store, "SELECT job_id, status FROM jobs ORDER BY ALL").to_pylist() == [
         {"job_id": "a", "status": "done"},
         {"job_id": "b", "status": "done"},
@@ -45,21 +30,9 @@ def test_jobs_has_the_latest_rows_and_rows_has_all(store: Store) -> None:
     assert sql(store, "DESCRIBE jobs").num_rows > 50
 
 
-def test_statistics(store: Store) -> None:
-    empty = statistics(store)
-    assert (empty["jobs"], empty["by_error"], empty["first_finished"]) == (0, None, None)
-    found = statistics(fill(store))
-    assert (found["jobs"], found["runs"], found["videos"], found["frames_rendered"]) == (3, 2, 2, 30)
-    assert (found["video_bytes"], found["seconds_denoise"], found["median_identity"]) == (10, 2.0, 0.5)
-    assert (found["by_status"], found["by_error"]) == ({"done": 2, "failed": 1}, {"no_face": 1})
-    assert statistics(store, run="r2")["jobs"] == 1
-    state = table_state(store)
-    assert (state.files if state else None) == (3 if store.delta() else None)
-
-
 @pytest.fixture(scope="module")
 def filled(tmp_path_factory: pytest.TempPathFactory) -> Store:
-    return fill(open_store(str(tmp_path_factory.mktemp("sql") / "store")))
+    return record_resumed_run(open_store(str(tmp_path_factory.mktemp("sql") / "store")))
 
 
 @pytest.mark.parametrize(
