@@ -140,12 +140,12 @@ print(block.save("alerts"))
 
 @contextmanager
 def notified(known: Prefect) -> Iterator[list[dict[str, str]]]:
-    """What somebody is told who follows the page on scheduling: its alert, sent to a web hook of ours."""
-    told: list[dict[str, str]] = []
+    """Receive the alerts that the page on scheduling describes, on a local web hook."""
+    alerts: list[dict[str, str]] = []
 
     class Hook(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
-            told.append(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
+            alerts.append(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
             self.send_response(200)
             self.end_headers()
 
@@ -164,21 +164,21 @@ def notified(known: Prefect) -> Iterator[list[dict[str, str]]]:
     alert.write_text(text.replace("ID-OF-A-NOTIFICATION-BLOCK", block.stdout.strip()))
     known.say("automation", "create", "--from-file", str(alert))
     try:
-        yield told
+        yield alerts
     finally:
         hook.shutdown()
 
 
 def fails(known: Prefect, given: dict[str, str]) -> str:
-    """A run that cannot be carried out at all, and what is told of it; its state."""
-    with notified(known) as told:
+    """Start a run that cannot succeed, check the alert, and return the state of the run."""
+    with notified(known) as alerts:
         run = known.start("animate/animate", **given | {"weights": str(known.workspace.folder / "nowhere")})
         state = known.wait(run, "COMPLETED", "FAILED", "CRASHED")
-        assert wait_until(lambda: bool(told), 60), f"nobody is told of a run that is {state}"
+        assert wait_until(lambda: bool(alerts), 60), f"no alert for a run that is {state}"
     name = known.ask(f"flow_runs/{run}")["name"]
-    print(f"a run without weights: {state}; told: {told[0]['subject']!r}, {told[0]['body'][:120]!r}", flush=True)
-    assert told[0]["subject"] == f"{name} failed"
-    assert "nowhere" in told[0]["body"], told
+    print(f"a run without weights: {state}; alert: {alerts[0]['subject']!r}, {alerts[0]['body'][:120]!r}", flush=True)
+    assert alerts[0]["subject"] == f"{name} failed"
+    assert "nowhere" in alerts[0]["body"], alerts
     return state
 
 

@@ -1,4 +1,4 @@
-"""Counts what a scheduler commands and is told, for tests."""
+"""Count the commands and events of a scheduler."""
 
 from __future__ import annotations
 

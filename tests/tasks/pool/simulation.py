@@ -51,7 +51,7 @@ class Simulation:
         ended: error of every ended item.
         log: (start, end, worker, key) of every call that ended.
         max_queue: largest number of items that one worker had at once.
-        counts: what the scheduler commanded and was told.
+        counts: commands and events of the scheduler, counted.
     """
 
     def __init__(

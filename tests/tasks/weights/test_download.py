@@ -20,20 +20,20 @@ from troupe.errors import WeightsError
 
 
 def test_pull_fills_the_layout_of_the_release(tmp_path: Path, hub: HubServer) -> None:
-    told: list[tuple[str, int, int]] = []
+    progress: list[tuple[str, int, int]] = []
     report = pull(
         tmp_path / "new" / "weights",
         accept_licences=True,
         token=TOKEN,
         endpoint=hub.endpoint,
-        on_progress=lambda *call: told.append(call),
+        on_progress=lambda *call: progress.append(call),
     )
     root = tmp_path / "new" / "weights"
     assert {str(p.relative_to(root)) for p in root.rglob("*") if p.is_file()} == {*PATHS, "pulled.json"}
     for path in PATHS:
         assert (root / path).read_bytes() == content(hub, path)
-        assert told[[call[0] for call in told].index(path)][1] == 0
-        assert (path, len(content(hub, path)), len(content(hub, path))) in told
+        assert progress[[call[0] for call in progress].index(path)][1] == 0
+        assert (path, len(content(hub, path)), len(content(hub, path))) in progress
     assert set(report.fetched) == set(PATHS)
 
 

@@ -1,4 +1,4 @@
-"""A minute of flashes and beeps through the media path: picture and sound stay where the source has them."""
+"""One minute of flashes and beeps, decoded and encoded: picture and sound stay in sync with the source."""
 
 from __future__ import annotations
 
@@ -45,8 +45,8 @@ def marks(path: Path) -> tuple[list[float], list[float]]:
     shown = [time for (time, bright), (_, before) in zip(frames[1:], frames, strict=False) if bright and not before]
     samples, begin, rate = sound_of(path)
     loud = np.flatnonzero(np.abs(samples) > 0.3)
-    heard = [loud[0], *loud[1:][np.diff(loud) > rate]]
-    return [float(time or 0) for time in shown], [begin + int(sample) / rate for sample in heard]
+    sounding = [loud[0], *loud[1:][np.diff(loud) > rate]]
+    return [float(time or 0) for time in shown], [begin + int(sample) / rate for sample in sounding]
 
 
 def check(source: Path, made: Path) -> None:
@@ -67,7 +67,7 @@ def test_constant_rates(tmp_path: Path, rate: str, sound: str) -> None:
 
 @pytest.fixture
 def variable(tmp_path: Path) -> Path:
-    """Bursts of 60 frames a second and pauses, as a screen recording has them."""
+    """Bursts of 60 frames per second and pauses, as in a screen recording."""
     pace = Fraction(30)
     times = np.arange(SECONDS * 30) / 30 + np.where(np.arange(SECONDS * 30) % 60 < 40, -0.008, 0.007) * (
         np.arange(SECONDS * 30) % 2
