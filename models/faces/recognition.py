@@ -36,7 +36,7 @@ class FaceRecogniser:
         self._network = ArcFace(path)
 
     def __call__(self, picture: Picture, face: Face) -> Floats:
-        """Return (length,) float32 of unit norm; zeros for a face that cannot be aligned, which matches nobody."""
+        """Return (length,) float32 of unit norm; zeros, which match nobody, for a face that cannot be aligned."""
         try:
             pixels = align_face(picture, face.keypoints) * 2 - 1
         except NoFace:

@@ -1,4 +1,4 @@
-"""How the parts of a weights directory are learned: examples and losses. The loop is `tasks.train`'s."""
+"""Training objectives: examples and losses of every trainable part. The training loop is in `tasks.train`."""
 
 from models.training.objective import Batch, Objective
 

@@ -1,4 +1,4 @@
-"""Convolutions that need no statistics of a batch: what a network learns does not hang on how a batch is shared."""
+"""Convolutions without batch statistics, so that training does not depend on how a batch is split among workers."""
 
 from __future__ import annotations
 
@@ -11,37 +11,39 @@ from torch import Tensor, nn
 __all__ = ["Convolution", "Residual", "plain"]
 
 _GAIN = math.sqrt(2 / (1 - 1 / math.pi))
-"""Gives back the deviation that a rectifier takes from a normal variable (Brock et al., ICLR 2021)."""
+"""Restores the standard deviation of a normal variable after a ReLU (Brock et al., ICLR 2021)."""
 
 
 class Convolution(nn.Conv2d):
-    """A convolution, padded by half its kernel, whose filters have mean 0 and a deviation that keeps that of the signal
-    (weight standardisation, Qiao et al., arXiv 1903.10520), times a gain for each."""
+    """A convolution with weight standardisation (Qiao et al., arXiv 1903.10520), padded by half its kernel.
+
+    Its filters have mean 0, a standard deviation that preserves that of the signal, and a learned gain each.
+    """
 
     def __init__(self, channels: int, filters: int, kernel: int = 3, stride: int = 1) -> None:
         super().__init__(channels, filters, kernel, stride, kernel // 2)
         self.gain = nn.Parameter(torch.full((filters, 1, 1, 1), _GAIN))
-        # Only its direction matters, but its length says how far a step of the optimiser turns it.
+        # Only its direction matters, but its norm determines how far an optimizer step rotates it.
         nn.init.normal_(self.weight, std=1 / math.sqrt(self.weight[0].numel()))
         assert self.bias is not None
         nn.init.zeros_(self.bias)
 
     @property
     def filters(self) -> Tensor:
-        """(filters, channels, kernel, kernel), as they are applied."""
+        """The standardised filters, (filters, channels, kernel, kernel)."""
         away = self.weight - self.weight.mean(dim=(1, 2, 3), keepdim=True)
         spread = away.square().mean(dim=(1, 2, 3), keepdim=True) * self.weight[0].numel()
         filters: Tensor = away * torch.rsqrt(spread + 1e-8) * self.gain
         return filters
 
     def forward(self, x: Tensor) -> Tensor:
-        """(B, channels, H, W) to (B, filters, H / stride, W / stride)."""
+        """Convolve (B, channels, H, W) to (B, filters, H / stride, W / stride)."""
         found: Tensor = self._conv_forward(x, self.filters, self.bias)
         return found
 
 
 class Residual(nn.Module):
-    """Two convolutions beside a way past them; at first they count little (SkipInit, De and Smith, NeurIPS 2020)."""
+    """A residual block of two convolutions with a small initial scale (SkipInit, De and Smith, NeurIPS 2020)."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
@@ -50,12 +52,12 @@ class Residual(nn.Module):
         self.share = nn.Parameter(torch.tensor(0.2))
 
     def forward(self, x: Tensor) -> Tensor:
-        """(B, C, H, W), as it comes."""
+        """Map (B, C, H, W) to the same shape."""
         return torch.relu(x + self.second(torch.relu(self.first(x))) * self.share)
 
 
 def plain(network: nn.Module) -> nn.Module:
-    """A copy with ordinary convolutions, whose filters are values and not computed from values."""
+    """Return a copy with ordinary convolutions, whose weights are the standardised filters."""
     copy = deepcopy(network)
     for parent in list(copy.modules()):
         for name, layer in list(parent.named_children()):

@@ -65,7 +65,7 @@ class Animation(nn.Module):
             v, (B, W, 4, h, w).
         """
         clips, frames = noisy.shape[:2]
-        kept = batch["heard"].to(noisy)
+        kept = batch["kept"].to(noisy)
         known, moved = kept[:, 0, None, None], kept[:, 1, None, None]
         tokens = self.image_proj(self.dino(batch["picture"], batch["identity"])) * known
         refined = self.motion_proj(batch["expression"].flatten(0, 1), batch["intensity"].flatten(0, 1))
@@ -174,7 +174,7 @@ class DenoiserObjective(Objective):
         for number in range(WINDOWS * len(MEASURED_AT)):
             example = self._example(self._measuring, np.random.default_rng((number, 0x3EA5)))
             example["sigma"] = torch.tensor([MEASURED_AT[number % len(MEASURED_AT)]])
-            example["heard"] = torch.ones(2)
+            example["kept"] = torch.ones(2)
             batch = {name: value[None] for name, value in example.items()}
             with torch.no_grad():
                 found.append(float(self.losses(network, batch)["loss"]))
@@ -201,7 +201,7 @@ class DenoiserObjective(Objective):
             "portrait": portrait_frame.latents,
             "noise": torch.from_numpy(noise),
             "sigma": torch.tensor([np.exp(rng.normal(*self.log_sigma))], dtype=torch.float32),
-            "heard": torch.tensor([float(left_out >= self.without_both), float(motion)]),
+            "kept": torch.tensor([float(left_out >= self.without_both), float(motion)]),
         }
 
     @cached_property

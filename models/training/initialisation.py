@@ -1,9 +1,9 @@
-"""Values with which an autoencoder begins: means of colours down, repeated pixels up.
+"""Initial weights of an autoencoder that encodes mean colours and decodes them by repeating pixels.
 
-Random values of so deep a network take thousands of steps to tell a picture's colours, as its norms take away every
-group's mean and deviation. Here every block hands on what it gets, and before the two norms that nothing leads around,
-each group of three channels holds one value and two known ones, from which the value can be read again: with c and -c
-beside it, a group's mean is a third of the value's, and its deviation is nearly the same for every picture.
+With random weights, so deep a network takes thousands of steps to reproduce a picture's colours, because its norms
+remove the mean and the standard deviation of every group. Here every block starts as the identity. Before the two
+norms that no shortcut bypasses, each group of three channels holds one value and two constants, c and -c, from which
+the value can be recovered: the group's mean is a third of the value, and its standard deviation is nearly constant.
 """
 
 from __future__ import annotations
@@ -21,21 +21,21 @@ from torch import Tensor, nn
 __all__ = ["init_mean_colours"]
 
 GROUP = 3
-KNOWN = 3.0
-"""The known values beside each value, from -1 to 1: larger ones keep the deviation steadier, smaller ones are more
+CONSTANT = 3.0
+"""The constant c beside a value in -1..1: a larger one makes the standard deviation steadier, a smaller one is more
 precise in 16 bits."""
-DEVIATION = KNOWN * (2 / 3) ** 0.5
+DEVIATION = CONSTANT * (2 / 3) ** 0.5
 COLOURS = 3
-SURE = -7.0
-"""Logarithm of the variance of what a latent says."""
+LOG_VARIANCE = -7.0
+"""Log variance of the latent distribution."""
 
 
 @torch.no_grad()
 def init_mean_colours(vae: AutoencoderKLTemporalDecoder) -> None:
-    """Set its values so that it tells every cell's mean colour, in [-1, 1], in three of its latent channels.
+    """Set weights that encode the mean colour of every cell, in [-1, 1], in the first three latent channels.
 
     Raises:
-        ValueError: its first or last stage has no three channels a group.
+        ValueError: the first or the last stage does not have three channels per group.
     """
     ends = vae.config["block_out_channels"][0], vae.config["block_out_channels"][-1]
     if any(width != GROUP * 32 for width in ends):
@@ -56,14 +56,14 @@ def init_mean_colours(vae: AutoencoderKLTemporalDecoder) -> None:
             _clear(module.to_out[0])
     for part in (vae.encoder, vae.decoder):
         _both_signs(part.conv_in)
-    _among_known(next(s for s in _shortcuts(vae.encoder) if len(s.weight) == ends[1]))
-    _among_known(list(_shortcuts(vae.decoder))[-1])
-    _read(vae.encoder.conv_out)
-    _read(vae.decoder.conv_out)
+    _with_constants(next(s for s in _shortcuts(vae.encoder) if len(s.weight) == ends[1]))
+    _with_constants(list(_shortcuts(vae.decoder))[-1])
+    _recover(vae.encoder.conv_out)
+    _recover(vae.decoder.conv_out)
     _clear(vae.quant_conv)
     latent = len(vae.quant_conv.weight) // 2
     vae.quant_conv.weight[range(latent), range(latent)] = 1
-    cast("Tensor", vae.quant_conv.bias)[latent:] = SURE
+    cast("Tensor", vae.quant_conv.bias)[latent:] = LOG_VARIANCE
     _clear(vae.decoder.time_conv_out)
     nn.init.dirac_(vae.decoder.time_conv_out.weight)
 
@@ -84,7 +84,7 @@ def _shortcuts(part: nn.Module) -> list[nn.Conv2d]:
 
 
 def _both_signs(conv: nn.Conv2d) -> None:
-    """The first channels that come out are the first that go in, each as it is and negated."""
+    """Output the first input channels, each once as it is and once negated."""
     for colour in range(COLOURS):
         for channel, sign in ((2 * colour, 1.0), (2 * colour + 1, -1.0)):
             conv.weight[channel] = 0
@@ -92,18 +92,18 @@ def _both_signs(conv: nn.Conv2d) -> None:
             cast("Tensor", conv.bias)[channel] = 0
 
 
-def _among_known(shortcut: nn.Conv2d) -> None:
-    """Every third channel that comes out is one that went in; beside it are the known values."""
+def _with_constants(shortcut: nn.Conv2d) -> None:
+    """Output an input channel as every third channel, followed by the two constants."""
     weight, bias = _clear(shortcut), cast("Tensor", shortcut.bias)
     groups = torch.arange(len(weight) // GROUP)
     weight[GROUP * groups, groups] = 1
-    bias[1::GROUP], bias[2::GROUP] = KNOWN, -KNOWN
+    bias[1::GROUP], bias[2::GROUP] = CONSTANT, -CONSTANT
 
 
-def _read(conv: nn.Conv2d) -> None:
-    """The values again, from norm and silu: silu(x) - silu(-x) is x."""
+def _recover(conv: nn.Conv2d) -> None:
+    """Recover the values after norm and SiLU: silu(x) - silu(-x) is x."""
     weight, bias = conv.weight, cast("Tensor", conv.bias)
-    weight[:COLOURS], bias[:COLOURS] = 0, -KNOWN
+    weight[:COLOURS], bias[:COLOURS] = 0, -CONSTANT
     for colour in range(COLOURS):
         plus, minus = GROUP * 2 * colour, GROUP * (2 * colour + 1)
         for channel, sign in ((plus, 1), (minus, -1), (minus + 1, 1), (plus + 2, -1)):

@@ -34,7 +34,7 @@ def export_onnx(
         free: dynamic axes, with a name each, by input or output.
     """
     with warnings.catch_warnings():
-        # The exporter that is not deprecated needs onnxscript; this one needs nothing.
+        # The exporter that is not deprecated requires onnxscript.
         warnings.simplefilter("ignore")
         torch.onnx.export(
             network,

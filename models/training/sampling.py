@@ -14,7 +14,7 @@ _FRAMES, _RATE = 8, 3.0
 
 
 def sample_identity(rng: np.random.Generator, held_out: bool = False) -> Identity:
-    """Sample a person to train on or, with `held_out`, one to evaluate with."""
+    """Sample a person to train on or, with `held_out`, to evaluate on."""
     return Identity.from_seed(int(rng.integers(FIRST_HELD_OUT_SEED)) + FIRST_HELD_OUT_SEED * held_out)
 
 
@@ -25,7 +25,7 @@ def sample_moment(rng: np.random.Generator, held_out: bool = False) -> Moment:
 
 
 def swap_outfit(person: Identity, other: Identity) -> Identity:
-    """Return the person with the clothes and the backdrop of the other."""
+    """Return the person with the clothes and the backdrop of another."""
     return replace(
         person,
         garment=other.garment,

@@ -16,8 +16,8 @@ RATES = (3.0, 30.0)
 SIZES = (144, 256)
 """Range of a picture's sides in pixels."""
 JITTER = 0.012
-"""Deviation of boxes, and twice that of keypoints, as a share of the face's width: detectors are not exact. What they
-miss of keypoints hardly changes from frame to frame; otherwise intensities would tell of it and not of the motion."""
+"""Standard deviation of boxes, and twice that of keypoints, as a share of the face's width, like a detector's errors.
+Keypoints have the same error in all frames; otherwise intensities would measure it and not the motion."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,7 +34,7 @@ class SyntheticClip:
 
 
 def synthetic_clip(number: int, frames: int, cast: int, *, held_out: bool = False) -> SyntheticClip:
-    """Draw the clip of a number; the same number always gives the same clip.
+    """Draw the clip of a number; equal numbers give equal clips.
 
     Args:
         number: 0 or more. `cast` consecutive numbers, from a multiple of `cast` on, show one performance by as many
@@ -49,7 +49,7 @@ def synthetic_clip(number: int, frames: int, cast: int, *, held_out: bool = Fals
         performance, person = performance + FIRST_HELD_OUT_SEED, person + FIRST_HELD_OUT_SEED
     identity = Identity.from_seed(person)
     size = (int(rng.integers(*SIZES)), int(rng.integers(*SIZES)))
-    # As quick for all who give the performance.
+    # The same rate for all people of the performance.
     rate = float(np.exp(np.random.default_rng((performance, 0x4A7E)).uniform(*np.log(RATES))))
     shots = [render(identity, moment, size) for moment in Performance.from_seed(performance, frames, rate).moments]
     boxes = np.stack([face.box for _, face in shots])

@@ -66,7 +66,7 @@ def batches(objective: Objective, config: PartConfig, first: int, share: Share) 
         multiprocessing_context="spawn" if config.loaders else None,
         prefetch_factor=4 if config.loaders else None,
         worker_init_fn=_start_loader,
-        generator=torch.Generator(),  # its own: torch's is the caller's
+        generator=torch.Generator(),  # leaves torch's global generator unchanged
     )
     with _signals_blocked() if config.loaders else nullcontext():
         return iter(loader)

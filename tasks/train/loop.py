@@ -248,7 +248,7 @@ def _resume(
     for path in reversed(_checkpoints(folder)):
         try:
             state = torch.load(path, map_location=device, weights_only=True)
-        except Exception:  # a damaged file, whatever torch says of it
+        except Exception:  # a damaged file; torch raises many types
             path.unlink()
             continue
         network.load_state_dict(state["network"], strict=False)

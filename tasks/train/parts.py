@@ -19,8 +19,8 @@ PARTS: Mapping[str, str] = {
     "vae": "models.training.autoencoder_objective:AutoencoderObjective",
     "recogniser": "models.training.faces.recogniser_objective:RecogniserObjective",
     "detector": "models.training.faces.detector_objective:DetectorObjective",
-    "headpose": "models.training.motion_encoders:HeadPoseObjective",
-    "expression": "models.training.motion_encoders:ExpressionObjective",
+    "headpose": "models.training.head_pose_objective:HeadPoseObjective",
+    "expression": "models.training.expression_objective:ExpressionObjective",
     "denoiser": "models.training.denoiser_objective:DenoiserObjective",
     "adapters": "models.training.denoiser_objective:AdapterObjective",
 }

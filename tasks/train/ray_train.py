@@ -58,7 +58,7 @@ def train_distributed(
         path.unlink(missing_ok=True)
 
     def train_worker() -> None:
-        # Our own errors are passed on in a file: Ray Train would turn them into text with a traceback.
+        # Our own errors are passed in a file: Ray Train would convert them to text with a traceback.
         try:
             train(objective, config, weights, folder, stop_file.exists, device=device)
         except Cancelled as error:
@@ -77,7 +77,7 @@ def train_distributed(
             # In the main thread it would handle Ctrl-C itself and end this process.
             with ThreadPoolExecutor(1, "ray-train") as thread:
                 thread.submit(trainer.fit).result()
-        except Exception as error:  # Ray Train has errors of several bases
+        except Exception as error:  # Ray Train's errors have no common base class
             raise WorkerLost(f"training of {config.part} failed: {error}; run the same command to resume") from error
         finally:
             stop_file.unlink(missing_ok=True)

@@ -25,13 +25,13 @@ TOLERANCE = 1e-4
 
 @cache
 def cases() -> dict[str, Any]:
-    """Sizes, sampler settings and the salt."""
+    """Return sizes, sampler settings and the salt."""
     return dict(json.loads(need("cases.json").read_text()))
 
 
 @cache
 def shapes(module: str) -> dict[str, tuple[int, ...]]:
-    """Tensor names and shapes of one entry of state_dicts.json."""
+    """Return the tensor names and shapes of an entry of state_dicts.json."""
     everything = json.loads(need("state_dicts.json").read_text())
     if module not in everything:
         pytest.skip(f"{DIRECTORY / 'state_dicts.json'} has no {module}")
@@ -39,7 +39,7 @@ def shapes(module: str) -> dict[str, tuple[int, ...]]:
 
 
 def need(name: str) -> Path:
-    """A file of the golden directory; the test is skipped where it is not there."""
+    """Return a file of the golden directory; skip the test if it does not exist."""
     path = DIRECTORY / name
     if not path.exists():
         pytest.skip(f"{path} is not there")
@@ -47,18 +47,18 @@ def need(name: str) -> Path:
 
 
 def outputs(name: str) -> dict[str, Tensor]:
-    """The tensors of one golden file."""
+    """Return the tensors of a golden file."""
     return load_file(need(name))
 
 
 def noise(name: str, shape: Sequence[int]) -> Tensor:
-    """r(name, shape): normal, seeded by the salted name."""
+    """Return normally distributed values, seeded by the salted name."""
     seed = zlib.crc32((cases()["salt"] + name).encode())
     return torch.randn(tuple(shape), generator=torch.Generator().manual_seed(seed))
 
 
 def weights(named: Mapping[str, Sequence[int]]) -> dict[str, Tensor]:
-    """Values for tensors of these names and shapes (integer tensors are the `num_batches_tracked` of batch norms)."""
+    """Return values for tensors by name and shape (integer tensors are the `num_batches_tracked` of batch norms)."""
     return {name: _value(name, tuple(shape)) for name, shape in named.items()}
 
 
@@ -76,12 +76,12 @@ def _value(name: str, shape: tuple[int, ...]) -> Tensor:
 
 
 def shapes_of(module: torch.nn.Module) -> dict[str, tuple[int, ...]]:
-    """Names and shapes of a module's own state, to hold against `shapes`."""
+    """Return the names and shapes of a module's state, to compare with `shapes`."""
     return {name: tuple(value.shape) for name, value in module.state_dict().items()}
 
 
 def assert_close(actual: Tensor, expected: Tensor) -> None:
-    """||a - b|| / ||b|| <= 1e-4 in float32, and the same shape."""
+    """Check that shapes are equal and ||a - b|| / ||b|| <= 1e-4 in float32."""
     assert actual.shape == expected.shape, f"{tuple(actual.shape)} is not {tuple(expected.shape)}"
     error = torch.linalg.vector_norm(actual.double() - expected.double())
     scale = torch.linalg.vector_norm(expected.double())

@@ -1,4 +1,4 @@
-"""Networks that tests of several folders build: small random ones, and those that golden files were made with."""
+"""Networks for tests in several folders: small random ones, and those of the golden files."""
 
 from __future__ import annotations
 
@@ -26,18 +26,18 @@ TIME_IDS = torch.tensor([[12.5, 0.0, 0.0]])
 
 
 def filled(network: M, entry: str) -> M:
-    """A network built on `meta`, with the golden values of one entry of state_dicts.json."""
+    """Fill a network built on `meta` with the golden values of an entry of state_dicts.json."""
     network.load_state_dict(golden.weights(golden.shapes(entry)), strict=True, assign=True)
     return network.requires_grad_(False).eval()
 
 
 def unet_config(case: Mapping[str, Any]) -> UNetConfig:
-    """Of a configuration in cases.json."""
+    """Return the `UNetConfig` of a configuration in cases.json."""
     return UNetConfig(**{name: tuple(v) if isinstance(v, list) else v for name, v in case.items()})
 
 
 def small_denoiser(config: UNetConfig = SMALL) -> Denoiser:
-    """A denoiser of random weights, the same every time; no bias or mixer is left at a special value."""
+    """Return a denoiser with fixed random weights, without biases or mixers at special values."""
     denoiser = Denoiser(config).requires_grad_(False).eval()
     generator = torch.Generator().manual_seed(7)
     for name, parameter in denoiser.named_parameters():
@@ -50,5 +50,5 @@ def small_denoiser(config: UNetConfig = SMALL) -> Denoiser:
 
 
 def randn(*shape: int, seed: int = 0, dtype: torch.dtype = torch.float32) -> Tensor:
-    """Normal numbers, the same every time."""
+    """Return normally distributed values, the same for a seed."""
     return torch.randn(shape, generator=torch.Generator().manual_seed(seed), dtype=dtype)

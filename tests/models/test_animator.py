@@ -1,4 +1,4 @@
-"""The animator on a tiny model: budgets that must not matter, memory that is given up, frames that stream."""
+"""The animator on a tiny model: memory budgets, smaller budgets after running out of memory, streaming."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from tests.models import golden
 from troupe import SamplerSettings
 from troupe.errors import Cancelled, SettingsError
 
-# Latents of 16: smaller, and the innermost norms see two values a group, which blows rounding up.
+# Latents of 16: with smaller ones, the innermost norms have two values per group, which amplifies rounding.
 MODEL = replace(TINY, config=replace(TINY.config, image_size=128))
 SETTINGS = SamplerSettings(steps=2, padding=2, overlap=2)
 FRAMES = MOTION_BATCH + 5
@@ -49,7 +49,7 @@ def latents(animator: Animator, motion: Motion) -> Tensor:
 
 
 @pytest.mark.parametrize("budget", [Budget(2**40, 0), Budget(0, 2**40)])
-def test_what_may_be_taken_does_not_matter(animator: Animator, budget: Budget) -> None:
+def test_the_memory_budget_does_not_change_the_result(animator: Animator, budget: Budget) -> None:
     motion = random_motion(6, animator.config)
     expected = latents(animator, motion)
     animator.budget = budget
@@ -64,19 +64,19 @@ def test_frames_are_refined_one_by_one(animator: Animator) -> None:
     golden.assert_close(refined, whole)
 
 
-def test_frames_come_as_they_are_decoded_and_are_counted(animator: Animator) -> None:
+def test_frames_are_streamed_and_progress_is_reported(animator: Animator) -> None:
     appearance = animator.encode_appearance(random_portrait(animator.config))
-    before, told = animator.evaluations, []
+    before, reported = animator.evaluations, []
     frames = animator.animate(
-        appearance, random_motion(7, animator.config), SETTINGS, on_progress=lambda *n: told.append(n)
+        appearance, random_motion(7, animator.config), SETTINGS, on_progress=lambda *n: reported.append(n)
     )
     side = animator.config.image_size
     assert [frame.shape for frame in frames] == [(side, side, 3)] * 7
     # Two steps and branches; windows of 5 at every third of the 11 padded frames.
-    assert animator.evaluations - before == 2 * 2 * 4 * 5 == told[-1][1]
+    assert animator.evaluations - before == 2 * 2 * 4 * 5 == reported[-1][1]
 
 
-def test_a_render_can_be_stopped_and_the_next_one_is_right(animator: Animator) -> None:
+def test_a_cancelled_render_does_not_affect_the_next(animator: Animator) -> None:
     motion = random_motion(3, animator.config)
     appearance = animator.encode_appearance(random_portrait(animator.config))
     expected = [frame.copy() for frame in animator.animate(appearance, motion, SETTINGS)]
@@ -93,12 +93,12 @@ def test_a_render_can_be_stopped_and_the_next_one_is_right(animator: Animator) -
     assert all((a == b).all() for a, b in zip(again, expected, strict=True))
 
 
-def test_a_cpu_has_nothing_to_give_up(animator: Animator) -> None:
+def test_a_budget_on_a_cpu_does_not_shrink(animator: Animator) -> None:
     assert not animator.shrink()
 
 
-def test_memory_is_given_up_until_there_is_none_to_give(loaded: Animator) -> None:
-    """On `meta`, which has no memory at all, everything but the numbers is as on a GPU."""
+def test_the_budget_shrinks_to_its_minimum(loaded: Animator) -> None:
+    """On `meta`, which needs no memory but otherwise behaves as a GPU."""
     networks = Networks(**{name: getattr(loaded._networks, name) for name in Networks.__dataclass_fields__})
     animator = Animator(loaded.config, networks, loaded._identity, torch.device("meta"), gpu_budget(24 * GIB))
     seen = [animator.budget]
@@ -110,7 +110,7 @@ def test_memory_is_given_up_until_there_is_none_to_give(loaded: Animator) -> Non
     assert {value.device.type for network in networks.all for value in network.parameters()} == {"cpu"}
 
 
-def test_a_limit_for_a_gpu_means_nothing_to_a_cpu_and_bad_ones_are_refused(directory: Path) -> None:
+def test_a_gpu_memory_limit_is_ignored_on_a_cpu(directory: Path) -> None:
     assert load(directory, "cpu", "float32", gpu_memory=12).budget == load(directory, "cpu").budget
     with pytest.raises(SettingsError):
         load(directory, "cpu", "float16")

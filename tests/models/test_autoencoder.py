@@ -32,14 +32,14 @@ def test_golden_names_and_shapes_of_the_autoencoder() -> None:
     assert golden.shapes_of(vae) == golden.shapes("e2e_tiny/vae")
 
 
-def test_a_portrait_becomes_the_mean_of_its_latents(vae: AutoencoderKLTemporalDecoder) -> None:
+def test_a_portrait_is_encoded_as_the_mean_of_its_latents(vae: AutoencoderKLTemporalDecoder) -> None:
     picture = randn(3, 16, 16).clamp(-1, 1)
     latents = encode_portrait(vae, picture)
     assert latents.shape == (4, 8, 8)
     torch.testing.assert_close(latents, vae.quant_conv(vae.encoder(picture[None]))[0, :4])
 
 
-def test_the_encoder_keeps_its_own_precision(vae: AutoencoderKLTemporalDecoder) -> None:
+def test_the_encoder_keeps_its_precision(vae: AutoencoderKLTemporalDecoder) -> None:
     picture, latents = randn(3, 16, 16).clamp(-1, 1), randn(2, 4, 8, 8)
     expected, frames = encode_portrait(vae, picture), decode(vae, latents)
     mixed = autoencoder_for(SMALL).requires_grad_(False).eval()
@@ -51,7 +51,7 @@ def test_the_encoder_keeps_its_own_precision(vae: AutoencoderKLTemporalDecoder) 
     assert (coarse - frames).norm() < 0.05 * frames.norm()
 
 
-def test_latents_are_unscaled_and_pixels_brought_to_zero_to_one(vae: AutoencoderKLTemporalDecoder) -> None:
+def test_latents_are_unscaled_and_pixels_are_in_0_to_1(vae: AutoencoderKLTemporalDecoder) -> None:
     latents = randn(3, 4, 8, 8)
     raw = vae.decode(latents / SMALL.scaling_factor, num_frames=3).sample
     torch.testing.assert_close(decode(vae, latents), raw)
@@ -66,7 +66,7 @@ def stream(vae: AutoencoderKLTemporalDecoder, latents: Tensor, chunk: int, paddi
 
 @settings(max_examples=15, deadline=None)
 @given(st.integers(1, 7), st.integers(1, 5), st.integers(0, 7))
-def test_a_stream_is_the_released_chunks_without_the_padding(
+def test_a_stream_equals_the_releases_chunks_without_padding(
     vae: AutoencoderKLTemporalDecoder, frames: int, chunk: int, padding: int
 ) -> None:
     latents = randn(padding + frames + padding, 4, 4, 4)
@@ -90,7 +90,7 @@ def test_chunks_of_padding_are_not_decoded(
     assert len(seen) == len(streamed)
 
 
-def test_a_stream_decodes_as_it_is_read(vae: AutoencoderKLTemporalDecoder) -> None:
+def test_a_stream_decodes_lazily(vae: AutoencoderKLTemporalDecoder) -> None:
     seen: list[int] = []
     hook = vae.decoder.register_forward_pre_hook(lambda _, given: seen.append(len(given[0])))
     frames = decode_stream(vae, randn(6, 4, 4, 4), 2)

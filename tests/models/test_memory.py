@@ -1,4 +1,4 @@
-"""What the released sizes take of a GPU, counted on tensors without memory: whether 12 and 24 GB suffice."""
+"""GPU memory of the full model, computed with fake tensors: 12 and 24 GB suffice."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ from troupe import SamplerSettings
 
 CONFIG, HALF = FULL.config, torch.bfloat16
 OVERHEAD = 1.5 * GIB
-"""CUDA itself, its libraries' workspaces, what the allocator cannot use."""
+"""Bytes for the CUDA context, workspaces of libraries, and fragmentation."""
 
 
 class Live(TorchDispatchMode):
-    """Bytes of the tensors made inside it that are alive, and the most there ever were."""
+    """Counts the bytes of tensors that are created inside it, and their peak."""
 
     def __init__(self, *known: nn.Module) -> None:
         super().__init__()
@@ -64,7 +64,7 @@ def half_precision() -> Iterator[None]:
 
 @pytest.fixture(scope="module")
 def decoding() -> int:
-    """Bytes at the peak of a chunk."""
+    """Peak bytes of decoding a chunk."""
     with half_precision(), FakeTensorMode(), torch.inference_mode():
         vae = autoencoder_for(CONFIG.vae).requires_grad_(False)
         with Live(vae) as live:
@@ -73,7 +73,7 @@ def decoding() -> int:
 
 
 def weights(*names: str) -> int:
-    """Bytes of networks on the device: those that run every step in half precision, the others in float32."""
+    """Return the bytes of networks on the device: those that run at every step in half precision, others in float32."""
     size = {HALF: 2, torch.float32: 4}
     found = {name.split("/")[1]: module for name, module in parts(FULL).items()}
     half = {"unet", "pose_guider", "diffusion_pytorch_model"}
@@ -86,7 +86,7 @@ def weights(*names: str) -> int:
 
 
 @pytest.mark.parametrize("count", [1, 2])
-def test_windows_take_what_they_are_said_to(count: int) -> None:
+def test_window_bytes_is_close_to_the_peak(count: int) -> None:
     side, window, width = CONFIG.latent_size, CONFIG.window, CONFIG.unet.cross_attention_dim
     with half_precision(), FakeTensorMode(), torch.inference_mode():
         denoiser = Denoiser(CONFIG.unet).requires_grad_(False)
@@ -100,7 +100,7 @@ def test_windows_take_what_they_are_said_to(count: int) -> None:
     assert 0.6 <= live.peak / (count * window_bytes(CONFIG, HALF)) <= 1
 
 
-def test_24_gb_hold_everything_at_once(decoding: int) -> None:
+def test_24_gb_suffice_for_everything_at_once(decoding: int) -> None:
     budget = gpu_budget(24 * GIB)
     assert not budget.offload
     windows = fitting_windows(CONFIG, HALF, budget.activations) * window_bytes(CONFIG, HALF)
@@ -108,7 +108,7 @@ def test_24_gb_hold_everything_at_once(decoding: int) -> None:
 
 
 @pytest.mark.parametrize("size", [8, 12])
-def test_12_gb_hold_what_is_at_work(size: int, decoding: int) -> None:
+def test_12_gb_suffice_for_the_networks_in_use(size: int, decoding: int) -> None:
     budget = gpu_budget(size * GIB)
     assert budget.offload
     windows = fitting_windows(CONFIG, HALF, budget.activations) * window_bytes(CONFIG, HALF)

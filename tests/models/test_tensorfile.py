@@ -10,7 +10,7 @@ from safetensors.torch import save_file
 from models.tensorfile import read_tensors, write_tensors
 
 
-def test_gives_tensors_in_the_order_asked_for(tmp_path: Path) -> None:
+def test_tensors_are_returned_in_the_requested_order(tmp_path: Path) -> None:
     path = tmp_path / "file"
     write_tensors(path, "thing 1", {"a": torch.arange(3), "b": torch.ones(2, 2)})
     b, a = read_tensors(path, "thing 1", "b", "a")
@@ -19,8 +19,8 @@ def test_gives_tensors_in_the_order_asked_for(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("mask", [0o022, 0o027])
-def test_whoever_may_read_a_new_file_may_read_it(tmp_path: Path, mask: int) -> None:
-    """A model converted by an administrator is served by somebody else."""
+def test_permissions_follow_the_umask(tmp_path: Path, mask: int) -> None:
+    """A model converted by an administrator is read by other users."""
     before = os.umask(mask)
     try:
         write_tensors(tmp_path / "file", "thing 1", {"a": torch.zeros(1)})
@@ -30,14 +30,14 @@ def test_whoever_may_read_a_new_file_may_read_it(tmp_path: Path, mask: int) -> N
 
 
 @pytest.mark.parametrize("names", [("a",), ("a", "b", "c"), ("a", "c")])
-def test_refuses_other_tensors_than_expected(tmp_path: Path, names: tuple[str, ...]) -> None:
+def test_unexpected_tensors_are_refused(tmp_path: Path, names: tuple[str, ...]) -> None:
     path = tmp_path / "file"
     write_tensors(path, "thing 1", {"a": torch.zeros(1), "b": torch.zeros(1)})
     with pytest.raises(ValueError, match=r"file holds \['a', 'b'\]"):
         read_tensors(path, "thing 1", *names)
 
 
-def test_refuses_files_of_unknown_origin(tmp_path: Path) -> None:
+def test_files_without_a_version_are_refused(tmp_path: Path) -> None:
     path = tmp_path / "file"
     save_file({"a": torch.zeros(1)}, path)
     with pytest.raises(ValueError, match="holds something else, not thing 1"):

@@ -38,7 +38,7 @@ def assign(places: Tensor, boxes: Tensor, real: Tensor) -> Tensor:
 
     The candidates of a face are the anchors nearest to its centre in every stride. Those whose IoU with it is at least
     the candidates' mean plus one standard deviation, and whose centre is in its box, are positive. A face without any
-    takes the anchor with the largest IoU. An anchor claimed by two faces belongs to the one with the larger IoU.
+    gets the anchor with the largest IoU. An anchor claimed by two faces belongs to the one with the larger IoU.
 
     Args:
         places: (N, 4) of `anchors`.

@@ -78,7 +78,7 @@ class DetectorNetwork(nn.Module):
         return outputs[..., 0], outputs[..., 1:5], outputs[..., 5:]
 
     def by_stride(self, picture: Tensor) -> list[Tensor]:
-        """(B, H W / stride^2, 2, 15) of each stride: the two anchors' score, box and keypoints."""
+        """Return (B, H W / stride^2, 2, 15) per stride: score, box and keypoints of the two anchors."""
         fine = self.stem(picture)
         middle = self.middle(fine)
         fine, middle, coarse = (
@@ -90,7 +90,7 @@ class DetectorNetwork(nn.Module):
 
     def _head_outputs(self, features: Tensor) -> Tensor:
         seen = torch.relu(self.head(features))
-        with torch.autocast(seen.device.type, enabled=False):  # distances need their digits
+        with torch.autocast(seen.device.type, enabled=False):  # distances need full precision
             outputs: Tensor = self.tell(seen.float())
         return outputs.permute(0, 2, 3, 1).reshape(outputs.shape[0], -1, ANCHORS, 15)
 
@@ -120,8 +120,8 @@ class DetectorObjective(Objective):
         return {"picture": torch.from_numpy(picture), **_table(faces)}
 
     def losses(self, network: nn.Module, batch: Batch) -> dict[str, Tensor]:
-        """Scores by the quality focal loss (Li et al., NeurIPS 2020), boxes by their distance-IoU (Zheng et al., AAAI
-        2020), keypoints by their distance in face widths."""
+        """Compute the quality focal loss of the scores (Li et al., NeurIPS 2020), the distance-IoU loss of the boxes
+        (Zheng et al., AAAI 2020), and the distance of the keypoints in face widths."""
         height, width = batch["picture"].shape[1:3]
         logits, distances, away = network(normalised(batch["picture"]))
         logits, distances, away = logits.float(), distances.float(), away.float()
@@ -196,7 +196,7 @@ class _Released(nn.Module):
 
 def normalised(picture: Tensor) -> Tensor:
     """Normalise (B, H, W, 3) uint8 to the network's input, (B, 3, H, W)."""
-    return (picture.permute(0, 3, 1, 2).float() - 127.5) / 128  # which leaves the channels innermost
+    return (picture.permute(0, 3, 1, 2).float() - 127.5) / 128  # the channels stay innermost
 
 
 def measured(path: Path, pictures: int = MEASURED, side: int = 640, augment: Augment = augment) -> dict[str, float]:
@@ -204,17 +204,17 @@ def measured(path: Path, pictures: int = MEASURED, side: int = 640, augment: Aug
     detector = open_detector(path, "cpu")
     faces, off, shared, wrong, wrong_empty, empty = 0, [], [], 0, 0, 0
     for number in range(pictures):
-        picture, there = scene(np.random.default_rng((number, 0x5CE4E)), side, held_out=True, augment=augment)
+        picture, true_faces = scene(np.random.default_rng((number, 0x5CE4E)), side, held_out=True, augment=augment)
         found = detector.detect(picture)
-        pairs = _pairs(found, there)
-        faces += len(there)
+        pairs = _pairs(found, true_faces)
+        faces += len(true_faces)
         wrong += len(found) - len(pairs)
-        empty += not there
-        wrong_empty += 0 if there else len(found)
-        for mine, true in pairs:
+        empty += not true_faces
+        wrong_empty += 0 if true_faces else len(found)
+        for detected, true in pairs:
             size = float(true.box[2] - true.box[0])
-            off.append(np.linalg.norm(mine.keypoints - true.keypoints, axis=1) / size)
-            shared.append(_overlap(mine, true))
+            off.append(np.linalg.norm(detected.keypoints - true.keypoints, axis=1) / size)
+            shared.append(_overlap(detected, true))
     return {
         "found": len(off) / faces,
         "keypoints": float(np.mean(off)) if off else 1.0,
@@ -225,10 +225,10 @@ def measured(path: Path, pictures: int = MEASURED, side: int = 640, augment: Aug
     }
 
 
-def _pairs(found: list[Face], there: list[Face]) -> list[tuple[Face, Face]]:
+def _pairs(found: list[Face], true_faces: list[Face]) -> list[tuple[Face, Face]]:
     """Match each true face to the detection with the largest IoU of at least 0.5, each detection at most once."""
     pairs, left = [], list(found)
-    for true in there:
+    for true in true_faces:
         best = max(left, key=lambda face: _overlap(face, true), default=None)
         if best is not None and _overlap(best, true) >= 0.5:
             left.remove(best)

@@ -30,7 +30,7 @@ JITTER = 0.025
 """Largest standard deviation of keypoints, in face widths."""
 LIGHT = 0.7
 NARROWEST, WIDEST = 30.0, 200.0
-"""Of faces, pixels."""
+"""Range of face widths in pixels."""
 MOVED = 0.5
 """Share of the pictures with other clothes and another backdrop, so that identity does not depend on them."""
 GALLERY, PROBES = 100, 3

@@ -32,7 +32,7 @@ def inputs() -> tuple[Tensor, Tensor]:
 
 
 def as_released(adapter: IdentityAdapter, tokens: Tensor, identity: Tensor) -> Tensor:
-    """With everything that the release computes, convolutions and softmax included."""
+    """Compute everything that the release computes, including convolutions and softmax."""
 
     def conv_norm(part: nn.Module, x: Tensor) -> Tensor:
         return F.relu(part.get_submodule("bn")(part.get_submodule("conv")(x)))
@@ -52,12 +52,12 @@ def as_released(adapter: IdentityAdapter, tokens: Tensor, identity: Tensor) -> T
     return out
 
 
-def test_is_what_the_whole_computation_gives(adapter: IdentityAdapter) -> None:
+def test_the_result_equals_the_full_computation(adapter: IdentityAdapter) -> None:
     tokens, identity = inputs()
     torch.testing.assert_close(adapter(tokens, identity), as_released(adapter, tokens, identity))
 
 
-def test_dead_branches_neither_matter_nor_learn(adapter: IdentityAdapter) -> None:
+def test_dead_branches_have_no_effect_and_no_gradient(adapter: IdentityAdapter) -> None:
     tokens, identity = inputs()
     before = adapter(tokens, identity)
     before.sum().backward()
@@ -71,7 +71,7 @@ def test_dead_branches_neither_matter_nor_learn(adapter: IdentityAdapter) -> Non
     torch.testing.assert_close(adapter(tokens, identity), before)
 
 
-def test_only_patches_are_told_the_identity(adapter: IdentityAdapter) -> None:
+def test_the_identity_affects_patches_only(adapter: IdentityAdapter) -> None:
     tokens, identity = inputs()
     change = adapter(tokens, identity + 1) - adapter(tokens, identity)
     assert change[:, :PREFIX].abs().max() == 0
@@ -81,6 +81,6 @@ def test_only_patches_are_told_the_identity(adapter: IdentityAdapter) -> None:
 @pytest.mark.parametrize(
     "wrong", [{"adapter_width": 40}, {"adapter_width": 0}, {"adapter_heads": 3}, {"adapter_heads": 0}]
 )
-def test_refuses_sizes_that_do_not_go_together(wrong: dict[str, int]) -> None:
+def test_incompatible_sizes_are_refused(wrong: dict[str, int]) -> None:
     with pytest.raises(WeightsError, match="adapter_"):
         IdentityAdapter(replace(SMALL, **wrong))

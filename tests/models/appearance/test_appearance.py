@@ -15,6 +15,6 @@ from models.appearance import Appearance
         (torch.zeros(6, 8), torch.zeros(4, 3, 5, dtype=torch.bfloat16)),
     ],
 )
-def test_refuses_tensors_that_are_no_appearance(tokens: torch.Tensor, latents: torch.Tensor) -> None:
+def test_invalid_tensors_are_refused(tokens: torch.Tensor, latents: torch.Tensor) -> None:
     with pytest.raises(ValueError, match="an appearance is"):
         Appearance(tokens, latents)

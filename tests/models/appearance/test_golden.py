@@ -18,7 +18,7 @@ M = TypeVar("M", bound=nn.Module)
 
 
 def released() -> AppearanceConfig:
-    """Of the sizes that the released tensors have; the number of heads is not among them."""
+    """Return the configuration of the released tensors, except for the number of heads."""
     shapes = golden.shapes("dino.pth")
     adapters = sorted(int(name.split(".")[1]) for name in shapes if name.endswith(".adapter.D_fc1.weight"))
     adapter = f"blocks.{adapters[0]}.adapter"
@@ -37,7 +37,7 @@ def released() -> AppearanceConfig:
 
 
 def tiny() -> AppearanceConfig:
-    """Of the tiny pipeline. Its image size is that of the position table; pictures are smaller."""
+    """Return the configuration of the tiny pipeline; its pictures are smaller than its position table."""
     case = golden.cases()["pipeline_tiny"]
     vit = case["vit"]
     config = AppearanceConfig(
@@ -56,7 +56,7 @@ def tiny() -> AppearanceConfig:
 
 
 def projected(config: AppearanceConfig, module: str) -> AppearanceConfig:
-    """With the picture's and the output's size, as the projector's tensors have them."""
+    """Add the sizes of picture and output, from the projector's tensors."""
     tokens, sequence = golden.shapes(module)["weight"]
     grid = math.isqrt(sequence - 1 - config.registers)
     config = replace(config, tokens=tokens, input_size=grid * config.patch)

@@ -1,4 +1,4 @@
-"""With ONNX networks made here, so that what comes out can be told in advance."""
+"""The identity encoder, on small ONNX networks with known outputs."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def write(
     weight: np.ndarray = WEIGHT,
     layout: tuple[int, ...] | None = None,
 ) -> Path:
-    """The mean of each channel, times `weight`."""
+    """Write a network that multiplies the mean of each channel by `weight`."""
     nodes = [
         helper.make_node("ReduceMean", ["data"], ["mean"], axes=[2, 3], keepdims=0),
         helper.make_node("MatMul", ["mean", "weight"], ["fc0"]),
@@ -39,7 +39,7 @@ def write(
 
 
 def write_of_unknown_length(path: Path) -> Path:
-    """Where the non-zero pixels are: how many numbers that makes, only a picture tells."""
+    """Write a network that returns the positions of non-zero pixels, whose number depends on the picture."""
     nodes = [
         helper.make_node("NonZero", ["data"], ["places"]),
         helper.make_node("Cast", ["places"], ["numbers"], to=TensorProto.FLOAT),
@@ -72,7 +72,7 @@ def picture() -> np.ndarray:
 
 
 @pytest.mark.parametrize("batch", [1, "N"])
-def test_is_the_networks_direction_for_pixels_from_0_to_1(tmp_path: Path, batch: int | str) -> None:
+def test_the_embedding_is_normalised_and_pixels_are_in_0_to_1(tmp_path: Path, batch: int | str) -> None:
     encode = IdentityEncoder(write(tmp_path / "arcface.onnx", batch=batch))
     aligned = picture()
     expected = (aligned.astype(np.float64) / 255).mean(axis=(0, 1)) @ WEIGHT
@@ -83,12 +83,12 @@ def test_is_the_networks_direction_for_pixels_from_0_to_1(tmp_path: Path, batch:
     assert float(vector.norm()) == pytest.approx(1)
 
 
-def test_bytes_and_floats_are_the_same_face(tmp_path: Path) -> None:
+def test_bytes_and_floats_give_the_same_embedding(tmp_path: Path) -> None:
     encode = IdentityEncoder(write(tmp_path / "arcface.onnx"))
     torch.testing.assert_close(encode(picture()), encode((picture() / 255).astype(np.float32)))
 
 
-def test_length_is_the_models(tmp_path: Path) -> None:
+def test_another_length_is_refused(tmp_path: Path) -> None:
     path = write(tmp_path / "arcface.onnx", weight=WEIGHT[:, :32])
     assert IdentityEncoder(path, length=32)(picture()).shape == (1, 32)
     with pytest.raises(WeightsError, match=r"to \[\[1, 512\]\]"):
@@ -110,7 +110,7 @@ def test_another_network_is_refused(tmp_path: Path, wrong: dict[str, int]) -> No
         IdentityEncoder(write(path, **wrong))  # type: ignore[arg-type]
 
 
-def test_an_undeclared_length_is_found_out_when_it_runs(tmp_path: Path) -> None:
+def test_an_undeclared_length_is_checked_at_run_time(tmp_path: Path) -> None:
     encode = IdentityEncoder(write_of_unknown_length(tmp_path / "arcface.onnx"))
     aligned = np.zeros_like(picture())
     aligned[5, 6:16] = 255  # 30 values are not zero, each has 4 coordinates
@@ -119,7 +119,7 @@ def test_an_undeclared_length_is_found_out_when_it_runs(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("value", [0.0, np.nan])
-def test_a_vector_without_direction_is_refused(tmp_path: Path, value: float) -> None:
+def test_an_embedding_without_norm_is_refused(tmp_path: Path, value: float) -> None:
     encode = IdentityEncoder(write(tmp_path / "arcface.onnx", weight=np.full_like(WEIGHT, value)))
     with pytest.raises(WeightsError, match="norm"):
         encode(picture())
@@ -131,7 +131,7 @@ def test_a_picture_of_another_size_is_refused(tmp_path: Path) -> None:
         encode(picture()[:64])
 
 
-def test_what_is_no_onnx_file_is_refused(tmp_path: Path) -> None:
+def test_a_file_that_is_not_onnx_is_refused(tmp_path: Path) -> None:
     with pytest.raises(WeightsError, match=r"nothing\.onnx cannot be read"):
         IdentityEncoder(tmp_path / "nothing.onnx")
     (tmp_path / "text.onnx").write_text("hello")
@@ -140,7 +140,7 @@ def test_what_is_no_onnx_file_is_refused(tmp_path: Path) -> None:
 
 
 def test_a_real_recognition_network_of_another_length(shared: Path) -> None:
-    """Its input has a free batch and another name; only the length is not ours."""
+    """Its input has a dynamic batch size and another name; only the length does not fit."""
     path = shared / "weights" / "mobilefacenet.onnx"
     with pytest.raises(WeightsError, match="128"):
         IdentityEncoder(path)

@@ -38,13 +38,13 @@ def inputs(size: int = SMALL.input_size) -> tuple[torch.Tensor, torch.Tensor]:
     return torch.randn(2, 3, size, size), torch.randn(2, SMALL.identity)
 
 
-def test_gives_a_sequence_that_the_projector_takes() -> None:
+def test_the_projector_accepts_the_sequence() -> None:
     tokens = build()(*inputs())
     assert tokens.shape == (2, SMALL.sequence, SMALL.width)
     assert AppearanceProjector(SMALL)(tokens).shape == (2, SMALL.tokens, SMALL.width)
 
 
-def test_adapters_are_in_their_blocks_and_only_there_the_identity_matters() -> None:
+def test_the_identity_has_an_effect_only_in_blocks_with_adapters() -> None:
     transformer = build()
     assert [isinstance(block.adapter, IdentityAdapter) for block in transformer.blocks] == [True, False, True]
     image, identity = inputs()
@@ -53,15 +53,15 @@ def test_adapters_are_in_their_blocks_and_only_there_the_identity_matters() -> N
     assert torch.equal(plain(image, identity), plain(image, -identity))
 
 
-def test_pictures_are_read_alone() -> None:
+def test_pictures_of_a_batch_are_independent() -> None:
     transformer = build()
     image, identity = inputs()
     alone = [transformer(image[i : i + 1], identity[i : i + 1]) for i in range(2)]
     torch.testing.assert_close(torch.cat(alone), transformer(image, identity))
 
 
-def test_registers_stand_after_the_class_token_and_have_no_position() -> None:
-    """Without blocks, every token is the norm of what was put in its place."""
+def test_registers_follow_the_class_token_and_have_no_position() -> None:
+    """Without blocks, every token is the norm of its input."""
     transformer = build(replace(SMALL, depth=0, adapter_blocks=()))
     image, identity = inputs()
     tokens = transformer(image, identity)
@@ -78,7 +78,7 @@ def test_positions_are_resized_for_another_picture() -> None:
     image, identity = inputs(size=28)
     tokens = transformer(image, identity)
     assert tokens.shape == (2, 1 + 2 + 16, SMALL.width)
-    # A table of one value is that value at every size.
+    # A constant table is the same at every size.
     patches = transformer.patch_embed(image).flatten(2).mT + 3.0
     torch.testing.assert_close(tokens[:, 3:], transformer.norm(patches))
 
@@ -92,7 +92,7 @@ def test_works_in_bfloat16() -> None:
     assert (rough.float() - exact).norm() < 0.05 * exact.norm()
 
 
-def test_projector_mixes_tokens_and_keeps_channels_apart() -> None:
+def test_the_projector_mixes_tokens_but_not_channels() -> None:
     projector = AppearanceProjector(SMALL)
     assert {name: tuple(value.shape) for name, value in projector.state_dict().items()} == {
         "weight": (SMALL.tokens, SMALL.sequence),
@@ -115,6 +115,6 @@ def test_projector_mixes_tokens_and_keeps_channels_apart() -> None:
         ({"adapter_blocks": (3,)}, "adapter_blocks"),
     ],
 )
-def test_refuses_sizes_that_do_not_go_together(wrong: dict[str, int], named: str) -> None:
+def test_incompatible_sizes_are_refused(wrong: dict[str, int], named: str) -> None:
     with pytest.raises(WeightsError, match=named):
         VisionTransformer(replace(SMALL, **wrong))

@@ -20,7 +20,7 @@ def cross() -> CrossAttention:
 
 
 def one_query(query: Tensor, keys: Tensor, values: Tensor) -> Tensor:
-    """(C,) from (C,), (T, C), (T, C)."""
+    """Return the attention output (C,) of a query (C,) over keys (T, C) and values (T, C)."""
     size = WIDTH // HEADS
     heads = []
     for head in range(HEADS):
@@ -32,7 +32,7 @@ def one_query(query: Tensor, keys: Tensor, values: Tensor) -> Tensor:
 
 @pytest.mark.parametrize("along", [-2, -3])
 @pytest.mark.parametrize("windows", [1, 2])
-def test_self_attention_sees_one_dimension_only(along: int, windows: int) -> None:
+def test_self_attention_attends_along_one_dimension(along: int, windows: int) -> None:
     torch.manual_seed(0)
     attention = SelfAttention(WIDTH, HEADS).requires_grad_(False)
     x = randn(windows, 3, 5, WIDTH)
@@ -62,7 +62,7 @@ def test_cross_attention_sums_two_contexts_before_the_projection(
         torch.testing.assert_close(out[number], cross.to_out[0](found))
 
 
-def test_the_two_contexts_have_projections_of_their_own(cross: CrossAttention) -> None:
+def test_the_two_contexts_have_separate_projections(cross: CrossAttention) -> None:
     tokens = randn(1, 5, CONTEXT)
     appearance, motion = cross.appearance(tokens), cross.motion(tokens)
     torch.testing.assert_close(appearance.keys, tokens @ cross.to_k.weight.T)
@@ -70,7 +70,7 @@ def test_the_two_contexts_have_projections_of_their_own(cross: CrossAttention) -
     assert not torch.allclose(appearance.keys, motion.keys)
 
 
-def test_attention_to_zeros_is_nothing(cross: CrossAttention) -> None:
+def test_attention_to_zeros_is_zero(cross: CrossAttention) -> None:
     x = randn(1, 2, 4, WIDTH)
     zeros = torch.zeros(1, 5, CONTEXT)
     out = cross(x, (cross.appearance(zeros), cross.motion(zeros)))
@@ -93,7 +93,7 @@ def test_the_mean_of_groups_is_the_projection_of_the_mean_token(cross: CrossAtte
     torch.testing.assert_close(mean.values, expected.values)
 
 
-def test_groups_are_taken_in_order() -> None:
+def test_groups_are_selected_in_order() -> None:
     layer = KeysValues(randn(4, 2, 3), randn(4, 2, 3, seed=1))
     taken = layer.take(torch.tensor([2, 2, 0]))
     assert torch.equal(taken.keys, layer.keys[[2, 2, 0]])

@@ -1,4 +1,4 @@
-"""Contexts of a whole clip: kept or made again, they say the same."""
+"""Contexts of a clip, whether kept in memory or projected again."""
 
 from __future__ import annotations
 
@@ -25,29 +25,29 @@ def assert_same(one: Context, other: Context) -> None:
             torch.testing.assert_close(mine.values, theirs.values)
 
 
-def test_every_transformer_hears(denoiser: Denoiser) -> None:
+def test_every_transformer_has_a_context(denoiser: Denoiser) -> None:
     context = denoiser.project_appearance(randn(TOKENS, SMALL.cross_attention_dim))
     assert len(context.layers) == len(denoiser.transformers) == 16
     for layer, transformer in zip(context.layers, denoiser.transformers, strict=True):
         assert layer.spatial.keys.shape == layer.temporal.values.shape == (1, TOKENS, transformer.width)
 
 
-def test_motion_beyond_the_budget_says_the_same(denoiser: Denoiser) -> None:
+def test_motion_beyond_the_budget_gives_the_same_context(denoiser: Denoiser) -> None:
     tokens = randn(FRAMES, TOKENS, SMALL.cross_attention_dim)
-    kept, made = denoiser.project_motion(tokens, budget=2**30), denoiser.project_motion(tokens, budget=0)
+    kept, recomputed = denoiser.project_motion(tokens, budget=2**30), denoiser.project_motion(tokens, budget=0)
     assert kept.kept
-    assert not made.kept
-    assert len(kept) == len(made) == FRAMES
-    assert_same(kept.of(WINDOWS), made.of(WINDOWS))
+    assert not recomputed.kept
+    assert len(kept) == len(recomputed) == FRAMES
+    assert_same(kept.of(WINDOWS), recomputed.of(WINDOWS))
 
 
-def test_a_windows_groups(denoiser: Denoiser) -> None:
+def test_the_groups_of_a_window(denoiser: Denoiser) -> None:
     tokens = randn(FRAMES, TOKENS, SMALL.cross_attention_dim)
     layer = denoiser.project_motion(tokens, budget=0).of(WINDOWS).layers[0]
-    listener = denoiser.transformers[0]
-    torch.testing.assert_close(layer.spatial.keys[2], listener.spatial.attn2.motion(tokens[:1]).keys[0])
+    transformer = denoiser.transformers[0]
+    torch.testing.assert_close(layer.spatial.keys[2], transformer.spatial.attn2.motion(tokens[:1]).keys[0])
     mean = tokens[[0, 0, 3, 3]].mean(0, keepdim=True)
-    torch.testing.assert_close(layer.temporal.values[1], listener.temporal.attn2.motion(mean).values[0])
+    torch.testing.assert_close(layer.temporal.values[1], transformer.temporal.attn2.motion(mean).values[0])
 
 
 def test_the_budget_is_in_bytes(denoiser: Denoiser) -> None:
@@ -57,7 +57,7 @@ def test_the_budget_is_in_bytes(denoiser: Denoiser) -> None:
     assert not denoiser.project_motion(tokens, budget=everything.bytes - 1).kept
 
 
-def test_contexts_are_in_the_denoisers_type() -> None:
+def test_contexts_have_the_denoisers_dtype() -> None:
     denoiser = small_denoiser().to(torch.bfloat16)
     tokens = randn(FRAMES, TOKENS, SMALL.cross_attention_dim)
     assert denoiser.project_appearance(tokens[0]).layers[0].spatial.keys.dtype == torch.bfloat16

@@ -58,7 +58,7 @@ def test_golden_output_of_the_unet(case: str) -> None:
 
 
 def of_every_frame(denoiser: Denoiser, appearance: Tensor, windows: Tensor) -> Context:
-    """The golden inputs give each frame an appearance of its own, which no animation does."""
+    """The golden inputs have a different appearance per frame, which does not occur in renders."""
     means = appearance[windows].mean(1)
     return Context(tuple(layer.project_appearance(appearance, means) for layer in denoiser.transformers))
 
@@ -69,7 +69,7 @@ def test_golden_output_of_the_pose_guider() -> None:
         guider = PoseGuider(golden.shapes("pose_guider.pth")["conv_out.weight"][0])
     guider = filled(guider, "pose_guider.pth")
     condition = golden.noise("input.pose_condition", (1, 3, 2, 64, 64))
-    # The file has frames behind channels.
+    # In the file, frames follow channels.
     golden.assert_close(guider(condition[0].transpose(0, 1)).transpose(0, 1)[None], expected["pose_features"])
     black = guider(torch.zeros(1, 3, 64, 64))
     golden.assert_close(black.transpose(0, 1)[None], expected["pose_features_of_zeros"])

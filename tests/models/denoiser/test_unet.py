@@ -1,4 +1,4 @@
-"""The denoiser as a whole: what may be left out, what must not matter, what it costs."""
+"""The whole denoiser: absent contexts, independence of windows, precision, gradients and cost."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from tests.models.networks import SMALL, TIME_IDS, randn, small_denoiser
 from troupe.errors import WeightsError
 
 FRAMES, TOKENS, CLIP = 3, 5, 6
-SIZE = 16  # smaller, and the innermost norms see two values a group, which blows rounding up
+SIZE = 16  # with smaller ones, the innermost norms have two values per group, which amplifies rounding
 TIMESTEP = torch.tensor([1.234])
 
 
@@ -41,8 +41,8 @@ def contexts(denoiser: Denoiser, windows: Tensor, scale: tuple[float, float] = (
 def test_absent_contexts_are_zeros(denoiser: Denoiser) -> None:
     sample, windows = randn(1, FRAMES, 8, SIZE, SIZE), torch.arange(FRAMES)[None]
 
-    def v(heard: tuple[Context, ...]) -> Tensor:
-        return denoiser(sample, TIMESTEP, TIME_IDS, pose(), heard)
+    def v(conditions: tuple[Context, ...]) -> Tensor:
+        return denoiser(sample, TIMESTEP, TIME_IDS, pose(), conditions)
 
     appearance, silence = contexts(denoiser, windows, (1, 0))
     golden.assert_close(v((appearance,)), v((appearance, silence)))
@@ -52,7 +52,7 @@ def test_absent_contexts_are_zeros(denoiser: Denoiser) -> None:
     assert not torch.allclose(everything, v((appearance,)), atol=1e-3)
 
 
-def test_windows_in_one_call_do_not_see_each_other(denoiser: Denoiser) -> None:
+def test_windows_of_a_call_are_independent(denoiser: Denoiser) -> None:
     sample = randn(3, FRAMES, 8, SIZE, SIZE)
     windows = torch.tensor([[0, 1, 2], [2, 3, 4], [5, 0, 0]])
     together = denoiser(sample, TIMESTEP, TIME_IDS, pose(), contexts(denoiser, windows))
@@ -62,7 +62,7 @@ def test_windows_in_one_call_do_not_see_each_other(denoiser: Denoiser) -> None:
         golden.assert_close(together[row], alone)
 
 
-def test_every_window_may_have_its_own_time(denoiser: Denoiser) -> None:
+def test_windows_may_have_different_timesteps(denoiser: Denoiser) -> None:
     sample = randn(2, FRAMES, 8, SIZE, SIZE)
     times, numbers = torch.tensor([0.3, 1.2]), torch.tensor([[12.5, 0, 0], [25, 3, 0.1]])
     together = denoiser(sample, times, numbers, pose())
@@ -106,24 +106,24 @@ def test_every_weight_can_be_trained() -> None:
     assert not without
 
 
-def test_gradients_are_those_of_finite_differences() -> None:
+def test_gradients_equal_finite_differences() -> None:
     torch.manual_seed(0)
     block = Transformer(32, 2, 6).double()
     frames = torch.randn(2, 3, 6, dtype=torch.double)
-    heard = [block.project_motion(frames, frames.mean(0, keepdim=True))]
+    conditions = [block.project_motion(frames, frames.mean(0, keepdim=True))]
     x = torch.randn(2, 32, 1, 2, dtype=torch.double, requires_grad=True)
-    assert torch.autograd.gradcheck(lambda x: block(x, 2, heard), x, fast_mode=True)
+    assert torch.autograd.gradcheck(lambda x: block(x, 2, conditions), x, fast_mode=True)
 
 
 @pytest.mark.parametrize("count", [0, 1, 2])
 def test_repeated_blocks_are_whole_graphs(denoiser: Denoiser, count: int) -> None:
-    """What regional compilation needs: no break inside a block, whatever is heard."""
+    """As regional compilation requires: no graph break inside a block, with any contexts."""
     windows = torch.arange(FRAMES)[None]
-    heard = [context.layers[0] for context in contexts(denoiser, windows)][:count]
+    conditions = [context.layers[0] for context in contexts(denoiser, windows)][:count]
     block = next(m for m in denoiser.modules() if isinstance(m, Transformer))
     x = randn(FRAMES, block.width, SIZE, SIZE).contiguous(memory_format=torch.channels_last)
     compiled = torch.compile(block, fullgraph=True, backend="eager")
-    torch.testing.assert_close(compiled(x, FRAMES, heard), block(x, FRAMES, heard))
+    torch.testing.assert_close(compiled(x, FRAMES, conditions), block(x, FRAMES, conditions))
 
 
 def test_residual_blocks_are_whole_graphs(denoiser: Denoiser) -> None:
@@ -133,7 +133,7 @@ def test_residual_blocks_are_whole_graphs(denoiser: Denoiser) -> None:
     torch.testing.assert_close(compiled(x, activated, FRAMES), block(x, activated, FRAMES))
 
 
-def test_it_is_built_without_memory() -> None:
+def test_the_denoiser_is_built_on_meta() -> None:
     with torch.device("meta"):
         denoiser = Denoiser(UNetConfig())
     assert {p.device.type for p in denoiser.parameters()} == {"meta"}
@@ -142,24 +142,24 @@ def test_it_is_built_without_memory() -> None:
 
 
 @pytest.mark.parametrize("heads", [(1, 2, 2), (1, 2, 2, 5), (0, 1, 1, 1)])
-def test_heads_that_do_not_fit(heads: tuple[int, ...]) -> None:
+def test_heads_that_do_not_divide_the_width_are_refused(heads: tuple[int, ...]) -> None:
     with pytest.raises(WeightsError, match="num_attention_heads"), torch.device("meta"):
         Denoiser(replace(SMALL, num_attention_heads=heads))
 
 
 def test_cost_of_a_frame_at_full_size() -> None:
-    """Products with weights and convolutions; the counter does not know attention's own on a CPU."""
+    """Matrix products and convolutions; on a CPU the counter does not include attention itself."""
     config, window, latent, tokens = UNetConfig(), 25, 64, 64
     with FakeTensorMode():
         denoiser = Denoiser(config).requires_grad_(False)
         appearance = denoiser.project_appearance(torch.empty(tokens, config.cross_attention_dim))
         motion = denoiser.project_motion(torch.empty(window, tokens, config.cross_attention_dim), 2**40)
 
-        def flops(heard: tuple[Context, ...]) -> float:
+        def flops(conditions: tuple[Context, ...]) -> float:
             sample = torch.empty(1, window, config.in_channels, latent, latent)
             with FlopCounterMode(display=False) as counter:
                 feature = torch.empty(config.block_out_channels[0], latent, latent)
-                denoiser(sample, torch.empty(1), torch.empty(1, 3), feature, heard)
+                denoiser(sample, torch.empty(1), torch.empty(1, 3), feature, conditions)
             return counter.get_total_flops() / window
 
         nothing = flops(())

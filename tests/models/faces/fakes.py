@@ -1,4 +1,4 @@
-"""Small real detectors, and faces with known places."""
+"""Scripted and tiny detectors, and faces at known positions."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ CELL = 32
 
 
 class ListedFaces:
-    """Answers the n-th picture with the n-th list of faces."""
+    """A detector that returns the n-th list of faces for the n-th picture."""
 
     def __init__(self, answers: Sequence[Sequence[Face]]) -> None:
         self.answers = list(answers)
@@ -31,7 +31,7 @@ class ListedFaces:
 
 
 def face(x1: float, y1: float, x2: float, y2: float, score: float = 0.9) -> Face:
-    """A face with keypoints where they usually are in its box."""
+    """Return a face with keypoints at their usual positions in the box."""
     places = np.array([[0.3, 0.4], [0.7, 0.4], [0.5, 0.6], [0.35, 0.8], [0.65, 0.8]])
     points = places * [x2 - x1, y2 - y1] + [x1, y1]
     return Face(np.array([x1, y1, x2, y2], dtype=np.float32), points.astype(np.float32), score)
@@ -42,9 +42,9 @@ def blank(width: int, height: int) -> Picture:
 
 
 def write_scrfd(path: Path, size: int, keypoints: bool = True) -> None:
-    """An ONNX file with the outputs of an SCRFD that finds every red cell of 32x32 pixels of its size x size input.
+    """Write an ONNX file with the outputs of an SCRFD that detects every red cell of 32 x 32 pixels in its input.
 
-    The red value of a cell is its score, the cell is the box, all five keypoints lie in its middle.
+    The red value of a cell is its score, the cell is the box, and all five keypoints are at its centre.
     """
     nodes = [
         helper.make_node("AveragePool", ["data"], ["cells"], kernel_shape=[CELL, CELL], strides=[CELL, CELL]),

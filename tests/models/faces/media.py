@@ -12,7 +12,7 @@ from troupe.faces import Picture
 
 
 def frames(path: Path, limit: int) -> Iterator[Picture]:
-    """The first frames of a clip, decoded by OpenCV as those of the golden files were."""
+    """Decode the first frames of a clip with OpenCV, as those of the golden files were."""
     capture = cv2.VideoCapture(str(path))
     for _ in range(limit):
         good, frame = capture.read()

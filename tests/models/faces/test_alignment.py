@@ -10,14 +10,14 @@ from troupe.errors import NoFace
 
 
 def picture_of_positions(side: int) -> np.ndarray:
-    """Red is x, green is y."""
+    """Return a picture whose red is x and green is y."""
     y, x = np.mgrid[:side, :side]
     return np.stack([x, y, np.full_like(x, 255)], axis=-1).astype(np.uint8)
 
 
 @settings(max_examples=25)
 @given(st.floats(-0.6, 0.6), st.floats(0.6, 1.3), st.floats(-10, 10), st.floats(-10, 10))
-def test_keypoints_end_in_the_template(angle: float, scale: float, dx: float, dy: float) -> None:
+def test_keypoints_are_mapped_to_the_template(angle: float, scale: float, dx: float, dy: float) -> None:
     turn = scale * np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
     keypoints = (TEMPLATE - 56) @ turn.T + [128 + dx, 128 + dy]
     aligned = align_face(picture_of_positions(256), keypoints.astype(np.float32))
@@ -29,12 +29,12 @@ def test_keypoints_end_in_the_template(angle: float, scale: float, dx: float, dy
         assert abs(green - source_y) < 1.5
 
 
-def test_template_points_leave_the_picture_as_it_is() -> None:
+def test_keypoints_at_the_template_leave_the_picture_unchanged() -> None:
     picture = np.random.default_rng(0).integers(0, 256, (112, 112, 3), dtype=np.uint8)
     np.testing.assert_allclose(align_face(picture, TEMPLATE.astype(np.float32)), picture / 255, atol=1e-4)
 
 
-def test_black_outside() -> None:
+def test_pixels_outside_of_the_picture_are_black() -> None:
     picture = np.full((112, 112, 3), 255, dtype=np.uint8)
     aligned = align_face(picture, (TEMPLATE - 56).astype(np.float32))
     assert (aligned[:55, :55] == 0).all()
@@ -42,6 +42,6 @@ def test_black_outside() -> None:
 
 
 @pytest.mark.parametrize("value", [50.0, float("nan")])
-def test_keypoints_that_say_nothing(value: float) -> None:
+def test_degenerate_keypoints_are_refused(value: float) -> None:
     with pytest.raises(NoFace, match="keypoints"):
         align_face(picture_of_positions(112), np.full((5, 2), value, dtype=np.float32))

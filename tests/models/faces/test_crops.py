@@ -18,7 +18,7 @@ sides = st.integers(8, 3000)
 
 @st.composite
 def pictures_with_faces(draw: st.DrawFn) -> tuple[np.ndarray, int, int]:
-    """A face box that may reach outside, with at least two pixels inside, and the picture's width and height."""
+    """Draw a face box with at least two pixels inside the picture, and the picture's width and height."""
     width, height = draw(sides), draw(sides)
     x1 = draw(st.floats(-width, width - 2))
     y1 = draw(st.floats(-height, height - 2))
@@ -53,7 +53,7 @@ def test_a_head_box_moves_towards_the_face_and_no_farther_than_the_edge() -> Non
 @pytest.mark.parametrize(
     "box", [(-300, 10, -200, 50), (10, 10, 10, 50), (50, 10, 20, 50), (float("nan"), 10, 20, 50), (500, 500, 501, 501)]
 )
-def test_no_room_for_a_head(box: tuple[float, ...]) -> None:
+def test_a_head_box_without_area_is_refused(box: tuple[float, ...]) -> None:
     with pytest.raises(NoFace, match="check the track"):
         head_box(np.array(box, dtype=np.float32), 100, 100)
 
@@ -70,25 +70,25 @@ def test_a_face_box_is_an_even_square(points: list[tuple[float, float]], x: floa
     assert all(type(v) is int for v in (x1, y1, x2, y2))
 
 
-def test_a_face_box_lies_between_keypoints_and_first_box() -> None:
+def test_a_face_box_is_between_the_keypoints_and_the_first_box() -> None:
     keypoints = np.array([[40, 40], [60, 40], [50, 50], [42, 60], [58, 60]], dtype=np.float32)
     # Each side 45% of the way from 40..60 to 0..120: 22..87, 65 wide, made 64 about 54.
     assert face_box(keypoints, np.array([0, 0, 120, 120], dtype=np.float32)) == (22, 22, 86, 86)
 
 
-def test_a_face_box_of_the_first_frame_may_lie_outside() -> None:
+def test_a_face_box_of_the_first_frame_may_be_outside() -> None:
     x1, y1, _, _ = face_box(face(-20, -20, 60, 60).keypoints, face(-20, -20, 60, 60).box)
     assert x1 < 0
     assert y1 < 0
 
 
-def test_a_face_box_of_no_numbers() -> None:
+def test_a_face_box_that_is_not_finite_is_refused() -> None:
     keypoints = np.full((5, 2), np.nan, dtype=np.float32)
     with pytest.raises(NoFace, match="not finite"):
         face_box(keypoints, np.zeros(4, dtype=np.float32))
 
 
-def test_what_lies_outside_is_black() -> None:
+def test_pixels_outside_of_the_picture_are_black() -> None:
     picture = np.full((40, 40, 3), 200, dtype=np.uint8)
     crop = crop_face(picture, (-20, -20, 20, 20), 40)
     assert (crop[:20] == 0).all()
@@ -97,14 +97,14 @@ def test_what_lies_outside_is_black() -> None:
 
 
 @pytest.mark.parametrize("cut", [crop_head, crop_face])
-def test_a_crop_of_its_own_size_is_the_picture(cut: object) -> None:
+def test_a_crop_without_scaling_is_a_copy(cut: object) -> None:
     picture = np.random.default_rng(0).integers(0, 256, (50, 60, 3), dtype=np.uint8)
     crop = cut(picture, (10, 5, 42, 37), 32)  # type: ignore[operator]
     assert crop.dtype == np.uint8
     np.testing.assert_array_equal(crop, picture[5:37, 10:42])
 
 
-def test_a_box_that_can_be_no_face_is_refused_before_it_takes_memory() -> None:
+def test_a_huge_box_is_refused_before_memory_is_allocated() -> None:
     with pytest.raises(InputError, match="far larger"):
         crop_face(blank(64, 64), (-10_000_000, -10_000_000, 10_000_000, 10_000_000), 256)
 
@@ -153,6 +153,6 @@ def test_crops_stream() -> None:
 
 
 @pytest.mark.parametrize(("frames", "message"), [(2, "ends after 2"), (4, "continues after 3")])
-def test_a_track_of_another_clip(frames: int, message: str) -> None:
+def test_a_track_of_another_length_is_refused(frames: int, message: str) -> None:
     with pytest.raises(InputError, match=f"{message} frames, its track has 3"):
         list(clip_crops(noisy(frames), track_of(3), 64, 32))

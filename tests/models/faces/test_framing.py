@@ -11,7 +11,7 @@ from troupe.faces import Track
 
 
 def walking(count: int, pace: float, growth: float = 0.0, cuts: tuple[int, ...] = ()) -> Track:
-    """A face that walks to the right, and perhaps comes nearer, nodding quickly all the while."""
+    """Return a track of a face that moves to the right and grows, with quick nods."""
     nod = 3 * np.sin(np.arange(count) * 2.0)
     size = 60 * np.exp(growth * np.arange(count))
     faces = [
@@ -22,13 +22,13 @@ def walking(count: int, pace: float, growth: float = 0.0, cuts: tuple[int, ...] 
     return Track(boxes, points, np.ones(count, dtype=np.float32), cuts)
 
 
-def test_the_released_framing_is_the_first_box() -> None:
+def test_the_default_reference_is_the_first_box() -> None:
     track = walking(5, 2)
     np.testing.assert_array_equal(reference_boxes(track, "first"), np.tile(track.boxes[0], (5, 1)))
     assert stabilise_keypoints(track, reference_boxes(track, "first")) is track.keypoints
 
 
-def test_every_scene_is_framed_by_its_own_first_sighting() -> None:
+def test_every_scene_has_its_own_reference() -> None:
     track = walking(8, 2, cuts=(4,))
     track.scores[4] = 0
     boxes = reference_boxes(track, "first")
@@ -36,7 +36,7 @@ def test_every_scene_is_framed_by_its_own_first_sighting() -> None:
     np.testing.assert_array_equal(boxes[4:], np.tile(track.boxes[5], (4, 1)))
 
 
-def test_a_moving_frame_goes_with_the_walk_and_not_with_the_nod() -> None:
+def test_a_following_frame_follows_the_walk_and_not_the_nods() -> None:
     track = walking(120, 5)
     boxes = reference_boxes(track, "follow")
     centres = (boxes[:, :2] + boxes[:, 2:]) / 2
@@ -46,7 +46,7 @@ def test_a_moving_frame_goes_with_the_walk_and_not_with_the_nod() -> None:
     assert boxes.dtype == np.float32
 
 
-def test_a_moving_frame_does_not_reach_over_a_cut() -> None:
+def test_a_following_frame_is_not_smoothed_across_cuts() -> None:
     left, right = walking(30, 0), walking(30, 0)
     boxes = np.concatenate([left.boxes, right.boxes + 500])
     points = np.concatenate([left.keypoints, right.keypoints + 500])
@@ -56,7 +56,7 @@ def test_a_moving_frame_does_not_reach_over_a_cut() -> None:
     assert framed[30:, 0].min() > 460
 
 
-def test_walking_is_no_liveliness() -> None:
+def test_walking_does_not_raise_intensity() -> None:
     still, moving = walking(75, 0), walking(75, 6, growth=0.004)
     steady = stabilise_keypoints(moving, reference_boxes(moving, "follow"))
     levels = intensities(steady, 25)
@@ -64,6 +64,6 @@ def test_walking_is_no_liveliness() -> None:
     assert intensities(moving.keypoints, 25)[1, 0] == 127
 
 
-def test_there_is_no_other_way() -> None:
+def test_an_unknown_framing_is_refused() -> None:
     with pytest.raises(SettingsError, match="first or follow"):
         reference_boxes(walking(3, 0), "centre")

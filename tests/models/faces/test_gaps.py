@@ -17,18 +17,18 @@ def track(scores: list[float], cuts: tuple[int, ...] = ()) -> Track:
 
 
 def filled(pattern: str, cuts: tuple[int, ...] = ()) -> list[float]:
-    """Values of frames that count up where they are seen (`x`)."""
+    """Return the interpolated values of frames whose seen ones (`x`) count up."""
     seen = np.array([letter == "x" for letter in pattern])
     values = np.where(seen, np.arange(len(seen)), -99.0)[:, None]
     return [round(float(value), 6) for value in fill_gaps(values, seen, cuts)[:, 0]]
 
 
-def test_a_short_gap_is_bridged_evenly() -> None:
+def test_a_short_gap_is_interpolated_linearly() -> None:
     assert filled("xx..x") == [0, 1, 2, 3, 4]
     assert filled("x" + "." * MAX_BRIDGED + "x") == list(range(MAX_BRIDGED + 2))
 
 
-def test_a_long_gap_holds() -> None:
+def test_a_long_gap_is_held() -> None:
     assert filled("xx" + "." * (MAX_BRIDGED + 1) + "x") == [
         0,
         1,
@@ -37,17 +37,17 @@ def test_a_long_gap_holds() -> None:
     ]
 
 
-def test_begin_and_end_hold() -> None:
+def test_start_and_end_are_held() -> None:
     assert filled("..x..") == [2] * 5
 
 
-def test_nothing_is_bridged_over_a_cut() -> None:
+def test_gaps_are_not_interpolated_across_cuts() -> None:
     assert filled("xx..xx", cuts=(3,)) == [0, 1, 1, 1, 4, 5]
     assert filled("xx..xx", cuts=(4,)) == [0, 1, 1, 1, 4, 5]
 
 
 @given(st.text("x.", min_size=1, max_size=60).filter(lambda text: "x" in text), st.sets(st.integers(1, 59)))
-def test_what_was_seen_stays_and_the_rest_lies_between(pattern: str, cuts: set[int]) -> None:
+def test_seen_frames_are_kept_and_others_are_in_between(pattern: str, cuts: set[int]) -> None:
     rising = tuple(sorted(cut for cut in cuts if cut < len(pattern)))
     values = filled(pattern, rising)
     assert all(value == index for index, value in enumerate(values) if pattern[index] == "x")
@@ -59,7 +59,7 @@ def test_one_shot_unless_cut() -> None:
     assert split_shots(long, "hold") == split_shots(long, "fail") == ((0, len(long)),)
 
 
-def test_shots_begin_with_scenes_and_after_long_gaps() -> None:
+def test_shots_start_at_cuts_and_after_long_gaps() -> None:
     gap = [0.0] * (MAX_BRIDGED + 1)
     assert split_shots(track([1, 1, *gap, 1, 1]), "cut") == (
         (0, MAX_BRIDGED + 3),
@@ -71,19 +71,19 @@ def test_shots_begin_with_scenes_and_after_long_gaps() -> None:
     assert split_shots(track([1, 1, *gap]), "cut") == ((0, MAX_BRIDGED + 3),)
 
 
-def test_a_scene_without_the_face_is_no_shot() -> None:
+def test_a_scene_without_the_face_has_no_shot() -> None:
     assert split_shots(track([1, 1, 0, 0, 1, 1], cuts=(2, 4)), "cut") == ((0, 4), (4, 6))
     assert split_shots(track([0, 0, 1, 1], cuts=(2,)), "cut") == ((0, 4),)
 
 
 @given(st.lists(st.sampled_from([0.0, 0.9]), min_size=1, max_size=80), st.sets(st.integers(1, 79)))
-def test_shots_are_all_of_the_track_and_each_shows_the_face(scores: list[float], cuts: set[int]) -> None:
+def test_shots_cover_the_track_and_each_shows_the_face(scores: list[float], cuts: set[int]) -> None:
     found = split_shots(track(scores, tuple(sorted(cut for cut in cuts if cut < len(scores)))), "cut")
     assert [frame for first, stop in found for frame in range(first, stop)] == list(range(len(scores)))
     assert len(found) == 1 or all(any(scores[first:stop]) for first, stop in found)
 
 
-def test_the_policy_to_fail_names_every_place() -> None:
+def test_the_fail_policy_lists_all_gaps_and_cuts() -> None:
     reject_gaps(track([0, 1, 0, 1]), "clip.mp4")
     with pytest.raises(NoFace, match=r"clip\.mp4: the face is not seen in frames 1 to 16; another scene .* frame 18;"):
         reject_gaps(track([1, *[0] * (MAX_BRIDGED + 1), 1, 1], cuts=(18,)), "clip.mp4")
@@ -97,6 +97,6 @@ def test_parts_and_scores_of_tracks() -> None:
 
 
 @pytest.mark.parametrize("cuts", [(0,), (4,), (2, 1), (1, 1), (-1,)])
-def test_cuts_that_cannot_be(cuts: tuple[int, ...]) -> None:
+def test_invalid_cuts_are_refused(cuts: tuple[int, ...]) -> None:
     with pytest.raises(ValueError, match="cuts"):
         track([1, 1, 1, 1], cuts)

@@ -25,7 +25,7 @@ PAIR = "preprocess_official_pair.safetensors"
 PASTE_CORNER = (20, 30)
 PASTE_FRAME = 64
 IMAGE_TOLERANCE = 2 / 255
-"""Mean absolute difference: frames decode a little differently from build to build."""
+"""Mean absolute difference: decoded frames differ slightly between builds."""
 
 
 def test_golden_head_boxes() -> None:
@@ -51,7 +51,7 @@ def test_golden_paste_back() -> None:
 
 @pytest.fixture(scope="module")
 def pair(shared: Path) -> dict[str, np.ndarray]:
-    """What the release made of the real pair; made from others' pictures, so it need not lie in the repository."""
+    """Outputs of the release for the real pair, which are not in the repository because of the pictures' licences."""
     for directory in (golden.DIRECTORY, shared / "reference" / "golden"):
         if (directory / PAIR).exists():
             return load_file(directory / PAIR)
@@ -64,7 +64,7 @@ def source(shared: Path) -> Picture:
 
 
 def strided(pair: dict[str, np.ndarray], name: str) -> tuple[np.ndarray, int]:
-    """The images of that name and their stride, which the name ends with."""
+    """Return the images of a name and their stride, which is the end of the name."""
     (found,) = (key for key in pair if key.startswith(f"{name}_stride"))
     return pair[found], int(found.rpartition("stride")[2])
 
@@ -75,7 +75,7 @@ def assert_same_images(actual: np.ndarray, expected: np.ndarray) -> None:
 
 
 def channels_first(pictures: np.ndarray, stride: int) -> np.ndarray:
-    """(..., H, W, 3) uint8 to (..., 3, H / stride, W / stride) in [0, 1]."""
+    """Convert (..., H, W, 3) uint8 to (..., 3, H / stride, W / stride) in [0, 1]."""
     return np.moveaxis(pictures, -1, -3)[..., ::stride, ::stride] / 255
 
 
@@ -125,7 +125,7 @@ def test_golden_driving_crops(
 
 
 def test_golden_portrait_from_the_picture_on(shared: Path, pair: dict[str, np.ndarray], source: Picture) -> None:
-    """With the detector that made the golden file, the retry with a border included."""
+    """With the detector that made the golden file, including the retry with padding."""
     expected, stride = strided(pair, "reference_image")
     detector = open_detector(shared / "weights" / "scrfd_500m_bnkps.onnx", "cpu")
     portrait = prepare_portrait(source, detector, LARGEST, expected.shape[-1] * stride, "source_image.png")

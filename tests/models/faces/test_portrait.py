@@ -23,7 +23,7 @@ def textured(width: int, height: int) -> np.ndarray:
 
 
 @pytest.mark.parametrize("size", [96, 512])
-def test_crop_of_the_size_and_keypoints_of_the_second_detection(size: int) -> None:
+def test_keypoints_are_those_of_the_second_detection(size: int) -> None:
     picture = textured(400, 300)
     found, closer = face(150, 100, 200, 150), face(170, 170, 340, 345)
     detector = ListedFaces([[found], [closer]])
@@ -36,7 +36,7 @@ def test_crop_of_the_size_and_keypoints_of_the_second_detection(size: int) -> No
     np.testing.assert_array_equal(portrait.aligned, align_face(closeup, closer.keypoints))
 
 
-def test_the_first_keypoints_serve_where_the_second_detection_misses() -> None:
+def test_keypoints_are_those_of_the_first_detection_if_the_second_finds_none() -> None:
     picture = textured(400, 300)
     found = face(150, 100, 200, 150)
     portrait = prepare_portrait(picture, ListedFaces([[found], []]), LARGEST, 64, "p.png")
@@ -54,13 +54,13 @@ def test_the_chosen_face_is_aligned_and_not_a_larger_neighbour() -> None:
     np.testing.assert_array_equal(portrait.aligned, align_face(portrait.crop, in_crop.keypoints))
 
 
-def test_no_face() -> None:
+def test_a_picture_without_faces_is_refused() -> None:
     with pytest.raises(NoFace, match=r"no face found in p\.png"):
         prepare_portrait(blank(64, 64), ListedFaces([[]]), LARGEST, 64, "p.png")
 
 
 def test_real_portraits_keep_their_identities(shared: Path) -> None:
-    """Aligned at a small and at the released image size, a face is the same person, and another one is not."""
+    """Aligned at a small and at the released image size, a face matches itself and no other."""
     detector = open_detector(shared / "weights" / "scrfd_500m_bnkps.onnx", "cpu")
     network = onnxruntime.InferenceSession(
         shared / "weights" / "mobilefacenet.onnx", providers=["CPUExecutionProvider"]
@@ -108,7 +108,7 @@ def test_a_face_partly_outside_of_its_picture(shared: Path, real: FaceDetector, 
     assert edges[side]
 
 
-def test_each_of_several_faces_can_be_meant(shared: Path, real: FaceDetector) -> None:
+def test_each_of_several_faces_can_be_chosen(shared: Path, real: FaceDetector) -> None:
     pictures = [painting(shared, name)[:500, :375] for name in ("s12.jpg", "s0.jpg", "s12.jpg")]
     pictures[1] = np.asarray(Image.fromarray(painting(shared, "s0.jpg")).crop((170, 0, 470, 400)).resize((375, 500)))
     beside = np.concatenate(pictures, axis=1)

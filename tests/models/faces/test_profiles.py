@@ -1,4 +1,4 @@
-"""Faces that turn away, up to the profile: drawn ones, whose place is known however far they turn."""
+"""Faces that turn up to the profile: drawn ones, whose exact position is known."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from tests.models.faces.fakes import ListedFaces
 from troupe.faces import LARGEST, Face, Picture, Track
 
 SEEN = 40
-"""Degrees to which the miniature's detector sees everybody; beyond, it loses one after the other."""
+"""Yaw in degrees up to which the miniature's detector detects everybody."""
 SWEEP = np.concatenate([np.linspace(0, 75, 26), np.linspace(75, -75, 51), np.linspace(-75, 0, 26)])
 
 
@@ -50,7 +50,7 @@ def detector(tmp_path_factory: pytest.TempPathFactory) -> FaceDetector:
 
 
 def test_a_head_that_turns_to_both_sides_stays_one_face(detector: FaceDetector) -> None:
-    """Where it is lost the gap says so, and it is found again where it is."""
+    """Frames without detection are a gap, and the face is found again."""
     pictures, faces = zip(*turning(FIRST_HELD_OUT_SEED + 1, SWEEP), strict=True)
     track = track_face(pictures, detector, LARGEST, "sweep")
     assert (len(track), track.cuts) == (len(SWEEP), ())
@@ -80,13 +80,13 @@ def test_crops_hold_a_face_in_profile(side: int, crop: str) -> None:
         assert face.keypoints[:, 0].max() <= x2
         assert y1 <= face.keypoints[:, 1].min()
         assert face.keypoints[:, 1].max() <= y2
-    # What the expression encoder sees of a profile is not what it sees from the front.
+    # The face crop of a profile differs from that of a frontal face.
     assert np.abs(crops[-1].face.astype(int) - crops[0].face).mean() > 10
 
 
 @pytest.mark.parametrize("yaw", [-90, -75, -60, 60, 75, 90])
 def test_a_portrait_in_profile(yaw: int) -> None:
-    """Its eyes are nearly in one place; it is aligned upright all the same, and the head is in its crop."""
+    """Its eyes nearly coincide; still it is aligned upright, and the head is in its crop."""
     picture, face = render(Identity.from_seed(FIRST_HELD_OUT_SEED + 4), Moment(yaw=yaw), (256, 320))
     portrait = prepare_portrait(picture, ListedFaces([[face], []]), LARGEST, 128, "p.png")
     x1, y1, x2, y2 = portrait.box
@@ -105,7 +105,7 @@ def test_a_portrait_in_profile(yaw: int) -> None:
 
 
 def test_a_real_detector_on_drawn_profiles(shared: Path) -> None:
-    """No shared clip turns so far. Measured with SCRFD-500M: 18 of 20 at 45 degrees, 12 at 60, 1 at 75."""
+    """Real clips do not turn that far. Measured with SCRFD-500M: 18 of 20 at 45 degrees, 12 at 60, 1 at 75."""
     detector = open_detector(shared / "weights" / "scrfd_500m_bnkps.onnx", "cpu")
     for yaw, least in ((45, 7), (60, 4)):
         found = 0

@@ -1,4 +1,4 @@
-"""Tracks on every real clip, whole and spoiled: the stated policy, the right person, the right fields."""
+"""Tracks of real clips, intact and modified: gaps, cuts and the person are as documented."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tests.models.faces.media import frames
 from troupe.faces import LARGEST, FaceChoice, Picture, Track
 
 CLIPS = {"d0": 78, "d9": 110, "d19": 110, "driving_video": 110}
-"""Names and how many frames are looked at."""
+"""Names of clips, and the number of frames used."""
 SIDE = 320
 
 
@@ -62,8 +62,8 @@ def test_black_frames(
     shared: Path, detector: FaceDetector, recogniser: FaceRecogniser, clean: dict[str, Track], name: str, missing: int
 ) -> None:
     first, count = 5, min(missing, CLIPS[name] - 10)
-    spoiled = blacked(clip(shared / "media", name), first, count)
-    track = track_face(spoiled, detector, LARGEST, name, recognise=recogniser)
+    modified = blacked(clip(shared / "media", name), first, count)
+    track = track_face(modified, detector, LARGEST, name, recognise=recogniser)
     assert track.gaps == ((first, first + count),)
     assert track.cuts == ()
     assert (track.boxes[first + count - 1] == track.boxes[first - 1]).all() == (count > MAX_BRIDGED)
@@ -73,7 +73,7 @@ def test_black_frames(
     assert min(overlaps) > 0.75
 
 
-def test_two_cut_together(
+def test_two_clips_in_sequence(
     shared: Path, detector: FaceDetector, recogniser: FaceRecogniser, clean: dict[str, Track]
 ) -> None:
     one, other = clip(shared / "media", "d19")[:40], clip(shared / "media", "d9")[:40]
@@ -87,7 +87,7 @@ def test_two_cut_together(
 
 
 @pytest.mark.parametrize(("choice", "name", "left"), [("index:0", "d19", 0), ("index:1", "d9", SIDE)])
-def test_two_side_by_side(
+def test_two_clips_side_by_side(
     shared: Path,
     detector: FaceDetector,
     recogniser: FaceRecogniser,

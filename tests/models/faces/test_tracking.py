@@ -14,7 +14,7 @@ from troupe.faces import LARGEST, Face, FaceChoice, Picture, Track
 
 
 def lit(width: int, height: int) -> Picture:
-    """A picture that is not all the same, as a frame without anything to see would be."""
+    """Return a picture that is not uniform, so that it is searched."""
     picture = np.zeros((height, width, 3), dtype=np.uint8)
     picture[:, : width // 2] = 60
     return picture
@@ -44,7 +44,7 @@ def test_gaps_are_interpolated_and_ends_are_held() -> None:
     assert track.scores.tolist() == [0, pytest.approx(0.9), 0, 0, pytest.approx(0.9), 0]
 
 
-def test_the_chosen_one_is_kept_among_others() -> None:
+def test_the_chosen_face_is_kept_among_others() -> None:
     left = [face(0 + i, 0, 20 + i, 20) for i in range(4)]
     right = [face(100 - i, 0, 140 - i, 40) for i in range(4)]  # larger, and first in the lists
     answers = [[r, x] for r, x in zip(right, left, strict=True)]
@@ -53,18 +53,18 @@ def test_the_chosen_one_is_kept_among_others() -> None:
     np.testing.assert_array_equal(followed(answers, FaceChoice("10,10")).boxes[:, 2], [20, 21, 22, 23])
 
 
-def test_overlap_counts_before_distance() -> None:
-    # The small one's centre is the nearer, the large one is the same face.
+def test_overlap_takes_precedence_over_distance() -> None:
+    # The small face's centre is nearer, but the large one overlaps.
     answers = [[face(0, 0, 100, 100)], [face(45, 45, 55, 55), face(10, 10, 110, 110)]]
     assert followed(answers).boxes[1].tolist() == [10, 10, 110, 110]
 
 
-def test_a_quick_move_without_overlap_is_followed() -> None:
+def test_a_quick_move_without_overlap_is_tracked() -> None:
     assert followed([[face(0, 0, 20, 20)], [face(-19, 0, 1, 20), face(15, 15, 35, 35)]]).gaps == ()
     assert followed([[face(0, 0, 20, 20)], [face(20, 0, 40, 20)]]).gaps == ()
 
 
-def test_somebody_else_far_off_does_not_take_over() -> None:
+def test_a_distant_face_does_not_replace_the_chosen_one() -> None:
     track = followed([[face(0, 0, 20, 20)], [face(200, 0, 220, 20)], [face(2, 0, 22, 20)]])
     assert track.gaps == ((1, 2),)
     assert track.boxes[1].tolist() == [1, 0, 21, 20]
@@ -77,7 +77,7 @@ def test_after_a_long_gap_the_face_may_be_elsewhere() -> None:
 
 
 @given(st.lists(st.booleans(), min_size=1, max_size=40).filter(any), st.integers(0, 3))
-def test_every_frame_has_a_place_and_seen_ones_are_exact(seen: list[bool], speed: int) -> None:
+def test_every_frame_has_a_box_and_detected_ones_are_exact(seen: list[bool], speed: int) -> None:
     faces = [face(speed * i, 5, speed * i + 40, 45, 0.8) for i in range(len(seen))]
     track = followed([[f] if there else [] for f, there in zip(faces, seen, strict=True)])
     assert len(track) == len(seen)
@@ -89,7 +89,7 @@ def test_every_frame_has_a_place_and_seen_ones_are_exact(seen: list[bool], speed
     np.testing.assert_allclose(track.boxes[:, 0], expected, atol=1e-4)
 
 
-def test_the_first_frame_with_faces_must_show_the_chosen_one() -> None:
+def test_the_first_frame_with_faces_must_show_the_chosen_face() -> None:
     with pytest.raises(NoFace, match=r"no face index:1 in clip\.mp4, frame 1: it shows 1 \(counted from 0\)"):
         followed([[], [face(0, 0, 9, 9)]], FaceChoice("index:1"))
 
@@ -101,7 +101,7 @@ def scene(colour: int) -> Picture:
 
 
 def by_width(_picture: Picture, found: Face) -> np.ndarray:
-    """Tells people by the width of their faces: everybody has a direction of their own."""
+    """Return an embedding that depends on the width of the face, different for every person."""
     vector = np.zeros(200, dtype=np.float32)
     vector[int(found.box[2] - found.box[0])] = 1
     return vector
@@ -116,7 +116,7 @@ def seen_in(shown: Sequence[tuple[Picture, Sequence[Face]]], choice: str = "larg
 ANA, BOB = face(0, 0, 20, 20), face(2, 0, 24, 20)
 
 
-def test_another_scene_is_noted_and_the_same_person_goes_on_elsewhere() -> None:
+def test_a_cut_is_recorded_and_the_person_is_found_elsewhere() -> None:
     moved = face(100, 0, 120, 20)
     track = seen_in([(scene(0), [ANA])] * 3 + [(scene(255), [BOB, moved])] * 3)
     assert track.cuts == (3,)
@@ -124,7 +124,7 @@ def test_another_scene_is_noted_and_the_same_person_goes_on_elsewhere() -> None:
     assert track.boxes[3:, 0].tolist() == [100] * 3
 
 
-def test_somebody_else_in_another_scene_is_nobody_unless_chosen_anew() -> None:
+def test_another_person_after_a_cut_is_tracked_only_with_reselect() -> None:
     shown = [(scene(0), [ANA])] * 3 + [(scene(255), [BOB])] * 3 + [(scene(0), [ANA])] * 2
     held = seen_in(shown)
     assert (held.cuts, held.gaps) == ((3, 6), ((3, 6),))
@@ -134,25 +134,25 @@ def test_somebody_else_in_another_scene_is_nobody_unless_chosen_anew() -> None:
     assert reselect.boxes[3:6].tolist() == [BOB.box.tolist()] * 3
 
 
-def test_chosen_anew_where_fewer_are_shown_is_the_largest() -> None:
+def test_reselect_takes_the_largest_where_fewer_faces_are_shown() -> None:
     shown = [(scene(0), [ANA, face(40, 0, 70, 30)])] * 2 + [(scene(255), [BOB])] * 2
     assert seen_in(shown, "index:1", reselect=True).boxes[2].tolist() == BOB.box.tolist()
 
 
-def test_somebody_who_comes_back_into_the_scene_is_found() -> None:
+def test_a_person_who_returns_is_found() -> None:
     track = seen_in([(scene(0), [ANA])] * 2 + [(scene(255), [BOB])] * 4 + [(scene(255), [BOB, ANA])] * 8)
     assert track.cuts == (2,)
     assert track.gaps == ((2, 7),)
     assert track.boxes[8].tolist() == ANA.box.tolist()
 
 
-def test_black_frames_are_a_gap_and_no_other_scene() -> None:
+def test_black_frames_are_a_gap_and_not_a_cut() -> None:
     track = seen_in([(scene(90), [ANA])] * 3 + [(lit(32, 32), [])] * 20 + [(scene(90), [ANA])] * 3)
     assert track.cuts == ()
     assert track.gaps == ((3, 23),)
 
 
-def test_people_who_pass_before_each_other_are_told_apart_by_their_faces() -> None:
+def test_crossing_people_are_distinguished_by_their_faces() -> None:
     def at(x: int, width: int) -> Face:
         return face(x, 0, x + width, 20)
 
@@ -164,12 +164,12 @@ def test_people_who_pass_before_each_other_are_told_apart_by_their_faces() -> No
         assert abs(track.boxes[-1, 0] - start) == 60
 
 
-def test_after_a_long_gap_a_stranger_in_the_same_place_is_not_taken() -> None:
+def test_after_a_long_gap_another_person_in_the_same_place_is_not_tracked() -> None:
     track = seen_in([(scene(90), [ANA])] * 2 + [(scene(90), [])] * 20 + [(scene(90), [BOB])] * 3)
     assert track.gaps == ((2, 25),)
 
 
-def test_the_place_to_look_at_stands_still_while_the_face_hardly_moves() -> None:
+def test_the_search_region_is_constant_while_the_face_hardly_moves() -> None:
     around: list[float] = []
 
     class Noting(ListedFaces):
@@ -182,7 +182,7 @@ def test_the_place_to_look_at_stands_still_while_the_face_hardly_moves() -> None
     assert sorted(set(around)) == [0, 8]
 
 
-def test_a_frame_without_anything_to_see_is_not_searched() -> None:
+def test_a_uniform_frame_is_not_searched() -> None:
     detector = ListedFaces([[ANA]] * 2)
     dark = np.full((8, 8, 3), 20, dtype=np.uint8)
     track = track_face(iter([lit(8, 8), dark, lit(8, 8)]), detector, LARGEST, "clip")
@@ -190,17 +190,17 @@ def test_a_frame_without_anything_to_see_is_not_searched() -> None:
     assert track.gaps == ((1, 2),)
 
 
-def test_never_seen() -> None:
+def test_a_clip_without_the_face_is_refused() -> None:
     with pytest.raises(NoFace, match=r"any of the 3 frames of clip\.mp4"):
         followed([[], [], []])
 
 
-def test_no_frames() -> None:
+def test_a_clip_without_frames_is_refused() -> None:
     with pytest.raises(InputError, match=r"clip\.mp4 has no frames"):
         followed([])
 
 
-def test_one_pass_frame_by_frame() -> None:
+def test_tracking_reads_frames_one_by_one() -> None:
     detector = ListedFaces([[face(0, 0, 9, 9)]] * 4)
 
     def frames() -> Iterator[Picture]:

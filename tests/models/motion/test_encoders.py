@@ -1,4 +1,4 @@
-"""Sizes, ranges and precision of the two motion ResNets; what they compute is in test_golden.py."""
+"""Sizes, ranges and precision of the two motion encoders; their values are in test_golden.py."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def small_head_pose() -> HeadPoseEncoder:
     ("encoder", "build"), [(small_expression, expression_encoder_for), (small_head_pose, head_pose_encoder_for)]
 )
 class TestBuiltFromTensors:
-    def test_fits_them(
+    def test_sizes_are_read_from_tensors(
         self, encoder: Callable[[], nn.Module], build: Callable[[Mapping[str, Tensor]], nn.Module]
     ) -> None:
         original = encoder()
@@ -42,10 +42,10 @@ class TestBuiltFromTensors:
         crops = torch.rand(2, 3, 64, 64)
         torch.testing.assert_close(copy.eval()(crops), original(crops))
 
-    def test_fits_all_others_when_any_one_is_absent(
+    def test_sizes_do_not_depend_on_any_single_tensor(
         self, encoder: Callable[[], nn.Module], build: Callable[[Mapping[str, Tensor]], nn.Module]
     ) -> None:
-        """So that a file with a tensor missing is reported as exactly that."""
+        """Therefore only the missing tensor of a file is reported."""
         state = encoder().state_dict()
         wanted = shapes_of(encoder())
         for name in state:
@@ -53,7 +53,7 @@ class TestBuiltFromTensors:
                 copy = build({key: value for key, value in state.items() if key != name})
             assert shapes_of(copy) == wanted, name
 
-    def test_of_nothing_is_the_release(
+    def test_without_tensors_the_sizes_are_the_releases(
         self, encoder: Callable[[], nn.Module], build: Callable[[Mapping[str, Tensor]], nn.Module]
     ) -> None:
         with torch.device("meta"):
@@ -61,10 +61,10 @@ class TestBuiltFromTensors:
 
 
 @pytest.mark.parametrize("build", [small_expression, small_head_pose])
-def test_encoders_treat_frames_alone(build: Callable[[], nn.Module]) -> None:
+def test_frames_of_a_batch_are_independent(build: Callable[[], nn.Module]) -> None:
     encoder = build()
     crops = torch.rand(3, 3, 64, 64)
-    # One tensor or two. The angles are in degrees, so rounding is too.
+    # One tensor or two. Angles are in degrees, so rounding errors are larger.
     together = torch.cat(_parts(encoder(crops)), dim=1)
     alone = torch.cat([torch.cat(_parts(encoder(crop[None])), dim=1) for crop in crops])
     torch.testing.assert_close(alone, together, rtol=1e-4, atol=1e-3)
@@ -93,6 +93,6 @@ def test_head_pose_stays_in_its_range_and_in_float32() -> None:
 
 
 @pytest.mark.parametrize("widths", [(32, 64, 48, 32), (0, 32, 32, 32)])
-def test_head_pose_refuses_widths_that_do_not_group(widths: tuple[int, int, int, int]) -> None:
+def test_head_pose_widths_must_be_multiples_of_32(widths: tuple[int, int, int, int]) -> None:
     with pytest.raises(WeightsError, match="multiples of 32"):
         HeadPoseEncoder(widths)

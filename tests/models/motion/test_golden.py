@@ -22,7 +22,7 @@ POSE = 6
 
 
 def refiner() -> MotionRefiner:
-    """Of the sizes that the released tensors have; how many heads they make up, only the configuration knows."""
+    """Build a refiner of the released tensors' sizes; their number of heads is only in the configuration."""
     shapes = golden.shapes("motion_proj.pth")
     levels, width = shapes["position_head.weight"]
     config = RefinerConfig(
@@ -61,7 +61,7 @@ def expected() -> dict[str, Tensor]:
 
 @pytest.fixture(scope="module")
 def actual() -> dict[str, Tensor]:
-    """Everything once; no network is needed by two tests."""
+    """Compute all outputs, with each network once."""
     golden.need("motion.safetensors")
     case = golden.cases()["motion"]
     levels = torch.tensor([[case["head_intensity"], case["expression_intensity"]]]).expand(case["frames"], -1)

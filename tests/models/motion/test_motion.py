@@ -14,7 +14,7 @@ def motion(frames: int = 7, chunks: int = 3, features: int = 8) -> Motion:
     return Motion(torch.randn(frames, features), torch.randn(frames, 3), torch.randint(0, 128, (chunks, 2)))
 
 
-def test_length_is_frames() -> None:
+def test_length_is_the_number_of_frames() -> None:
     assert len(motion(frames=7)) == 7
 
 
@@ -26,7 +26,7 @@ def test_a_frames_intensity_is_that_of_its_chunk(frames: int, window: int) -> No
     assert all(torch.equal(spread[i], clip.intensity[i // window]) for i in range(frames))
 
 
-def test_refuses_a_window_it_was_not_encoded_with() -> None:
+def test_another_window_is_refused() -> None:
     with pytest.raises(ValueError, match="7 frames in windows of 2"):
         motion(frames=7, chunks=3).frame_intensity(2)
 
@@ -45,6 +45,6 @@ def test_refuses_a_window_it_was_not_encoded_with() -> None:
         (torch.zeros(4, 8, dtype=torch.bfloat16), torch.zeros(4, 3), torch.zeros(1, 2, dtype=torch.int64)),
     ],
 )
-def test_refuses_tensors_that_are_no_motion(expression: Tensor, rotation: Tensor, intensity: Tensor) -> None:
+def test_invalid_tensors_are_refused(expression: Tensor, rotation: Tensor, intensity: Tensor) -> None:
     with pytest.raises(ValueError, match="a motion is"):
         Motion(expression, rotation, intensity)

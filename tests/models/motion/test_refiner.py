@@ -26,13 +26,13 @@ def test_shape(refiner: MotionRefiner) -> None:
     assert refined.shape == (3, 5, TOKEN - 6)
 
 
-def test_frames_are_refined_alone(refiner: MotionRefiner) -> None:
+def test_frames_of_a_batch_are_independent(refiner: MotionRefiner) -> None:
     features, levels = torch.randn(4, 20), torch.tensor([[0, 1], [2, 3], [2, 3], [127, 5]])
     alone = [refiner(features[i : i + 1], levels[i : i + 1]) for i in range(4)]
     torch.testing.assert_close(torch.cat(alone), refiner(features, levels))
 
 
-def test_expression_and_both_intensities_matter(refiner: MotionRefiner) -> None:
+def test_expression_and_both_intensities_have_an_effect(refiner: MotionRefiner) -> None:
     features, levels = torch.randn(1, 20), torch.tensor([[3, 4]])
     refined = refiner(features, levels)
     others = [
@@ -73,6 +73,6 @@ def test_works_in_bfloat16(refiner: MotionRefiner) -> None:
         (SMALL, 6),
     ],
 )
-def test_refuses_sizes_that_do_not_go_together(config: RefinerConfig, token_width: int) -> None:
+def test_incompatible_sizes_are_refused(config: RefinerConfig, token_width: int) -> None:
     with pytest.raises(WeightsError):
         MotionRefiner(config, token_width)

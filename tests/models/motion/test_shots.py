@@ -10,7 +10,7 @@ from models.tensorfile import write_tensors
 from tests.models.motion.test_motion import motion
 
 
-def test_shots_come_back_as_they_were(tmp_path: Path) -> None:
+def test_shots_are_read_as_written(tmp_path: Path) -> None:
     saved = (motion(), motion(frames=4, chunks=1))
     save_shots(saved, tmp_path / "clip")
     loaded = load_shots(tmp_path / "clip")
@@ -21,7 +21,7 @@ def test_shots_come_back_as_they_were(tmp_path: Path) -> None:
 
 
 def test_equal_values_give_equal_bytes(tmp_path: Path) -> None:
-    """Even when they are views of one another's memory."""
+    """Even if they are views of the same memory."""
     both = torch.randn(9, 11)
     views = Motion(both[1:, :8], both[1:, 8:], torch.ones(8, 2, dtype=torch.int64)[::2])
     copies = Motion(views.expression.clone(), views.rotation.clone(), views.intensity.clone())
@@ -50,12 +50,12 @@ def test_a_file_of_another_kind_is_refused(tmp_path: Path) -> None:
         load_shots(tmp_path / "face")
 
 
-def test_a_missing_file_is_a_file_not_found(tmp_path: Path) -> None:
+def test_a_missing_file_raises_file_not_found(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError):
         load_shots(tmp_path / "nothing")
 
 
-def test_values_that_do_not_fit_name_the_file(tmp_path: Path) -> None:
+def test_errors_of_invalid_values_name_the_file(tmp_path: Path) -> None:
     wrong, lengths = torch.zeros(1), torch.ones(1, 2, dtype=torch.int64)
     tensors = {"expression": wrong, "rotation": wrong, "intensity": wrong, "lengths": lengths}
     write_tensors(tmp_path / "clip", "troupe shots 1", tensors)

@@ -1,4 +1,4 @@
-"""What the machine is taken to be good at."""
+"""Number types, devices and memory budgets that are chosen for a machine."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ CPU = torch.device("cpu")
         ({"neon": True}, torch.float32),
     ],
 )
-def test_a_cpu_computes_in_bfloat16_if_it_has_it(
+def test_a_cpu_computes_in_bfloat16_if_supported(
     monkeypatch: pytest.MonkeyPatch, has: dict[str, bool], dtype: torch.dtype
 ) -> None:
     monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: has)
@@ -31,18 +31,18 @@ def test_a_cpu_computes_in_bfloat16_if_it_has_it(
 
 
 @pytest.mark.parametrize("name", ["float16", "float64", "fast"])
-def test_types_that_a_cpu_is_no_good_at(name: str) -> None:
+def test_unsuitable_types_on_a_cpu_are_refused(name: str) -> None:
     with pytest.raises(SettingsError, match="auto"):
         pick_dtype(name, CPU)
 
 
 @pytest.mark.parametrize("name", ["gpu", "cuda:99", "meta"])
-def test_devices_that_are_not_there(name: str) -> None:
+def test_missing_devices_are_refused(name: str) -> None:
     with pytest.raises(SettingsError, match="cuda"):
         pick_device(name)
 
 
-def test_small_gpus_let_networks_rest_and_large_ones_do_not() -> None:
+def test_networks_are_offloaded_on_small_gpus_only() -> None:
     assert gpu_budget(12 * GIB).offload
     assert not gpu_budget(24 * GIB).offload
     assert gpu_budget(24 * GIB).activations > gpu_budget(12 * GIB).activations
@@ -53,7 +53,7 @@ def test_a_cpu_is_shared_and_its_budget_small() -> None:
 
 
 @pytest.mark.parametrize("start", [gpu_budget(80 * GIB), gpu_budget(8 * GIB), memory_budget(CPU)])
-def test_a_budget_shrinks_to_the_least_and_then_not_at_all(start: Budget) -> None:
+def test_a_budget_shrinks_to_its_minimum(start: Budget) -> None:
     least, budgets = 2**20, [start]
     while (shrunk := budgets[-1].shrunk(least)) is not None:
         budgets.append(shrunk)

@@ -1,4 +1,4 @@
-"""Networks that wait elsewhere, on a device whose memory is nobody's: torch's `meta`."""
+"""Offloading of networks, with torch's `meta` as the device."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def places(network: nn.Module) -> set[str]:
     return {value.device.type for value in (*network.parameters(), *network.buffers())}
 
 
-def test_on_the_device_while_at_work_and_afterwards_where_it_was() -> None:
+def test_a_network_is_on_the_device_only_while_in_use() -> None:
     net = network()
     before = {name: (value.data_ptr(), value.clone()) for name, value in net.state_dict().items()}
     with on_device(META, net):
@@ -32,14 +32,14 @@ def test_on_the_device_while_at_work_and_afterwards_where_it_was() -> None:
         assert torch.equal(value, content)
 
 
-def test_also_after_an_error() -> None:
+def test_a_network_is_offloaded_after_an_error() -> None:
     net = network()
     with pytest.raises(ZeroDivisionError), on_device(META, net):
         _ = 1 / 0
     assert places(net) == {"cpu"}
 
 
-def test_networks_that_are_there_already_stay() -> None:
+def test_networks_on_the_device_are_not_moved() -> None:
     net = network()
     with on_device(torch.device("cpu"), net):
         assert places(net) == {"cpu"}

@@ -1,4 +1,4 @@
-"""The whole way from a portrait and motion tokens to frames, against the released implementation."""
+"""From portrait and motion tokens to frames, compared with the released implementation."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from troupe.sampler_settings import SamplerSettings
 
 @dataclass(frozen=True)
 class Pipeline:
-    """Of the tiny pipeline, everything that is the same in all its cases."""
+    """Everything of the tiny pipeline that its cases share."""
 
     config: ModelConfig
     denoiser: Denoiser
@@ -91,7 +91,7 @@ def build_pipeline(dtype: torch.dtype = torch.float32) -> Pipeline:
 
 
 def settings(name: str) -> SamplerSettings:
-    """Of a guidance case."""
+    """Return the settings of a guidance case."""
     case = golden.cases()["pipeline_tiny"]
     guidance = case["guidance"][name]
     return SamplerSettings(
@@ -106,14 +106,14 @@ def settings(name: str) -> SamplerSettings:
 
 
 def latents(pipeline: Pipeline, name: str, windows_per_call: int) -> Tensor:
-    """(F, 4, h, w), as the sampler makes them."""
+    """Sample latents (F, 4, h, w)."""
     return sample(
         pipeline.denoiser, pipeline.scene, pipeline.noise, settings(name), pipeline.config, windows_per_call
     ).latents
 
 
 def frames(vae: Any, latents: Tensor) -> Tensor:
-    """(F, 3, H, W), not clamped, decoded in the released chunks."""
+    """Decode frames (F, 3, H, W), not clamped, in the chunks of the release."""
     return torch.cat([decode(vae, chunk) for chunk in latents.split(golden.cases()["pipeline_tiny"]["decode_chunk"])])
 
 

@@ -1,4 +1,4 @@
-"""Guidance: how strong, and which branches it takes."""
+"""Guidance: its strength, and the branches that are evaluated."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from models.sampler.guidance import Branch, branches, guidance_schedule
 from troupe.sampler_settings import PRESETS, SamplerSettings
 
 
-def test_strengths_are_linear() -> None:
+def test_strengths_are_interpolated_linearly() -> None:
     settings = SamplerSettings(steps=5, appearance_guidance=(1.5, 2.5), motion_guidance=(3, 2))
     assert [a for a, _ in guidance_schedule(settings)] == pytest.approx([1.5, 1.75, 2, 2.25, 2.5])
     assert [m for _, m in guidance_schedule(settings)] == pytest.approx([3, 2.75, 2.5, 2.25, 2])
@@ -17,16 +17,16 @@ def test_strengths_are_linear() -> None:
     ]
 
 
-def test_equal_strengths_are_equal_at_every_step() -> None:
+def test_equal_strengths_are_equal_in_all_steps() -> None:
     settings = SamplerSettings(steps=25, appearance_guidance=(1.1, 2.7), motion_guidance=(1.1, 2.7))
     assert all(len(branches(*strength)) == 2 for strength in guidance_schedule(settings))
 
 
-def test_branches_are_decided_step_by_step() -> None:
+def test_branches_are_chosen_per_step() -> None:
     settings = SamplerSettings(steps=3, appearance_guidance=(1, 3), motion_guidance=(3, 1))
     assert [len(branches(*strength)) for strength in guidance_schedule(settings)] == [2, 2, 3]
 
 
-def test_no_guidance_takes_one_branch() -> None:
+def test_one_branch_without_guidance() -> None:
     assert branches(1.0, 1.0) == {Branch.FULL: 1.0}
     assert all(len(branches(*strength)) == 1 for strength in guidance_schedule(PRESETS["sketch"]))

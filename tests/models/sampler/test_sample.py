@@ -1,4 +1,4 @@
-"""The sampler on a small network: what must not matter, what is counted, how it stops."""
+"""The sampler on a small network: memory settings, progress and cancellation."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from tests.models.networks import SMALL, randn, small_denoiser
 from troupe.errors import Cancelled, SettingsError
 from troupe.sampler_settings import SamplerSettings
 
-# Latents of 16: smaller, and the innermost norms see two values a group, which blows rounding up.
+# Latents of 16: with smaller ones, the innermost norms have two values per group, which amplifies rounding.
 UNET = replace(SMALL, block_out_channels=(32,) * 4, num_attention_heads=(1, 1, 2, 2), layers_per_block=1)
 CONFIG = ModelConfig(image_size=128, window=4, unet=UNET, vae=VAEConfig())
 SETTINGS = SamplerSettings(steps=2, overlap=1, shift=2, padding=0)
@@ -79,7 +79,7 @@ def latents(denoiser: Denoiser, frames: int, settings: SamplerSettings = SETTING
 
 @pytest.fixture
 def calls(denoiser: Denoiser) -> Iterator[list[nn.Module]]:
-    """Every call of the denoiser and of its projections of contexts, as they happen."""
+    """Record the calls of the denoiser and of its context projections."""
     listening = [denoiser]
     for transformer in denoiser.transformers:
         for attention in (transformer.spatial.attn2, transformer.temporal.attn2):
@@ -93,13 +93,15 @@ def calls(denoiser: Denoiser) -> Iterator[list[nn.Module]]:
 
 @pytest.mark.parametrize("settings", [SETTINGS, UNEQUAL])
 @pytest.mark.parametrize("windows_per_call", [2, 5])
-def test_windows_per_call_do_not_matter(denoiser: Denoiser, settings: SamplerSettings, windows_per_call: int) -> None:
+def test_windows_per_call_do_not_change_the_result(
+    denoiser: Denoiser, settings: SamplerSettings, windows_per_call: int
+) -> None:
     frames = 11
     assert len(windows(frames, CONFIG.window, SETTINGS.overlap, 0)) == 4
     golden.assert_close(latents(denoiser, frames, settings, windows_per_call), latents(denoiser, frames, settings))
 
 
-def test_the_motion_budget_does_not_matter(denoiser: Denoiser) -> None:
+def test_the_motion_budget_does_not_change_the_result(denoiser: Denoiser) -> None:
     noise = draw_noise(0, 6, CONFIG)
     kept = sample(denoiser, scene(denoiser, 6), noise, SETTINGS, CONFIG)
     made = sample(denoiser, scene(denoiser, 6, budget=0), noise, SETTINGS, CONFIG)
@@ -128,7 +130,7 @@ def test_no_context_is_projected_inside_the_steps(
         ((1.5, 2), (3, 2), 3 + 2),
     ],
 )
-def test_no_branch_that_counts_nothing(
+def test_branches_without_weight_are_not_evaluated(
     denoiser: Denoiser,
     calls: list[nn.Module],
     appearance: tuple[float, float],
@@ -145,14 +147,14 @@ def test_no_branch_that_counts_nothing(
 
 
 @pytest.mark.parametrize("frames", [1, 2, 4, 5])
-def test_clips_around_the_windows_length(denoiser: Denoiser, frames: int) -> None:
+def test_clips_shorter_and_longer_than_a_window(denoiser: Denoiser, frames: int) -> None:
     made = latents(denoiser, frames)
     assert made.shape == (frames, 4, CONFIG.latent_size, CONFIG.latent_size)
     assert made.dtype == torch.float32
     assert made.isfinite().all()
 
 
-def test_portrait_and_contexts_reach_the_latents(denoiser: Denoiser) -> None:
+def test_portrait_and_contexts_affect_the_latents(denoiser: Denoiser) -> None:
     noise = draw_noise(0, 4, CONFIG)
     given = scene(denoiser, 4)
     made = sample(denoiser, given, noise, SETTINGS, CONFIG).latents
@@ -177,17 +179,17 @@ def test_latents_stay_float32_around_a_16_bit_denoiser(denoiser: Denoiser) -> No
 
 
 def test_progress_counts_up_to_the_total(denoiser: Denoiser) -> None:
-    told: list[tuple[int, int]] = []
+    reported: list[tuple[int, int]] = []
     noise = draw_noise(0, 6, CONFIG)
     result = sample(
-        denoiser, scene(denoiser, 6), noise, SETTINGS, CONFIG, on_progress=lambda *counts: told.append(counts)
+        denoiser, scene(denoiser, 6), noise, SETTINGS, CONFIG, on_progress=lambda *counts: reported.append(counts)
     )
-    assert [done for done, _ in told] == sorted(done for done, _ in told)
-    assert told[-1] == (result.evaluations, result.evaluations)
-    assert {total for _, total in told} == {result.evaluations}
+    assert [done for done, _ in reported] == sorted(done for done, _ in reported)
+    assert reported[-1] == (result.evaluations, result.evaluations)
+    assert {total for _, total in reported} == {result.evaluations}
 
 
-def test_progress_may_stop_it(denoiser: Denoiser, calls: list[nn.Module]) -> None:
+def test_the_progress_callback_may_cancel(denoiser: Denoiser, calls: list[nn.Module]) -> None:
     def stop(done: int, total: int) -> None:
         raise Cancelled(f"after {done} of {total}")
 
@@ -196,7 +198,7 @@ def test_progress_may_stop_it(denoiser: Denoiser, calls: list[nn.Module]) -> Non
     assert calls.count(denoiser) == 2
 
 
-def test_an_overlap_of_the_whole_window_is_refused_before_any_work(denoiser: Denoiser, calls: list[nn.Module]) -> None:
+def test_an_overlap_of_the_whole_window_is_refused_at_once(denoiser: Denoiser, calls: list[nn.Module]) -> None:
     settings = replace(SETTINGS, overlap=CONFIG.window)
     given, noise = scene(denoiser, 6), draw_noise(0, 6, CONFIG)
     calls.clear()
@@ -205,7 +207,7 @@ def test_an_overlap_of_the_whole_window_is_refused_before_any_work(denoiser: Den
     assert not calls
 
 
-def test_noise_and_motion_have_to_be_of_one_length(denoiser: Denoiser) -> None:
+def test_noise_and_motion_must_have_equal_length(denoiser: Denoiser) -> None:
     with pytest.raises(ValueError, match="padding"):
         sample(denoiser, scene(denoiser, 6), draw_noise(0, 5, CONFIG), SETTINGS, CONFIG)
 
@@ -220,7 +222,7 @@ def test_motion_fades_in_and_out() -> None:
     assert torch.equal(pad_motion(tokens, 0), tokens)
 
 
-def test_noise_follows_from_the_seed() -> None:
+def test_noise_depends_on_the_seed_alone() -> None:
     noise = draw_noise(3, 5, CONFIG)
     assert noise.shape == (5, 4, 16, 16)
     assert noise.dtype == torch.float32
@@ -233,5 +235,5 @@ def test_windows_that_fit() -> None:
     assert fitting_windows(full, torch.bfloat16) == 1
     assert fitting_windows(full, torch.bfloat16, 2**34) > fitting_windows(full, torch.float32, 2**34) > 1
     assert fitting_windows(full, torch.bfloat16, 0) == 1
-    # A GPU's fused attention takes no more sequences at once, however much memory there is.
+    # A GPU's fused attention has a maximum number of sequences, independent of memory.
     assert fitting_windows(full, torch.bfloat16, 2**60) * full.latent_size**2 < 2**16

@@ -23,12 +23,12 @@ def test_golden_schedule() -> None:
         schedule = karras_schedule(CONFIG, steps)
         golden.assert_close(schedule.sigmas, expected[f"sigmas_{steps}"])
         golden.assert_close(schedule.timesteps, expected[f"timesteps_{steps}"])
-        # The norm above is all in the largest of them.
+        # The norm above depends on the largest of them only.
         torch.testing.assert_close(schedule.sigmas, expected[f"sigmas_{steps}"], rtol=1e-4, atol=0)
 
 
 @given(st.integers(1, 60))
-def test_sigmas_fall_from_end_to_end(steps: int) -> None:
+def test_sigmas_decrease(steps: int) -> None:
     sigmas = karras_schedule(CONFIG, steps).sigmas
     assert len(sigmas) == steps + 1
     assert (sigmas.diff() < 0).all()
@@ -38,13 +38,13 @@ def test_sigmas_fall_from_end_to_end(steps: int) -> None:
         assert sigmas[-2] == pytest.approx(CONFIG.sigma_min)
 
 
-def test_the_configs_ends_count() -> None:
+def test_sigmas_end_at_the_configured_values() -> None:
     sigmas = karras_schedule(SchedulerConfig(sigma_min=0.5, sigma_max=8), 3).sigmas
     assert sigmas[[0, 2]].tolist() == pytest.approx([8, 0.5])
 
 
 @pytest.mark.parametrize("sigma", [700.0, 3.0, 0.01])
-def test_a_step_with_the_true_v_finds_the_clean_latents(sigma: float) -> None:
+def test_a_step_with_the_true_v_gives_the_clean_latents(sigma: float) -> None:
     clean, noise = randn(2, 4, dtype=torch.float64), randn(2, 4, seed=1, dtype=torch.float64)
     noisy = clean + sigma * noise
     # v of the scaled pair: cos * noise - sin * clean with tan = sigma.
@@ -53,7 +53,7 @@ def test_a_step_with_the_true_v_finds_the_clean_latents(sigma: float) -> None:
     torch.testing.assert_close(euler_step(noisy, v, sigma, sigma / 2), clean + sigma / 2 * noise)
 
 
-def test_the_network_sees_unit_variance() -> None:
+def test_the_input_of_the_network_has_unit_variance() -> None:
     clean, noise = randn(100_000), randn(100_000, seed=1)
     for sigma in (0.002, 1.0, 700.0):
         assert scale_model_input(clean + sigma * noise, sigma).std() == pytest.approx(1, abs=0.02)

@@ -1,4 +1,4 @@
-"""Windows: every frame is seen, as often as counted."""
+"""Windows: every frame is covered, with weights that sum to one."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def layouts(draw: st.DrawFn) -> tuple[int, int, int, int]:
 
 
 @given(layouts())
-def test_every_frame_is_there_and_its_shares_sum_to_one(layout: tuple[int, int, int, int]) -> None:
+def test_every_frame_is_covered_and_its_weights_sum_to_one(layout: tuple[int, int, int, int]) -> None:
     frames, window, _, _ = layout
     indices = windows(*layout)
     assert indices.shape[1] == window
@@ -40,24 +40,24 @@ def test_windows_are_runs_of_frames_on_a_ring(layout: tuple[int, int, int, int])
 
 
 @given(layouts())
-def test_shifts_wrap_round(layout: tuple[int, int, int, int]) -> None:
+def test_shifts_wrap_around(layout: tuple[int, int, int, int]) -> None:
     frames, window, overlap, shift = layout
     assert torch.equal(windows(frames, window, overlap, shift), windows(frames, window, overlap, shift % frames))
 
 
-def test_a_stated_case() -> None:
+def test_a_known_case() -> None:
     assert windows(7, 4, 1, 0).tolist() == [[0, 1, 2, 3], [3, 4, 5, 6], [6, 0, 1, 2]]
     assert windows(7, 4, 1, 2).tolist() == [[5, 6, 0, 1], [1, 2, 3, 4], [4, 5, 6, 0]]
     assert frame_counts(windows(7, 4, 1, 0), 7).tolist() == [2, 2, 2, 2, 1, 1, 2]
 
 
-def test_a_clip_shorter_than_a_window_is_in_it_twice() -> None:
+def test_a_clip_shorter_than_a_window_is_repeated() -> None:
     assert windows(3, 5, 0, 1).tolist() == [[2, 0, 1, 2, 0]]
     assert windows(1, 4, 1, 7).tolist() == [[0, 0, 0, 0]]
 
 
 @pytest.mark.parametrize("overlap", [5, 6])
-def test_windows_have_to_advance(overlap: int) -> None:
+def test_windows_must_advance(overlap: int) -> None:
     with pytest.raises(SettingsError, match="overlap"):
         check_overlap(5, overlap)
     check_overlap(5, 4)

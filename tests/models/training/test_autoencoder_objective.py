@@ -1,4 +1,4 @@
-"""The autoencoder's examples and losses, and that what it wrote is what a render reads."""
+"""The autoencoder's examples and losses, and that a render reads the weights as written."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def batch_of(objective: AutoencoderObjective, *seeds: int) -> dict[str, Tensor]:
     return {name: torch.stack([example[name] for example in examples]) for name in examples[0]}
 
 
-def test_an_example_follows_from_its_dice(weights: Path) -> None:
+def test_an_example_depends_on_its_generator_alone(weights: Path) -> None:
     objective = AutoencoderObjective(weights, frames=3)
     one, again, other = (objective.example(np.random.default_rng(seed)) for seed in (1, 1, 2))
     assert {name: (tuple(value.shape), value.dtype) for name, value in one.items()} == {
@@ -48,8 +48,8 @@ def test_an_example_follows_from_its_dice(weights: Path) -> None:
     assert -1 <= one["pictures"].min() < -0.3 < 0.3 < one["pictures"].max() <= 1
 
 
-def test_frames_follow_each_other(weights: Path) -> None:
-    """They are of one person before one wall, and the face counts for more."""
+def test_frames_are_consecutive(weights: Path) -> None:
+    """They show one person before one backdrop, and the face has a larger weight."""
     example = AutoencoderObjective(weights, frames=2).example(np.random.default_rng(4))
     first, second = example["pictures"]
     assert 0 < (first - second).abs().mean() < 0.1
@@ -57,7 +57,7 @@ def test_frames_follow_each_other(weights: Path) -> None:
     assert 0.02 < (example["weights"] > 1).float().mean() < 0.4
 
 
-def test_a_patch_is_a_part(weights: Path) -> None:
+def test_a_patch_is_a_part_of_the_picture(weights: Path) -> None:
     example = AutoencoderObjective(weights, frames=1, patch=32).example(np.random.default_rng(0))
     assert example["pictures"].shape == (1, 3, 32, 32)
     assert example["weights"].shape == (1, 1, 32, 32)
@@ -81,7 +81,7 @@ def test_the_loss_falls(weights: Path, precision: torch.dtype) -> None:
     assert losses[-1] < 0.8 * losses[0]
 
 
-def test_convolutions_along_time_are_the_same(weights: Path) -> None:
+def test_temporal_convolutions_are_equivalent(weights: Path) -> None:
     flat, plain = AutoencoderObjective(weights).network().eval(), load_part(weights, "vae")
     latents = torch.from_numpy(np.random.default_rng(0).standard_normal((6, 4, 4, 4), dtype=np.float32))
     with torch.no_grad():
@@ -90,7 +90,7 @@ def test_convolutions_along_time_are_the_same(weights: Path) -> None:
         )
 
 
-def test_what_was_learned_is_what_is_read(weights: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_written_weights_are_read(weights: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "SCALED_BY", 3)
     objective = AutoencoderObjective(weights)
     network = objective.network()
@@ -109,7 +109,7 @@ def test_what_was_learned_is_what_is_read(weights: Path, monkeypatch: pytest.Mon
     assert float(scaled.std()) == pytest.approx(1, rel=1e-3)
 
 
-def test_the_config_keeps_what_it_does_not_know(weights: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_unknown_entries_of_the_config_are_kept(weights: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "SCALED_BY", 1)
     path = weights / "vae" / "config.json"
     path.write_text(json.dumps(json.loads(path.read_text()) | {"_class_name": "AutoencoderKLTemporalDecoder"}))
@@ -118,7 +118,7 @@ def test_the_config_keeps_what_it_does_not_know(weights: Path, monkeypatch: pyte
     assert json.loads(path.read_text())["_class_name"] == "AutoencoderKLTemporalDecoder"
 
 
-def test_what_is_measured(weights: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_evaluation_reports_psnr(weights: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "CHUNK", 1)
     objective = AutoencoderObjective(weights)
     found = objective.measure(objective.network())

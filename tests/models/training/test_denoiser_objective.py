@@ -1,4 +1,4 @@
-"""What the denoiser learns from, and that learning and sampling mean the same."""
+"""The denoiser's examples and losses, and that training and sampling agree."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def clips(weights: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Two people in one performance, and one more for measuring."""
+    """Two people in one performance, and a held-out clip."""
     folder = tmp_path_factory.mktemp("clips")
     animator = load(weights, "cpu", "float32")
     for name, number, held_out in (("learning", 0, False), ("learning", 1, False), ("measuring", 0, True)):
@@ -50,7 +50,7 @@ def batch_of(objective: DenoiserObjective, *seeds: int) -> dict[str, Tensor]:
     return {name: torch.stack([example[name] for example in examples]) for name in examples[0]}
 
 
-def test_world_clips_are_numbered() -> None:
+def test_equal_numbers_give_equal_clips() -> None:
     one, again = synthetic_clip(5, 3, 2), synthetic_clip(5, 3, 2)
     assert all((a == b).all() for a, b in zip(one.frames, again.frames, strict=True))
     assert (one.track.boxes == again.track.boxes).all()
@@ -58,8 +58,8 @@ def test_world_clips_are_numbered() -> None:
     assert one.frames[0].shape != other.frames[0].shape or (one.frames[0] != other.frames[0]).any()
 
 
-def test_intensities_are_those_of_a_followed_clip() -> None:
-    """What is learned of intensities must be true where a detector finds the keypoints."""
+def test_intensities_agree_with_those_of_a_detected_track() -> None:
+    """A render's intensities come from keypoints that a detector finds."""
     detector, more = open_detector(detector_file(SHIPPED_WEIGHTS), "cpu"), []
     for number in range(0, 24, 2):
         clip = synthetic_clip(number, 12, 2)
@@ -68,13 +68,13 @@ def test_intensities_are_those_of_a_followed_clip() -> None:
     assert (np.abs(np.median(more, axis=0)) <= 4).all()  # of 127, head and expression
 
 
-def test_measuring_is_apart() -> None:
+def test_held_out_clips_differ() -> None:
     assert FIRST_HELD_OUT_SEED == 1_000_000
     shape = synthetic_clip(0, 1, 1, held_out=True).frames[0].shape
     assert shape != synthetic_clip(0, 1, 1).frames[0].shape
 
 
-def test_a_prepared_clip_holds_what_the_animator_says(weights: Path, clips: Path) -> None:
+def test_a_prepared_clip_holds_what_the_animator_encodes(weights: Path, clips: Path) -> None:
     animator = load(weights, "cpu", "float32")
     clip = synthetic_clip(1, FRAMES, 2)
     motion = animator.encode_motion(clip.frames, clip.track)
@@ -83,7 +83,7 @@ def test_a_prepared_clip_holds_what_the_animator_says(weights: Path, clips: Path
     moments = file.read_window(20, 6)
     assert torch.equal(moments.expression, motion.expression[20:26])
     assert torch.equal(moments.rotation, motion.rotation[20:26])
-    # Frame 25 begins another chunk.
+    # Frame 25 is in the next chunk.
     assert torch.equal(moments.intensity, motion.frame_intensity(25)[20:26])
     assert moments.latents.shape == (6, 4, 16, 16)
     last = file.read_portrait_frame(2)
@@ -94,14 +94,14 @@ def test_a_prepared_clip_holds_what_the_animator_says(weights: Path, clips: Path
     assert float(last.identity.norm()) == pytest.approx(1, abs=1e-5)
 
 
-def test_a_file_of_something_else(tmp_path: Path) -> None:
+def test_a_file_that_is_not_a_clip_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "clip.safetensors"
     path.write_bytes(b"nothing")
     with pytest.raises(SettingsError, match="cannot be read as a prepared clip"):
         ClipFile(path, 25)
 
 
-def test_examples_follow_from_their_dice(weights: Path, clips: Path) -> None:
+def test_an_example_depends_on_its_generator_alone(weights: Path, clips: Path) -> None:
     objective = DenoiserObjective(weights, clips, frames=5, cast=2)
     one, again, other = (objective.example(np.random.default_rng(seed)) for seed in (1, 1, 2))
     assert all(torch.equal(one[name], again[name]) for name in one)
@@ -109,10 +109,10 @@ def test_examples_follow_from_their_dice(weights: Path, clips: Path) -> None:
     assert {name: value.shape for name, value in one.items()} == {name: value.shape for name, value in other.items()}
 
 
-def test_conditions_are_left_out_as_often_as_said(weights: Path, clips: Path) -> None:
+def test_conditions_are_dropped_at_the_configured_rates(weights: Path, clips: Path) -> None:
     objective = DenoiserObjective(weights, clips, frames=1, without_motion=0.2, without_both=0.3)
-    heard = [tuple(objective.example(np.random.default_rng(seed))["heard"].tolist()) for seed in range(300)]
-    shares = {kind: heard.count(kind) / len(heard) for kind in set(heard)}
+    kept = [tuple(objective.example(np.random.default_rng(seed))["kept"].tolist()) for seed in range(300)]
+    shares = {kind: kept.count(kind) / len(kept) for kind in set(kept)}
     assert shares.keys() == {(0.0, 0.0), (1.0, 0.0), (1.0, 1.0)}
     assert shares[(0.0, 0.0)] == pytest.approx(0.3, abs=0.08)
     assert shares[(1.0, 0.0)] == pytest.approx(0.2, abs=0.08)
@@ -129,18 +129,18 @@ def test_another_person_may_drive(weights: Path, clips: Path) -> None:
 
 
 @pytest.mark.parametrize("sigma", [0.05, 1.0, 40.0])
-def test_the_v_that_is_learned_is_the_one_that_is_stepped_with(weights: Path, clips: Path, sigma: float) -> None:
-    """A network that has learned all there is takes the noise away in one step."""
+def test_v_is_defined_as_in_the_sampler(weights: Path, clips: Path, sigma: float) -> None:
+    """One Euler step with the exact v removes all noise."""
     objective = DenoiserObjective(weights, clips, frames=2)
     batch = batch_of(objective, 1) | {"sigma": torch.tensor([[sigma]])}
     seen: list[Tensor] = []
 
-    class Knows(torch.nn.Module):
+    class Zero(torch.nn.Module):
         def forward(self, _: object, noisy: Tensor, sigma: Tensor) -> Tensor:
             seen.append(noisy)
             return torch.zeros_like(noisy)
 
-    loss = objective.losses(Knows(), batch)["loss"]
+    loss = objective.losses(Zero(), batch)["loss"]
     clean = objective.config.vae.scaling_factor * batch["latents"]
     noisy = seen[0]
     wanted = (noisy / (sigma**2 + 1) - clean) * (sigma**2 + 1) ** 0.5 / sigma
@@ -149,11 +149,11 @@ def test_the_v_that_is_learned_is_the_one_that_is_stepped_with(weights: Path, cl
 
 
 @torch.no_grad()
-@pytest.mark.parametrize("heard", [(0.0, 0.0), (1.0, 0.0), (1.0, 1.0)])
-def test_the_network_hears_what_the_sampler_tells(weights: Path, clips: Path, heard: tuple[float, float]) -> None:
-    """Its three kinds of examples are the sampler's three branches."""
+@pytest.mark.parametrize("kept", [(0.0, 0.0), (1.0, 0.0), (1.0, 1.0)])
+def test_conditioning_is_that_of_the_sampler(weights: Path, clips: Path, kept: tuple[float, float]) -> None:
+    """The three kinds of examples correspond to the sampler's three branches."""
     batch = batch_of(DenoiserObjective(weights, clips, frames=3), 4)
-    batch["heard"] = torch.tensor([heard])
+    batch["kept"] = torch.tensor([kept])
     noisy, sigma = torch.randn(1, 3, 4, 16, 16), torch.tensor([2.0])
     got = Animation(weights)(batch, noisy, sigma)
 
@@ -164,16 +164,16 @@ def test_the_network_hears_what_the_sampler_tells(weights: Path, clips: Path, he
     tokens = networks.projector(networks.transformer(batch["picture"], batch["identity"]))[0]
     refined = networks.refiner(batch["expression"][0], batch["intensity"][0])
     motion = denoiser.project_motion(motion_tokens(refined, batch["rotation"][0]), budget=2**30)
-    contexts = [denoiser.project_appearance(tokens), motion.of(torch.arange(3)[None])][: int(sum(heard))]
-    portrait = (batch["portrait"] * heard[0])[:, None].expand(-1, 3, -1, -1, -1)
+    contexts = [denoiser.project_appearance(tokens), motion.of(torch.arange(3)[None])][: int(sum(kept))]
+    portrait = (batch["portrait"] * kept[0])[:, None].expand(-1, 3, -1, -1, -1)
     pose = networks.pose_guider(torch.zeros(1, 3, 128, 128))[0]
     known = torch.cat((noisy / 5**0.5, portrait), 2)
     want = denoiser(known, 0.25 * sigma.log(), torch.tensor([[12.5, 0.0, 0.0]]), pose, contexts)
     torch.testing.assert_close(got, want, atol=1e-4, rtol=1e-4)
 
 
-def test_only_the_adapters_learn(weights: Path, clips: Path) -> None:
-    """And all of them that can: a step changes each, and nothing else."""
+def test_only_the_adapters_are_trained(weights: Path, clips: Path) -> None:
+    """All that have an effect get a gradient, and no other weights do."""
     objective = AdapterObjective(weights, clips, frames=2, without_motion=0, without_both=0)
     network = objective.network()
     learned = {name for name, value in network.named_parameters() if value.requires_grad}
@@ -187,7 +187,7 @@ def test_only_the_adapters_learn(weights: Path, clips: Path) -> None:
     objective.losses(network, batch_of(objective, 1, 2))["loss"].backward()
     moved = {name for name, value in network.named_parameters() if value.grad is not None and value.grad.any()}
     assert moved <= learned
-    # With one identity token, attention is the same whatever is asked: these have no gradient, as model.md says.
+    # Attention to the single identity token does not depend on the query: these have no gradient, as model.md says.
     idle = {
         name for name in learned - moved if ".branch" not in name and "image_proj" not in name.partition("adapter")[2]
     }
@@ -207,25 +207,25 @@ def test_checkpointing_gives_the_same_gradient(weights: Path, clips: Path) -> No
         torch.testing.assert_close(value, gradients[1][name], atol=1e-6, rtol=1e-4)
 
 
-def test_examples_longer_than_the_clips(weights: Path, clips: Path) -> None:
+def test_examples_longer_than_all_clips_are_refused(weights: Path, clips: Path) -> None:
     with pytest.raises(SettingsError, match="holds no prepared clip of 28 frames or more"):
         DenoiserObjective(weights, clips, frames=28).example(np.random.default_rng(0))
 
 
-def test_pictures_are_learned_from_without_what_goes_along_time(weights: Path, clips: Path) -> None:
-    """And when frames come in a row again, it adds nothing until it has learned to."""
+def test_training_on_single_images_skips_temporal_layers(weights: Path, clips: Path) -> None:
+    """Afterwards, these have no effect on videos until they are trained."""
     objective = DenoiserObjective(weights, clips, frames=1)
     network = objective.network()
     assert isinstance(network, Animation)
     loss = objective.losses(network, batch_of(objective, 0, 1))["loss"]
     loss.backward()
-    along = {name for name, value in network.unet.named_parameters() if "tempor" in name}
+    temporal = {name for name, value in network.unet.named_parameters() if "tempor" in name}
     learned = {name for name, value in network.unet.named_parameters() if value.grad is not None}
-    assert along
-    assert not along & learned
+    assert temporal
+    assert not temporal & learned
 
-    in_a_row = DenoiserObjective(weights, clips, frames=3)
-    batch = batch_of(in_a_row, 2, 3)
+    consecutive = DenoiserObjective(weights, clips, frames=3)
+    batch = batch_of(consecutive, 2, 3)
     noisy, sigma = batch["latents"] + batch["noise"], torch.ones(2)
     video = Animation(weights).eval()
     video.load_state_dict(network.state_dict())
@@ -240,7 +240,7 @@ def test_pictures_are_learned_from_without_what_goes_along_time(weights: Path, c
             torch.testing.assert_close(whole[:, frame : frame + 1], alone, atol=1e-4, rtol=1e-4)
 
 
-def test_fine_tuning_on_pictures_leaves_what_goes_along_time(weights: Path, clips: Path) -> None:
+def test_fine_tuning_on_single_images_keeps_temporal_layers(weights: Path, clips: Path) -> None:
     before = dict(Animation(weights).named_parameters())
     after = dict(AdapterObjective(weights, clips, frames=1).network().named_parameters())
     assert all(torch.equal(before[name], value) for name, value in after.items())

@@ -1,4 +1,4 @@
-"""Training files: what they say, and everything that is wrong with them at once."""
+"""Training files: their entries, and all their problems at once."""
 
 from __future__ import annotations
 
@@ -43,8 +43,8 @@ def test_reads_a_training_file(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("file", "parts"), [("training.toml", PARTS.keys() - {"adapters"}), ("training-2.toml", {"denoiser"})]
 )
-def test_the_miniatures_own(file: str, parts: set[str], tmp_path: Path) -> None:
-    """Every part of it can be learned, with these very options."""
+def test_the_training_files_of_the_miniature(file: str, parts: set[str], tmp_path: Path) -> None:
+    """Every part can be trained with its options."""
     MINIATURE_CONFIG.write(tmp_path)
     config = read_train_config(Path(miniature.__file__).with_name(file), tuple(PARTS))
     assert {part.part for part in config.parts} == parts
@@ -54,7 +54,7 @@ def test_the_miniatures_own(file: str, parts: set[str], tmp_path: Path) -> None:
         objective("vae", tmp_path, tmp_path, 1, {"ears": 2})
 
 
-def test_all_problems_at_once(tmp_path: Path) -> None:
+def test_all_problems_are_reported_at_once(tmp_path: Path) -> None:
     path = written(
         tmp_path,
         "base = 3\nears = 1\n[clips]\ncount = 0\n[vae]\nbatch = '8'\nspeed = 1\nema = 1.0\n"
@@ -88,17 +88,17 @@ def test_all_problems_at_once(tmp_path: Path) -> None:
         ('weights = "w"\n[vae]\nsteps = 1\nbatch = 6\naccumulate = 4\n', "4 does not divide a batch of 6"),
     ],
 )
-def test_files_that_cannot_be_used(tmp_path: Path, text: str, said: str) -> None:
+def test_invalid_files_are_refused(tmp_path: Path, text: str, said: str) -> None:
     with pytest.raises(SettingsError, match=said.replace("[", r"\[")):
         read_train_config(written(tmp_path, text), KNOWN)
 
 
-def test_no_file(tmp_path: Path) -> None:
+def test_a_missing_file_is_refused(tmp_path: Path) -> None:
     with pytest.raises(SettingsError, match="cannot be read as a training file"):
         read_train_config(tmp_path / "none.toml", KNOWN)
 
 
-def test_what_makes_it_another_training() -> None:
+def test_settings_that_prevent_resuming() -> None:
     config = PartConfig("vae", steps=5)
     assert config.differences(PartConfig("vae", steps=9, loaders=3, save_every=7).as_dict()) == []
     assert config.differences(PartConfig("vae", steps=5, rate=0.5).as_dict()) == ["rate: was 0.5, is 0.0001"]

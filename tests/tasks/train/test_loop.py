@@ -23,7 +23,7 @@ from troupe.errors import Cancelled, SettingsError
 
 @dataclass
 class Line(Objective):
-    """Learns y = 2 x + 1 from noisy points."""
+    """Regression of y = 2 x + 1 from noisy points."""
 
     def network(self) -> nn.Module:
         network = nn.Sequential(nn.Linear(1, 8), nn.Tanh(), nn.Linear(8, 1), nn.Linear(1, 1))
@@ -61,13 +61,13 @@ def values(folder: Path) -> dict[str, Tensor]:
 
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A training that was not stopped; `weights` and `training` in it."""
+    """Folder of an uninterrupted training, with `weights` and `training`."""
     folder = tmp_path_factory.mktemp("whole")
     train(Line(), RECIPE, folder / "weights", folder / "training")
     return folder
 
 
-def test_it_learns(whole: Path) -> None:
+def test_the_loss_falls(whole: Path) -> None:
     found = losses(whole / "training")
     assert len(found) == 60
     assert np.mean(found[-10:]) < np.mean(found[:10]) / 10
@@ -86,7 +86,7 @@ def test_the_learning_rate_warms_up_and_then_falls_along_a_cosine(whole: Path) -
     assert rates[5:] == pytest.approx([0.03 * share for share in cosine], rel=1e-9)
 
 
-def test_frozen_values_stay(whole: Path) -> None:
+def test_frozen_weights_do_not_change(whole: Path) -> None:
     torch.manual_seed(RECIPE.seed)
     before = Line().network().state_dict()
     after = values(whole / "weights")
@@ -94,7 +94,7 @@ def test_frozen_values_stay(whole: Path) -> None:
     assert not torch.equal(before["0.weight"], after["0.weight"])
 
 
-def test_the_callers_generator_is_left_alone(tmp_path: Path) -> None:
+def test_the_callers_generator_is_not_used(tmp_path: Path) -> None:
     torch.manual_seed(1)
     wanted = torch.rand(1)
     torch.manual_seed(1)
@@ -103,13 +103,13 @@ def test_the_callers_generator_is_left_alone(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("after", [7, 20, 33])
-def test_stopped_and_resumed_is_the_same(whole: Path, tmp_path: Path, after: int) -> None:
-    looks = 0
+def test_a_resumed_training_gives_the_same_result(whole: Path, tmp_path: Path, after: int) -> None:
+    polls = 0
 
     def stop() -> bool:
-        nonlocal looks
-        looks += 1
-        return looks == after
+        nonlocal polls
+        polls += 1
+        return polls == after
 
     with pytest.raises(Cancelled, match=f"after step {after}"):
         train(Line(), RECIPE, tmp_path / "weights", tmp_path / "training", stop)
@@ -123,7 +123,7 @@ def test_stopped_and_resumed_is_the_same(whole: Path, tmp_path: Path, after: int
 
 
 def test_a_killed_training_repeats_steps(whole: Path, tmp_path: Path) -> None:
-    """What was logged after the last checkpoint is forgotten; a checkpoint that cannot be read is passed over."""
+    """Lines after the last checkpoint are dropped; an unreadable checkpoint is skipped."""
 
     class Killed(Line):
         steps = 0
@@ -142,7 +142,7 @@ def test_a_killed_training_repeats_steps(whole: Path, tmp_path: Path) -> None:
     assert losses(tmp_path / "training") == losses(whole / "training")
 
 
-def test_a_finished_training_is_left_alone(whole: Path) -> None:
+def test_a_finished_training_is_not_repeated(whole: Path) -> None:
     before = (whole / "training" / RESULT).stat().st_mtime_ns
     train(Line(), RECIPE, whole / "weights", whole / "training")
     assert (whole / "training" / RESULT).stat().st_mtime_ns == before
@@ -153,13 +153,13 @@ def test_other_settings_need_another_folder(whole: Path) -> None:
         train(Line(), replace(RECIPE, rate=0.04), whole / "weights", whole / "training")
 
 
-def test_more_passes_are_the_same_update(whole: Path, tmp_path: Path) -> None:
+def test_accumulation_gives_the_same_updates(whole: Path, tmp_path: Path) -> None:
     train(Line(), replace(RECIPE, accumulate=4), tmp_path / "weights", tmp_path / "training")
     assert losses(tmp_path / "training") == pytest.approx(losses(whole / "training"), rel=1e-4)
 
 
-def test_workers_share_a_batch() -> None:
-    """Together they see what one would see alone."""
+def test_workers_split_a_batch() -> None:
+    """Their parts add up to the batch of a single worker."""
     alone = next(batches(Line(), RECIPE, 4, Share()))
     two = [next(batches(Line(), RECIPE, 4, Share(rank, 2))) for rank in range(2)]
     assert torch.equal(torch.cat([part["x"] for part in two]), alone["x"])
@@ -168,26 +168,26 @@ def test_workers_share_a_batch() -> None:
     assert torch.equal(later[0]["x"], alone["x"])
 
 
-def test_processes_make_the_same_examples() -> None:
+def test_loader_processes_make_the_same_examples() -> None:
     loaded = batches(Line(), replace(RECIPE, steps=3, loaders=1), 0, Share())
     here = batches(Line(), replace(RECIPE, steps=3), 0, Share())
     for other, own in zip(loaded, here, strict=True):
         assert torch.equal(other["x"], own["x"])
 
 
-def test_a_batch_that_cannot_be_shared(tmp_path: Path) -> None:
+def test_a_batch_that_does_not_divide_is_refused(tmp_path: Path) -> None:
     with pytest.raises(SettingsError, match="a batch of 8 cannot be shared by 1 workers in 3 passes"):
         train(Line(), replace(RECIPE, accumulate=3), tmp_path / "weights", tmp_path / "training")
 
 
-def test_lines_that_were_cut_off_do_not_count(tmp_path: Path) -> None:
+def test_incomplete_lines_of_the_curve_are_ignored(tmp_path: Path) -> None:
     path = tmp_path / CURVE
     path.write_text(json.dumps({"step": 1, "loss": 1.0}) + '\n{"step": 2, "lo')
     assert [line["step"] for line in curves.read(path)] == [1]
 
 
-def test_reduced_precision_learns_as_well(tmp_path: Path) -> None:
-    """After another precision in the same process."""
+def test_the_loss_falls_in_bf16(tmp_path: Path) -> None:
+    """Even after a training with another precision in the same process."""
     train(Line(), replace(RECIPE, precision="bf16"), tmp_path / "weights", tmp_path / "training")
     found: Any = losses(tmp_path / "training")
     assert np.mean(found[-10:]) < np.mean(found[:10]) / 10
@@ -195,32 +195,32 @@ def test_reduced_precision_learns_as_well(tmp_path: Path) -> None:
 
 @dataclass
 class Plane(Line):
-    """The same by matrices that are large enough for Muon."""
+    """`Line` with matrices that are large enough for Muon."""
 
     def network(self) -> nn.Module:
         return nn.Sequential(nn.Linear(1, 16), nn.Linear(16, 16), nn.Linear(16, 1))
 
 
-def test_muon_learns_and_resumes(tmp_path: Path) -> None:
+def test_muon_trains_and_resumes(tmp_path: Path) -> None:
     recipe, folder = replace(RECIPE, optimizer="muon"), tmp_path / "training"
     train(Plane(), recipe, tmp_path / "weights", tmp_path / "whole")
-    asked = iter([False] * 30 + [True])
+    stops = iter([False] * 30 + [True])
     with pytest.raises(Cancelled):
-        train(Plane(), recipe, tmp_path / "weights", folder, lambda: next(asked))
+        train(Plane(), recipe, tmp_path / "weights", folder, lambda: next(stops))
     train(Plane(), recipe, tmp_path / "weights", folder)
     assert losses(folder) == losses(tmp_path / "whole")
     assert sum(losses(folder)[-10:]) < 0.1 * sum(losses(folder)[:5])
 
 
-def test_settings_from_before_there_was_muon(whole: Path) -> None:
+def test_settings_of_versions_without_muon(whole: Path) -> None:
     was = RECIPE.as_dict()
     del was["optimizer"]
     assert RECIPE.differences(was) == []
     assert replace(RECIPE, optimizer="muon").differences(was) == ["optimizer: was 'adamw', is 'muon'"]
 
 
-def test_it_runs_in_any_thread(tmp_path: Path) -> None:
-    """Prefect's tasks may."""
+def test_training_in_another_thread(tmp_path: Path) -> None:
+    """As in Prefect's tasks."""
     thread = threading.Thread(target=train, args=(Line(), RECIPE, tmp_path / "weights", tmp_path / "training"))
     thread.start()
     thread.join()

@@ -1,4 +1,4 @@
-"""The optimizer that moves every direction of a matrix equally far."""
+"""Muon updates every direction of a matrix by the same amount, and other parameters like AdamW."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ RATE = 0.01
 
 
 def moved(value: Tensor, gradient: Tensor, decay: float = 0.0) -> Tensor:
-    """What one update adds."""
+    """Return the change of a parameter by one step."""
     learned = value.clone().requires_grad_()
     learned.grad = gradient
     Muon([learned], RATE, decay).step()
@@ -25,9 +25,9 @@ def moved(value: Tensor, gradient: Tensor, decay: float = 0.0) -> Tensor:
 
 @settings(max_examples=20, deadline=None)
 @given(rows=st.integers(16, 80), columns=st.integers(16, 80), seed=st.integers(0, 99))
-def test_every_direction_moves_equally_far(rows: int, columns: int, seed: int) -> None:
+def test_every_direction_is_updated_equally(rows: int, columns: int, seed: int) -> None:
     gradient = torch.randn(rows, columns, generator=torch.Generator().manual_seed(seed))
-    # Directions that hardly count in the gradient are moved as well, but for those that are not there at all.
+    # Directions with small singular values are updated as well; only those of zero are not.
     u, sizes, v = torch.linalg.svd(gradient, full_matrices=False)
     sizes = torch.linspace(1, 0.1, len(sizes))
     reach = torch.linalg.svdvals(moved(torch.zeros(rows, columns), u * sizes @ v)) / (
@@ -37,22 +37,22 @@ def test_every_direction_moves_equally_far(rows: int, columns: int, seed: int) -
     assert reach.max() < 1.4
 
 
-def test_a_step_is_downhill_and_as_long_as_adamws() -> None:
+def test_a_step_descends_and_has_the_size_of_adamws() -> None:
     gradient = torch.randn(64, 32, 3, 3, generator=torch.Generator().manual_seed(1))
     step = moved(torch.zeros_like(gradient), gradient)
     assert (step * gradient).sum() < 0
-    # Newton-Schulz leaves singular values about 0.85 in the mean.
+    # Newton-Schulz iteration gives singular values of about 0.85 on average.
     assert float(step.square().mean().sqrt()) == pytest.approx(RATE * ADAMW_RMS, rel=0.2)
 
 
 @pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
-def test_kernels_move_whatever_their_layout(layout: torch.memory_format) -> None:
+def test_kernels_of_any_memory_layout_are_updated_alike(layout: torch.memory_format) -> None:
     drawn = torch.randn(32, 16, 3, 3, generator=torch.Generator().manual_seed(2))
     step = moved(torch.zeros_like(drawn), drawn.contiguous(memory_format=layout))
     torch.testing.assert_close(step, moved(torch.zeros_like(drawn), drawn), rtol=0.1, atol=RATE * 0.02)
 
 
-def test_all_else_moves_as_adamw_moves_it() -> None:
+def test_other_parameters_are_updated_as_by_adamw() -> None:
     drawn = torch.Generator().manual_seed(3)
     shapes: list[tuple[int, ...]] = [(40,), (), (8, 64), (3, 16, 3, 3)]
     ours = [torch.randn(shape, generator=drawn).requires_grad_() for shape in shapes]
@@ -69,12 +69,12 @@ def test_all_else_moves_as_adamw_moves_it() -> None:
         torch.testing.assert_close(own, their)
 
 
-def test_what_has_no_gradient_stays() -> None:
+def test_parameters_without_gradient_do_not_change() -> None:
     value = torch.ones(20, 20, requires_grad=True)
     Muon([value], RATE, 0.5).step()
     assert torch.equal(value.detach(), torch.ones(20, 20))
 
 
-def test_decay() -> None:
+def test_weight_decay() -> None:
     value = torch.ones(20, 20)
     torch.testing.assert_close(moved(value, torch.zeros(20, 20), 0.5), torch.full((20, 20), -0.5 * RATE))

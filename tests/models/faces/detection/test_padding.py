@@ -16,9 +16,7 @@ def white_square(picture: Picture) -> Face | None:
 
 
 @given(st.integers(40, 90), st.integers(40, 90), st.integers(0, 30), st.sampled_from([0, 1, 2]))
-def test_coordinates_are_those_of_the_picture_whatever_the_border(
-    width: int, height: int, corner: int, misses: int
-) -> None:
+def test_coordinates_do_not_include_the_padding(width: int, height: int, corner: int, misses: int) -> None:
     picture = blank(width, height)
     picture[corner : corner + 8, corner : corner + 9] = 255
     looks: list[tuple[int, ...]] = []
@@ -37,28 +35,28 @@ def test_coordinates_are_those_of_the_picture_whatever_the_border(
     assert looks == [(height + 2 * b, width + 2 * b, 3) for b in borders]
 
 
-def test_none_after_every_border() -> None:
+def test_no_face_with_any_padding() -> None:
     assert detect_padded(lambda _: [], blank(30, 40)) == []
 
 
 @pytest.mark.parametrize("shape", [(3000, 100), (1, 500)])
-def test_a_stripe_shows_no_face(shape: tuple[int, int]) -> None:
+def test_a_stripe_has_no_face(shape: tuple[int, int]) -> None:
     assert detect_padded(lambda _: pytest.fail("looked"), blank(*shape)) == []
 
 
 @pytest.mark.parametrize(
     "box", [(-20, 0, 0.5, 10), (30, 5, 50, 9), (5, -9, 15, 0), (5, 5, 5, 15), (float("nan"), 0, 10, 10)]
 )
-def test_a_face_outside_of_the_picture_is_none(box: tuple[float, float, float, float]) -> None:
+def test_a_face_outside_of_the_picture_is_dropped(box: tuple[float, float, float, float]) -> None:
     assert detect_padded(lambda _: [face(*box)], blank(30, 30)) == []
 
 
-def test_a_face_half_outside_stays() -> None:
+def test_a_face_half_outside_is_kept() -> None:
     half = face(-10, -10, 10, 10)
     assert detect_padded(lambda _: [half], blank(30, 30)) == [half]
 
 
-def test_keypoints_that_are_no_numbers() -> None:
+def test_keypoints_that_are_not_finite_are_dropped() -> None:
     broken = face(5, 5, 15, 15)
     broken.keypoints[2, 1] = np.inf
     good = face(2, 2, 9, 9)

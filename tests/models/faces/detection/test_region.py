@@ -11,7 +11,7 @@ from troupe.faces import Face
 
 
 @given(st.floats(-40, 380), st.floats(-40, 280), st.floats(12, 250), st.integers(64, 256))
-def test_a_mark_is_found_where_it_is(x: float, y: float, side: float, size: int) -> None:
+def test_coordinates_are_mapped_back_to_the_picture(x: float, y: float, side: float, size: int) -> None:
     picture = blank(400, 300)
     picture[np.clip(int(y + side / 2), 0, 299), np.clip(int(x + side / 2), 0, 399)] = 255
     box = np.array([x, y, x + side, y + side], dtype=np.float32)
@@ -35,7 +35,7 @@ def test_the_face_is_half_as_wide_as_the_region() -> None:
     np.testing.assert_allclose(region.corner, [75, 75])
 
 
-def test_what_lies_outside_is_black() -> None:
+def test_pixels_outside_of_the_picture_are_black() -> None:
     picture = np.full((100, 100, 3), 200, dtype=np.uint8)
     region = crop_region(picture, face(-20, -20, 20, 20).box, 80)
     assert region is not None
@@ -44,5 +44,5 @@ def test_what_lies_outside_is_black() -> None:
 
 
 @pytest.mark.parametrize("box", [(500, 500, 520, 520), (float("nan"), 0, 9, 9), (-90, 0, -80, 10)])
-def test_nothing_to_see(box: tuple[float, ...]) -> None:
+def test_a_box_without_visible_pixels_has_no_region(box: tuple[float, ...]) -> None:
     assert crop_region(blank(100, 100), np.array(box, dtype=np.float32), 64) is None

@@ -52,12 +52,12 @@ def test_a_huge_picture_is_reduced_and_coordinates_are_of_the_original(red_cells
     np.testing.assert_allclose(found.keypoints, np.tile([1750, 1050], (5, 1)), atol=0.5)
 
 
-def test_nothing_in_a_black_picture(red_cells: SCRFDetector) -> None:
+def test_a_black_picture_has_no_faces(red_cells: SCRFDetector) -> None:
     assert red_cells.detect(blank(200, 150)) == []
 
 
 @pytest.mark.parametrize(("width", "height"), [(1, 1), (7000, 4), (3, 90)])
-def test_odd_pictures(red_cells: SCRFDetector, width: int, height: int) -> None:
+def test_pictures_of_unusual_sizes(red_cells: SCRFDetector, width: int, height: int) -> None:
     assert red_cells.detect(blank(width, height)) == []
 
 
@@ -81,13 +81,13 @@ def test_a_relative_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
     assert detector.detect(blank(64, 64)) == []
 
 
-def test_without_keypoints(tmp_path: Path) -> None:
+def test_a_network_without_keypoints_is_refused(tmp_path: Path) -> None:
     write_scrfd(tmp_path / "boxes.onnx", 4 * CELL, keypoints=False)
     with pytest.raises(WeightsError, match="with keypoints"):
         SCRFDetector(tmp_path / "boxes.onnx", CPU)
 
 
-def test_no_onnx_inside(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+def test_a_file_that_is_not_onnx_is_refused(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "text.onnx").write_text("no network")
     with pytest.raises(WeightsError, match="cannot be read as an ONNX network"):
         SCRFDetector(tmp_path / "text.onnx", CPU)
@@ -100,8 +100,8 @@ def test_loading_and_detecting_print_nothing(tmp_path: Path, capfd: pytest.Captu
     assert capfd.readouterr() == ("", "")
 
 
-def test_a_recogniser_is_no_detector(shared: Path) -> None:
-    with pytest.raises(WeightsError, match="no SCRFD"):
+def test_a_recogniser_is_refused(shared: Path) -> None:
+    with pytest.raises(WeightsError, match="is not an SCRFD network"):
         open_detector(shared / "weights" / "mobilefacenet.onnx", "cpu")
 
 
@@ -118,7 +118,7 @@ def test_real_portraits(shared: Path, real: FaceDetector, name: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["d0.mp4", "d19.mp4", "driving_video.mp4"])
-def test_real_clips_are_followed_without_gaps(shared: Path, real: FaceDetector, name: str) -> None:
+def test_real_clips_are_tracked_without_gaps(shared: Path, real: FaceDetector, name: str) -> None:
     track = track_face(frames(shared / "media" / name, 30), real, LARGEST, name)
     assert len(track) == 30
     assert track.gaps == ()
@@ -126,8 +126,8 @@ def test_real_clips_are_followed_without_gaps(shared: Path, real: FaceDetector, 
     assert min(steps) > 0.6
 
 
-def test_a_face_cut_by_hand_out_of_a_portrait_is_found_again(shared: Path, real: FaceDetector) -> None:
-    """A face that fills the picture, larger than the network knows faces."""
+def test_a_tightly_cropped_face_is_detected(shared: Path, real: FaceDetector) -> None:
+    """A face that fills the picture, larger than the network detects without padding."""
     picture = np.asarray(Image.open(shared / "media" / "s9.jpg").convert("RGB"))
     found = LARGEST.pick(real.detect(picture), "s9")
     x1, y1, x2, y2 = (int(v) for v in found.box)

@@ -19,7 +19,7 @@ pytestmark = pytest.mark.filterwarnings("ignore:`torch.jit:DeprecationWarning")
 
 
 class RedCells(nn.Module):
-    """Keeps the calling contract of the released file: a candidate for every cell of stride 32.
+    """A module with the inputs and outputs of the released file: one candidate per cell of stride 32.
 
     Objectness is the cell's mean of red, class its mean of green; the box is two cells wide and one high.
     """
@@ -75,7 +75,7 @@ def test_input_size(size: tuple[int, int], expected: tuple[int, int]) -> None:
 
 
 @given(st.integers(1, 4000), st.integers(1, 4000))
-def test_input_is_of_whole_cells_and_large_enough(height: int, width: int) -> None:
+def test_input_size_is_a_multiple_of_32_and_large_enough(height: int, width: int) -> None:
     tall, wide = input_size(height, width)
     assert tall % 32 == wide % 32 == 0
     assert 416 <= min(tall, wide) <= 416 + 31
@@ -92,7 +92,7 @@ def candidate(x: float, y: float, w: float, h: float, objectness: float, kind: f
     return [x, y, w, h, objectness, *(float(v) for v in range(10)), kind]
 
 
-def test_decode_scales_every_axis_by_itself() -> None:
+def test_decode_scales_axes_independently() -> None:
     (found,) = decode(np.array([candidate(100, 50, 40, 20, 0.9, 0.8)], dtype=np.float32), 2.0, 0.5)
     np.testing.assert_allclose(found.box, [160, 20, 240, 30])
     np.testing.assert_allclose(found.keypoints, [[0, 0.5], [4, 1.5], [8, 2.5], [12, 3.5], [16, 4.5]])
@@ -101,12 +101,12 @@ def test_decode_scales_every_axis_by_itself() -> None:
 
 
 @pytest.mark.parametrize(("objectness", "kind", "kept"), [(0.9, 0.5, False), (0.5, 1.1, False), (0.8, 0.7, True)])
-def test_decode_asks_for_both_thresholds(objectness: float, kind: float, kept: bool) -> None:
+def test_decode_applies_both_thresholds(objectness: float, kind: float, kept: bool) -> None:
     row = np.array([candidate(10, 10, 5, 5, objectness, kind)], dtype=np.float32)
     assert len(decode(row, 1.0, 1.0)) == kept
 
 
-def test_decode_suppresses_by_the_score_that_counts() -> None:
+def test_decode_suppresses_by_the_product_of_scores() -> None:
     rows = [candidate(50, 50, 20, 20, 0.99, 0.6), candidate(52, 50, 20, 20, 0.9, 0.9), candidate(150, 50, 20, 20, 1, 1)]
     found = decode(np.array(rows, dtype=np.float32), 1.0, 1.0)
     assert [tuple(f.box[:2]) for f in found] == [(140, 40), (42, 40)]
@@ -119,7 +119,7 @@ def test_decode_of_no_candidates() -> None:
 def test_a_picture_through_the_module(red_cells: YoloFaceDetector) -> None:
     picture = blank(832, 832)  # twice the input: a cell is 64 pixels
     picture[64 * 3 : 64 * 4, 64 * 5 : 64 * 6] = (255, 255, 0)
-    picture[64 * 8 : 64 * 9, 64 * 5 : 64 * 6] = (0, 255, 255)  # sure to be none, unless channels are swapped
+    picture[64 * 8 : 64 * 9, 64 * 5 : 64 * 6] = (0, 255, 255)  # would be detected if channels were swapped
     (found,) = red_cells.detect(picture)
     centre = np.array([5.5 * 64, 3.5 * 64])
     np.testing.assert_allclose(found.box, [5.5 * 64 - 64, 3.5 * 64 - 32, 5.5 * 64 + 64, 3.5 * 64 + 32])
@@ -127,7 +127,7 @@ def test_a_picture_through_the_module(red_cells: YoloFaceDetector) -> None:
     assert found.score == pytest.approx(1, abs=1e-5)
 
 
-def test_a_picture_of_other_sides(red_cells: YoloFaceDetector) -> None:
+def test_a_picture_of_another_aspect_ratio(red_cells: YoloFaceDetector) -> None:
     picture = blank(640, 480)
     picture[:, 320:] = (255, 255, 0)
     found = red_cells.detect(picture)
@@ -135,8 +135,8 @@ def test_a_picture_of_other_sides(red_cells: YoloFaceDetector) -> None:
     assert all(f.box[0] >= 320 - 640 / 576 * 32 - 1 for f in found)
 
 
-def test_a_face_that_needs_a_border(tmp_path: Path) -> None:
-    """Finds pictures with black corners only."""
+def test_a_face_that_needs_padding(tmp_path: Path) -> None:
+    """A module that detects a face only in pictures with black corners."""
 
     class BorderNeeded(nn.Module):
         def forward(self, image: Tensor, grids: list[Tensor]) -> Tensor:
@@ -165,19 +165,19 @@ def test_a_file_named_torchscript(tmp_path: Path) -> None:
     assert isinstance(open_detector(saved(RedCells(), tmp_path / "a.torchscript"), "cpu"), YoloFaceDetector)
 
 
-def test_a_module_of_other_inputs(tmp_path: Path) -> None:
-    with pytest.raises(WeightsError, match="it takes"):
+def test_a_module_with_other_inputs_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(WeightsError, match="its arguments are"):
         open_detector(saved(OneInput(), tmp_path / "other.pt"), "cpu")
 
 
-def test_a_module_of_other_outputs(tmp_path: Path) -> None:
+def test_a_module_with_other_outputs_is_refused(tmp_path: Path) -> None:
     detector = open_detector(saved(TooFewColumns(), tmp_path / "other.pt"), "cpu")
-    with pytest.raises(WeightsError, match=r"not \(1, N, 16\)"):
+    with pytest.raises(WeightsError, match=r"expected \(1, N, 16\)"):
         detector.detect(blank(64, 64))
 
 
 @pytest.mark.parametrize("content", ["text", "tensors"])
-def test_no_torchscript_inside(tmp_path: Path, content: str) -> None:
+def test_a_file_that_is_not_torchscript_is_refused(tmp_path: Path, content: str) -> None:
     path = tmp_path / "wrong.pt"
     if content == "text":
         path.write_text("no module")

@@ -36,7 +36,7 @@ def places(draw: st.DrawFn) -> tuple[int, int, tuple[int, int, int, int]]:
 
 
 @given(places(), st.integers(0, 2**32 - 1))
-def test_outside_of_the_box_nothing_changes(case: tuple[int, int, tuple[int, int, int, int]], seed: int) -> None:
+def test_pixels_outside_of_the_box_do_not_change(case: tuple[int, int, tuple[int, int, int, int]], seed: int) -> None:
     width, height, (x1, y1, x2, y2) = case
     random = np.random.default_rng(seed)
     picture = random.integers(0, 256, (height, width, 3), dtype=np.uint8)
@@ -49,7 +49,7 @@ def test_outside_of_the_box_nothing_changes(case: tuple[int, int, tuple[int, int
     np.testing.assert_array_equal(picture, before)
 
 
-def test_the_middle_is_the_frame_and_the_edge_the_picture() -> None:
+def test_the_centre_is_the_frame_and_the_edge_the_picture() -> None:
     picture = np.full((80, 80, 3), 100, dtype=np.uint8)
     pasted = Paster(picture, (10, 10, 70, 70))(np.full((32, 32, 3), 200, dtype=np.uint8))
     assert (pasted[16:64, 16:64] == 200).all()
@@ -68,7 +68,7 @@ def test_one_paster_for_many_frames() -> None:
         np.testing.assert_array_equal(result, Paster(picture, box)(frame))
 
 
-def test_the_picture_may_change_afterwards() -> None:
+def test_the_paster_copies_the_picture() -> None:
     picture = np.full((30, 30, 3), 7, dtype=np.uint8)
     paster = Paster(picture, (5, 5, 25, 25))
     picture[:] = 0
@@ -76,6 +76,6 @@ def test_the_picture_may_change_afterwards() -> None:
 
 
 @pytest.mark.parametrize("box", [(-1, 0, 10, 10), (0, 0, 31, 10), (5, 5, 5, 10), (0, 9, 10, 3), (0, 0, 10, 31)])
-def test_a_box_not_inside(box: tuple[int, int, int, int]) -> None:
+def test_a_box_outside_of_the_picture_is_refused(box: tuple[int, int, int, int]) -> None:
     with pytest.raises(ValueError, match="not inside"):
         Paster(np.zeros((30, 30, 3), dtype=np.uint8), box)

@@ -17,7 +17,7 @@ BOX = (60, 40, 360, 340)
 
 
 def grainy(width: int = 480, height: int = 400) -> Picture:
-    """A soft scene under film grain."""
+    """Return a smooth picture with film grain."""
     random = np.random.default_rng(0)
     scene = cv2.resize(random.uniform(60, 200, (6, 7, 3)), (width, height), interpolation=cv2.INTER_CUBIC)
     return np.clip(scene + random.normal(0, 6, (height, width, 1)), 0, 255).astype(np.uint8)
@@ -28,12 +28,12 @@ def own_crop(picture: Picture, side: int = 128, box: Box = BOX) -> Picture:
 
 
 def tinted(crop: Picture) -> Picture:
-    """A tenth darker, and its blue another tenth."""
+    """Darken by a tenth, and blue by another tenth."""
     return np.clip(crop * np.array([0.9, 0.9, 0.81]), 0, 255).astype(np.uint8)
 
 
 def step(pasted: Picture, picture: Picture, box: Box = BOX) -> float:
-    """How far the colour just inside of the mask's border is from what it was, in levels."""
+    """Return the change of colour just inside the mask's border, in levels."""
     x1, y1, x2, y2 = box
     change = pasted[y1:y2, x1:x2].astype(float) - picture[y1:y2, x1:x2]
     side = x2 - x1
@@ -45,7 +45,7 @@ def step(pasted: Picture, picture: Picture, box: Box = BOX) -> float:
 
 
 @given(places(), st.integers(0, 2**32 - 1))
-def test_outside_of_the_box_nothing_changes(case: tuple[int, int, Box], seed: int) -> None:
+def test_pixels_outside_of_the_box_do_not_change(case: tuple[int, int, Box], seed: int) -> None:
     width, height, (x1, y1, x2, y2) = case
     random = np.random.default_rng(seed)
     picture = random.integers(0, 256, (height, width, 3), dtype=np.uint8)
@@ -59,13 +59,13 @@ def test_outside_of_the_box_nothing_changes(case: tuple[int, int, Box], seed: in
 
 
 @pytest.mark.parametrize("side", [64, 128, 300])
-def test_a_picture_pasted_onto_itself_is_itself(side: int) -> None:
+def test_a_picture_pasted_onto_itself_does_not_change(side: int) -> None:
     picture = grainy()
     pasted = SeamlessPaster(picture, BOX)(own_crop(picture, side))
     assert np.abs(pasted.astype(int) - picture).max() <= 1
 
 
-def test_darkness_and_tint_leave_no_step() -> None:
+def test_a_darker_and_tinted_frame_leaves_no_step() -> None:
     picture = grainy()
     frame = tinted(own_crop(picture))
     seamless, reference = (
@@ -75,7 +75,7 @@ def test_darkness_and_tint_leave_no_step() -> None:
     assert seamless < reference / 10
 
 
-def test_what_moved_is_the_frames_and_the_rest_keeps_its_grain() -> None:
+def test_moved_parts_are_from_the_frame_and_others_keep_their_grain() -> None:
     picture = grainy()
     frame = own_crop(picture)
     frame[50:80, 50:80] = (250, 20, 20)
@@ -87,7 +87,7 @@ def test_what_moved_is_the_frames_and_the_rest_keeps_its_grain() -> None:
     np.testing.assert_allclose(pasted[y : y + 20, x : x + 20], picture[y : y + 20, x : x + 20], atol=2)
 
 
-def test_a_side_on_the_pictures_border_does_not_fade() -> None:
+def test_a_side_at_the_pictures_border_does_not_fade() -> None:
     picture = grainy(300, 300)
     frame = np.full((64, 64, 3), 130, dtype=np.uint8)
     pasted = SeamlessPaster(picture, (0, 0, 300, 200))(frame)
@@ -103,19 +103,19 @@ def test_colour_does_not_flicker() -> None:
     for number in range(20):
         paster_frame = np.clip(crop * (1.0 if number % 2 else 0.9), 0, 255).astype(np.uint8)
         levels.append(float(paster(paster_frame)[150:250, 150:250].mean()))
-    # The frames' own flicker stays theirs, a steady one is not added: the factor is nearly the same for all.
+    # The frames keep their own flicker, and none is added: the factor is nearly the same for all.
     assert np.ptp(levels[10::2]) < 1
     assert np.ptp(levels[11::2]) < 1
 
 
-def test_black_and_white_frames_tell_no_colour() -> None:
+def test_black_and_white_frames_do_not_determine_colour() -> None:
     picture = grainy()
     for level in (0, 255):
         pasted = SeamlessPaster(picture, BOX)(np.full((64, 64, 3), level, dtype=np.uint8))
         assert (pasted[150:230, 150:230] == level).all()
 
 
-def test_the_names_of_blends() -> None:
+def test_an_unknown_blend_is_refused() -> None:
     picture = grainy(64, 64)
     assert isinstance(make_paster("reference", picture, (0, 0, 60, 60)), Paster)
     assert isinstance(make_paster("seamless", picture, (0, 0, 60, 60)), SeamlessPaster)

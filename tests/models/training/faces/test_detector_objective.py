@@ -1,4 +1,4 @@
-"""The learned detector: what it learns from, which anchors tell of what, and the file it becomes."""
+"""The detector's training: scenes, anchor assignment, losses, and the exported file."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ SIDE = 96
 
 @pytest.fixture(scope="module", autouse=True)
 def one_thread() -> Iterator[None]:
-    """So small a network only waits for more."""
+    """Use one thread: so small a network is slower with more."""
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     yield
@@ -59,12 +59,12 @@ def file(network: DetectorNetwork, tmp_path_factory: pytest.TempPathFactory) -> 
 
 
 def rows(*boxes: tuple[float, float, float, float], real: int | None = None) -> tuple[Tensor, Tensor]:
-    """A batch of one picture, and which of its rows are faces."""
+    """Return the boxes of a batch of one picture, and a mask of those that are faces."""
     count = len(boxes) if real is None else real
     return torch.tensor([boxes]), torch.arange(len(boxes))[None] < count
 
 
-def test_an_example_follows_from_the_dice_alone() -> None:
+def test_an_example_depends_on_its_generator_alone() -> None:
     objective = DetectorObjective(side=SIDE)
     first, again, other = (objective.example(np.random.default_rng(seed)) for seed in (3, 3, 4))
     assert first["picture"].shape == (SIDE, SIDE, 3)
@@ -75,7 +75,7 @@ def test_an_example_follows_from_the_dice_alone() -> None:
     assert not torch.equal(first["picture"], other["picture"])
 
 
-def test_scenes_hold_faces_of_all_sizes_and_none() -> None:
+def test_scenes_have_faces_of_all_sizes_or_none() -> None:
     scenes = [scene(np.random.default_rng(number), 320) for number in range(60)]
     counts = [len(faces) for _, faces in scenes]
     assert min(counts) == 0
@@ -93,23 +93,22 @@ def test_scenes_hold_faces_of_all_sizes_and_none() -> None:
             assert (face.keypoints <= face.box[2:] + 0.5).all()
 
 
-def test_small_scenes() -> None:
-    """Too small for most sizes of faces."""
+def test_scenes_too_small_for_most_face_sizes() -> None:
     for number in range(40):
         picture, _ = scene(np.random.default_rng(number), 64)
         assert picture.shape == (64, 64, 3)
 
 
 @pytest.mark.parametrize("held_out", [False, True])
-def test_who_is_learned_from_is_not_measured_with(held_out: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_held_out_people_are_not_trained_on(held_out: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     seeds = []
-    made = Identity.from_seed
+    from_seed = Identity.from_seed
 
-    def noted(seed: int) -> Identity:
+    def recorded(seed: int) -> Identity:
         seeds.append(seed)
-        return made(seed)
+        return from_seed(seed)
 
-    monkeypatch.setattr("models.training.sampling.Identity.from_seed", noted)
+    monkeypatch.setattr("models.training.sampling.Identity.from_seed", recorded)
     shown = [face for number in range(8) for face in scene(np.random.default_rng(number), SIDE, held_out)[1]]
     assert shown
     assert sum(seed >= FIRST_HELD_OUT_SEED for seed in seeds) >= len(shown) * held_out
@@ -124,29 +123,29 @@ def test_anchors_are_in_the_order_of_the_outputs() -> None:
     assert places[-1].tolist() == [64, 32, 512, 32]
 
 
-def test_a_face_is_told_by_anchors_of_its_size_at_its_middle() -> None:
+def test_a_face_is_assigned_to_anchors_of_its_size_at_its_centre() -> None:
     places = anchors(256, 256)
     (face,) = assign(places, *rows((112, 112, 144, 144), (0, 0, 0, 0), real=1))
-    told = places[face == 0]
+    assigned = places[face == 0]
     assert (face == 1).sum() == 0
-    assert [128, 128, 32, 8] in told.tolist()
-    assert 1 <= len(told) <= 12
-    assert set(told[:, 3].tolist()) == {8}
-    assert ((told[:, :2] - 128).abs() < 16).all()
+    assert [128, 128, 32, 8] in assigned.tolist()
+    assert 1 <= len(assigned) <= 12
+    assert set(assigned[:, 3].tolist()) == {8}
+    assert ((assigned[:, :2] - 128).abs() < 16).all()
     (face,) = assign(places, *rows((0, 0, 256, 256)))
     assert set(places[face == 0, 3].tolist()) <= {16, 32}
     assert [128, 128, 256, 32] in places[face == 0].tolist()
 
 
-def test_a_face_between_all_anchors_is_told_by_one() -> None:
-    """No anchor's centre lies in it."""
+def test_a_face_between_all_anchors_is_assigned_to_one() -> None:
+    """Its box contains no anchor's centre."""
     places = anchors(64, 64)
     (face,) = assign(places, *rows((18, 18, 22, 22)))
     assert (face == 0).sum() == 1
     assert places[face == 0, 2:].tolist() == [[16, 8]]
 
 
-def test_an_anchor_that_two_faces_want_tells_of_the_nearer_one() -> None:
+def test_an_anchor_claimed_by_two_faces_belongs_to_the_nearer() -> None:
     places = anchors(128, 128)
     left, right = (32.0, 48.0, 64.0, 80.0), (44.0, 48.0, 76.0, 80.0)
     (both,) = assign(places, *rows(left, right))
@@ -160,7 +159,7 @@ def test_an_anchor_that_two_faces_want_tells_of_the_nearer_one() -> None:
     assert (nobody == -1).all()
 
 
-def test_distances_count_in_strides_from_the_anchor() -> None:
+def test_distances_are_in_strides_from_the_anchor() -> None:
     places = torch.tensor([[16.0, 32.0, 16.0, 8.0], [64.0, 64.0, 256.0, 32.0]])
     distances = torch.tensor([[1.0, 2.0, 3.0, 4.0], [-1.0, 0.5, 1.0, 1.0]])
     assert boxes_at(places, distances).tolist() == [[8, 16, 40, 64], [96, 48, 96, 96]]
@@ -194,7 +193,7 @@ def test_the_loss_falls(batch: dict[str, Tensor]) -> None:
 
 
 def test_the_loss_is_a_mean_over_the_pictures(network: DetectorNetwork, batch: dict[str, Tensor]) -> None:
-    """So that workers may share a batch."""
+    """Therefore workers may split a batch."""
     with torch.no_grad():
         whole = DetectorObjective().losses(network, batch)
         halves = [
@@ -205,32 +204,32 @@ def test_the_loss_is_a_mean_over_the_pictures(network: DetectorNetwork, batch: d
         assert value.item() == pytest.approx(sum(half[name].item() for half in halves) / 2, rel=1e-4)
 
 
-def test_nobody_in_the_batch(network: DetectorNetwork, batch: dict[str, Tensor]) -> None:
+def test_a_batch_without_faces(network: DetectorNetwork, batch: dict[str, Tensor]) -> None:
     empty = {**batch, "face": torch.zeros_like(batch["face"])}
     losses = DetectorObjective().losses(network, empty)
     assert losses["box"].item() == losses["points"].item() == 0
     assert losses["loss"].isfinite()
 
 
-def test_the_file_is_the_network(network: DetectorNetwork, file: Path) -> None:
+def test_the_file_computes_what_the_network_computes(network: DetectorNetwork, file: Path) -> None:
     assert file.stat().st_size < 2e6
     session = onnxruntime.InferenceSession(file, providers=["CPUExecutionProvider"])
     assert [given.name for given in session.get_inputs()] == ["input.1"]
     names = [f"{kind}_{stride}" for kind in ("score", "bbox", "kps") for stride in (8, 16, 32)]
-    assert [told.name for told in session.get_outputs()] == names
+    assert [output.name for output in session.get_outputs()] == names
     for height, width in ((64, 96), (96, 64)):
         pixels = torch.from_numpy(np.random.default_rng(0).integers(0, 256, (1, height, width, 3), dtype=np.uint8))
         with torch.no_grad():
             scores, boxes, points = plain(network).half().float()(normalised(pixels))
-        told = session.run(None, {"input.1": normalised(pixels).contiguous().numpy()})
+        outputs = session.run(None, {"input.1": normalised(pixels).contiguous().numpy()})
         counts = [2 * (height // stride) * (width // stride) for stride in (8, 16, 32)]
-        assert [value.shape for value in told] == [(n, k) for k in (1, 4, 10) for n in counts]
+        assert [value.shape for value in outputs] == [(n, k) for k in (1, 4, 10) for n in counts]
         expected = (scores.sigmoid()[..., None], boxes, points)
-        for found, wanted in zip((told[:3], told[3:6], told[6:]), expected, strict=True):
+        for found, wanted in zip((outputs[:3], outputs[3:6], outputs[6:]), expected, strict=True):
             np.testing.assert_allclose(np.concatenate(found), wanted[0].numpy(), atol=1e-4, rtol=1e-4)
 
 
-def test_insightface_reads_the_same_from_it(network: DetectorNetwork, file: Path) -> None:
+def test_insightface_decodes_it_alike(network: DetectorNetwork, file: Path) -> None:
     model = get_model(str(file), providers=["CPUExecutionProvider"])
     assert isinstance(model, SCRFD)
     model.prepare(0, input_size=(SIDE, SIDE), det_thresh=0.0)
@@ -244,8 +243,8 @@ def test_insightface_reads_the_same_from_it(network: DetectorNetwork, file: Path
     np.testing.assert_allclose(points[0], points_at(place, away[0, best : best + 1])[0].numpy(), atol=1e-2)
 
 
-def test_troupe_reads_it(file: Path) -> None:
+def test_troupe_detects_with_it(file: Path) -> None:
     detector = SCRFDetector(file, torch.device("cpu"))
     picture = np.zeros((SIDE, SIDE, 3), np.uint8)
     assert isinstance(detector.detect_near(picture, np.array([20, 20, 60, 60], np.float32)), list)
-    assert detector._near is not None, "the quick look at a face's surroundings needs a network of any size"
+    assert detector._near is not None, "the detection around one face needs a network of any input size"

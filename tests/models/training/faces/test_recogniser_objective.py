@@ -1,4 +1,4 @@
-"""The learned recogniser: what it learns from, its margin, and the file it becomes."""
+"""The recogniser's training: examples, margin, losses, and the exported file."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def file(network: nn.Module, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder / "arcface.onnx"
 
 
-def test_an_example_follows_from_the_dice_alone() -> None:
+def test_an_example_depends_on_its_generator_alone() -> None:
     objective = RecogniserObjective(people=50)
     first, again, other = (objective.example(np.random.default_rng(seed)) for seed in (3, 3, 4))
     assert first["aligned"].shape == (112, 112, 3)
@@ -45,7 +45,7 @@ def test_an_example_follows_from_the_dice_alone() -> None:
     assert not torch.equal(first["aligned"], other["aligned"])
 
 
-def test_elsewhere_is_the_same_face() -> None:
+def test_another_outfit_keeps_the_face() -> None:
     person = swap_outfit(Identity.from_seed(5), Identity.from_seed(6))
     picture, face = render(person, Moment(), (128, 128))
     before, same = render(Identity.from_seed(5), Moment(), (128, 128))
@@ -55,11 +55,11 @@ def test_elsewhere_is_the_same_face() -> None:
     assert not np.array_equal(picture[:20, :20], before[:20, :20])
 
 
-def test_the_margin_widens_the_own_angle_alone() -> None:
+def test_the_margin_widens_only_the_angle_to_the_own_class() -> None:
     cosines = torch.tensor([[0.5, 0.2, -0.9], [0.1, 0.0, -0.99]])
     wider = with_margin(cosines, torch.tensor([0, 2]), 0.3)
     assert wider[0].tolist() == pytest.approx([math.cos(math.acos(0.5) + 0.3), 0.2, -0.9])
-    # cos would rise again here: the angle and the margin are more than half a turn.
+    # The angle plus the margin exceeds pi, where the cosine would rise again.
     assert wider[1].tolist() == pytest.approx([0.1, 0.0, -0.99 - 0.3 * math.sin(0.3)])
     own = torch.linspace(-1, 1, 201)[:, None]
     assert (with_margin(own, torch.zeros(201, dtype=torch.long), 0.3).diff(dim=0) > 0).all()
@@ -83,18 +83,18 @@ def test_the_loss_falls() -> None:
     assert objective.losses(network, batch)["right"].item() == 1
 
 
-def test_plain_convolutions_do_the_same() -> None:
+def test_plain_convolutions_are_equivalent() -> None:
     torch.manual_seed(0)
     network = nn.Sequential(Convolution(3, 8, stride=2), nn.ReLU(), Residual(8))
     x = torch.randn(2, 3, 16, 16)
     copy = plain(network)
     assert not any(isinstance(layer, Convolution) for layer in copy.modules())
     torch.testing.assert_close(copy(x), network(x))
-    assert isinstance(network[0], Convolution), "the network itself is left alone"
+    assert isinstance(network[0], Convolution), "the network itself must not change"
     assert network[0].filters.mean(dim=(1, 2, 3)).abs().max() < 1e-6
 
 
-def test_signals_keep_their_size() -> None:
+def test_convolutions_preserve_the_variance() -> None:
     torch.manual_seed(0)
     x = torch.randn(4, 16, 32, 32)
     for _ in range(4):
@@ -102,7 +102,7 @@ def test_signals_keep_their_size() -> None:
     assert 0.3 < x.square().mean().item() < 3
 
 
-def test_the_file_is_the_network(network: nn.Module, file: Path) -> None:
+def test_the_file_computes_what_the_network_computes(network: nn.Module, file: Path) -> None:
     assert file.stat().st_size < 1.5e6
     session = onnxruntime.InferenceSession(file, providers=["CPUExecutionProvider"])
     aligned = np.random.default_rng(0).random((1, 3, 112, 112), dtype=np.float32)
