@@ -95,7 +95,7 @@ def animate(
         gpu_memory: GiB of a GPU that a worker may use; all of it if empty.
         run_id: name of the run; made from date and time if empty. That of an earlier run resumes it.
         ray_address: address of a Ray cluster that this machine is part of, `auto` or HOST:PORT; if empty, the run
-            starts a Ray of its own.
+            starts its own Ray.
         workers: number of render workers; one per GPU, or one per four cores, if empty.
         stop_after: seconds after which no further job starts; those that run are finished.
         retry: kinds of error; the failed jobs of `run_id` with one of them are done again. An empty list means all.

@@ -143,7 +143,7 @@ class Animator:
             crop: framing of the crops, one of `troupe.job.CROPS`.
 
         Raises:
-            InputError: clip and track differ in length, or a face does not lie in its frame.
+            InputError: clip and track differ in length, or a face is outside its frame.
             SettingsError: invalid `crop`.
         """
         expressions: list[Tensor] = []

@@ -107,7 +107,7 @@ def flash_time(path: Path) -> float:
 
 
 def sound_of(path: Path) -> tuple[NDArray[np.float64], float, int]:
-    """Samples of the first channel, when the first of them is heard, samples a second."""
+    """Return the samples of the first channel, the time of the first one in seconds, and the samples per second."""
     with av.open(str(path)) as container:
         frames = list(container.decode(audio=0))
     samples = np.concatenate([_first_channel(frame) for frame in frames])

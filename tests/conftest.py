@@ -17,7 +17,7 @@ from troupe.scratch import scratch_folder
 
 __all__ = ["s3", "s3_endpoint"]
 
-# Before anything imports prefect: a home of its own, no reports of its use, no chatter.
+# Before anything imports prefect: a separate home, and no telemetry or banners.
 _SCRATCH = ExitStack()
 atexit.register(_SCRATCH.close)
 os.environ["PREFECT_HOME"] = str(_SCRATCH.enter_context(scratch_folder()))

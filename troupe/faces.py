@@ -123,7 +123,7 @@ class Track:
                 f"{self.boxes.shape}, {self.keypoints.shape}, {self.scores.shape}"
             )
         if any(not 0 < cut < frames for cut in self.cuts) or list(self.cuts) != sorted(set(self.cuts)):
-            raise ValueError(f"cuts of a track must increase and lie within its {frames} frames, got {self.cuts}")
+            raise ValueError(f"cuts of a track must increase and be within its {frames} frames, got {self.cuts}")
 
     def __len__(self) -> int:
         return len(self.boxes)

@@ -61,7 +61,7 @@ class CatalogQuery:
 
     def __post_init__(self) -> None:
         if self.status is not None and self.status not in STATUSES:
-            raise SettingsError(f"there is no status {self.status!r}; use one of {', '.join(STATUSES)}")
+            raise SettingsError(f"unknown status {self.status!r}; use one of {', '.join(STATUSES)}")
         for moment in (self.since, self.until):
             if moment is not None and moment.tzinfo is None:
                 raise SettingsError(f"{moment.isoformat()} has no time zone; add one, such as +00:00")

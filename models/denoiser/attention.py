@@ -42,7 +42,7 @@ class SelfAttention(nn.Module):
         Returns:
             The same shape.
         """
-        # One window's pixels lie evenly in memory also when seen along time, so that nothing is copied here or below.
+        # A window's pixels have a constant stride along time too, so that nothing is copied here or below.
         q, k, v = (
             _split(project(x).movedim(along, -2).flatten(0, -3), self.heads)
             for project in (self.to_q, self.to_k, self.to_v)

@@ -68,6 +68,6 @@ def reject_gaps(track: Track, where: str) -> None:
     gaps = [f"frames {first} to {stop - 1}" for first, stop in track.gaps if stop - first > MAX_BRIDGED]
     problems = [f"the face is not seen in {', '.join(gaps)}"] if gaps else []
     if track.cuts:
-        problems.append(f"another scene begins with frame {', '.join(str(cut) for cut in track.cuts)}")
+        problems.append(f"another scene starts at frame {', '.join(str(cut) for cut in track.cuts)}")
     if problems:
         raise NoFace(f"{where}: {'; '.join(problems)}; choose `start` and `end`, or the `gaps` policy hold or cut")

@@ -83,7 +83,7 @@ def find_audio(audio: AudioSource) -> AudioStream | None:
 
     Raises:
         MissingInput, UnreadableMedia, TooLarge: the file cannot be used.
-        InputError: no frame lies between start and end.
+        InputError: there is no frame between start and end.
     """
     with open_container(audio.path, AUDIO_FORMATS) as container:
         stream = audio_stream(container)

@@ -71,7 +71,7 @@ def decode(
 
     Raises:
         MissingInput, UnreadableMedia, TooLarge: as `probe`; also if fewer frames decode than were counted.
-        InputError: no frame lies between `start` and `end`.
+        InputError: there is no frame between `start` and `end`.
     """
     clip = scan_clip(path, fps)
     first, last = clip.frame_range(start, end)

@@ -90,7 +90,7 @@ def mux_graph(
 
 def _cut(stream: Any, audio: AudioStream, seconds: float) -> Any:
     """Cut and pad an audio stream to exactly `seconds`."""
-    # Cut the end first: a damaged time stamp may lie years ahead, and the gap would be filled with silence.
+    # Cut the end first: a damaged time stamp may be years ahead, and the gap would be filled with silence.
     end = audio.start + seconds if audio.end is None else min(audio.end, audio.start + seconds)
     stream = stream.filter("atrim", start=f"{audio.start:.6f}", end=f"{end:.6f}")
     stream = stream.filter("asetpts", f"PTS-({audio.start:.6f})/TB")

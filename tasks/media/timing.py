@@ -76,7 +76,7 @@ class Timing:
 def timing_of_ticks(ticks: Ticks, last_duration: int, tick: Fraction, hint: Fraction | None) -> Timing:
     """Derive a clip's timing from its frames' time stamps.
 
-    Containers round time stamps to ticks and state wrong or rounded rates, so a rate is accepted if the frames lie on
+    Containers round time stamps to ticks and state wrong or rounded rates, so a rate is accepted if the frames are on
     its grid, and the stated rate is only the first candidate.
 
     Args:

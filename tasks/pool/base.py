@@ -29,7 +29,7 @@ _CLOSE_TIMEOUT = 2.0
 """Seconds that the transport has to close after that; then it is abandoned."""
 
 _IDLE_CLOSE_TIMEOUT = 60.0
-"""Seconds that the transport has to close where every item was done, so that there is no hurry."""
+"""Seconds that the transport has to close after all items are done, when there is no hurry."""
 
 _SUSPENDED = 5.0
 """Seconds between two readings of the clock, many times `_TICK`, after which the process must have been suspended."""

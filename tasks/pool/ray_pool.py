@@ -49,11 +49,11 @@ class RayPool(ThreadedPool):
 
     Args:
         roles: roles of the workers; their names differ.
-        address: address of a cluster that this process joins as a driver (`auto` or `HOST:PORT`); None starts a Ray of
-            its own on this machine, whatever else runs there.
+        address: address of a cluster that this process joins as a driver (`auto` or `HOST:PORT`); None starts a
+            separate Ray on this machine, even if another one runs there.
         stop: when set, the pool stops.
         log_to_driver: whether the workers' output is printed here.
-        folder: folder of the run, where a Ray of its own keeps its files; None is Ray's usual one.
+        folder: folder for the files of a separately started Ray; None is Ray's default.
 
     Raises:
         SettingsError: the address is a Ray Client's.

@@ -1,4 +1,4 @@
-"""Start and stop of Ray for this process: a Ray of its own on this machine, or a connection to a cluster."""
+"""Start and stop of Ray for this process: a separate Ray on this machine, or a connection to a cluster."""
 
 from __future__ import annotations
 

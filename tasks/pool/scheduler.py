@@ -212,7 +212,7 @@ class Scheduler:
         _log.warning("a worker of role %r died (%s) while running %s", name, death.reason, keys, extra=about)
         for queued in suspects:
             was_suspect = queued.deaths > 0
-            # A node is lost for reasons of its own, as a rule: an item is suspected only after several.
+            # The loss of a node is rarely caused by an item: an item is suspected only after several.
             queued.deaths += not death.with_node or queued.attempts > MAX_NODES
             if self._stopping:
                 self._cancel(queued)

@@ -30,7 +30,7 @@ _log = logging.getLogger(__name__)
 
 
 class Transport(ABC):
-    """Executes commands, one after the other, on a thread of its own.
+    """Executes commands, one after the other, on a separate thread.
 
     Nothing it does can block the scheduler: starting Ray takes seconds, a worker's method in this process hours.
 

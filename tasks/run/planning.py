@@ -88,11 +88,11 @@ def plan_jobs(
     """
     lengths, clips = ClipLengths(store), {job.driving for job in jobs}
 
-    def look(uri: str, content: str, path: Path) -> None:
+    def measure(uri: str, content: str, path: Path) -> None:
         if uri in clips:
             lengths.measure(content, path)
 
-    hashes = ContentHashes(store, look, raise_if_cancelled)
+    hashes = ContentHashes(store, measure, raise_if_cancelled)
     fingerprint = weights_fingerprint(weights_directory, hashes)
     recogniser = recogniser_file(weights_directory)
     face_networks = {

@@ -24,7 +24,7 @@ class Request:
         defaults: cells by column of the jobs file, for jobs that leave them empty.
         min_identity, max_quality, fail_quality: see `tasks.quality.Thresholds`.
         retry: kinds of error; the failed jobs of `run_id` with one of them are done again, or all if there are none
-            given. None requests a run of its own.
+            given. None requests a new run.
     """
 
     store: str

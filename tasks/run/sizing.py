@@ -18,7 +18,7 @@ CORES_PER_RENDER_WORKER = 4
 """Without a GPU: more threads gain little for one clip, more clips at once gain more."""
 CORES_PER_PREPROCESS_WORKER = 4
 READY_PER_RENDER_WORKER = 8
-"""Preprocessing pauses while so many items per render worker are ready: further ahead, it would only take cores."""
+"""Number of ready items per render worker at which preprocessing pauses; more would only take cores from rendering."""
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""The benchmark of the engine, as far as it needs no Ray of its own."""
+"""The parts of the engine's benchmark that run without Ray."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""bench.paste_back: that its picture is there, and that its numbers tell the blends apart."""
+"""bench.paste_back writes its picture, and its metrics distinguish the blends."""
 
 from __future__ import annotations
 

@@ -32,8 +32,8 @@ OTHERS = (".ses", "torchinductor_")
 """What onnxruntime and torch put into the temporary folder when they are imported, once for all processes."""
 
 
-def begun(stage: str, workspace: Workspace, store: Path, log: Path) -> Callable[[], bool]:
-    """Whether a run has come to a stage; `raylet` is the moment before the run joins the Ray that it started."""
+def reached(stage: str, workspace: Workspace, store: Path, log: Path) -> Callable[[], bool]:
+    """Return a check whether a run has reached a stage; `raylet` is just before the run joins its Ray."""
     return {
         "server": lambda: "starting Prefect" in log.read_text(),
         "plan": (store / "runs").exists,
@@ -59,14 +59,14 @@ def cancel(workspace: Workspace, stage: str, way: str) -> tuple[float, str]:
     run = workspace.start(str(store), "run", log)
     workspace.variables["PREFECT_API_URL"] = address
     try:
-        assert wait_until(begun(stage, workspace, store, log), 240, run), log.read_text()
+        assert wait_until(reached(stage, workspace, store, log), 240, run), log.read_text()
         if stage in ("server", "ray"):
             time.sleep(1.5)
         before = len(mine())
-        since = time.monotonic()
+        started = time.monotonic()
         WAYS[way](run.pid)
         code = run.wait(60)
-        seconds = time.monotonic() - since
+        seconds = time.monotonic() - started
     except subprocess.TimeoutExpired:
         raise AssertionError(f"{stage} {way}: it does not end\n{log.read_text()}") from None
     finally:

@@ -4,13 +4,13 @@
     python -m tests.faults.catalog --writers 4 --runs 50 --s3
     python -m tests.faults.catalog --writers 4 --runs 50 --grace 5
 
-Every writer commits runs of a few rows in small batches; one that was killed is started again and goes on with what
-the catalog says it had done. Readers look all the time, and what they see must be a state that there was: of every run
-the first so many rows, each once, and never less than before. In the end every row must be there exactly once.
+Every writer commits runs of a few rows in small batches; one that was killed is started again and resumes
+from the catalog. Readers poll continuously and must always see a state that existed: of every run the first n rows,
+each once, with n never decreasing. In the end every row must exist exactly once.
 
-A vacuum leaves alone what was needed an hour ago, so that within minutes it deletes nothing. With --grace its clock is
-fast, and an hour ago was so many seconds ago: it deletes what compaction has replaced and killed writers have left
-behind, under the eyes of all others.
+A vacuum keeps files that were in use within the last hour, so within minutes it deletes nothing. --grace shortens that
+hour to as many seconds: it deletes what compaction has replaced and killed writers have left behind, while all others
+are running.
 """
 
 from __future__ import annotations
@@ -63,8 +63,8 @@ class Attack:
         rows: of each run.
         kill_every: seconds between kills, from the start on; each hits one process at random.
         seed: of what is killed when.
-        grace: seconds in which the vacuum's hour goes by; 0 leaves it an hour. Then it goes on until something is
-            deleted.
+        grace: seconds to which the vacuum's hour is shortened; 0 keeps it. The attack then continues until
+            something is deleted.
         limit: seconds after which it is given up.
     """
 
@@ -110,7 +110,7 @@ class Outcome:
 
 def attack(plan: Attack) -> Outcome:
     """Run an attack; return when all writers are done."""
-    outcome, since, rng = Outcome(), time.monotonic(), random.Random(plan.seed)
+    outcome, started, rng = Outcome(), time.monotonic(), random.Random(plan.seed)
     # Modules are loaded once, not by each of the many processes that follow those that are killed.
     CONTEXT.set_forkserver_preload(
         ["catalogs.query.jobs", "catalogs.table.compaction", "tests.catalogs.conftest", "s3fs"]
@@ -123,7 +123,7 @@ def attack(plan: Attack) -> Outcome:
         everyone: dict[str, tuple[Callable[..., None], tuple[Any, ...]]] = {**workers, **helpers}
         alive = {name: _started(*everyone[name]) for name in everyone}
         next_kill = time.monotonic()
-        while time.monotonic() - since < plan.limit:
+        while time.monotonic() - started < plan.limit:
             through = not any(name in alive for name in workers)
             if through and (not plan.grace or _deleted(notes)):
                 break
@@ -135,8 +135,8 @@ def attack(plan: Attack) -> Outcome:
                 if name in workers and process.exitcode == 0:
                     continue
                 if process.exitcode != -signal.SIGKILL:
-                    told = outcome.wrong if name.startswith("reader") else outcome.failures
-                    told.append(f"{name} ended with {process.exitcode}")
+                    problems = outcome.wrong if name.startswith("reader") else outcome.failures
+                    problems.append(f"{name} ended with {process.exitcode}")
                 alive[name] = _started(*everyone[name])
             if time.monotonic() >= next_kill and not through:
                 victim = rng.choice(sorted(alive))
@@ -155,24 +155,24 @@ def attack(plan: Attack) -> Outcome:
             outcome.failures += note.get("failures", [])
         outcome.deleted = len(_deleted(notes))
     _count(plan, outcome)
-    outcome.seconds = time.monotonic() - since
+    outcome.seconds = time.monotonic() - started
     return outcome
 
 
 def write_runs(plan: Attack, number: int, _: Path) -> None:
-    """A writer: its runs one after the other, each from where the catalog says it stands."""
+    """Write runs one after the other, each continued from its rows in the catalog."""
     store = open_store(plan.url)
     for n in range(plan.runs):
         run = f"w{number}-{n:03}"
-        there = set(list_jobs(store, run=run, columns=["job_id"]).column("job_id").to_pylist())
+        existing = set(list_jobs(store, run=run, columns=["job_id"]).column("job_id").to_pylist())
         with RowBuffer(store, run, every_rows=BATCH) as ledger:
             for job in (f"{run}-{j:03}" for j in range(plan.rows)):
-                if job not in there:
+                if job not in existing:
                     ledger.append(row(run, job, identity=f"p{n % 5}"))
 
 
 def read_rows(plan: Attack, number: int, notes: Path) -> None:
-    """A reader: sees the first so many rows of every run, each once, and never less than before."""
+    """Read continuously: of every run the first n rows, each once, with n never decreasing."""
     store = open_store(plan.url)
     before: dict[str, int] = {}
     looks, wrong = 0, []
@@ -243,7 +243,7 @@ def _deleted(notes: Path) -> set[str]:
 
 
 def _pairs(store: Store) -> list[tuple[str, str]]:
-    """(run, job) of every row of the table, whatever counts."""
+    """Return (run, job) of every row of the table, including outdated ones."""
     rows = snapshot(store).read(columns=["run_id", "job_id"])
     return list(zip(rows.column("run_id").to_pylist(), rows.column("job_id").to_pylist(), strict=True))
 

@@ -1,7 +1,7 @@
 """Hundreds of damaged and hostile inputs: each must end in a clear error or a correct video.
 
 `python -m tests.faults.damaged` makes the corpus from a seed, puts every input through what a job does with it
-(a clip: scan, decode, encode with its sound, verify; a picture: read), each in a process of its own under limits of
+(a clip: scan, decode, encode with its sound, verify; a picture: read), each in a separate process under limits of
 time and memory, and counts the outcomes. Wrong are: anything but an `InputError` or a right result; an input that
 plain ffmpeg or Pillow reads and we refuse without naming a limit; a request to the loopback server, or bytes of the
 local file, that playlists point at. Exits with 1 if anything is wrong.
@@ -211,7 +211,7 @@ def run_case(case: Case, folder: Path) -> Outcome:
     """Process an input in a separate process."""
     context = multiprocessing.get_context("fork")
     receiver, sender = context.Pipe(duplex=False)
-    since = time.monotonic()
+    started = time.monotonic()
     process = context.Process(target=_put_through, args=(case, folder, sender))
     process.start()
     sender.close()
@@ -225,7 +225,7 @@ def run_case(case: Case, folder: Path) -> Outcome:
     kind, detail, memory = answer
     if memory > MEMORY:
         kind = "WRONG: too much memory"
-    return Outcome(kind, detail, time.monotonic() - since, memory)
+    return Outcome(kind, detail, time.monotonic() - started, memory)
 
 
 def _put_through(case: Case, folder: Path, sender: multiprocessing.connection.Connection) -> None:
@@ -293,7 +293,7 @@ def judge(case: Case, outcome: Outcome, read: Callable[[Case], bool] = others_re
 
 
 def run(folder: Path, seed: int, damaged: int, only_every: int = 1) -> list[tuple[Case, Outcome]]:
-    """Look at every input, or at every so many-th of the hostile ones too."""
+    """Try every damaged input, and every hostile one or, with `only_every`, every n-th."""
     with socket.create_server(("127.0.0.1", 0)) as server:
         server.settimeout(0.1)
         cases = list(corpus(folder, seed, damaged, server.getsockname()[1]))

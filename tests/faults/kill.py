@@ -61,11 +61,11 @@ def round_of(workspace: Workspace, seed: int, whole: dict[str, dict[str, object]
     victim, moment = VICTIMS[seed % len(VICTIMS)], random.uniform(0, seconds)
     store, log = workspace.folder / f"store-{seed}", workspace.folder / f"log-{seed}"
     if victim == "server":
-        workspace.variables.pop("PREFECT_API_URL", None)  # it has one of its own then
+        workspace.variables.pop("PREFECT_API_URL", None)  # the run starts its own server then
     run = workspace.start(str(store), "run", log)
     assert wait_until((store / "runs" / "run" / "run.json").exists, 180, run), log.read_text()
     time.sleep(moment)
-    killed = "nobody: the run was over"
+    killed = "nothing: the run was over"
     found: list[psutil.Process] = []
 
     def there() -> bool:
@@ -125,9 +125,9 @@ def main(arguments: list[str] | None = None) -> None:
             began = time.monotonic()
             run = workspace.start(str(store), "run", log)
             wait_until((store / "runs" / "run" / "run.json").exists, 180, run)
-            since = time.monotonic()
+            started = time.monotonic()
             assert run.wait(600) == 0, log.read_text()
-            seconds, whole = time.monotonic() - since, stable_rows(store, "run")
+            seconds, whole = time.monotonic() - started, stable_rows(store, "run")
             print(f"undisturbed: {len(whole)} jobs in {time.monotonic() - began:.1f} s", flush=True)
             for seed in range(int(first), int(last or first) + 1):
                 workspace.variables["PREFECT_API_URL"] = address

@@ -95,7 +95,7 @@ def across(workspace: Workspace, kill: bool = True) -> str:
 
 
 def main() -> None:
-    """On a bucket of its own; the exit code is 1 if a job is not done."""
+    """Run on a new bucket; exit with 1 if a job is not done."""
     parser = ArgumentParser(description=__doc__)
     parser.add_argument("--jobs", type=int, default=12)
     parser.add_argument("--whole", action="store_true", help="kill nothing")

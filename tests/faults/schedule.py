@@ -26,7 +26,7 @@ import psutil
 import yaml
 
 from flows.prefect_server import _free_port
-from tests.faults.cancel import begun
+from tests.faults.cancel import reached
 from tests.faults.harness.workspace import ROOT, Workspace, prepare, wait_until
 
 PREFECT = [sys.executable, "-m", "prefect"]
@@ -183,13 +183,13 @@ def fails(known: Prefect, given: dict[str, str]) -> str:
 
 
 def cancelled(known: Prefect, stage: str, given: dict[str, str]) -> None:
-    """A run that is cancelled in a stage, by the server's word to the worker."""
+    """Cancel a run in a stage through the server."""
     workspace = known.workspace
     store, log = workspace.folder / f"store-{stage}", workspace.folder / "server.log"
     run = known.start("animate/animate", **given | {"store": str(store)}, run_id="stopped")
-    assert wait_until(begun(stage, workspace, store, log), 180), log.read_text()[-6000:]
+    assert wait_until(reached(stage, workspace, store, log), 180), log.read_text()[-6000:]
     before = len(log.read_text())
-    since = time.monotonic()
+    started = time.monotonic()
     # What `prefect flow-run cancel` says, without the seconds that it takes to start.
     known.ask(f"flow_runs/{run}/set_state", {"state": {"type": "CANCELLING", "name": "Cancelling"}})
 
@@ -206,8 +206,8 @@ def cancelled(known: Prefect, stage: str, given: dict[str, str]) -> None:
     ended = time.monotonic()
     state = known.wait(run, "CANCELLED", "COMPLETED", "FAILED", "CRASHED", seconds=120)
     print(
-        f"cancelled in {stage}: {state}; after the server was told, work had ended in {idle - since:.1f} s and the "
-        f"flow's own process in {ended - since:.1f} s, {len(left('ray', 'prefect.engine'))} left",
+        f"cancelled in {stage}: {state}; after the request, work had ended in {idle - started:.1f} s and the "
+        f"flow's own process in {ended - started:.1f} s, {len(left('ray', 'prefect.engine'))} left",
         flush=True,
     )
     text = log.read_text()[before:]

@@ -129,7 +129,7 @@ def commands(workspace: Workspace) -> Iterator[dict[str, Command]]:
 
 @dataclass
 class Trial:
-    """A command in a shell of its own, in a new folder."""
+    """A command in its own shell, in a new folder."""
 
     workspace: Workspace
     command: Command
@@ -164,8 +164,8 @@ class Trial:
 
     def wait_for(self, shell: Shell, stage: str) -> None:
         """Wait until it has reached the stage; questions before are answered."""
-        for name, begun in self.command.stages.items():
-            came = wait_until(lambda begun=begun: begun(shell, self.folder), 120)  # type: ignore[misc]
+        for name, reached in self.command.stages.items():
+            came = wait_until(lambda reached=reached: reached(shell, self.folder), 120)  # type: ignore[misc]
             assert came, f"did not reach {name}"
             if name == stage:
                 return
@@ -210,10 +210,10 @@ def interrupted(trial: Trial, stage: str) -> float:
         trial.type(shell)
         trial.wait_for(shell, stage)
         time.sleep(0.5)
-        since = time.monotonic()
+        started = time.monotonic()
         shell.press(CTRL_C)
         code = shell.exit_code(60)
-        seconds = time.monotonic() - since
+        seconds = time.monotonic() - started
         assert code == 130, f"exit code {code}"
         assert seconds < STOP_SECONDS, f"{seconds:.1f} s"
         assert shell.cursor_visible, "the cursor is hidden"
@@ -235,8 +235,8 @@ def closed(trial: Trial, stage: str) -> float:
     with trial.shell() as shell:
         trial.type(shell)
         trial.wait_for(shell, stage)
-        since = time.monotonic()
-    return time.monotonic() - since
+        started = time.monotonic()
+    return time.monotonic() - started
 
 
 def ends_well(shell: Shell) -> None:

@@ -119,7 +119,7 @@ SMALL = "mount -t tmpfs -o size={size} none {folder} && exec {command}"
 
 
 def run_on_a_small_disk(workspace: Workspace, folder: Path, size: str, store: Path, log: Path, **variables: str) -> int:
-    """Run `troupe run` where a folder is a small disk, in a mount namespace of its own."""
+    """Run `troupe run` where a folder is a small disk, in a separate mount namespace."""
     words = [
         "run",
         str(workspace.request),

@@ -97,7 +97,7 @@ def test_cuts_are_recorded_and_short_gaps_bridged(run: Run, tmp_path: Path) -> N
     )
     assert (rows["cut"]["cuts"], rows["cut"]["gaps"]) == ([8], [{"first": 3, "stop": 5}])
     assert rows["cut"]["frames"] == 14
-    assert "another scene begins with frame 8" in rows["fail"]["error"]
+    assert "another scene starts at frame 8" in rows["fail"]["error"]
 
 
 def test_frame_times_are_kept_or_resampled(run: Run, tmp_path: Path) -> None:

@@ -20,9 +20,9 @@ class Region:
     """A square part of a picture in the size of a small network.
 
     Attributes:
-        picture: (S, S, 3), black where it reaches outside.
-        scale: its pixels over those of the whole picture.
-        corner: (2,) float32, where its upper left corner lies in the whole picture.
+        picture: (S, S, 3), black outside of the whole picture.
+        scale: pixels of the region per pixel of the whole picture.
+        corner: (2,) float32, position of its upper left corner in the whole picture.
     """
 
     picture: Picture

@@ -145,7 +145,7 @@ def _near(rng: np.random.Generator, width: int, height: int, held_out: bool, aug
 
 
 def _add(picture: Picture, faces: list[Face], rng: np.random.Generator, held_out: bool, augment: Augment) -> None:
-    """Add a person, unless there is no room or they would cover another's face."""
+    """Add a person, unless there is too little room or they would cover another's face."""
     height, width = picture.shape[:2]
     tile, face = _tile(rng, _size(rng, SMALLEST_FACE, min(LARGEST_FACE, 0.55 * min(width, height))), held_out)
     size = np.array([tile.shape[1], tile.shape[0]])

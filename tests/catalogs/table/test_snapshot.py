@@ -100,7 +100,7 @@ def test_a_table_from_the_past(shared_store: Store) -> None:
 
 
 def test_delta_without_pandas() -> None:
-    """pandas is no dependency; that deltalake does not ask for it is what this relies on."""
+    """pandas is not a dependency, because deltalake does not import it."""
     code = f"""
 import sys
 class NoPandas:

@@ -110,9 +110,7 @@ def test_empty_results_are_reported_on_standard_error(tmp_path: Path, store: str
 def test_unknown_status(store: str) -> None:
     result = ls(store, "--status", "broken")
     assert result.exit_code == 2
-    assert (
-        result.stderr == "error: there is no status 'broken'; use one of done, reused, failed, cancelled, forgotten\n"
-    )
+    assert result.stderr == "error: unknown status 'broken'; use one of done, reused, failed, cancelled, forgotten\n"
 
 
 def test_show(delivered: str) -> None:

@@ -46,7 +46,7 @@ class TestSound:
         path = tmp_path / "out.mp4"
         info = encode(decode(clip), path, rate=rate, size=SIZE, audio=AudioSource(clip))
         assert info.audio
-        # Sound that goes on is copied, with its last packet whole; sound that ends earlier is continued by silence.
+        # Longer sound is copied up to its last packet; shorter sound is padded with silence.
         assert info.audio_seconds == pytest.approx(50 / rate, abs=0.024 if sound_seconds > 50 / rate else 1e-3)
         samples, begin, sample_rate = sound_of(path)
         assert begin == pytest.approx(0, abs=1e-3)

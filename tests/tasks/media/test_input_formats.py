@@ -33,15 +33,15 @@ HDR = "setparams=color_primaries=bt709:color_trc=bt709:colorspace=bt709,zscale=t
 
 @dataclass(frozen=True)
 class Kind:
-    """One way to write a clip, and what must come back.
+    """A way to write a clip, and the expected result of decoding it.
 
     Attributes:
-        options: of ffmpeg.
-        rate: frames a second, as generated.
-        size: (width, height) of what is generated.
-        seen: (width, height) of what is decoded, if it is another one.
-        off: levels by which a flat colour may come back differently.
-        tick: seconds to which the container rounds its times.
+        options: options of ffmpeg.
+        rate: frames per second, as generated.
+        size: (width, height) of the generated frames.
+        seen: (width, height) of the decoded frames, if different.
+        off: tolerance of a flat colour, in levels.
+        tick: seconds to which the container rounds time stamps.
     """
 
     suffix: str
@@ -58,7 +58,7 @@ def pixels(name: str, *more: str) -> tuple[str, ...]:
 
 
 def hdr(transfer: str, matrix: str = "bt2020nc") -> tuple[str, ...]:
-    """What is meant for SDR in HDR, its white where BT.2408 has it; the matrix is BT.2020's, whatever the tag says."""
+    """Return options for SDR encoded as HDR with BT.2408's white; the matrix is BT.2020's, whatever the tag says."""
     convert = f"scale=out_color_matrix=bt709,format=yuv444p,{HDR},zscale=p=bt2020:t={transfer}:m=bt2020nc:npl=203:r=tv"
     tags = f"colorprim=bt2020:transfer={transfer}:colormatrix={matrix}:log-level=error"
     encoder = ("-c:v", "libx265", *SMALL, "-crf", "8", "-x265-params", tags, "-pix_fmt", "yuv420p10le")

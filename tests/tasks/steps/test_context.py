@@ -15,7 +15,7 @@ from troupe.errors import NoFace
 
 
 def error_without_a_face(weights: Path, detector: str, folder: Path) -> str:
-    """The error where there is no face."""
+    """Return the error for a picture without a face."""
     context = WorkerContext(WorkerConfig(str(folder), str(weights), detector, "cpu", "auto", folder))
     with pytest.raises(NoFace) as error, context.detecting() as found:
         prepare_portrait(np.full((64, 64, 3), 90, np.uint8), found, LARGEST, 64, "grey.png")

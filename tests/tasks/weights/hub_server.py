@@ -1,6 +1,6 @@
-"""A hub on this machine: what a pull needs of the real one's interface, and its ways to fail.
+"""A model hub on this machine, with the interface that a pull needs, and its failures.
 
-Large files lie on a second server, as the real hub's do: it answers to no token and knows `Range`.
+Large files are stored on a second server, as the real hub's are: it ignores tokens and supports `Range`.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ class HubServer:
         cuts: for a file's base name, after how many sent bytes each of the next answers breaks off.
         damaged: base names of files whose content is not what the listing says.
         busy: how many of the next answers are 503.
-        ranges: whether the storage knows `Range`.
+        ranges: whether the storage supports `Range`.
         pause: seconds before every 64 kB of content.
         requests: that arrived; sent: bytes of content that left, by base name.
     """

@@ -39,7 +39,7 @@ def beeps(times: list[float]) -> np.ndarray:
 
 
 def marks(path: Path) -> tuple[list[float], list[float]]:
-    """When flashes and beeps set in, by another decoder, in seconds."""
+    """Return the times in seconds at which flashes and beeps start, by another decoder."""
     with av.open(str(path)) as container:
         frames = [(frame.time, frame.to_ndarray(format="gray").mean() > 128) for frame in container.decode(video=0)]
     shown = [time for (time, bright), (_, before) in zip(frames[1:], frames, strict=False) if bright and not before]
