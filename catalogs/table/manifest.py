@@ -93,20 +93,20 @@ def _sorted(unsorted: Path, folder: Path) -> Iterator[pa.Table]:
     keys = latest_rows(keys.append_column("row", pa.array(np.arange(len(keys)))))
     order = keys.sort_by("job_id").column("row").to_numpy()
     size = max(_ROWS, -(-len(order) // _FILES))
-    # The file that each row goes to; a file holds all jobs between its first and its last.
+    # The file of each row; a file holds all jobs between its first and its last.
     parts = np.full(int(order.max(initial=-1)) + 1, -1)
     parts[order] = np.arange(len(order)) // size
     files = [folder / f"{number}.arrow" for number in range(-(-len(order) // size))]
     with pa.OSFile(str(unsorted), "rb") as source, ExitStack() as stack:
         rows: Any = pa.ipc.open_file(source)
         writers = [stack.enter_context(pa.ipc.new_file(str(file), rows.schema)) for file in files]
-        begin = 0
+        start = 0
         for number in range(rows.num_record_batches):
             batch = rows.get_batch(number)
-            goes = parts[begin : begin + len(batch)]
-            begin += len(batch)
-            for part in np.unique(goes[goes >= 0]):
-                writers[part].write_batch(batch.take(pa.array(np.flatnonzero(goes == part))))
+            part_of_row = parts[start : start + len(batch)]
+            start += len(batch)
+            for part in np.unique(part_of_row[part_of_row >= 0]):
+                writers[part].write_batch(batch.take(pa.array(np.flatnonzero(part_of_row == part))))
     for file in files:
         yield _table(file).sort_by("job_id")
         file.unlink()

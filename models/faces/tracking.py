@@ -94,7 +94,7 @@ class _Tracker:
         self._scenes = CutDetector()
         self._sightings: list[tuple[Picture, Face]] = []  # first and last sighting, to compare with
         self._around: Floats | None = None  # the box around which the detector searches
-        self._gone: int | None = None  # the frame since which the face is known to have left
+        self._lost_at: int | None = None  # the frame in which the face was found to have left
 
     def update(self, index: int, frame: Picture) -> None:
         """Process the next frame."""
@@ -110,15 +110,15 @@ class _Tracker:
             found = self._after_cut(frame, faces, index)
         elif not self.seen:
             found = self._choice.pick(faces, f"{self._where}, frame {index}")
-        elif self._gone is not None:
-            searched = (index - self._gone) % RESEEK_INTERVAL == 0
+        elif self._lost_at is not None:
+            searched = (index - self._lost_at) % RESEEK_INTERVAL == 0
             found = self._most_similar(frame, faces) if searched else None
         else:
             found = self._continuation(frame, faces, index)
         if found is not None:
             self.seen.append((index, found))
             self._sightings = [*self._sightings[:1], (frame, found)]
-            self._gone = None
+            self._lost_at = None
 
     def _near(self, index: int, frame: Picture) -> list[Face]:
         """Detect faces around the position in the previous frame; empty if the face was not seen there."""
@@ -138,7 +138,7 @@ class _Tracker:
                 found = self._choice.pick(faces, self._where)
             found = found or LARGEST.pick(faces, self._where)
         if found is None:
-            self._gone = index
+            self._lost_at = index
         return found
 
     def _continuation(self, frame: Picture, faces: Sequence[Face], index: int) -> Face | None:

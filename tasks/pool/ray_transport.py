@@ -107,7 +107,7 @@ class RayTransport(Transport):
         )
         self._node: str | None = None
         self._workers: dict[int, _Worker] = {}
-        # Ray ends a process that drops the reference to an answer while Ray is shut down. So they are kept until they
+        # Ray ends a process that drops a result's reference while Ray is shut down. So references are kept until they
         # are dropped here, on the transport's own thread.
         self._pending: dict[tuple[int, str], Any] = {}
         self._arrived: deque[tuple[int, str]] = deque()
@@ -140,8 +140,8 @@ class RayTransport(Transport):
             case SendItem(worker=worker, item=item):
                 self._send(worker, item)
             case RecallItem(worker=worker, key=key):
-                if answer := self._pending.get((worker, key)):
-                    ray.cancel(answer)
+                if ref := self._pending.get((worker, key)):
+                    ray.cancel(ref)
             case KillWorker(worker=worker):
                 if killed := self._workers.pop(worker, None):
                     ray.kill(killed.actor)
@@ -166,25 +166,25 @@ class RayTransport(Transport):
         actor = start_actor(role, on_cluster=self._address is not None)
         self._workers[number] = _Worker(actor, role.name)
         try:
-            answer = actor.construct.remote(role)
+            ref = actor.construct.remote(role)
         except Exception as error:
             self.emit(StartFailed(number, _not_picklable(f"role {role.name!r}", error)))
             self.enqueue(KillWorker(number))
         else:
-            self._pending[number, ""] = answer
-            answer.future().add_done_callback(partial(self._on_constructed, number))
+            self._pending[number, ""] = ref
+            ref.future().add_done_callback(partial(self._on_constructed, number))
 
     def _send(self, number: int, item: WorkItem) -> None:
         worker = self._workers.get(number)
         if worker is None:
             return  # It died this moment; the scheduler is about to hear of it.
         try:
-            answer = worker.actor.call.remote(item.method.__name__, item.args, item.key)
+            ref = worker.actor.call.remote(item.method.__name__, item.args, item.key)
         except Exception as error:
             self.emit(ItemFailed(number, item.key, _not_picklable(item.key, error)))
         else:
-            self._pending[number, item.key] = answer
-            answer.future().add_done_callback(partial(self._on_called, number, item.key))
+            self._pending[number, item.key] = ref
+            ref.future().add_done_callback(partial(self._on_called, number, item.key))
 
     def _on_constructed(self, number: int, future: Future[CallOutcome]) -> None:
         outcome = self._outcome(number, "", future)
@@ -215,7 +215,7 @@ class RayTransport(Transport):
             return CallOutcome(error=_not_picklable("a worker's arguments or its result", error))
         except RayError as error:
             # It leads to this call and so to the future, which has the error: a circle that kept the reference to the
-            # answer until the garbage collector came by, on any thread.
+            # result until the garbage collector came by, on any thread.
             error.__traceback__ = None
             reason, with_node = self._death_reason(error), "node has died" in str(error)
         else:

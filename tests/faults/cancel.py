@@ -53,7 +53,7 @@ def cancel(workspace: Workspace, stage: str, way: str) -> tuple[float, str]:
         workspace.variables.pop("PREFECT_API_URL", None)
     others, old = {process.pid for process in workspace.processes()}, {*workspace.scratch.iterdir()}
 
-    def mine() -> list[int]:
+    def own_processes() -> list[int]:
         return [process.pid for process in workspace.processes() if process.pid not in others]
 
     run = workspace.start(str(store), "run", log)
@@ -62,7 +62,7 @@ def cancel(workspace: Workspace, stage: str, way: str) -> tuple[float, str]:
         assert wait_until(reached(stage, workspace, store, log), 240, run), log.read_text()
         if stage in ("server", "ray"):
             time.sleep(1.5)
-        before = len(mine())
+        before = len(own_processes())
         started = time.monotonic()
         WAYS[way](run.pid)
         code = run.wait(60)
@@ -71,8 +71,8 @@ def cancel(workspace: Workspace, stage: str, way: str) -> tuple[float, str]:
         raise AssertionError(f"{stage} {way}: it does not end\n{log.read_text()}") from None
     finally:
         run.kill()
-    wait_until(lambda: not mine(), 2)
-    left = mine()
+    wait_until(lambda: not own_processes(), 2)
+    left = own_processes()
     files = [path.name for path in {*workspace.scratch.iterdir()} - old if not path.name.startswith(OTHERS)]
     text = log.read_text()
     assert "Traceback" not in text, f"{stage} {way}: {text[-3000:]}"

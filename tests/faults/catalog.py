@@ -165,10 +165,10 @@ def write_runs(plan: Attack, number: int, _: Path) -> None:
     for n in range(plan.runs):
         run = f"w{number}-{n:03}"
         existing = set(list_jobs(store, run=run, columns=["job_id"]).column("job_id").to_pylist())
-        with RowBuffer(store, run, every_rows=BATCH) as ledger:
+        with RowBuffer(store, run, every_rows=BATCH) as rows:
             for job in (f"{run}-{j:03}" for j in range(plan.rows)):
                 if job not in existing:
-                    ledger.append(row(run, job, identity=f"p{n % 5}"))
+                    rows.append(row(run, job, identity=f"p{n % 5}"))
 
 
 def read_rows(plan: Attack, number: int, notes: Path) -> None:
@@ -264,12 +264,12 @@ def _count(plan: Attack, outcome: Outcome) -> None:
 
 
 def _started(function: Callable[..., None], arguments: tuple[Any, ...]) -> BaseProcess:
-    process = CONTEXT.Process(target=_begin, args=(dict(os.environ), function, arguments), daemon=True)
+    process = CONTEXT.Process(target=_run_in_child, args=(dict(os.environ), function, arguments), daemon=True)
     process.start()
     return process
 
 
-def _begin(environment: dict[str, str], function: Callable[..., None], arguments: tuple[Any, ...]) -> None:
+def _run_in_child(environment: dict[str, str], function: Callable[..., None], arguments: tuple[Any, ...]) -> None:
     # The server that this process was forked from may be older than the endpoint.
     os.environ.update(environment)
     function(*arguments)

@@ -68,12 +68,12 @@ def round_of(workspace: Workspace, seed: int, whole: dict[str, dict[str, object]
     killed = "nothing: the run was over"
     found: list[psutil.Process] = []
 
-    def there() -> bool:
+    def victim_found() -> bool:
         with suppress(psutil.Error):
             found[:] = victims(workspace, run.pid)[victim]
         return bool(found)
 
-    if wait_until(there, 180, run):
+    if wait_until(victim_found, 180, run):
         target = random.choice(found)
         with suppress(psutil.Error):  # it may have ended by itself
             name = " ".join(target.cmdline())[:40] or target.name()

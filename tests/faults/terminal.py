@@ -165,8 +165,8 @@ class Trial:
     def wait_for(self, shell: Shell, stage: str) -> None:
         """Wait until it has reached the stage; questions before are answered."""
         for name, reached in self.command.stages.items():
-            came = wait_until(lambda reached=reached: reached(shell, self.folder), 120)  # type: ignore[misc]
-            assert came, f"did not reach {name}"
+            arrived = wait_until(lambda reached=reached: reached(shell, self.folder), 120)  # type: ignore[misc]
+            assert arrived, f"did not reach {name}"
             if name == stage:
                 return
             if name == "ask":
@@ -268,8 +268,8 @@ def last_output(shell: Shell) -> str:
 
 def stopped(shell: Shell) -> bool:
     """Whether the shell reports that its job is stopped, and shows its prompt."""
-    _, says, then = shell.raw[shell.typed :].rpartition("Stopped")
-    return bool(says) and PROMPT in then
+    _, stopped, then = shell.raw[shell.typed :].rpartition("Stopped")
+    return bool(stopped) and PROMPT in then
 
 
 EVENTS: dict[str, Callable[[Trial, str], float | None]] = {

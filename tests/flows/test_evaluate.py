@@ -36,13 +36,13 @@ def test_an_evaluation(cast: Path, weights: Path, networks: dict[str, Path], tmp
     assert own["temporal_lpips"] > 0
     assert own["identity"] is None
     assert own["flicker"] > 1
-    asked = iter([False, False, True])
+    stops = iter([False, False, True])
     request = EvaluationRequest(str(tmp_path / "store"), str(weights), str(cast / "clips"), "e1")
     with pytest.raises(Cancelled, match="stopped while measuring"):
-        measure_renders(request, lambda _: None, lambda: next(asked))
+        measure_renders(request, lambda _: None, lambda: next(stops))
     text = (folder / "summary.md").read_text()
     assert result.stdout.rstrip("\n") == text.rstrip("\n")
-    for said in (
+    for expected in (
         f"| PSNR, dB | higher | {own['psnr']:.4g} | 32.98 |",
         "| FID, of frames | lower | missing: no --inception given |",
         "missing: no --video-features given",
@@ -51,7 +51,7 @@ def test_an_evaluation(cast: Path, weights: Path, networks: dict[str, Path], tmp
         "the model's own identity encoder",
         "## Cross-reenactment: 1 clip, 3 frames",
     ):
-        assert said in text
+        assert expected in text
 
 
 @pytest.mark.usefixtures("prefect_session", "ray_session")

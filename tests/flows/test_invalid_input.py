@@ -49,7 +49,7 @@ def test_invalid_inputs_only_fail_their_jobs(run_jobs: RunJobs, cast: Path) -> N
 
 
 @pytest.mark.parametrize(
-    ("rows", "said"),
+    ("rows", "expected"),
     [
         ([{"potrait": "a.png", "driving": "b.mp4"}], "column 'potrait' is unknown"),
         ([JOB | {"job_id": "x"}, JOB | {"job_id": "x"}], "'x'"),
@@ -60,11 +60,11 @@ def test_invalid_inputs_only_fail_their_jobs(run_jobs: RunJobs, cast: Path) -> N
     ],
 )
 def test_invalid_rows_are_rejected_before_anything_starts(
-    run_jobs: RunJobs, tmp_path: Path, rows: list[dict[str, Any]], said: str
+    run_jobs: RunJobs, tmp_path: Path, rows: list[dict[str, Any]], expected: str
 ) -> None:
     with pytest.raises(BadJob) as caught:
         run_jobs(*rows)
-    assert said in str(caught.value)
+    assert expected in str(caught.value)
     assert "row" in str(caught.value) or "header" in str(caught.value)
     assert not (tmp_path / "store" / "renders").exists()
 

@@ -107,7 +107,7 @@ def test_fine_tuning_on_user_clips(weights: Path, tmp_path: Path) -> None:
 
 def test_invalid_trainings_are_rejected(tmp_path: Path) -> None:
     config = tmp_path / "training.toml"
-    for text, said in (
+    for text, expected in (
         ("", "weights: missing"),
         (f'weights = "{tmp_path}/w"\n[denoiser]\nsteps = 1\n', "denoiser trains on clips"),
         (f'weights = "{tmp_path}/v"\nbase = "{tmp_path}/none"\n[vae]\nsteps = 1\n', "is not a directory"),
@@ -115,6 +115,6 @@ def test_invalid_trainings_are_rejected(tmp_path: Path) -> None:
         config.write_text(text)
         result = CliRunner().invoke(app, ["train", str(config), "--local"])
         assert result.exit_code == 2
-        assert said in result.stderr
+        assert expected in result.stderr
     result = CliRunner().invoke(app, ["train", str(config), "--local", "--workers", "2"])
     assert "remove it to use --workers" in result.stderr

@@ -46,9 +46,9 @@ def test_a_folder_ends_with_its_owner_or_when_the_next_is_made(
     ) as owner:
         assert owner.stdout
         left = Path(owner.stdout.readline().strip())
-        with scratch.scratch_folder() as mine:
+        with scratch.scratch_folder() as folder:
             assert left.exists(), "it has an owner"
-        assert not mine.exists()
+        assert not folder.exists()
         owner.send_signal(signal.SIGKILL)
     assert left.exists()
     with scratch.scratch_folder():

@@ -66,8 +66,15 @@ def test_a_page_summarises_the_run() -> None:
     ]
     text = render_page("/store", "r1", rows)
     page = Page(text)
-    for said in ("1 min 35 s", "no face found in b.png", "troupe retry r1 --store /store", "H100", "scene", "2.0 MB"):
-        assert said in page.text
+    for expected in (
+        "1 min 35 s",
+        "no face found in b.png",
+        "troupe retry r1 --store /store",
+        "H100",
+        "scene",
+        "2.0 MB",
+    ):
+        assert expected in page.text
     assert "identity 0.2, asked for 0.5 at least" in page.text
     assert [article["data-job"] for article in page.all("article")] == ["bad", "late", "one", "two"]
     images = [image["src"] for image in page.all("img")]

@@ -113,8 +113,8 @@ def test_a_store_without_exclusive_puts_is_checked_first(tmp_path: Path) -> None
     assert store.read("k") == b"first"
 
 
-def put_many(store: Store, mine: bytes) -> list[bool]:
-    return [store.put_bytes(mine, f"race/{n}").created for n in range(25)]
+def put_many(store: Store, content: bytes) -> list[bool]:
+    return [store.put_bytes(content, f"race/{n}").created for n in range(25)]
 
 
 def test_one_of_two_processes_creates(shared_store: Store) -> None:

@@ -47,10 +47,10 @@ def test_a_manifest_of_more_rows_than_fit_into_memory(store: Store, monkeypatch:
         record(store, "r2", [row("r2", "other")])
     record(store, "r1", [row("r1", job) for job in jobs[::2]])
     write_manifest(store, "r1")
-    there = read_manifest(store, "r1")
-    assert job_ids(there) == sorted(jobs)
-    assert there.equals(latest_rows(snapshot(store, "r1").read()).sort_by("job_id"))
-    assert list(manifest_rows(store, "r1")) == there.to_pylist()
+    written = read_manifest(store, "r1")
+    assert job_ids(written) == sorted(jobs)
+    assert written.equals(latest_rows(snapshot(store, "r1").read()).sort_by("job_id"))
+    assert list(manifest_rows(store, "r1")) == written.to_pylist()
 
 
 def test_missing_and_damaged_manifests(store: Store) -> None:

@@ -27,8 +27,8 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> str:
     place = open_store(url)
 
     def row(run: str, job: str, identity: str, status: str = "done", **columns: object) -> dict[str, object]:
-        asked = Job(job_id=job, portrait="p.png", driving="d.mp4", identity=identity)
-        return make_row(run, asked, status, started_at=NOW, finished_at=NOW, **columns)
+        job_of_row = Job(job_id=job, portrait="p.png", driving="d.mp4", identity=identity)
+        return make_row(run, job_of_row, status, started_at=NOW, finished_at=NOW, **columns)
 
     with RowBuffer(place, "first") as buffer:
         for number in range(25):

@@ -73,8 +73,8 @@ def test_pull_asks_on_a_terminal(
     monkeypatch.setattr("flows.cli.weights.can_prompt", lambda: True)
     result = weights("pull", str(tmp_path / "weights"), answer=answer)
     assert result.exit_code == code
-    shown, asked = result.stderr.index(LICENCES[-1].page), result.stderr.index("Do you accept them?")
-    assert shown < asked
+    shown, question = result.stderr.index(LICENCES[-1].page), result.stderr.index("Do you accept them?")
+    assert shown < question
     assert bool(hub.requests) == (tmp_path / "weights").exists() == (code == 0)
 
 

@@ -20,9 +20,9 @@ def denoiser() -> Denoiser:
 def assert_same(one: Context, other: Context) -> None:
     assert len(one.layers) == len(other.layers)
     for a, b in zip(one.layers, other.layers, strict=True):
-        for mine, theirs in ((a.spatial, b.spatial), (a.temporal, b.temporal)):
-            torch.testing.assert_close(mine.keys, theirs.keys)
-            torch.testing.assert_close(mine.values, theirs.values)
+        for first, second in ((a.spatial, b.spatial), (a.temporal, b.temporal)):
+            torch.testing.assert_close(first.keys, second.keys)
+            torch.testing.assert_close(first.values, second.values)
 
 
 def test_every_transformer_has_a_context(denoiser: Denoiser) -> None:

@@ -79,12 +79,12 @@ def test_after_a_long_gap_the_face_may_be_elsewhere() -> None:
 @given(st.lists(st.booleans(), min_size=1, max_size=40).filter(any), st.integers(0, 3))
 def test_every_frame_has_a_box_and_detected_ones_are_exact(seen: list[bool], speed: int) -> None:
     faces = [face(speed * i, 5, speed * i + 40, 45, 0.8) for i in range(len(seen))]
-    track = followed([[f] if there else [] for f, there in zip(faces, seen, strict=True)])
+    track = followed([[f] if shown else [] for f, shown in zip(faces, seen, strict=True)])
     assert len(track) == len(seen)
     assert np.isfinite(track.boxes).all()
     assert np.isfinite(track.keypoints).all()
     assert (track.scores > 0).tolist() == seen
-    places = [i for i, there in enumerate(seen) if there]
+    places = [i for i, shown in enumerate(seen) if shown]
     expected = np.clip(np.arange(len(seen)), places[0], places[-1]) * speed  # linear motion: interpolation is exact
     np.testing.assert_allclose(track.boxes[:, 0], expected, atol=1e-4)
 

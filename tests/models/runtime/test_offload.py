@@ -43,7 +43,7 @@ def test_networks_on_the_device_are_not_moved() -> None:
     net = network()
     with on_device(torch.device("cpu"), net):
         assert places(net) == {"cpu"}
-    gone = network().to(META)
-    with on_device(META, gone):
+    moved = network().to(META)
+    with on_device(META, moved):
         pass
-    assert places(gone) == {"meta"}
+    assert places(moved) == {"meta"}

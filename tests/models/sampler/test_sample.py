@@ -47,14 +47,14 @@ def scene(denoiser: Denoiser, frames: int, budget: int = 2**30, scale: float = 1
 def test_guided_prediction(denoiser: Denoiser, strength: tuple[float, float]) -> None:
     noisy = randn(1, 4, 4, CONFIG.latent_size, CONFIG.latent_size, seed=9)
     predictions = {branch: randn(*noisy.shape, seed=number) for number, branch in enumerate(Branch)}
-    asked = []
+    evaluated = []
 
     class Predictor:
         dtype = torch.float32
 
         def __call__(self, model_input: Tensor, *conditioning: Any) -> Tensor:
             *_, contexts = conditioning
-            asked.append(branch := list(Branch)[len(contexts)])
+            evaluated.append(branch := list(Branch)[len(contexts)])
             assert model_input[:, :, 4:].any() == (branch is not Branch.UNCOND)
             return predictions[branch]
 
@@ -66,10 +66,10 @@ def test_guided_prediction(denoiser: Denoiser, strength: tuple[float, float]) ->
     nothing, appearance, full = (predictions[branch] for branch in Branch)
     expected = nothing + strength[0] * (appearance - nothing) + strength[1] * (full - appearance)
     torch.testing.assert_close(found, expected)
-    assert asked == list(branches(*strength))
-    assert (Branch.UNCOND in asked) == (strength[0] != 1)
-    assert (Branch.APPEARANCE in asked) == (strength[0] != strength[1])
-    assert (Branch.FULL in asked) == (strength[1] != 0)
+    assert evaluated == list(branches(*strength))
+    assert (Branch.UNCOND in evaluated) == (strength[0] != 1)
+    assert (Branch.APPEARANCE in evaluated) == (strength[0] != strength[1])
+    assert (Branch.FULL in evaluated) == (strength[1] != 0)
 
 
 def latents(denoiser: Denoiser, frames: int, settings: SamplerSettings = SETTINGS, windows_per_call: int = 1) -> Tensor:

@@ -168,9 +168,9 @@ class TestVerify:
     )
     def test_wrong(self, tmp_path: Path, change: dict[str, object], message: str) -> None:
         clip = make_clip(tmp_path / "clip.mp4", numbered(50), sound=beep(2, 1))
-        meant = {"frames": 50, "rate": Fraction(25), "size": (64, 48), "audio": True} | change
+        expected = {"frames": 50, "rate": Fraction(25), "size": (64, 48), "audio": True} | change
         with pytest.raises(FfmpegError, match=message):
-            verify(clip, **meant)  # type: ignore[arg-type]
+            verify(clip, **expected)  # type: ignore[arg-type]
 
     def test_short_sound(self, tmp_path: Path) -> None:
         clip = make_clip(tmp_path / "clip.mp4", numbered(50), sound=beep(1.5, 1))

@@ -29,7 +29,7 @@ class Counts:
     def __init__(self, scheduler: Scheduler) -> None:
         self.calls = self.workers_started = self.workers_lost = self.retries = 0
         self._sent: set[str] = set()
-        self._gone: set[int] = set()
+        self._ended: set[int] = set()
         handle, decide = scheduler.handle, scheduler.decide
 
         def counted_handle(event: Event, now: float) -> None:
@@ -47,10 +47,10 @@ class Counts:
     def _count_event(self, event: Event) -> None:
         match event:
             case ItemDone(worker=worker) | ItemFailed(worker=worker):
-                self.calls += worker not in self._gone
+                self.calls += worker not in self._ended
             case WorkerDied(worker=worker):
-                self.workers_lost += worker not in self._gone
-                self._gone.add(worker)
+                self.workers_lost += worker not in self._ended
+                self._ended.add(worker)
             case _:
                 pass
 
@@ -62,6 +62,6 @@ class Counts:
                 self.retries += item.key in self._sent
                 self._sent.add(item.key)
             case KillWorker(worker=worker):
-                self._gone.add(worker)
+                self._ended.add(worker)
             case _:
                 pass

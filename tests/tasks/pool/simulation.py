@@ -130,9 +130,9 @@ class Simulation:
         process.queue.append(item)
         self.max_queue = max(self.max_queue, len(process.queue))
         if len(process.queue) == 1:
-            self._begin(worker, item)
+            self._start_call(worker, item)
 
-    def _begin(self, worker: int, item: WorkItem) -> None:
+    def _start_call(self, worker: int, item: WorkItem) -> None:
         fate = self._fate(item, self._calls[item.key])
         event: Event = ItemDone(worker, item.key, item.key)
         if fate == "die":
@@ -162,7 +162,7 @@ class Simulation:
             if isinstance(event, ItemFailed) and event.error.kind == "out_of_memory":
                 self._out_of_memory.add(item.key)
             if process.queue:
-                self._begin(worker, process.queue[0])
+                self._start_call(worker, process.queue[0])
         self.scheduler.handle(event, self.now)
 
     def _later(self, delay: float, worker: int, event: Event) -> None:

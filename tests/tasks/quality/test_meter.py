@@ -66,5 +66,5 @@ def test_measures_of_known_renders(model: Model, known: Subject) -> None:
     assert bad == {**dict.fromkeys(good), "flicker": bad["flicker"]}
     assert (good["flicker"] or 0) < 3 < (bad["flicker"] or 0)
     assert measured([])["flicker"] is None
-    gone = measured(known.render, known.portrait.with_name("gone.png"))
-    assert gone["identity"] is None  # a failure to measure does not fail the render
+    missing = measured(known.render, known.portrait.with_name("gone.png"))
+    assert missing["identity"] is None  # a failure to measure does not fail the render

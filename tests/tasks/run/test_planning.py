@@ -52,10 +52,10 @@ def test_jobs_share_specs_and_existing_renders_are_found(tmp_path: Path) -> None
     store.put_bytes(b'{"frames": 5}', specs[3].record_key)
     found = [record for _, record in finished_renders(store, plan.jobs)]
     assert found == [None, None, None, {"frames": 5}, None]
-    looks = iter([None, None])
+    polls = iter([None, None])
 
     def raise_if_cancelled() -> None:
-        if next(looks, "stopped") == "stopped":
+        if next(polls, "stopped") == "stopped":
             raise Cancelled("enough")
 
     kinds = [

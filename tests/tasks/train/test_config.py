@@ -62,7 +62,7 @@ def test_all_problems_are_reported_at_once(tmp_path: Path) -> None:
     )
     with pytest.raises(SettingsError) as caught:
         read_train_config(path, KNOWN)
-    for said in (
+    for expected in (
         "ears: neither a path nor a part (vae, denoiser)",
         "base: not a path",
         "weights: missing",
@@ -76,11 +76,11 @@ def test_all_problems_are_reported_at_once(tmp_path: Path) -> None:
         "denoiser.precision: invalid value 'fp8'; use one of float32, bf16",
         "denoiser.optimizer: invalid value 'sgd'; use one of adamw, muon",
     ):
-        assert said in str(caught.value)
+        assert expected in str(caught.value)
 
 
 @pytest.mark.parametrize(
-    ("text", "said"),
+    ("text", "expected"),
     [
         ("weights = ", "cannot be read as a training file"),
         ('weights = "w"\n', "no part to train; add a table such as"),
@@ -88,8 +88,8 @@ def test_all_problems_are_reported_at_once(tmp_path: Path) -> None:
         ('weights = "w"\n[vae]\nsteps = 1\nbatch = 6\naccumulate = 4\n', "4 does not divide a batch of 6"),
     ],
 )
-def test_invalid_files_are_refused(tmp_path: Path, text: str, said: str) -> None:
-    with pytest.raises(SettingsError, match=said.replace("[", r"\[")):
+def test_invalid_files_are_refused(tmp_path: Path, text: str, expected: str) -> None:
+    with pytest.raises(SettingsError, match=expected.replace("[", r"\[")):
         read_train_config(written(tmp_path, text), KNOWN)
 
 

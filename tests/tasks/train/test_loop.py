@@ -170,8 +170,8 @@ def test_workers_split_a_batch() -> None:
 
 def test_loader_processes_make_the_same_examples() -> None:
     loaded = batches(Line(), replace(RECIPE, steps=3, loaders=1), 0, Share())
-    here = batches(Line(), replace(RECIPE, steps=3), 0, Share())
-    for other, own in zip(loaded, here, strict=True):
+    local = batches(Line(), replace(RECIPE, steps=3), 0, Share())
+    for other, own in zip(loaded, local, strict=True):
         assert torch.equal(other["x"], own["x"])
 
 

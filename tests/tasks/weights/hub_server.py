@@ -77,7 +77,7 @@ class HubServer:
     def newest(self, repo: str) -> str:
         return list(self.commits[repo])[-1]
 
-    def asked(self, name: str) -> list[Request]:
+    def requests_for(self, name: str) -> list[Request]:
         """Requests for the content of the file of that base name."""
         return [request for request in self.requests if request.host == "storage" and request.path.endswith(name)]
 

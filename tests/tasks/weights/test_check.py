@@ -46,9 +46,9 @@ def test_damaged_file_stops_a_conversion(copy: Path) -> None:
 
 
 def test_missing_directory(tmp_path: Path) -> None:
-    for look in (check, lambda directory: list(convert(directory))):
+    for read in (check, lambda directory: list(convert(directory))):
         with pytest.raises(WeightsError, match="is not a directory"):
-            look(tmp_path / "nothing")
+            read(tmp_path / "nothing")
 
 
 def test_doctor_checks_the_directory(copy: Path, tmp_path: Path) -> None:

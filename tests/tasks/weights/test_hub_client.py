@@ -54,8 +54,8 @@ def test_unknown_repository_and_revision(tmp_path: Path, hub: HubServer) -> None
 
 def test_no_connection(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tasks.weights.hub_client, "RETRY_PAUSES", (0.0,))
-    with hub_server({}) as gone:
-        endpoint = gone.endpoint
+    with hub_server({}) as stopped_hub:
+        endpoint = stopped_hub.endpoint
     with pytest.raises(WeightsError, match=f"no connection to {endpoint}.*HF_ENDPOINT"):
         pull(tmp_path, accept_licences=True, token=TOKEN, endpoint=endpoint)
 

@@ -19,12 +19,12 @@ def white_square(picture: Picture) -> Face | None:
 def test_coordinates_do_not_include_the_padding(width: int, height: int, corner: int, misses: int) -> None:
     picture = blank(width, height)
     picture[corner : corner + 8, corner : corner + 9] = 255
-    looks: list[tuple[int, ...]] = []
+    shapes: list[tuple[int, ...]] = []
 
     def detect(seen: Picture) -> list[Face]:
-        looks.append(seen.shape)
+        shapes.append(seen.shape)
         found = white_square(seen)
-        return [found] if found and len(looks) > misses else []
+        return [found] if found and len(shapes) > misses else []
 
     (found,) = detect_padded(detect, picture)
     expected = face(corner, corner, corner + 9, corner + 8)
@@ -32,7 +32,7 @@ def test_coordinates_do_not_include_the_padding(width: int, height: int, corner:
     np.testing.assert_allclose(found.keypoints, expected.keypoints, atol=1e-4)
     assert found.score == expected.score
     borders = [0, height // 2, height][: misses + 1]
-    assert looks == [(height + 2 * b, width + 2 * b, 3) for b in borders]
+    assert shapes == [(height + 2 * b, width + 2 * b, 3) for b in borders]
 
 
 def test_no_face_with_any_padding() -> None:
