@@ -91,10 +91,10 @@ def _rate(number: int, frames: int, side: int) -> float:
     """Measure frames per second of one person's performance."""
     identity = Identity.from_seed(number)
     moments = Performance.from_seed(number, frames, 25).moments
-    began = time.perf_counter()
+    started = time.perf_counter()
     for moment in moments:
         render(identity, moment, (side, side))
-    return frames / (time.perf_counter() - began)
+    return frames / (time.perf_counter() - started)
 
 
 if __name__ == "__main__":

@@ -48,7 +48,7 @@ def deliver(
 ) -> DeliveryReport:
     """Copy the videos of these rows, with `manifest.parquet` and `manifest.csv` beside them.
 
-    Idempotent: existing files are kept and never overwritten. The manifests begin with the column `file`, relative to
+    Idempotent: existing files are kept and never overwritten. The first column of the manifests is `file`, relative to
     their folder.
 
     Args:

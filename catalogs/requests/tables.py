@@ -138,7 +138,7 @@ def _decoded(data: bytes, name: str) -> str:
 
 def _records(text: str) -> Iterator[list[str]]:
     header = next((line for line in text.splitlines() if line.strip()), "")
-    # Where the decimal separator is a comma, spreadtables write semicolons.
+    # Where the decimal separator is a comma, spreadsheets write semicolons.
     delimiter = max(",;\t", key=header.count)
     return csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
 

@@ -182,7 +182,7 @@ def _blinks(rng: np.random.Generator, seconds: float) -> tuple[Knots, Knots]:
 
 
 def _speech(rng: np.random.Generator, seconds: float) -> Speech:
-    """Phrases of syllables, four to six a second, with pauses between them."""
+    """Phrases of syllables, four to six per second, with pauses between them."""
     times, opening, rounding, melody = [-0.1], [0.0], [0.0], [1.0]
 
     def knot(time: float, how_open: float, vowel: float, pitch: float) -> None:

@@ -92,7 +92,7 @@ def corpus(folder: Path, seed: int, damaged: int, server: int) -> Iterator[Case]
     """So many damaged files, then the hostile ones.
 
     Args:
-        server: port of a loopback server that must not be asked.
+        server: port of a loopback server that must not receive requests.
     """
     choose = random.Random(seed)
     originals = list(_originals(folder))
@@ -303,7 +303,7 @@ def run(folder: Path, seed: int, damaged: int, only_every: int = 1) -> list[tupl
             server.accept()
         except TimeoutError:
             return results
-    return [*results, (Case("the loopback server", folder), Outcome("WRONG: it was asked", ""))]
+    return [*results, (Case("the loopback server", folder), Outcome("WRONG: it received a request", ""))]
 
 
 def main() -> None:

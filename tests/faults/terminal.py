@@ -301,7 +301,7 @@ def main() -> None:
             for name in chosen.commands or all_of_them:
                 for event, stage in trials(all_of_them[name], chosen.events):
                     trial = Trial(workspace, all_of_them[name], Path(tempfile.mkdtemp(dir=folder)) / "t")
-                    began = time.monotonic()
+                    started = time.monotonic()
                     try:
                         seconds = EVENTS[event](trial, stage)
                     except AssertionError as error:
@@ -309,7 +309,7 @@ def main() -> None:
                         print(f"FAILED {name}, {event} in {stage}: {error}", flush=True)
                         continue
                     ended = f"ended after {seconds:.1f} s" if seconds is not None else ""
-                    print(f"{name:18} {event:7} {stage:8} {time.monotonic() - began:5.1f} s {ended}", flush=True)
+                    print(f"{name:18} {event:7} {stage:8} {time.monotonic() - started:5.1f} s {ended}", flush=True)
     print(f"{wrong} failed", flush=True)
     sys.exit(bool(wrong))
 
