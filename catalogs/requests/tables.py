@@ -74,7 +74,7 @@ def _read_csv(data: bytes, name: str) -> Table:
         for line, record in enumerate(records, start=1):
             cells = [cell.strip() for cell in record]
             while cells and not cells[-1] and (header is None or len(cells) > len(header)):
-                cells.pop()  # spreadtables also write the empty columns beside a table
+                cells.pop()  # spreadsheets also write the empty columns beside a table
             if not any(cells):
                 continue
             if header is None:

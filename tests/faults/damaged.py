@@ -89,7 +89,7 @@ class Outcome:
 
 
 def corpus(folder: Path, seed: int, damaged: int, server: int) -> Iterator[Case]:
-    """So many damaged files, then the hostile ones.
+    """Yield the damaged files, then the hostile ones.
 
     Args:
         server: port of a loopback server that must not receive requests.

@@ -125,9 +125,9 @@ def main(arguments: list[str] | None = None) -> None:
             started = time.monotonic()
             run = workspace.start(str(store), "run", log)
             wait_until((store / "runs" / "run" / "run.json").exists, 180, run)
-            started = time.monotonic()
+            recorded = time.monotonic()
             assert run.wait(600) == 0, log.read_text()
-            seconds, whole = time.monotonic() - started, stable_rows(store, "run")
+            seconds, whole = time.monotonic() - recorded, stable_rows(store, "run")
             print(f"undisturbed: {len(whole)} jobs in {time.monotonic() - started:.1f} s", flush=True)
             for seed in range(int(first), int(last or first) + 1):
                 workspace.variables["PREFECT_API_URL"] = address
