@@ -24,7 +24,7 @@ def test_damaged_content_is_refused_and_fetched_again(tmp_path: Path, hub: HubSe
     assert "hyportrait/dino.pth" not in json.loads((tmp_path / "pulled.json").read_text())["files"]
     hub.damaged = set()
     fetch(tmp_path, hub)
-    assert [request.range for request in hub.asked("/dino.pth")] == ["", ""]
+    assert [request.range for request in hub.requests_for("/dino.pth")] == ["", ""]
     assert (tmp_path / "hyportrait/dino.pth").read_bytes() == content(hub, "hyportrait/dino.pth")
 
 
@@ -52,7 +52,7 @@ def test_files_from_elsewhere_are_adopted_if_valid(tmp_path: Path, hub: HubServe
     (tmp_path / "hyportrait/unet.pth").write_bytes(content(hub, "hyportrait/unet.pth"))
     report = fetch(tmp_path, hub)
     assert "hyportrait/unet.pth" not in report.fetched
-    assert hub.asked("/unet.pth") == []
+    assert hub.requests_for("/unet.pth") == []
     assert report.files["hyportrait/unet.pth"].commit == hub.newest(TENCENT)
 
 

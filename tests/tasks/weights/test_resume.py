@@ -21,7 +21,7 @@ from troupe.errors import WeightsError
 def test_broken_connection_is_resumed_within_a_pull(tmp_path: Path, hub: HubServer) -> None:
     hub.cuts["unet.pth"] = [7_000, 5_000, 1, 1, 1]  # progress each time, more often than there are pauses
     fetch(tmp_path, hub)
-    ranges = [request.range for request in hub.asked("/unet.pth")]
+    ranges = [request.range for request in hub.requests_for("/unet.pth")]
     assert ranges == ["", *(f"bytes={start}-" for start in (7_000, 12_000, 12_001, 12_002, 12_003))]
     assert hub.sent["unet.pth"] == len(content(hub, "hyportrait/unet.pth"))
     assert (tmp_path / "hyportrait/unet.pth").read_bytes() == content(hub, "hyportrait/unet.pth")
@@ -39,7 +39,7 @@ def test_pull_that_gave_up_resumes(tmp_path: Path, hub: HubServer, monkeypatch: 
         "hyportrait/pose_guider.pth",
         "hyportrait/unet.pth",
     )
-    assert [request.range for request in hub.asked("/motion_proj.pth")] == ["", "bytes=7000-"]
+    assert [request.range for request in hub.requests_for("/motion_proj.pth")] == ["", "bytes=7000-"]
     for path in PATHS:
         assert (tmp_path / path).read_bytes() == content(hub, path)
     assert hub.sent["motion_proj.pth"] == len(content(hub, "hyportrait/motion_proj.pth"))
@@ -56,7 +56,7 @@ def test_killed_process_leaves_a_partial_file(tmp_path: Path, hub: HubServer) ->
     had = partial.stat().st_size
     assert 0 < had <= 9_000
     fetch(tmp_path, hub)
-    assert [request.range for request in hub.asked("/dino.pth")] == ["", f"bytes={had}-"]
+    assert [request.range for request in hub.requests_for("/dino.pth")] == ["", f"bytes={had}-"]
     assert (tmp_path / "hyportrait/dino.pth").read_bytes() == content(hub, "hyportrait/dino.pth")
 
 
