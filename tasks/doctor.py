@@ -57,13 +57,14 @@ class Finding:
     advice: str = ""
 
 
-def examine(store: str, weights: Path, detector: Path | None) -> list[Finding]:
+def examine(store: str, weights: Path, detector: Path | None, prefect: Callable[[], str]) -> list[Finding]:
     """Check everything a run needs; a failing check is a finding, never an error.
 
     Args:
         store: URL of the store that a run would use.
         weights: the weights directory.
         detector: file of the face detector; None uses the one in the weights directory.
+        prefect: asks the Prefect server, and returns what it found.
     """
     checks: list[tuple[str, Callable[[], Finding]]] = [
         ("python", _python),
@@ -74,7 +75,7 @@ def examine(store: str, weights: Path, detector: Path | None) -> list[Finding]:
         ("ffmpeg", _ffmpeg),
         ("opencv", _opencv),
         ("ray", _ray),
-        ("prefect", _prefect),
+        ("prefect", lambda: Finding("prefect", "ok", prefect())),
         ("temporary folder", _scratch),
         ("store", lambda: _store(store)),
         ("weights", lambda: _weights(weights)),
@@ -223,12 +224,6 @@ def _ray() -> Finding:
     import ray
 
     return Finding("ray", "ok", str(ray.__version__))
-
-
-def _prefect() -> Finding:
-    url = os.environ.get("PREFECT_API_URL")
-    what = f"{metadata.version('prefect')}, {f'with the server at {url}' if url else 'starts its own server'}"
-    return Finding("prefect", "ok", what)
 
 
 def _scratch() -> Finding:

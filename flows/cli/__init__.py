@@ -21,6 +21,7 @@ from flows.cli.console import print_error
 from flows.cli.options import ExitCode
 from troupe import __version__
 from troupe.errors import Cancelled, TroupeError
+from troupe.proxy import bypass_proxies_on_loopback
 from troupe.terminal import private_terminal
 
 __all__ = ["app", "main"]
@@ -92,6 +93,7 @@ app.command()(doctor.doctor)
 def main() -> None:
     """Run the command line."""
     private_terminal()
+    bypass_proxies_on_loopback()
     try:
         app(prog_name="troupe")
     except SystemExit as end:

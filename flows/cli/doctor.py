@@ -27,7 +27,7 @@ def doctor(
     ] = None,
     format: FormatOption = Format.table,
 ) -> None:
-    """Check what a run needs: Python, packages, memory, GPU, ffmpeg, Ray, the store and the weights.
+    """Check what a run needs: Python, packages, memory, GPU, ffmpeg, Ray, Prefect, the store and the weights.
 
     Each finding is ok, warn (works with limitations) or bad (a run would fail), with advice on how to fix it.
 
@@ -41,7 +41,7 @@ def doctor(
     from tasks.doctor import examine
     from tasks.weights.shipped import SHIPPED_WEIGHTS
 
-    findings = examine(store, weights or SHIPPED_WEIGHTS, detector)
+    findings = examine(store, weights or SHIPPED_WEIGHTS, detector, _ask_prefect)
     if format is Format.json:
         print_json([asdict(finding) for finding in findings])
     else:
@@ -51,3 +51,9 @@ def doctor(
         )
     if any(finding.state == "bad" for finding in findings):
         raise typer.Exit(ExitCode.REFUSED)
+
+
+def _ask_prefect() -> str:
+    from flows.prefect_server import ask_server  # an invalid setting of Prefect fails here, as a finding
+
+    return ask_server()

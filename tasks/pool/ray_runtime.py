@@ -12,7 +12,7 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
@@ -24,10 +24,11 @@ import ray
 from ray._private import services
 from ray._private import worker as connection
 from ray.exceptions import RayError
+from ray.job_config import JobConfig
 
 from troupe.errors import TroupeError
 
-__all__ = ["RayRuntime", "alive_nodes", "is_connecting", "session_logs"]
+__all__ = ["RayRuntime", "alive_nodes", "is_connecting", "job_config", "session_logs"]
 
 _OBJECT_STORE = 100 * 2**20
 """Bytes; only URIs, keys and errors go through it."""
@@ -40,6 +41,9 @@ _SIGACTION_SIZE = 256
 
 _TEMPORARY = "r"
 """Name, as short as can be, of Ray's folder in a run's folder."""
+
+_INSTALLED = Path(__file__).parents[2]
+"""The folder that troupe's packages are in."""
 
 _ray: Any = ray
 """For what Ray leaves untyped."""
@@ -91,7 +95,13 @@ class RayRuntime:
         options = self._own_options() if self._address is None else {"address": self._address}
         try:
             with _detached_processes(), _kept_sigterm():
-                ray.init(namespace="troupe", log_to_driver=self._log_to_driver, logging_level=logging.ERROR, **options)
+                ray.init(
+                    namespace="troupe",
+                    job_config=job_config(),
+                    log_to_driver=self._log_to_driver,
+                    logging_level=logging.ERROR,
+                    **options,
+                )
         except (RayError, OSError, RuntimeError, ValueError) as error:
             what = f"join the Ray cluster at {self._address}" if self._address else "start Ray on this machine"
             raise TroupeError(f"could not {what}: {error}") from error
@@ -176,6 +186,24 @@ def is_connecting() -> bool:
 def session_logs(folder: Path) -> Path:
     """Return where a Ray that keeps its files in this run's folder writes its logs."""
     return folder / _TEMPORARY / "session_latest" / "logs"
+
+
+class _ImportPath(list[str]):
+    """The folders that Ray puts before all others on the import path of workers, without the working folder.
+
+    There a user may have a `tasks.py`, which workers would import in place of troupe's package.
+    """
+
+    def extend(self, folders: Iterable[str]) -> None:
+        """Add folders; the working folder only if troupe itself is there."""
+        super().extend(folder for folder in folders if Path(folder) != Path.cwd() or Path(folder) == _INSTALLED)
+
+
+def job_config() -> JobConfig:
+    """Return how Ray starts workers for this process."""
+    config = JobConfig()
+    config._py_driver_sys_path = _ImportPath()
+    return config
 
 
 @contextmanager

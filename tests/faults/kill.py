@@ -38,9 +38,9 @@ def victims(workspace: Workspace, driver: int) -> dict[str, list[psutil.Process]
         if "ray::_Worker" in line:
             found["actor"].append(process)
             found["ray"].append(process)
-        elif "ray" in line and "flows.prefect_server" not in line:
+        elif "ray" in line and "prefect_server" not in line:
             found["ray"].append(process)
-        elif "flows.prefect_server" in line:
+        elif "prefect_server" in line:
             found["server"].append(process)
     found["ray"] += [p for p in psutil.Process(driver).children(recursive=True) if "ray" in p.name()]
     return found

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.faults.harness.workspace import Workspace, prepare, server
+from tests.faults.office import hostile_names
 from tests.faults.terminal import EVENTS, Command, Trial, commands
 
 pytestmark = pytest.mark.long
@@ -15,8 +16,12 @@ pytestmark = pytest.mark.long
 
 @pytest.fixture(scope="module")
 def workspace(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Workspace]:
-    """Create a workspace with one portrait and one clip, and run a Prefect server."""
+    """Create a workspace with one portrait and one clip, and run a Prefect server.
+
+    Commands run in a folder with modules of the user that have the names of packages.
+    """
     workspace = prepare(tmp_path_factory.mktemp("t") / "g", portraits=1, clips=1)
+    hostile_names(workspace.folder, workspace.folder)
     with server(workspace):
         yield workspace
 

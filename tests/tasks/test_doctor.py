@@ -14,7 +14,7 @@ import tasks.media.ffmpeg_process
 from models.miniature import SHIPPED_WEIGHTS
 from tasks import doctor as machine
 from tasks.doctor import Finding, examine
-from troupe.errors import FfmpegError
+from troupe.errors import FfmpegError, TroupeError
 
 NAMES = {"python", "packages", "cpu", "memory", "gpu", "ffmpeg", "opencv", "ray", "prefect"} | {
     "temporary folder",
@@ -42,7 +42,7 @@ def card(folder: Path, answer: str, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_this_machine_can_work(tmp_path: Path) -> None:
-    findings = by_name(examine(str(tmp_path / "store"), SHIPPED_WEIGHTS, None))
+    findings = by_name(examine(str(tmp_path / "store"), SHIPPED_WEIGHTS, None, lambda: "answers"))
     assert set(findings) == NAMES
     for name in NAMES - {"gpu", "memory", "temporary folder", "weights", "packages"}:
         assert findings[name].state == "ok", findings[name]
@@ -51,10 +51,19 @@ def test_this_machine_can_work(tmp_path: Path) -> None:
     assert not (tmp_path / "store").exists()
 
 
+def _refused() -> str:
+    raise TroupeError("the server does not answer")
+
+
 def test_everything_wrong_is_found_at_once(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    findings = by_name(examine(str(tmp_path / "file/store"), tmp_path / "nothing", tmp_path / "no.onnx"))
-    assert {name for name, finding in findings.items() if finding.state == "bad"} >= {"store", "weights", "detector"}
+    findings = by_name(examine(str(tmp_path / "file/store"), tmp_path / "nothing", tmp_path / "no.onnx", _refused))
+    assert {name for name, finding in findings.items() if finding.state == "bad"} >= {
+        "store",
+        "weights",
+        "detector",
+        "prefect",
+    }
     assert str(tmp_path / "nothing") in findings["weights"].what
     assert str(tmp_path / "no.onnx") in findings["detector"].what
 

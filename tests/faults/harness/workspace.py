@@ -27,7 +27,7 @@ from troupe.files import file_sha256
 __all__ = ["Workspace", "prepare", "server", "stable_rows", "wait_until"]
 
 MARK = "TROUPE_TEST_MARK"
-TROUPE = [sys.executable, "-c", "from flows.cli import main; main()"]
+TROUPE = [sys.executable, "-P", "-c", "from flows.cli import main; main()"]
 ROOT = Path(__file__).parents[3]
 VOLATILE_COLUMNS = ("started_at", "finished_at", "recorded_at", "attempts", "worker", "run_id")
 """Columns that depend on when and by which worker a job was done; so do `seconds_*`."""

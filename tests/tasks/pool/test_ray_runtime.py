@@ -7,6 +7,7 @@ import subprocess
 import sys
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
@@ -102,3 +103,17 @@ def test_stopping_while_ray_starts_leaves_nothing(tmp_path: Path) -> None:
     done = run(HALF_STARTED, TROUPE_TEST_MARK=str(tmp_path))
     assert (done.stdout, done.returncode) == ("Cancelled\n", 0), done.stderr
     assert eventually(lambda: not left())
+
+
+def test_workers_do_not_import_from_the_working_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from tasks.pool.ray_runtime import job_config
+
+    def import_path() -> list[str]:
+        config: Any = job_config()
+        config._py_driver_sys_path.extend(["/scripts", str(Path.cwd())])  # what Ray adds
+        return list(config._get_proto_job_config().py_driver_sys_path)
+
+    monkeypatch.chdir(tmp_path)
+    assert import_path() == ["/scripts"]
+    monkeypatch.chdir(ROOT)
+    assert import_path() == ["/scripts", str(ROOT)], "a checkout that is not installed"

@@ -52,13 +52,13 @@ def test_missing_directory(tmp_path: Path) -> None:
 
 
 def test_doctor_checks_the_directory(copy: Path, tmp_path: Path) -> None:
-    found = {finding.name: finding for finding in examine(str(tmp_path / "store"), copy, None)}
+    found = {finding.name: finding for finding in examine(str(tmp_path / "store"), copy, None, lambda: "answers")}
     assert found["weights"].state == "ok"
     assert "million parameters" in found["weights"].what
     assert (found["detector"].state, found["detector"].what) == ("ok", str(copy / "detector.onnx"))
     (copy / "hyportrait/dino.pth").unlink()
     (copy / "detector.onnx").write_bytes(b"no graph")
-    found = {finding.name: finding for finding in examine(str(tmp_path / "store"), copy, None)}
+    found = {finding.name: finding for finding in examine(str(tmp_path / "store"), copy, None, lambda: "answers")}
     assert found["weights"].state == "bad"
     assert "hyportrait/dino.pth: missing" in found["weights"].what
     assert "troupe weights check" in found["weights"].advice
