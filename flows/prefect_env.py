@@ -14,7 +14,7 @@ os.environ.setdefault("PREFECT_SERVER_ANALYTICS_ENABLED", "false")
 os.environ.setdefault("PREFECT_LOGGING_LEVEL", "WARNING")
 
 try:
-    import prefect.settings  # noqa: F401
+    import prefect.context  # noqa: F401 (reads all settings)
 except ValueError as error:  # pydantic's, for a value that is invalid
     raise SettingsError(
         f"invalid settings of Prefect: {'; '.join(line.strip() for line in str(error).splitlines()[1:3])}; they are in "

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,6 +15,7 @@ import pytest
 from prefect.settings import PREFECT_API_URL, PREFECT_HOME, temporary_settings
 
 from flows.prefect_server import ask_server, prefect_server
+from tests.faults.harness.workspace import ROOT
 from tests.faults.office import hostile_names, other_version
 from troupe.errors import TroupeError
 
@@ -105,6 +109,17 @@ def test_database_of_another_version_in_a_folder_with_hostile_names(
         "the Prefect server does not start: CommandError: Can't locate revision identified by 'ffffffffffff'; another "
         "version of Prefect wrote its database: set PREFECT_HOME to another folder, or run with --local to do without "
         "Prefect"
+    )
+
+
+def test_invalid_setting(tmp_path: Path) -> None:
+    code = "import flows.prefect_env"
+    environment = {**os.environ, "PREFECT_API_REQUEST_TIMEOUT": "soon", "PYTHONPATH": str(ROOT)}
+    done = subprocess.run(
+        [sys.executable, "-P", "-c", code], cwd=tmp_path, env=environment, capture_output=True, text=True, check=False
+    )
+    assert done.stderr.splitlines()[-1].startswith(
+        "troupe.errors.SettingsError: invalid settings of Prefect: request_timeout; Input should be a valid number"
     )
 
 
