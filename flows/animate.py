@@ -12,10 +12,12 @@ from prefect import State, flow
 from prefect.exceptions import TerminationSignal
 from prefect.futures import PrefectFuture
 from prefect.states import Cancelled as cancelled
+from prefect.states import Completed as completed
 from prefect.task_runners import TaskRunner, ThreadPoolTaskRunner
 
 from flows.observe.prefect_artifacts import Artifacts
 from flows.observe.progress import Listeners, configured_listener, current_listener, has_listener
+from flows.parameters import Cells, Count, Device, Dtype, Gibibytes, Limits, Seconds, Similarity
 from flows.prefect_server import prefect_server
 from flows.prefect_tasks import call_as_task
 from flows.steps import execute
@@ -56,23 +58,23 @@ def animate(
     portraits: str | None = None,
     drivings: str | None = None,
     detector: str | None = None,
-    defaults: dict[str, str] | None = None,
-    limit: int | None = None,
-    preview: float | None = None,
+    defaults: Cells | None = None,
+    limit: Count | None = None,
+    preview: Seconds | None = None,
     require_consent: bool = False,
-    min_identity: float | None = None,
-    max_quality: dict[str, float] | None = None,
+    min_identity: Similarity | None = None,
+    max_quality: Limits | None = None,
     fail_quality: bool = False,
-    device: str = "auto",
-    dtype: str = "auto",
+    device: Device = "auto",
+    dtype: Dtype = "auto",
     compile: bool = False,
-    gpu_memory: float | None = None,
+    gpu_memory: Gibibytes | None = None,
     run_id: str | None = None,
     ray_address: str | None = None,
-    workers: int | None = None,
-    stop_after: float | None = None,
+    workers: Count | None = None,
+    stop_after: Seconds | None = None,
     retry: list[str] | None = None,
-) -> dict[str, Any] | State[Any]:
+) -> State[Any]:
     """Animate portraits: every row of a jobs file, or every picture of one folder with every clip of another.
 
     Args:
@@ -108,7 +110,7 @@ def animate(
     artifacts.end(summary)
     if summary.counts.get("cancelled"):
         return cancelled(message=summary.line(), data=Stopped(summary))
-    return summary.as_dict()
+    return completed(message=summary.jobs_line(), data=summary.as_dict())
 
 
 def animate_here(request: Request) -> Summary:

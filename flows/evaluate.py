@@ -12,6 +12,7 @@ from prefect.states import Cancelled as cancelled
 
 from flows.animate import animate
 from flows.observe.progress import current_listener
+from flows.parameters import Count, Device, Dtype, Preset, Seconds, Seed
 from flows.prefect_server import prefect_server
 from flows.prefect_tasks import call_as_task, result_of
 from tasks.evaluation.pipeline import EvaluationRequest, measure_renders, prepare_evaluation, publish_evaluation
@@ -31,6 +32,7 @@ def _measure(request: EvaluationRequest) -> Evaluation:
 @flow(
     name="evaluate",
     description="Quality of a model's renders by the field's metrics: a row per clip and a table of means.",
+    flow_run_name="{run_id}",
     persist_result=False,
 )
 def evaluate(
@@ -40,16 +42,16 @@ def evaluate(
     run_id: str,
     portraits: str | None = None,
     detector: str | None = None,
-    preset: str = "exact",
-    seed: int = 0,
-    limit: int | None = None,
-    preview: float | None = None,
+    preset: Preset = "exact",
+    seed: Seed = 0,
+    limit: Count | None = None,
+    preview: Seconds | None = None,
     lpips: str | None = None,
     inception: str | None = None,
     video_features: str | None = None,
     embedder: str | None = None,
-    device: str = "auto",
-    dtype: str = "auto",
+    device: Device = "auto",
+    dtype: Dtype = "auto",
 ) -> dict[str, str] | State[Any]:
     """Evaluate a weights directory: animate clips by their own first frames and by portraits, then measure.
 

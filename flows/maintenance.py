@@ -11,13 +11,14 @@ from prefect import flow
 from prefect.artifacts import create_markdown_artifact
 
 from catalogs.retention.evict import maintain
+from flows.parameters import Number
 
 __all__ = ["maintenance"]
 
 
 @flow(name="maintenance", description="Caches within limits, orphans removed.", persist_result=False)
 def maintenance(
-    store: str, max_age_days: float | None = 90, max_gigabytes: float | None = None, dry_run: bool = False
+    store: str, max_age_days: Number | None = 90, max_gigabytes: Number | None = None, dry_run: bool = False
 ) -> dict[str, Any]:
     """Evict cached files that are too old or too many, and remove what was never finished.
 

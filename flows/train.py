@@ -7,13 +7,14 @@ import flows.prefect_env  # noqa: F401  # isort: skip
 import threading
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from prefect import State, flow
 from prefect.artifacts import create_markdown_artifact
 from prefect.states import Cancelled as cancelled
 
 from flows.observe.progress import current_training_progress
+from flows.parameters import Count
 from flows.prefect_server import prefect_server
 from flows.prefect_tasks import call_as_task, result_of
 from flows.steps import Call, call_directly
@@ -37,8 +38,8 @@ Results = dict[str, dict[str, Any]]
 def train(
     config: str,
     parts: list[str] | None = None,
-    device: str = "auto",
-    workers: int = 1,
+    device: Literal["auto", "cpu"] = "auto",
+    workers: Count = 1,
     ray_address: str | None = None,
 ) -> Results | State[Any]:
     """Train as a training file says; finished parts are kept, and a stopped training resumes.

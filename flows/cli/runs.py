@@ -59,7 +59,7 @@ def runs(
 
 def _cells(run: RunInfo) -> tuple[str, ...]:
     counts = (str(run.counts.get(status, 0)) for status in ("done", "reused", "failed"))
-    note = run.note if run.state in ("broken", "stopped") else f"last heartbeat at {run.updated_at:%H:%M:%S}"
+    note = f"last heartbeat at {run.updated_at:%H:%M:%S}" if run.state in ("running", "lost") else run.note
     return f"{run.started_at:%Y-%m-%d %H:%M}", run.run_id, run.state, str(run.jobs), *counts, run.where, note
 
 

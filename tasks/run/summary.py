@@ -32,12 +32,15 @@ class Summary:
     manifest: str
     report: str = ""
 
+    def jobs_line(self) -> str:
+        """Return the number of jobs by status: `1 done, 1 failed`."""
+        order = ("done", "reused", "failed", "cancelled")
+        return ", ".join(f"{self.counts[status]} {status}" for status in order if self.counts.get(status)) or "no jobs"
+
     def line(self) -> str:
         """Return the summary in one line."""
-        order = ("done", "reused", "failed", "cancelled")
-        counts = ", ".join(f"{self.counts[status]} {status}" for status in order if self.counts.get(status))
         return (
-            f"run {self.run_id}: {counts or 'no jobs'}; {self.frames} frames rendered, {self.evaluations} network "
+            f"run {self.run_id}: {self.jobs_line()}; {self.frames} frames rendered, {self.evaluations} network "
             f"evaluations, {self.files_put} files put, {self.seconds:.1f} s"
         )
 

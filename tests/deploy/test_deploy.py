@@ -104,6 +104,10 @@ def test_deployments_match_the_parameters_of_their_flows() -> None:
         for name in schema["properties"]:
             assert f"{name}:" in description, f"{name} has no description in the form"
         assert all(not schedule["active"] for schedule in deployment["schedules"]), "its paths are examples"
+    page = (ROOT / "docs" / "scheduling.md").read_text()
+    (block,) = (block for block in re.findall(r"```yaml\n(.*?)```", page, re.DOTALL) if block.startswith("schedules:"))
+    for schedule in yaml.safe_load(block)["schedules"]:
+        animate.validate_parameters(schedule["parameters"])
     assert {deployment["name"] for deployment in document["deployments"]} == {
         "animate",
         "nightly",

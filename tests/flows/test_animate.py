@@ -82,11 +82,60 @@ def test_the_flow_with_its_tasks_and_artifacts(jobs: Path, weights: Path, tmp_pa
         artifacts = {artifact.key: artifact for artifact in client.read_artifacts()}
         assert summary["run_id"] in str(artifacts["troupe-run"].data)
         assert artifacts["troupe-progress"].data == 100
+        assert f"({Path(summary['report']).as_uri()})" in str(artifacts["troupe-report"].data)
+        assert f"({Path(summary['manifest']).as_uri()})" in str(artifacts["troupe-manifest"].data)
+        (flow_run,) = (run for run in client.read_flow_runs() if run.name == summary["run_id"])
+        assert state.message == "2 done, 1 failed"
+        logs = wait_for_logs(client, flow_run.id)
+        assert any("ruby: done, 10 frames" in line for line in logs), logs
+        assert any("nobody: failed, missing_input: " in line for line in logs), logs
         assert "nobody" in str(artifacts["troupe-failures"].data)
 
     again: Any = animate(**parameters)
     assert again["counts"] == {"reused": 2, "failed": 1}
     assert (again["evaluations"], again["files_put"]) == (0, 0)
+
+
+def wait_for_logs(client: Any, flow_run_id: Any) -> list[str]:
+    """Return the flow run's log on the server, which the client sends every other second."""
+    from prefect.client.schemas.filters import LogFilter, LogFilterFlowRunId
+
+    wanted = LogFilter(flow_run_id=LogFilterFlowRunId(any_=[flow_run_id]))
+    for _ in range(100):
+        lines = [log.message for log in client.read_logs(wanted)]
+        if sum("/3 " in line for line in lines) == 3:
+            break
+        time.sleep(0.1)
+    return lines
+
+
+@pytest.mark.parametrize(
+    ("given", "accepted"),
+    [
+        ({"device": "gpu"}, False),
+        ({"device": "cuda:1"}, True),
+        ({"dtype": "half"}, False),
+        ({"limit": -4}, False),
+        ({"limit": None}, True),
+        ({"preview": 0}, False),
+        ({"defaults": {"preset": "scetch"}}, False),
+        ({"defaults": {"preset": "sketch", "language": "fr"}}, True),
+        ({"max_quality": {"beauty": 1}}, False),
+        ({"workers": 0}, False),
+    ],
+)
+def test_the_server_rejects_invalid_parameters(given: dict[str, Any], accepted: bool) -> None:
+    """The server validates parameters so, before it accepts a flow run."""
+    from prefect.utilities.callables import parameter_schema
+    from prefect.utilities.schema_tools import is_valid_schema, validate
+    from prefect.utilities.schema_tools.validation import preprocess_schema
+
+    from flows.animate import animate
+
+    schema = parameter_schema(animate).model_dump_for_openapi()
+    is_valid_schema(schema)
+    errors = validate({"store": "s", "weights": "w"} | given, preprocess_schema(schema, allow_none_with_default=True))
+    assert (not errors) == accepted, errors
 
 
 @pytest.mark.long
