@@ -236,6 +236,7 @@ def _card(row: Mapping[str, Any]) -> Card:
     gaps = sum(gap["stop"] - gap["first"] for gap in row["gaps"] or ())
     facts = (
         ("language", row["language"]),
+        ("sound", _sound(row["audio"] or "")),
         ("preset", row["preset"]),
         ("video", size),
         ("frames without a face", str(gaps) if gaps else ""),
@@ -258,6 +259,11 @@ def _card(row: Mapping[str, Any]) -> Card:
         qualities=tuple((name, words, value) for name, words, value in qualities if value is not None),
         facts=tuple((label, value) for label, value in facts if value),
     )
+
+
+def _sound(audio: str) -> str:
+    """Return the source of the sound, of a file its name."""
+    return {"driving": "of the clip"}.get(audio) or display_name(audio)
 
 
 def _output(row: Mapping[str, Any], uri: str | None) -> str:

@@ -15,8 +15,11 @@ from markupsafe import Markup
 from catalogs.report.facts import collect_facts
 from catalogs.store.keys import run_key
 from catalogs.store.store import Store
+from catalogs.store.uris import redacted
 from catalogs.table.manifest import manifest_rows
+from catalogs.table.runs import read_run
 from catalogs.table.schema import QUALITIES, STATUSES
+from troupe.errors import SettingsError
 
 __all__ = ["render_page", "write_report"]
 
@@ -32,17 +35,19 @@ def write_report(store: Store, run_id: str) -> str:
         StoreError: the manifest does not exist, or the page cannot be written.
     """
     key = run_key(run_id, "report/index.html")
-    store.replace(render_page(store.url, run_id, manifest_rows(store, run_id)).encode(), key)
+    page = render_page(store.url, run_id, manifest_rows(store, run_id), _detector(store, run_id))
+    store.replace(page.encode(), key)
     return key
 
 
-def render_page(store: str, run_id: str, rows: Iterable[Mapping[str, Any]]) -> str:
+def render_page(store: str, run_id: str, rows: Iterable[Mapping[str, Any]], detector: str = "") -> str:
     """Return the page as HTML.
 
     Args:
         store: URL of the store, for the commands that the page suggests.
         run_id: id of the run.
         rows: rows of the manifest, one per job.
+        detector: URI of the face detector; empty if it is not known.
     """
     folder = files("catalogs.report")
     style, script = ((folder / name).read_text() for name in ("page.css", "page.js"))
@@ -60,11 +65,21 @@ def render_page(store: str, run_id: str, rows: Iterable[Mapping[str, Any]]) -> s
         style=Markup(style),
         script=Markup(script),
         policy=policy,
+        detector=detector,
         statuses=STATUSES,
         qualities=QUALITIES,
         retry=f"troupe retry {shlex.quote(run_id)} --store {shlex.quote(store)}",
         ls=f"troupe catalog ls --run {shlex.quote(run_id)} --store {shlex.quote(store)}",
     )
+
+
+def _detector(store: Store, run_id: str) -> str:
+    """Return the detector that the run's record names."""
+    try:
+        record = read_run(store, run_id)
+    except SettingsError:  # a manifest of an early version has no record beside it
+        return ""
+    return redacted(str(record.request.get("detector") or "")) or "of the weights"
 
 
 def _csp_source(text: str) -> str:

@@ -16,6 +16,7 @@ from catalogs.table.manifest import write_manifest
 from catalogs.table.row_buffer import RowBuffer
 from catalogs.table.schema import conform, table_of
 from tests.catalogs.conftest import NOON, row
+from troupe import __version__
 from troupe.errors import NoFace, SettingsError, StoreError
 
 NASTY = "\"><script>alert(1)</script><img src=x onerror=alert(2)>{{ 7 * 7 }}'&amp;"
@@ -55,6 +56,23 @@ def made(job: str, **columns: Any) -> dict[str, Any]:
     rate = {"fps_numerator": 25, "fps_denominator": 1}
     keys = {"render_key": key, "appearance_key": "app", "motion_key": "mot"}
     return {**row("r1", job, **(files | video | rate | keys)), **columns}
+
+
+def test_how_a_run_was_made() -> None:
+    rows = [
+        made("one", audio="driving"),
+        made("two", audio="s3://bucket/songs/la%20mer.wav"),
+        row("r1", "bad", "failed", error=NoFace("none")),
+    ]
+    page = Page(render_page("/store", "r1", rows, "/models/scrfd.onnx"))
+    assert f"Made with troupe {__version__}." in page.text
+    assert "Detector /models/scrfd.onnx." in page.text
+    assert "of the clip" in page.text
+    assert "la%20mer.wav" in page.text
+    assert "driving clip wave.mp4" in page.text
+    assert "attempts" not in page.text, "a column without a value"
+    again = Page(render_page("/store", "r1", [row("r1", "bad", "failed", error=NoFace("none"), attempts=2)]))
+    assert "attempts" in again.text
 
 
 def test_a_page_summarises_the_run() -> None:
