@@ -241,6 +241,7 @@ def _card(row: Mapping[str, Any]) -> Card:
         ("video", size),
         ("frames without a face", str(gaps) if gaps else ""),
         ("consent", row["consent"]),
+        ("notes", row["notes"]),
     )
     return Card(
         job_id=row["job_id"],

@@ -16,6 +16,8 @@ from tasks.media.scan import audio_stream, scan_clip, video_stream
 
 __all__ = ["AudioSource", "AudioStream", "find_audio"]
 
+_ONLY = "1 channels ({})"
+"""ffmpeg's name of the layout of one labelled channel, as cameras and editors write them, one per stream."""
 _PRIMING = 0.06
 """Seconds of codec priming, which players skip: at most two packets before the sound starts."""
 _PROBED_PACKETS = 200
@@ -49,6 +51,11 @@ class AudioStream:
         stream: index of the stream in the container.
         start, end: seconds on the container's clock; `end` None is the stream's end.
         codec: ffmpeg's name of the codec.
+        layout: ffmpeg's name of the channel layout.
+        channels: number of channels.
+        right: index of the stream with the right channel, where this one has the left channel only.
+        copyable: whether packets may be copied; `tasks.media.mux.fit_audio` sets this and the next.
+        mix: how channels are mixed: `stereo`, arguments of ffmpeg's `pan` filter, or empty for as they are.
     """
 
     path: Path
@@ -56,6 +63,11 @@ class AudioStream:
     start: float
     end: float | None
     codec: str
+    layout: str = "stereo"
+    channels: int = 2
+    right: int | None = None
+    copyable: bool = True
+    mix: str = ""
 
     def is_continuous_for(self, seconds: float) -> bool:
         """Whether the part starts at the stream's first sample and has no gap for `seconds`.
@@ -91,18 +103,27 @@ def find_audio(audio: AudioSource) -> AudioStream | None:
             return None
         index = stream.index
         zero = float((stream.start_time or 0) * (stream.time_base or 0))
-        codec = stream.codec_context.codec.canonical_name
+        context = stream.codec_context
+        codec, layout, channels = context.codec.canonical_name, context.layout.name, context.layout.nb_channels
+        right = _right_of(container, layout)
         has_video = video_stream(container) is not None
         if not _decodes(container, stream):
             return None
     if not has_video:
-        return AudioStream(
-            audio.path, index, zero + audio.start, None if audio.end is None else zero + audio.end, codec
-        )
+        end = None if audio.end is None else zero + audio.end
+        return AudioStream(audio.path, index, zero + audio.start, end, codec, layout, channels, right)
     clip = scan_clip(audio.path)
     first, _ = clip.frame_range(audio.start, audio.end)
     end = None if audio.end is None else clip.container_time(0) + audio.end
-    return AudioStream(audio.path, index, clip.container_time(first), end, codec)
+    return AudioStream(audio.path, index, clip.container_time(first), end, codec, layout, channels, right)
+
+
+def _right_of(container: av.container.InputContainer, layout: str) -> int | None:
+    """Return the index of the stream with the right channel alone, if `layout` is the left channel alone."""
+    if layout != _ONLY.format("FL"):
+        return None
+    streams = (stream for stream in container.streams.audio if stream.codec_context is not None)
+    return next((stream.index for stream in streams if stream.layout.name == _ONLY.format("FR")), None)
 
 
 def _decodes(container: av.container.InputContainer, stream: av.stream.Stream) -> bool:

@@ -95,7 +95,7 @@ def _read(process: FfmpegProcess, clip: ScannedClip, number: int) -> Picture:
         raise UnreadableMedia(f"{clip.path.name}, frame {number}: {error.message}") from error
     if not complete:
         raise UnreadableMedia(
-            f"{clip.path.name} stopped decoding at frame {number} of {clip.info.frames}: {process.last_error}"
+            f"{clip.path.name} stopped decoding at frame {number} of {clip.info.frames}: {process.errors}"
         )
     return _on_white(frame) if clip.alpha else frame
 

@@ -15,7 +15,7 @@ import numpy as np
 from tasks.media.audio import AudioSource, find_audio
 from tasks.media.decoder import verify
 from tasks.media.ffmpeg_process import SCALING, FfmpegProcess
-from tasks.media.mux import mux_graph, retime
+from tasks.media.mux import fit_audio, mux_graph, retime
 from tasks.media.output_formats import VideoFormat, h264
 from tasks.media.provenance import VideoMetadata, append_xmp
 from tasks.media.timing import Timing
@@ -49,6 +49,9 @@ class VideoEncoder:
         timing: presentation times of unevenly spaced frames; `rate` is then their mean.
         video_format: format of the file; H.264 in MP4 if None.
 
+    Attributes:
+        notes: what was converted to write the file, for the user.
+
     Raises:
         InputError: the audio file cannot be used.
         FfmpegError: ffmpeg failed.
@@ -75,8 +78,11 @@ class VideoEncoder:
         self._metadata = metadata or VideoMetadata()
         self._timing = timing if timing is not None and not timing.even else None
         self._format = video_format or h264(size=size)
-        # Searched now, so that an unusable file is reported before hours of rendering.
+        self.notes: list[str] = []
+        # Found and tried now, so that unusable sound is reported before hours of rendering.
         self._audio = None if audio is None else find_audio(audio)
+        if self._audio is not None:
+            self._audio, self.notes = fit_audio(self._audio, self._format)
         self._frames = 0
         self._info: ClipInfo | None = None
 
@@ -190,7 +196,7 @@ def encode(
 def _expect_success(process: FfmpegProcess, step: str, timeout: float) -> None:
     code = process.finish(timeout)
     if code != 0:
-        raise FfmpegError(f"ffmpeg failed at {step} (exit code {code}): {process.last_error or 'no error message'}")
+        raise FfmpegError(f"ffmpeg failed at {step} (exit code {code}): {process.errors or 'no error message'}")
 
 
 def _picture_graph(

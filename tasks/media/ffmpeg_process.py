@@ -35,6 +35,8 @@ _FILTERS = ["-filter_threads", "1", "-filter_complex_threads", "1"]
 # Report errors only; keep the file's time stamps; do not give up after damaged frames.
 _COMMON_OPTIONS = ["-hide_banner", "-nostdin", "-loglevel", "error", "-copyts", "-max_error_rate", "1", *_FILTERS]
 _TAIL_BYTES = 4096
+_LINE = 160
+"""Characters of an error message that are kept."""
 _PIPE_BYTES = 1 << 20
 
 
@@ -111,7 +113,7 @@ class FfmpegProcess:
             # Ctrl-C must reach troupe only, which then stops its child processes in order.
             start_new_session=True,
         )
-        self._tail = bytearray()
+        self._head, self._tail = bytearray(), bytearray()
         self._stderr_ended = False
         for pipe in (self._child.stdin, self._child.stdout):
             if pipe is not None:
@@ -137,10 +139,14 @@ class FfmpegProcess:
                 pipe.close()
 
     @property
-    def last_error(self) -> str:
-        """Last error messages of ffmpeg, on one line, without addresses, which differ between runs."""
-        text = re.sub(r" @ 0x[0-9a-f]+", "", self._tail.decode(errors="replace"))
-        return " | ".join(line.strip() for line in text.splitlines()[-3:] if line.strip())[-500:]
+    def errors(self) -> str:
+        """First error message of ffmpeg, which names the cause, and the last two, on one line.
+
+        Without addresses, which differ between runs.
+        """
+        head, tail = (_lines(text) for text in (self._head, self._tail))
+        shown = [line[:_LINE] for line in head[:1]] + [line[-_LINE:] for line in tail[-2:]]
+        return " | ".join(dict.fromkeys(shown))
 
     def read_into(self, buffer: memoryview) -> bool:
         """Fill `buffer` from standard output; return False if the output ended before.
@@ -194,7 +200,7 @@ class FfmpegProcess:
                 continue
             except BrokenPipeError:
                 self.finish()
-                raise FfmpegError(f"ffmpeg stopped reading frames: {self.last_error or 'no error message'}") from None
+                raise FfmpegError(f"ffmpeg stopped reading frames: {self.errors or 'no error message'}") from None
 
     def finish(self, timeout: float | None = None) -> int:
         """Close standard input, discard the remaining output, and wait for the exit.
@@ -236,6 +242,7 @@ class FfmpegProcess:
             if stderr in ready:
                 text = os.read(stderr, 1 << 16)
                 self._stderr_ended = not text
+                self._head += text[: max(_TAIL_BYTES - len(self._head), 0)]
                 self._tail = (self._tail + text)[-_TAIL_BYTES:]
             if pipe in ready:
                 return
@@ -243,7 +250,12 @@ class FfmpegProcess:
                 raise self._stuck()
 
     def _stuck(self) -> FfmpegError:
-        return FfmpegError(f"ffmpeg was stuck: no input, output or exit in time. {self.last_error}".strip())
+        return FfmpegError(f"ffmpeg was stuck: no input, output or exit in time. {self.errors}".strip())
+
+
+def _lines(text: bytearray) -> list[str]:
+    plain = re.sub(r" @ 0x[0-9a-f]+", "", text.decode(errors="replace"))
+    return [line.strip() for line in plain.splitlines() if line.strip()]
 
 
 def _open(pipe: IO[bytes] | None) -> int:

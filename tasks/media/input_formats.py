@@ -27,7 +27,10 @@ CLIP_FORMATS = (
 None of these makes ffmpeg open another file. hls, dash, concat, image2 and others do, and are excluded; image2 is used
 only for folders of images that troupe gathered itself.
 """
-AUDIO_FORMATS = f"{CLIP_FORMATS},aac,ac3,aiff,amr,caf,eac3,flac,mp3,w64,wav"
+AUDIO_FORMATS = (
+    f"{CLIP_FORMATS},aac,ac3,aiff,amr,amrnb,amrwb,ape,au,caf,dsf,dts,dtshd,eac3,flac,gsm,loas,mlp,mp3,mpc,mpc8,qcp,rm,"
+    "shn,tak,truehd,tta,voc,w64,wav,wv"
+)
 """ffmpeg's names of the container formats accepted for sound."""
 _OPEN_TIMEOUT = 30.0
 """Seconds before opening a file fails."""

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import tempfile
+from collections.abc import Iterator
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -11,16 +14,70 @@ import ffmpeg  # type: ignore[import-untyped]
 import numpy as np
 
 from tasks.media.audio import AudioStream
+from tasks.media.ffmpeg_process import FfmpegProcess
 from tasks.media.input_formats import AUDIO_FORMATS, CLIP_FORMATS, ffmpeg_input
 from tasks.media.languages import iso_639_2
 from tasks.media.output_formats import VideoFormat
 from tasks.media.provenance import VideoMetadata
 from tasks.media.timing import Timing
+from troupe.errors import UnreadableMedia
 
-__all__ = ["mux_graph", "retime"]
+__all__ = ["fit_audio", "mux_graph", "retime"]
 
 TICK = Fraction(1, 90000)
 """Time base in seconds, MPEG's; rounding to it loses at most a few microseconds."""
+_TRIAL_SECONDS = 0.25
+
+
+def fit_audio(audio: AudioStream, video_format: VideoFormat) -> tuple[AudioStream, list[str]]:
+    """Find how a format can hold an audio stream, by encoding its beginning with the format's encoder and container.
+
+    Returns:
+        the stream, to be mixed and copied as the format can, and notes for the user about that.
+
+    Raises:
+        UnreadableMedia: it cannot be encoded at all.
+    """
+    if audio.codec in video_format.copied_codecs:
+        audio = replace(audio, copyable=not _trial(audio, video_format, copied=True))
+    notes = [] if audio.right is None else ["sound: two tracks, left and right, were joined to stereo"]
+    problem = _trial(audio, video_format)
+    if not problem:
+        return audio, notes
+    for mix in _mixes(audio):
+        mixed = replace(audio, mix=mix, copyable=False)
+        if not _trial(mixed, video_format):
+            if audio.channels > 2 or not audio.layout.endswith(" channels"):  # else they are mono or stereo anyway
+                notes.append(f"sound: {audio.layout} was mixed to {mix.partition('|')[0]} ({problem})")
+            return mixed, notes
+    raise UnreadableMedia(
+        f"the sound of {audio.path.name} ({audio.codec}, {audio.layout}) cannot be encoded: {problem}; "
+        f"convert it to a stereo WAV file, or set audio to none"
+    )
+
+
+def _mixes(audio: AudioStream) -> Iterator[str]:
+    """Yield ways to mix channels in a layout that the encoder does not accept, the best first."""
+    if audio.channels == 2:
+        yield "stereo|c0=c0|c1=c1"
+    elif audio.channels > 2 and not audio.layout.endswith(" channels"):  # else the channels have no positions
+        yield "stereo"
+    yield "mono|c0<" + "+".join(f"c{channel}" for channel in range(audio.channels))
+
+
+def _trial(audio: AudioStream, video_format: VideoFormat, *, copied: bool = False) -> str:
+    """Encode or copy a fraction of a second; return ffmpeg's error messages, empty if it succeeds."""
+    options: dict[str, Any] = {"acodec": "copy"} if copied else dict(video_format.audio_options)
+    stream = _stream(audio)
+    if not copied:
+        stream = stream.filter("atrim", duration=_TRIAL_SECONDS).filter("asetpts", "PTS-STARTPTS")
+        stream = stream.filter("apad", whole_dur=_TRIAL_SECONDS)
+    with tempfile.TemporaryDirectory(prefix="troupe-sound-") as folder:
+        target = f"file:{folder}/sound{video_format.suffix}"
+        graph = ffmpeg.output(stream, target, format=video_format.container, t=_TRIAL_SECONDS, **options)
+        with FfmpegProcess(graph) as process:
+            failed = process.finish() != 0
+            return process.errors.partition(" | ")[0] or "ffmpeg gave no reason" if failed else ""
 
 
 def retime(source: Path, target: Path, timing: Timing) -> None:
@@ -65,11 +122,11 @@ def mux_graph(
     streams = [ffmpeg_input(picture, CLIP_FORMATS)["v:0"]]
     options: dict[str, Any] = {}
     if audio is not None:
-        if audio.codec in video_format.copied_codecs and audio.is_continuous_for(seconds):
+        if audio.copyable and audio.codec in video_format.copied_codecs and audio.is_continuous_for(seconds):
             streams.append(ffmpeg_input(audio.path, AUDIO_FORMATS, itsoffset=f"{-audio.start:.6f}")[str(audio.stream)])
             options |= {"acodec": "copy", "t": f"{seconds:.6f}"}
         else:
-            streams.append(_cut(ffmpeg_input(audio.path, AUDIO_FORMATS)[str(audio.stream)], audio, seconds))
+            streams.append(_cut(_stream(audio), audio, seconds))
             options |= {**video_format.audio_options, "flags:a": "+bitexact"}
         if metadata.language:
             options["metadata:s:a:0"] = f"language={iso_639_2(metadata.language)}"
@@ -86,6 +143,17 @@ def mux_graph(
         fflags="+bitexact",
         **options,
     )
+
+
+def _stream(audio: AudioStream) -> Any:
+    """Build the graph of an audio stream with its channels mixed."""
+    source = ffmpeg_input(audio.path, AUDIO_FORMATS)
+    stream = source[str(audio.stream)]
+    if audio.right is not None:
+        stream = ffmpeg.filter([stream, source[str(audio.right)]], "join", inputs=2, channel_layout="stereo")
+    if audio.mix == "stereo":
+        return stream.filter("aformat", channel_layouts="stereo")
+    return stream.filter("pan", audio.mix) if audio.mix else stream
 
 
 def _cut(stream: Any, audio: AudioStream, seconds: float) -> Any:

@@ -9,6 +9,7 @@ from fractions import Fraction
 from pathlib import Path
 
 import av
+import av.audio.stream
 import av.container
 import av.stream
 import av.video.stream
@@ -134,7 +135,7 @@ def video_stream(container: av.container.InputContainer) -> av.video.stream.Vide
     return next((stream for stream in streams if stream.codec_context is not None), None)
 
 
-def audio_stream(container: av.container.InputContainer) -> av.stream.Stream | None:
+def audio_stream(container: av.container.InputContainer) -> av.audio.stream.AudioStream | None:
     """Return the first audio stream that has a decoder."""
     return next((stream for stream in container.streams.audio if stream.codec_context is not None), None)
 
@@ -260,7 +261,7 @@ def _decode_headers(path: Path, stream: int, tick: Fraction) -> tuple[dict[str, 
             raise UnreadableMedia(f"{path.name} does not decode: {error.message}") from error
         # Damage towards the end gives an exit code above 0 and some frames: these are the clip.
         if code < 0 or not ticks:
-            reason = f"signal {-code} ended ffmpeg" if code < 0 else process.last_error or "it has no frames"
+            reason = f"signal {-code} ended ffmpeg" if code < 0 else process.errors or "it has no frames"
             raise UnreadableMedia(f"{path.name} does not decode: {reason}")
     if _NO_TIME in ticks:
         ticks = [0] * len(ticks)

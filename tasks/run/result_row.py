@@ -64,7 +64,8 @@ def row_of(
             "gaps": [tuple(gap) for gap in facts["gaps"]],
             "cuts": facts["cuts"],
             "detection_score": facts["detection_score"],
-            # Renders that an earlier version made were not measured.
+            # Renders that an earlier version made have no notes and were not measured.
+            "notes": "; ".join(facts.get("notes", ())) or None,
             **{f"quality_{name}": value for name, value in facts.get("quality", {}).items()},
         }
     return make_row(

@@ -77,8 +77,10 @@ def render(context: WorkerContext, spec: RenderSpec, portrait: EncodedPortrait, 
         poster = folder / "poster.jpg"
         measured = (context.input(spec.portrait.uri), spec.portrait.face)
         meter = QualityMeter(context.animator, context.detector, measured, shots, track)
-        infos = write_videos(context, spec, portrait, shots, outputs, paster, timing, audio, poster, meter, watch)
-        facts = _facts(context, spec, portrait, track, outputs, infos[0])
+        infos, notes = write_videos(
+            context, spec, portrait, shots, outputs, paster, timing, audio, poster, meter, watch
+        )
+        facts = _facts(context, spec, portrait, track, outputs, infos[0]) | {"notes": notes}
         facts |= {"worker": worker, "quality": meter.compute(), "stage_seconds": watch.seconds}
         with watch("put"):
             files = {output.path.name: output.path for output in outputs} | {poster.name: poster}
@@ -106,8 +108,12 @@ def write_videos(
     poster: Path,
     meter: QualityMeter,
     watch: Stopwatch,
-) -> list[ClipInfo]:
-    """Write the videos of all outputs and the poster, a frame from the middle; return the videos' properties."""
+) -> tuple[list[ClipInfo], list[str]]:
+    """Write the videos of all outputs and the poster, a frame from the middle.
+
+    Returns:
+        properties of the videos, and notes on what was converted to write them.
+    """
     metadata = VideoMetadata(run_id=spec.run_id, job_id=spec.job.job_id, language=spec.job.language)
     middle = sum(len(shot) for shot in shots) // 2
 
@@ -144,7 +150,8 @@ def write_videos(
             if index == middle:
                 media.write_poster(whole, poster)
         with watch("encode_video"):
-            return [encoder.finish() for encoder in encoders]
+            infos = [encoder.finish() for encoder in encoders]
+        return infos, list(dict.fromkeys(note for encoder in encoders for note in encoder.notes))
 
 
 def _outputs(context: WorkerContext, spec: RenderSpec, picture: Picture | None, folder: Path) -> tuple[Output, ...]:

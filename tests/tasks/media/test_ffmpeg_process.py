@@ -79,8 +79,15 @@ class TestMisbehaviour:
         with FfmpegProcess(NOTHING) as running:
             assert list(running.lines()) == ["done"]
             assert running.finish() == 0
-            assert running.last_error.endswith("last")
-            assert len(running.last_error) <= 500
+            assert running.errors.endswith("last")
+            assert len(running.errors) <= 500
+
+    def test_the_first_complaint_is_kept(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        script = "echo cause >&2; i=0; while [ $i -lt 2000 ]; do i=$((i+1)); echo consequence $i >&2; done"
+        use(monkeypatch, stand_in(tmp_path, script))
+        with FfmpegProcess(NOTHING) as running:
+            running.finish()
+            assert running.errors == "cause | consequence 1999 | consequence 2000"
 
     def test_silence_is_not_waited_for(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         use(monkeypatch, stand_in(tmp_path, "echo stuck >&2; exec sleep 600"))
