@@ -9,10 +9,10 @@ from itertools import pairwise
 
 from catalogs.store import uris
 from troupe.errors import MissingInput
+from troupe.file_suffixes import SEQUENCE_SUFFIXES
 
-__all__ = ["PICTURE_SUFFIXES", "display_name", "is_pattern", "ordered_pictures"]
+__all__ = ["display_name", "is_pattern", "ordered_pictures"]
 
-PICTURE_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".bmp")
 _NUMBER = re.compile(r"%0(\d)d|%d(?![0-9A-Fa-f])")  # not what is left of a percent-encoded letter
 
 
@@ -42,13 +42,13 @@ def ordered_pictures(uri: str, found: Sequence[str], pattern: str = "") -> list[
         MissingInput: there are no pictures, several formats, or a gap.
     """
     where = uris.redacted(uri)
-    pictures = sorted((entry for entry in found if entry.lower().endswith(PICTURE_SUFFIXES)), key=_natural)
+    pictures = sorted((entry for entry in found if entry.lower().endswith(SEQUENCE_SUFFIXES)), key=_natural)
     if number := _NUMBER.search(pattern):
         pictures = [entry for entry in pictures if _is_numbered(pattern, number, entry)]
     elif pattern:
         pictures = [entry for entry in pictures if fnmatchcase(entry, pattern)]
     if not pictures:
-        raise MissingInput(f"{where} contains no pictures ({', '.join(PICTURE_SUFFIXES)}); check the URI")
+        raise MissingInput(f"{where} contains no pictures ({', '.join(SEQUENCE_SUFFIXES)}); check the URI")
     kinds = sorted({entry.rpartition(".")[2].lower() for entry in pictures})
     if len(kinds) > 1:
         raise MissingInput(

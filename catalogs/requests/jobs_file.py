@@ -16,7 +16,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from catalogs.requests.columns import COLUMNS, REQUIRED, is_empty, parse_cells, suggestion
-from catalogs.requests.image_sequences import PICTURE_SUFFIXES, is_pattern
+from catalogs.requests.image_sequences import is_pattern
 from catalogs.requests.inputs import files_in, read
 from catalogs.requests.tables import read_table
 from catalogs.store import uris
@@ -24,13 +24,10 @@ from catalogs.store.keys import run_key
 from catalogs.store.store import Store
 from troupe import FaceChoice, Job
 from troupe.errors import BadJob, SettingsError
+from troupe.file_suffixes import CLIP_SUFFIXES, PORTRAIT_SUFFIXES, unreadable
 
 __all__ = ["COLUMNS", "cross_product", "job_cells", "parse_jobs", "read_jobs", "read_request", "write_request"]
 
-CLIP_SUFFIXES = (
-    *(".mp4", ".mov", ".m4v", ".mkv", ".webm", ".avi", ".mpg"),
-    *(".mpeg", ".ts", ".mts", ".mxf", ".3gp", ".gif"),
-)
 _TYPES: dict[str, pa.DataType] = {
     "start": pa.float64(),
     "end": pa.float64(),
@@ -38,6 +35,7 @@ _TYPES: dict[str, pa.DataType] = {
     "quality": pa.int64(),
     "tags": pa.map_(pa.string(), pa.string()),
 }
+_LISTED = 10
 _FIELDS = [field.name for field in dataclasses.fields(Job)]
 _REQUEST = pa.schema([(name, _TYPES.get(name, pa.string())) for name in _FIELDS])
 
@@ -95,17 +93,26 @@ def parse_jobs(
 
 
 def cross_product(
-    portraits: str, drivings: str, defaults: Mapping[str, str] | None = None, *, require_consent: bool = False
+    portraits: str,
+    drivings: str,
+    defaults: Mapping[str, str] | None = None,
+    *,
+    require_consent: bool = False,
+    left_out: list[str] | None = None,
 ) -> list[Job]:
     """Return one job for every picture in one folder with every clip in another, in the order of their names.
+
+    Args:
+        defaults: values of the other columns.
+        left_out: list that files which cannot be read are added to, with the reason.
 
     Raises:
         BadJob: a folder contains none, or a default is invalid.
         MissingInput, StoreError: a folder cannot be read.
     """
     problems: list[str] = []
-    pictures = _of_kind(portraits, PICTURE_SUFFIXES, "pictures", problems)
-    clips = _of_kind(drivings, CLIP_SUFFIXES, "clips", problems)
+    pictures = _of_kind(portraits, PORTRAIT_SUFFIXES, "picture", problems, left_out)
+    clips = _of_kind(drivings, CLIP_SUFFIXES, "clip", problems, left_out)
     fallback = _defaults(defaults or {}, problems)
     drafts = [
         _Draft(f"{uris.name(picture)} with {uris.name(clip)}", {**fallback, "portrait": picture, "driving": clip})
@@ -210,10 +217,17 @@ def _slug(uri: str) -> str:
     return re.sub(r"[^A-Za-z0-9._-]+", "-", folded).strip("-.")[:60] or "x"
 
 
-def _of_kind(folder: str, suffixes: tuple[str, ...], what: str, problems: list[str]) -> list[str]:
-    found = [uri for uri in files_in(folder) if uris.name(uri).lower().endswith(suffixes)]
+def _of_kind(
+    folder: str, suffixes: tuple[str, ...], kind: str, problems: list[str], left_out: list[str] | None
+) -> list[str]:
+    files = files_in(folder)
+    found = [uri for uri in files if uris.name(uri).lower().endswith(suffixes)]
+    others = [f"{uris.name(uri)}: {unreadable(uris.name(uri), kind)}" for uri in files if uri not in set(found)]
     if not found:
-        problems.append(f"{uris.redacted(folder)} contains no {what} ({', '.join(suffixes)})")
+        listed = f"; left out: {', '.join(others[:_LISTED])}" if others else ""
+        problems.append(f"{uris.redacted(folder)} contains no {kind}s ({', '.join(suffixes)}){listed}")
+    if left_out is not None:
+        left_out += others
     return found
 
 

@@ -89,6 +89,8 @@ def plan(
         local_file(absolute(detector, str(Path.cwd()))) if detector else None,
         dtype,
     )
+    for file in request.left_out:
+        typer.echo(f"left out {file}", err=True)
     if format is Format.json:
         hours = estimated.hours
         cost = None if hours is None or price is None else hours * price

@@ -14,9 +14,7 @@ import pyarrow.parquet as pq
 import torch
 from PIL import Image
 
-from catalogs.requests.image_sequences import PICTURE_SUFFIXES
 from catalogs.requests.inputs import files_in, localised
-from catalogs.requests.jobs_file import CLIP_SUFFIXES
 from catalogs.requests.tracks import read_track
 from catalogs.store import uris
 from catalogs.store.keys import run_key
@@ -32,6 +30,7 @@ from tasks.run.request import Request
 from tasks.steps.context import WorkerConfig, WorkerContext
 from troupe import FaceChoice, Picture
 from troupe.errors import Cancelled, SettingsError, TroupeError
+from troupe.file_suffixes import CLIP_SUFFIXES, PORTRAIT_SUFFIXES
 from troupe.scratch import scratch_folder
 
 __all__ = ["EvaluationRequest", "evaluation_key", "measure_renders", "prepare_evaluation", "publish_evaluation"]
@@ -101,7 +100,7 @@ def prepare_evaluation(request: EvaluationRequest) -> Request:
             raise SettingsError(f"no file {path} for --{option.replace('_', '-')}")
     store = open_store(request.store)
     clips = _files_with(request.drivings, CLIP_SUFFIXES)[: request.limit]
-    pictures = _files_with(request.portraits, PICTURE_SUFFIXES)[: request.limit] if request.portraits else []
+    pictures = _files_with(request.portraits, PORTRAIT_SUFFIXES)[: request.limit] if request.portraits else []
     if not clips:
         raise SettingsError(f"no clips in {request.drivings} (files ending in {', '.join(CLIP_SUFFIXES)})")
     jobs = [_job("self", clip, _first_frame(store, request.run_id, clip)) for clip in clips]

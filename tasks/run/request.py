@@ -63,6 +63,11 @@ class Request:
         return {f.name: getattr(self, f.name) for f in fields(self)}
 
     @cached_property
+    def left_out(self) -> list[str]:
+        """Names of files in the folders of portraits and clips that `job_list` left out, with the reason."""
+        return []
+
+    @cached_property
     def job_list(self) -> list[Job]:
         """The requested jobs, the first `limit` of them, with at most `preview` seconds of every clip. Read once.
 
@@ -77,7 +82,13 @@ class Request:
         if self.jobs is not None:
             jobs = read_jobs(self.jobs, self.defaults, require_consent=self.require_consent)
         elif self.portraits and self.drivings:
-            jobs = cross_product(self.portraits, self.drivings, self.defaults, require_consent=self.require_consent)
+            jobs = cross_product(
+                self.portraits,
+                self.drivings,
+                self.defaults,
+                require_consent=self.require_consent,
+                left_out=self.left_out,
+            )
         else:
             raise SettingsError("nothing to do: give a jobs file, or --portraits DIR and --drivings DIR")
         if self.limit is not None:

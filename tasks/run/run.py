@@ -135,6 +135,8 @@ class Run:
         if self._request.retry is None:
             write_request(self._store, self.run_id, jobs)
         committed = self._committed_statuses() if self._request.run_id else {}
+        for file in self._request.left_out:
+            self._listener.note(f"left out {file}")
         self._listener.note(f"run {self.run_id}: {len(jobs)} jobs, reading their inputs")
         requested = {job.job_id for job in jobs}
         others = [status for job_id, status in committed.items() if job_id not in requested]

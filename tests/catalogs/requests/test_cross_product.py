@@ -34,3 +34,20 @@ def test_cross_product_in_a_bucket(s3: str) -> None:
             file.write("x")
     base = f"s3://{BUCKET}/cross"
     assert cross_product(f"{base}/p/", f"{base}/d") == [Job("a__x", f"{base}/p/a.png", f"{base}/d/x.mp4")]
+
+
+def test_every_readable_file_is_taken_and_the_others_are_listed(tmp_path: Path) -> None:
+    names = "a.png b.avif c.gif d.ppm e.jfif f.jpe g.heic h.txt README"
+    clips = "a.mp4 b.wmv c.m2ts d.flv e.webp f.mov g.wav"
+    for name in [f"p/{name}" for name in names.split()] + [f"d/{name}" for name in clips.split()]:
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_bytes(b"x")
+    left_out: list[str] = []
+    jobs = cross_product(str(tmp_path / "p"), str(tmp_path / "d"), left_out=left_out)
+    assert len(jobs) == 6 * 6
+    assert left_out == [
+        "README: it has no suffix",
+        "g.heic: HEIC is not supported; convert it to JPEG, PNG or AVIF",
+        "h.txt: .txt is not the suffix of a picture",
+        "g.wav: .wav is not the suffix of a clip",
+    ]
