@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -12,10 +13,13 @@ from typing import Any, TextIO
 from pythonjsonlogger.json import JsonFormatter
 
 from troupe.log_context import current_context
+from troupe.progress import Progress
 
 __all__ = ["JsonLines", "json_logs"]
 
 LOGGERS = ("models", "catalogs", "tasks", "flows")
+PROGRESS_SECONDS = 10.0
+"""Least seconds between two lines about the progress within jobs."""
 ROW_FIELDS = (
     "status",
     "error_kind",
@@ -56,6 +60,7 @@ class JsonLines:
         self._log = logging.getLogger("flows.run")
         self._lock = threading.Lock()
         self._jobs = self._done = 0
+        self._logged_at = float("-inf")
 
     def note(self, text: str) -> None:
         """Log the text."""
@@ -65,6 +70,16 @@ class JsonLines:
         """Log the number of jobs."""
         self._jobs = jobs
         self._log.info("animating", extra={"about": {"jobs": jobs}})
+
+    def working(self, progress: Progress) -> None:
+        """Log how far a job is, or what it needs; at most every `PROGRESS_SECONDS`."""
+        now = time.monotonic()
+        with self._lock:
+            if now - self._logged_at < PROGRESS_SECONDS:
+                return
+            self._logged_at = now
+        about = {"job": progress.item, "stage": progress.stage, progress.unit: progress.done, "total": progress.total}
+        self._log.info("working", extra={"about": about})
 
     def finished(self, row: Mapping[str, Any]) -> None:
         """Log the result of a job."""

@@ -24,6 +24,7 @@ from prefect.runtime import flow_run
 
 from tasks.run.summary import Summary
 from troupe.log_context import current_context
+from troupe.progress import Progress
 
 __all__ = ["Artifacts"]
 
@@ -64,6 +65,9 @@ class Artifacts:
         self._progress_id = self._try(
             lambda: create_progress_artifact(progress=0.0, key="troupe-progress", description=f"{jobs} jobs")
         )
+
+    def working(self, progress: Progress) -> None:
+        """Ignore the progress within a job."""
 
     def finished(self, row: Mapping[str, Any]) -> None:
         """Count the job and update the progress, at most every `UPDATE_SECONDS`."""

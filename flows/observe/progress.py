@@ -8,22 +8,16 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from contextvars import ContextVar
-from typing import Any, Protocol
+from typing import Any
 
 from rich.console import Console
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    SpinnerColumn,
-    TaskID,
-    TextColumn,
-    TimeElapsedColumn,
-    TimeRemainingColumn,
-)
 
-from flows.observe.job_control import SuspendableProgress, shows_bars
+from flows.observe.display import BarDisplay, Display, LineDisplay
+from flows.observe.job_control import shows_bars
 from tasks.run.outcomes import Listener
 from troupe.errors import SettingsError
+from troupe.plural import counted
+from troupe.progress import Progress
 
 __all__ = [
     "Listeners",
@@ -38,113 +32,26 @@ __all__ = [
     "use_listener",
 ]
 
+SHOWN_ITEMS = 3
+"""Number of items whose progress is shown at a time."""
+WORKING_SECONDS = 5.0
+"""Seconds after which an item that reports nothing is no longer shown."""
 TRAINING_LINE_SECONDS = 10.0
 """Least seconds between two lines of a training."""
 
 
-class Display(Protocol):
-    """Shows a task that consists of stages."""
-
-    def note(self, text: str) -> None:
-        """Show a line of text."""
-
-    def start(self, stage: str, total: int, unit: str) -> None:
-        """Start a stage of `total` units."""
-
-    def update(self, done: int, detail: str, line: str, *, important: bool = False) -> None:
-        """Show how far the stage is.
-
-        Args:
-            detail: text beside a bar.
-            line: the same state as a line of text.
-            important: whether to show the line even beside a bar.
-        """
-
-
-class LineDisplay:
-    """Display as plain lines, for logs and pipes.
-
-    Args:
-        interval: least seconds between two lines of a stage.
-    """
-
-    def __init__(self, console: Console, interval: float = 0.0) -> None:
-        self._console, self._interval = console, interval
-        self._total, self._printed_at = 0, 0.0
-
-    def note(self, text: str) -> None:
-        """Print the text."""
-        self._console.print(text, highlight=False, markup=False, soft_wrap=True)
-
-    def start(self, stage: str, total: int, unit: str) -> None:
-        """Print the stage's name and size."""
-        self._total, self._printed_at = total, time.monotonic()
-        self.note(f"{stage}: {total} {unit}")
-
-    def update(self, done: int, detail: str, line: str, *, important: bool = False) -> None:  # noqa: ARG002
-        """Print the line, unless the last one is recent."""
-        now = time.monotonic()
-        if important or done == self._total or now - self._printed_at >= self._interval:
-            self._printed_at = now
-            self.note(line)
-
-
-class BarDisplay:
-    """Display as one progress bar per stage, with time and time left.
-
-    Args:
-        transient: whether the bars disappear at the end.
-    """
-
-    def __init__(self, console: Console, *, transient: bool) -> None:
-        self._bars = SuspendableProgress(
-            SpinnerColumn(),
-            TextColumn("{task.description}"),
-            BarColumn(),
-            MofNCompleteColumn(),
-            TextColumn("{task.fields[unit]}  {task.fields[detail]}"),
-            TimeElapsedColumn(),
-            TextColumn("left"),
-            TimeRemainingColumn(elapsed_when_finished=True),
-            console=console,
-            transient=transient,
-        )
-        self._stage: TaskID | None = None
-        self._starting: TaskID | None = self._bars.add_task("starting", total=None, unit="", detail="")
-
-    def __enter__(self) -> BarDisplay:
-        self._bars.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._bars.stop()
-
-    def note(self, text: str) -> None:
-        """Print the text above the bars."""
-        self._bars.console.print(text, highlight=False, markup=False)
-
-    def start(self, stage: str, total: int, unit: str) -> None:
-        """Add a bar."""
-        if self._starting is not None:
-            self._bars.remove_task(self._starting)
-            self._starting = None
-        self._stage = self._bars.add_task(stage, total=total, unit=unit, detail="")
-
-    def update(self, done: int, detail: str, line: str, *, important: bool = False) -> None:
-        """Move the bar of the stage."""
-        if self._stage is not None:
-            self._bars.update(self._stage, completed=done, detail=detail)
-        if important:
-            self.note(line)
-
-
 class RunProgress:
-    """Listener that displays the jobs, frames and frame rate of a run, and the errors of failed jobs."""
+    """Listener that displays the jobs of a run, the progress within them, their frame rate and their errors.
 
-    def __init__(self, display: Display) -> None:
-        self._display, self._lock = display, threading.Lock()
+    Args:
+        clock: seconds that only grow.
+    """
+
+    def __init__(self, display: Display, clock: Callable[[], float] = time.monotonic) -> None:
+        self._display, self._clock, self._lock = display, clock, threading.Lock()
         self._jobs = self._done = self._frames = 0
-        self._started = time.monotonic()
+        self._started = clock()
+        self._working: dict[str, tuple[float, Progress]] = {}
 
     def note(self, text: str) -> None:
         """Show a line of text."""
@@ -152,22 +59,41 @@ class RunProgress:
 
     def begin(self, jobs: int) -> None:
         """Start counting jobs."""
-        self._jobs, self._started = jobs, time.monotonic()
-        self._display.start("animating", jobs, "jobs")
+        self._jobs, self._started = jobs, self._clock()
+        self._display.start("animating", jobs, "job" if jobs == 1 else "jobs")
+
+    def working(self, progress: Progress) -> None:
+        """Show the progress of what was reported in the last seconds."""
+        with self._lock:
+            now = self._clock()
+            self._working[progress.item] = (now, progress)
+            self._show_working(now)
 
     def finished(self, row: Mapping[str, Any]) -> None:
-        """Count a job that ended."""
+        """Count a job that ended; a cancelled one did not."""
         with self._lock:
-            self._done += 1
-            self._frames += (row["frames"] or 0) if row["status"] == "done" else 0
-            rate = self._frames / max(time.monotonic() - self._started, 1e-9)
-            result = f"{row['frames']} frames" if row["error"] is None else row["error"]
+            self._done += row["status"] != "cancelled"
+            # Only this run's own frames have a rate: `attempts` is empty for renders that existed before.
+            rendered = row["status"] == "done" and row["attempts"]
+            self._frames += (row["frames"] or 0) if rendered else 0
+            rate = self._frames / max(self._clock() - self._started, 1e-9)
+            result = counted(row["frames"] or 0, "frame") if row["error"] is None else row["error"]
+            at_rate = f" ({rate:.1f} frames/s)" if rendered else ""
+            self._working.pop(row["job_id"], None)
+            self._show_working(self._clock())
             self._display.update(
                 self._done,
-                f"{self._frames} frames  {rate:.1f}/s",
-                f"{self._done}/{self._jobs} {row['job_id']}: {row['status']}, {result} ({rate:.1f} frames/s)",
-                important=row["error"] is not None,
+                f"{counted(self._frames, 'frame')}, {rate:.1f}/s" if self._frames else "",
+                f"{self._done}/{self._jobs} {row['job_id']}: {row['status']}, {result}{at_rate}",
+                important=row["status"] == "failed",
             )
+
+    def _show_working(self, now: float) -> None:
+        # Ended items and dead workers report nothing any more.
+        self._working = {item: each for item, each in self._working.items() if now - each[0] < WORKING_SECONDS}
+        shown = [str(progress) for _, progress in self._working.values()]
+        more = [f"and {len(shown) - SHOWN_ITEMS} more"] if len(shown) > SHOWN_ITEMS else []
+        self._display.working("; ".join(shown[:SHOWN_ITEMS] + more))
 
 
 class TrainingProgress:
@@ -221,6 +147,11 @@ class Listeners:
         """Pass the number of jobs on."""
         for each in self._listeners:
             each.begin(jobs)
+
+    def working(self, progress: Progress) -> None:
+        """Pass the progress on."""
+        for each in self._listeners:
+            each.working(progress)
 
     def finished(self, row: Mapping[str, Any]) -> None:
         """Pass the row on."""
@@ -293,7 +224,8 @@ def console_listener(console: Console) -> Iterator[Listener]:
         with BarDisplay(console, transient=True) as bars:
             yield RunProgress(bars)
     else:
-        yield RunProgress(LineDisplay(console))
+        with LineDisplay(console) as lines:
+            yield RunProgress(lines)
 
 
 @contextmanager
@@ -303,4 +235,5 @@ def console_training_progress(console: Console) -> Iterator[TrainingProgress]:
         with BarDisplay(console, transient=False) as bars:
             yield TrainingProgress(bars)
     else:
-        yield TrainingProgress(LineDisplay(console, TRAINING_LINE_SECONDS))
+        with LineDisplay(console, TRAINING_LINE_SECONDS) as lines:
+            yield TrainingProgress(lines)

@@ -9,6 +9,7 @@ from typing import Any
 from prometheus_client import CollectorRegistry, Counter, Gauge, start_http_server
 
 from troupe.errors import SettingsError
+from troupe.progress import Progress
 
 __all__ = ["Metrics", "metrics"]
 
@@ -33,6 +34,9 @@ class Metrics:
     def begin(self, jobs: int) -> None:
         """Set the number of jobs."""
         self._requested.set(jobs)
+
+    def working(self, progress: Progress) -> None:
+        """Ignore the progress within a job."""
 
     def finished(self, row: Mapping[str, Any]) -> None:
         """Count the job."""

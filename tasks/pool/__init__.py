@@ -18,7 +18,8 @@ cost decide the order; the class of an error decides what happens next:
 `work_item` holds what callers submit, `messages` the commands and events between scheduler and transport.
 `scheduler`, `role_queue` and `priority_queue` decide, without clock or threads. A `transport` executes: `local_pool` in
 this process, `ray_transport` (with `ray_runtime` and `ray_actor`) on Ray. `base` joins the two. `call` runs a method in
-the worker's process and `log_forwarding` returns what it logged.
+the worker's process and `log_forwarding` returns what it logged. What a method reports with `report_progress` goes to
+`on_progress`.
 """
 
 from tasks.pool.base import Pool

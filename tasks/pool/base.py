@@ -19,6 +19,7 @@ from tasks.pool.scheduler import Scheduler
 from tasks.pool.transport import Emit, Transport
 from tasks.pool.work_item import Role, WorkItem
 from troupe.errors import Cancelled, TroupeError
+from troupe.progress import OnProgress, Progress
 
 __all__ = ["Pool", "ThreadedPool"]
 
@@ -100,6 +101,7 @@ class ThreadedPool:
         connect: creates the transport; called when the first worker is needed, and has to return at once.
         ahead: see `Scheduler`.
         stop: when set, the pool stops.
+        on_progress: receives the progress of running items, on the pool's thread; some is lost.
     """
 
     def __init__(
@@ -109,6 +111,7 @@ class ThreadedPool:
         *,
         ahead: int,
         stop: threading.Event | None,
+        on_progress: OnProgress | None,
     ) -> None:
         self._roles = {role.name for role in roles}
         if len(self._roles) < len(roles):
@@ -116,12 +119,12 @@ class ThreadedPool:
         self._connect = connect
         self._scheduler = Scheduler(roles, ahead=ahead, rng=Random())
         self._transport: Transport | None = None
-        self._inbox: SimpleQueue[WorkItem | Event | None] = SimpleQueue()
+        self._inbox: SimpleQueue[WorkItem | Event | Progress | None] = SimpleQueue()
         self._futures: dict[str, Future[Any]] = {}
         # A Future takes some 2 kB: of an ended item only the outcome is kept, and the Future while the caller has it.
         self._outcomes: dict[str, tuple[Any, TroupeError | None]] = {}
         self._ended_futures: WeakValueDictionary[str, Future[Any]] = WeakValueDictionary()
-        self._stop_event = stop
+        self._stop_event, self._on_progress = stop, on_progress
         self._clock = _AwakeClock()
         self._grace: float | None = None
         self._ended = False
@@ -235,10 +238,13 @@ class ThreadedPool:
         for message in self._messages():
             if isinstance(message, WorkItem):
                 self._scheduler.add(message)
+            elif isinstance(message, Progress):
+                if self._on_progress is not None:
+                    self._on_progress(message)
             elif message is not None:
                 self._scheduler.handle(message, self._clock.now())
 
-    def _messages(self) -> Iterator[WorkItem | Event | None]:
+    def _messages(self) -> Iterator[WorkItem | Event | Progress | None]:
         deadline = self._scheduler.next_deadline()
         timeout = _TICK if deadline is None else min(_TICK, max(0.0, deadline - self._clock.now()))
         try:

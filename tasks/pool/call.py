@@ -14,6 +14,7 @@ from tasks.pool.log_forwarding import LogLine
 from tasks.pool.work_item import Role
 from troupe.errors import FfmpegError, NoSpace, OutOfMemory, TroupeError
 from troupe.log_context import job_context
+from troupe.progress import ProgressReporter
 
 __all__ = ["CallOutcome", "call_method", "construct_worker"]
 
@@ -49,13 +50,13 @@ def construct_worker(role: Role) -> CallOutcome:
         return _failure(error, f"a worker of role {role.name!r} could not be constructed")
 
 
-def call_method(worker: Any, method: str, args: tuple[Any, ...], key: str) -> CallOutcome:
-    """Call a worker's method by name; `key` is the work item's, for messages and logs."""
-    with job_context(key):
+def call_method(worker: Any, method: str, args: tuple[Any, ...], name: str, reporter: ProgressReporter) -> CallOutcome:
+    """Call a worker's method; `name` is the work item's, for messages, logs and progress."""
+    with job_context(name), reporter.reporting(name):
         try:
             return CallOutcome(getattr(worker, method)(*args))
         except Exception as error:
-            return _failure(error, f"{key}: {method} failed")
+            return _failure(error, f"{name}: {method} failed")
 
 
 def _failure(error: Exception, what: str) -> CallOutcome:

@@ -24,6 +24,7 @@ from tasks.pool.messages import (
 )
 from tasks.pool.transport import Emit, Transport
 from tasks.pool.work_item import Role, WorkItem
+from troupe.progress import OnProgress, ProgressReporter
 
 __all__ = ["LocalPool"]
 
@@ -37,10 +38,14 @@ class LocalPool(ThreadedPool):
     Args:
         roles: roles of the workers; their names differ. `workers`, `cpus`, `gpus` and `threads` have no effect here.
         stop: when set, the pool stops.
+        on_progress: receives the progress of the running item; some is lost.
     """
 
-    def __init__(self, roles: Sequence[Role], stop: threading.Event | None = None) -> None:
-        super().__init__([replace(role, workers=1) for role in roles], _LocalTransport, ahead=0, stop=stop)
+    def __init__(
+        self, roles: Sequence[Role], stop: threading.Event | None = None, *, on_progress: OnProgress | None = None
+    ) -> None:
+        single = [replace(role, workers=1) for role in roles]
+        super().__init__(single, _LocalTransport, ahead=0, stop=stop, on_progress=on_progress)
 
     def submit(self, item: WorkItem) -> Future[Any]:
         """See `Pool.submit`."""
@@ -50,6 +55,7 @@ class LocalPool(ThreadedPool):
 class _LocalTransport(Transport):
     def __init__(self, emit: Emit) -> None:
         self._workers: dict[int, Any] = {}
+        self._reporter = ProgressReporter(emit)
         # Filled while the thread is busy.
         self._killed: set[int] = set()
         super().__init__(emit)
@@ -76,6 +82,9 @@ class _LocalTransport(Transport):
     def check_health(self) -> None:
         pass  # The workers are in this process.
 
+    def poll_progress(self) -> None:
+        pass  # It is emitted at once.
+
     def shut_down(self) -> None:
         self._workers.clear()
 
@@ -95,7 +104,7 @@ class _LocalTransport(Transport):
 
     def _call(self, worker: int, item: WorkItem) -> None:
         try:
-            outcome = call_method(self._workers[worker], item.method.__name__, item.args, item.key)
+            outcome = call_method(self._workers[worker], item.method.__name__, item.args, item.name, self._reporter)
         except BaseException as error:
             outcome = CallOutcome(broken=_exit_reason(error))
         if outcome.broken:

@@ -12,18 +12,28 @@ from pathlib import Path
 from typing import Any
 
 import ray
+from ray.exceptions import RayError
+from ray.experimental import internal_kv
 
 from tasks.pool.call import CallOutcome, call_method, construct_worker
 from tasks.pool.log_forwarding import capture_logs
 from tasks.pool.work_item import Role
 from troupe.errors import TroupeError
 from troupe.log_context import current_context, set_run_id
+from troupe.progress import Progress, ProgressReporter
 from troupe.terminal import close_stdin
 
-__all__ = ["start_actor"]
+__all__ = ["delete_progress", "fetch_progress", "start_actor"]
 
 _RUN_VARIABLE = "TROUPE_RUN"
 """Environment variable with the id of the run that a worker works for."""
+
+
+_PROGRESS_NAMESPACE = b"troupe-progress"
+"""Namespace of Ray's key-value table in which every worker has one entry, which it overwrites."""
+
+_PROGRESS_TIMEOUT = 1.0
+"""Seconds after which progress that cannot be sent or fetched is lost."""
 
 
 class _WorkerActor:
@@ -33,6 +43,7 @@ class _WorkerActor:
         close_stdin()  # before its role is unpickled, which imports libraries
         self._name = name
         self._worker: Any = None
+        self._reporter = ProgressReporter(_put_progress)
 
     def construct(self, role: Role) -> CallOutcome:
         """Construct the worker: in a call and not in `__init__`, so that its error is returned as it is."""
@@ -42,10 +53,10 @@ class _WorkerActor:
         self._worker = outcome.result
         return _picklable(CallOutcome(error=outcome.error, broken=outcome.broken))
 
-    def call(self, method: str, args: tuple[Any, ...], key: str) -> CallOutcome:
+    def call(self, method: str, args: tuple[Any, ...], name: str) -> CallOutcome:
         """Call the worker's method."""
         with capture_logs() as lines:
-            outcome = call_method(self._worker, method, args, key)
+            outcome = call_method(self._worker, method, args, name, self._reporter)
         return replace(_picklable(outcome), lines=tuple(lines))
 
     def __repr__(self) -> str:
@@ -73,6 +84,36 @@ def start_actor(role: Role, *, on_cluster: bool) -> Any:
         scheduling_strategy="SPREAD" if on_cluster else "DEFAULT",
         runtime_env={"env_vars": environment},
     ).remote(role.name)
+
+
+def fetch_progress(actor: Any) -> Progress | None:
+    """Return what a worker reported last; None if it has not reported anything."""
+    with suppress(RayError, OSError, RuntimeError):
+        value = _key_values().internal_kv_get(_progress_key(actor), _PROGRESS_NAMESPACE, _PROGRESS_TIMEOUT)
+        return pickle.loads(value) if value else None
+    return None
+
+
+def delete_progress(actor: Any) -> None:
+    """Delete what a worker reported, which a cluster would keep."""
+    with suppress(RayError, OSError, RuntimeError):
+        _key_values().internal_kv_del(_progress_key(actor), False, _PROGRESS_NAMESPACE, _PROGRESS_TIMEOUT)
+
+
+def _put_progress(progress: Progress) -> None:
+    key = str(ray.get_runtime_context().get_actor_id()).encode()
+    with suppress(RayError, OSError, RuntimeError):
+        _key_values().internal_kv_put(key, pickle.dumps(progress), True, _PROGRESS_NAMESPACE, _PROGRESS_TIMEOUT)
+
+
+def _progress_key(actor: Any) -> bytes:
+    return str(actor._actor_id.hex()).encode()
+
+
+def _key_values() -> Any:
+    """Return the client of Ray's key-value table: small values, without traffic through the object store."""
+    untyped: Any = internal_kv
+    return untyped.internal_kv_get_gcs_client()
 
 
 def _picklable(outcome: CallOutcome) -> CallOutcome:

@@ -13,6 +13,7 @@ from tasks.pool.base import ThreadedPool
 from tasks.pool.transport import Emit, Transport
 from tasks.pool.work_item import Role
 from troupe.errors import SettingsError
+from troupe.progress import OnProgress
 
 __all__ = ["Node", "RayPool", "cluster_nodes", "set_ray_environment"]
 
@@ -54,6 +55,7 @@ class RayPool(ThreadedPool):
         stop: when set, the pool stops.
         log_to_driver: whether the workers' output is printed here.
         folder: folder for the files of a separately started Ray; None is Ray's default.
+        on_progress: receives the progress of running items; some is lost.
 
     Raises:
         SettingsError: the address is a Ray Client's.
@@ -67,6 +69,7 @@ class RayPool(ThreadedPool):
         *,
         log_to_driver: bool = False,
         folder: Path | None = None,
+        on_progress: OnProgress | None = None,
     ) -> None:
         _check_address(address)
 
@@ -76,7 +79,7 @@ class RayPool(ThreadedPool):
 
             return RayTransport(emit, roles, address, log_to_driver=log_to_driver, folder=folder)
 
-        super().__init__(roles, connect, ahead=1, stop=stop)
+        super().__init__(roles, connect, ahead=1, stop=stop, on_progress=on_progress)
 
 
 def cluster_nodes(address: str) -> list[Node]:

@@ -33,11 +33,12 @@ from tasks.pool.messages import (
     WorkerDied,
     WorkerStarted,
 )
-from tasks.pool.ray_actor import start_actor
+from tasks.pool.ray_actor import delete_progress, fetch_progress, start_actor
 from tasks.pool.ray_runtime import RayRuntime, is_connecting, session_logs
 from tasks.pool.transport import Emit, Transport
 from tasks.pool.work_item import Role, WorkItem
 from troupe.errors import SettingsError, TroupeError, WorkerLost
+from troupe.progress import Progress
 
 __all__ = ["RayTransport"]
 
@@ -73,12 +74,14 @@ class _Worker:
         role: name of its role.
         process: its process, where that is on this machine and known.
         suspended: time at which its process was first found suspended; None while it runs.
+        progress: what it reported last.
     """
 
     actor: Any
     role: str
     process: psutil.Process | None = None
     suspended: float | None = None
+    progress: Progress | None = None
 
 
 class RayTransport(Transport):
@@ -132,8 +135,7 @@ class RayTransport(Transport):
         return closed
 
     def execute(self, command: Command) -> None:
-        while self._arrived:
-            self._pending.pop(self._arrived.popleft(), None)
+        self._drop_answers()
         match command:
             case StartWorker(worker=worker, role=role):
                 self._start(worker, role)
@@ -144,7 +146,15 @@ class RayTransport(Transport):
                     ray.cancel(ref)
             case KillWorker(worker=worker):
                 if killed := self._workers.pop(worker, None):
-                    ray.kill(killed.actor)
+                    self._kill(killed)
+
+    def poll_progress(self) -> None:
+        self._drop_answers()
+        for number in {number for number, key in self._pending if key}:
+            worker = self._workers.get(number)
+            if worker and (progress := fetch_progress(worker.actor)) not in (None, worker.progress):
+                worker.progress = progress
+                self.emit(progress)
 
     def check_health(self) -> None:
         # Without the node that this process is connected to, Ray neither starts an actor nor reports that it cannot.
@@ -157,10 +167,19 @@ class RayTransport(Transport):
 
     def shut_down(self) -> None:
         for worker in self._workers.values():
-            ray.kill(worker.actor)
+            self._kill(worker)
         self._workers.clear()
         self._runtime.stop()
         self._pending.clear()
+
+    def _kill(self, worker: _Worker) -> None:
+        ray.kill(worker.actor)
+        if self._address is not None:
+            delete_progress(worker.actor)
+
+    def _drop_answers(self) -> None:
+        while self._arrived:
+            self._pending.pop(self._arrived.popleft(), None)
 
     def _start(self, number: int, role: Role) -> None:
         actor = start_actor(role, on_cluster=self._address is not None)
@@ -179,9 +198,9 @@ class RayTransport(Transport):
         if worker is None:
             return  # It died this moment; the scheduler is about to hear of it.
         try:
-            ref = worker.actor.call.remote(item.method.__name__, item.args, item.key)
+            ref = worker.actor.call.remote(item.method.__name__, item.args, item.name)
         except Exception as error:
-            self.emit(ItemFailed(number, item.key, _not_picklable(item.key, error)))
+            self.emit(ItemFailed(number, item.key, _not_picklable(item.name, error)))
         else:
             self._pending[number, item.key] = ref
             ref.future().add_done_callback(partial(self._on_called, number, item.key))

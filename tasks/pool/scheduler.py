@@ -187,7 +187,7 @@ class Scheduler:
 
     def _on_error(self, queue: RoleQueue, worker: Worker, queued: QueuedItem, error: TroupeError, now: float) -> None:
         """Retry an item whose error may not recur; otherwise it fails."""
-        key = queued.item.key
+        name = queued.item.name
         retry_store = isinstance(error, StoreError) and queued.store_errors + 1 < MAX_TRIES
         retry_memory = isinstance(error, OutOfMemory) and not queued.needs_fresh_worker
         if not (retry_store or retry_memory):
@@ -197,19 +197,19 @@ class Scheduler:
         elif retry_store:
             queued.store_errors += 1
             pause = self._pause(queued.store_errors)
-            _log.info("%s: %s; retrying in %.1f s", key, error.message, pause, extra=_log_context(queued))
+            _log.info("%s: %s; retrying in %.1f s", name, error.message, pause, extra=_log_context(queued))
             heapq.heappush(self._delayed, (now + pause, queued.number, queued))
         else:
-            _log.warning("%s: %s; retrying once on a fresh process", key, error.message, extra=_log_context(queued))
+            _log.warning("%s: %s; retrying once on a fresh process", name, error.message, extra=_log_context(queued))
             queued.needs_fresh_worker = True
             queue.kill(worker)
             queue.enqueue(queued)
 
     def _on_death(self, queue: RoleQueue, worker: Worker, death: WorkerDied) -> None:
         suspects = queue.remove_worker(worker)
-        name, keys = queue.role.name, ", ".join(queued.item.key for queued in suspects) or "nothing"
-        about = {"about": {"job": keys, "worker": f"{name} {worker.id}"}}
-        _log.warning("a worker of role %r died (%s) while running %s", name, death.reason, keys, extra=about)
+        name, items = queue.role.name, ", ".join(queued.item.name for queued in suspects) or "nothing"
+        about = {"about": {"job": items, "worker": f"{name} {worker.id}"}}
+        _log.warning("a worker of role %r died (%s) while running %s", name, death.reason, items, extra=about)
         for queued in suspects:
             was_suspect = queued.deaths > 0
             # The loss of a node is rarely caused by an item: an item is suspected only after several.
@@ -229,7 +229,7 @@ class Scheduler:
         queue.kill(worker)
         queued.deaths += 1
         extra = _log_context(queued)
-        _log.warning("%s: timed out after %.0f s; its worker is replaced", item.key, item.timeout, extra=extra)
+        _log.warning("%s: timed out after %.0f s; its worker is replaced", item.name, item.timeout, extra=extra)
         if queued.deaths >= MAX_DEATHS:
             self._end(queued, error=_timed_out(queued))
         elif self._stopping:
@@ -256,7 +256,7 @@ class Scheduler:
             self._end(queued, error=error)
 
     def _cancel(self, queued: QueuedItem) -> None:
-        self._end(queued, error=Cancelled(f"{queued.item.key}: stopped before it was done"))
+        self._end(queued, error=Cancelled(f"{queued.item.name}: stopped before it was done"))
 
     def _end(self, queued: QueuedItem, *, result: Any = None, error: TroupeError | None = None) -> None:
         """End an item, and with an error all items that need it."""
@@ -282,14 +282,14 @@ class Scheduler:
 
 
 def _log_context(queued: QueuedItem) -> dict[str, dict[str, str]]:
-    return {"about": {"job": queued.item.key, "worker": queued.item.role}}
+    return {"about": {"job": queued.item.name, "worker": queued.item.role}}
 
 
 def _killed_workers(queued: QueuedItem, death: WorkerDied) -> WorkerLost:
     item = queued.item
     advice = "Its input probably crashes a library: see the worker's log, or run this item alone, in-process"
     return WorkerLost(
-        f"{item.key}: the worker of role {item.role!r} died in {item.method.__name__} {queued.deaths} times, the last "
+        f"{item.name}: the worker of role {item.role!r} died in {item.method.__name__} {queued.deaths} times, the last "
         f"time while running nothing else ({death.reason}). {death.advice or advice}"
     )
 
@@ -297,7 +297,7 @@ def _killed_workers(queued: QueuedItem, death: WorkerDied) -> WorkerLost:
 def _timed_out(queued: QueuedItem) -> Overdue:
     item = queued.item
     return Overdue(
-        f"{item.key}: {item.method.__name__} timed out after {item.timeout:.0f} s on {queued.deaths} workers. Its "
+        f"{item.name}: {item.method.__name__} timed out after {item.timeout:.0f} s on {queued.deaths} workers. Its "
         "input probably keeps a library busy forever, or the device is far too slow for it"
     )
 

@@ -14,17 +14,21 @@ from typing import TypeAlias
 
 from tasks.pool.messages import Command, Event, NoWorkers
 from troupe.errors import TroupeError
+from troupe.progress import Progress
 
 __all__ = ["Emit", "Transport"]
 
-Emit: TypeAlias = Callable[[Event], None]
-"""Pass an event to the scheduler; returns at once, from any thread."""
+Emit: TypeAlias = Callable[[Event | Progress], None]
+"""Pass an event to the scheduler, or progress to its listener; returns at once, from any thread."""
 
 _OPEN_TIMEOUT = 0.5
 """Seconds that `close` waits for a transport that has not opened yet."""
 
 _HEALTH_CHECK_INTERVAL = 5.0
 """Seconds between two health checks."""
+
+_POLL_INTERVAL = 1.0
+"""Seconds between two polls of the workers' progress."""
 
 _log = logging.getLogger(__name__)
 
@@ -44,6 +48,7 @@ class Transport(ABC):
         self._opened = threading.Event()
         self._closing = False
         self._next_health_check = time.monotonic() + _HEALTH_CHECK_INTERVAL
+        self._next_poll = time.monotonic() + _POLL_INTERVAL
         self._thread = threading.Thread(target=self._run, name=type(self).__name__, daemon=True)
         self._thread.start()
 
@@ -85,6 +90,10 @@ class Transport(ABC):
         """
 
     @abstractmethod
+    def poll_progress(self) -> None:
+        """Emit the progress of the workers, where it does not come by itself; on the thread, every second."""
+
+    @abstractmethod
     def shut_down(self) -> None:
         """Release everything; called last, on the thread."""
 
@@ -108,9 +117,12 @@ class Transport(ABC):
 
     def _next(self) -> Command | None:
         while True:
-            if (left := self._next_health_check - time.monotonic()) <= 0:
+            if time.monotonic() >= self._next_health_check:
                 self.check_health()
                 self._next_health_check = time.monotonic() + _HEALTH_CHECK_INTERVAL
-                continue
+            if time.monotonic() >= self._next_poll:
+                self.poll_progress()
+                self._next_poll = time.monotonic() + _POLL_INTERVAL
+            left = min(self._next_health_check, self._next_poll) - time.monotonic()
             with suppress(Empty):
-                return self._commands.get(timeout=left)
+                return self._commands.get(timeout=max(0.0, left))

@@ -23,6 +23,7 @@ class WorkItem:
         affinity_key: names what a worker has in memory after this item; items of one key prefer the same worker.
         cost: duration relative to other items of the role, in any unit; the longest starts first.
         timeout: seconds after which the worker is considered stuck and is replaced; None waits forever.
+        label: name of the item in messages and progress; the key if empty.
 
     Raises:
         ValueError: the cost is negative or not a finite number, or the timeout is not positive.
@@ -36,12 +37,18 @@ class WorkItem:
     affinity_key: str = ""
     cost: float = 1.0
     timeout: float | None = None
+    label: str = ""
+
+    @property
+    def name(self) -> str:
+        """Name of the item in messages."""
+        return self.label or self.key
 
     def __post_init__(self) -> None:
         if not (math.isfinite(self.cost) and self.cost >= 0):
-            raise ValueError(f"{self.key}: invalid cost {self.cost}; it must be a finite number, 0 or more")
+            raise ValueError(f"{self.name}: invalid cost {self.cost}; it must be a finite number, 0 or more")
         if self.timeout is not None and not self.timeout > 0:
-            raise ValueError(f"{self.key}: invalid timeout {self.timeout}; it must be more than 0 seconds")
+            raise ValueError(f"{self.name}: invalid timeout {self.timeout}; it must be more than 0 seconds")
 
 
 @dataclass(frozen=True)

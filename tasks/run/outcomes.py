@@ -18,6 +18,7 @@ from tasks.run.planning import PlannedJob
 from tasks.run.result_row import row_of
 from tasks.steps.specs import Done, Rendered
 from troupe.errors import Cancelled, InputError, TroupeError
+from troupe.progress import Progress
 
 __all__ = ["STOPPED", "Listener", "Outcomes"]
 
@@ -33,6 +34,9 @@ class Listener(Protocol):
 
     def begin(self, jobs: int) -> None:
         """Receive the number of jobs."""
+
+    def working(self, progress: Progress) -> None:
+        """Receive how far a job is, or something that jobs need; at most one per second and worker."""
 
     def finished(self, row: Mapping[str, Any]) -> None:
         """Receive the manifest's row of a job that has ended."""

@@ -34,6 +34,7 @@ from tasks.steps.specs import RenderSpec
 from tasks.weights.local_copy import local_weights
 from troupe.errors import Cancelled, NoSpace, SettingsError, WeightsError
 from troupe.log_context import set_run_id
+from troupe.plural import counted
 from troupe.scratch import scratch_folder
 
 __all__ = ["Run", "Shard"]
@@ -97,10 +98,11 @@ class Run:
             self._rows = self._stack.enter_context(RowBuffer(self._store, self.run_id))
             roles = self._roles()
             self._render_workers = next(role.workers for role in roles if role.name == RENDER)
+            on_progress = self._listener.working
             self._pool: Pool = self._stack.enter_context(
-                RayPool(roles, request.ray_address, self._stop, folder=scratch)
+                RayPool(roles, request.ray_address, self._stop, folder=scratch, on_progress=on_progress)
                 if self._ray
-                else LocalPool(roles, self._stop)
+                else LocalPool(roles, self._stop, on_progress=on_progress)
             )
             if request.stop_after is not None:
                 timer = threading.Timer(request.stop_after, self._pool.drain)
@@ -137,7 +139,7 @@ class Run:
         committed = self._committed_statuses() if self._request.run_id else {}
         for file in self._request.left_out:
             self._listener.note(f"left out {file}")
-        self._listener.note(f"run {self.run_id}: {len(jobs)} jobs, reading their inputs")
+        self._listener.note(f"run {self.run_id}: {counted(len(jobs), 'job')}, reading the inputs")
         requested = {job.job_id for job in jobs}
         others = [status for job_id, status in committed.items() if job_id not in requested]
         self._heartbeat.start(len(jobs) + len(others), others)
@@ -177,7 +179,7 @@ class Run:
     def encode_identities(self) -> None:
         """Encode every portrait that a render needs. One that cannot be encoded fails its jobs in their shards."""
         specs = {spec.portrait.key: spec.portrait for shard in self.shards for spec in shard}
-        self._listener.note(f"encoding {len(specs)} identities")
+        self._listener.note(f"encoding {counted(len(specs), 'identity', 'identities')}")
         items = map(portrait_item, specs.values())
         wait([self._outcomes.watch(item.key, self._pool.submit(item)) for item in items])
 

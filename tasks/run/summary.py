@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from troupe.plural import counted
+
 __all__ = ["Summary"]
 
 
@@ -40,8 +42,9 @@ class Summary:
     def line(self) -> str:
         """Return the summary in one line."""
         return (
-            f"run {self.run_id}: {self.jobs_line()}; {self.frames} frames rendered, {self.evaluations} network "
-            f"evaluations, {self.files_put} files put, {self.seconds:.1f} s"
+            f"run {self.run_id}: {self.jobs_line()}; {counted(self.frames, 'frame')} rendered, "
+            f"{counted(self.evaluations, 'network evaluation')}, {counted(self.files_put, 'file')} put, "
+            f"{self.seconds:.1f} s"
         )
 
     def markdown(self) -> str:

@@ -6,6 +6,7 @@ what the slowest usable device needs: it is for what hangs, not for what is slow
 
 from __future__ import annotations
 
+from catalogs.store.uris import name
 from tasks.pool import WorkItem
 from tasks.run.sizing import PREPROCESS, RENDER
 from tasks.steps.specs import MotionSpec, PortraitSpec, RenderSpec, TrackSpec
@@ -32,6 +33,7 @@ def portrait_item(spec: PortraitSpec) -> WorkItem:
         affinity_key=spec.key,
         cost=COST_PER_PORTRAIT,
         timeout=MIN_TIMEOUT,
+        label=f"portrait {name(spec.uri)}",
     )
 
 
@@ -50,6 +52,7 @@ def work_items(spec: RenderSpec) -> tuple[WorkItem, ...]:
         affinity_key=spec.portrait.key,
         cost=float(spec.motion.track.frames * spec.settings.steps),
         timeout=MIN_TIMEOUT + SECONDS_PER_SAMPLER_STEP * spec.settings.steps * spec.motion.track.frames,
+        label=spec.job.job_id,
     )
     return portrait, track, motion, render
 
@@ -62,6 +65,7 @@ def _track_item(spec: TrackSpec) -> WorkItem:
         (spec,),
         cost=float(spec.frames),
         timeout=MIN_TIMEOUT + SECONDS_PER_FRAME * spec.frames,
+        label=f"clip {name(spec.uri)}",
     )
 
 
@@ -74,4 +78,5 @@ def _motion_item(spec: MotionSpec) -> WorkItem:
         needs=(f"track:{spec.track.key}",),
         cost=float(spec.track.frames),
         timeout=MIN_TIMEOUT + SECONDS_PER_FRAME * spec.track.frames,
+        label=f"clip {name(spec.track.uri)}",
     )

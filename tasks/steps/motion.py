@@ -13,6 +13,7 @@ from tasks.steps.context import WorkerContext
 from tasks.steps.specs import Done, MotionSpec, TrackSpec
 from tasks.steps.thumbnails import FirstFrame
 from troupe import Picture, Track
+from troupe.progress import report_each
 from troupe.stopwatch import Stopwatch
 
 __all__ = ["encode_clip", "fetch_track", "read_motion", "track_clip"]
@@ -34,7 +35,8 @@ def track_clip(context: WorkerContext, spec: TrackSpec) -> Done:
             track = read_track(ready_made)
         else:
             with watch("detect"), context.detecting() as detector:
-                frames = watch.each("decode", media.decode(clip, spec.start, spec.end, spec.fps))
+                decoded = media.decode(clip, spec.start, spec.end, spec.fps)
+                frames = report_each(watch.each("decode", decoded), "tracking", spec.frames, "frames")
                 reselect = spec.gaps == "cut"
                 track = track_face(
                     frames, detector, spec.face, spec.uri, recognise=context.recognise, reselect=reselect
@@ -59,7 +61,8 @@ def encode_clip(context: WorkerContext, spec: MotionSpec) -> Done:
             track = fetch_track(context, spec.track)
         with watch("encode"):
             decoded = media.decode(clip, spec.track.start, spec.track.end, spec.track.fps)
-            frames = FirstFrame(watch.each("decode", decoded), track)
+            counted = report_each(watch.each("decode", decoded), "encoding", len(track), "frames")
+            frames = FirstFrame(counted, track)
             motions = []
             for first, stop in split_shots(track, spec.track.gaps):
                 # The last shot gets all remaining frames, so that a track that is too short is noticed.

@@ -24,6 +24,7 @@ from tasks.steps.specs import Rendered, RenderSpec
 from troupe import ClipInfo, Picture, Track, __version__
 from troupe.errors import UnreadableMedia
 from troupe.log_context import process_name
+from troupe.progress import report_progress
 from troupe.stopwatch import Stopwatch
 
 __all__ = ["render"]
@@ -115,13 +116,17 @@ def write_videos(
         properties of the videos, and notes on what was converted to write them.
     """
     metadata = VideoMetadata(run_id=spec.run_id, job_id=spec.job.job_id, language=spec.job.language)
-    middle = sum(len(shot) for shot in shots) // 2
+    total = sum(len(shot) for shot in shots)
 
     def animate() -> Generator[Picture, None, None]:
-        for shot in shots:  # each sampled by itself
-            yield from context.animator.animate(
-                portrait.appearance, shot, spec.settings, watch, lambda *_: context.raise_if_cancelled()
-            )
+        for number, shot in enumerate(shots, 1):  # each sampled by itself
+            stage = f"denoising shot {number} of {len(shots)}," if len(shots) > 1 else "denoising"
+
+            def on_evaluations(done: int, total: int, stage: str = stage) -> None:
+                context.raise_if_cancelled()
+                report_progress(stage, done, total, "evaluations")
+
+            yield from context.animator.animate(portrait.appearance, shot, spec.settings, watch, on_evaluations)
 
     with ExitStack() as stack:
         encoders = [
@@ -147,8 +152,9 @@ def write_videos(
             for output, encoder in zip(outputs, encoders, strict=True):
                 with watch("encode_video"):
                     encoder.write(frame if output.name == "crop" else whole)
-            if index == middle:
+            if index == total // 2:
                 media.write_poster(whole, poster)
+            report_progress("writing", index + 1, total, "frames")
         with watch("encode_video"):
             infos = [encoder.finish() for encoder in encoders]
         return infos, list(dict.fromkeys(note for encoder in encoders for note in encoder.notes))

@@ -21,6 +21,7 @@ from typing import Any
 from catalogs.store.store import open_store
 from tests.faults.harness.workspace import Workspace, prepare
 from tests.s3 import BUCKET, endpoint
+from troupe.progress import Progress
 
 
 class Watch:
@@ -36,6 +37,9 @@ class Watch:
         print(text, flush=True)
 
     def begin(self, jobs: int) -> None:
+        """Nothing."""
+
+    def working(self, progress: Progress) -> None:
         """Nothing."""
 
     def finished(self, row: Mapping[str, Any]) -> None:

@@ -12,6 +12,7 @@ import pytest
 from flows.observe.progress import use_listener
 from tasks import media
 from tests.flows.jobs import JOB, RunJobs, manifest_rows
+from troupe.progress import Progress
 
 
 def test_only_changed_jobs_are_rendered(run_jobs: RunJobs) -> None:
@@ -40,6 +41,7 @@ def test_a_stopped_run_keeps_finished_jobs_and_resumes(run_jobs: RunJobs, monkey
     class StopAfterOne:
         def note(self, text: str) -> None: ...
         def begin(self, jobs: int) -> None: ...
+        def working(self, progress: Progress) -> None: ...
         def finished(self, row: Mapping[str, Any]) -> None:
             stop.set()
 

@@ -18,6 +18,7 @@ from tests.tasks.pool.plans import Plan, PlanWorker, kind, plans
 from tests.tasks.pool.simulation import Simulation
 from tests.tasks.pool.workers import Puppet, Unmade
 from troupe.errors import Cancelled, NoFace, OutOfMemory, TroupeError, WeightsError, WorkerLost
+from troupe.progress import Progress
 
 PUPPET = Role("puppet", Puppet)
 
@@ -265,3 +266,10 @@ def test_both_pools_end_every_item_alike(plan: Plan) -> None:
             assert kind(simulated[key]) == kind(future.exception())
         if not future.exception():
             assert future.result() == key
+
+
+def test_progress_of_an_item() -> None:
+    reported: list[Progress] = []
+    with LocalPool([PUPPET], on_progress=reported.append) as pool:
+        pool.submit(WorkItem("key", "puppet", Puppet.report, label="a name")).result()
+    assert [str(progress) for progress in reported] == ["a name: working 1/2 steps"]

@@ -17,6 +17,7 @@ from troupe.errors import (
     Overdue,
     SettingsError,
 )
+from troupe.progress import Progress
 
 
 @pytest.mark.usefixtures("ray_session")
@@ -63,6 +64,17 @@ class TestItems:
         about = record.__dict__["about"]
         assert about["job"] == "talk"
         assert not about["worker"].endswith(f":{os.getpid()}")
+
+    def test_progress_of_an_item(self, tmp_path: Path) -> None:
+        mark, reported = tmp_path / "reported", list[Progress]()
+
+        def end(progress: Progress) -> None:
+            reported.append(progress)
+            mark.touch()
+
+        with RayPool([puppets()], on_progress=end) as pool:
+            pool.submit(WorkItem("key", "puppet", Puppet.report, (str(mark),), label="a name")).result(60)
+        assert str(reported[0]) == "a name: working 1/2 steps"
 
     def test_a_worker_that_times_out_is_replaced(self) -> None:
         with RayPool([puppets()]) as pool:

@@ -16,6 +16,7 @@ import psutil
 
 from tasks.pool import Role
 from troupe.errors import NoFace, OutOfMemory, StoreError, WeightsError
+from troupe.progress import report_progress
 
 
 class Puppet:
@@ -58,6 +59,13 @@ class Puppet:
         """Log a line of troupe's, and one of another package."""
         logging.getLogger("tasks.puppet").warning(text)
         logging.getLogger("elsewhere").warning(text)
+
+    def report(self, mark: str = "") -> None:
+        """Report its progress; with `mark`, until that file exists."""
+        report_progress("working", 1, 2, "steps")
+        while mark and not Path(mark).exists():
+            time.sleep(0.05)
+            report_progress("working", 1, 2, "steps")
 
     def no_face(self) -> None:
         """Raise an InputError."""
