@@ -13,6 +13,7 @@ from prefect.exceptions import TerminationSignal
 from prefect.futures import PrefectFuture
 from prefect.states import Cancelled as cancelled
 from prefect.states import Completed as completed
+from prefect.states import Failed as failed
 from prefect.task_runners import TaskRunner, ThreadPoolTaskRunner
 
 from flows.observe.prefect_artifacts import Artifacts
@@ -21,9 +22,10 @@ from flows.parameters import Cells, Count, Device, Dtype, Gibibytes, Limits, Sec
 from flows.prefect_server import prefect_server
 from flows.prefect_tasks import call_as_task
 from flows.steps import execute
+from tasks.run.check_request import check_request
 from tasks.run.request import Request
 from tasks.run.summary import Summary
-from troupe.errors import Cancelled
+from troupe.errors import Cancelled, TroupeError
 from troupe.signals import stoppable
 
 __all__ = ["animate", "animate_here"]
@@ -105,8 +107,13 @@ def animate(
     parameters = locals()
     artifacts = Artifacts()
     with nullcontext(current_listener()) if has_listener() else configured_listener() as own:
-        request = _request.get() or Request.from_parameters(parameters)
-        summary = execute(request, Listeners(own, artifacts), ray=True, call=call_as_task)
+        try:
+            request = _request.get() or Request.from_parameters(parameters)
+            check_request(request)
+            summary = execute(request, Listeners(own, artifacts), ray=True, call=call_as_task)
+        except TroupeError as error:
+            # A state with the message: raised, Prefect would log it with a traceback.
+            return failed(message=str(error), data=error)
     artifacts.end(summary)
     if summary.counts.get("cancelled"):
         return cancelled(message=summary.line(), data=Stopped(summary))

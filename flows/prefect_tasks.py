@@ -10,9 +10,10 @@ from prefect import task
 from prefect.cache_policies import NO_CACHE
 from prefect.futures import wait
 from prefect.states import Cancelled as cancelled
+from prefect.states import Failed as failed
 from prefect.utilities.annotations import quote
 
-from troupe.errors import Cancelled
+from troupe.errors import Cancelled, TroupeError
 
 __all__ = ["call_as_task", "result_of"]
 
@@ -23,11 +24,11 @@ def call_as_task(name: str, step: Callable[..., Any], *args: Any, each: Sequence
     With `each`, call it once per value, which is its last argument, in the threads of the flow's task runner; return a
     list of the results. All tasks end before an error of one is raised.
 
-    Prefect caches no results: the store has them. A step that raises `Cancelled` ends in Prefect's state of that name;
-    Prefect logs any other error with a traceback.
+    Prefect caches no results: the store has them. A step that raises `Cancelled` ends in Prefect's state of that name,
+    one that raises another `TroupeError` in a failed state with its message; Prefect logs a bug with a traceback.
 
     Raises:
-        Cancelled: the step raised it.
+        TroupeError: the step raised it.
     """
 
     @task(name=name, cache_policy=NO_CACHE, persist_result=False)
@@ -37,6 +38,8 @@ def call_as_task(name: str, step: Callable[..., Any], *args: Any, each: Sequence
             return step(*args)
         except Cancelled as error:
             return cancelled(message=error.message)
+        except TroupeError as error:
+            return failed(message=str(error), data=error)
 
     if each is None:
         return result_of(end_in_state(*args, return_state=True))

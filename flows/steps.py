@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
-from tasks.run.outcomes import Listener
+from tasks.run.listener import Listener
 from tasks.run.request import Request
 from tasks.run.run import Run
 from tasks.run.summary import Summary

@@ -68,7 +68,7 @@ def plan(
 
     from catalogs.store.store import open_store
     from catalogs.store.uris import absolute
-    from tasks.run.estimate import estimate
+    from tasks.run.check_request import check_request
     from tasks.run.request import Request
     from tasks.weights.local_copy import local_file, local_weights
 
@@ -78,10 +78,15 @@ def plan(
         jobs=jobs,
         portraits=portraits,
         drivings=drivings,
+        detector=detector,
+        dtype=dtype,
         defaults=job_defaults(preset=preset, seed=seed, output=output),
         limit=limit,
         preview=preview,
     )
+    check_request(request, write=False)
+    from tasks.run.estimate import estimate
+
     estimated = estimate(
         request.job_list,
         open_store(store),

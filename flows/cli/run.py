@@ -147,9 +147,10 @@ def perform(request: Request, *, local: bool) -> Summary:
         TroupeError: the request cannot be carried out; raised before anything is started where possible.
     """
     from flows.observe.progress import configured_listener, console_listener, use_listener
+    from tasks.run.check_request import check_request
     from troupe.signals import stoppable
 
-    request.job_list  # noqa: B018 (an invalid request fails here, before anything starts)
+    check_request(request)
     with stoppable(), configured_listener(lambda: console_listener(stderr)) as listener, use_listener(listener):
         if local:
             from flows.local import animate_locally

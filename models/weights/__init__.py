@@ -5,9 +5,10 @@ converted, in a `.safetensors` file beside it. The latter is preferred: it is ma
 share its pages.
 """
 
+from models.face_files import detector_file, recogniser_file
 from models.weights.checkpoint import convert, replace_values, source_hash
 from models.weights.inspection import PartReport, inspect_weights
-from models.weights.layout import PartName, detector_file, model_files, recogniser_file
+from models.weights.layout import PartName, model_files
 from models.weights.loading import Networks, assign_tensors, load_networks, load_part
 
 __all__ = [

@@ -10,8 +10,9 @@ import torch
 from torch import Tensor, nn
 
 from models.config import ModelConfig
+from models.face_files import DETECTOR_FILES, RECOGNISER_FILE
 from models.weights.checkpoint import iter_tensors
-from models.weights.layout import DETECTOR_FILES, PARTS, RECOGNISER_FILE, Part, find_part_file
+from models.weights.layout import PARTS, Part, find_part_file
 from troupe.errors import WeightsError
 
 __all__ = ["PartReport", "compare_part", "inspect_weights", "read_config"]

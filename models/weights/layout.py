@@ -13,21 +13,18 @@ from models.appearance import AppearanceProjector, VisionTransformer
 from models.autoencoder import autoencoder_for
 from models.config import ModelConfig
 from models.denoiser import Denoiser, PoseGuider
+from models.face_files import RECOGNISER_FILE
 from models.motion import MotionRefiner, expression_encoder_for, head_pose_encoder_for
 from troupe.errors import WeightsError
 
 __all__ = [
-    "DETECTOR_FILES",
     "PARTS",
-    "RECOGNISER_FILE",
     "Part",
     "PartName",
-    "detector_file",
     "existing_part_file",
     "find_part",
     "find_part_file",
     "model_files",
-    "recogniser_file",
 ]
 
 PartName: TypeAlias = Literal[
@@ -73,9 +70,6 @@ PARTS = (
     ),
 )
 CONFIG_FILES = ("troupe.json", "unet/config.json", "vae/config.json", "scheduler/scheduler_config.json")
-RECOGNISER_FILE = "arcface.onnx"
-DETECTOR_FILES = ("detector.onnx", "yoloface_v5m.pt")
-"""In order of preference; the second is the release's."""
 
 
 def model_files(directory: Path) -> list[Path]:
@@ -84,23 +78,6 @@ def model_files(directory: Path) -> list[Path]:
     found += [path for part in PARTS if (path := find_part_file(directory, part)) is not None]
     found.append(directory / RECOGNISER_FILE)
     return [path for path in found if path.is_file()]
-
-
-def recogniser_file(directory: Path) -> Path:
-    """Return the path of the directory's face recognition network."""
-    return directory / RECOGNISER_FILE
-
-
-def detector_file(directory: Path) -> Path:
-    """Return the path of the directory's face detector: `detector.onnx` if it exists, else the release's.
-
-    Raises:
-        WeightsError: neither exists.
-    """
-    for name in DETECTOR_FILES:
-        if (directory / name).is_file():
-            return directory / name
-    raise WeightsError(f"{directory} has no detector ({' or '.join(DETECTOR_FILES)}); name one with --detector")
 
 
 def find_part(name: str) -> Part:

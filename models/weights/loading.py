@@ -15,10 +15,11 @@ from models.appearance import AppearanceProjector, VisionTransformer
 from models.autoencoder import channels_last
 from models.config import ModelConfig
 from models.denoiser import Denoiser, PoseGuider
+from models.face_files import RECOGNISER_FILE, recogniser_file
 from models.motion import MotionRefiner
 from models.weights.checkpoint import iter_tensors
 from models.weights.inspection import compare_part, read_config
-from models.weights.layout import PARTS, RECOGNISER_FILE, PartName, existing_part_file, find_part, recogniser_file
+from models.weights.layout import PARTS, PartName, existing_part_file, find_part
 from troupe.errors import WeightsError
 
 __all__ = ["Networks", "assign_tensors", "load_networks", "load_part"]

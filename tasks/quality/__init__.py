@@ -1,6 +1,1 @@
-"""Quality of a render: measures taken during rendering, and the thresholds they are checked against."""
-
-from tasks.quality.meter import QualityMeter
-from tasks.quality.thresholds import Thresholds
-
-__all__ = ["QualityMeter", "Thresholds"]
+"""Quality of a render: `meter` measures it during rendering, `thresholds` checks it against bounds."""

@@ -7,39 +7,23 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from concurrent.futures import Future
 from datetime import UTC, datetime
-from typing import Any, Protocol
+from typing import Any
 
 from catalogs.store.store import Store
 from catalogs.table.row_buffer import RowBuffer
 from catalogs.table.schema import Status
-from tasks.quality import Thresholds
+from tasks.quality.thresholds import Thresholds
 from tasks.run.heartbeat import Heartbeat
+from tasks.run.listener import Listener
 from tasks.run.planning import PlannedJob
 from tasks.run.result_row import row_of
 from tasks.steps.specs import Done, Rendered
 from troupe.errors import Cancelled, InputError, TroupeError
-from troupe.progress import Progress
 
-__all__ = ["STOPPED", "Listener", "Outcomes"]
+__all__ = ["STOPPED", "Outcomes"]
 
 STOPPED = "the run was stopped before this job; run again to resume"
 """Message of the jobs of a stopped run that were not done."""
-
-
-class Listener(Protocol):
-    """Receives the progress of a run, from several threads."""
-
-    def note(self, text: str) -> None:
-        """Receive a line about what the run does."""
-
-    def begin(self, jobs: int) -> None:
-        """Receive the number of jobs."""
-
-    def working(self, progress: Progress) -> None:
-        """Receive how far a job is, or something that jobs need; at most one per second and worker."""
-
-    def finished(self, row: Mapping[str, Any]) -> None:
-        """Receive the manifest's row of a job that has ended."""
 
 
 class Outcomes:

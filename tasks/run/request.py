@@ -8,8 +8,6 @@ from functools import cached_property
 from typing import Any, Self
 
 from catalogs.requests.jobs_file import cross_product, read_jobs, read_request
-from catalogs.store.store import open_store
-from catalogs.table.snapshot import latest_rows, snapshot
 from troupe import Job
 from troupe.errors import SettingsError
 
@@ -100,6 +98,10 @@ class Request:
     def _failed_jobs(self, kinds: Sequence[str]) -> list[Job]:
         if not self.run_id:
             raise SettingsError("retry needs a run_id: name the run whose failed jobs are to be done again")
+        # Imported late: a wrong request is refused at once, and only this reads the catalog.
+        from catalogs.store.store import open_store
+        from catalogs.table.snapshot import latest_rows, snapshot
+
         store = open_store(self.store)
         columns = ["run_id", "job_id", "status", "recorded_at", "error_kind"]
         rows = latest_rows(snapshot(store, self.run_id).read(columns=columns))

@@ -21,9 +21,10 @@ from catalogs.table.manifest import write_manifest
 from catalogs.table.row_buffer import RowBuffer
 from catalogs.table.snapshot import latest_rows, snapshot
 from tasks.pool import LocalPool, Pool, RayPool, Role
-from tasks.quality import Thresholds
+from tasks.quality.thresholds import Thresholds
 from tasks.run.heartbeat import Heartbeat
-from tasks.run.outcomes import STOPPED, Listener, Outcomes
+from tasks.run.listener import Listener
+from tasks.run.outcomes import STOPPED, Outcomes
 from tasks.run.planning import Plan, PlannedJob, Shard, finished_renders, plan_jobs, shards
 from tasks.run.request import Request
 from tasks.run.sizing import RENDER, cluster_roles, worker_roles

@@ -15,7 +15,7 @@ from models.faces import make_paster
 from models.motion import Motion
 from tasks import media
 from tasks.media import AudioSource, Timing, VideoEncoder, VideoMetadata
-from tasks.quality import QualityMeter
+from tasks.quality.meter import QualityMeter
 from tasks.steps.appearance import EncodedPortrait
 from tasks.steps.context import WorkerContext
 from tasks.steps.motion import fetch_track

@@ -36,7 +36,11 @@ def local_weights(uri: str) -> Path:
     """
     path = uris.local_path(uri)
     if path is not None:
-        return path.expanduser().absolute()
+        path = path.expanduser().absolute()
+        if not path.is_dir():
+            what = "is a file, not a weights directory" if path.exists() else "does not exist"
+            raise WeightsError(f"the weights directory {path} {what}; get the weights with `troupe weights pull DIR`")
+        return path
     store = open_store(uri)
     try:
         names = store.list()
@@ -71,7 +75,10 @@ def local_file(uri: str) -> Path:
     """
     path = uris.local_path(uri)
     if path is not None:
-        return path.expanduser().absolute()
+        path = path.expanduser().absolute()
+        if not path.is_file():
+            raise WeightsError(f"the file {path} {'is a folder' if path.exists() else 'does not exist'}")
+        return path
     try:
         state = stat(uri)
         place = cache_folder() / "files" / make_key("copy", uri=state.uri, size=state.size, version=state.version)

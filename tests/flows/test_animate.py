@@ -138,6 +138,29 @@ def test_the_server_rejects_invalid_parameters(given: dict[str, Any], accepted: 
     assert (not errors) == accepted, errors
 
 
+@pytest.mark.usefixtures("prefect_session")
+def test_an_invalid_request_fails_with_its_message_and_no_traceback(
+    jobs: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    from flows.animate import animate
+    from flows.prefect_tasks import call_as_task
+    from troupe.errors import StoreError, WeightsError
+
+    state = animate(str(tmp_path / "store"), str(tmp_path / "nowhere"), str(jobs), return_state=True)
+    assert state.is_failed()
+    assert state.message is not None
+    assert state.message.startswith(f"the weights directory {tmp_path}/nowhere does not exist")
+    with pytest.raises(WeightsError):
+        state.result()
+
+    def fail() -> None:
+        raise StoreError("the bucket is gone")
+
+    with pytest.raises(StoreError, match="gone"):
+        call_as_task("publish", fail)
+    assert "Traceback" not in caplog.text
+
+
 @pytest.mark.long
 def test_ctrl_c_ends_a_run_within_seconds_and_leaves_nothing(jobs: Path, weights: Path, tmp_path: Path) -> None:
     config = weights / "troupe.json"

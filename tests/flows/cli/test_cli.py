@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -48,6 +49,41 @@ def test_help_imports_nothing_heavy() -> None:
     assert done.returncode == 0, done.stderr
     commands = done.stdout.splitlines()
     assert {"run", "doctor", "catalog ls", "weights pull", "weights check", "weights convert"} <= set(commands)
+
+
+WRONG_REQUESTS = f"""
+import sys
+from typer.testing import CliRunner
+from flows.cli import app
+
+for words in (
+    ["run", "nothing.csv"],
+    ["run", "--portraits", "nothing", "--drivings", "nothing", "--weights", "nothing"],
+    ["run", "jobs.csv", "--weights", "nothing", "--device", "gpu", "--max", "beauty=1"],
+    ["plan", "nothing.csv"],
+    ["plan", "jobs.csv", "--weights", "nothing"],
+):
+    result = CliRunner().invoke(app, words)
+    assert result.exit_code == 2, (words, result.output)
+    print(result.stderr)
+loaded = sorted(set(sys.modules) & ({set(HEAVY)!r} - {{"pyarrow"}}))
+assert not loaded, loaded
+"""
+
+
+def test_wrong_requests_are_refused_before_heavy_imports(tmp_path: Path) -> None:
+    (tmp_path / "jobs.csv").write_text("portrait,driving\na.png,b.mp4\n")
+    path = {"PYTHONPATH": str(Path(__file__).parents[3])}
+    done = subprocess.run(
+        [sys.executable, "-c", WRONG_REQUESTS],
+        capture_output=True,
+        text=True,
+        cwd=tmp_path,
+        check=False,
+        env=os.environ | path,
+    )
+    assert done.returncode == 0, done.stderr
+    assert "the weights directory" in done.stdout
 
 
 def test_help_of_every_command_has_examples() -> None:

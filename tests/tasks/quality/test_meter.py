@@ -15,7 +15,7 @@ import torch
 from models.faces import crop_head
 from models.synthetic.world import draw_clip
 from tasks.evaluation.metrics import Subject
-from tasks.quality import QualityMeter
+from tasks.quality.meter import QualityMeter
 from tests.tasks.evaluation.test_metrics import FRAMES, Model, frames, known, model
 from troupe import FaceChoice, Picture
 from troupe.errors import OutOfMemory

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tasks.quality import Thresholds
+from tasks.quality.thresholds import Thresholds
 from troupe.errors import QualityError, SettingsError
 
 GOOD = {"identity": 0.8, "landmarks": 0.1, "expression": 0.2, "pose": 3.0, "flicker": 1.0}

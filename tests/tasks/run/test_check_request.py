@@ -1,0 +1,75 @@
+"""The check of a request before anything expensive."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tasks.run.check_request import check_request
+from tasks.run.request import Request
+from tests.s3 import BUCKET
+from troupe.errors import BadJob, SettingsError, StoreError, WeightsError
+
+
+@pytest.fixture
+def valid(tmp_path: Path) -> Request:
+    """A request that passes."""
+    (tmp_path / "weights").mkdir()
+    (tmp_path / "weights" / "detector.onnx").touch()
+    (tmp_path / "jobs.csv").write_text("portrait,driving\na.png,b.mp4\n")
+    return Request(str(tmp_path / "store"), str(tmp_path / "weights"), str(tmp_path / "jobs.csv"))
+
+
+def test_a_valid_request_passes(valid: Request) -> None:
+    check_request(valid)
+
+
+def test_planning_does_not_write_to_the_store(valid: Request, tmp_path: Path) -> None:
+    check_request(valid, write=False)
+    assert not (tmp_path / "store").exists()
+
+
+def test_a_missing_weights_directory_is_called_that(valid: Request, tmp_path: Path) -> None:
+    request = Request(valid.store, str(tmp_path / "nowhere"), valid.jobs)
+    with pytest.raises(WeightsError, match=r"^the weights directory \S+/nowhere does not exist; .*weights pull"):
+        check_request(request)
+    request = Request(valid.store, str(valid.jobs), valid.jobs)
+    with pytest.raises(WeightsError, match=r"jobs.csv is a file, not a weights directory"):
+        check_request(request)
+
+
+def test_a_directory_without_a_detector(valid: Request, tmp_path: Path) -> None:
+    (tmp_path / "weights" / "detector.onnx").unlink()
+    with pytest.raises(WeightsError, match=r"has no detector .* --detector"):
+        check_request(valid)
+    check_request(Request(valid.store, valid.weights, valid.jobs, detector=valid.jobs))
+    with pytest.raises(WeightsError, match=r"no.onnx does not exist"):
+        check_request(Request(valid.store, valid.weights, valid.jobs, detector=str(tmp_path / "no.onnx")))
+
+
+def test_all_problems_are_reported_together(valid: Request, tmp_path: Path) -> None:
+    (tmp_path / "jobs.csv").write_text("portrait\na.png\n")
+    request = Request(
+        valid.store, "nowhere", valid.jobs, device="gpu", dtype="float8", max_quality={"beauty": 1.0}, detector=""
+    )
+    with pytest.raises(SettingsError) as caught:
+        check_request(request)
+    text = str(caught.value)
+    assert text.startswith("the request has 5 problems\n  ")
+    for part in ("driving", "invalid device 'gpu'", "invalid dtype 'float8'", "'beauty'", "/nowhere does not exist"):
+        assert part in text
+    assert not (tmp_path / "store").exists()
+
+
+def test_a_single_problem_keeps_its_class(valid: Request, tmp_path: Path) -> None:
+    (tmp_path / "jobs.csv").write_text("portrait\na.png\n")
+    with pytest.raises(BadJob):
+        check_request(valid)
+
+
+def test_a_missing_bucket_is_one_line(valid: Request, s3: str) -> None:
+    with pytest.raises(StoreError) as caught:
+        check_request(Request(f"s3://{BUCKET}-that-does-not-exist/troupe", valid.weights, valid.jobs))
+    assert "does not exist" in str(caught.value)
+    assert "\n" not in str(caught.value)
