@@ -10,6 +10,8 @@ from troupe.proxy import bypass_proxies_on_loopback
 bypass_proxies_on_loopback()
 # Reporting its usage, Prefect would log `database is locked` when it first starts.
 os.environ.setdefault("PREFECT_SERVER_ANALYTICS_ENABLED", "false")
+# Its notice of that, on a first start, is for who wants it.
+os.environ.setdefault("DO_NOT_TRACK", "1")
 # Prefect logs every state of every run: that is for its own pages, the terminal has troupe's progress.
 os.environ.setdefault("PREFECT_LOGGING_LEVEL", "WARNING")
 

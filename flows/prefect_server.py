@@ -26,6 +26,7 @@ from typing import IO
 import httpx
 from filelock import FileLock, Timeout
 from prefect.exceptions import PrefectException
+from prefect.logging.handlers import APILogWorker
 from prefect.settings import PREFECT_API_URL, PREFECT_FLOWS_HEARTBEAT_FREQUENCY, PREFECT_HOME, temporary_settings
 
 from flows.prefect_check import ask_configured_server, notes, without_password
@@ -83,6 +84,8 @@ def prefect_server(stop: threading.Event | None = None) -> Iterator[None]:
         with temporary_settings(own), _errors_of("the Prefect server of this run"):
             yield
     finally:
+        with suppress(Exception):  # else the last lines of the run's log are missed, with a traceback for each
+            APILogWorker.drain_all(timeout=STOP_SECONDS, at_exit=False)
         server.close()
 
 

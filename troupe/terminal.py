@@ -53,30 +53,28 @@ def private_terminal() -> None:
     """Keep the terminal from child processes; the command line calls this first.
 
     Prompts still read `sys.stdin`, which gets a descriptor that children do not inherit; they get /dev/null. Output
-    after the terminal was closed is dropped, so that SIGHUP ends the process in order and not an error of the next
-    progress line.
+    after the terminal or pipe was closed is dropped: SIGHUP ends the process in order and not an error of the next
+    progress line, and `| head -1` ends no run.
     """
     if os.isatty(_STDIN):
         sys.stdin = os.fdopen(os.dup(_STDIN), encoding=sys.stdin.encoding, errors=sys.stdin.errors)
         close_stdin()
-    if os.isatty(_STDOUT):
-        sys.stdout = _terminal_stream(sys.stdout, _STDOUT)
-    if os.isatty(_STDERR):
-        sys.stderr = _terminal_stream(sys.stderr, _STDERR)
+    sys.stdout = _closable_stream(sys.stdout, _STDOUT)
+    sys.stderr = _closable_stream(sys.stderr, _STDERR)
 
 
-class _ClosableTerminal(io.FileIO):
-    """A terminal that drops output after it was closed."""
+class _Closable(io.FileIO):
+    """A terminal or pipe that drops output after it was closed."""
 
     def write(self, data: Any) -> int:
         try:
             return super().write(data) or 0
         except OSError as error:
-            if error.errno != errno.EIO:
+            if error.errno not in (errno.EIO, errno.EPIPE):
                 raise
             return len(memoryview(data).cast("B"))
 
 
-def _terminal_stream(stream: Any, descriptor: int) -> io.TextIOWrapper:
-    raw = _ClosableTerminal(descriptor, "w", closefd=False)
+def _closable_stream(stream: Any, descriptor: int) -> io.TextIOWrapper:
+    raw = _Closable(descriptor, "w", closefd=False)
     return io.TextIOWrapper(io.BufferedWriter(raw), encoding=stream.encoding, errors=stream.errors, line_buffering=True)

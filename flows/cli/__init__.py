@@ -17,7 +17,7 @@ import typer
 from typer.core import TyperGroup
 
 from flows.cli import catalog, demo, doctor, evaluate, export, forget, plan, report, run, runs, train, weights
-from flows.cli.console import print_error
+from flows.cli.console import print_error, stderr
 from flows.cli.options import ExitCode
 from troupe import __version__
 from troupe.errors import Cancelled, TroupeError
@@ -35,8 +35,14 @@ class Commands(TyperGroup):
         try:
             return super().invoke(ctx)
         except TroupeError as error:
+            if isinstance(error, Cancelled):  # which is what the user asked for
+                stderr.print(str(error))
+                raise typer.Exit(ExitCode.STOPPED) from None
             print_error(str(error))
-            raise typer.Exit(ExitCode.STOPPED if isinstance(error, Cancelled) else ExitCode.REFUSED) from None
+            raise typer.Exit(ExitCode.REFUSED) from None
+        except KeyboardInterrupt:
+            stderr.print("\ninterrupted")
+            raise typer.Exit(ExitCode.STOPPED) from None
         except typer.Abort as abort:
             if not isinstance(abort.__context__, KeyboardInterrupt):  # a prompt was answered with no
                 raise

@@ -6,14 +6,13 @@ Results go to standard output, messages to standard error.
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from enum import StrEnum
 from typing import Any
 
 import typer
-from rich.box import SIMPLE_HEAD
+from rich.cells import cell_len
 from rich.console import Console
-from rich.table import Table
 from rich.text import Text
 
 __all__ = ["Format", "console", "human_size", "print_error", "print_json", "print_table", "stderr"]
@@ -50,22 +49,46 @@ def print_json(value: Any) -> None:
     typer.echo(json.dumps(value, indent=2, default=str, ensure_ascii=False))
 
 
-def print_table(columns: Sequence[str], rows: Iterable[Sequence[str]], right: Collection[str] = ()) -> None:
+def print_table(
+    columns: Sequence[str],
+    rows: Iterable[Sequence[str]],
+    right: Collection[str] = (),
+    optional: Collection[str] = (),
+) -> None:
     """Print a table on a terminal; elsewhere tab-separated lines, the first with the column names.
 
     Args:
         right: names of the columns to align right.
+        optional: names of the columns that a terminal does not show where all their cells are empty.
     """
     if not console.is_terminal:
         for row in (columns, *rows):
             typer.echo("\t".join(" ".join(cell.split()) for cell in row))
         return
-    table = Table(box=SIMPLE_HEAD, pad_edge=False)
-    for column in columns:
-        table.add_column(column, justify="right" if column in right else "left", overflow="fold")
-    for row in rows:
-        table.add_row(*(Text(cell, style=CELL_STYLES.get(cell, "")) for cell in row))
-    console.print(table)
+    cells = [[" ".join(cell.split()) for cell in row] for row in rows]
+    shown = [n for n, column in enumerate(columns) if column not in optional or any(row[n] for row in cells)]
+    columns, cells = [columns[n] for n in shown], [[row[n] for n in shown] for row in cells]
+    widths = [max(cell_len(cell) for cell in each) for each in zip(columns, *cells, strict=True)]
+    console.print(_line(columns, columns, widths, right, lambda _: "bold"))
+    for row in cells:
+        console.print(_line(row, columns, widths, right, lambda cell: CELL_STYLES.get(cell, "")))
+
+
+def _line(
+    cells: Sequence[str],
+    columns: Sequence[str],
+    widths: Sequence[int],
+    right: Collection[str],
+    style: Callable[[str], str],
+) -> Text:
+    """Return a row of a table on one line, however long: the terminal wraps it, and what is copied stays whole."""
+    line = Text()
+    for cell, column, width in zip(cells, columns, widths, strict=True):
+        pad = " " * (width - cell_len(cell))
+        text = f"{pad}{cell}" if column in right else f"{cell}{pad}"
+        line.append(text, style(cell)).append("  ")
+    line.rstrip()
+    return line
 
 
 def human_size(size: float) -> str:

@@ -28,6 +28,7 @@ def demo(
     - `troupe demo`
     - `troupe demo /tmp/demo --local`
     """
+    stderr.print(f"drawing portraits and clips in {folder}")
     from tasks.demo import draw_strip, prepare_demo
     from tasks.run.request import Request
     from tasks.weights.shipped import SHIPPED_WEIGHTS

@@ -75,6 +75,7 @@ def evaluate(
     - `troupe evaluate --drivings clips --weights weights --preview 2s --limit 3`
     - `troupe evaluate --drivings clips --portraits faces --weights weights --lpips lpips.pt --embedder arcface.onnx`
     """
+    stderr.print("loading")
     from tasks.evaluation.pipeline import EvaluationRequest
 
     request = EvaluationRequest(
@@ -95,16 +96,24 @@ def evaluate(
         device=device,
         dtype=dtype,
     )
+    from flows.observe.job_control import acknowledging
+    from flows.observe.prefect_console import use_console_handler
     from flows.observe.progress import console_listener, use_listener
     from troupe.signals import stoppable
 
-    with stoppable(), console_listener(stderr) as listener, use_listener(listener):
+    with (
+        stoppable() as stop,
+        console_listener(stderr) as listener,
+        use_listener(listener),
+        acknowledging(stop, listener.note),
+    ):
         if local:
             from flows.local import evaluate_locally
 
             done = evaluate_locally(request)
         else:
             listener.note("starting Prefect")
+            use_console_handler()
             from flows.evaluate import evaluate_here
 
             done = evaluate_here(request)

@@ -146,18 +146,27 @@ def perform(request: Request, *, local: bool) -> Summary:
     Raises:
         TroupeError: the request cannot be carried out; raised before anything is started where possible.
     """
+    from flows.observe.job_control import acknowledging
+    from flows.observe.prefect_console import use_console_handler
     from flows.observe.progress import configured_listener, console_listener, use_listener
     from tasks.run.check_request import check_request
     from troupe.signals import stoppable
 
     check_request(request)
-    with stoppable(), configured_listener(lambda: console_listener(stderr)) as listener, use_listener(listener):
+    with (
+        stoppable() as stop,
+        configured_listener(lambda: console_listener(stderr)) as listener,
+        use_listener(listener),
+        acknowledging(stop, listener.note),
+    ):
         if local:
+            listener.note("loading")
             from flows.local import animate_locally
 
             summary = animate_locally(request)
         else:
             listener.note("starting Prefect")
+            use_console_handler()
             from flows.animate import animate_here
 
             summary = animate_here(request)
@@ -171,7 +180,12 @@ def show(request: Request, summary: Summary) -> None:
     from tasks.run.results import results
 
     rows = results(request.store, summary.run_id, SHOWN_JOBS)
-    print_table(("job", "status", "frames", "video or error"), [(r.job_id, r.status, r.frames, r.what) for r in rows])
+    print_table(
+        ("job", "status", "clip", "language", "frames", "video or error"),
+        [(r.job_id, r.status, r.driving, r.language, r.frames, r.what) for r in rows],
+        right=("frames",),
+        optional=("language",),
+    )
     if sum(summary.counts.values()) > len(rows):
         stderr.print(f"... and more; to list all: troupe catalog ls --store {request.store} --run {summary.run_id}")
     stderr.print(f"report: {summary.report}")

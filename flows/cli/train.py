@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated
 
@@ -37,15 +38,21 @@ def train(
     """
     if local and (workers > 1 or ray_address):
         raise SettingsError("--local trains in one process; remove it to use --workers or --ray-address")
-    try:
-        import accelerate  # noqa: F401  # type: ignore[import-untyped]
-    except ImportError as error:
-        raise SettingsError(
-            "training needs additional packages; install them with: pip install 'troupe[train]'"
-        ) from error
+    if find_spec("accelerate") is None:
+        raise SettingsError("training needs additional packages; install them with: pip install 'troupe[train]'")
+    from flows.observe.job_control import acknowledging
+    from flows.observe.prefect_console import use_console_handler
     from flows.observe.progress import console_training_progress, use_listener
+    from troupe.signals import stoppable
 
-    with console_training_progress(stderr) as progress, use_listener(progress):
+    with (
+        stoppable() as stop,
+        console_training_progress(stderr) as progress,
+        use_listener(progress),
+        acknowledging(stop, progress.note),
+    ):
+        progress.note("loading")
+        use_console_handler()
         from flows.train import table, train_here, train_locally
 
         parts = tuple(part or ())

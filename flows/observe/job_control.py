@@ -6,12 +6,16 @@ import os
 import signal
 import threading
 import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from rich.console import Console
 from rich.progress import Progress
 
-__all__ = ["SuspendableProgress", "shows_bars"]
+__all__ = ["SuspendableProgress", "acknowledging", "shows_bars"]
+
+STOPPING = "stopping; what is finished is kept (press Ctrl-C again to end at once)"
 
 POLL_SECONDS = 0.5
 """Seconds between checks whether a process in the background is in the foreground again."""
@@ -28,6 +32,31 @@ def shows_bars(console: Console) -> bool:
         return os.tcgetpgrp(console.file.fileno()) == os.getpgrp()
     except OSError:  # a terminal without job control
         return True
+
+
+@contextmanager
+def acknowledging(stop: threading.Event, note: Callable[[str], None]) -> Iterator[None]:
+    """Say at once that the first signal was received, which may take seconds to have an effect.
+
+    Args:
+        stop: event that the signal sets.
+        note: shows a line of text, from another thread: a signal handler must not write.
+    """
+    closing = threading.Event()
+
+    def acknowledge() -> None:
+        while not closing.is_set():
+            if stop.wait(POLL_SECONDS / 5):
+                note(STOPPING)
+                return
+
+    thread = threading.Thread(target=acknowledge, name="acknowledge", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        closing.set()
+        thread.join()
 
 
 class SuspendableProgress(Progress):

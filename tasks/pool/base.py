@@ -207,7 +207,7 @@ class ThreadedPool:
         for key in list(self._futures):
             self._resolve_item(key, None, error or _cancelled(key))
         if self._transport and not self._transport.close(timeout):
-            _log.warning("the pool did not close in time; what still runs ends when it is done, or with this process")
+            _log.info("the pool did not close in time; what still runs ends when it is done, or with this process")
 
     def _loop(self) -> bool:
         """Run until stopped; return whether every item was done by then."""

@@ -12,7 +12,7 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
@@ -39,6 +39,9 @@ _MAX_FOLDER_LENGTH = 43
 _SIGACTION_SIZE = 256
 """Bytes; the C library's structure is smaller."""
 
+_WATCH_INTERVAL = 0.5
+"""Seconds between two looks at the control process of our own Ray."""
+
 _TEMPORARY = "r"
 """Name, as short as can be, of Ray's folder in a run's folder."""
 
@@ -62,6 +65,7 @@ class RayRuntime:
     Attributes:
         folder: the same; None if Ray uses its own, also because the path is too long.
         started: whether `start` connected this process, so that `stop` disconnects it.
+        dead: whether a Ray of our own has ended by itself: nothing of Ray's may be called any more.
     """
 
     def __init__(
@@ -75,7 +79,8 @@ class RayRuntime:
     ) -> None:
         # Ray's sockets are in this folder, and the path of a socket is short.
         self.folder = folder if folder and len(str(folder / _TEMPORARY)) <= _MAX_FOLDER_LENGTH else None
-        self.started = False
+        self.started = self.dead = False
+        self._closing = threading.Event()
         self._address = address
         self._cpus, self._gpus = cpus, gpus
         self._log_to_driver = log_to_driver
@@ -108,9 +113,26 @@ class RayRuntime:
         if self._address is None:
             _kill_autoscaler()
 
+    def watch(self, on_death: Callable[[], None]) -> None:
+        """Call `on_death`, on another thread, when the control process of a Ray of our own ends before `stop`.
+
+        Every call of Ray's blocks then, and Ray ends this process after a minute.
+        """
+        if self.started and self._address is None and (control := _control_process()) is not None:
+            threading.Thread(target=self._wait_for_death, args=(control, on_death), daemon=True).start()
+
+    def _wait_for_death(self, control: psutil.Process, on_death: Callable[[], None]) -> None:
+        while not self._closing.wait(_WATCH_INTERVAL):
+            if not control.is_running() or control.status() == psutil.STATUS_ZOMBIE:
+                self.dead = True
+                atexit.unregister(connection.shutdown)  # It would block.
+                on_death()
+                return
+
     def stop(self) -> None:
         """Shut down what `start` started, or leave the cluster that it joined."""
-        if self.started:
+        self._closing.set()
+        if self.started and not self.dead:
             ray.shutdown()
             atexit.unregister(self._at_exit)
 
@@ -121,7 +143,7 @@ class RayRuntime:
         """
         if self.started:
             atexit.unregister(self._at_exit)
-            atexit.register(self._at_exit)
+            atexit.register(partial(_end_half_started, self.folder, dead=self.dead))
 
     def __enter__(self) -> Self:
         self.start()
@@ -260,7 +282,16 @@ def _kill_autoscaler() -> None:
                 process.kill()
 
 
-def _end_half_started(folder: Path | None) -> None:
+def _control_process() -> psutil.Process | None:
+    """Return the process of our own Ray that all its others depend on (GCS), None if it is not known."""
+    for process in psutil.Process().children():
+        with suppress(psutil.Error):
+            if Path(process.cmdline()[0]).name == "gcs_server":
+                return process
+    return None
+
+
+def _end_half_started(folder: Path | None, *, dead: bool = False) -> None:
     """End what was started, at this process's exit in the middle of Ray's start; it would linger for seconds.
 
     The run's folder is removed, too, which these processes would otherwise create again.
@@ -269,7 +300,7 @@ def _end_half_started(folder: Path | None) -> None:
     being connected there is nothing to shut down, and to wait for it may take ten seconds and end in an abort.
     """
     killed = []
-    if ray.is_initialized():
+    if ray.is_initialized() and not dead:
         ray.shutdown()
     else:
         home = str(Path(ray.__file__).parent)

@@ -9,7 +9,7 @@ from collections import deque
 from collections.abc import Sequence
 from concurrent.futures import Future
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -26,6 +26,7 @@ from tasks.pool.messages import (
     ItemDone,
     ItemFailed,
     KillWorker,
+    NoWorkers,
     RecallItem,
     SendItem,
     StartFailed,
@@ -52,6 +53,8 @@ _SUSPENDED_ADVICE = (
     "Something suspends it again and again: a signal (SIGSTOP), or a child process of it that uses a terminal"
 )
 
+_RAY_ENDED = "Ray has died or was stopped on this machine (`ray stop`); resume the run with its --run-id"
+
 _REASON_CHARACTERS = 300
 """Length of the part of Ray's cause of death that a message quotes."""
 
@@ -75,6 +78,7 @@ class _Worker:
         process: its process, where that is on this machine and known.
         suspended: time at which its process was first found suspended; None while it runs.
         progress: what it reported last.
+        items: names of the items that it was sent, by key; it runs the first.
     """
 
     actor: Any
@@ -82,6 +86,7 @@ class _Worker:
     process: psutil.Process | None = None
     suspended: float | None = None
     progress: Progress | None = None
+    items: dict[str, str] = field(default_factory=dict)
 
 
 class RayTransport(Transport):
@@ -118,13 +123,14 @@ class RayTransport(Transport):
 
     def open(self) -> None:
         self._runtime.start()
+        self._runtime.watch(lambda: self.emit(NoWorkers(WorkerLost(_RAY_ENDED))))
         # `_check_resources` might start another Ray, if this one is shut down at this process's exit just now.
         if self._runtime.started and not self._closing:
             self._check_resources()
 
     def close(self, timeout: float) -> bool:
         opened = self._opened.is_set()
-        closed = super().close(timeout)
+        closed = super().close(0.0 if self._runtime.dead else timeout)
         if not closed and not opened and is_connecting():
             # After `close`, the caller removes the folder with Ray's sockets, and Ray ends a process that finds none.
             # On a busy machine, being connected takes longer than the timeout.
@@ -161,7 +167,7 @@ class RayTransport(Transport):
         if self._node is None:
             self._node = ray.get_runtime_context().get_node_id()
         if not any(node["Alive"] for node in _ray.nodes() if node["NodeID"] == self._node):
-            raise WorkerLost("Ray has died on this machine; resume the run with its --run-id")
+            raise WorkerLost(_RAY_ENDED)
         for number, worker in list(self._workers.items()):
             self._check_process(number, worker)
 
@@ -203,6 +209,7 @@ class RayTransport(Transport):
             self.emit(ItemFailed(number, item.key, _not_picklable(item.name, error)))
         else:
             self._pending[number, item.key] = ref
+            worker.items[item.key] = item.name
             ref.future().add_done_callback(partial(self._on_called, number, item.key))
 
     def _on_constructed(self, number: int, future: Future[CallOutcome]) -> None:
@@ -214,6 +221,8 @@ class RayTransport(Transport):
             self.emit(WorkerStarted(number))
 
     def _on_called(self, number: int, key: str, future: Future[CallOutcome]) -> None:
+        if worker := self._workers.get(number):
+            worker.items.pop(key, None)
         outcome = self._outcome(number, key, future)
         if outcome and outcome.error:
             self.emit(ItemFailed(number, key, outcome.error))
@@ -258,7 +267,8 @@ class RayTransport(Transport):
             now = time.monotonic()
             if worker.suspended is None:
                 worker.suspended = now
-                _log.warning("a worker of role %r is suspended; `kill -CONT %d` resumes it", worker.role, process.pid)
+                item = next(iter(worker.items.values()), f"role {worker.role!r}")
+                _log.warning("%s: its worker is suspended; `kill -CONT %d` resumes it", item, process.pid)
             elif now - worker.suspended >= _SUSPENDED_TIMEOUT:
                 reason = f"process {process.pid} was suspended and not resumed within {_SUSPENDED_TIMEOUT:.0f} s"
                 self.emit(WorkerDied(number, reason, advice=_SUSPENDED_ADVICE))

@@ -84,7 +84,7 @@ class Heartbeat:
         """Record that the run ended without a manifest."""
         if self._info.live:
             with self._lock:
-                state: RunState = "stopped" if isinstance(error, Cancelled) else "broken"
+                state: RunState = "stopped" if isinstance(error, Cancelled | KeyboardInterrupt) else "broken"
                 note = str(error) or type(error).__name__
                 self._info = replace(self._info, state=state, note=note)
 

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from textwrap import shorten
 
 from catalogs.store.store import open_store
+from catalogs.store.uris import name
 from catalogs.table.manifest import read_manifest
 
 __all__ = ["Result", "results"]
+
+MAX_ERROR = 100
+"""Characters of an error; the manifest and the report have all of it."""
 
 
 @dataclass(frozen=True)
@@ -15,12 +20,16 @@ class Result:
     """Result of one job.
 
     Attributes:
+        driving: file name of its clip.
+        language: its language; empty without one.
         frames: number of frames of its video; empty without one.
-        what: URI of the video, or the error.
+        what: URI of the video, or the error in short.
     """
 
     job_id: str
     status: str
+    driving: str
+    language: str
     frames: str
     what: str
 
@@ -31,15 +40,17 @@ def results(store: str, run_id: str, most: int) -> list[Result]:
     Raises:
         StoreError: the manifest does not exist, or cannot be read.
     """
-    columns = ["job_id", "status", "frames", "full_uri", "crop_uri", "error"]
+    columns = ["job_id", "status", "driving", "language", "frames", "full_uri", "crop_uri", "error"]
     rows = read_manifest(open_store(store), run_id).select(columns).to_pylist()
     rows.sort(key=lambda row: row["error"] is None)
     return [
         Result(
             job_id=row["job_id"],
             status=row["status"],
+            driving=name(row["driving"]),
+            language=row["language"] or "",
             frames="" if row["frames"] is None else str(row["frames"]),
-            what=row["error"] or row["full_uri"] or row["crop_uri"] or "",
+            what=shorten(row["error"] or "", MAX_ERROR, placeholder=" …") or row["full_uri"] or row["crop_uri"] or "",
         )
         for row in rows[:most]
     ]

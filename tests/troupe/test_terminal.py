@@ -72,6 +72,23 @@ def test_writing_to_a_closed_terminal_is_no_error(shell: Shell, tmp_path: Path) 
     assert wait_until((tmp_path / "written").exists, 10)
 
 
+def test_a_pipe_without_reader_is_no_error() -> None:
+    """Such as `2>&1 | head -1`: the run goes on."""
+    program = "import sys; from troupe.terminal import private_terminal; private_terminal(); "
+    program += "print('first', flush=True); sys.stdin.read(); print('x' * 100_000, flush=True); "
+    program += "print('message', file=sys.stderr)"
+    pipe = subprocess.PIPE
+    process = subprocess.Popen(
+        [sys.executable, "-c", program], cwd=ROOT, stdin=pipe, stdout=pipe, stderr=subprocess.STDOUT
+    )
+    assert process.stdin is not None
+    assert process.stdout is not None
+    assert process.stdout.readline() == b"first\n"
+    process.stdout.close()
+    process.stdin.close()
+    assert process.wait(20) == 0
+
+
 def test_a_worker_closes_its_standard_input() -> None:
     program = "import subprocess, sys; from troupe.terminal import close_stdin; close_stdin(); "
     program += f"subprocess.run([sys.executable, '-c', {STDIN_OF_CHILD!r}])"

@@ -57,6 +57,20 @@ def test_table_on_a_terminal_has_colours_but_no_markup(monkeypatch: pytest.Monke
     assert "[1]" in file.getvalue()
 
 
+def test_cells_of_a_table_on_a_terminal_can_be_copied(monkeypatch: pytest.MonkeyPatch) -> None:
+    file, path = io.StringIO(), "/store/" + "renders/" * 20 + "full.mp4"
+    monkeypatch.setattr(
+        module, "console", Console(file=file, force_terminal=True, color_system=None, width=40, soft_wrap=True)
+    )
+    rows = [("ada", "", "7", path), ("\u5f20\u4f1f", "", "12", "no face\nfound")]
+    print_table(("job", "language", "frames", "video or error"), rows, right=("frames",), optional=("language",))
+    assert file.getvalue().splitlines() == [
+        "job   frames  video or error",
+        f"ada        7  {path}",
+        "\u5f20\u4f1f      12  no face found",
+    ]
+
+
 def test_json_is_alone_on_standard_output(capsys: pytest.CaptureFixture[str]) -> None:
     print_json({"name": "Ä", "size": 1})
     out = capsys.readouterr().out

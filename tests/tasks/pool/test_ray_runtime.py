@@ -67,6 +67,24 @@ print(type(future.exception()).__name__)
 """
 
 
+ENDED = """
+import atexit, os, sys, threading, time
+import psutil
+from tasks.pool import RayPool, Role, WorkItem
+from tests.tasks.pool.workers import Puppet
+pool = RayPool([Role("puppet", Puppet)])
+pool.submit(WorkItem("a", "puppet", Puppet.count)).result()
+future = pool.submit(WorkItem("b", "puppet", Puppet.sleep, (600,)))
+began = time.monotonic()
+next(p for p in psutil.Process().children() if p.name() == "gcs_server").kill()
+print(future.exception(30))
+pool.close()
+atexit._run_exitfuncs()
+print(time.monotonic() - began < 15, flush=True)
+os._exit(0)  # as the command line does
+"""
+
+
 def run(program: str, *arguments: str, cwd: Path = ROOT, **environment: str) -> subprocess.CompletedProcess[str]:
     """Run a program in a process that has no Ray yet."""
     return subprocess.run(
@@ -85,6 +103,15 @@ def test_a_ray_of_its_own_is_quiet_and_leaves_nothing(tmp_path: Path) -> None:
     done = run(OWN, str(ROOT), cwd=tmp_path)
     assert (done.stdout, done.returncode) == ("fine\n", 0), done.stderr
     assert all("died" in line for line in done.stderr.splitlines()), "only the pool's own log lines"
+
+
+@pytest.mark.long
+def test_a_ray_that_is_stopped_from_outside_ends_the_items(tmp_path: Path) -> None:
+    """Every call of Ray's blocks then, and Ray ends the process after a minute."""
+    done = run(ENDED)
+    error, in_time = done.stdout.splitlines()
+    assert error.startswith("Ray has died or was stopped on this machine")
+    assert in_time == "True", done.stderr
 
 
 def test_joining_a_cluster(ray_session: str) -> None:
