@@ -13,14 +13,13 @@ from prefect.exceptions import TerminationSignal
 from prefect.futures import PrefectFuture
 from prefect.states import Cancelled as cancelled
 from prefect.states import Completed as completed
-from prefect.states import Failed as failed
 from prefect.task_runners import TaskRunner, ThreadPoolTaskRunner
 
 from flows.observe.prefect_artifacts import Artifacts
 from flows.observe.progress import Listeners, configured_listener, current_listener, has_listener
 from flows.parameters import Cells, Count, Device, Dtype, Gibibytes, Limits, Seconds, Similarity
 from flows.prefect_server import prefect_server
-from flows.prefect_tasks import call_as_task
+from flows.prefect_tasks import call_as_task, state_of
 from flows.steps import execute
 from tasks.run.check_request import check_request
 from tasks.run.request import Request
@@ -112,8 +111,7 @@ def animate(
             check_request(request)
             summary = execute(request, Listeners(own, artifacts), ray=True, call=call_as_task)
         except TroupeError as error:
-            # A state with the message: raised, Prefect would log it with a traceback.
-            return failed(message=str(error), data=error)
+            return state_of(error)
     artifacts.end(summary)
     if summary.counts.get("cancelled"):
         return cancelled(message=summary.line(), data=Stopped(summary))
@@ -138,4 +136,8 @@ def animate_here(request: Request) -> Summary:
         _request.reset(token)
     # A cancelled flow has a result, too, which Prefect would raise.
     result: Any = state.result(raise_on_failure=not state.is_cancelled())
-    return result.summary if isinstance(result, Stopped) else Summary(**result)
+    if isinstance(result, Stopped):
+        return result.summary
+    if state.is_cancelled():
+        raise Cancelled(state.message)
+    return Summary(**result)

@@ -8,17 +8,16 @@ from typing import Any
 
 from prefect import State, flow
 from prefect.artifacts import create_markdown_artifact
-from prefect.states import Cancelled as cancelled
 
 from flows.animate import animate
 from flows.observe.progress import current_listener
 from flows.parameters import Count, Device, Dtype, Preset, Seconds, Seed
 from flows.prefect_server import prefect_server
-from flows.prefect_tasks import call_as_task, result_of
+from flows.prefect_tasks import call_as_task, result_of, state_of
 from tasks.evaluation.pipeline import EvaluationRequest, measure_renders, prepare_evaluation, publish_evaluation
 from tasks.evaluation.summary import Evaluation
 from tasks.run.request import Request
-from troupe.errors import Cancelled
+from troupe.errors import TroupeError
 from troupe.signals import stoppable
 
 __all__ = ["evaluate", "evaluate_here"]
@@ -74,8 +73,8 @@ def evaluate(
         animation: Request = call_as_task("prepare evaluation", prepare_evaluation, request)
         result_of(animate(**animation.parameters(), return_state=True))
         evaluation: Evaluation = call_as_task("measure", _measure, request)
-    except Cancelled as error:
-        return cancelled(message=error.message)
+    except TroupeError as error:
+        return state_of(error)
     uri = publish_evaluation(request, evaluation)
     text = evaluation.markdown()
     create_markdown_artifact(text, key="troupe-evaluation", description=f"evaluation {run_id}")

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from functools import wraps
 from typing import Any
 
-from prefect import task
+from prefect import State, task
 from prefect.cache_policies import NO_CACHE
 from prefect.futures import wait
 from prefect.states import Cancelled as cancelled
@@ -15,7 +15,14 @@ from prefect.utilities.annotations import quote
 
 from troupe.errors import Cancelled, TroupeError
 
-__all__ = ["call_as_task", "result_of"]
+__all__ = ["call_as_task", "result_of", "state_of"]
+
+
+def state_of(error: TroupeError) -> State[Any]:
+    """Return the final state of a task or flow that ended with the error: raised, Prefect would log a traceback."""
+    if isinstance(error, Cancelled):
+        return cancelled(message=error.message)
+    return failed(message=str(error), data=error)
 
 
 def call_as_task(name: str, step: Callable[..., Any], *args: Any, each: Sequence[Any] | None = None) -> Any:
@@ -36,10 +43,8 @@ def call_as_task(name: str, step: Callable[..., Any], *args: Any, each: Sequence
     def end_in_state(*args: Any) -> Any:
         try:
             return step(*args)
-        except Cancelled as error:
-            return cancelled(message=error.message)
         except TroupeError as error:
-            return failed(message=str(error), data=error)
+            return state_of(error)
 
     if each is None:
         return result_of(end_in_state(*args, return_state=True))

@@ -11,17 +11,16 @@ from typing import Any, Literal
 
 from prefect import State, flow
 from prefect.artifacts import create_markdown_artifact
-from prefect.states import Cancelled as cancelled
 
 from flows.observe.progress import current_training_progress
 from flows.parameters import Count
 from flows.prefect_server import prefect_server
-from flows.prefect_tasks import call_as_task, result_of
+from flows.prefect_tasks import call_as_task, result_of, state_of
 from flows.steps import Call, call_directly
 from tasks.train.config import PartConfig, TrainConfig, read_train_config
 from tasks.train.parts import PARTS
 from tasks.train.train_part import needs_clips, prepare_training_clips, prepare_weights, train_part
-from troupe.errors import Cancelled
+from troupe.errors import TroupeError
 from troupe.signals import stoppable
 
 __all__ = ["table", "train", "train_here", "train_locally"]
@@ -51,12 +50,12 @@ def train(
         workers: number of processes that share every batch; more than one are Ray workers.
         ray_address: address of a Ray cluster that this machine is part of; if empty, workers run on this machine.
     """
-    train_config = read_train_config(Path(config), tuple(PARTS))
     try:
+        train_config = read_train_config(Path(config), tuple(PARTS))
         with stoppable() as stop:
             results = _train(train_config, tuple(parts or ()), call_as_task, stop, device, workers, ray_address)
-    except Cancelled as error:
-        return cancelled(message=error.message)
+    except TroupeError as error:
+        return state_of(error)
     create_markdown_artifact(table(results), key="troupe-training", description=config)
     return results
 

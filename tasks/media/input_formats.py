@@ -14,6 +14,7 @@ import ffmpeg  # type: ignore[import-untyped]
 
 from tasks.media import image_folder
 from tasks.media.ffmpeg_process import THREADS
+from tasks.media.stills import CLIP_SIGNATURES, damage
 from troupe.errors import MissingInput, UnreadableMedia
 
 __all__ = ["AUDIO_FORMATS", "CLIP_FORMATS", "ffmpeg_input", "open_container"]
@@ -79,6 +80,8 @@ def open_container(path: Path, formats: str, **options: str) -> Iterator[av.cont
         )
     except (av.error.FFmpegError, ValueError, OSError) as error:
         reason = getattr(error, "strerror", None) or type(error).__name__
+        if found := damage(path, CLIP_SIGNATURES):
+            raise UnreadableMedia(f"{path.name} {found} ({reason}); copy or export it again") from error
         raise UnreadableMedia(
             f"{path.name} is not in a supported format ({reason}); playlists and scripts are refused; "
             f"convert any other clip to MP4"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import struct
 import warnings
 import zlib
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +16,7 @@ from tasks.media.provenance import AI_GENERATED, xmp_packet
 from troupe.errors import MissingInput, TooLarge, UnreadableMedia
 from troupe.faces import Picture
 
-__all__ = ["DECODE_ERRORS", "read_picture", "write_poster"]
+__all__ = ["CLIP_SIGNATURES", "DECODE_ERRORS", "damage", "read_picture", "write_poster"]
 
 POSTER_SIDE = 640
 """Pixels of a poster's longer side at maximum."""
@@ -26,6 +27,23 @@ DECODE_ERRORS = (
     *(struct.error, zlib.error),
 )
 """Exceptions that Pillow raises for damaged files in these formats, found by experiment."""
+
+_PICTURE_SIGNATURES = (
+    (0, b"\x89PNG", "a PNG file"),
+    (0, b"\xff\xd8\xff", "a JPEG file"),
+    (0, b"GIF8", "a GIF file"),
+    (8, b"WEBP", "a WebP file"),
+)
+"""Offset and bytes that begin a file of a format."""
+CLIP_SIGNATURES = (
+    *_PICTURE_SIGNATURES,
+    (4, b"ftyp", "an MP4 or MOV file"),
+    (0, b"\x1aE\xdf\xa3", "a Matroska or WebM file"),
+    (8, b"AVI ", "an AVI file"),
+    (0, b"OggS", "an Ogg file"),
+    (0, b"FLV", "an FLV file"),
+)
+"""The same of clips."""
 
 
 def read_picture(path: Path) -> Picture:
@@ -57,10 +75,24 @@ def read_picture(path: Path) -> Picture:
     except Image.DecompressionBombError:
         raise TooLarge(f"{path.name} has too many pixels; {advice}") from None
     except DECODE_ERRORS as error:
+        if found := damage(path):
+            raise UnreadableMedia(f"{path.name} {found} ({type(error).__name__}); copy or export it again") from error
         raise UnreadableMedia(
             f"{path.name} is not a picture that can be decoded ({type(error).__name__}); "
             f"use PNG, JPEG, WebP, TIFF, AVIF, BMP, GIF or PPM"
         ) from error
+
+
+def damage(path: Path, signatures: Sequence[tuple[int, bytes, str]] = _PICTURE_SIGNATURES) -> str:
+    """Describe a file that cannot be opened: that it is empty, or damaged; empty if its format is unknown."""
+    if not path.is_file():
+        return ""
+    with path.open("rb") as file:
+        head = file.read(12)
+    if not head:
+        return "is empty"
+    kind = next((kind for offset, begin, kind in signatures if head[offset:].startswith(begin)), "")
+    return f"is truncated or damaged: it begins as {kind}" if kind else ""
 
 
 def write_poster(picture: Picture, path: Path) -> None:

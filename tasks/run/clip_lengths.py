@@ -16,7 +16,7 @@ from catalogs.requests.memo import Memo
 from catalogs.store.store import Store
 from tasks.media.input_formats import CLIP_FORMATS, open_container
 from tasks.media.scan import video_stream
-from troupe.errors import TroupeError
+from troupe.errors import TroupeError, UnreadableMedia
 
 __all__ = ["ClipLengths", "Length", "frames_between"]
 
@@ -35,6 +35,7 @@ class ClipLengths:
     """
 
     def __init__(self, store: Store) -> None:
+        self._unreadable: dict[str, UnreadableMedia] = {}
         self._memo = Memo(store, _FOLDER, ".json", _encode, _decode, required=False)
 
     def measure(self, content: str, path: Path) -> None:
@@ -44,8 +45,15 @@ class ClipLengths:
             content: hash of the clip's content.
             path: path of the clip.
         """
-        if self._memo.get(content) is None and (length := _read(path)) is not None:
-            self._memo.add(content, length)
+        try:
+            if self._memo.get(content) is None and (length := _read(path)) is not None:
+                self._memo.add(content, length)
+        except UnreadableMedia as error:
+            self._unreadable[content] = error
+
+    def unreadable(self, content: str) -> UnreadableMedia | None:
+        """Return why a clip with this content cannot be opened, as far as it was looked at."""
+        return self._unreadable.get(content)
 
     def of_many(self, clips: Mapping[str, str]) -> dict[str, Length]:
         """Return the lengths by content hash; clips that cannot be read are left out.
@@ -53,7 +61,11 @@ class ClipLengths:
         Args:
             clips: URIs by content hash.
         """
-        unknown = [(content, uri) for content, uri in clips.items() if self._memo.get(content) is None]
+        unknown = [
+            (content, uri)
+            for content, uri in clips.items()
+            if self._memo.get(content) is None and content not in self._unreadable
+        ]
         with ThreadPoolExecutor(_THREADS, thread_name_prefix="length") as pool:
             list(pool.map(lambda clip: self._fetch(*clip), unknown))
         lengths = ((content, self._memo.get(content)) for content in clips)
@@ -88,15 +100,23 @@ def _decode(data: bytes) -> dict[str, Length]:
 
 
 def _read(path: Path) -> Length | None:
-    """Read the length from the file's headers alone: decoding would be exact, and take as long as the render."""
+    """Read the length from the file's headers alone: decoding would be exact, and take as long as the render.
+
+    Raises:
+        UnreadableMedia: the clip cannot be opened, or has no video.
+    """
     try:
         with open_container(path, CLIP_FORMATS) as container:
             stream = video_stream(container)
-            if stream is None or not stream.average_rate:
+            if stream is None:
+                raise UnreadableMedia(f"{path.name} has no video that can be decoded")
+            if not stream.average_rate:
                 return None
             rate = float(stream.average_rate)
             seconds = (container.duration or 0) / av.time_base
             frames = stream.frames or round(seconds * rate)
+    except UnreadableMedia:
+        raise
     except (TroupeError, av.error.FFmpegError, OSError):
         return None  # The job itself will report what is wrong with the clip.
     return (frames, rate) if frames > 0 else None

@@ -30,6 +30,8 @@ Shard: TypeAlias = tuple[RenderSpec, ...]
 """Specs that a step of the run renders together: those of a few portraits."""
 
 _THREADS = 16
+_UNKNOWN_LENGTH: Length = (250, 25.0)
+"""Frames and rate that are assumed for a clip whose headers have none."""
 _BATCH = 256
 """Renders that are looked up at a time: each record may be some kB."""
 
@@ -115,10 +117,10 @@ def plan_jobs(
         hashed = {uri: value for uri, value in found.items() if isinstance(value, str)}
         portrait, driving = hashed.get(job.portrait, ""), hashed.get(job.driving, "")
         unreadable = next((value for value in found.values() if isinstance(value, TroupeError)), None)
-        error = unreadable or forget_list.refusal(job.identity, portrait)
+        error = unreadable or forget_list.refusal(job.identity, portrait) or lengths.unreadable(driving)
         spec = None
         if error is None:
-            length = clip_lengths.get(driving)
+            length = clip_lengths.get(driving, _UNKNOWN_LENGTH)
             spec = _spec(run_id, job, hashed, fingerprint, face_networks, dtype, length, shared)
         planned.append(PlannedJob(job, spec, error, portrait, driving))
     return Plan(run_id, fingerprint, tuple(planned))
@@ -192,7 +194,7 @@ def _spec(
     fingerprint: str,
     face_networks: Mapping[str, str],
     dtype: str,
-    length: Length | None,
+    length: Length,
     shared: dict[Any, Any],
 ) -> RenderSpec:
     settings = replace(preset(job.preset), seed=job.seed)
@@ -219,9 +221,8 @@ def _spec(
         face=job.driving_face,
         gaps=job.gaps,
         tracks=job.tracks,
+        frames=frames_between(length, job.start, job.end),
     )
-    if length is not None:
-        track = replace(track, frames=frames_between(length, job.start, job.end))
     motion = MotionSpec(
         key=make_key("motion", version=VERSIONS["motion"], **part, track=track.key, crop=job.crop, weights=fingerprint),
         track=track,

@@ -235,6 +235,25 @@ def test_a_variable_rate_resampled(tmp_path: Path) -> None:
     assert set(range(COUNT)) - set(shown) <= {6, 7}  # ten milliseconds apart: one of them
 
 
+class TestUnreadableFiles:
+    @pytest.mark.parametrize("suffix", ["mp4", "mkv"])
+    def test_a_truncated_clip_is_called_that(self, tmp_path: Path, suffix: str) -> None:
+        clip = make_clip(tmp_path / f"clip.{suffix}", numbered(10))
+        clip.write_bytes(clip.read_bytes()[:40])
+        with pytest.raises(UnreadableMedia, match=rf"^clip.{suffix} is truncated or damaged: it begins as an? M"):
+            probe(clip)
+
+    def test_an_empty_clip_is_called_that(self, tmp_path: Path) -> None:
+        (tmp_path / "clip.mp4").touch()
+        with pytest.raises(UnreadableMedia, match=r"^clip.mp4 is empty .*copy or export it again$"):
+            probe(tmp_path / "clip.mp4")
+
+    def test_an_unknown_format_is_called_that(self, tmp_path: Path) -> None:
+        (tmp_path / "clip.mp4").write_text("no film, however long")
+        with pytest.raises(UnreadableMedia, match=r"^clip.mp4 is not in a supported format"):
+            probe(tmp_path / "clip.mp4")
+
+
 class TestHostileInput:
     @pytest.mark.parametrize("suffix", ["mp4", "m3u8", "mpd", "txt", "png"])
     @pytest.mark.parametrize(

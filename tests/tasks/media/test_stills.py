@@ -119,9 +119,7 @@ class TestBadInput:
         with pytest.raises(MissingInput):
             read_picture(tmp_path)
 
-    @pytest.mark.parametrize(
-        "content", [b"", b"text", b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n", b"<svg/>", b"\x89PNG\r\n\x1a\n"]
-    )
+    @pytest.mark.parametrize("content", [b"text", b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n", b"<svg/>"])
     def test_no_picture(self, tmp_path: Path, content: bytes) -> None:
         (tmp_path / "a.png").write_bytes(content)
         with pytest.raises(UnreadableMedia, match=r"a\.png is not a picture"):
@@ -240,3 +238,18 @@ def test_stills(tmp_path: Path, still: Still) -> None:
     read = read_picture(path)
     assert read.shape == made.shape
     assert np.abs(quadrant_colours(read) - quadrant_colours(made)).max() <= still.off
+
+
+@pytest.mark.parametrize("suffix", ["png", "jpg", "webp"])
+def test_empty_and_truncated_pictures_are_called_that(tmp_path: Path, suffix: str) -> None:
+    picture = tmp_path / f"a.{suffix}"
+    Image.fromarray(quadrants(5, (WIDTH, HEIGHT))).save(picture)
+    picture.write_bytes(picture.read_bytes()[:60])
+    with pytest.raises(UnreadableMedia, match=r"is truncated or damaged: it begins as a"):
+        read_picture(picture)
+    picture.write_bytes(b"")
+    with pytest.raises(UnreadableMedia, match=r"is empty"):
+        read_picture(picture)
+    picture.write_bytes(b"no picture, however long")
+    with pytest.raises(UnreadableMedia, match=r"is not a picture"):
+        read_picture(picture)

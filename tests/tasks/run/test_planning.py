@@ -6,14 +6,16 @@ from pathlib import Path
 
 from hypothesis import given
 from hypothesis import strategies as st
+from PIL import Image
 
 from catalogs.store.store import open_store
 from models.miniature.init_weights import init_weights
 from tasks.run.planning import finished_renders, plan_jobs, shards
 from tasks.steps.specs import MotionSpec, PortraitSpec, RenderSpec, TrackSpec
+from tests.flows.cast import write_clip
 from tests.small import SMALL
 from troupe import LARGEST, Job, SamplerSettings
-from troupe.errors import Cancelled
+from troupe.errors import Cancelled, UnreadableMedia
 
 MOTION = MotionSpec("m", TrackSpec("t", "c.mp4", 0.0, None, LARGEST))
 
@@ -38,10 +40,11 @@ def test_shards(identities: list[int], most: int, enough: int) -> None:
 
 def test_jobs_share_specs_and_existing_renders_are_found(tmp_path: Path) -> None:
     init_weights(tmp_path / "weights", 0, SMALL)
-    for name in ("p", "c", "d"):
-        (tmp_path / name).write_text(name)
-    jobs = [Job(f"{name}{seed}", f"{tmp_path}/p", f"{tmp_path}/{name}", seed=seed) for name in "cd" for seed in (0, 1)]
-    jobs.append(Job("missing", f"{tmp_path}/nobody", f"{tmp_path}/c"))
+    (tmp_path / "p").write_text("p")
+    for number, name in enumerate("cd"):
+        write_clip(tmp_path / f"{name}.mp4", frames=5 + number, rate="25")
+    jobs = [Job(f"{n}{seed}", f"{tmp_path}/p", f"{tmp_path}/{n}.mp4", seed=seed) for n in "cd" for seed in (0, 1)]
+    jobs.append(Job("missing", f"{tmp_path}/nobody", f"{tmp_path}/c.mp4"))
     store, weights = open_store(str(tmp_path / "store")), tmp_path / "weights"
     plan = plan_jobs("run", jobs, store, weights, weights / "detector.onnx", "float32")
     *specs, missing = (planned.spec for planned in plan.jobs)
@@ -63,3 +66,24 @@ def test_jobs_share_specs_and_existing_renders_are_found(tmp_path: Path) -> None
         for planned, _ in finished_renders(store, plan.jobs, raise_if_cancelled)
     ]
     assert sorted(kinds) == ["", "", "cancelled", "cancelled", "missing_input"]
+
+
+def test_clips_that_cannot_be_opened_are_refused_and_others_have_a_length(tmp_path: Path) -> None:
+    init_weights(tmp_path / "weights", 0, SMALL)
+    (tmp_path / "p").write_text("p")
+    (tmp_path / "text.mp4").write_text("no film")
+    (tmp_path / "empty.mp4").touch()
+    Image.new("RGB", (64, 64)).save(tmp_path / "still.png")  # a clip whose headers have no length
+    names = {"text": "text.mp4", "empty": "empty.mp4", "whole": "still.png", "preview": "still.png"}
+    jobs = [
+        Job(job_id, f"{tmp_path}/p", f"{tmp_path}/{name}", end=2.0 if job_id == "preview" else None)
+        for job_id, name in names.items()
+    ]
+    store, weights = open_store(str(tmp_path / "store")), tmp_path / "weights"
+    plan = plan_jobs("", jobs, store, weights, weights / "detector.onnx", "float32")
+    text, empty, whole, preview = plan.jobs
+    assert [type(planned.error) for planned in (text, empty)] == [UnreadableMedia, UnreadableMedia]
+    assert "empty.mp4 is empty" in str(empty.error)
+    assert whole.spec
+    assert preview.spec
+    assert (whole.spec.motion.track.frames, preview.spec.motion.track.frames) == (250, 50)

@@ -45,7 +45,15 @@ def test_a_file_is_fetched_once(s3: str, cache: Path) -> None:
 
 def test_local_ones_stay_where_they_are(tmp_path: Path) -> None:
     assert local_weights(str(tmp_path)) == local_weights(f"file://{tmp_path}") == tmp_path
+    (tmp_path / "a").touch()
     assert local_file(str(tmp_path / "a")) == tmp_path / "a"
+
+
+def test_local_ones_that_do_not_exist(tmp_path: Path) -> None:
+    with pytest.raises(WeightsError, match=r"the weights directory .*/b does not exist"):
+        local_weights(str(tmp_path / "b"))
+    with pytest.raises(WeightsError, match=r"the file .*/b does not exist"):
+        local_file(str(tmp_path / "b"))
 
 
 @pytest.mark.parametrize("uri", [f"s3://{BUCKET}/nothing-here", "s3://no-such-bucket-here/x"])
