@@ -6,6 +6,7 @@ Prints for each trial the seconds from the key to the end, and what went wrong.
 
 from __future__ import annotations
 
+import json
 import sys
 import tempfile
 import time
@@ -17,6 +18,7 @@ from pathlib import Path
 
 import psutil
 
+from flows.observe.job_control import STOPPING
 from tasks.weights.download import PARTIAL
 from tests.faults.harness.shell import CTRL_C, CTRL_Z, PROMPT, Shell
 from tests.faults.harness.workspace import TROUPE, Workspace, prepare, server, wait_until
@@ -27,6 +29,8 @@ __all__ = ["EVENTS", "Command", "Trial", "commands"]
 END_SECONDS = 300.0
 STOP_SECONDS = 8.0
 """From Ctrl-C, or from the closed terminal, to the end of the last process."""
+ACKNOWLEDGE_SECONDS = 2.0
+"""From Ctrl-C to a line that says so, unless the command ends earlier."""
 SUSPENDED_SECONDS = 6.0
 """Longer than any pause that the pool takes by itself."""
 
@@ -216,7 +220,30 @@ def interrupted(trial: Trial, stage: str) -> float:
         seconds = time.monotonic() - started
         assert code == 130, f"exit code {code}"
         assert seconds < STOP_SECONDS, f"{seconds:.1f} s"
+        assert seconds < ACKNOWLEDGE_SECONDS or STOPPING in shell.text, "Ctrl-C is not acknowledged"
+        assert "error:" not in shell.text, "an error, where the user asked for it"
         assert shell.cursor_visible, "the cursor is hidden"
+    return seconds
+
+
+def interrupted_twice(trial: Trial, stage: str) -> float:
+    """Ctrl-C, and again before it has ended."""
+    with trial.shell() as shell:
+        trial.type(shell)
+        trial.wait_for(shell, stage)
+        time.sleep(0.5)
+        since = time.monotonic()
+        shell.press(CTRL_C)
+        time.sleep(0.5)
+        shell.press(CTRL_C)
+        code = shell.exit_code(60)
+        seconds = time.monotonic() - since
+        assert code == 130, f"exit code {code}"
+        assert shell.cursor_visible, "the cursor is hidden"
+        for alarm in ("Crash", "Error logging", "error:"):
+            assert alarm not in shell.text, f"it says {alarm}"
+        records = list((trial.folder / "store").glob("runs/*/run.json"))
+        assert all(json.loads(record.read_text())["state"] == "stopped" for record in records), "not stopped"
     return seconds
 
 
@@ -276,6 +303,7 @@ EVENTS: dict[str, Callable[[Trial, str], float | None]] = {
     "end": to_its_end,
     "&": in_the_background,
     "ctrl-c": interrupted,
+    "ctrl-c twice": interrupted_twice,
     "ctrl-z": suspended,
     "closed": closed,
 }
@@ -285,7 +313,7 @@ def trials(command: Command, events: Sequence[str]) -> Iterator[tuple[str, str]]
     """Event and stage of each: the first two without a stage, Ctrl-C in every stage, the others in the last."""
     last = list(command.stages)[-1]
     for event in events:
-        yield from ((event, stage) for stage in (command.stages if event == "ctrl-c" else (last,)))
+        yield from ((event, stage) for stage in (command.stages if event.startswith("ctrl-c") else (last,)))
 
 
 def main() -> None:

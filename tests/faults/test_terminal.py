@@ -37,6 +37,7 @@ def known(workspace: Workspace) -> Iterator[Mapping[str, Command]]:
     ("name", "event", "stage"),
     [
         *(("run", "ctrl-c", stage) for stage in ("prefect", "ray", "encode", "animate")),
+        ("run", "ctrl-c twice", "encode"),
         ("run", "closed", "animate"),
         ("demo", "ctrl-c", "draw"),
         ("demo", "ctrl-c", "ray"),
