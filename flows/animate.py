@@ -14,6 +14,7 @@ from prefect.futures import PrefectFuture
 from prefect.states import Cancelled as cancelled
 from prefect.task_runners import TaskRunner, ThreadPoolTaskRunner
 
+from catalogs.requests.jobs_file import IdentityFrom
 from flows.observe.prefect_artifacts import Artifacts
 from flows.observe.progress import Listeners, configured_listener, current_listener, has_listener
 from flows.prefect_server import prefect_server
@@ -60,6 +61,7 @@ def animate(
     limit: int | None = None,
     preview: float | None = None,
     require_consent: bool = False,
+    identity_from: IdentityFrom | None = None,
     min_identity: float | None = None,
     max_quality: dict[str, float] | None = None,
     fail_quality: bool = False,
@@ -86,6 +88,8 @@ def animate(
         limit: number of jobs; only the first ones are done.
         preview: seconds of every clip; only its start is animated.
         require_consent: whether to refuse jobs without a reference to the permission to use the likeness.
+        identity_from: identity of jobs that set none: `stem`, the portrait's file name without its suffix, or `folder`,
+            its folder's name.
         min_identity: similarity to the portrait below which a render is flagged.
         max_quality: landmarks, expression, pose or flicker above which a render is flagged.
         fail_quality: whether such jobs fail.

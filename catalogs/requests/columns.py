@@ -7,12 +7,13 @@ import json
 import math
 import re
 import sys
+import unicodedata
 from collections.abc import Callable, Iterable, Mapping
 from fractions import Fraction
 from typing import Any
 
 from catalogs.store import uris
-from catalogs.store.keys import ID, valid_id
+from catalogs.store.keys import JOB_ID, valid_job_id
 from troupe import PRESETS, FaceChoice
 from troupe.errors import SettingsError
 from troupe.job import BLENDS, CROPS, GAPS, MASTERS
@@ -78,8 +79,9 @@ def _as_is(text: str, _folder: str) -> str:
 
 
 def _job_id(text: str, _folder: str) -> str:
-    if not valid_id(text):
-        raise ValueError(f"is {_short(text)}; use {ID}")
+    text = unicodedata.normalize("NFC", text)
+    if not valid_job_id(text):
+        raise ValueError(f"is {_short(text)}; use {JOB_ID}")
     return text
 
 

@@ -23,6 +23,7 @@ __all__ = [
     "DtypeOption",
     "ExitCode",
     "FormatOption",
+    "IdentityFromOption",
     "JobLimitOption",
     "JobsArgument",
     "LocalOption",
@@ -133,6 +134,13 @@ SeedOption = Annotated[int | None, typer.Option(help="Seed for jobs that set non
 OutputOption = Annotated[
     str | None,
     typer.Option(help="Output for jobs that set none: full (pasted back), crop or both.", show_default="full"),
+]
+IdentityFromOption = Annotated[
+    str | None,
+    typer.Option(
+        metavar="stem|folder",
+        help="Identity of jobs that set none: the portrait's file name without its suffix, or its folder's name.",
+    ),
 ]
 JobLimitOption = Annotated[int | None, typer.Option(min=1, help="Use only the first N jobs.")]
 DetectorOption = Annotated[

@@ -14,6 +14,7 @@ from flows.cli.options import (
     DrivingsOption,
     DtypeOption,
     ExitCode,
+    IdentityFromOption,
     JobLimitOption,
     JobsArgument,
     LocalOption,
@@ -49,6 +50,7 @@ def run(
     preset: PresetOption = None,
     seed: SeedOption = None,
     output: OutputOption = None,
+    identity_from: IdentityFromOption = None,
     limit: JobLimitOption = None,
     preview: PreviewOption = None,
     require_consent: Annotated[
