@@ -44,7 +44,7 @@ class DeliveryReport:
 
 
 def deliver(
-    store: Store, rows: pa.Table, target: Store, name: str = _DEFAULT_NAME, *, crop: bool = False
+    store: Store, rows: pa.Table, target: Store, name: str = _DEFAULT_NAME, *, crop: bool = False, excel: bool = False
 ) -> DeliveryReport:
     """Copy the videos of these rows, with `manifest.parquet` and `manifest.csv` beside them.
 
@@ -56,6 +56,7 @@ def deliver(
         rows: rows with all columns; those without a video are skipped.
         target: destination of the files.
         name: template, see `NameTemplate`; equal names are numbered.
+        excel: whether Excel shall show the text in `manifest.csv` right; see `to_csv`.
         crop: whether to copy the animated square instead of the full picture, where a job has both.
 
     Raises:
@@ -87,7 +88,7 @@ def deliver(
     copied = [(file, row) for (file, row), outcome in zip(named, outcomes, strict=True) if isinstance(outcome, bool)]
     listed = pa.Table.from_pylist([row for _, row in copied], rows.schema)
     listed = listed.add_column(0, "file", pa.array([file for file, _ in copied], pa.string()))
-    target.replace(to_csv(listed).encode(), "manifest.csv")
+    target.replace(to_csv(listed, excel=excel).encode(), "manifest.csv")
     target.replace(to_parquet(listed), "manifest.parquet")
     problems = [
         f"{row['job_id']}: {outcome.message}"

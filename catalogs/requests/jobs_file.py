@@ -15,9 +15,9 @@ import pyarrow.parquet as pq
 
 from catalogs.requests.columns import COLUMNS, REQUIRED, is_empty, parse_cells, suggestion
 from catalogs.requests.image_sequences import PICTURE_SUFFIXES
-from catalogs.requests.inputs import files_in, read
+from catalogs.requests.inputs import content_type, files_in, read
 from catalogs.requests.job_ids import default_ids, stem
-from catalogs.requests.tables import read_table
+from catalogs.requests.tables import TABLE_SUFFIXES, read_table
 from catalogs.store import uris
 from catalogs.store.keys import run_key
 from catalogs.store.store import Store
@@ -41,6 +41,13 @@ CLIP_SUFFIXES = (
     *(".mp4", ".mov", ".m4v", ".mkv", ".webm", ".avi", ".mpg"),
     *(".mpeg", ".ts", ".mts", ".mxf", ".3gp", ".gif"),
 )
+_CONTENT_TYPES = {
+    "text/csv": ".csv",
+    "application/csv": ".csv",
+    "application/jsonl": ".jsonl",
+    "application/x-ndjson": ".jsonl",
+    "application/vnd.apache.parquet": ".parquet",
+}
 _TYPES: dict[str, pa.DataType] = {
     "start": pa.float64(),
     "end": pa.float64(),
@@ -73,12 +80,21 @@ def read_jobs(
     """
     return parse_jobs(
         read(uri),
-        uris.name(uri),
+        _table_name(uri),
         uris.parent(uri),
         defaults=defaults,
         require_consent=require_consent,
         identity_from=identity_from,
     )
+
+
+def _table_name(uri: str) -> str:
+    """Return the file's name, with the suffix of its format where only its query or its content type tells that."""
+    names = uris.file_names(uri)
+    name = next((name for name in names if name.lower().endswith(TABLE_SUFFIXES)), names[0])
+    if name.lower().endswith(TABLE_SUFFIXES) or uris.scheme(uri) not in ("http", "https"):
+        return name
+    return name + _CONTENT_TYPES.get(content_type(uri), "")
 
 
 def parse_jobs(

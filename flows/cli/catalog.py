@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from flows.cli.console import human_size, print_json, print_table, stderr
-from flows.cli.options import DEFAULT_STORE, AsOfOption, DryRunOption, StoreOption, with_filters
+from flows.cli.options import DEFAULT_STORE, AsOfOption, DryRunOption, ExcelOption, StoreOption, with_filters
 from troupe.errors import SettingsError
 
 if TYPE_CHECKING:
@@ -176,6 +176,7 @@ def export(
     store: StoreOption = DEFAULT_STORE,
     as_of: AsOfOption = None,
     limit: LimitOption = None,
+    excel: ExcelOption = False,
 ) -> None:
     """Write rows of the catalog, with all columns, to a file.
 
@@ -193,7 +194,7 @@ def export(
     if file.suffix.lower() not in formats:
         raise SettingsError(f"unknown file type {file}; use one of {', '.join(formats)}")
     rows = query.list_jobs(open_store(store), limit=limit, as_of=as_of, **filters)
-    file.write_bytes(_encode(rows, formats[file.suffix.lower()]))
+    file.write_bytes(_encode(rows, formats[file.suffix.lower()], excel))
     stderr.print(f"{len(rows)} rows written to {file}")
 
 
@@ -293,12 +294,12 @@ def _print(rows: pa.Table, format: RowFormat) -> None:
     sys.stdout.flush()
 
 
-def _encode(rows: pa.Table, format: RowFormat) -> bytes:
+def _encode(rows: pa.Table, format: RowFormat, excel: bool = False) -> bytes:
     from catalogs.query import jobs as query
 
     if format is RowFormat.parquet:
         return query.to_parquet(rows)
-    return (query.to_json(rows) + "\n" if format is RowFormat.json else query.to_csv(rows)).encode()
+    return (query.to_json(rows) + "\n" if format is RowFormat.json else query.to_csv(rows, excel=excel)).encode()
 
 
 def _print_jobs(rows: list[dict[str, Any]]) -> None:

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from flows.cli.console import stderr
-from flows.cli.options import DEFAULT_STORE, ExitCode, StoreOption, with_filters
+from flows.cli.options import DEFAULT_STORE, ExcelOption, ExitCode, StoreOption, with_filters
 from troupe.errors import SettingsError
 
 __all__ = ["export"]
@@ -25,6 +25,7 @@ def export(
     crop: Annotated[
         bool, typer.Option("--crop", help="Export the animated square where a job has both it and the full picture.")
     ] = False,
+    excel: ExcelOption = False,
 ) -> None:
     """Export finished videos under readable names, with a manifest beside them.
 
@@ -63,7 +64,7 @@ def export(
     rows = rows.filter(pc.field("status").isin(["done", "reused"]))
     if not len(rows):
         raise SettingsError(f"no finished videos of {what} in {store} match; run `troupe catalog ls` to list jobs")
-    done = deliver(source, rows, open_store(destination), name, crop=crop)
+    done = deliver(source, rows, open_store(destination), name, crop=crop, excel=excel)
     for problem in done.missing:
         stderr.print(f"missing: {problem}")
     stderr.print(f"{done.copied} videos exported, {done.unchanged} already there, {len(done.missing)} missing")

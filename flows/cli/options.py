@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import re
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from enum import IntEnum
@@ -21,6 +22,7 @@ __all__ = [
     "DrivingsOption",
     "DryRunOption",
     "DtypeOption",
+    "ExcelOption",
     "ExitCode",
     "FormatOption",
     "IdentityFromOption",
@@ -81,14 +83,18 @@ def parse_duration(text: str) -> float:
 
 
 def parse_time(text: str) -> datetime:
-    """Parse `2026-11-24`, `2026-11-24T06:00`, `2026-11-24T06:00+01:00` or an age such as `3h`; UTC without a zone."""
+    """Parse `2026-11-24`, `2026-11-24T06:00+01:00`, `today`, or an age such as `1.5h`; UTC without a zone."""
     units = {"m": timedelta(minutes=1), "h": timedelta(hours=1), "d": timedelta(days=1), "w": timedelta(weeks=1)}
-    if text[:-1].isdecimal() and text[-1:] in units:
-        return datetime.now(UTC) - int(text[:-1]) * units[text[-1]]
+    now = datetime.now(UTC)
+    if text in ("today", "yesterday"):
+        midnight = now.replace(hour=0, minute=0, second=0, microsecond=0)
+        return midnight if text == "today" else midnight - timedelta(days=1)
+    if re.fullmatch(r"[0-9]{1,6}([.,][0-9]{1,6})?[mhdw]", text):
+        return now - float(text[:-1].replace(",", ".")) * units[text[-1]]
     try:
         time = datetime.fromisoformat(text)
     except ValueError:
-        raise typer.BadParameter(f"invalid time {text!r}; use 2026-11-24, 2026-11-24T06:00 or 3d") from None
+        raise typer.BadParameter(f"invalid time {text!r}; use 2026-11-24, 2026-11-24T06:00, today or 3d") from None
     return time if time.tzinfo else time.replace(tzinfo=UTC)
 
 
@@ -141,6 +147,9 @@ IdentityFromOption = Annotated[
         metavar="stem|folder",
         help="Identity of jobs that set none: the portrait's file name without its suffix, or its folder's name.",
     ),
+]
+ExcelOption = Annotated[
+    bool, typer.Option("--excel", help="Begin CSV with a byte order mark, by which Excel recognises UTF-8.")
 ]
 JobLimitOption = Annotated[int | None, typer.Option(min=1, help="Use only the first N jobs.")]
 DetectorOption = Annotated[
@@ -210,7 +219,9 @@ def _filters(
     since: Annotated[
         Any,
         typer.Option(
-            parser=parse_time, metavar="TIME", help="Only jobs finished at or after this time: 2026-11-24 or 3d."
+            parser=parse_time,
+            metavar="TIME",
+            help="Only jobs finished at or after this time (UTC): 2026-11-24, today or 1.5h.",
         ),
     ] = None,
     until: Annotated[
