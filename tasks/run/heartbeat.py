@@ -11,9 +11,11 @@ from datetime import UTC, datetime
 from types import TracebackType
 from typing import Any, Self
 
+import psutil
+
 from catalogs.store.store import Store
-from catalogs.table.runs import HEARTBEAT_SECONDS, RunInfo, RunState, write_run
-from troupe.errors import Cancelled, StoreError
+from catalogs.table.runs import HEARTBEAT_SECONDS, RunInfo, RunState, find_run, write_run
+from troupe.errors import Cancelled, SettingsError, StoreError
 from troupe.log_context import process_name
 
 __all__ = ["Heartbeat"]
@@ -43,6 +45,19 @@ class Heartbeat:
         self._thread = threading.Thread(target=self._beat, name=f"heartbeat-{run_id}", daemon=True)
 
     def __enter__(self) -> Self:
+        """Refuse to start if another process carries out this run.
+
+        Raises:
+            SettingsError: one does, as far as is known.
+            StoreError: the run's record cannot be read.
+        """
+        other = find_run(self._store, self._info.run_id)
+        if other is not None and other.live and not _ended(other.where):
+            raise SettingsError(
+                f"run {other.run_id} is still running on {other.where} (last heartbeat at {other.updated_at:%H:%M:%S} "
+                "UTC); wait until it ends, stop it, or choose another run_id. If that machine is gone, the run counts "
+                "as lost two minutes after its last heartbeat"
+            )
         return self
 
     def __exit__(
@@ -101,3 +116,12 @@ class Heartbeat:
             write_run(self._store, info)
         except StoreError as error:
             _log.warning("cannot write the heartbeat of run %s: %s", info.run_id, error)
+
+
+def _ended(where: str) -> bool:
+    """Return whether this process is, or this machine no longer has, the process of a name."""
+    host, _, pid = where.rpartition(":")
+    here, _, own = process_name().rpartition(":")
+    if host != here or not pid.isdecimal():
+        return False
+    return pid == own or not psutil.pid_exists(int(pid))
