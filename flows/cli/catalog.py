@@ -11,7 +11,15 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from flows.cli.console import human_size, print_json, print_table, stderr
-from flows.cli.options import DEFAULT_STORE, AsOfOption, DryRunOption, ExcelOption, StoreOption, with_filters
+from flows.cli.options import (
+    DEFAULT_STORE,
+    AsOfOption,
+    DryRunOption,
+    ExcelOption,
+    StoreOption,
+    explain_empty,
+    with_filters,
+)
 from troupe.errors import SettingsError
 
 if TYPE_CHECKING:
@@ -83,7 +91,10 @@ def ls(
 
     opened = open_store(store)
     if format is not RowFormat.table:
-        _print(query.list_jobs(opened, limit=limit, as_of=as_of, **filters), format)
+        table = query.list_jobs(opened, limit=limit, as_of=as_of, **filters)
+        _print(table, format)
+        if not len(table):
+            explain_empty(opened, filters, as_of)
         return
     # One row more than is shown, to know whether there are more.
     rows = query.list_jobs(
@@ -94,6 +105,7 @@ def ls(
         stderr.print(
             f"no jobs in {store} match the filters" if any(filters.values()) else f"the catalog of {store} is empty"
         )
+        explain_empty(opened, filters, as_of)
     elif limit is None and len(rows) > TABLE_ROWS:
         stderr.print(f"showing the newest {TABLE_ROWS}; use --limit to show more")
 
@@ -193,7 +205,10 @@ def export(
     formats = {".parquet": RowFormat.parquet, ".csv": RowFormat.csv, ".json": RowFormat.json}
     if file.suffix.lower() not in formats:
         raise SettingsError(f"unknown file type {file}; use one of {', '.join(formats)}")
-    rows = query.list_jobs(open_store(store), limit=limit, as_of=as_of, **filters)
+    opened = open_store(store)
+    rows = query.list_jobs(opened, limit=limit, as_of=as_of, **filters)
+    if not len(rows):
+        explain_empty(opened, filters, as_of)
     file.write_bytes(_encode(rows, formats[file.suffix.lower()], excel))
     stderr.print(f"{len(rows)} rows written to {file}")
 
@@ -220,6 +235,8 @@ def stats(
 
     opened = open_store(store)
     values, table = statistics(opened, as_of=as_of, **filters), table_state(opened)
+    if not values["jobs"]:
+        explain_empty(opened, filters, as_of)
     if as_json:
         print_json({**values, "table": asdict(table) if table else None})
         return

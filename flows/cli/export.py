@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from flows.cli.console import stderr
-from flows.cli.options import DEFAULT_STORE, ExcelOption, ExitCode, StoreOption, with_filters
+from flows.cli.options import DEFAULT_STORE, ExcelOption, ExitCode, StoreOption, explain_empty, with_filters
 from troupe.errors import SettingsError
 
 __all__ = ["export"]
@@ -63,6 +63,7 @@ def export(
         rows = rows.filter(pa.array([key in wanted for key in keys], pa.bool_()))
     rows = rows.filter(pc.field("status").isin(["done", "reused"]))
     if not len(rows):
+        explain_empty(source, filters)
         raise SettingsError(f"no finished videos of {what} in {store} match; run `troupe catalog ls` to list jobs")
     done = deliver(source, rows, open_store(destination), name, crop=crop, excel=excel)
     for problem in done.missing:

@@ -8,11 +8,14 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from enum import IntEnum
 from functools import wraps
-from typing import Annotated, Any, get_type_hints
+from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
 
 import typer
 
 from flows.cli.console import Format, stderr
+
+if TYPE_CHECKING:
+    from catalogs.store.store import Store
 
 __all__ = [
     "DEFAULT_STORE",
@@ -36,6 +39,7 @@ __all__ = [
     "SeedOption",
     "StoreOption",
     "WeightsOption",
+    "explain_empty",
     "job_defaults",
     "latest_run_id",
     "parse_bound",
@@ -260,6 +264,14 @@ def _filters(
         "least": dict(least or ()),
         "most": dict(most or ()),
     }
+
+
+def explain_empty(store: Store, filters: dict[str, Any], as_of: Any = None) -> None:
+    """Print which values of the filters no job has, and similar ones."""
+    from catalogs.query.suggestions import unknown_values
+
+    for line in unknown_values(store, filters, as_of):
+        stderr.print(line)
 
 
 def with_filters(command: Callable[..., None]) -> Callable[..., None]:
