@@ -8,6 +8,7 @@ cache/lengths/<run_id>.json                         lengths of driving clips, by
 renders/<key>/{full.mp4, crop.mp4, master.*}        videos; the master in a lossless or editing format, if requested
 renders/<key>/{poster.jpg, render.json}             poster, and the record, whose presence makes the render complete
 catalog/                                            the Delta table of all jobs
+exports/<time>-<hex>.parquet                         the videos of an export, and where they went
 runs/<run_id>/run.json                              state and heartbeat of a run
 runs/<run_id>/{request.parquet, manifest.parquet}   its jobs, and the outcome of each
 runs/<run_id>/parts/NNNNN.parquet                   its rows, where deltalake does not support the store
