@@ -154,9 +154,9 @@ def sql(
 ) -> None:
     """Query the catalog in SQL, in DuckDB's dialect.
 
-    There are two tables: `jobs` has one row per job and run, `rows` every row ever recorded, including those that a
-    resumed run has replaced. `DESCRIBE jobs` lists the columns. Queries are read-only and cannot access files or the
-    network.
+    There are three tables: `jobs` has one row per job and run, `rows` every row ever recorded, including those that a
+    resumed run has replaced, and `exports` every exported video. `DESCRIBE jobs` lists the columns. Queries are
+    read-only and cannot access files or the network.
 
     Examples:
 
@@ -220,6 +220,14 @@ def stats(
     store: StoreOption = DEFAULT_STORE,
     as_of: AsOfOption = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print as JSON.")] = False,
+    by: Annotated[
+        str | None,
+        typer.Option(metavar="NAME", help="Show the work by tags.NAME, identity, language, run_id or another column."),
+    ] = None,
+    cost: Annotated[
+        float | None,
+        typer.Option(min=0, metavar="PRICE", help="Show what the work cost, at this price per worker hour."),
+    ] = None,
 ) -> None:
     """Show counts, times and quality of the jobs in a store, and the state of its table.
 
@@ -227,13 +235,20 @@ def stats(
 
     - `troupe catalog stats`
     - `troupe catalog stats --run latest --json`
+    - `troupe catalog stats --by tags.customer --cost 2.50 --since 2026-11-01`
     """
     from dataclasses import asdict
 
-    from catalogs.query.statistics import statistics, table_state
+    from catalogs.query.statistics import costs, statistics, table_state
     from catalogs.store.store import open_store
 
     opened = open_store(store)
+    if by is not None or cost is not None:
+        groups = costs(opened, by, as_of=as_of, **filters)
+        if not groups:
+            explain_empty(opened, filters, as_of)
+        _print_costs(groups, by, cost, as_json=as_json)
+        return
     values, table = statistics(opened, as_of=as_of, **filters), table_state(opened)
     if not values["jobs"]:
         explain_empty(opened, filters, as_of)
@@ -300,6 +315,30 @@ def vacuum(
     for file in files:
         typer.echo(file)
     stderr.print(f"{len(files)} files {'would be ' if dry_run else ''}deleted")
+
+
+def _print_costs(groups: list[dict[str, Any]], by: str | None, price: float | None, *, as_json: bool) -> None:
+    if price is not None:
+        groups = [group | {"cost": round(group["worker_hours"] * price, 2)} for group in groups]
+    if as_json:
+        print_json(groups)
+        return
+    columns = ["jobs", "videos", "video seconds", "worker hours", *(["cost"] if price is not None else [])]
+    print_table(
+        (by or "group", *columns),
+        [
+            (
+                group["group"] if group["group"] is not None else "(none)",
+                str(group["jobs"]),
+                str(group["videos"]),
+                f"{group['video_seconds']:.1f}",
+                f"{group['worker_hours']:.2f}",
+                *([f"{group['cost']:.2f}"] if price is not None else []),
+            )
+            for group in groups
+        ],
+        right=columns,
+    )
 
 
 def _print(rows: pa.Table, format: RowFormat) -> None:

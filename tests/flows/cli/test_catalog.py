@@ -204,3 +204,12 @@ def test_stats_and_compaction(delivered: str) -> None:
         )
         == 2
     )
+
+
+def test_what_a_customer_cost(delivered: str) -> None:
+    shown = troupe("catalog", "stats", "--store", delivered, "--by", "tags.scene", "--cost", "2.5")
+    assert shown.exit_code == 0, shown.output
+    assert "cost" in shown.stdout.splitlines()[0]
+    groups = json.loads(troupe("catalog", "stats", "--store", delivered, "--by", "tags.scene", "--json").stdout)
+    assert {group["group"] for group in groups} == {"1", None}
+    assert troupe("catalog", "stats", "--store", delivered, "--by", "tag").exit_code == 2
