@@ -148,10 +148,14 @@ def perform(request: Request, *, local: bool) -> Summary:
     Raises:
         TroupeError: the request cannot be carried out; raised before anything is started where possible.
     """
+    from catalogs.store.store import open_store
     from flows.observe.progress import configured_listener, console_listener, use_listener
+    from tasks.run.heartbeat import refuse_living
     from troupe.signals import stoppable
 
     request.job_list  # noqa: B018 (an invalid request fails here, before anything starts)
+    if request.run_id:
+        refuse_living(open_store(request.store), request.run_id)
     with stoppable(), configured_listener(lambda: console_listener(stderr)) as listener, use_listener(listener):
         if local:
             from flows.local import animate_locally

@@ -18,7 +18,7 @@ from catalogs.table.runs import HEARTBEAT_SECONDS, RunInfo, RunState, find_run, 
 from troupe.errors import Cancelled, SettingsError, StoreError
 from troupe.log_context import process_name
 
-__all__ = ["Heartbeat"]
+__all__ = ["Heartbeat", "refuse_living"]
 
 _log = logging.getLogger(__name__)
 
@@ -45,19 +45,8 @@ class Heartbeat:
         self._thread = threading.Thread(target=self._beat, name=f"heartbeat-{run_id}", daemon=True)
 
     def __enter__(self) -> Self:
-        """Refuse to start if another process carries out this run.
-
-        Raises:
-            SettingsError: one does, as far as is known.
-            StoreError: the run's record cannot be read.
-        """
-        other = find_run(self._store, self._info.run_id)
-        if other is not None and other.live and not _ended(other.where):
-            raise SettingsError(
-                f"run {other.run_id} is still running on {other.where} (last heartbeat at {other.updated_at:%H:%M:%S} "
-                "UTC); wait until it ends, stop it, or choose another run_id. If that machine is gone, the run counts "
-                "as lost two minutes after its last heartbeat"
-            )
+        """Refuse to start if another process carries out this run; see `refuse_living`."""
+        refuse_living(self._store, self._info.run_id)
         return self
 
     def __exit__(
@@ -77,7 +66,11 @@ class Heartbeat:
         Args:
             jobs: number of jobs.
             ended: statuses of jobs that ended before and are not done again.
+
+        Raises:
+            SettingsError, StoreError: as `refuse_living`; another process may have been quicker since.
         """
+        refuse_living(self._store, self._info.run_id)
         with self._lock:
             self._counts.update(ended)
             self._info = replace(self._info, jobs=jobs)
@@ -116,6 +109,22 @@ class Heartbeat:
             write_run(self._store, info)
         except StoreError as error:
             _log.warning("cannot write the heartbeat of run %s: %s", info.run_id, error)
+
+
+def refuse_living(store: Store, run_id: str) -> None:
+    """Raise if another process carries out a run.
+
+    Raises:
+        SettingsError: one does, as far as is known.
+        StoreError: the run's record cannot be read.
+    """
+    other = find_run(store, run_id)
+    if other is not None and other.live and not _ended(other.where):
+        raise SettingsError(
+            f"run {run_id} is still running on {other.where} (last heartbeat at {other.updated_at:%H:%M:%S} UTC); wait "
+            "until it ends, stop it, or choose another run_id. If that machine is gone, the run counts as lost two "
+            "minutes after its last heartbeat"
+        )
 
 
 def _ended(where: str) -> bool:
