@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import unicodedata
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import PurePosixPath
 from typing import Any
 
@@ -13,9 +13,10 @@ from catalogs.requests.image_sequences import is_pattern
 from catalogs.store import uris
 from catalogs.store.keys import ID_BYTES, is_id_character
 
-__all__ = ["default_ids", "stem"]
+__all__ = ["default_ids", "stem", "unique_names"]
 
 _PART_BYTES = 60
+_NAME_BYTES = 48
 _WITHOUT_SOUND_FILE = ("", "driving", "none")
 
 
@@ -49,6 +50,19 @@ def default_ids(rows: Sequence[Mapping[str, Any]], taken: set[str]) -> list[str]
 def stem(uri: str) -> str:
     """Return a file's name without its suffix, or the name of a sequence's folder."""
     return PurePosixPath(uris.name(uris.parent(uri) if is_pattern(uri) else uri)).stem
+
+
+def unique_names(files: Iterable[str]) -> dict[str, str]:
+    """Return a short name for each file, for ids and file names: its stem, with a hash of the URI where names collide.
+
+    Names that differ in case only collide, as they do in some file systems.
+    """
+    names = {uri: _first_bytes(_slug(stem(uri)), _NAME_BYTES) for uri in files}
+    counts = Counter(name.casefold() for name in names.values())
+    return {
+        uri: name if counts[name.casefold()] == 1 else f"{name}-{hashlib.sha256(uri.encode()).hexdigest()[:8]}"
+        for uri, name in names.items()
+    }
 
 
 def _name(row: Mapping[str, Any]) -> str:

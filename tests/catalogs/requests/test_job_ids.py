@@ -8,6 +8,7 @@ from random import Random
 from hypothesis import given
 from hypothesis import strategies as st
 
+from catalogs.requests.job_ids import unique_names
 from catalogs.requests.jobs_file import parse_jobs
 from catalogs.store.keys import valid_job_id
 
@@ -82,3 +83,12 @@ def test_ids_are_valid_and_unique(names: list[tuple[str, str]]) -> None:
 def test_every_order_gives_a_row_the_same_id() -> None:
     rows = ["a/x.png,w.mp4,,", "b/x.png,w.mp4,,", "c/x.png,w.mp4,fr,"]
     assert len({tuple(sorted(ids(list(order)).items())) for order in permutations(rows)}) == 1
+
+
+def test_names_of_files_in_an_evaluation() -> None:
+    """Clips whose names have no ASCII letters used to share one portrait."""
+    names = unique_names(["/c/\u738b.mp4", "/c/\u674e.mp4", "/c/Wave.mp4", "/c/wave.mov", "/c/a b.mp4"])
+    assert list(names.values())[:2] == ["\u738b", "\u674e"]
+    assert names["/c/a b.mp4"] == "a-b"
+    assert len({name.casefold() for name in names.values()}) == 5
+    assert names["/c/Wave.mp4"].startswith("Wave-")
