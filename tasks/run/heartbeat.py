@@ -119,7 +119,7 @@ def refuse_living(store: Store, run_id: str) -> None:
         StoreError: the run's record cannot be read.
     """
     other = find_run(store, run_id)
-    if other is not None and other.live and not _ended(other.where):
+    if other is not None and other.live and not _ended(other):
         raise SettingsError(
             f"run {run_id} is still running on {other.where} (last heartbeat at {other.updated_at:%H:%M:%S} UTC); wait "
             "until it ends, stop it, or choose another run_id. If that machine is gone, the run counts as lost two "
@@ -127,10 +127,15 @@ def refuse_living(store: Store, run_id: str) -> None:
         )
 
 
-def _ended(where: str) -> bool:
-    """Return whether this process is, or this machine no longer has, the process of a name."""
-    host, _, pid = where.rpartition(":")
+def _ended(run: RunInfo) -> bool:
+    """Return whether the run's process is this one, or is gone from this machine."""
+    host, _, pid = run.where.rpartition(":")
     here, _, own = process_name().rpartition(":")
     if host != here or not pid.isdecimal():
         return False
-    return pid == own or not psutil.pid_exists(int(pid))
+    try:
+        process = psutil.Process(int(pid))
+        reused = process.create_time() > run.updated_at.timestamp()
+        return pid == own or reused or process.status() == psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return True
