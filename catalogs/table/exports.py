@@ -19,17 +19,16 @@ __all__ = ["EXPORTS", "read_exports", "record_export"]
 
 _FOLDER = "exports"
 _TEXT = pa.string()
-EXPORTS = pa.schema(
-    {
-        "exported_at": pa.timestamp("us", "UTC"),
-        "target": _TEXT,  # URL of the folder or bucket
-        "file": _TEXT,  # relative to the target
-        "poster_file": _TEXT,
-        "run_id": _TEXT,  # with job_id: the row of the job
-        "job_id": _TEXT,
-        "render_key": _TEXT,  # equal for jobs with the same video
-    }
-)
+_TYPES: dict[str, Any] = {
+    "exported_at": pa.timestamp("us", "UTC"),
+    "target": _TEXT,  # URL of the folder or bucket
+    "file": _TEXT,  # relative to the target
+    "poster_file": _TEXT,
+    "run_id": _TEXT,  # with job_id: the row of the job
+    "job_id": _TEXT,
+    "render_key": _TEXT,  # equal for jobs with the same video
+}
+EXPORTS = pa.schema(_TYPES)
 
 
 def record_export(store: Store, target: str, rows: Sequence[dict[str, Any]]) -> None:
