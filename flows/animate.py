@@ -15,6 +15,7 @@ from prefect.states import Cancelled as cancelled
 from prefect.states import Completed as completed
 from prefect.task_runners import TaskRunner, ThreadPoolTaskRunner
 
+from catalogs.requests.jobs_file import IdentityFrom
 from flows.observe.prefect_artifacts import Artifacts
 from flows.observe.progress import Listeners, configured_listener, current_listener, has_listener
 from flows.parameters import Cells, Count, Device, Dtype, Gibibytes, Limits, Seconds, Similarity
@@ -63,6 +64,7 @@ def animate(
     limit: Count | None = None,
     preview: Seconds | None = None,
     require_consent: bool = False,
+    identity_from: IdentityFrom | None = None,
     min_identity: Similarity | None = None,
     max_quality: Limits | None = None,
     fail_quality: bool = False,
@@ -89,6 +91,8 @@ def animate(
         limit: number of jobs; only the first ones are done.
         preview: seconds of every clip; only its start is animated.
         require_consent: whether to refuse jobs without a reference to the permission to use the likeness.
+        identity_from: identity of jobs that set none: `stem`, the portrait's file name without its suffix, or `folder`,
+            its folder's name.
         min_identity: similarity to the portrait below which a render is flagged.
         max_quality: landmarks, expression, pose or flicker above which a render is flagged.
         fail_quality: whether such jobs fail.

@@ -21,7 +21,7 @@ class Job:
     """A portrait, a driving clip, and how to animate the portrait by the clip.
 
     Attributes:
-        job_id: unique in its run, `[A-Za-z0-9._-]{1,128}`.
+        job_id: unique in its run: letters and digits of any script, `.`, `_`, `-`, at most 128 bytes.
         portrait, driving: URIs of the portrait and of the driving clip.
         identity: label of the person shown; empty if not set.
         face, driving_face: choice of the face in the portrait and in the clip's first frame.

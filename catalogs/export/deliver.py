@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import io
+import logging
+from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.parquet as pq
 
 from catalogs.export.filenames import NameTemplate
 from catalogs.query.jobs import to_csv, to_parquet
 from catalogs.requests.inputs import localise
 from catalogs.store import uris
+from catalogs.store.error_text import reason
 from catalogs.store.store import Store
-from troupe.errors import SettingsError, TroupeError
+from catalogs.table.exports import record_export
+from troupe.errors import SettingsError, StoreError, TroupeError
 from troupe.files import file_sha256
 from troupe.labels import label_key
 from troupe.scratch import scratch_folder
@@ -23,6 +28,9 @@ from troupe.scratch import scratch_folder
 __all__ = ["DeliveryReport", "deliver"]
 
 _THREADS = 8
+_log = logging.getLogger(__name__)
+
+_MANIFEST = "manifest.parquet"
 _DEFAULT_NAME = "{identity}/{job_id}.mp4"
 
 
@@ -31,8 +39,8 @@ class DeliveryReport:
     """Result of a delivery.
 
     Attributes:
-        copied: number of files copied.
-        unchanged: number of files that already existed.
+        copied: number of videos copied.
+        unchanged: number of videos that were there already.
         missing: one line per job whose video could not be read.
         manifest: URI of the manifest beside the files.
     """
@@ -44,12 +52,20 @@ class DeliveryReport:
 
 
 def deliver(
-    store: Store, rows: pa.Table, target: Store, name: str = _DEFAULT_NAME, *, crop: bool = False
+    store: Store,
+    rows: pa.Table,
+    target: Store,
+    name: str = _DEFAULT_NAME,
+    *,
+    crop: bool = False,
+    posters: bool = False,
+    excel: bool = False,
 ) -> DeliveryReport:
-    """Copy the videos of these rows, with `manifest.parquet` and `manifest.csv` beside them.
+    """Copy the videos of these rows, with `manifest.parquet` and `manifest.csv` beside them; the store records it.
 
     Idempotent: existing files are kept and never overwritten. The first column of the manifests is `file`, relative to
-    their folder.
+    their folder; they keep the rows of earlier exports into it. Rows with the same video and name, such as those of a
+    nightly run, are one file and one row, the latest.
 
     Args:
         store: store of the catalog that the rows are from.
@@ -57,44 +73,111 @@ def deliver(
         target: destination of the files.
         name: template, see `NameTemplate`; equal names are numbered.
         crop: whether to copy the animated square instead of the full picture, where a job has both.
+        posters: whether to copy posters, too, as JPEG beside the videos.
+        excel: whether Excel shall show the text in `manifest.csv` right; see `to_csv`.
 
     Raises:
-        SettingsError: the template is invalid, or another file has one of the names.
+        SettingsError: the template is invalid, a job lacks a tag that it names, another file has one of the names, or
+            the manifest that is there cannot be read.
         StoreError: the target cannot be written.
     """
     template = NameTemplate(name, rows.column_names)
     jobs = [row for row in rows.to_pylist() if row["full_uri"] or row["crop_uri"]]
     jobs.sort(key=lambda row: (row["run_id"], row["job_id"]))  # so that numbering is stable
+    template.check_tags(jobs)
     # One folder for all spellings of an identity: the first one's.
     labels: dict[str, str] = {}
     spelled = [row | {"identity": labels.setdefault(label_key(row["identity"] or ""), row["identity"])} for row in jobs]
-    named = list(zip(_numbered(template.name(row, ".mp4") for row in spelled), jobs, strict=True))
+    videos = {
+        (template.name(row, ".mp4"), _content(row)): original for row, original in zip(spelled, jobs, strict=True)
+    }
+    earlier = _earlier_rows(target)
+    taken = {file: _content(row) for file, row in earlier.items()}
+    named = list(zip(_numbered(videos, taken), videos.values(), strict=True))
 
     def copy(entry: tuple[str, dict[str, Any]]) -> bool | TroupeError:
         file, row = entry
         with scratch_folder() as folder:
             try:
                 video = _video(store, row, crop, folder)
+                poster = _poster(store, row, folder) if posters else None
             except TroupeError as error:
                 return error
-            put = target.put(video, file)
-            if not put.created and (put.sha256, put.bytes) != _identity(video):
-                raise SettingsError(f"{target.uri(file)} is another file; choose another folder or other names")
-            return put.created
+            created = _put(target, video, file)
+            if poster is not None:
+                _put(target, poster, _poster_file(file))
+            return created
 
     with ThreadPoolExecutor(_THREADS, thread_name_prefix="deliver") as threads:
         outcomes = list(threads.map(copy, named))
-    copied = [(file, row) for (file, row), outcome in zip(named, outcomes, strict=True) if isinstance(outcome, bool)]
-    listed = pa.Table.from_pylist([row for _, row in copied], rows.schema)
-    listed = listed.add_column(0, "file", pa.array([file for file, _ in copied], pa.string()))
-    target.replace(to_csv(listed).encode(), "manifest.csv")
-    target.replace(to_parquet(listed), "manifest.parquet")
+    copied = {
+        file: {"file": file, "poster_file": _poster_file(file) if posters and row["poster_uri"] else None, **row}
+        for (file, row), outcome in zip(named, outcomes, strict=True)
+        if isinstance(outcome, bool)
+    }
+    # Recorded before the manifest is written: whoever is interrupted here repeats it.
+    _record(store, target, [row for file, row in copied.items() if file not in earlier])
+    listed = _manifest({**earlier, **copied}, rows.schema, posters)
+    target.replace(to_csv(listed, excel=excel).encode(), "manifest.csv")
+    target.replace(to_parquet(listed), _MANIFEST)
     problems = [
         f"{row['job_id']}: {outcome.message}"
         for (_, row), outcome in zip(named, outcomes, strict=True)
         if isinstance(outcome, TroupeError)
     ]
-    return DeliveryReport(outcomes.count(True), outcomes.count(False), tuple(problems), target.uri("manifest.parquet"))
+    return DeliveryReport(outcomes.count(True), outcomes.count(False), tuple(problems), target.uri(_MANIFEST))
+
+
+def _put(target: Store, local: Path, file: str) -> bool:
+    put = target.put(local, file)
+    if not put.created and (put.sha256, put.bytes) != _identity(local):
+        raise SettingsError(f"{target.uri(file)} is another file; choose another folder or other names")
+    return put.created
+
+
+def _earlier_rows(target: Store) -> dict[str, dict[str, Any]]:
+    """Return the rows of the manifest that is there, by file."""
+    if not target.exists(_MANIFEST):
+        return {}
+    try:
+        return {row["file"]: row for row in pq.read_table(io.BytesIO(target.read(_MANIFEST))).to_pylist()}
+    except (pa.ArrowException, OSError, KeyError) as error:
+        raise SettingsError(
+            f"{target.uri(_MANIFEST)} cannot be read ({reason(error)}); choose another folder, or remove it"
+        ) from error
+
+
+def _manifest(listed: Mapping[str, dict[str, Any]], schema: pa.Schema, posters: bool) -> pa.Table:
+    """Return the rows of the manifest, sorted by file. Rows of another version of troupe lack columns, or have more."""
+    first = [pa.field("file", pa.string())]
+    if posters or any("poster_file" in row for row in listed.values() if row.get("poster_file")):
+        first.append(pa.field("poster_file", pa.string()))
+    return pa.Table.from_pylist([listed[file] for file in sorted(listed)], pa.schema([*first, *schema]))
+
+
+def _record(store: Store, target: Store, rows: list[dict[str, Any]]) -> None:
+    if not rows:
+        return
+    try:
+        record_export(store, target.url, rows)
+    except StoreError as error:
+        _log.warning("the export is not recorded in the catalog: %s", error)
+
+
+def _content(row: dict[str, Any]) -> str:
+    """Return what is equal for rows with the same video."""
+    return str(row["render_key"] or row["full_uri"] or row["crop_uri"])
+
+
+def _poster_file(file: str) -> str:
+    return file.removesuffix(".mp4") + ".jpg"
+
+
+def _poster(store: Store, row: dict[str, Any], folder: Path) -> Path | None:
+    uri = row["poster_uri"]
+    if uri and row["render_key"]:
+        uri = store.uri(f"renders/{row['render_key']}/{uris.name(uri)}")
+    return localise(uri, folder) if uri else None
 
 
 def _video(store: Store, row: dict[str, Any], crop: bool, folder: Path) -> Path:
@@ -109,14 +192,20 @@ def _identity(file: Path) -> tuple[str, int]:
     return file_sha256(file), file.stat().st_size
 
 
-def _numbered(names: Iterator[str]) -> Iterator[str]:
-    """Yield the names, numbering repeated ones; compared without case, for case-insensitive file systems."""
-    taken = {"manifest.csv", "manifest.parquet"}
-    for name in names:
+def _numbered(videos: Iterable[tuple[str, str]], there: Mapping[str, str]) -> Iterator[str]:
+    """Yield names for the videos, numbering those that other videos have.
+
+    Compared without case, for case-insensitive file systems.
+
+    Args:
+        videos: wanted names, and what is in them.
+        there: files of earlier exports, and what is in them.
+    """
+    taken = {"manifest.csv": "", _MANIFEST: ""} | {file.casefold(): content for file, content in there.items()}
+    for name, content in videos:
         stem, _, suffix = name.rpartition(".")
         candidate, number = name, 1
-        while candidate.casefold() in taken:
+        while taken.setdefault(candidate.casefold(), content) != content:
             number += 1
             candidate = f"{stem}-{number}.{suffix}"
-        taken.add(candidate.casefold())
         yield candidate

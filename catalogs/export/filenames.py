@@ -5,14 +5,16 @@ from __future__ import annotations
 import re
 import string
 import unicodedata
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from troupe.errors import SettingsError
+from troupe.labels import near_labels
 
 __all__ = ["NameTemplate"]
 
 _UNKNOWN = "unknown"
+_NAMED_JOBS = 5
 _MAX_CHARACTERS = 120
 """Maximum characters per column's text."""
 _FORBIDDEN = re.compile(r'[\x00-\x1f\x7f<>:"/\\|?*]+')
@@ -46,6 +48,27 @@ class NameTemplate:
             raise SettingsError(
                 f"name template {text!r} leads out of the folder; use a relative path such as {{job_id}}.mp4"
             )
+
+    def check_tags(self, jobs: Sequence[Mapping[str, Any]]) -> None:
+        """Check that every job has the tags that the template names.
+
+        Raises:
+            SettingsError: some have not.
+        """
+        for _, column in self._parts:
+            if column is None or not column.startswith("tags."):
+                continue
+            tag = column.removeprefix("tags.")
+            without = [str(job["job_id"]) for job in jobs if _value(job, column) is None]
+            if without and len(without) == len(jobs):
+                near = near_labels(tag, {name for job in jobs for name, _ in dict(job["tags"] or {}).items()})
+                raise SettingsError(f"no job has the tag {tag!r}" + (f"; similar: {', '.join(near)}" if near else ""))
+            if without:
+                named = ", ".join(without[:_NAMED_JOBS]) + (", ..." if len(without) > _NAMED_JOBS else "")
+                raise SettingsError(
+                    f"{len(without)} of {len(jobs)} jobs have no tag {tag!r}: {named}; "
+                    f"export those that have it with --tag {tag}, and the others under another name"
+                )
 
     def name(self, row: Mapping[str, Any], suffix: str) -> str:
         """Return the name for a row, ending in `suffix`; missing values become `unknown`."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
@@ -93,7 +94,7 @@ class CatalogQuery:
     def _request_conditions(self) -> Iterator[pc.Expression]:
         for column, value in (
             ("run_id", self.run),
-            ("job_id", self.job),
+            ("job_id", None if self.job is None else unicodedata.normalize("NFC", self.job)),
         ):
             if value is not None:
                 yield pc.field(column) == value

@@ -10,6 +10,7 @@ from typing import Any
 from catalogs.query.jobs import list_jobs, plain_rows
 from catalogs.requests.jobs_file import job_cells, read_request
 from catalogs.store.store import Store
+from catalogs.table.runs import read_run
 from catalogs.table.snapshot import AsOf
 from troupe.errors import SettingsError, TroupeError
 
@@ -31,7 +32,9 @@ def job_rows(store: Store, job_id: str, run: str | None = None, as_of: AsOf | No
 
 
 def rerun_command(store: Store, row: Mapping[str, Any]) -> str:
-    """Return a shell command that runs the job again from its original request; an existing render is reused.
+    """Return a shell command that runs the job again, from its original request and with the run's model.
+
+    An existing render is reused.
 
     Args:
         row: row of the job.
@@ -43,9 +46,24 @@ def rerun_command(store: Store, row: Mapping[str, Any]) -> str:
         # The run's request is gone: use the row's columns.
         names = ("job_id", "portrait", "driving", "identity", "audio", "language", "output", "preset", "seed")
         job = {name: row[name] for name in names} | {"start": row["start_seconds"], "end": row["end_seconds"]}
+    options = ["--store", store.url, *_model_options(store, row["run_id"])]
     line = json.dumps({name: value for name, value in job.items() if value not in (None, "", {}, [])})
     file = f"{row['job_id']}.jsonl"
     return (
         f"printf '%s\\n' {shlex.quote(line)} > {shlex.quote(file)} && "
-        f"troupe run {shlex.quote(file)} --store {shlex.quote(store.url)} --weights DIR"
+        f"troupe run {shlex.quote(file)} {shlex.join(options)}"
     )
+
+
+def _model_options(store: Store, run_id: str) -> list[str]:
+    """Return the options of the run that decide what its renders look like, beside the jobs."""
+    try:
+        request = read_run(store, run_id).request
+    except TroupeError:
+        request = {}  # a run of an early version, or its record is gone
+    options = ["--weights", request.get("weights") or "DIR"]
+    if detector := request.get("detector"):
+        options += ["--detector", detector]
+    if (dtype := request.get("dtype", "auto")) != "auto":
+        options += ["--dtype", dtype]
+    return options

@@ -85,9 +85,16 @@ def latest_run(store: Store) -> str | None:
     return newest[0] if newest else None
 
 
-def to_csv(table: pa.Table) -> str:
-    """Return CSV with a header, nested values as JSON. Text that is a formula in a spreadsheet starts with `'`."""
+def to_csv(table: pa.Table, *, excel: bool = False) -> str:
+    """Return CSV with a header, nested values as JSON. Text that is a formula in a spreadsheet starts with `'`.
+
+    Args:
+        table: rows.
+        excel: whether to begin with a byte order mark, without which Excel takes UTF-8 for another encoding.
+    """
     sink = io.StringIO()
+    if excel:
+        sink.write("\ufeff")
     writer = csv.writer(sink, lineterminator="\n")
     writer.writerow(map(_escape_formula, table.column_names))
     for row in plain_rows(table):

@@ -1,7 +1,8 @@
 """SQL queries over the catalog, run by DuckDB inside this process.
 
-A query sees two tables, `jobs` with the latest row of every job and run, and `rows` with every row ever recorded, and
-nothing else: no files, no network, no extensions, no settings, no variables of this program.
+A query sees three tables, `jobs` with the latest row of every job and run, `rows` with every row ever recorded, and
+`exports` with every exported video, and nothing else: no files, no network, no extensions, no settings, no variables of
+this program.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ import pyarrow.dataset as ds
 from catalogs.query.filters import CatalogQuery, all_of
 from catalogs.store.error_text import reason
 from catalogs.store.store import Store
+from catalogs.table.exports import EXPORTS, read_exports
 from catalogs.table.snapshot import AsOf, Snapshot, latest_rows, snapshot
 from troupe.errors import SettingsError, StoreError
 
@@ -64,6 +66,8 @@ def sql(store: Store, query: str, *, as_of: AsOf | None = None, **filters: Any) 
         uses_jobs = re.search(r"\bjobs\b", query, re.IGNORECASE) is not None
         superseded = _superseded(connection, rows, scope, store) if uses_jobs else None
         connection.register("rows", data)
+        uses_exports = re.search(r"\bexports\b", query, re.IGNORECASE) is not None
+        connection.register("exports", read_exports(store) if uses_exports else EXPORTS.empty_table())
         if superseded is None or not len(superseded):
             connection.execute("CREATE VIEW jobs AS FROM rows")
         else:

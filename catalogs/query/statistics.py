@@ -9,11 +9,12 @@ import pyarrow as pa
 
 from catalogs.query.sql import sql
 from catalogs.store.store import Store
-from catalogs.table.schema import QUALITIES, STAGES
+from catalogs.table.schema import QUALITIES, SCHEMA, STAGES
 from catalogs.table.snapshot import AsOf, open_table
-from troupe.labels import label_key
+from troupe.errors import SettingsError
+from troupe.labels import label_key, near_labels
 
-__all__ = ["TableState", "statistics", "table_state"]
+__all__ = ["TableState", "costs", "statistics", "table_state"]
 
 _COUNTS = {
     "jobs": "count(*)",
@@ -61,6 +62,53 @@ def statistics(store: Store, *, as_of: AsOf | None = None, **filters: Any) -> di
     (numbers,) = sql(store, f"SELECT {columns} FROM jobs", as_of=as_of, **filters).to_pylist()
     numbers["identities"] = len({label_key(label) for label in numbers["identities"] or () if label is not None})
     return {name: dict(value) if isinstance(value, list) else value for name, value in numbers.items()}
+
+
+def costs(store: Store, by: str | None = None, *, as_of: AsOf | None = None, **filters: Any) -> list[dict[str, Any]]:
+    """Return what groups of jobs took, the most work first: group, jobs, videos, video_seconds, worker_hours.
+
+    Work that a resumed or repeated run did again counts, reused videos do not. Videos are different ones, however many
+    runs have them.
+
+    Args:
+        store: store of the catalog.
+        by: text column, or `tags.NAME` for a tag; identities are grouped in every spelling. None makes one group.
+        as_of: past state of the catalog to read.
+        filters: fields of `catalogs.query.filters.CatalogQuery`.
+
+    Raises:
+        SettingsError: the column does not exist; otherwise as `sql`.
+        StoreError: as `sql`.
+    """
+    key, label = _group(by)
+    busy = " + ".join(f"coalesce(seconds_{stage}, 0)" for stage in STAGES if stage != "queue")
+    query = f"""
+        WITH work AS (SELECT {key} AS key, sum({busy}) / 3600 AS worker_hours FROM rows GROUP BY 1),
+        made AS (
+            SELECT {key} AS key, min({label}) AS "group", count(*) AS jobs,
+                count(DISTINCT render_key) FILTER (status IN ('done', 'reused')) AS videos,
+                coalesce(sum(seconds) FILTER (status = 'done'), 0) AS video_seconds
+            FROM jobs GROUP BY 1
+        )
+        SELECT "group", jobs, videos, video_seconds, worker_hours
+        FROM made JOIN work ON made.key IS NOT DISTINCT FROM work.key ORDER BY worker_hours DESC, "group"
+    """
+    return sql(store, query, as_of=as_of, **filters).to_pylist()
+
+
+def _group(by: str | None) -> tuple[str, str]:
+    """Return the SQL expressions of a group's key and of its label."""
+    if by is None:
+        return "'all'", "'all'"
+    if by.startswith("tags.") and by != "tags.":
+        tag = by.removeprefix("tags.").replace("'", "''")
+        return f"tags['{tag}']", f"tags['{tag}']"
+    texts = [field.name for field in SCHEMA if pa.types.is_string(field.type)]
+    if by not in texts:
+        near = near_labels(by, texts)
+        hint = f"; did you mean {' or '.join(near)}?" if near else ""
+        raise SettingsError(f"cannot group by {by!r}; use tags.NAME or a text column such as identity or run_id{hint}")
+    return ("coalesce(identity_key, identity)" if by == "identity" else by), by
 
 
 def table_state(store: Store) -> TableState | None:

@@ -7,12 +7,14 @@ import json
 import math
 import re
 import sys
+import unicodedata
 from collections.abc import Callable, Iterable, Mapping
 from fractions import Fraction
+from pathlib import Path
 from typing import Any
 
 from catalogs.store import uris
-from catalogs.store.keys import ID, valid_id
+from catalogs.store.keys import JOB_ID, valid_job_id
 from troupe import PRESETS, FaceChoice
 from troupe.errors import SettingsError
 from troupe.job import BLENDS, CROPS, GAPS, MASTERS
@@ -78,15 +80,32 @@ def _as_is(text: str, _folder: str) -> str:
 
 
 def _job_id(text: str, _folder: str) -> str:
-    if not valid_id(text):
-        raise ValueError(f"is {_short(text)}; use {ID}")
+    text = unicodedata.normalize("NFC", text)
+    if not valid_job_id(text):
+        raise ValueError(f"is {_short(text)}; use {JOB_ID}")
     return text
 
 
 def _uri(text: str, folder: str) -> str:
     if uris.has_credentials(text):
         raise ValueError(f"is {uris.redacted(text)!r} with credentials; set them as environment variables instead")
-    return sys.intern(uris.absolute(text, folder))  # thousands of jobs name the same file
+    return sys.intern(uris.absolute(_posix(text, folder), folder))  # thousands of jobs name the same file
+
+
+def _posix(path: str, folder: str) -> str:
+    """Return a path as this machine writes it: `~` expanded, and `\\` as `/` unless there is a file of that name.
+
+    Raises:
+        ValueError: it is an absolute path of Windows.
+    """
+    if path.startswith("~/"):
+        return str(Path(path).expanduser())
+    if uris.scheme(path) or "\\" not in path:
+        return path
+    if re.match(r"[A-Za-z]:\\|\\\\", path):
+        raise ValueError(f"is {_short(path)}, a path of Windows; write it as this machine names the file")
+    literal = uris.local_path(uris.absolute(path, folder))
+    return path if literal is not None and literal.exists() else path.replace("\\", "/")
 
 
 def _audio(text: str, folder: str) -> str:
@@ -101,7 +120,20 @@ def _face(text: str, _folder: str) -> FaceChoice:
     return FaceChoice(text)
 
 
+def _decimal_point(text: str) -> str:
+    """Return a number with a decimal comma with a point instead.
+
+    Raises:
+        ValueError: the comma may also separate thousands.
+    """
+    if re.fullmatch(r"[0-9]{1,3}(,[0-9]{3})+", text):
+        point, plain = text.replace(",", ".", 1).rstrip("0"), text.replace(",", "")
+        raise ValueError(f"is {_short(text)}, which may be {point} or {plain}; write it without a comma")
+    return text.replace(",", ".") if re.fullmatch(r"[0-9]*,[0-9]+", text) else text
+
+
 def _seconds(text: str, _folder: str) -> float:
+    text = _decimal_point(text)
     if not _NUMBER.fullmatch(text) or not math.isfinite(float(text)):
         raise ValueError(f"is {_short(text)}; use seconds, such as 12.5")
     return float(text)
@@ -114,6 +146,7 @@ def _seed(text: str, _folder: str) -> int:
 
 
 def _language(text: str, _folder: str) -> str:
+    text = text.replace("_", "-")  # as locales are written: pt_BR
     if not _LANGUAGE.fullmatch(text):
         raise ValueError(f"is {_short(text)}; use a BCP 47 tag, such as en, pt-BR or zh-Hant")
     return text
@@ -130,6 +163,7 @@ def _one_of(*choices: str) -> Callable[[str, str], str]:
 
 def _rate(text: str, _folder: str) -> Fraction:
     """Parse `25`, `30000/1001`, or `29.97`, which stands for 30000/1001."""
+    text = _decimal_point(text)
     message = f"is {_short(text)}; use {_RATES[0]} to {_RATES[1]} frames per second, such as 25, 29.97 or 30000/1001"
     try:
         rate = Fraction(text)

@@ -23,7 +23,7 @@ from troupe.errors import MissingInput, SettingsError, StoreError
 from troupe.files import replacing
 from troupe.scratch import scratch_folder
 
-__all__ = ["InputStat", "files_in", "localise", "localised", "read", "stat"]
+__all__ = ["InputStat", "content_type", "files_in", "localise", "localised", "read", "stat"]
 
 T = TypeVar("T")
 
@@ -106,6 +106,16 @@ def read(uri: str) -> bytes:
         return _call(uri, path.read_bytes)
     files, remote_path = _open(uri)
     return bytes(_call(uri, lambda: files.cat_file(remote_path)))
+
+
+def content_type(uri: str) -> str:
+    """Return the content type that an HTTP server reports, without parameters; empty if it reports none.
+
+    Raises:
+        MissingInput, StoreError: as `stat`.
+    """
+    files, remote_path = _open(uri)
+    return str(_call(uri, lambda: files.info(remote_path)).get("mimetype") or "").partition(";")[0].strip().lower()
 
 
 def files_in(uri: str) -> list[str]:

@@ -4,21 +4,19 @@ from __future__ import annotations
 
 import dataclasses
 import io
-import re
-import unicodedata
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from fractions import Fraction
-from pathlib import Path, PurePosixPath
-from typing import Any
+from pathlib import Path
+from typing import Any, Literal, TypeAlias
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from catalogs.requests.columns import COLUMNS, REQUIRED, is_empty, parse_cells, suggestion
-from catalogs.requests.image_sequences import is_pattern
-from catalogs.requests.inputs import files_in, read
-from catalogs.requests.tables import read_table
+from catalogs.requests.inputs import content_type, files_in, read
+from catalogs.requests.job_ids import default_ids, stem
+from catalogs.requests.tables import TABLE_SUFFIXES, read_table
 from catalogs.store import uris
 from catalogs.store.keys import run_key
 from catalogs.store.store import Store
@@ -26,8 +24,26 @@ from troupe import FaceChoice, Job
 from troupe.errors import BadJob, SettingsError
 from troupe.file_suffixes import CLIP_SUFFIXES, PORTRAIT_SUFFIXES, unreadable
 
-__all__ = ["COLUMNS", "cross_product", "job_cells", "parse_jobs", "read_jobs", "read_request", "write_request"]
+__all__ = [
+    "COLUMNS",
+    "IdentityFrom",
+    "cross_product",
+    "job_cells",
+    "parse_jobs",
+    "read_jobs",
+    "read_request",
+    "write_request",
+]
 
+IdentityFrom: TypeAlias = Literal["stem", "folder"]
+"""Part of a portrait's path that names its identity: the file name without its suffix, or the folder's name."""
+_CONTENT_TYPES = {
+    "text/csv": ".csv",
+    "application/csv": ".csv",
+    "application/jsonl": ".jsonl",
+    "application/x-ndjson": ".jsonl",
+    "application/vnd.apache.parquet": ".parquet",
+}
 _TYPES: dict[str, pa.DataType] = {
     "start": pa.float64(),
     "end": pa.float64(),
@@ -40,23 +56,52 @@ _FIELDS = [field.name for field in dataclasses.fields(Job)]
 _REQUEST = pa.schema([(name, _TYPES.get(name, pa.string())) for name in _FIELDS])
 
 
-def read_jobs(uri: str, defaults: Mapping[str, str] | None = None, *, require_consent: bool = False) -> list[Job]:
+def read_jobs(
+    uri: str,
+    defaults: Mapping[str, str] | None = None,
+    *,
+    require_consent: bool = False,
+    identity_from: IdentityFrom | None = None,
+) -> list[Job]:
     """Return the jobs of a CSV, JSONL or Parquet file. Relative paths in it are relative to its folder.
 
     Args:
         uri: URI of the file.
         defaults: values of empty cells, by column; relative paths in them are relative to the working directory.
         require_consent: whether to refuse jobs whose `consent` is empty.
+        identity_from: part of the portrait's path that is the identity of jobs without one.
 
     Raises:
         BadJob: the file is invalid. All problems are reported together, by row; row 1 is the first below the header.
         MissingInput, StoreError: the file cannot be read.
     """
-    return parse_jobs(read(uri), uris.name(uri), uris.parent(uri), defaults=defaults, require_consent=require_consent)
+    return parse_jobs(
+        read(uri),
+        _table_name(uri),
+        uris.parent(uri),
+        defaults=defaults,
+        require_consent=require_consent,
+        identity_from=identity_from,
+    )
+
+
+def _table_name(uri: str) -> str:
+    """Return the file's name, with the suffix of its format where only its query or its content type tells that."""
+    names = uris.file_names(uri)
+    name = next((name for name in names if name.lower().endswith(TABLE_SUFFIXES)), names[0])
+    if name.lower().endswith(TABLE_SUFFIXES) or uris.scheme(uri) not in ("http", "https"):
+        return name
+    return name + _CONTENT_TYPES.get(content_type(uri), "")
 
 
 def parse_jobs(
-    data: bytes, name: str, folder: str, *, defaults: Mapping[str, str] | None = None, require_consent: bool = False
+    data: bytes,
+    name: str,
+    folder: str,
+    *,
+    defaults: Mapping[str, str] | None = None,
+    require_consent: bool = False,
+    identity_from: IdentityFrom | None = None,
 ) -> list[Job]:
     """Return the jobs of a jobs file's content; see `read_jobs`.
 
@@ -66,6 +111,7 @@ def parse_jobs(
         folder: folder that relative paths in the file are relative to.
         defaults: values of empty cells, by column.
         require_consent: whether to refuse jobs whose `consent` is empty.
+        identity_from: part of the portrait's path that is the identity of jobs without one.
 
     Raises:
         BadJob: the file is invalid; all problems are reported together.
@@ -80,7 +126,7 @@ def parse_jobs(
     fallback = _defaults(defaults or {}, problems)
     drafts = []
     for row in table.rows:
-        draft = _Draft(row.where, {**fallback, **parse_cells(row.cells, folder, row.where, problems)})
+        draft = _Draft(row.where, parse_cells(row.cells, folder, row.where, problems), fallback)
         problems += [
             f"{row.where}: {column} is empty"
             for column in REQUIRED
@@ -89,7 +135,7 @@ def parse_jobs(
         drafts.append(draft)
     if not drafts and not problems:
         problems.append("there are no rows; write one row per job")
-    return _finished(drafts, problems, name, require_consent)
+    return _finished(drafts, problems, name, require_consent, identity_from)
 
 
 def cross_product(
@@ -99,6 +145,7 @@ def cross_product(
     *,
     require_consent: bool = False,
     left_out: list[str] | None = None,
+    identity_from: IdentityFrom | None = None,
 ) -> list[Job]:
     """Return one job for every picture in one folder with every clip in another, in the order of their names.
 
@@ -115,11 +162,11 @@ def cross_product(
     clips = _of_kind(drivings, CLIP_SUFFIXES, "clip", problems, left_out)
     fallback = _defaults(defaults or {}, problems)
     drafts = [
-        _Draft(f"{uris.name(picture)} with {uris.name(clip)}", {**fallback, "portrait": picture, "driving": clip})
+        _Draft(f"{uris.name(picture)} with {uris.name(clip)}", {"portrait": picture, "driving": clip}, fallback)
         for picture in pictures
         for clip in clips
     ]
-    return _finished(drafts, problems, "the request", require_consent)
+    return _finished(drafts, problems, "the request", require_consent, identity_from)
 
 
 def write_request(store: Store, run_id: str, jobs: Sequence[Job]) -> str:
@@ -136,7 +183,12 @@ def write_request(store: Store, run_id: str, jobs: Sequence[Job]) -> str:
     arrays = [pa.array(cells, kind) for cells, kind in zip(columns, _REQUEST.types, strict=True)]
     sink = io.BytesIO()
     pq.write_table(pa.Table.from_arrays(arrays, schema=_REQUEST), sink)
-    if not store.put_bytes(sink.getvalue(), key).created and read_request(store, run_id) != list(jobs):
+    if not store.put_bytes(sink.getvalue(), key).created and (earlier := read_request(store, run_id)) != list(jobs):
+        if [replace(job, job_id="") for job in earlier] == [replace(job, job_id="") for job in jobs]:
+            raise SettingsError(
+                f"run {run_id} in {store.url} has these jobs under other job_ids, as an earlier version of troupe made "
+                f"them; resume it with its own request: troupe run {store.uri(key)} --run-id {run_id}"
+            )
         raise SettingsError(f"run {run_id} in {store.url} has other jobs; choose another run_id")
     return key
 
@@ -164,14 +216,27 @@ class _Draft:
 
     Attributes:
         where: row of the file, for messages.
-        fields: valid values of the filled cells, by column.
+        own: valid values of the filled cells, by column.
+        defaults: values of the other columns, where the request sets them.
     """
 
     where: str
-    fields: Mapping[str, Any]
+    own: Mapping[str, Any]
+    defaults: Mapping[str, Any]
+
+    @property
+    def fields(self) -> dict[str, Any]:
+        """All values, by column."""
+        return {**self.defaults, **self.own}
 
 
-def _finished(drafts: Sequence[_Draft], problems: list[str], name: str, require_consent: bool) -> list[Job]:
+def _finished(
+    drafts: Sequence[_Draft],
+    problems: list[str],
+    name: str,
+    require_consent: bool,
+    identity_from: IdentityFrom | None,
+) -> list[Job]:
     """Check what concerns several fields or rows, and return the jobs, or raise all the problems."""
     taken: dict[str, str] = {}
     for draft in drafts:
@@ -188,33 +253,24 @@ def _finished(drafts: Sequence[_Draft], problems: list[str], name: str, require_
     if problems:
         count = "a problem" if len(problems) == 1 else f"{len(problems)} problems"
         raise BadJob(f"{name} has {count}:", problems)
-    names = _default_ids(drafts, set(taken))
-    return [Job(**{"job_id": d.fields.get("job_id") or next(names), **d.fields}) for d in drafts]
+    names = iter(default_ids([draft.own for draft in drafts if "job_id" not in draft.fields], set(taken)))
+    return [
+        Job(
+            **{
+                "identity": _identity(d.own["portrait"], identity_from),
+                **d.fields,
+                "job_id": d.own.get("job_id") or next(names),
+            }
+        )
+        for d in drafts
+    ]
 
 
-def _default_ids(drafts: Iterable[_Draft], taken: set[str]) -> Iterator[str]:
-    """Yield ids for the drafts without one, from the names of portrait and clip; `-2` and so on make them unique."""
-    numbers: dict[str, int] = {}
-    for draft in drafts:
-        if "job_id" in draft.fields:
-            continue
-        base = f"{_slug(draft.fields['portrait'])}__{_slug(draft.fields['driving'])}"
-        while True:
-            number = numbers[base] = numbers.get(base, 0) + 1
-            suffix = "" if number == 1 else f"-{number}"
-            job_id = base[: 128 - len(suffix)] + suffix
-            if job_id not in taken:
-                break
-        taken.add(job_id)
-        yield job_id
-
-
-def _slug(uri: str) -> str:
-    """Return a file's stem, or a sequence's folder, as a part of a job_id: ASCII, at most 60 characters."""
-    # Not python-slugify: it transliterates what is dropped here, and ids must stay what they were.
-    stem = PurePosixPath(uris.name(uris.parent(uri) if is_pattern(uri) else uri)).stem
-    folded = unicodedata.normalize("NFKD", stem).encode("ascii", "ignore").decode()
-    return re.sub(r"[^A-Za-z0-9._-]+", "-", folded).strip("-.")[:60] or "x"
+def _identity(portrait: str, source: IdentityFrom | None) -> str:
+    """Return the identity that a portrait's path names."""
+    if source is None:
+        return ""
+    return stem(portrait) if source == "stem" else uris.name(uris.parent(portrait))
 
 
 def _of_kind(

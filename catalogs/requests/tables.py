@@ -5,6 +5,8 @@ from __future__ import annotations
 import csv
 import io
 import json
+import logging
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -14,7 +16,13 @@ import pyarrow.parquet as pq
 
 from troupe.errors import BadJob
 
-__all__ = ["Table", "TableRow", "read_table"]
+_log = logging.getLogger(__name__)
+
+_SEPARATOR_LINE = re.compile(r"\"?sep=([,;\t|])\"?", re.IGNORECASE)
+"""First line by which Excel states the delimiter."""
+_INDEX_COLUMN = re.compile(r"|Unnamed: \d+|__index_level_\d+__")
+
+__all__ = ["TABLE_SUFFIXES", "Table", "TableRow", "read_table"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +67,7 @@ def read_table(data: bytes, name: str) -> Table:
         if name.lower().endswith(suffix):
             if not data.strip():
                 raise BadJob(f"{name} is empty; write one row per job")
-            return reader(data, name)
+            return _without_index(reader(data, name), name)
     kinds = ", ".join(_READERS)
     hint = " (JSON lists are not supported; write one object per line)" if name.lower().endswith(".json") else ""
     raise BadJob(f"{name} has an unsupported suffix; use one of {kinds}{hint}")
@@ -137,10 +145,38 @@ def _decoded(data: bytes, name: str) -> str:
 
 
 def _records(text: str) -> Iterator[list[str]]:
-    header = next((line for line in text.splitlines() if line.strip()), "")
+    lines = (line for line in text.splitlines() if line.strip())
+    header = next(lines, "")
+    separator = _SEPARATOR_LINE.fullmatch(header.strip())
+    if separator is not None:
+        # Emptied, so that lines are counted as in the file.
+        text, header = text.replace(header, "", 1), next(lines, "")
     # Where the decimal separator is a comma, spreadsheets write semicolons.
-    delimiter = max(",;\t", key=header.count)
+    delimiter = separator.group(1) if separator is not None else max(",;\t", key=header.count)
     return csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
 
 
+def _without_index(table: Table, name: str) -> Table:
+    """Remove the columns that pandas writes for the index of a data frame, with a warning."""
+    index = [column for column in table.columns if _INDEX_COLUMN.fullmatch(column) and _is_counted(table, column)]
+    if index:
+        _log.warning("%s: ignoring %s, the index of a data frame", name, " and ".join(map(repr, index)))
+    for column in index:
+        del table.columns[column]
+    table.rows = (
+        [
+            TableRow(row.where, {column: cell for column, cell in row.cells.items() if column not in index})
+            for row in table.rows
+        ]
+        if index
+        else table.rows
+    )
+    return table
+
+
+def _is_counted(table: Table, column: str) -> bool:
+    return column != "" or all(str(row.cells.get(column, "")).isdecimal() for row in table.rows)
+
+
 _READERS = {".csv": _read_csv, ".jsonl": _read_jsonl, ".parquet": _read_parquet}
+TABLE_SUFFIXES = tuple(_READERS)

@@ -15,6 +15,7 @@ import pyarrow.compute as pc
 
 from catalogs.query.jobs import list_jobs
 from catalogs.store.store import Store
+from catalogs.table.exports import read_exports
 from catalogs.table.manifest import write_manifest
 from catalogs.table.row_buffer import RowBuffer
 from catalogs.table.snapshot import latest_rows, snapshot
@@ -39,11 +40,13 @@ class ForgetReport:
         jobs: number of jobs in the catalog that showed the person.
         files: number of deleted files.
         runs: run_ids of the rewritten manifests.
+        exported: URIs of exported copies, which are not deleted.
     """
 
     jobs: int
     files: int
     runs: tuple[str, ...]
+    exported: tuple[str, ...] = ()
 
 
 class ForgetList:
@@ -117,8 +120,9 @@ def forget(
     files = _files(store, rows)
     jobs = rows.filter(pc.field("status") != "forgotten")
     runs = tuple(sorted({str(run) for run in jobs.column("run_id").to_pylist()}))
+    report = ForgetReport(len(jobs), len(files), runs, _exported(store, rows))
     if dry_run:
-        return ForgetReport(len(jobs), len(files), runs)
+        return report
     # The forget list comes first, so that nothing deleted is rendered again.
     entry = {
         "identity_sha256": _hashes(identity)[0] if identity else "",
@@ -133,7 +137,17 @@ def forget(
             for row in jobs.filter(pc.field("run_id") == run).to_pylist():
                 buffer.append({**row, "status": "forgotten", **dict.fromkeys(_CLEARED_COLUMNS)})
         write_manifest(store, run)
-    return ForgetReport(len(jobs), len(files), runs)
+    return report
+
+
+def _exported(store: Store, rows: pa.Table) -> tuple[str, ...]:
+    """Return the URIs of the exported copies of these jobs' videos and posters."""
+    exports = read_exports(store).to_pylist()
+    columns = [rows.column(name).to_pylist() for name in ("run_id", "job_id")] if exports else [[], []]
+    jobs = set(zip(*columns, strict=True))
+    found = [entry for entry in exports if (entry["run_id"], entry["job_id"]) in jobs]
+    files = {(entry["target"], file) for entry in found for file in (entry["file"], entry["poster_file"]) if file}
+    return tuple(sorted(f"{target}/{file}" for target, file in files))
 
 
 def _files(store: Store, rows: pa.Table) -> list[str]:

@@ -8,6 +8,7 @@ cache/lengths/<run_id>.json                         lengths of driving clips, by
 renders/<key>/{full.mp4, crop.mp4, master.*}        videos; the master in a lossless or editing format, if requested
 renders/<key>/{poster.jpg, render.json}             poster, and the record, whose presence makes the render complete
 catalog/                                            the Delta table of all jobs
+exports/<time>-<hex>.parquet                         the videos of an export, and where they went
 runs/<run_id>/run.json                              state and heartbeat of a run
 runs/<run_id>/{request.parquet, manifest.parquet}   its jobs, and the outcome of each
 runs/<run_id>/parts/NNNNN.parquet                   its rows, where deltalake does not support the store
@@ -21,15 +22,30 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+import unicodedata
 from collections.abc import Mapping
 from typing import Any
 
 from troupe.errors import SettingsError
 
-__all__ = ["ID", "canonical", "make_key", "run_key", "valid_id"]
+__all__ = [
+    "ID",
+    "ID_BYTES",
+    "JOB_ID",
+    "canonical",
+    "is_id_character",
+    "make_key",
+    "run_key",
+    "valid_id",
+    "valid_job_id",
+]
 
 ID = "letters, digits, '.', '_' and '-', at most 128 of them"
-"""The valid characters and length of a run_id and a job_id, for messages."""
+"""The valid characters and length of a run_id, which is part of keys, for messages."""
+ID_BYTES = 128
+"""Maximum length of a job_id in UTF-8: file names are made from it."""
+JOB_ID = f"letters and digits of any script, '.', '_' and '-', at most {ID_BYTES} bytes"
+"""The valid characters and length of a job_id, for messages."""
 
 _ID = re.compile(r"[A-Za-z0-9._-]{1,128}")
 
@@ -69,8 +85,18 @@ def run_key(run_id: str, name: str) -> str:
 
 
 def valid_id(text: str) -> bool:
-    """Return whether this is a valid run_id or job_id. It is also a file name, so not `.` or `..`."""
+    """Return whether this is a valid run_id. It is also a file name, so not `.` or `..`."""
     return bool(_ID.fullmatch(text)) and text.strip(".") != ""
+
+
+def valid_job_id(text: str) -> bool:
+    """Return whether this is a valid job_id. No key contains it, but names of exported files do."""
+    return 0 < len(text.encode()) <= ID_BYTES and text.strip(".") != "" and all(map(is_id_character, text))
+
+
+def is_id_character(character: str) -> bool:
+    """Return whether a job_id may contain the character: a letter or digit of any script, with its marks, or `._-`."""
+    return character in "._-" or unicodedata.category(character)[0] in "LMN"
 
 
 def _check_names(value: Any) -> None:

@@ -8,8 +8,9 @@ from __future__ import annotations
 import posixpath
 import re
 from pathlib import Path
+from urllib.parse import parse_qsl, unquote, urlsplit
 
-__all__ = ["absolute", "has_credentials", "local_path", "name", "parent", "redacted", "scheme"]
+__all__ = ["absolute", "file_names", "has_credentials", "local_path", "name", "parent", "redacted", "scheme"]
 
 # Not `fsspec.core.split_protocol`: it finds a scheme in local paths such as `data:1.png` and `takes/one://two`.
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.\-]*)://")
@@ -28,7 +29,11 @@ def local_path(uri: str) -> Path | None:
     if scheme(uri):
         return None
     found = _SCHEME.match(uri)
-    return Path(uri[found.end() :] if found else uri)
+    if found is None:
+        return Path(uri)
+    path = uri[found.end() :]
+    # `file://` URIs are percent-encoded, as `Path.as_uri` writes them, and may name this host.
+    return Path(unquote(path.removeprefix("localhost")) if found.group(1).lower() == "file" else path)
 
 
 def has_credentials(uri: str) -> bool:
@@ -45,7 +50,14 @@ def redacted(uri: str) -> str:
 
 def name(uri: str) -> str:
     """Return the last part of the path, without an HTTP query: `a.png`."""
-    return _without_query(uri).rstrip("/").rpartition("/")[2]
+    path = local_path(uri)
+    return (_without_query(uri) if path is None else str(path)).rstrip("/").rpartition("/")[2]
+
+
+def file_names(uri: str) -> list[str]:
+    """Return names that may tell the file's format: the last part of the path, then the values of an HTTP query."""
+    values = parse_qsl(urlsplit(uri).query) if scheme(uri) in ("http", "https") else []
+    return [name(uri), *(value if "." in value else f"{name(uri)}.{value}" for _, value in values)]
 
 
 def parent(uri: str) -> str:

@@ -10,9 +10,12 @@ from datetime import UTC, datetime, timedelta
 from types import TracebackType
 from typing import Any
 
+import pyarrow.compute as pc
+
 from catalogs.store.store import Store
 from catalogs.table.append import open_appender
 from catalogs.table.schema import Row, table_of
+from catalogs.table.snapshot import snapshot
 from troupe.errors import StoreError
 
 __all__ = ["RowBuffer"]
@@ -37,12 +40,17 @@ class RowBuffer:
         every_rows: rows per batch.
         every_seconds: longest time in seconds that a row waits.
 
+    Rows of a run are ordered by `recorded_at`, which therefore continues from the run's earlier rows even where another
+    machine's clock was fast.
+
     Raises:
         SettingsError: the run_id is invalid.
+        StoreError: on entering: the run's earlier rows cannot be read.
     """
 
     def __init__(self, store: Store, run_id: str, every_rows: int = 100, every_seconds: float = 30.0) -> None:
         self._appender = open_appender(store, run_id)
+        self._store, self._run_id = store, run_id
         self._every_rows, self._every_seconds = every_rows, every_seconds
         self._pending: list[Row] = []
         self._tried = 0  # how many of the pending rows were in a batch that failed
@@ -54,6 +62,8 @@ class RowBuffer:
         self._timer = threading.Thread(target=self._tick, name=f"row-buffer-{run_id}", daemon=True)
 
     def __enter__(self) -> RowBuffer:
+        last = pc.max(snapshot(self._store, self._run_id).read(columns=["recorded_at"]).column("recorded_at")).as_py()
+        self._recorded = last or self._recorded
         self._timer.start()
         return self
 

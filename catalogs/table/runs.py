@@ -13,7 +13,7 @@ from catalogs.store.keys import run_key
 from catalogs.store.store import Store
 from troupe.errors import SettingsError, StoreError
 
-__all__ = ["HEARTBEAT_SECONDS", "RunInfo", "RunState", "list_runs", "read_run", "write_run"]
+__all__ = ["HEARTBEAT_SECONDS", "RunInfo", "RunState", "find_run", "list_runs", "read_run", "write_run"]
 
 HEARTBEAT_SECONDS = 20.0
 """Seconds between two heartbeats of a run."""
@@ -74,10 +74,21 @@ def read_run(store: Store, run_id: str) -> RunInfo:
         SettingsError: the run does not exist.
         StoreError: it cannot be read.
     """
-    key = run_key(run_id, _NAME)
-    if not store.exists(key):
+    found = find_run(store, run_id)
+    if found is None:
         raise SettingsError(f"{store.url} has no run {run_id}; `troupe runs --store {store.url}` lists its runs")
-    return _with_lost(_parsed(store, key))
+    return found
+
+
+def find_run(store: Store, run_id: str) -> RunInfo | None:
+    """Read a run's record; None if there is no such run.
+
+    Raises:
+        SettingsError: the run_id is invalid.
+        StoreError: it cannot be read.
+    """
+    key = run_key(run_id, _NAME)
+    return _with_lost(_parsed(store, key)) if store.exists(key) else None
 
 
 def list_runs(store: Store, limit: int | None = None) -> list[RunInfo]:

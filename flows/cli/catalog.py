@@ -11,7 +11,15 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from flows.cli.console import human_size, print_json, print_table, stderr
-from flows.cli.options import DEFAULT_STORE, AsOfOption, DryRunOption, StoreOption, with_filters
+from flows.cli.options import (
+    DEFAULT_STORE,
+    AsOfOption,
+    DryRunOption,
+    ExcelOption,
+    StoreOption,
+    explain_empty,
+    with_filters,
+)
 from troupe.errors import SettingsError
 
 if TYPE_CHECKING:
@@ -83,7 +91,10 @@ def ls(
 
     opened = open_store(store)
     if format is not RowFormat.table:
-        _print(query.list_jobs(opened, limit=limit, as_of=as_of, **filters), format)
+        table = query.list_jobs(opened, limit=limit, as_of=as_of, **filters)
+        _print(table, format)
+        if not len(table):
+            explain_empty(opened, filters, as_of)
         return
     # One row more than is shown, to know whether there are more.
     rows = query.list_jobs(
@@ -94,6 +105,7 @@ def ls(
         stderr.print(
             f"no jobs in {store} match the filters" if any(filters.values()) else f"the catalog of {store} is empty"
         )
+        explain_empty(opened, filters, as_of)
     elif limit is None and len(rows) > TABLE_ROWS:
         stderr.print(f"showing the newest {TABLE_ROWS}; use --limit to show more")
 
@@ -142,9 +154,9 @@ def sql(
 ) -> None:
     """Query the catalog in SQL, in DuckDB's dialect.
 
-    There are two tables: `jobs` has one row per job and run, `rows` every row ever recorded, including those that a
-    resumed run has replaced. `DESCRIBE jobs` lists the columns. Queries are read-only and cannot access files or the
-    network.
+    There are three tables: `jobs` has one row per job and run, `rows` every row ever recorded, including those that a
+    resumed run has replaced, and `exports` every exported video. `DESCRIBE jobs` lists the columns. Queries are
+    read-only and cannot access files or the network.
 
     Examples:
 
@@ -176,6 +188,7 @@ def export(
     store: StoreOption = DEFAULT_STORE,
     as_of: AsOfOption = None,
     limit: LimitOption = None,
+    excel: ExcelOption = False,
 ) -> None:
     """Write rows of the catalog, with all columns, to a file.
 
@@ -192,8 +205,11 @@ def export(
     formats = {".parquet": RowFormat.parquet, ".csv": RowFormat.csv, ".json": RowFormat.json}
     if file.suffix.lower() not in formats:
         raise SettingsError(f"unknown file type {file}; use one of {', '.join(formats)}")
-    rows = query.list_jobs(open_store(store), limit=limit, as_of=as_of, **filters)
-    file.write_bytes(_encode(rows, formats[file.suffix.lower()]))
+    opened = open_store(store)
+    rows = query.list_jobs(opened, limit=limit, as_of=as_of, **filters)
+    if not len(rows):
+        explain_empty(opened, filters, as_of)
+    file.write_bytes(_encode(rows, formats[file.suffix.lower()], excel))
     stderr.print(f"{len(rows)} rows written to {file}")
 
 
@@ -204,6 +220,14 @@ def stats(
     store: StoreOption = DEFAULT_STORE,
     as_of: AsOfOption = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print as JSON.")] = False,
+    by: Annotated[
+        str | None,
+        typer.Option(metavar="NAME", help="Show the work by tags.NAME, identity, language, run_id or another column."),
+    ] = None,
+    cost: Annotated[
+        float | None,
+        typer.Option(min=0, metavar="PRICE", help="Show what the work cost, at this price per worker hour."),
+    ] = None,
 ) -> None:
     """Show counts, times and quality of the jobs in a store, and the state of its table.
 
@@ -211,14 +235,23 @@ def stats(
 
     - `troupe catalog stats`
     - `troupe catalog stats --run latest --json`
+    - `troupe catalog stats --by tags.customer --cost 2.50 --since 2026-11-01`
     """
     from dataclasses import asdict
 
-    from catalogs.query.statistics import statistics, table_state
+    from catalogs.query.statistics import costs, statistics, table_state
     from catalogs.store.store import open_store
 
     opened = open_store(store)
+    if by is not None or cost is not None:
+        groups = costs(opened, by, as_of=as_of, **filters)
+        if not groups:
+            explain_empty(opened, filters, as_of)
+        _print_costs(groups, by, cost, as_json=as_json)
+        return
     values, table = statistics(opened, as_of=as_of, **filters), table_state(opened)
+    if not values["jobs"]:
+        explain_empty(opened, filters, as_of)
     if as_json:
         print_json({**values, "table": asdict(table) if table else None})
         return
@@ -284,6 +317,30 @@ def vacuum(
     stderr.print(f"{len(files)} files {'would be ' if dry_run else ''}deleted")
 
 
+def _print_costs(groups: list[dict[str, Any]], by: str | None, price: float | None, *, as_json: bool) -> None:
+    if price is not None:
+        groups = [group | {"cost": round(group["worker_hours"] * price, 2)} for group in groups]
+    if as_json:
+        print_json(groups)
+        return
+    columns = ["jobs", "videos", "video seconds", "worker hours", *(["cost"] if price is not None else [])]
+    print_table(
+        (by or "group", *columns),
+        [
+            (
+                group["group"] if group["group"] is not None else "(none)",
+                str(group["jobs"]),
+                str(group["videos"]),
+                f"{group['video_seconds']:.1f}",
+                f"{group['worker_hours']:.2f}",
+                *([f"{group['cost']:.2f}"] if price is not None else []),
+            )
+            for group in groups
+        ],
+        right=columns,
+    )
+
+
 def _print(rows: pa.Table, format: RowFormat) -> None:
     if format is RowFormat.parquet and sys.stdout.isatty():
         raise SettingsError(
@@ -293,12 +350,12 @@ def _print(rows: pa.Table, format: RowFormat) -> None:
     sys.stdout.flush()
 
 
-def _encode(rows: pa.Table, format: RowFormat) -> bytes:
+def _encode(rows: pa.Table, format: RowFormat, excel: bool = False) -> bytes:
     from catalogs.query import jobs as query
 
     if format is RowFormat.parquet:
         return query.to_parquet(rows)
-    return (query.to_json(rows) + "\n" if format is RowFormat.json else query.to_csv(rows)).encode()
+    return (query.to_json(rows) + "\n" if format is RowFormat.json else query.to_csv(rows, excel=excel)).encode()
 
 
 def _print_jobs(rows: list[dict[str, Any]]) -> None:

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from flows.cli.console import stderr
-from flows.cli.options import DEFAULT_STORE, ExitCode, StoreOption, with_filters
+from flows.cli.options import DEFAULT_STORE, ExcelOption, ExitCode, StoreOption, explain_empty, with_filters
 from troupe.errors import SettingsError
 
 __all__ = ["export"]
@@ -25,10 +25,13 @@ def export(
     crop: Annotated[
         bool, typer.Option("--crop", help="Export the animated square where a job has both it and the full picture.")
     ] = False,
+    posters: Annotated[bool, typer.Option("--posters", help="Export posters, too, as JPEG beside the videos.")] = False,
+    excel: ExcelOption = False,
 ) -> None:
     """Export finished videos under readable names, with a manifest beside them.
 
-    Safe to repeat: existing files are never overwritten, and videos exported before are skipped.
+    Safe to repeat: existing files are never overwritten, and videos exported before are skipped. The manifest keeps the
+    rows of earlier exports into the folder. The store records every export: `troupe catalog sql "FROM exports"`.
 
     Exit code: 0 if all videos were exported, 3 if some are missing from the store, 2 for an invalid request.
 
@@ -62,8 +65,9 @@ def export(
         rows = rows.filter(pa.array([key in wanted for key in keys], pa.bool_()))
     rows = rows.filter(pc.field("status").isin(["done", "reused"]))
     if not len(rows):
+        explain_empty(source, filters)
         raise SettingsError(f"no finished videos of {what} in {store} match; run `troupe catalog ls` to list jobs")
-    done = deliver(source, rows, open_store(destination), name, crop=crop)
+    done = deliver(source, rows, open_store(destination), name, crop=crop, posters=posters, excel=excel)
     for problem in done.missing:
         stderr.print(f"missing: {problem}")
     stderr.print(f"{done.copied} videos exported, {done.unchanged} already there, {len(done.missing)} missing")

@@ -56,7 +56,7 @@ def forget(
 
     If no job shows the person, nothing is changed, similar identities are listed and the exit code is 2.
 
-    Exported copies and your own source pictures are not deleted.
+    Exported copies are listed; neither they nor your own source pictures are deleted.
 
     Examples:
 
@@ -84,6 +84,8 @@ def forget(
                 pictures += _same(find_person(opened, path, weights_or_miniature(weights), detector))
     found = retention.forget(opened, identity, pictures, absent_ok=absent_ok, dry_run=True)
     print_table(("run",), [(run,) for run in found.runs])
+    for copy in found.exported:
+        stderr.print(f"exported copy, which you have to delete yourself: {copy}")
     stderr.print(f"{found.jobs} jobs in {len(found.runs)} runs, {found.files} files")
     if dry_run:
         return

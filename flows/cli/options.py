@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import inspect
+import re
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from enum import IntEnum
 from functools import wraps
-from typing import Annotated, Any, get_type_hints
+from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
 
 import typer
 
 from flows.cli.console import Format, stderr
+
+if TYPE_CHECKING:
+    from catalogs.store.store import Store
 
 __all__ = [
     "DEFAULT_STORE",
@@ -21,8 +25,10 @@ __all__ = [
     "DrivingsOption",
     "DryRunOption",
     "DtypeOption",
+    "ExcelOption",
     "ExitCode",
     "FormatOption",
+    "IdentityFromOption",
     "JobLimitOption",
     "JobsArgument",
     "LocalOption",
@@ -33,6 +39,7 @@ __all__ = [
     "SeedOption",
     "StoreOption",
     "WeightsOption",
+    "explain_empty",
     "job_defaults",
     "latest_run_id",
     "parse_bound",
@@ -80,14 +87,18 @@ def parse_duration(text: str) -> float:
 
 
 def parse_time(text: str) -> datetime:
-    """Parse `2026-11-24`, `2026-11-24T06:00`, `2026-11-24T06:00+01:00` or an age such as `3h`; UTC without a zone."""
+    """Parse `2026-11-24`, `2026-11-24T06:00+01:00`, `today`, or an age such as `1.5h`; UTC without a zone."""
     units = {"m": timedelta(minutes=1), "h": timedelta(hours=1), "d": timedelta(days=1), "w": timedelta(weeks=1)}
-    if text[:-1].isdecimal() and text[-1:] in units:
-        return datetime.now(UTC) - int(text[:-1]) * units[text[-1]]
+    now = datetime.now(UTC)
+    if text in ("today", "yesterday"):
+        midnight = now.replace(hour=0, minute=0, second=0, microsecond=0)
+        return midnight if text == "today" else midnight - timedelta(days=1)
+    if re.fullmatch(r"[0-9]{1,6}([.,][0-9]{1,6})?[mhdw]", text):
+        return now - float(text[:-1].replace(",", ".")) * units[text[-1]]
     try:
         time = datetime.fromisoformat(text)
     except ValueError:
-        raise typer.BadParameter(f"invalid time {text!r}; use 2026-11-24, 2026-11-24T06:00 or 3d") from None
+        raise typer.BadParameter(f"invalid time {text!r}; use 2026-11-24, 2026-11-24T06:00, today or 3d") from None
     return time if time.tzinfo else time.replace(tzinfo=UTC)
 
 
@@ -133,6 +144,16 @@ SeedOption = Annotated[int | None, typer.Option(help="Seed for jobs that set non
 OutputOption = Annotated[
     str | None,
     typer.Option(help="Output for jobs that set none: full (pasted back), crop or both.", show_default="full"),
+]
+IdentityFromOption = Annotated[
+    str | None,
+    typer.Option(
+        metavar="stem|folder",
+        help="Identity of jobs that set none: the portrait's file name without its suffix, or its folder's name.",
+    ),
+]
+ExcelOption = Annotated[
+    bool, typer.Option("--excel", help="Begin CSV with a byte order mark, by which Excel recognises UTF-8.")
 ]
 JobLimitOption = Annotated[int | None, typer.Option(min=1, help="Use only the first N jobs.")]
 DetectorOption = Annotated[
@@ -202,7 +223,9 @@ def _filters(
     since: Annotated[
         Any,
         typer.Option(
-            parser=parse_time, metavar="TIME", help="Only jobs finished at or after this time: 2026-11-24 or 3d."
+            parser=parse_time,
+            metavar="TIME",
+            help="Only jobs finished at or after this time (UTC): 2026-11-24, today or 1.5h.",
         ),
     ] = None,
     until: Annotated[
@@ -241,6 +264,14 @@ def _filters(
         "least": dict(least or ()),
         "most": dict(most or ()),
     }
+
+
+def explain_empty(store: Store, filters: dict[str, Any], as_of: Any = None) -> None:
+    """Print which values of the filters no job has, and similar ones."""
+    from catalogs.query.suggestions import unknown_values
+
+    for line in unknown_values(store, filters, as_of):
+        stderr.print(line)
 
 
 def with_filters(command: Callable[..., None]) -> Callable[..., None]:

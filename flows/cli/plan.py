@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
 
@@ -14,6 +14,7 @@ from flows.cli.options import (
     DrivingsOption,
     DtypeOption,
     FormatOption,
+    IdentityFromOption,
     JobLimitOption,
     JobsArgument,
     OutputOption,
@@ -45,6 +46,7 @@ def plan(
     preset: PresetOption = None,
     seed: SeedOption = None,
     output: OutputOption = None,
+    identity_from: IdentityFromOption = None,
     limit: JobLimitOption = None,
     preview: PreviewOption = None,
     dtype: DtypeOption = "auto",
@@ -81,6 +83,7 @@ def plan(
         detector=detector,
         dtype=dtype,
         defaults=job_defaults(preset=preset, seed=seed, output=output),
+        identity_from=cast("Any", identity_from),  # which the request validates
         limit=limit,
         preview=preview,
     )

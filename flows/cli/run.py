@@ -14,6 +14,7 @@ from flows.cli.options import (
     DrivingsOption,
     DtypeOption,
     ExitCode,
+    IdentityFromOption,
     JobLimitOption,
     JobsArgument,
     LocalOption,
@@ -49,6 +50,7 @@ def run(
     preset: PresetOption = None,
     seed: SeedOption = None,
     output: OutputOption = None,
+    identity_from: IdentityFromOption = None,
     limit: JobLimitOption = None,
     preview: PreviewOption = None,
     require_consent: Annotated[
@@ -153,6 +155,11 @@ def perform(request: Request, *, local: bool) -> Summary:
     from troupe.signals import stoppable
 
     check_request(request)
+    if request.run_id:
+        from catalogs.store.store import open_store
+        from tasks.run.heartbeat import refuse_living
+
+        refuse_living(open_store(request.store), request.run_id)
     with (
         stoppable() as stop,
         configured_listener(lambda: console_listener(stderr)) as listener,

@@ -89,6 +89,7 @@ def retry(
     """
     from catalogs.store.store import open_store
     from catalogs.table.runs import list_runs, read_run
+    from tasks.run.heartbeat import refuse_living
     from tasks.run.request import Request
 
     opened = open_store(store)
@@ -98,8 +99,7 @@ def retry(
             raise SettingsError(f"no runs in {store}")
         run = found[0].run_id
     before = read_run(opened, run)
-    if before.live:
-        raise SettingsError(f"run {run} is still running on {before.where}; wait until it ends, or stop it")
+    refuse_living(opened, run)
     names = Request.__dataclass_fields__.keys()
     parameters: dict[str, Any] = {name: value for name, value in before.request.items() if name in names}
     overrides = {"weights": weights, "detector": detector}

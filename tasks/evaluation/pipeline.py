@@ -6,7 +6,7 @@ import io
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, fields
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
@@ -15,6 +15,7 @@ import torch
 from PIL import Image
 
 from catalogs.requests.inputs import files_in, localised
+from catalogs.requests.job_ids import unique_names
 from catalogs.requests.tracks import read_track
 from catalogs.store import uris
 from catalogs.store.keys import run_key
@@ -103,8 +104,14 @@ def prepare_evaluation(request: EvaluationRequest) -> Request:
     pictures = _files_with(request.portraits, PORTRAIT_SUFFIXES)[: request.limit] if request.portraits else []
     if not clips:
         raise SettingsError(f"no clips in {request.drivings} (files ending in {', '.join(CLIP_SUFFIXES)})")
-    jobs = [_job("self", clip, _first_frame(store, request.run_id, clip)) for clip in clips]
-    jobs += [_job("cross", clip, picture) for picture in pictures for clip in clips]
+    names, of = unique_names(clips), unique_names(pictures)
+    jobs = [
+        _job("self", f"self__{names[clip]}", clip, _first_frame(store, request.run_id, clip, names[clip]))
+        for clip in clips
+    ]
+    jobs += [
+        _job("cross", f"cross__{of[picture]}__{names[clip]}", clip, picture) for picture in pictures for clip in clips
+    ]
     key = _key(request.run_id, "jobs.jsonl")
     store.replace("".join(json.dumps(job) + "\n" for job in jobs).encode(), key)
     return Request(
@@ -186,28 +193,22 @@ def _files_with(folder: str, suffixes: tuple[str, ...]) -> list[str]:
     return [uri for uri in files_in(folder) if uris.name(uri).lower().endswith(suffixes)]
 
 
-def _first_frame(store: Store, run_id: str, clip: str) -> str:
-    """Write a clip's first frame as PNG; return its URI."""
+def _first_frame(store: Store, run_id: str, clip: str, name: str) -> str:
+    """Write a clip's first frame as PNG under a name; return its URI."""
     with localised(clip) as path:
         frames = media.decode(path)
         picture = next(frames)
         frames.close()
     data = io.BytesIO()
     Image.fromarray(picture).save(data, "PNG")
-    key = _key(run_id, f"portraits/{_stem(clip)}.png")
+    key = _key(run_id, f"portraits/{name}.png")
     store.replace(data.getvalue(), key)
     return store.uri(key)
 
 
-def _job(kind: str, clip: str, portrait: str) -> dict[str, Any]:
-    name = "__".join((kind, *(() if kind == "self" else (_stem(portrait),)), _stem(clip)))
-    job = {"job_id": name[:128], "portrait": portrait, "driving": clip, "output": "crop", "audio": "none"}
+def _job(kind: str, job_id: str, clip: str, portrait: str) -> dict[str, Any]:
+    job = {"job_id": job_id, "portrait": portrait, "driving": clip, "output": "crop", "audio": "none"}
     return {**job, "tags": {"evaluation": kind}}
-
-
-def _stem(uri: str) -> str:
-    plain = PurePosixPath(uris.name(uri)).stem
-    return "".join(c if c.isascii() and (c.isalnum() or c in "._-") else "-" for c in plain)[:60]
 
 
 def _measure(

@@ -11,12 +11,14 @@ from datetime import UTC, datetime
 from types import TracebackType
 from typing import Any, Self
 
+import psutil
+
 from catalogs.store.store import Store
-from catalogs.table.runs import HEARTBEAT_SECONDS, RunInfo, RunState, write_run
-from troupe.errors import Cancelled, StoreError
+from catalogs.table.runs import HEARTBEAT_SECONDS, RunInfo, RunState, find_run, write_run
+from troupe.errors import Cancelled, SettingsError, StoreError
 from troupe.log_context import process_name
 
-__all__ = ["Heartbeat"]
+__all__ = ["Heartbeat", "refuse_living"]
 
 _log = logging.getLogger(__name__)
 
@@ -43,6 +45,8 @@ class Heartbeat:
         self._thread = threading.Thread(target=self._beat, name=f"heartbeat-{run_id}", daemon=True)
 
     def __enter__(self) -> Self:
+        """Refuse to start if another process carries out this run; see `refuse_living`."""
+        refuse_living(self._store, self._info.run_id)
         return self
 
     def __exit__(
@@ -62,7 +66,11 @@ class Heartbeat:
         Args:
             jobs: number of jobs.
             ended: statuses of jobs that ended before and are not done again.
+
+        Raises:
+            SettingsError, StoreError: as `refuse_living`; another process may have been quicker since.
         """
+        refuse_living(self._store, self._info.run_id)
         with self._lock:
             self._counts.update(ended)
             self._info = replace(self._info, jobs=jobs)
@@ -101,3 +109,33 @@ class Heartbeat:
             write_run(self._store, info)
         except StoreError as error:
             _log.warning("cannot write the heartbeat of run %s: %s", info.run_id, error)
+
+
+def refuse_living(store: Store, run_id: str) -> None:
+    """Raise if another process carries out a run.
+
+    Raises:
+        SettingsError: one does, as far as is known.
+        StoreError: the run's record cannot be read.
+    """
+    other = find_run(store, run_id)
+    if other is not None and other.live and not _ended(other):
+        raise SettingsError(
+            f"run {run_id} is still running on {other.where} (last heartbeat at {other.updated_at:%H:%M:%S} UTC); wait "
+            "until it ends, stop it, or choose another run_id. If that machine is gone, the run counts as lost two "
+            "minutes after its last heartbeat"
+        )
+
+
+def _ended(run: RunInfo) -> bool:
+    """Return whether the run's process is this one, or is gone from this machine."""
+    host, _, pid = run.where.rpartition(":")
+    here, _, own = process_name().rpartition(":")
+    if host != here or not pid.isdecimal():
+        return False
+    try:
+        process = psutil.Process(int(pid))
+        reused = process.create_time() > run.updated_at.timestamp()
+        return pid == own or reused or process.status() == psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return True

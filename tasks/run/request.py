@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from functools import cached_property
-from typing import Any, Self
+from typing import Any, Self, get_args
 
-from catalogs.requests.jobs_file import cross_product, read_jobs, read_request
+from catalogs.requests.jobs_file import IdentityFrom, cross_product, read_jobs, read_request
 from troupe import Job
 from troupe.errors import SettingsError
 
@@ -20,6 +20,7 @@ class Request:
 
     Attributes:
         defaults: cells by column of the jobs file, for jobs that leave them empty.
+        identity_from: part of the portrait's path that is the identity of jobs without one.
         min_identity, max_quality, fail_quality: see `tasks.quality.Thresholds`.
         retry: kinds of error; the failed jobs of `run_id` with one of them are done again, or all if there are none
             given. None requests a new run.
@@ -35,6 +36,7 @@ class Request:
     limit: int | None = None
     preview: float | None = None
     require_consent: bool = False
+    identity_from: IdentityFrom | None = None
     min_identity: float | None = None
     max_quality: Mapping[str, float] = field(default_factory=dict)
     fail_quality: bool = False
@@ -75,18 +77,15 @@ class Request:
         """
         if self.retry is not None:
             return self._failed_jobs(self.retry)
+        if self.identity_from not in (None, *get_args(IdentityFrom)):
+            raise SettingsError(f"identity_from is {self.identity_from!r}; use {' or '.join(get_args(IdentityFrom))}")
+        options: Any = {"require_consent": self.require_consent, "identity_from": self.identity_from}
         if self.jobs is not None and (self.portraits or self.drivings):
             raise SettingsError("give a jobs file or --portraits and --drivings, not both")
         if self.jobs is not None:
-            jobs = read_jobs(self.jobs, self.defaults, require_consent=self.require_consent)
+            jobs = read_jobs(self.jobs, self.defaults, **options)
         elif self.portraits and self.drivings:
-            jobs = cross_product(
-                self.portraits,
-                self.drivings,
-                self.defaults,
-                require_consent=self.require_consent,
-                left_out=self.left_out,
-            )
+            jobs = cross_product(self.portraits, self.drivings, self.defaults, left_out=self.left_out, **options)
         else:
             raise SettingsError("nothing to do: give a jobs file, or --portraits DIR and --drivings DIR")
         if self.limit is not None:

@@ -9,14 +9,13 @@ from collections.abc import Sequence
 from concurrent.futures import Future, as_completed, wait
 from contextlib import ExitStack
 from datetime import UTC, datetime
-from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
 from catalogs.report import write_report
 from catalogs.requests.jobs_file import write_request
 from catalogs.store.store import open_store
-from catalogs.store.uris import scheme
+from catalogs.store.uris import local_path
 from catalogs.table.manifest import write_manifest
 from catalogs.table.row_buffer import RowBuffer
 from catalogs.table.snapshot import latest_rows, snapshot
@@ -46,7 +45,8 @@ JOBS_PER_RENDER_WORKER = 8
 
 def _absolute(uri: str) -> str:
     """Return a URI that means the same in every working folder."""
-    return uri if scheme(uri) else str(Path(uri.removeprefix("file://")).expanduser().absolute())
+    path = local_path(uri)
+    return uri if path is None else str(path.expanduser().absolute())
 
 
 class Run:

@@ -120,7 +120,7 @@ def test_runs_are_listed_with_their_state(request_of: Callable[..., Request], ca
     assert (done.state, done.jobs, done.counts) == ("failed", 1, {"failed": 1})
     assert done.request["weights"] == request.weights
     now = datetime.now(UTC)
-    write_run(store, replace(done, run_id="two", state="running", started_at=now, updated_at=now))
+    write_run(store, replace(done, run_id="two", state="running", started_at=now, updated_at=now, where="other:1"))
     write_run(store, replace(done, run_id="three", state="running", updated_at=now - timedelta(hours=1)))
     listed = json.loads(cli("runs", "--store", request.store, "--format", "json").stdout)
     assert {run["run_id"]: run["state"] for run in listed} == {"one": "failed", "two": "running", "three": "lost"}

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from catalogs.export.deliver import DeliveryReport, deliver
 from catalogs.export.filenames import NameTemplate
 from catalogs.query.jobs import list_jobs
+from catalogs.query.sql import sql
 from catalogs.store.store import Store, open_store
 from catalogs.table.row_buffer import RowBuffer
 from catalogs.table.schema import SCHEMA
@@ -144,3 +145,84 @@ def test_any_text_makes_a_name_inside_the_folder(identity: str, language: str) -
         assert part.isprintable()
         assert not set(part) & set('<>:"/\\|?*')
     assert open_store("memory://names").uri(name)
+
+
+def test_a_second_export_keeps_the_earlier_rows(filled: Store, tmp_path: Path) -> None:
+    """Another run's videos join those that are there, under names that are still free."""
+    target = open_store(str(tmp_path / "out"))
+    deliver(filled, list_jobs(filled, job="one"), target, "{identity}/{preset}.mp4")
+    with RowBuffer(filled, "r2") as buffer:
+        buffer.append(row("r2", "new", identity="Ana/../Bo", **render(filled, "k9")))
+    done = deliver(filled, list_jobs(filled, run="r2"), target, "{identity}/{preset}.mp4")
+    assert (done.copied, done.unchanged) == (1, 0)
+    manifest = pq.read_table(done.manifest)
+    assert dict(zip(manifest["file"].to_pylist(), manifest["job_id"].to_pylist(), strict=True)) == {
+        "Ana-..-Bo/exact.mp4": "one",
+        "Ana-..-Bo/exact-2.mp4": "new",
+    }
+    assert deliver(filled, list_jobs(filled, run="r2"), target, "{identity}/{preset}.mp4").copied == 0
+    assert pq.read_table(done.manifest).num_rows == 2
+    assert len((tmp_path / "out" / "manifest.csv").read_text().splitlines()) == 3
+    target.replace(b"no parquet", "manifest.parquet")
+    with pytest.raises(SettingsError, match="cannot be read"):
+        deliver(filled, list_jobs(filled), target)
+
+
+def test_nightly_repeats_are_one_video(filled: Store, tmp_path: Path) -> None:
+    with RowBuffer(filled, "r2") as buffer:
+        buffer.append(row("r2", "one", "reused", identity="Ana/../Bo", **render(filled, "k1")))
+    target = open_store(str(tmp_path / "out"))
+    done = deliver(filled, list_jobs(filled, job="one"), target)
+    assert (done.copied, done.unchanged) == (1, 0)
+    assert pq.read_table(done.manifest).select(["file", "run_id"]).to_pylist() == [
+        {"file": "Ana-..-Bo/one.mp4", "run_id": "r2"}
+    ]
+
+
+def test_an_absent_tag_is_named(filled: Store, tmp_path: Path) -> None:
+    with RowBuffer(filled, "r1") as buffer:
+        buffer.append({**row("r1", "tagged", **render(filled, "k5")), "tags": [("scene", "1")]})
+    target = open_store(str(tmp_path / "out"))
+    for name, message in (
+        ("{tags.scene}/{job_id}", "2 of 3 jobs have no tag 'scene': one, two"),
+        ("{tags.scen}/{job_id}", "no job has the tag 'scen'; similar: scene"),
+    ):
+        with pytest.raises(SettingsError) as refused:
+            deliver(filled, list_jobs(filled), target, name)
+        assert message in refused.value.message
+    assert files(tmp_path / "out") == {}
+    assert deliver(filled, list_jobs(filled, tags=["scene"]), target, "{tags.scene}/{job_id}").copied == 1
+
+
+def test_posters(filled: Store, tmp_path: Path) -> None:
+    filled.put_bytes(b"poster", "renders/k1/poster.jpg")
+    with RowBuffer(filled, "r1") as buffer:
+        columns = {**render(filled, "k1"), "poster_uri": filled.uri("renders/k1/poster.jpg")}
+        buffer.append(row("r1", "one", identity="Ana", **columns))
+    target = open_store(str(tmp_path / "out"))
+    done = deliver(filled, list_jobs(filled), target, posters=True)
+    assert done.copied == 2
+    assert target.read("Ana/one.jpg") == b"poster"
+    manifest = pq.read_table(done.manifest)
+    assert manifest.column_names[:2] == ["file", "poster_file"]
+    assert manifest["poster_file"].to_pylist() == ["Ana/one.jpg", None]
+
+
+def test_exports_are_recorded(filled: Store, tmp_path: Path) -> None:
+    """In the catalog, each video once per target, also if the export is repeated."""
+    out, other = (open_store(str(tmp_path / name)) for name in ("out", "other"))
+    for target in (out, out, other):
+        deliver(filled, list_jobs(filled), target)
+    assert sql(
+        filled, "SELECT target, count(*) AS videos, count(DISTINCT render_key) AS renders FROM exports GROUP BY ALL"
+    ).sort_by("target").to_pylist() == [
+        {"target": other.url, "videos": 2, "renders": 2},
+        {"target": out.url, "videos": 2, "renders": 2},
+    ]
+    (first, *_) = sql(filled, "FROM exports ORDER BY file").to_pylist()
+    assert (first["run_id"], first["job_id"], first["file"]) == ("r1", "one", "Ana-..-Bo/one.mp4")
+    assert sql(filled, "SELECT count(*) FROM exports JOIN jobs USING (run_id, job_id)").column(0).to_pylist() == [4]
+
+
+def test_a_store_without_exports(folder_store: Store) -> None:
+    assert sql(folder_store, "SELECT count(*) FROM exports").column(0).to_pylist() == [0]

@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
-from catalogs.query.statistics import statistics, table_state
+from typing import Any
+
+import pytest
+
+from catalogs.query.statistics import costs, statistics, table_state
 from catalogs.store.store import Store
-from tests.catalogs.conftest import record_resumed_run
+from catalogs.table.row_buffer import RowBuffer
+from tests.catalogs.conftest import record_resumed_run, row
+from troupe.errors import SettingsError
 
 
 def test_statistics(store: Store) -> None:
@@ -17,3 +23,36 @@ def test_statistics(store: Store) -> None:
     assert statistics(store, run="r2")["jobs"] == 1
     state = table_state(store)
     assert (state.files if state else None) == (3 if store.delta() else None)
+
+
+def test_costs_by_tag_and_identity(folder_store: Store) -> None:
+    """Work done twice counts twice, a nightly repeat's video once."""
+    hour: dict[str, Any] = {
+        "stages": {"denoise": 3000.0, "put": 600.0, "queue": 9999.0},
+        "render_key": "k1",
+        "seconds": 2.0,
+    }
+    with RowBuffer(folder_store, "r1") as buffer:
+        buffer.append({**row("r1", "a", "failed", stages={"denoise": 3600.0}), "tags": [("customer", "o'neil")]})
+        buffer.append({**row("r1", "a", identity="Zo\u00eb", **hour), "tags": [("customer", "o'neil")]})
+        buffer.append({**row("r1", "b", identity="ZOE\u0308", **hour | {"render_key": "k2"})})
+    with RowBuffer(folder_store, "r2") as buffer:
+        again: dict[str, Any] = {"render_key": "k1", "seconds": 2.0}
+        buffer.append({**row("r2", "a", "reused", identity="zo\u00eb", **again), "tags": [("customer", "o'neil")]})
+    by_tag = {group["group"]: group for group in costs(folder_store, "tags.customer")}
+    assert by_tag["o'neil"] == {
+        "group": "o'neil",
+        "jobs": 2,
+        "videos": 1,
+        "video_seconds": 2.0,
+        "worker_hours": pytest.approx(2.0),
+    }
+    assert by_tag[None]["worker_hours"] == pytest.approx(1.0)
+    by_identity = {group["group"]: group for group in costs(folder_store, "identity")}
+    assert (by_identity["ZOE\u0308"]["jobs"], by_identity["ZOE\u0308"]["videos"]) == (3, 2)
+    (everything,) = costs(folder_store)
+    assert (everything["jobs"], everything["worker_hours"]) == (3, pytest.approx(3.0))
+    assert costs(folder_store, "tags.customer", identity="nobody") == []
+    for wrong in ("tag", "seconds", "1; DROP"):
+        with pytest.raises(SettingsError, match="cannot group by"):
+            costs(folder_store, wrong)

@@ -15,7 +15,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from catalogs.requests.jobs_file import COLUMNS, parse_jobs, read_jobs
+from catalogs.requests.jobs_file import COLUMNS, IdentityFrom, parse_jobs, read_jobs
 from tests.catalogs.requests.conftest import parse, problems
 from tests.catalogs.requests.example_jobs import FULL, JOBS, cells_of
 from tests.s3 import BUCKET
@@ -99,7 +99,7 @@ def test_all_problems_are_reported_together() -> None:
     expected = [
         "header: column 'portrit' is unknown; did you mean 'portrait'?",
         "row 5 (line 6): has 2 cells, the header 14",
-        "row 1 (line 2): job_id is '../x'; use letters, digits, '.', '_' and '-', at most 128 of them",
+        "row 1 (line 2): job_id is '../x'; use letters and digits of any script, '.', '_' and '-', at most 128 bytes",
         "row 1 (line 2): face is 'first'; use largest, index:N or x,y (pixels)",
         "row 1 (line 2): start is 'soon'; use seconds, such as 12.5",
         "row 1 (line 2): audio is 'drivng'; use driving, none or the URI of an audio file",
@@ -122,26 +122,11 @@ def test_all_problems_are_reported_together() -> None:
     assert found == expected
 
 
-def test_default_ids_are_plain_and_unique() -> None:
-    rows = [
-        "a/Ana María!.png,wave.tar.mp4,",
-        "b/Ana María!.png,wave.tar.mp4,",
-        "c/Ana-Maria.png,wave.tar.mp4,Ana-Maria__wave.tar-3",
-        "d/Ana-Maria.png,wave.tar.mp4,",
-        "张.png,https://host/..mp4?x=/y,",
-        f"{'p' * 200}.png,{'d' * 200}.mp4,",
-        f"{'p' * 200}.png,{'d' * 200}.mov,",
-    ]
-    ids = [job.job_id for job in parse("portrait,driving,job_id\n" + "\n".join(rows))]
-    assert ids == [
-        "Ana-Maria__wave.tar",
-        "Ana-Maria__wave.tar-2",
-        "Ana-Maria__wave.tar-3",
-        "Ana-Maria__wave.tar-4",
-        "x__x",
-        f"{'p' * 60}__{'d' * 60}",
-        f"{'p' * 60}__{'d' * 60}-2",
-    ]
+@pytest.mark.parametrize(("source", "identity"), [("stem", "Ana Mar\u00eda"), ("folder", "cast"), (None, "")])
+def test_identities_from_paths(source: IdentityFrom | None, identity: str, tmp_path: Path) -> None:
+    text = "portrait,driving,identity\ncast/Ana Mar\u00eda.png,a.mp4,\ncast/x.png,b.mp4,Bo\n"
+    jobs = parse_jobs(text.encode(), "x.csv", "/data", identity_from=source)
+    assert [job.identity for job in jobs] == [identity, "Bo"]
 
 
 def test_defaults_fill_empty_cells(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from catalogs.requests.jobs_file import COLUMNS, parse_jobs
-from catalogs.store.keys import valid_id
+from catalogs.store.keys import valid_job_id
 from tests.catalogs.requests.conftest import parse
 from troupe.errors import BadJob
 
@@ -132,5 +132,5 @@ def check_garbage(data: bytes, name: str) -> None:
         assert all("\n" not in problem for problem in refused.problems)
     else:
         assert jobs
-        assert all(valid_id(job.job_id) and job.portrait and job.driving for job in jobs)
+        assert all(valid_job_id(job.job_id) and job.portrait and job.driving for job in jobs)
         assert len({job.job_id for job in jobs}) == len(jobs)

@@ -5,13 +5,15 @@ from __future__ import annotations
 import hashlib
 import json
 import unicodedata
+from pathlib import Path
 
 import pytest
 
+from catalogs.export.deliver import deliver
 from catalogs.query.jobs import list_jobs
 from catalogs.query.sql import sql
 from catalogs.retention.forget import ForgetList, ForgetReport, forget
-from catalogs.store.store import Store
+from catalogs.store.store import Store, open_store
 from catalogs.table.manifest import read_manifest, write_manifest
 from catalogs.table.row_buffer import RowBuffer
 from tests.catalogs.conftest import row
@@ -153,3 +155,12 @@ def test_a_damaged_entry_stops_the_run(store: Store) -> None:
     store.put_bytes(b"nonsense", "tombstones/x.json")
     with pytest.raises(StoreError, match="damaged"):
         ForgetList(store)
+
+
+def test_exported_copies_are_named(filled: Store, tmp_path: Path) -> None:
+    target = open_store(str(tmp_path / "delivery"))
+    deliver(filled, list_jobs(filled, run="r1"), target)
+    expected = (f"{target.url}/Ana/one.mp4",)
+    assert forget(filled, "ana", dry_run=True).exported == expected
+    assert forget(filled, "ana").exported == expected
+    assert forget(filled, "ana").exported == expected  # also when asked again

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from catalogs.store.keys import canonical, make_key, run_key, valid_id
+from catalogs.store.keys import canonical, make_key, run_key, valid_id, valid_job_id
 from troupe.errors import SettingsError
 
 VALUES = st.recursive(
@@ -47,6 +47,32 @@ def test_a_key_stays_what_it_is() -> None:
 def test_values_without_canonical_json_are_refused(part: Any) -> None:
     with pytest.raises((TypeError, ValueError)):
         make_key("k", part=part)
+
+
+@pytest.mark.parametrize(
+    "job_id",
+    [
+        "a.B_c-1",
+        "\u738b\u5c0f\u660e__hello",
+        "Zo\u00eb",
+        "\u0928\u092e\u0938\u094d\u0924\u0947",
+        "x" * 128,
+        "\u754c" * 42,
+    ],
+)
+def test_job_ids(job_id: str) -> None:
+    assert valid_job_id(job_id)
+
+
+@pytest.mark.parametrize(
+    "job_id",
+    [
+        *("", ".", "..", "a/b", "a b", "a\n", "a\u200bb", "a\u202eb"),
+        *("\u2215", "x" * 129, "\u754c" * 43, "a:b", "a\\b"),
+    ],
+)
+def test_invalid_job_ids(job_id: str) -> None:
+    assert not valid_job_id(job_id)
 
 
 def test_ids() -> None:

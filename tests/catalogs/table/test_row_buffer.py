@@ -8,10 +8,12 @@ import subprocess
 import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
+from catalogs.query.jobs import list_jobs
 from catalogs.store.store import Store
 from catalogs.table.row_buffer import RowBuffer
 from catalogs.table.schema import SCHEMA
@@ -127,3 +129,22 @@ def test_a_killed_run_keeps_its_batches(shared_store: Store) -> None:
         for n in range(200, 250):
             buffer.append(row("r1", f"j{n:03d}"))
     assert recorded_jobs(shared_store) == [f"j{n:03d}" for n in range(250)]
+
+
+def test_what_happened_later_counts_whatever_the_clocks_said(store: Store) -> None:
+    """A row from a machine whose clock is fast does not outlive the success of the resumed run."""
+    fast = datetime.now(UTC) + timedelta(days=300)
+    with RowBuffer(store, "r1") as buffer:
+        buffer._recorded = fast
+        buffer.append(row("r1", "one", "failed"))
+    with RowBuffer(store, "r1") as buffer:
+        buffer.append(row("r1", "one"))
+        buffer.append(row("r1", "two"))
+    assert [(entry["job_id"], entry["status"]) for entry in list_jobs(store).to_pylist()] == [
+        ("two", "done"),
+        ("one", "done"),
+    ]
+    with RowBuffer(store, "r2") as buffer:
+        buffer.append(row("r2", "one"))
+    (other,) = list_jobs(store, run="r2").to_pylist()
+    assert other["recorded_at"] < fast  # runs do not share a clock

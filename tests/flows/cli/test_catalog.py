@@ -13,6 +13,7 @@ from typer.testing import CliRunner, Result
 
 from catalogs.store.store import open_store
 from catalogs.table.row_buffer import RowBuffer
+from catalogs.table.runs import RunInfo, write_run
 from catalogs.table.schema import SCHEMA, make_row
 from flows.cli import app
 from tests.flows.cli.conftest import NOW, troupe
@@ -107,6 +108,24 @@ def test_empty_results_are_reported_on_standard_error(tmp_path: Path, store: str
     assert "no jobs in" in ls(store, "--identity", "eve").stderr
 
 
+@pytest.mark.parametrize(
+    ("words", "line"),
+    [
+        ("--identity adda", "no job has the identity 'adda'; similar: ada"),
+        ("--identity ADA --run r9", "no job has the run 'r9'"),
+        ("--driving wav.mp4", "no job has the driving clip 'wav.mp4'; similar: wave.mp4"),
+        ("--language fr", "no job has the language 'fr'"),
+        ("--tag scen=1", "no job has the tag 'scen'; similar: scene"),
+        ("--tag scene=2", "no job has the value of tag 'scene' '2'"),
+    ],
+)
+def test_empty_answers_name_what_is_similar(words: str, line: str, delivered: str, tmp_path: Path) -> None:
+    for command in (["catalog", "ls"], ["catalog", "stats"], ["export", "all", str(tmp_path / "out")]):
+        result = troupe(*command, "--store", delivered, *words.split())
+        assert line in " ".join(result.stderr.split())
+    assert "no job has" not in troupe("catalog", "ls", "--store", delivered, "--language", "EN").stderr
+
+
 def test_unknown_status(store: str) -> None:
     result = ls(store, "--status", "broken")
     assert result.exit_code == 2
@@ -119,6 +138,12 @@ def test_show(delivered: str) -> None:
     again = result.stdout.splitlines()[-1]
     assert again.startswith('printf \'%s\\n\' \'{"job_id": "two"')
     assert f"troupe run two.jsonl --store {delivered}" in again
+    assert again.endswith("--weights DIR")
+
+    request = {"weights": "/w/full model", "detector": "/w/scrfd.onnx", "dtype": "bfloat16"}
+    write_run(open_store(delivered), RunInfo("r1", "done", NOW, NOW, request=request))
+    again = troupe("catalog", "show", "two", "--store", delivered).stdout.splitlines()[-1]
+    assert again.endswith("--weights '/w/full model' --detector /w/scrfd.onnx --dtype bfloat16")
     (row,) = json.loads(troupe("catalog", "show", "one", "--json", "--store", delivered).stdout)
     assert row["tags"] == {"scene": "1"}
     assert troupe("catalog", "show", "nine", "--store", delivered).exit_code == 2
@@ -169,7 +194,7 @@ def test_stats_and_compaction(delivered: str) -> None:
     for as_of, jobs in (("0", 0), ("1", 3), ("2020-01-01", 0), ("1h", 0)):
         listed = troupe("catalog", "ls", "--as-of", as_of, "--format", "json", "--store", delivered)
         assert len(json.loads(listed.stdout)) == jobs
-    assert troupe("catalog", "ls", "--as-of", "yesterday", "--store", delivered).exit_code == 2
+    assert troupe("catalog", "ls", "--as-of", "someday", "--store", delivered).exit_code == 2
     assert troupe("catalog", "ls", "--min", "identity", "--store", delivered).exit_code == 2
     assert (
         len(
@@ -179,3 +204,12 @@ def test_stats_and_compaction(delivered: str) -> None:
         )
         == 2
     )
+
+
+def test_what_a_customer_cost(delivered: str) -> None:
+    shown = troupe("catalog", "stats", "--store", delivered, "--by", "tags.scene", "--cost", "2.5")
+    assert shown.exit_code == 0, shown.output
+    assert "cost" in shown.stdout.splitlines()[0]
+    groups = json.loads(troupe("catalog", "stats", "--store", delivered, "--by", "tags.scene", "--json").stdout)
+    assert {group["group"] for group in groups} == {"1", None}
+    assert troupe("catalog", "stats", "--store", delivered, "--by", "tag").exit_code == 2

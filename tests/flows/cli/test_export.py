@@ -43,3 +43,14 @@ def test_invalid_exports(delivered: str, tmp_path: Path) -> None:
     result = troupe("export", "all", out, "--store", delivered)
     assert result.exit_code == 3
     assert "missing: two" in result.stderr
+
+
+def test_csv_for_excel(delivered: str, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    assert troupe("export", "all", str(out), "--store", delivered, "--excel").exit_code == 0
+    assert (out / "manifest.csv").read_bytes().startswith(b"\xef\xbb\xbffile,")
+    assert troupe("export", "all", str(out), "--store", delivered).exit_code == 0
+    assert (out / "manifest.csv").read_bytes().startswith(b"file,")
+    rows = tmp_path / "rows.csv"
+    assert troupe("catalog", "export", str(rows), "--store", delivered, "--excel").exit_code == 0
+    assert rows.read_bytes().startswith(b"\xef\xbb\xbf")

@@ -35,3 +35,8 @@ def test_the_jobs_file_is_read_once(tmp_path: Path, monkeypatch: pytest.MonkeyPa
 def test_retry_needs_a_run() -> None:
     with pytest.raises(SettingsError, match="run_id"):
         Request("s", "w", retry=()).job_list  # noqa: B018
+
+
+def test_an_unknown_source_of_identities() -> None:
+    with pytest.raises(SettingsError, match="stem or folder"):
+        Request.from_parameters({"store": "s", "weights": "w", "jobs": "j.csv", "identity_from": "name"}).job_list  # noqa: B018

@@ -1,0 +1,59 @@
+"""Records of exports: which videos were handed over, where to, and when. One Parquet file per export."""
+
+from __future__ import annotations
+
+import io
+import secrets
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from catalogs.store.error_text import reason
+from catalogs.store.store import Store
+from troupe.errors import StoreError
+
+__all__ = ["EXPORTS", "read_exports", "record_export"]
+
+_FOLDER = "exports"
+_TEXT = pa.string()
+_TYPES: dict[str, Any] = {
+    "exported_at": pa.timestamp("us", "UTC"),
+    "target": _TEXT,  # URL of the folder or bucket
+    "file": _TEXT,  # relative to the target
+    "poster_file": _TEXT,
+    "run_id": _TEXT,  # with job_id: the row of the job
+    "job_id": _TEXT,
+    "render_key": _TEXT,  # equal for jobs with the same video
+}
+EXPORTS = pa.schema(_TYPES)
+
+
+def record_export(store: Store, target: str, rows: Sequence[dict[str, Any]]) -> None:
+    """Record the export of videos; columns are those of `EXPORTS` without the first two.
+
+    Raises:
+        StoreError: the store cannot be written.
+    """
+    now = datetime.now(UTC)
+    named = [{name: row.get(name) for name in EXPORTS.names} | {"exported_at": now, "target": target} for row in rows]
+    sink = io.BytesIO()
+    pq.write_table(pa.Table.from_pylist(named, EXPORTS), sink)
+    store.put_bytes(sink.getvalue(), f"{_FOLDER}/{now:%Y%m%d-%H%M%S}-{secrets.token_hex(4)}.parquet")
+
+
+def read_exports(store: Store) -> pa.Table:
+    """Return all exports of the store's videos, a row per video and target.
+
+    Raises:
+        StoreError: they cannot be read.
+    """
+    tables = [EXPORTS.empty_table()]
+    for key in store.list(_FOLDER):
+        try:
+            tables.append(pq.read_table(io.BytesIO(store.read(key))))
+        except (pa.ArrowException, OSError) as error:
+            raise StoreError(f"{store.uri(key)} is damaged: {reason(error)}; remove it") from error
+    return pa.concat_tables(tables, promote_options="default")
