@@ -13,7 +13,7 @@ from typing import TypeAlias
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from catalogs.requests.inputs import InputStat, localised, stat
+from catalogs.requests.inputs import InputStat, input_error, localised, stat
 from catalogs.requests.memo import Memo
 from catalogs.store import uris
 from catalogs.store.store import Store
@@ -97,8 +97,8 @@ class ContentHashes:
             return self.of(uri)
         except Cancelled:
             raise
-        except TroupeError as error:
-            return error
+        except Exception as error:  # whatever is wrong with an input concerns only the jobs that need it
+            return input_error(uri, error)
 
 
 def _encode(hashes: Mapping[InputStat, str]) -> bytes:

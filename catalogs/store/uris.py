@@ -5,11 +5,13 @@ A local file is named by its plain path (`file://` is removed), anything else by
 
 from __future__ import annotations
 
+import os
 import posixpath
 import re
 from pathlib import Path
+from urllib.parse import unquote_to_bytes
 
-__all__ = ["absolute", "has_credentials", "local_path", "name", "parent", "redacted", "scheme"]
+__all__ = ["absolute", "from_path", "has_credentials", "local_path", "name", "parent", "redacted", "scheme"]
 
 # Not `fsspec.core.split_protocol`: it finds a scheme in local paths such as `data:1.png` and `takes/one://two`.
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.\-]*)://")
@@ -28,7 +30,20 @@ def local_path(uri: str) -> Path | None:
     if scheme(uri):
         return None
     found = _SCHEME.match(uri)
-    return Path(uri[found.end() :] if found else uri)
+    if found is None:
+        return Path(uri)
+    # As `Path.as_uri` writes it; `%` that begins no code stays.
+    return Path(os.fsdecode(unquote_to_bytes(uri[found.end() :])))
+
+
+def from_path(path: Path) -> str:
+    """Return the URI of an absolute local path: the path itself, or a `file://` URI if its name is not UTF-8."""
+    text = str(path)
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return path.as_uri()
+    return text
 
 
 def has_credentials(uri: str) -> bool:
@@ -65,10 +80,10 @@ def absolute(uri: str, base: str) -> str:
         return uri
     folder = local_path(base)
     if path.is_absolute():
-        return str(path)
+        return from_path(path)
     if folder is not None:
         # `..` stays: with symbolic links, removing it could name another file.
-        return str(folder.absolute() / path)
+        return from_path(folder.absolute() / path)
     kind, rest = base.split("://", 1)
     bucket, _, prefix = rest.partition("/")
     key = posixpath.normpath(posixpath.join(prefix, path.as_posix()))

@@ -173,11 +173,19 @@ def make_row(
         **columns,
     }
     if error is not None:
-        values |= {"error_kind": error.kind if isinstance(error, TroupeError) else "internal", "error": str(error)}
+        values |= {
+            "error_kind": error.kind if isinstance(error, TroupeError) else "internal",
+            "error": _utf8(str(error)),
+        }
     unknown = values.keys() - set(SCHEMA.names)
     if unknown:
         raise TypeError(f"the schema has no column {', '.join(sorted(unknown))}")
     return {name: _validated(name, values.get(name)) for name in SCHEMA.names}
+
+
+def _utf8(text: str) -> str:
+    """Return a text that Arrow accepts: names of files that are not UTF-8 contain lone surrogates."""
+    return text.encode(errors="backslashreplace").decode()
 
 
 def table_of(rows: Iterable[Row]) -> pa.Table:

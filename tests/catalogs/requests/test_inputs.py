@@ -10,6 +10,8 @@ from catalogs.requests.inputs import files_in, localise, read, stat
 from tests.catalogs.requests.conftest import write
 from troupe.errors import MissingInput, StoreError
 
+UNSUPPORTED = ("zip", "tar", "dir", "generic", "hdfs", "data", "reference", "github", "ftp", "sftp", "libarchive")
+
 
 def test_stat_tells_states_apart(place: str) -> None:
     uri = f"{place}/a.png"
@@ -70,6 +72,13 @@ def test_files_in(place: str) -> None:
         ("s3://key:Sesame@bucket/a.png", "carries credentials"),
         ("/dev/null", "is not a file"),
         ("/etc/hostname/x.png", "not a file or folder"),
+        ("n" * 300, "name too long"),
+        ("/" + "d/" * 3000 + "x", "name too long"),
+        ("a\0b", "not a valid URI: embedded null byte"),
+        ("/proc/self/mem", "a file of the system"),
+        ("/proc/kmsg", "a file of the system"),
+        ("/sys/kernel/notes", "a file of the system"),
+        *((f"{scheme}://x", f"unknown scheme {scheme}://; use a path, or file://.* s3://") for scheme in UNSUPPORTED),
     ],
 )
 def test_impossible_uris(uri: str, message: str) -> None:
