@@ -85,7 +85,9 @@ def deliver(
     with ThreadPoolExecutor(_THREADS, thread_name_prefix="deliver") as threads:
         outcomes = list(threads.map(copy, named))
     copied = [(file, row) for (file, row), outcome in zip(named, outcomes, strict=True) if isinstance(outcome, bool)]
-    listed = pa.Table.from_pylist([row for _, row in copied], rows.schema)
+    # Rows that an earlier version wrote may have URIs with credentials.
+    shown = [{k: uris.redacted_text(v) if isinstance(v, str) else v for k, v in row.items()} for _, row in copied]
+    listed = pa.Table.from_pylist(shown, rows.schema)
     listed = listed.add_column(0, "file", pa.array([file for file, _ in copied], pa.string()))
     target.replace(to_csv(listed).encode(), "manifest.csv")
     target.replace(to_parquet(listed), "manifest.parquet")

@@ -34,7 +34,7 @@ def open_filesystem(uri: str, options: Options | None = None) -> tuple[Any, str]
     try:
         files = kind(**options)
     except (TypeError, ValueError) as error:
-        raise SettingsError(f"{uri} cannot be opened: {reason(error)}") from error
+        raise SettingsError(f"{uris.redacted(uri)} cannot be opened: {reason(error)}") from error
     if uris.scheme(uri) in s3.SCHEMES:
         files.retries = 1  # botocore's retries and ours are enough; a third layer makes minutes of them
     return files, str(kind._strip_protocol(uri))
@@ -53,9 +53,10 @@ def filesystem_class(uri: str) -> Any:
         return fsspec.get_filesystem_class(scheme)
     except ImportError as error:
         extra = f"pip install 'troupe[{_EXTRAS[scheme]}]'" if scheme in _EXTRAS else str(error)
-        raise SettingsError(f"{uri} needs a package that is not installed: {extra}") from error
+        raise SettingsError(f"{uris.redacted(uri)} needs a package that is not installed: {extra}") from error
     except ValueError:
-        raise SettingsError(f"{uri}: unknown scheme {scheme}://; use a folder, or a scheme of fsspec") from None
+        where = uris.redacted(uri)
+        raise SettingsError(f"{where}: unknown scheme {scheme}://; use a folder, or a scheme of fsspec") from None
 
 
 def download(files: Any, path: str, local: Path) -> None:
