@@ -9,6 +9,7 @@ import errno
 import hashlib
 import os
 import shutil
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, nullcontext
@@ -21,7 +22,7 @@ from catalogs.store import uris
 from catalogs.store.error_text import reason
 from catalogs.store.filesystem import download, open_filesystem
 from catalogs.store.retry import retry_call
-from troupe.errors import InputError, MissingInput, SettingsError, StoreError, TroupeError
+from troupe.errors import InputError, MissingInput, SettingsError, StoreError, TooLarge, TroupeError
 from troupe.files import replacing
 from troupe.scratch import scratch_folder
 
@@ -37,6 +38,11 @@ _IN_MEMORY = "memory"
 
 _KERNEL_FOLDERS = ("/proc", "/sys")
 """Folders whose files are views into the kernel: some have no end, and reading others fails or has effects."""
+
+MAX_BYTES, MAX_SECONDS = "TROUPE_MAX_INPUT_BYTES", "TROUPE_MAX_FETCH_SECONDS"
+"""Environment variables that set the size of the largest input, and the time that fetching one may take."""
+
+_DEFAULTS = {MAX_BYTES: 200_000_000_000, MAX_SECONDS: 3600}
 
 _THREADS = 8
 
@@ -194,12 +200,14 @@ def _local(uri: str, path: Path) -> InputStat:
     real = os.path.realpath(path)
     if any(os.path.commonpath([real, folder]) == folder for folder in _KERNEL_FOLDERS):
         raise MissingInput(f"{uri} is a file of the system, not one of a disk; give the URI of one")
+    _check_size(uri, status.st_size)
     # ctime shows that a file was replaced by one with the same size and mtime.
     return InputStat(uri, status.st_size, f"{status.st_mtime_ns}-{status.st_ctime_ns}")
 
 
 def _remote(uri: str, files: Any, path: str, info: Mapping[str, Any]) -> InputStat:
     size = info.get("size")
+    _check_size(uri, int(size or 0))
     return InputStat(uri, -1 if size is None else int(size), _version(files, path, info))
 
 
@@ -212,7 +220,37 @@ def _sequence_stat(uri: str, pictures: Sequence[InputStat]) -> InputStat:
 
 def _fetch(uri: str, local: Path) -> None:
     files, remote_path = _open(uri)
-    _call(uri, lambda: download(files, remote_path, local))
+
+    def fetch() -> None:
+        size, end = 0, time.monotonic() + _limit(MAX_SECONDS)
+
+        def check(arrived: int) -> None:
+            nonlocal size
+            size += arrived
+            _check_size(uri, size)
+            if time.monotonic() > end:
+                raise TooLarge(
+                    f"{uris.redacted(uri)} has not arrived after {_limit(MAX_SECONDS)} s, the limit: "
+                    f"copy it to a faster place, or set {MAX_SECONDS}"
+                )
+
+        download(files, remote_path, local, check)
+
+    _call(uri, fetch)
+
+
+def _check_size(uri: str, size: int) -> None:
+    if size > (limit := _limit(MAX_BYTES)):
+        raise TooLarge(
+            f"{uris.redacted(uri)} has more than {limit} bytes, the limit: use a smaller file, or set {MAX_BYTES}"
+        )
+
+
+def _limit(variable: str) -> int:
+    text = os.environ.get(variable, "").strip() or str(_DEFAULTS[variable])
+    if not text.isdecimal() or int(text) < 1:
+        raise SettingsError(f"{variable} is {text!r}; use a whole number above 0")
+    return int(text)
 
 
 def _gather(pictures: Sequence[InputStat], folder: Path) -> None:
