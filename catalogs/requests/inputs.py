@@ -69,6 +69,7 @@ def stat(uri: str) -> InputStat:
         MissingInput: the URI points at nothing or at a folder without pictures or with a gap, or may not be read.
         StoreError: its file system does not respond.
     """
+    _check_scheme(uri)
     with _translated(uri):
         found = _find(uri)
         return found if isinstance(found, InputStat) else _sequence_stat(uri, found)
@@ -142,6 +143,7 @@ def read(uri: str) -> bytes:
     Raises:
         MissingInput, StoreError: as `stat`.
     """
+    _check_scheme(uri)
     path = uris.local_path(uri)
     if path is not None:
         return _call(uri, path.read_bytes)
@@ -156,8 +158,15 @@ def files_in(uri: str) -> list[str]:
         MissingInput: the folder does not exist.
         StoreError: its file system does not respond.
     """
+    _check_scheme(uri)
     with _translated(uri):
         return sorted(state.uri for state in _listed(uri))
+
+
+def _check_scheme(uri: str) -> None:
+    if uris.scheme(uri) not in ("", *SCHEMES, _IN_MEMORY):
+        allowed = ", ".join(f"{name}://" for name in SCHEMES)
+        raise MissingInput(f"{uris.redacted(uri)}: unknown scheme {uris.scheme(uri)}://; use a path, or {allowed}")
 
 
 def _find(uri: str) -> InputStat | list[InputStat]:
@@ -271,9 +280,6 @@ def _gather(pictures: Sequence[InputStat], folder: Path) -> None:
 
 
 def _open(uri: str) -> tuple[Any, str]:
-    if uris.scheme(uri) not in (*SCHEMES, _IN_MEMORY):
-        allowed = ", ".join(f"{name}://" for name in SCHEMES)
-        raise MissingInput(f"{uris.redacted(uri)}: unknown scheme {uris.scheme(uri)}://; use a path, or {allowed}")
     try:
         return open_filesystem(uri)
     except SettingsError as error:
