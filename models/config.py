@@ -8,6 +8,7 @@ here.
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, is_dataclass
 from pathlib import Path
@@ -18,6 +19,27 @@ from troupe.errors import WeightsError
 __all__ = ["AppearanceConfig", "ModelConfig", "RefinerConfig", "SchedulerConfig", "UNetConfig", "VAEConfig"]
 
 T = TypeVar("T")
+
+_LARGEST_FILE = 2**20
+"""Bytes of a config; the release's have less than two thousand."""
+
+_BOUNDS = {
+    "window": (1, 1024),
+    "num_frames": (1, 1024),
+    "depth": (1, 256),
+    "heads": (1, 256),
+    "num_attention_heads": (1, 256),
+    "adapter_heads": (1, 256),
+    "adapter_blocks": (0, 255),
+    "layers_per_block": (1, 64),
+    "registers": (0, 1024),
+}
+"""Least and greatest value by entry: far beyond any model that exists, and built within seconds."""
+
+_OTHER_BOUNDS = (1, 16384)
+"""Of widths, sizes and counts, in channels, pixels or tokens."""
+
+_LONGEST_LIST = 64
 
 
 @dataclass(frozen=True)
@@ -161,6 +183,7 @@ class ModelConfig:
             scheduler=_build(SchedulerConfig, scheduler, "scheduler/scheduler_config.json", problems),
             **_checked(cls, own, "troupe.json", problems),
         )
+        problems = problems or _contradictions(config)
         if problems:
             raise WeightsError(f"the configuration of {directory} cannot be used", problems)
         return config
@@ -181,11 +204,15 @@ class ModelConfig:
 
 def _read_json(path: Path, problems: list[str]) -> dict[str, Any]:
     try:
+        if (size := path.stat().st_size) > _LARGEST_FILE:
+            raise ValueError(f"has {size} bytes, more than {_LARGEST_FILE}")
         value = json.loads(path.read_text())
     except FileNotFoundError:
         problems.append(f"{path.parent.name}/{path.name}: missing")
     except (OSError, ValueError) as error:
         problems.append(f"{path.parent.name}/{path.name}: {error}")
+    except RecursionError:
+        problems.append(f"{path.parent.name}/{path.name}: nested too deeply")
     else:
         if isinstance(value, dict):
             return value
@@ -216,12 +243,50 @@ def _checked(kind: type[Any], values: Mapping[str, Any], where: str, problems: l
             isinstance(value, tuple) and all(type(v) is int and v >= 0 for v in value)
         )
         if whole or (not isinstance(default, tuple) and type(value) is not type(default)):
-            problems.append(f"{where}: {name} is {value!r}, not of the kind of {default!r}")
-        elif type(value) is int and value < 0:
-            problems.append(f"{where}: {name} is {value}, less than 0")
+            problems.append(f"{where}: {name} is {_short(value)}, not of the kind of {default!r}")
+        elif wrong := _out_of_bounds(name, value):
+            problems.append(f"{where}: {name} is {_short(value)}; {wrong}")
         else:
             good[name] = value
     return good
+
+
+def _out_of_bounds(name: str, value: Any) -> str:
+    """Return which values the entry may have, if this is not one of them."""
+    if isinstance(value, float):
+        return "" if math.isfinite(value) and value > 0 else "use a number greater than 0"
+    if isinstance(value, tuple) and (len(value) > _LONGEST_LIST or (not value and name != "adapter_blocks")):
+        return f"use 1 to {_LONGEST_LIST} values"
+    low, high = _BOUNDS.get(name, _OTHER_BOUNDS)
+    values = value if isinstance(value, tuple) else () if isinstance(value, bool) else (value,)
+    return "" if all(low <= each <= high for each in values) else f"use {low} to {high}"
+
+
+def _contradictions(config: ModelConfig) -> list[str]:
+    """Return what is wrong with entries that are valid by themselves."""
+    appearance, refiner, unet, scheduler = config.appearance, config.refiner, config.unet, config.scheduler
+    problems = [
+        f"troupe.json: {where}: width is {part.width}, which {part.heads} heads cannot share equally"
+        for where, part in (("appearance", appearance), ("refiner", refiner))
+        if part.width % part.heads
+    ]
+    if max(appearance.adapter_blocks, default=0) >= appearance.depth:
+        problems.append(
+            f"troupe.json: appearance: adapter_blocks has {max(appearance.adapter_blocks)}, but the last of "
+            f"{appearance.depth} blocks is {appearance.depth - 1}"
+        )
+    if len(unet.num_attention_heads) != len(unet.block_out_channels):
+        problems.append("unet/config.json: num_attention_heads and block_out_channels have different lengths")
+    if scheduler.sigma_min >= scheduler.sigma_max:
+        problems.append("scheduler/scheduler_config.json: sigma_min is not less than sigma_max")
+    if config.image_size % config.vae.scale:
+        problems.append(f"troupe.json: image_size is {config.image_size}; use a multiple of {config.vae.scale}")
+    return problems
+
+
+def _short(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= 80 else text[:80] + "…"
 
 
 def _plain(config: Any) -> dict[str, Any]:

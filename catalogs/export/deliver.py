@@ -111,7 +111,11 @@ def deliver(
     with ThreadPoolExecutor(_THREADS, thread_name_prefix="deliver") as threads:
         outcomes = list(threads.map(copy, named))
     copied = {
-        file: {"file": file, "poster_file": _poster_file(file) if posters and row["poster_uri"] else None, **row}
+        file: {
+            "file": file,
+            "poster_file": _poster_file(file) if posters and row["poster_uri"] else None,
+            **_shown(row),
+        }
         for (file, row), outcome in zip(named, outcomes, strict=True)
         if isinstance(outcome, bool)
     }
@@ -126,6 +130,11 @@ def deliver(
         if isinstance(outcome, TroupeError)
     ]
     return DeliveryReport(outcomes.count(True), outcomes.count(False), tuple(problems), target.uri(_MANIFEST))
+
+
+def _shown(row: dict[str, Any]) -> dict[str, Any]:
+    """Return a row without the credentials that URIs may have in rows of earlier versions."""
+    return {name: uris.redacted_text(value) if isinstance(value, str) else value for name, value in row.items()}
 
 
 def _put(target: Store, local: Path, file: str) -> bool:

@@ -28,6 +28,10 @@ _RATES = (1, 240)
 _NTSC = (24, 30, 48, 60, 120)
 _SEEDS = 2**63
 _NUMBER = re.compile(r"(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)
+_FRACTION = re.compile(r"\d{1,9}(\.\d{0,9})?|\.\d{1,9}|\d{1,9}/0*[1-9]\d{0,8}", re.ASCII)
+_LONGEST_CELL = 32_767
+"""Characters, as in a spreadsheet; each of a run's jobs is kept in memory and repeated in its row and its report."""
+
 _LANGUAGE = re.compile(r"[A-Za-z]{2,3}(-[A-Za-z0-9]{1,8})*")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]")
 
@@ -47,6 +51,8 @@ def parse_cells(cells: Mapping[str, Any], folder: str, where: str, problems: lis
         if is_empty(cell):
             continue
         try:
+            if isinstance(cell, str) and len(cell) > _LONGEST_CELL:
+                raise ValueError(f"has {len(cell)} characters; use at most {_LONGEST_CELL}")
             text = cell if column == "tags" else _text(cell)
             value = parse(text, folder)
         except SettingsError as error:  # from FaceChoice; the message starts with "face is"
@@ -165,10 +171,9 @@ def _rate(text: str, _folder: str) -> Fraction:
     """Parse `25`, `30000/1001`, or `29.97`, which stands for 30000/1001."""
     text = _decimal_point(text)
     message = f"is {_short(text)}; use {_RATES[0]} to {_RATES[1]} frames per second, such as 25, 29.97 or 30000/1001"
-    try:
-        rate = Fraction(text)
-    except (ValueError, ZeroDivisionError):
-        raise ValueError(message) from None
+    if not _FRACTION.fullmatch(text):  # `Fraction` itself computes the value of 1e999999999
+        raise ValueError(message)
+    rate = Fraction(text)
     if "/" not in text:
         exact = next((n for n in (Fraction(rate * 1000, 1001) for rate in _NTSC) if abs(n - rate) < n / 5000), rate)
         rate = exact.limit_denominator(1001)

@@ -7,13 +7,14 @@ import io
 import threading
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from typing import TypeAlias
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from catalogs.requests.inputs import InputStat, localised, stat
+from catalogs.requests.inputs import InputStat, input_error, localised, stat
 from catalogs.requests.memo import Memo
 from catalogs.store import uris
 from catalogs.store.store import Store
@@ -68,14 +69,15 @@ class ContentHashes:
             busy = self._busy.setdefault(uri, threading.Lock())
         with busy:
             before = stat(uri)
-            known = self._memo.get(before)
+            remembered = replace(before, uri=_memo_uri(uri))
+            known = self._memo.get(remembered)
             if known is not None:
                 return known
             content = _hash(uri, self._on_read)
             if stat(uri) != before:
                 raise InputError(f"{uris.redacted(uri)} changed while it was being read; run again when it is complete")
             if before.version:
-                self._memo.add(before, content)
+                self._memo.add(remembered, content)
             return content
 
     def of_many(self, inputs: Iterable[str]) -> dict[str, str | TroupeError]:
@@ -97,8 +99,14 @@ class ContentHashes:
             return self.of(uri)
         except Cancelled:
             raise
-        except TroupeError as error:
-            return error
+        except Exception as error:  # whatever is wrong with an input concerns only the jobs that need it
+            return input_error(uri, error)
+
+
+def _memo_uri(uri: str) -> str:
+    """Return the URI as the store may remember it: without credentials, whose hash keeps it apart from others."""
+    shown = uris.redacted(uri)
+    return uri if shown == uri else f"{shown}#{hashlib.sha256(uri.encode()).hexdigest()}"
 
 
 def _encode(hashes: Mapping[InputStat, str]) -> bytes:

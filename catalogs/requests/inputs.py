@@ -5,8 +5,11 @@ A clip may be an image sequence, given as a folder or a pattern: see `catalogs.r
 
 from __future__ import annotations
 
+import errno
 import hashlib
+import os
 import shutil
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, nullcontext
@@ -19,13 +22,37 @@ from catalogs.store import uris
 from catalogs.store.error_text import reason
 from catalogs.store.filesystem import download, open_filesystem
 from catalogs.store.retry import retry_call
-from troupe.errors import MissingInput, SettingsError, StoreError
+from troupe.errors import InputError, MissingInput, SettingsError, StoreError, TooLarge, TroupeError
 from troupe.files import replacing
 from troupe.scratch import scratch_folder
 
-__all__ = ["InputStat", "content_type", "files_in", "localise", "localised", "read", "stat"]
+__all__ = [
+    "SCHEMES",
+    "InputStat",
+    "content_type",
+    "files_in",
+    "input_error",
+    "localise",
+    "localised",
+    "read",
+    "stat",
+]
 
 T = TypeVar("T")
+
+SCHEMES = ("file", "http", "https", "s3", "s3a", "gs", "gcs", "abfs", "abfss", "az")
+"""Schemes of inputs, beside local paths. fsspec's others open archives, caches and code hosts inside one another."""
+
+_IN_MEMORY = "memory"
+"""Scheme of files in this process, for programs that call troupe as a library."""
+
+_KERNEL_FOLDERS = ("/proc", "/sys")
+"""Folders whose files are views into the kernel: some have no end, and reading others fails or has effects."""
+
+MAX_BYTES, MAX_SECONDS = "TROUPE_MAX_INPUT_BYTES", "TROUPE_MAX_FETCH_SECONDS"
+"""Environment variables that set the size of the largest input, and the time that fetching one may take."""
+
+_DEFAULTS = {MAX_BYTES: 200_000_000_000, MAX_SECONDS: 3600}
 
 _THREADS = 8
 
@@ -52,8 +79,30 @@ def stat(uri: str) -> InputStat:
         MissingInput: the URI points at nothing or at a folder without pictures or with a gap, or may not be read.
         StoreError: its file system does not respond.
     """
-    found = _find(uri)
-    return found if isinstance(found, InputStat) else _sequence_stat(uri, found)
+    _check_scheme(uri)
+    with _translated(uri):
+        found = _find(uri)
+        return found if isinstance(found, InputStat) else _sequence_stat(uri, found)
+
+
+def input_error(uri: str, error: Exception) -> TroupeError:
+    """Return the error of the jobs that need an input, for an exception of any class that reading it raised."""
+    where, text = uris.redacted(uri), reason(error)
+    if isinstance(error, TroupeError):
+        return error
+    if isinstance(error, FileNotFoundError):
+        return MissingInput(f"{where} does not exist; check the URI")
+    if isinstance(error, PermissionError):
+        return MissingInput(f"{where} cannot be read: {text}; check its permissions or credentials")
+    if isinstance(error, IsADirectoryError | NotADirectoryError):
+        return MissingInput(f"{where} is not a file or folder as expected: {text}")
+    if isinstance(error, OSError) and error.errno in (errno.ENAMETOOLONG, errno.ELOOP):
+        return MissingInput(f"{where} cannot be opened: {text}; check the URI")
+    if isinstance(error, ValueError):
+        return MissingInput(f"{where} is not a valid URI: {text}; check the URI")
+    if isinstance(error, MemoryError):
+        return InputError(f"{where} needs more memory than there is; use a smaller file")
+    return StoreError(f"cannot read {where}: {text}; check that it is reachable, and run again")
 
 
 def localise(uri: str, folder: Path) -> Path:
@@ -65,33 +114,36 @@ def localise(uri: str, folder: Path) -> Path:
     Raises:
         MissingInput, StoreError: as `stat`.
     """
-    found = _find(uri)
-    path = uris.local_path(uri)
-    if isinstance(found, InputStat) and path is not None:
-        return path
-    local = folder / hashlib.sha256(uri.encode()).hexdigest()[:16]
-    if isinstance(found, InputStat):
-        # The name keeps its suffix, which tools rely on, and cannot collide with another input of the same name.
-        suffix = Path(uris.name(uri)).suffix
-        local = local.with_suffix(suffix if suffix[1:].isalnum() else "")
-    else:
-        # Errors about the sequence name this folder, so it keeps the name that the user gave.
-        local /= uris.name(uri) or "pictures"
-        shutil.rmtree(local, ignore_errors=True)
-    local.parent.mkdir(parents=True, exist_ok=True)
-    with replacing(local) as written:
+    with _translated(uri):
+        found = _find(uri)
+        path = uris.local_path(uri)
+        if isinstance(found, InputStat) and path is not None:
+            return path
+        local = folder / hashlib.sha256(uri.encode()).hexdigest()[:16]
         if isinstance(found, InputStat):
-            _fetch(uri, written)
+            # The name keeps its suffix, which tools rely on, and cannot collide with another input of the same name.
+            suffix = Path(uris.name(uri)).suffix
+            local = local.with_suffix(suffix if suffix[1:].isalnum() else "")
         else:
-            _gather(found, written)
-    return local
+            # Errors about the sequence name this folder, so it keeps the name that the user gave.
+            local /= uris.name(uri) or "pictures"
+            shutil.rmtree(local, ignore_errors=True)
+        local.parent.mkdir(parents=True, exist_ok=True)
+        with replacing(local) as written:
+            if isinstance(found, InputStat):
+                _fetch(uri, written)
+            else:
+                _gather(found, written)
+        return local
 
 
 @contextmanager
 def localised(uri: str) -> Iterator[Path]:
     """Yield what `localise` returns; a copy is deleted at the end of the `with` block."""
     path = uris.local_path(uri)
-    with nullcontext(Path()) if path is not None and path.is_file() else scratch_folder() as folder:
+    with _translated(uri):
+        in_place = path is not None and path.is_file()
+    with nullcontext(Path()) if in_place else scratch_folder() as folder:
         yield localise(uri, folder)
 
 
@@ -101,6 +153,7 @@ def read(uri: str) -> bytes:
     Raises:
         MissingInput, StoreError: as `stat`.
     """
+    _check_scheme(uri)
     path = uris.local_path(uri)
     if path is not None:
         return _call(uri, path.read_bytes)
@@ -125,7 +178,15 @@ def files_in(uri: str) -> list[str]:
         MissingInput: the folder does not exist.
         StoreError: its file system does not respond.
     """
-    return sorted(state.uri for state in _listed(uri))
+    _check_scheme(uri)
+    with _translated(uri):
+        return sorted(state.uri for state in _listed(uri))
+
+
+def _check_scheme(uri: str) -> None:
+    if uris.scheme(uri) not in ("", *SCHEMES, _IN_MEMORY):
+        allowed = ", ".join(f"{name}://" for name in SCHEMES)
+        raise MissingInput(f"{uris.redacted(uri)}: unknown scheme {uris.scheme(uri)}://; use a path, or {allowed}")
 
 
 def _find(uri: str) -> InputStat | list[InputStat]:
@@ -154,7 +215,7 @@ def _listed(folder: str) -> list[InputStat]:
     path = uris.local_path(folder)
     if path is not None:
         entries = _call(folder, lambda: [entry for entry in path.absolute().iterdir() if entry.is_file()])
-        return [_local(str(entry), entry) for entry in entries if not entry.name.startswith(".")]
+        return [_local(uris.from_path(entry), entry) for entry in entries if not entry.name.startswith(".")]
     files, remote_path = _open(folder)
     infos = [info for info in _call(folder, lambda: files.ls(remote_path, detail=True)) if info["type"] == "file"]
     states = [_remote(str(files.unstrip_protocol(info["name"])), files, info["name"], info) for info in infos]
@@ -165,12 +226,17 @@ def _local(uri: str, path: Path) -> InputStat:
     status = _call(uri, path.stat)
     if not path.is_file():
         raise MissingInput(f"{uri} is not a file; give the URI of one")
+    real = os.path.realpath(path)
+    if any(os.path.commonpath([real, folder]) == folder for folder in _KERNEL_FOLDERS):
+        raise MissingInput(f"{uri} is a file of the system, not one of a disk; give the URI of one")
+    _check_size(uri, status.st_size)
     # ctime shows that a file was replaced by one with the same size and mtime.
     return InputStat(uri, status.st_size, f"{status.st_mtime_ns}-{status.st_ctime_ns}")
 
 
 def _remote(uri: str, files: Any, path: str, info: Mapping[str, Any]) -> InputStat:
     size = info.get("size")
+    _check_size(uri, int(size or 0))
     return InputStat(uri, -1 if size is None else int(size), _version(files, path, info))
 
 
@@ -183,7 +249,37 @@ def _sequence_stat(uri: str, pictures: Sequence[InputStat]) -> InputStat:
 
 def _fetch(uri: str, local: Path) -> None:
     files, remote_path = _open(uri)
-    _call(uri, lambda: download(files, remote_path, local))
+
+    def fetch() -> None:
+        size, end = 0, time.monotonic() + _limit(MAX_SECONDS)
+
+        def check(arrived: int) -> None:
+            nonlocal size
+            size += arrived
+            _check_size(uri, size)
+            if time.monotonic() > end:
+                raise TooLarge(
+                    f"{uris.redacted(uri)} has not arrived after {_limit(MAX_SECONDS)} s, the limit: "
+                    f"copy it to a faster place, or set {MAX_SECONDS}"
+                )
+
+        download(files, remote_path, local, check)
+
+    _call(uri, fetch)
+
+
+def _check_size(uri: str, size: int) -> None:
+    if size > (limit := _limit(MAX_BYTES)):
+        raise TooLarge(
+            f"{uris.redacted(uri)} has more than {limit} bytes, the limit: use a smaller file, or set {MAX_BYTES}"
+        )
+
+
+def _limit(variable: str) -> int:
+    text = os.environ.get(variable, "").strip() or str(_DEFAULTS[variable])
+    if not text.isdecimal() or int(text) < 1:
+        raise SettingsError(f"{variable} is {text!r}; use a whole number above 0")
+    return int(text)
 
 
 def _gather(pictures: Sequence[InputStat], folder: Path) -> None:
@@ -211,17 +307,20 @@ def _open(uri: str) -> tuple[Any, str]:
 
 
 def _call(uri: str, call: Callable[[], T]) -> T:
-    where = uris.redacted(uri)
-    try:
+    with _translated(uri):
         return retry_call(call)
-    except FileNotFoundError as error:
-        raise MissingInput(f"{where} does not exist; check the URI") from error
-    except PermissionError as error:
-        raise MissingInput(f"{where} cannot be read: {reason(error)}; check its permissions or credentials") from error
-    except (IsADirectoryError, NotADirectoryError) as error:
-        raise MissingInput(f"{where} is not a file or folder as expected: {reason(error)}") from error
-    except Exception as error:  # client libraries raise errors of any class
-        raise StoreError(f"cannot read {where}: {reason(error)}; check that it is reachable, and run again") from error
+
+
+@contextmanager
+def _translated(uri: str) -> Iterator[None]:
+    """Raise every exception of the `with` block as the error of the input; client libraries raise any class."""
+    try:
+        yield
+    except Exception as error:
+        translated = input_error(uri, error)
+        if translated is error:
+            raise
+        raise translated from error
 
 
 def _version(files: Any, path: str, info: Mapping[str, Any]) -> str:

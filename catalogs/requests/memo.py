@@ -8,8 +8,6 @@ from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Generic, TypeVar
 
-import pyarrow as pa
-
 from catalogs.store.keys import run_key
 from catalogs.store.store import Store
 from troupe.errors import StoreError
@@ -107,6 +105,6 @@ class Memo(Generic[K, V]):
             for key, data in zip(keys, pool.map(self._store.read, keys), strict=True):
                 try:
                     facts.update(self._decode(data))
-                except (pa.ArrowException, OSError, ValueError, TypeError, AttributeError) as error:
+                except Exception as error:  # damage of any kind: deep JSON, infinite numbers, missing columns
                     _LOG.warning("%s is damaged and will be ignored: %s", self._store.uri(key), error)
         return facts

@@ -25,6 +25,13 @@ _INDEX_COLUMN = re.compile(r"|Unnamed: \d+|__index_level_\d+__")
 __all__ = ["TABLE_SUFFIXES", "Table", "TableRow", "read_table"]
 
 
+_BATCH = 128
+"""Rows that are decoded at a time."""
+
+_MOST_BYTES = 2**29
+"""Bytes of all cells of a Parquet file; a million rows have about half of that."""
+
+
 @dataclass(frozen=True, slots=True)
 class TableRow:
     """A row.
@@ -125,15 +132,29 @@ def _read_jsonl(data: bytes, name: str) -> Table:
 
 def _read_parquet(data: bytes, name: str) -> Table:
     try:
-        read = pq.read_table(io.BytesIO(data))
-        rows = read.to_pylist()
+        file = pq.ParquetFile(io.BytesIO(data))
+        read = file.schema_arrow
+        rows: list[dict[str, Any]] = []
+        # A file of some kB may hold GB: they are counted batch by batch, before they become Python objects.
+        size = sum(file.metadata.row_group(group).total_byte_size for group in range(file.num_row_groups))
+        _check_bytes(size, name)
+        size = 0
+        for batch in file.iter_batches(batch_size=_BATCH):
+            size += batch.nbytes
+            _check_bytes(size, name)
+            rows += batch.to_pylist()
     except (pa.ArrowException, OSError, ValueError, TypeError, LookupError, ArithmeticError, MemoryError) as error:
         raise BadJob(f"{name} is not Parquet: {' '.join(str(error).split())[:200]}") from error
-    table = Table(columns=dict.fromkeys(read.column_names, "header"))
-    if len(table.columns) < read.num_columns:
+    table = Table(columns=dict.fromkeys(read.names, "header"))
+    if len(table.columns) < len(read.names):
         table.problems.append("header: a column occurs twice")
     table.rows = [TableRow(f"row {number}", cells) for number, cells in enumerate(rows, start=1)]
     return table
+
+
+def _check_bytes(size: int, name: str) -> None:
+    if size > _MOST_BYTES:
+        raise BadJob(f"{name} has more than {_MOST_BYTES} bytes of cells; divide it into several files")
 
 
 def _decoded(data: bytes, name: str) -> str:

@@ -20,7 +20,7 @@ def reason(error: BaseException) -> str:
         text = error.strerror
     elif isinstance(error, FileNotFoundError) and "exist" not in text:
         text = "No such file"  # s3fs gives only the path
-    text = " ".join(text.replace("↳", "").split())
+    text = " ".join(uris.redacted_text(text).replace("↳", "").split()).encode(errors="backslashreplace").decode()
     return text if len(text) <= 300 else text[:300] + "…"
 
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, TypeAlias
 
 import fsspec  # type: ignore[import-untyped]
+import fsspec.callbacks  # type: ignore[import-untyped]
 
 from catalogs.store import s3, uris
 from catalogs.store.error_text import reason
@@ -34,7 +35,7 @@ def open_filesystem(uri: str, options: Options | None = None) -> tuple[Any, str]
     try:
         files = kind(**options)
     except (TypeError, ValueError) as error:
-        raise SettingsError(f"{uri} cannot be opened: {reason(error)}") from error
+        raise SettingsError(f"{uris.redacted(uri)} cannot be opened: {reason(error)}") from error
     if uris.scheme(uri) in s3.SCHEMES:
         files.retries = 1  # botocore's retries and ours are enough; a third layer makes minutes of them
     return files, str(kind._strip_protocol(uri))
@@ -53,15 +54,31 @@ def filesystem_class(uri: str) -> Any:
         return fsspec.get_filesystem_class(scheme)
     except ImportError as error:
         extra = f"pip install 'troupe[{_EXTRAS[scheme]}]'" if scheme in _EXTRAS else str(error)
-        raise SettingsError(f"{uri} needs a package that is not installed: {extra}") from error
+        raise SettingsError(f"{uris.redacted(uri)} needs a package that is not installed: {extra}") from error
     except ValueError:
-        raise SettingsError(f"{uri}: unknown scheme {scheme}://; use a folder, or a scheme of fsspec") from None
+        where = uris.redacted(uri)
+        raise SettingsError(f"{where}: unknown scheme {scheme}://; use a folder, or a scheme of fsspec") from None
 
 
-def download(files: Any, path: str, local: Path) -> None:
-    """Copy a file of an fsspec file system to `local`."""
+class _Watched(fsspec.callbacks.Callback):  # type: ignore[misc]
+    """Calls a function with the number of bytes of every chunk that arrives."""
+
+    def __init__(self, arrived: Callable[[int], None]) -> None:
+        super().__init__()
+        self._arrived = arrived
+
+    def relative_update(self, inc: int = 1) -> None:
+        self._arrived(inc)
+
+
+def download(files: Any, path: str, local: Path, arrived: Callable[[int], None] = lambda _: None) -> None:
+    """Copy a file of an fsspec file system to `local`.
+
+    Args:
+        arrived: called with the number of bytes of every chunk; stops the copy by raising.
+    """
     if files.protocol == "memory":
         # An open file in memory is one object with one position, shared by all its readers.
         local.write_bytes(files.cat_file(path))
     else:
-        files.get_file(path, str(local))
+        files.get_file(path, str(local), callback=_Watched(arrived))

@@ -5,16 +5,38 @@ A local file is named by its plain path (`file://` is removed), anything else by
 
 from __future__ import annotations
 
+import os
 import posixpath
 import re
 from pathlib import Path
-from urllib.parse import parse_qsl, unquote, urlsplit
+from urllib.parse import parse_qsl, unquote, unquote_to_bytes, urlsplit
 
-__all__ = ["absolute", "file_names", "has_credentials", "local_path", "name", "parent", "redacted", "scheme"]
+__all__ = [
+    "absolute",
+    "file_names",
+    "from_path",
+    "has_credentials",
+    "local_path",
+    "name",
+    "parent",
+    "redacted",
+    "redacted_text",
+    "scheme",
+]
 
 # Not `fsspec.core.split_protocol`: it finds a scheme in local paths such as `data:1.png` and `takes/one://two`.
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.\-]*)://")
 _LOCAL = ("", "file", "local")
+_AZURE = ("abfs", "abfss", "az")
+
+_URI = re.compile(_SCHEME.pattern + r"""[^\s'"<>`]+""")
+_PARAMETER = re.compile(r"(?P<start>[?&;#])(?P<name>[^=?&;#]*)=(?P<value>[^?&;#]*)")
+_SECRET_NAME = re.compile(
+    r"sig$|signature|token|secret|passw|pwd|credential|auth(?!or$)|jwt|session|policy|api-?_?key|access-?_?key|key-pair|^key$",
+    re.IGNORECASE,
+)
+_SECRET_VALUE = re.compile(r"[A-Za-z0-9+/=_~-]{32,}")
+"""Matches what is too long for a name or a number, and so may be a secret under a name that is not known."""
 
 
 def scheme(uri: str) -> str:
@@ -32,20 +54,52 @@ def local_path(uri: str) -> Path | None:
     if found is None:
         return Path(uri)
     path = uri[found.end() :]
-    # `file://` URIs are percent-encoded, as `Path.as_uri` writes them, and may name this host.
-    return Path(unquote(path.removeprefix("localhost")) if found.group(1).lower() == "file" else path)
+    if found.group(1).lower() != "file":
+        return Path(path)
+    # Percent-encoded, as `Path.as_uri` writes it, and perhaps with this host's name; `%` that begins no code stays.
+    return Path(os.fsdecode(unquote_to_bytes(path.removeprefix("localhost"))))
+
+
+def from_path(path: Path) -> str:
+    """Return the URI of an absolute local path: the path itself, or a `file://` URI if its name is not UTF-8."""
+    text = str(path)
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return path.as_uri()
+    return text
 
 
 def has_credentials(uri: str) -> bool:
     """Return whether the URI carries a user or password (`s3://key:secret@bucket/...`)."""
-    return bool(scheme(uri)) and "@" in _authority(uri)
+    kind = scheme(uri)
+    user = _authority(uri).rpartition("@")[0] if kind else ""
+    # Azure's URIs have a container where others have a user.
+    return ":" in user if kind in _AZURE else bool(user)
 
 
 def redacted(uri: str) -> str:
-    """Return the URI without credentials, as a message may show it."""
-    if not has_credentials(uri):
+    """Return the URI without credentials, as it may be stored, shown, logged or handed over.
+
+    User and password are replaced by `***`, and so are the values of a query that grant access, such as a presigned
+    URL's signature.
+    """
+    if not scheme(uri):
         return uri
-    return uri.replace(_authority(uri), "***@" + _authority(uri).rpartition("@")[2], 1)
+    if "@" in (authority := _authority(uri)) and has_credentials(uri):
+        uri = uri.replace(authority, "***@" + authority.rpartition("@")[2], 1)
+    return _PARAMETER.sub(_masked, uri)
+
+
+def redacted_text(text: str) -> str:
+    """Return a text, such as the message of a client library, with `redacted` URIs in it."""
+    return _URI.sub(lambda found: redacted(found[0]), text) if "://" in text else text
+
+
+def _masked(parameter: re.Match[str]) -> str:
+    name, value = unquote(parameter["name"]), unquote(parameter["value"])
+    secret = _SECRET_NAME.search(name) or _SECRET_VALUE.fullmatch(value)
+    return f"{parameter['start']}{parameter['name']}=***" if secret else parameter[0]
 
 
 def name(uri: str) -> str:
@@ -77,10 +131,10 @@ def absolute(uri: str, base: str) -> str:
         return uri
     folder = local_path(base)
     if path.is_absolute():
-        return str(path)
+        return from_path(path)
     if folder is not None:
         # `..` stays: with symbolic links, removing it could name another file.
-        return str(folder.absolute() / path)
+        return from_path(folder.absolute() / path)
     kind, rest = base.split("://", 1)
     bucket, _, prefix = rest.partition("/")
     key = posixpath.normpath(posixpath.join(prefix, path.as_posix()))

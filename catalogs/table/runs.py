@@ -11,6 +11,7 @@ from typing import Any, Literal, TypeAlias
 
 from catalogs.store.keys import run_key
 from catalogs.store.store import Store
+from catalogs.store.uris import redacted
 from troupe.errors import SettingsError, StoreError
 
 __all__ = ["HEARTBEAT_SECONDS", "RunInfo", "RunState", "find_run", "list_runs", "read_run", "write_run"]
@@ -63,7 +64,8 @@ def write_run(store: Store, info: RunInfo) -> None:
         SettingsError: the run_id is invalid.
         StoreError: it cannot be written.
     """
-    text = json.dumps(asdict(info), default=_to_json, indent=1)
+    request = {name: redacted(value) if isinstance(value, str) else value for name, value in info.request.items()}
+    text = json.dumps(asdict(info) | {"request": request}, default=_to_json, indent=1)
     store.replace(text.encode(), run_key(info.run_id, _NAME))
 
 

@@ -11,6 +11,7 @@ from typing import Any, Literal, TypeAlias, get_args
 import pyarrow as pa
 
 from catalogs.store.keys import canonical
+from catalogs.store.uris import redacted_text
 from troupe import Job, SamplerSettings, __version__
 from troupe.errors import TroupeError
 from troupe.labels import label_key
@@ -160,7 +161,7 @@ def make_row(
         "run_id": run_id,
         "status": status,
         "code_version": __version__,
-        **{name: getattr(job, name) for name in _JOB_COLUMNS},
+        **{name: _shown(getattr(job, name)) for name in _JOB_COLUMNS},
         "identity_key": label_key(job.identity),
         "start_seconds": job.start,
         "end_seconds": job.end,
@@ -173,11 +174,26 @@ def make_row(
         **columns,
     }
     if error is not None:
-        values |= {"error_kind": error.kind if isinstance(error, TroupeError) else "internal", "error": str(error)}
+        values |= {
+            "error_kind": error.kind if isinstance(error, TroupeError) else "internal",
+            "error": _utf8(redacted_text(str(error))),
+        }
     unknown = values.keys() - set(SCHEMA.names)
     if unknown:
         raise TypeError(f"the schema has no column {', '.join(sorted(unknown))}")
     return {name: _validated(name, values.get(name)) for name in SCHEMA.names}
+
+
+def _shown(value: Any) -> Any:
+    """Return the value of a job's column without the credentials of the URIs in it."""
+    if isinstance(value, str):
+        return redacted_text(value)
+    return {key: _shown(cell) for key, cell in value.items()} if isinstance(value, Mapping) else value
+
+
+def _utf8(text: str) -> str:
+    """Return a text that Arrow accepts: names of files that are not UTF-8 contain lone surrogates."""
+    return text.encode(errors="backslashreplace").decode()
 
 
 def table_of(rows: Iterable[Row]) -> pa.Table:

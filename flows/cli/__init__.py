@@ -16,6 +16,7 @@ from typing import Annotated, Any, NoReturn
 import typer
 from typer.core import TyperGroup
 
+from catalogs.store.uris import redacted_text
 from flows.cli import catalog, demo, doctor, evaluate, export, forget, plan, report, run, runs, train, weights
 from flows.cli.console import print_error, stderr
 from flows.cli.options import ExitCode
@@ -36,9 +37,9 @@ class Commands(TyperGroup):
             return super().invoke(ctx)
         except TroupeError as error:
             if isinstance(error, Cancelled):  # which is what the user asked for
-                stderr.print(str(error))
+                stderr.print(redacted_text(str(error)))
                 raise typer.Exit(ExitCode.STOPPED) from None
-            print_error(str(error))
+            print_error(redacted_text(str(error)))
             raise typer.Exit(ExitCode.REFUSED) from None
         except KeyboardInterrupt:
             stderr.print("\ninterrupted")

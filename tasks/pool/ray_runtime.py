@@ -99,7 +99,7 @@ class RayRuntime:
         logging.getLogger("ray").setLevel(logging.ERROR)
         options = self._own_options() if self._address is None else {"address": self._address}
         try:
-            with _detached_processes(), _kept_sigterm():
+            with _detached_processes(), _loopback(), _kept_sigterm():
                 ray.init(
                     namespace="troupe",
                     job_config=job_config(),
@@ -162,7 +162,7 @@ class RayRuntime:
             "num_cpus": max(os.cpu_count() or 1, math.ceil(self._cpus)),
             "num_gpus": None if self._gpus else 0,
             **({"_temp_dir": str(self.folder / _TEMPORARY)} if self.folder else {}),
-            # Not reachable from other machines.
+            # Not reachable from other machines; see `_loopback`.
             "_node_ip_address": "127.0.0.1",
             "include_dashboard": False,
             "object_store_memory": _OBJECT_STORE,
@@ -272,6 +272,25 @@ def _detached_processes() -> Iterator[None]:
         yield
     finally:
         private.ConsolePopen = popen
+
+
+@contextmanager
+def _loopback() -> Iterator[None]:
+    """Let Ray's processes, started inside the `with` block, listen on loopback if that is this node's address.
+
+    Ray replaces 127.0.0.1 by the machine's address in the network, and then listens on all addresses, without
+    authentication.
+    """
+    private: Any = services
+    resolve = getattr(private, "resolve_ip_for_localhost", None)
+    if resolve is None:  # It is not part of Ray's public interface.
+        yield
+        return
+    private.resolve_ip_for_localhost = lambda host: host
+    try:
+        yield
+    finally:
+        private.resolve_ip_for_localhost = resolve
 
 
 def _kill_autoscaler() -> None:

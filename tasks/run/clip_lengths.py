@@ -117,6 +117,6 @@ def _read(path: Path) -> Length | None:
             frames = stream.frames or round(seconds * rate)
     except UnreadableMedia:
         raise
-    except (TroupeError, av.error.FFmpegError, OSError):
-        return None  # The job itself will report what is wrong with the clip.
+    except Exception:  # The job itself will report what is wrong with the clip.
+        return None
     return (frames, rate) if frames > 0 else None

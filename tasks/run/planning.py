@@ -11,6 +11,7 @@ from typing import Any, TypeAlias
 
 from catalogs.requests.content_hashes import ContentHashes
 from catalogs.retention.forget import ForgetList
+from catalogs.store.error_text import reason
 from catalogs.store.keys import make_key
 from catalogs.store.store import Store
 from models import weights
@@ -19,7 +20,7 @@ from tasks.run.clip_lengths import ClipLengths, Length, frames_between
 from tasks.steps.publish import finished_record
 from tasks.steps.specs import MotionSpec, PortraitSpec, RenderSpec, TrackSpec
 from troupe import Job, preset
-from troupe.errors import Cancelled, TroupeError
+from troupe.errors import Cancelled, InputError, TroupeError
 
 __all__ = ["Plan", "PlannedJob", "Shard", "finished_renders", "plan_jobs", "shards", "weights_fingerprint"]
 
@@ -78,7 +79,8 @@ def plan_jobs(
 ) -> Plan:
     """Hash what the jobs depend on, and make their keys.
 
-    A job whose inputs cannot be read is planned with its error; it does not affect the others.
+    A job that cannot be planned, for whatever reason of its own, is planned with its error; it does not affect the
+    others.
 
     Args:
         run_id: name under which facts about the inputs are stored for later runs; empty stores none.
@@ -109,10 +111,9 @@ def plan_jobs(
         hashes.save(run_id)
         lengths.save(run_id)
     forget_list = ForgetList(store)
-    planned: list[PlannedJob] = []
     shared: dict[Any, Any] = {}
-    for job in jobs:
-        raise_if_cancelled()
+
+    def plan_job(job: Job) -> PlannedJob:
         found = {uri: contents[uri] for uri in _uris(job)}
         hashed = {uri: value for uri, value in found.items() if isinstance(value, str)}
         portrait, driving = hashed.get(job.portrait, ""), hashed.get(job.driving, "")
@@ -121,8 +122,16 @@ def plan_jobs(
         spec = None
         if error is None:
             length = clip_lengths.get(driving, _UNKNOWN_LENGTH)
-            spec = _spec(run_id, job, hashed, fingerprint, face_networks, dtype, length, shared)
-        planned.append(PlannedJob(job, spec, error, portrait, driving))
+            try:
+                spec = _spec(run_id, job, hashed, fingerprint, face_networks, dtype, length, shared)
+            except Exception as problem:  # whatever is wrong with one job must not end the run
+                error = InputError(f"the job cannot be planned: {reason(problem)}; correct its row")
+        return PlannedJob(job, spec, error, portrait, driving)
+
+    planned: list[PlannedJob] = []
+    for job in jobs:
+        raise_if_cancelled()
+        planned.append(plan_job(job))
     return Plan(run_id, fingerprint, tuple(planned))
 
 

@@ -233,7 +233,7 @@ class _Record:
         try:
             value = json.loads(path.read_text())
             return cls(dict(value["commits"]), {name: Pulled(**entry) for name, entry in value["files"].items()})
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
             raise WeightsError(
                 f"{path} is damaged; delete it and pull again; valid files are not downloaded again"
             ) from error

@@ -31,6 +31,9 @@ def test_invalid_inputs_only_fail_their_jobs(run_jobs: RunJobs, cast: Path) -> N
             JOB | {"job_id": "too-late", "start": 60},
             JOB | {"job_id": "second-face", "face": "index:1"},
             JOB | {"job_id": "mute", "audio": "portraits/ruby.png"},
+            JOB | {"job_id": "long-name", "portrait": "n" * 300 + ".png"},
+            JOB | {"job_id": "archive", "driving": "zip://clips.zip"},
+            JOB | {"job_id": "memory-of-the-process", "audio": "/proc/self/mem"},
         )
     )
     assert {job_id: (row["status"], row["error_kind"]) for job_id, row in rows.items()} == {
@@ -43,6 +46,9 @@ def test_invalid_inputs_only_fail_their_jobs(run_jobs: RunJobs, cast: Path) -> N
         "too-late": ("failed", "input"),
         "second-face": ("failed", "no_face"),
         "mute": ("failed", "unreadable_media"),
+        "long-name": ("failed", "missing_input"),
+        "archive": ("failed", "missing_input"),
+        "memory-of-the-process": ("failed", "missing_input"),
     }
     assert "nowhere.mp4" in rows["missing"]["error"]
     assert all("\n" not in row["error"] for row in rows.values() if row["error"])

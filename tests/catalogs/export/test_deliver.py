@@ -226,3 +226,13 @@ def test_exports_are_recorded(filled: Store, tmp_path: Path) -> None:
 
 def test_a_store_without_exports(folder_store: Store) -> None:
     assert sql(folder_store, "SELECT count(*) FROM exports").column(0).to_pylist() == [0]
+
+
+def test_credentials_in_rows_of_earlier_versions_are_not_delivered(folder_store: Store, tmp_path: Path) -> None:
+    secret = "https://h/a.png?sig=c0ffee"
+    with RowBuffer(folder_store, "r1") as buffer:
+        buffer.append({**row("r1", "one", **render(folder_store, "k1")), "portrait": secret})
+    deliver(folder_store, list_jobs(folder_store), open_store(str(tmp_path / "out")))
+    table = pq.read_table(tmp_path / "out" / "manifest.parquet")
+    assert table.column("portrait").to_pylist() == ["https://h/a.png?sig=***"]
+    assert "c0ffee" not in (tmp_path / "out" / "manifest.csv").read_text()

@@ -6,6 +6,7 @@ from fractions import Fraction
 
 import pytest
 
+from catalogs.requests.columns import parse_cells
 from tests.catalogs.requests.conftest import parse, problems
 
 
@@ -36,3 +37,16 @@ def test_invalid_choices_and_rates() -> None:
         "the default is 18",
         "use none or lossless or prores",
     ]
+
+
+@pytest.mark.parametrize("fps", ["1e999999999", "1e9", "1/0", "9" * 5000, "inf", "1/" + "9" * 5000])
+def test_numbers_are_checked_before_they_are_computed(fps: str) -> None:
+    found: list[str] = []
+    assert parse_cells({"fps": fps}, "/data", "row 1", found) == {}
+    assert "use 1 to 240 frames per second" in found[0]
+
+
+def test_long_cells() -> None:
+    found: list[str] = []
+    assert parse_cells({"portrait": "p" * 40_000, "tags": "t=" + "x" * 40_000}, "/data", "row 1", found) == {}
+    assert [problem.partition("; ")[2] for problem in found] == ["use at most 32767"] * 2

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import io
 import os
 from pathlib import Path
 
+import pyarrow.parquet as pq
 import pytest
 
 from catalogs.requests import content_hashes
@@ -106,3 +108,16 @@ def test_a_store_that_does_not_work(tmp_path: Path) -> None:
     known = ContentHashes(open_store(str(tmp_path / "file")))
     with pytest.raises(StoreError):
         known.of(str(tmp_path / "a.png"))
+
+
+def test_no_credential_of_a_uri_is_remembered(folder_store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    write("memory://secrets/a.png?sig=c0ffee", b"one")
+    write("memory://secrets/a.png?sig=c0ffed", b"two")
+    hashes = ContentHashes(folder_store)
+    signed = ["memory://secrets/a.png?sig=c0ffee", "memory://secrets/a.png?sig=c0ffed"]
+    assert hashes.of_many(signed) == {signed[0]: sha256(b"one"), signed[1]: sha256(b"two")}
+    hashes.save("r")
+    stored = pq.read_table(io.BytesIO(folder_store.read("cache/hashes/r.parquet"))).column("uri").to_pylist()
+    assert all(uri.startswith("memory://secrets/a.png?sig=***#") for uri in stored)
+    monkeypatch.setattr(content_hashes, "_hash", lambda uri, _: pytest.fail(f"{uri} was read again"))
+    assert ContentHashes(folder_store).of(signed[0]) == sha256(b"one")

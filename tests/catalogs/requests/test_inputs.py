@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from threading import Thread
 
 import pytest
 
 from catalogs.requests.inputs import files_in, localise, read, stat
 from tests.catalogs.requests.conftest import write
-from troupe.errors import MissingInput, StoreError
+from troupe.errors import MissingInput, StoreError, TooLarge
+
+UNSUPPORTED = ("zip", "tar", "dir", "generic", "hdfs", "data", "reference", "github", "ftp", "sftp", "libarchive")
 
 
 def test_stat_tells_states_apart(place: str) -> None:
@@ -70,6 +75,13 @@ def test_files_in(place: str) -> None:
         ("s3://key:Sesame@bucket/a.png", "carries credentials"),
         ("/dev/null", "is not a file"),
         ("/etc/hostname/x.png", "not a file or folder"),
+        ("n" * 300, "name too long"),
+        ("/" + "d/" * 3000 + "x", "name too long"),
+        ("a\0b", "not a valid URI: embedded null byte"),
+        ("/proc/self/mem", "a file of the system"),
+        ("/proc/kmsg", "a file of the system"),
+        ("/sys/kernel/notes", "a file of the system"),
+        *((f"{scheme}://x", f"unknown scheme {scheme}://; use a path, or file://.* s3://") for scheme in UNSUPPORTED),
     ],
 )
 def test_impossible_uris(uri: str, message: str) -> None:
@@ -86,3 +98,35 @@ def test_a_server_that_does_not_respond(monkeypatch: pytest.MonkeyPatch) -> None
     monkeypatch.setattr("catalogs.store.s3._RETRIES", {"total_max_attempts": 1})
     with pytest.raises(StoreError, match=r"cannot read s3://unreachable/a\.png"):
         stat("s3://unreachable/a.png")
+
+
+def test_the_size_of_an_input_is_limited_before_and_while_it_is_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sparse = tmp_path / "sparse.mp4"
+    with sparse.open("wb") as file:
+        file.truncate(4 * 10**12)
+    with pytest.raises(TooLarge, match=r"more than 200000000000 bytes.*TROUPE_MAX_INPUT_BYTES"):
+        stat(str(sparse))
+
+    class Endless(BaseHTTPRequestHandler):
+        def do_HEAD(self) -> None:
+            self.send_response(200)
+            self.end_headers()
+
+        def do_GET(self) -> None:
+            self.do_HEAD()
+            with suppress(OSError):
+                while True:
+                    self.wfile.write(bytes(1 << 16))
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    monkeypatch.setenv("TROUPE_MAX_INPUT_BYTES", "10000000")
+    with ThreadingHTTPServer(("127.0.0.1", 0), Endless) as server:
+        Thread(target=server.serve_forever, daemon=True).start()
+        with pytest.raises(TooLarge, match="more than 10000000 bytes"):
+            localise(f"http://127.0.0.1:{server.server_port}/a.png", tmp_path / "work")
+        server.shutdown()
+    assert not list((tmp_path / "work").iterdir())

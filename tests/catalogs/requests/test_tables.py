@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from catalogs.requests import tables
 from catalogs.requests.jobs_file import COLUMNS, parse_jobs
 from catalogs.store.keys import valid_job_id
 from tests.catalogs.requests.conftest import parse
@@ -134,3 +135,13 @@ def check_garbage(data: bytes, name: str) -> None:
         assert jobs
         assert all(valid_job_id(job.job_id) and job.portrait and job.driving for job in jobs)
         assert len({job.job_id for job in jobs}) == len(jobs)
+
+
+@pytest.mark.parametrize("cells", [["p" * 2**18] * 5, ["p" * 2**21]])
+def test_a_small_file_with_large_cells(cells: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tables, "_MOST_BYTES", 2**20)
+    sink = io.BytesIO()
+    pq.write_table(pa.table({"portrait": cells}), sink, compression="zstd")
+    assert len(sink.getvalue()) < 2**12
+    with pytest.raises(BadJob, match="more than 1048576 bytes of cells"):
+        tables.read_table(sink.getvalue(), "jobs.parquet")

@@ -34,6 +34,9 @@ def test_parts(uri: str, scheme: str, name: str, parent: str) -> None:
         ("-rf.png", "/data", "/data/-rf.png"),
         ("/other/a.png", "s3://bucket/x", "/other/a.png"),
         ("file:///other/a.png", "/data", "/other/a.png"),
+        ("file:///my%20clip%C3%A9.mp4", "/data", "/my clipé.mp4"),
+        ("file:///100%.mp4", "/data", "/100%.mp4"),
+        ("a\udcff.mp4", "/data", "file:///data/a%FF.mp4"),
         ("s3://b/a", "/data", "s3://b/a"),
         ("p/a.png", "s3://bucket/x", "s3://bucket/x/p/a.png"),
         ("../a.png", "s3://bucket/x", "s3://bucket/a.png"),
@@ -62,3 +65,32 @@ def test_credentials() -> None:
     assert not uris.has_credentials("/a/b@c:d")
     assert uris.redacted("s3://key:secret@bucket/a@b") == "s3://***@bucket/a@b"
     assert uris.redacted("s3://bucket/a@b") == "s3://bucket/a@b"
+
+
+PRESIGNED = "https://h/a.png?id=7&X-Amz-Credential=AK%2Fx&X-Amz-Signature=c0ffee&X-Amz-Security-Token=c0ffee&v=2"
+
+
+@pytest.mark.parametrize(
+    ("uri", "shown"),
+    [
+        (PRESIGNED, "https://h/a.png?id=7&X-Amz-Credential=***&X-Amz-Signature=***&X-Amz-Security-Token=***&v=2"),
+        (
+            "https://x.blob.core.windows.net/c/a?sv=2022&sig=c0ffee%3D",
+            "https://x.blob.core.windows.net/c/a?sv=2022&sig=***",
+        ),
+        ("https://h/a?GoogleAccessId=me&Signature=c0ffee", "https://h/a?GoogleAccessId=me&Signature=***"),
+        (
+            "https://h/a?X%2DAmz%2DSignature=c0ffee#access_token=c0ffee",
+            "https://h/a?X%2DAmz%2DSignature=***#access_token=***",
+        ),
+        (f"https://h/a?t={'c0ffee' * 6}&name=a.png", "https://h/a?t=***&name=a.png"),
+        ("s3://key:c0ffee@b/a?token=c0ffee", "s3://***@b/a?token=***"),
+        ("https://h/a.png?author=me&width=640", "https://h/a.png?author=me&width=640"),
+        ("/data/a?token=1.png", "/data/a?token=1.png"),
+        ("abfss://container@account/a", "abfss://container@account/a"),
+    ],
+)
+def test_redacted(uri: str, shown: str) -> None:
+    assert uris.redacted(uri) == shown
+    assert uris.redacted(shown) == shown
+    assert uris.redacted_text(f"GET '{uri}' failed (403)") == f"GET '{shown}' failed (403)"

@@ -57,6 +57,17 @@ def test_a_full_row() -> None:
     assert table.column("quality_pose").to_pylist() == [None, None]
 
 
+def test_a_row_has_no_credentials_and_no_text_that_is_not_unicode() -> None:
+    secret = "https://h/a.png?X-Amz-Signature=c0ffee"
+    job = Job("j", secret, secret, audio=secret, tracks=secret, consent=secret, tags={"from": secret})
+    error = NoFace(f"403, url='{secret}' for a\udcff.png")
+    full = make_row("r", job, "failed", started_at=NOON, finished_at=NOON, error=error)
+    assert "c0ffee" not in str(full)
+    assert full["portrait"] == "https://h/a.png?X-Amz-Signature=***"
+    assert full["error"] == "403, url='https://h/a.png?X-Amz-Signature=***' for a\\udcff.png"
+    assert table_of([full]).num_rows == 1
+
+
 def test_errors() -> None:
     failed = row("r1", "j1", "failed", error=NoFace("no face found in /a.png; try another"))
     assert (failed["error_kind"], failed["error"]) == ("no_face", "no face found in /a.png; try another")

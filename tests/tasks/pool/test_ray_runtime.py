@@ -29,6 +29,9 @@ folder = tempfile.TemporaryDirectory(prefix="tp-", dir="/tmp")  # a short name: 
 with folder as name, RayPool([Role("puppet", Puppet, workers=3, cpus=2)], folder=Path(name)) as pool:
     assert pool.submit(WorkItem("kept", "puppet", Puppet.count)).result() == 0
     assert list(Path(name).iterdir())
+    processes = [psutil.Process(), *psutil.Process().children(recursive=True)]
+    listening = [c.laddr.ip for p in processes for c in p.net_connections("inet") if c.status == "LISTEN"]
+    assert {ip.removeprefix("::ffff:") for ip in listening} == {"127.0.0.1"}, listening
     assert [pool.submit(WorkItem(str(i), "puppet", Puppet.count, cost=9 - i)).result() for i in range(2)] == [1, 2]
     error = repr(pool.submit(WorkItem("killer", "puppet", Puppet.die, ("segfault",))).exception())
     assert "WorkerLost" in error and "Fatal Python error: Segmentation fault at File" in error, error

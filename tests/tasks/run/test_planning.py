@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
-from hypothesis import given
+import pytest
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
+from catalogs.requests.jobs_file import cross_product, read_request, write_request
 from catalogs.store.store import open_store
 from models.miniature.init_weights import init_weights
 from tasks.run.planning import finished_renders, plan_jobs, shards
@@ -87,3 +90,59 @@ def test_clips_that_cannot_be_opened_are_refused_and_others_have_a_length(tmp_pa
     assert whole.spec
     assert preview.spec
     assert (whole.spec.motion.track.frames, preview.spec.motion.track.frames) == (250, 50)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with weights, a store, the inputs `p` and `c`, and a few that cannot be used."""
+    folder = tmp_path_factory.mktemp("inputs")
+    init_weights(folder / "weights", 0, SMALL)
+    (folder / "p").write_text("p")
+    Image.new("RGB", (64, 64)).save(folder / "c", "gif")
+    (folder / "loop").symlink_to("loop")
+    (folder / "dangling").symlink_to("nowhere")
+    (folder / "empty").mkdir()
+    os.mkfifo(folder / "pipe")
+    return folder
+
+
+NAMES = st.one_of(
+    st.sampled_from(["", "p", "loop", "dangling", "empty", "pipe", "p/x", "/proc/self/mem", "/dev/zero", "%05d", "*"]),
+    st.text(max_size=40),
+    st.integers(200, 9000).map(lambda count: "n" * count),
+    st.integers(100, 3000).map(lambda count: "d/" * count),
+    st.binary(max_size=20).map(os.fsdecode),
+)
+ANY_URI = st.builds(
+    "{}{}".format,
+    # Those of remote stores need a network.
+    st.sampled_from(["", "/", "{}/", "file://", "file:///", "memory://", "zip://", "tar://", "dir://", "generic://"]),
+    NAMES,
+)
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(uris=st.lists(st.tuples(ANY_URI, ANY_URI, ANY_URI, ANY_URI), min_size=1, max_size=8))
+def test_no_input_keeps_the_job_beside_it_from_being_planned(folder: Path, uris: list[tuple[str, ...]]) -> None:
+    good = Job("good", f"{folder}/p", f"{folder}/c")
+    placed = [[uri.replace("{}", str(folder)) for uri in row] for row in uris]
+    bad = [Job(f"bad{n}", p, d, tracks=t, audio=a) for n, (p, d, t, a) in enumerate(placed)]
+    weights = folder / "weights"
+    plan = plan_jobs("", [*bad, good], open_store(f"{folder}/store"), weights, weights / "detector.onnx", "float32")
+    assert [planned.job for planned in plan.jobs] == [*bad, good]
+    assert all((planned.spec is None) != (planned.error is None) for planned in plan.jobs)
+    assert plan.jobs[-1].spec is not None
+
+
+def test_a_file_whose_name_is_not_utf8_is_an_input_like_any_other(folder: Path) -> None:
+    for kind, suffix in (("portraits", b".png"), ("clips", b".gif")):
+        (folder / kind).mkdir()
+        for name, colour in ((b"good", "red"), (b"\xff\xfe 1%", "blue")):
+            Image.new("RGB", (64, 64), colour).save(folder / kind / os.fsdecode(name + suffix))
+    jobs = cross_product(f"{folder}/portraits", f"{folder}/clips")
+    store, weights = open_store(f"{folder}/store"), folder / "weights"
+    write_request(store, "run", jobs)
+    plan = plan_jobs("run", jobs, store, weights, weights / "detector.onnx", "float32")
+    assert [planned.error for planned in plan.jobs] == [None] * 4
+    assert len({planned.spec.key for planned in plan.jobs if planned.spec}) == 4
+    assert read_request(store, "run") == jobs
