@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import os
 
+from flows.proxy import bypass_proxies_on_loopback
 from troupe.errors import SettingsError
-from troupe.proxy import bypass_proxies_on_loopback
 
 bypass_proxies_on_loopback()
 # Reporting its usage, Prefect would log `database is locked` when it first starts.

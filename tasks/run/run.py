@@ -27,14 +27,13 @@ from tasks.run.outcomes import STOPPED, Outcomes
 from tasks.run.planning import Plan, PlannedJob, Shard, finished_renders, plan_jobs, shards
 from tasks.run.request import Request
 from tasks.run.sizing import RENDER, cluster_roles, worker_roles
-from tasks.run.summary import Summary
+from tasks.run.summary import Summary, counted
 from tasks.run.work_items import portrait_item, work_items
 from tasks.steps.context import WorkerConfig, local_detector
 from tasks.steps.specs import RenderSpec
 from tasks.weights.local_copy import local_weights
 from troupe.errors import Cancelled, NoSpace, SettingsError, WeightsError
 from troupe.log_context import set_run_id
-from troupe.plural import counted
 from troupe.scratch import scratch_folder
 
 __all__ = ["Run", "Shard"]

@@ -7,7 +7,7 @@ import urllib.request
 
 import pytest
 
-from troupe.proxy import bypass_proxies_on_loopback
+from flows.proxy import bypass_proxies_on_loopback
 
 
 @pytest.mark.parametrize("name", ["no_proxy", "NO_PROXY"])
