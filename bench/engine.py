@@ -21,6 +21,8 @@ from random import Random
 from typing import Any
 from unittest import mock
 
+from PIL import Image
+
 from bench.support.machine import isolated, peak_memory
 from bench.support.report import Case, Check, Findings, log, main, make_parser, positive_int
 from catalogs.store.store import Store, open_store
@@ -149,11 +151,15 @@ def _idle_workers() -> Iterator[None]:
 
 
 def _request(folder: Path, jobs: int) -> str:
-    """Write a jobs file in which every portrait acts every clip; inputs are a few bytes each."""
+    """Write a jobs file in which every portrait acts every clip; inputs are some bytes each."""
     path, portraits = folder / f"jobs-{jobs}.csv", math.ceil(jobs / CLIPS)
-    for kind, count in (("portrait", portraits), ("clip", CLIPS)):
-        for number in range(count):
-            (folder / f"{kind}{number}").write_text(f"{kind} {number}")
+    for number in range(portraits):
+        (folder / f"portrait{number}").write_text(f"portrait {number}")
+    # Clips that cannot be opened are refused when the run is planned.
+    first, second = (Image.new("P", (16, 16), colour) for colour in (0, 1))
+    for number in range(CLIPS):
+        clip = folder / f"clip{number}"
+        first.save(clip, "GIF", save_all=True, append_images=[second], comment=str(number).encode())
     pairs = [(f"portrait{n // CLIPS}", f"clip{n % CLIPS}") for n in range(jobs)]
     path.write_text("portrait,driving\n" + "".join(f"{portrait},{clip}\n" for portrait, clip in pairs))
     return str(path)
