@@ -11,12 +11,16 @@ from troupe.signals import stoppable
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_each_of_these_signals_stops_once(number: signal.Signals) -> None:
-    before = signal.getsignal(number)
-    with stoppable() as stop:
-        signal.raise_signal(number)
-        assert stop.is_set()
-        assert signal.getsignal(number) is before, "the second does what it did before"
-    assert signal.getsignal(number) is before
+    before = signal.default_int_handler
+    inherited = signal.signal(number, before)  # `nohup` starts the tests with SIGHUP ignored
+    try:
+        with stoppable() as stop:
+            signal.raise_signal(number)
+            assert stop.is_set()
+            assert signal.getsignal(number) is before, "the second does what it did before"
+        assert signal.getsignal(number) is before
+    finally:
+        signal.signal(number, inherited)
 
 
 def test_a_signal_that_is_ignored_stays_ignored() -> None:

@@ -113,7 +113,7 @@ class TestErrors:
         with RayPool([puppets()]) as pool:
             pid, _ = pool.submit(WorkItem("pid", "puppet", Puppet.take, ("",))).result()
             stopped = pool.submit(WorkItem("stopped", "puppet", Puppet.stop_process))
-            assert eventually(lambda: f"role 'puppet' is suspended; `kill -CONT {pid}` resumes it" in caplog.text)
+            assert eventually(lambda: f"stopped: its worker is suspended; `kill -CONT {pid}` resumes it" in caplog.text)
             os.kill(pid, signal.SIGCONT)
             assert stopped.result() == 1
             assert pool.attempts("stopped") == 1
