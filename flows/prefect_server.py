@@ -70,13 +70,16 @@ def prefect_server(stop: threading.Event | None = None) -> Iterator[None]:
         TroupeError: the server does not start, the configured one does not answer, or fails inside the block.
         Cancelled: `stop` was set before the server was ready.
     """
+    stop = stop or threading.Event()
+    _raise_if_stopped(stop)  # while modules were imported
     configured = PREFECT_API_URL.value()
     if configured:
         ask_configured_server()
+        _raise_if_stopped(stop)
         with _errors_of(f"the Prefect server at {without_password(configured)}"):
             yield
         return
-    server = _start_server(stop or threading.Event())
+    server = _start_server(stop)
     try:
         server.restart_when_dead()
         # Nobody watches this server for runs without heartbeats, and stopping their thread takes a second.
@@ -209,6 +212,11 @@ def _start_lock(stop: threading.Event) -> Iterator[None]:
         yield
     finally:
         lock.release()
+
+
+def _raise_if_stopped(stop: threading.Event) -> None:
+    if stop.is_set():
+        raise Cancelled("stopped before anything started")
 
 
 def _is_healthy(server: _Server, stop: threading.Event) -> bool:
