@@ -47,7 +47,7 @@ class Commands(TyperGroup):
         except typer.Abort as abort:
             if not isinstance(abort.__context__, KeyboardInterrupt):  # a prompt was answered with no
                 raise
-            print_error("interrupted at a prompt")
+            stderr.print("\ninterrupted at a prompt")
             raise typer.Exit(ExitCode.STOPPED) from None
 
 
