@@ -66,10 +66,7 @@ def plan(
     - `troupe plan jobs.csv --weights weights --store s3://bucket/troupe --workers 8 --price 2.50`
     """
     weights = weights_or_miniature(weights)
-    from pathlib import Path
-
     from catalogs.store.store import open_store
-    from catalogs.store.uris import absolute
     from tasks.run.check_request import check_request
     from tasks.run.request import Request
     from tasks.weights.local_copy import local_file, local_weights
@@ -93,8 +90,8 @@ def plan(
     estimated = estimate(
         request.job_list,
         open_store(store),
-        local_weights(absolute(weights, str(Path.cwd()))),
-        local_file(absolute(detector, str(Path.cwd()))) if detector else None,
+        local_weights(weights),
+        local_file(detector) if detector else None,
         dtype,
     )
     for file in request.left_out:

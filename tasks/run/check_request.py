@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from pathlib import Path
 
 from catalogs.store import uris
 from catalogs.store.store import open_store
@@ -32,7 +31,7 @@ def check_request(request: Request, *, write: bool = True) -> None:
         TroupeError: the only problem.
         SettingsError: several problems.
     """
-    weights, detector = _absolute(request.weights), _absolute(request.detector or "")
+    weights, detector = request.weights, request.detector
     local = uris.local_path(weights) is not None
     checks: list[Callable[[], object]] = [
         lambda: request.job_list,
@@ -68,7 +67,3 @@ def _check_device(device: str) -> None:
 def _check_dtype(dtype: str) -> None:
     if dtype not in _DTYPES:
         raise SettingsError(f"invalid dtype {dtype!r}; use {', '.join(_DTYPES)}")
-
-
-def _absolute(uri: str) -> str:
-    return uris.absolute(uri, str(Path.cwd())) if uri else ""

@@ -25,6 +25,14 @@ def test_a_valid_request_passes(valid: Request) -> None:
     check_request(valid)
 
 
+def test_weights_and_detector_in_the_home_folder(
+    valid: Request, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As a run takes them, also where no shell replaces the `~`."""
+    monkeypatch.setenv("HOME", str(tmp_path))
+    check_request(Request(valid.store, "~/weights", valid.jobs, detector="~/weights/detector.onnx"))
+
+
 def test_planning_does_not_write_to_the_store(valid: Request, tmp_path: Path) -> None:
     check_request(valid, write=False)
     assert not (tmp_path / "store").exists()
