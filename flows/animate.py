@@ -36,7 +36,7 @@ CONCURRENT_SHARDS = 4
 RUNNER = cast("TaskRunner[PrefectFuture[Any]]", ThreadPoolTaskRunner(max_workers=CONCURRENT_SHARDS))
 
 _request: ContextVar[Request | None] = ContextVar("request", default=None)
-"""The request of `animate_here`, which may have its jobs read already."""
+"""The request of `animate_here`: checked, and its jobs are read."""
 
 
 class Stopped(Cancelled):
@@ -111,8 +111,9 @@ def animate(
     artifacts = Artifacts()
     with nullcontext(current_listener()) if has_listener() else configured_listener() as own:
         try:
-            request = _request.get() or Request.from_parameters(parameters)
-            check_request(request)
+            if (request := _request.get()) is None:
+                request = Request.from_parameters(parameters)
+                check_request(request)
             summary = execute(request, Listeners(own, artifacts), ray=True, call=call_as_task)
         except TroupeError as error:
             return state_of(error)
@@ -124,6 +125,9 @@ def animate(
 
 def animate_here(request: Request) -> Summary:
     """Run the flow in this process, on the Prefect server that is configured or on one for this run only.
+
+    Args:
+        request: a request that passes `check_request`.
 
     Raises:
         TroupeError: the request cannot be executed as it is.
