@@ -8,12 +8,14 @@ from fractions import Fraction
 
 from troupe.faces import LARGEST, FaceChoice
 
-__all__ = ["BLENDS", "CROPS", "GAPS", "MASTERS", "Job"]
+__all__ = ["BLENDS", "CROPS", "FITS", "GAPS", "MASTERS", "Job"]
 
 GAPS = ("hold", "cut", "fail")
 CROPS = ("first", "follow")
 BLENDS = ("seamless", "reference")
 MASTERS = ("none", "lossless", "prores")
+FITS = ("strict", "cut", "hold", "bounce", "stretch", "stretch+bounce")
+"""What is done where sound and picture differ in length; see `tasks.media.fit`."""
 
 
 @dataclass(frozen=True, slots=True)
