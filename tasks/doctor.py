@@ -242,13 +242,14 @@ def _scratch() -> Finding:
 
 def _store(url: str) -> Finding:
     from catalogs.store.store import open_store
+    from catalogs.table.check import check_store
 
     is_new = "://" not in url and not Path(url).exists()
-    open_store(url).check()
+    check_store(open_store(url))
     if is_new:
         with suppress(OSError):  # the check leaves nothing behind; another run may have started to fill it
             Path(url).rmdir()
-    what = f"{url} can be read, written and listed"
+    what = f"{url} can be read, written and listed, files and rows"
     if not open_store(url).exclusive:
         advice = "let only one run at a time write to it; folders, S3, GCS and Azure do not have this limit"
         return Finding("store", "warn", f"{what}, but does not stop two writers from overwriting each other", advice)

@@ -5,14 +5,16 @@ from __future__ import annotations
 import errno
 import mimetypes
 import os
+import re
 import threading
 from collections.abc import Mapping
 from contextlib import nullcontext, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
-from catalogs.store import s3, uris
+from catalogs.store import gcs_azure, s3, uris
 from catalogs.store.filesystem import Options, download, open_filesystem
 from catalogs.store.listing import Entry, Upload
 
@@ -23,6 +25,7 @@ EXCLUSIVE_SCHEMES = frozenset({"memory", *s3.SCHEMES, "gs", "gcs", "abfs", "abfs
 two simultaneous writers the later one's file stays. Renders are then complete all the same, since both writers make the
 same one, but two runs should not share such a store."""
 
+_PERCENT_CODE = re.compile(r"%[0-9A-Fa-f]{2}")
 _MEMORY = threading.Lock()
 
 
@@ -104,6 +107,19 @@ class Bucket:
         """Delete a file."""
         files, path = self._at(key)
         files.rm_file(path)
+
+    def delta(self, key: str) -> tuple[str, dict[str, str]] | None:
+        """Return URI and storage options of the deltalake table at `key`; None if deltalake does not support it."""
+        path = f"{self._url.split('://', 1)[1].rstrip('/')}/{key}"
+        if _PERCENT_CODE.search(path):  # deltalake 1.6 writes such keys as they are, and reads them decoded
+            return None
+        path = quote(path, safe="/@")  # deltalake decodes its URIs; fsspec takes keys as they are
+        if self._scheme in s3.SCHEMES:
+            files, _ = self._at("")
+            return f"s3://{path}", s3.delta_options(files)
+        if self._scheme in gcs_azure.SCHEMES:
+            return gcs_azure.delta_place(self._scheme, f"{self._scheme}://{path}", self._options)
+        return None
 
     def _write(self, files: Any, source: Path | bytes, path: str, extra: Options) -> None:
         if isinstance(source, bytes) or self._scheme == "memory":

@@ -8,6 +8,7 @@ from typing import Any, TypeAlias
 
 import fsspec  # type: ignore[import-untyped]
 import fsspec.callbacks  # type: ignore[import-untyped]
+from fsspec.config import apply_config  # type: ignore[import-untyped]
 
 from catalogs.store import s3, uris
 from catalogs.store.error_text import reason
@@ -31,14 +32,16 @@ def open_filesystem(uri: str, options: Options | None = None) -> tuple[Any, str]
     kind = filesystem_class(uri)
     options = dict(options or {})
     if uris.scheme(uri) in s3.SCHEMES:
-        options = s3.fsspec_options(options)
+        options = s3.fsspec_options(apply_config(kind, options))
     try:
         files = kind(**options)
     except (TypeError, ValueError) as error:
         raise SettingsError(f"{uris.redacted(uri)} cannot be opened: {reason(error)}") from error
     if uris.scheme(uri) in s3.SCHEMES:
         files.retries = 1  # botocore's retries and ours are enough; a third layer makes minutes of them
-    return files, str(kind._strip_protocol(uri))
+    # Schemes are compared without case, but not by fsspec.
+    start, mark, rest = uri.partition("://")
+    return files, str(kind._strip_protocol(start.lower() + mark + rest))
 
 
 def filesystem_class(uri: str) -> Any:

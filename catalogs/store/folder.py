@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import shutil
 from contextlib import suppress
 from datetime import UTC, datetime
@@ -14,6 +15,8 @@ from troupe.files import is_part, part_name, replacing
 
 __all__ = ["Folder"]
 
+# What deltalake 1.6 misreads in a local path: it decodes %20 and refuses the others.
+_NOT_FOR_DELTA = re.compile(r"[\[\]\\^|\x00-\x1f]|%[0-9A-Fa-f]{2}")
 _NO_HARD_LINKS = frozenset({errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK})
 
 
@@ -87,6 +90,11 @@ class Folder:
 
     def abort(self, upload: Upload) -> None:
         """Do nothing: a folder has no multipart uploads."""
+
+    def delta(self, key: str) -> tuple[str, dict[str, str]] | None:
+        """Return URI and storage options of the deltalake table at `key`; None if deltalake does not support it."""
+        path = str(self.root / key)
+        return None if _NOT_FOR_DELTA.search(path) else (path, {})
 
     def list(self, prefix: str) -> list[str]:
         """List the keys of all files below a folder."""

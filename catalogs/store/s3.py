@@ -10,6 +10,8 @@ from collections.abc import Mapping
 from datetime import UTC
 from typing import Any
 
+from fsspec.asyn import sync  # type: ignore[import-untyped]
+
 from catalogs.store.listing import Upload
 
 __all__ = ["SCHEMES", "abort", "delta_options", "fsspec_options", "uploads"]
@@ -32,29 +34,30 @@ def fsspec_options(options: Mapping[str, Any]) -> dict[str, Any]:
         **(options.get("config_kwargs") or {}),
     }
     # s3fs would find the endpoint by itself, but reuses a client for equal options even if the environment changed.
-    options = {"endpoint_url": _endpoint(options), **options}
+    if (endpoint := _endpoint(options)) is not None:
+        options = {"endpoint_url": endpoint, **options}
     return {"use_listings_cache": False, **options, "client_kwargs": client, "config_kwargs": config}
 
 
-def delta_options(options: Mapping[str, Any]) -> dict[str, str]:
-    """Return deltalake's storage options for those of s3fs; it finds missing ones in the environment by itself."""
-    client = options.get("client_kwargs") or {}
+def delta_options(files: Any) -> dict[str, str]:
+    """Return deltalake's storage options that make it use what an s3fs file system uses.
+
+    botocore finds endpoint, region and credentials in options, variables, profiles and roles; deltalake knows fewer of
+    these places, and would look in others. So the client that reads files is asked what it found.
+
+    Args:
+        files: an s3fs file system, connected.
+    """
+    client = files.s3
+    endpoint, region = str(client.meta.endpoint_url), client.meta.region_name
     given = {
-        "AWS_ACCESS_KEY_ID": options.get("key"),
-        "AWS_SECRET_ACCESS_KEY": options.get("secret"),
-        "AWS_SESSION_TOKEN": options.get("token"),
-        "AWS_SKIP_SIGNATURE": "true" if options.get("anon") else None,
+        "AWS_ENDPOINT_URL": endpoint,
+        # botocore's name for no region at all, which no request can be signed for.
+        "AWS_REGION": "us-east-1" if region in (None, "aws-global") else region,
+        **_credentials(files),
     }
-    endpoint = _endpoint(options)
-    region = (
-        client.get("region_name")
-        or os.environ.get("AWS_REGION")
-        or os.environ.get("AWS_DEFAULT_REGION")
-        or ("us-east-1" if endpoint else None)
-    )
-    given |= {"AWS_ENDPOINT_URL": endpoint, "AWS_REGION": region}
     return {name: str(value) for name, value in given.items() if value} | {
-        "AWS_ALLOW_HTTP": "true" if str(endpoint).startswith("http://") else "false",
+        "AWS_ALLOW_HTTP": "true" if endpoint.startswith("http://") else "false",
         # A commit is a put that fails if the version exists, so that no lock service is needed.
         "AWS_CONDITIONAL_PUT": "etag",
         "max_retries": "3",
@@ -62,6 +65,30 @@ def delta_options(options: Mapping[str, Any]) -> dict[str, str]:
         "timeout": "60s",
         "connect_timeout": "10s",
     }
+
+
+def _credentials(files: Any) -> dict[str, str | None]:
+    """Return the credentials of an s3fs file system; those of a role are valid for some minutes at least."""
+    if files.anon:
+        return {"AWS_SKIP_SIGNATURE": "true"}
+    client = files.client_kwargs
+    key, secret, token = (
+        getattr(files, name) or client.get(argument)
+        for name, argument in (
+            ("key", "aws_access_key_id"),
+            ("secret", "aws_secret_access_key"),
+            ("token", "aws_session_token"),
+        )
+    )
+    if not key:
+        found = sync(files.loop, _frozen_credentials, files.session)
+        key, secret, token = (found.access_key, found.secret_key, found.token) if found else (None, None, None)
+    return {"AWS_ACCESS_KEY_ID": key, "AWS_SECRET_ACCESS_KEY": secret, "AWS_SESSION_TOKEN": token}
+
+
+async def _frozen_credentials(session: Any) -> Any:
+    credentials = await session.get_credentials()
+    return None if credentials is None else await credentials.get_frozen_credentials()
 
 
 def uploads(files: Any, root: str) -> list[Upload]:

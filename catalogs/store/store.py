@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Protocol, TypeVar
 from uuid import uuid4
 
-from catalogs.store import gcs_azure, s3, uris
+from catalogs.store import uris
 from catalogs.store.bucket import EXCLUSIVE_SCHEMES, Bucket
 from catalogs.store.error_text import DISK_FULL, advice, reason
 from catalogs.store.filesystem import Options, filesystem_class
@@ -27,8 +27,6 @@ __all__ = ["Put", "Store", "open_store"]
 T = TypeVar("T")
 
 _KEY = re.compile(r"[^/\\\x00-\x1f]+(/[^/\\\x00-\x1f]+)*")
-# What deltalake 1.6 misreads in a local path: it decodes %20 and refuses the others.
-_NOT_FOR_DELTA = re.compile(r"[\[\]\\^|\x00-\x1f]|%[0-9A-Fa-f]{2}")
 
 
 @dataclass(frozen=True)
@@ -62,6 +60,7 @@ class _Backend(Protocol):
     def abort(self, upload: Upload) -> None: ...
     def list(self, prefix: str) -> list[str]: ...
     def delete(self, key: str) -> None: ...
+    def delta(self, key: str) -> tuple[str, dict[str, str]] | None: ...
 
 
 class Store:
@@ -183,14 +182,8 @@ class Store:
 
     def delta(self, key: str = "catalog") -> tuple[str, dict[str, str]] | None:
         """Return URI and storage options for a deltalake table at `key`; None if deltalake does not support the URL."""
-        uri, scheme = self.uri(key), uris.scheme(self.url)
-        if not scheme:
-            return None if _NOT_FOR_DELTA.search(uri) else (uri, {})
-        if scheme in s3.SCHEMES:
-            return "s3://" + uri.split("://", 1)[1], s3.delta_options(self._options)
-        if scheme in gcs_azure.SCHEMES:
-            return gcs_azure.delta_place(scheme, uri, self._options)
-        return None
+        self.uri(key)  # refuses an invalid key
+        return self._do("open the table of", self.url, lambda: self._backend.delta(key))
 
     def _create(self, source: Path | bytes, key: str, size: int, sha256: str) -> Put:
         # If the answer to a put is lost, the nonce shows whether the file that now exists is ours.

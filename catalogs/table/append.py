@@ -53,6 +53,7 @@ class _DeltaAppender:
         self._writer = f"{run_id}/{uuid4().hex}"
         self._batch = 0
         self._table: DeltaTable | None = None
+        self._place: tuple[str, dict[str, str]] | None = None
 
     def add(self, rows: pa.Table) -> None:
         try:
@@ -67,7 +68,9 @@ class _DeltaAppender:
 
     def _append(self, rows: pa.Table) -> None:
         table, self._table = self._table, None  # reloaded after a failure
-        if table is None:
+        place = self._store.delta()
+        if table is None or place != self._place:  # a role's credentials are renewed in long runs
+            self._place = place
             table = open_table(self._store) or create_table(self._store)
             if table.transaction_version(self._writer) == self._batch:
                 self._table = table

@@ -7,7 +7,7 @@ while one of Arrow's threads still closes a file may be aborted ("terminate call
 from __future__ import annotations
 
 from collections.abc import Mapping
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 from pyarrow import fs
 
@@ -18,7 +18,7 @@ def arrow_filesystem(uri: str, options: Mapping[str, str]) -> fs.FileSystem | No
     """Return the file system below `uri`; None where only deltalake's own works.
 
     Args:
-        uri: URI of a Delta table, a local path or `s3://bucket/key`.
+        uri: URI of a Delta table, a local path or `s3://bucket/key`, percent-encoded.
         options: deltalake's storage options, as `Store.delta` returns them.
     """
     parts = urlsplit(uri)
@@ -38,4 +38,4 @@ def arrow_filesystem(uri: str, options: Mapping[str, str]) -> fs.FileSystem | No
         connect_timeout=10,
         request_timeout=60,
     )
-    return fs.SubTreeFileSystem(f"{parts.netloc}{parts.path}", bucket)
+    return fs.SubTreeFileSystem(f"{parts.netloc}{unquote(parts.path)}", bucket)

@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 from catalogs.store import uris
 from catalogs.store.store import open_store
+from catalogs.table.check import check_store
 from models.face_files import detector_file
 from tasks.quality.thresholds import Thresholds
 from tasks.run.request import Request
@@ -42,7 +43,7 @@ def check_request(request: Request, *, write: bool = True) -> None:
         lambda: local_file(detector) if detector else detector_file(local_weights(weights)) if local else None,
     ]
     problems = [problem for check in checks if (problem := _problem(check)) is not None]
-    if write and not problems and (problem := _problem(lambda: open_store(request.store).check())) is not None:
+    if write and not problems and (problem := _problem(lambda: check_store(open_store(request.store)))) is not None:
         problems.append(problem)
     messages = list(dict.fromkeys(map(str, problems)))
     if len(messages) == 1:

@@ -16,6 +16,7 @@ from catalogs.report import write_report
 from catalogs.requests.jobs_file import write_request
 from catalogs.store.store import open_store
 from catalogs.store.uris import local_path
+from catalogs.table.check import check_store
 from catalogs.table.manifest import write_manifest
 from catalogs.table.row_buffer import RowBuffer
 from catalogs.table.snapshot import latest_rows, snapshot
@@ -80,7 +81,7 @@ class Run:
     def __enter__(self) -> Self:
         request = self._request
         set_run_id(self.run_id)
-        self._store.check()
+        check_store(self._store)
         with self._stack:
             self._stack.enter_context(self._heartbeat)
             scratch = self._stack.enter_context(scratch_folder())

@@ -74,6 +74,13 @@ def test_store_that_was_there_stays(tmp_path: Path) -> None:
     assert list((tmp_path / "store").iterdir()) == []
 
 
+def test_a_store_that_takes_files_but_no_rows(tmp_path: Path) -> None:
+    (tmp_path / "catalog").write_text("a file where the table belongs")
+    finding = machine._run_check("store", lambda: machine._store(str(tmp_path)))
+    assert finding.state == "bad"
+    assert "cannot write and read a row" in finding.what
+
+
 def test_failing_check_is_a_finding() -> None:
     def check() -> Finding:
         raise OSError("the floor is lava")
