@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 import subprocess
 import wave
 from collections.abc import Iterable, Iterator
@@ -12,6 +13,7 @@ import av
 import numpy as np
 import psutil
 from numpy.typing import NDArray
+from PIL import ImageCms
 
 from tasks.media import ffmpeg_binary
 from troupe import Picture
@@ -168,3 +170,22 @@ def _first_channel(frame: av.AudioFrame) -> NDArray[np.float64]:
     channel = samples[0] if frame.format.is_planar else samples[0, :: frame.layout.nb_channels]
     scale = 1.0 if np.issubdtype(channel.dtype, np.floating) else 32768.0
     return np.asarray(channel, np.float64) / scale
+
+
+def wide_gamut_profile() -> bytes:
+    """An ICC profile with the primaries of Display P3 and the tone curve of sRGB."""
+    profile = bytearray(ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes())
+    primaries = {
+        b"rXYZ": (0.51512, 0.24120, -0.00105),
+        b"gXYZ": (0.29198, 0.69225, 0.04189),
+        b"bXYZ": (0.15710, 0.06657, 0.78407),
+    }
+    for entry in range(int.from_bytes(profile[128:132], "big")):
+        name, offset, _ = struct.unpack_from(">4sII", profile, 132 + 12 * entry)
+        if name in primaries:
+            struct.pack_into(">3i", profile, offset + 8, *(round(value * 65536) for value in primaries[name]))
+    return bytes(profile)
+
+
+WIDE_RED = (234, 51, 35)
+"""The red of sRGB in the colours of `wide_gamut_profile`."""

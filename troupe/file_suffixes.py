@@ -4,7 +4,7 @@ from __future__ import annotations
 
 __all__ = ["CLIP_SUFFIXES", "PORTRAIT_SUFFIXES", "SEQUENCE_SUFFIXES", "unreadable"]
 
-SEQUENCE_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".bmp", ".jfif", ".jpe", ".dib")
+SEQUENCE_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".bmp", ".jfif", ".jpe")
 """Pictures that may be frames of a sequence."""
 PORTRAIT_SUFFIXES = (*SEQUENCE_SUFFIXES, *(".apng", ".avif", ".gif", ".pbm", ".pgm", ".pnm", ".ppm", ".mpo"))
 """Pictures that may be portraits."""

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from fractions import Fraction
 
 from troupe.faces import LARGEST, FaceChoice
 
-__all__ = ["BLENDS", "CROPS", "FITS", "GAPS", "MASTERS", "Job"]
+__all__ = ["BLENDS", "CROPS", "FITS", "GAPS", "MASTERS", "SIZE", "Job", "fitted_size", "valid_size"]
 
 GAPS = ("hold", "cut", "fail")
 CROPS = ("first", "follow")
@@ -16,6 +17,10 @@ BLENDS = ("seamless", "reference")
 MASTERS = ("none", "lossless", "prores")
 FITS = ("strict", "cut", "hold", "bounce", "stretch", "stretch+bounce")
 """What is done where sound and picture differ in length; see `tasks.media.fit`."""
+SIZE = "2160p"
+"""Default size: what players of H.264 decode at 60 frames per second (level 5.2)."""
+_NAMED = {"1080p": (1920, 1080), "2160p": (3840, 2160)}
+_PIXELS = re.compile(r"([1-9][0-9]{1,4})x([1-9][0-9]{1,4})")
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +48,9 @@ class Job:
         seed: seed of the initial noise.
         consent: reference to the permission to use the likeness.
         tags: free-form labels.
+        audio_track, video_track: choice of a track in a file with several: `index:N`, from 0, or `language:TAG`; empty
+            for the one that the file marks as default, else the first.
+        size: largest size of the full video; see `fitted_size`. Larger portraits are scaled down.
     """
 
     job_id: str
@@ -67,3 +75,28 @@ class Job:
     seed: int = 0
     consent: str = ""
     tags: Mapping[str, str] = field(default_factory=dict)
+    audio_track: str = ""
+    video_track: str = ""
+    size: str = SIZE
+
+
+def valid_size(text: str) -> bool:
+    """Whether the text is `source`, `1080p`, `2160p` or `WxH`, in pixels."""
+    return text == "source" or text in _NAMED or _PIXELS.fullmatch(text) is not None
+
+
+def fitted_size(text: str, width: int, height: int) -> tuple[int, int]:
+    """Return the width and height of a picture within a size; pictures are never enlarged.
+
+    Args:
+        text: `source` for any; `1080p` and `2160p` for the longer and the shorter side, whichever is the width; `WxH`
+            for width and height.
+    """
+    if text == "source":
+        return width, height
+    if (pixels := _PIXELS.fullmatch(text)) is not None:
+        limits = int(pixels[1]), int(pixels[2])
+    else:
+        limits = _NAMED[text] if width >= height else (_NAMED[text][1], _NAMED[text][0])
+    scale = min(limits[0] / width, limits[1] / height, 1.0)
+    return max(round(width * scale), 2), max(round(height * scale), 2)

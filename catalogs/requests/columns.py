@@ -17,7 +17,7 @@ from catalogs.store import uris
 from catalogs.store.keys import JOB_ID, valid_job_id
 from troupe import PRESETS, FaceChoice
 from troupe.errors import SettingsError
-from troupe.job import BLENDS, CROPS, GAPS, MASTERS
+from troupe.job import BLENDS, CROPS, GAPS, MASTERS, valid_size
 
 __all__ = ["COLUMNS", "REQUIRED", "is_empty", "parse_cells", "suggestion"]
 
@@ -158,6 +158,21 @@ def _language(text: str, _folder: str) -> str:
     return text
 
 
+def _size(text: str, _folder: str) -> str:
+    if not valid_size(text):
+        raise ValueError(f"is {_short(text)}; use source, 1080p, 2160p or WxH in pixels, such as 1280x720")
+    return text
+
+
+def _track(text: str, _folder: str) -> str:
+    name, _, value = text.partition(":")
+    if not (name == "index" and re.fullmatch(r"[0-9]{1,3}", value)) and not (
+        name == "language" and _LANGUAGE.fullmatch(value)
+    ):
+        raise ValueError(f"is {_short(text)}; use index:N, counted from 0, or language:TAG, such as language:en")
+    return text
+
+
 def _one_of(*choices: str) -> Callable[[str, str], str]:
     def parse(text: str, _folder: str) -> str:
         if text not in choices:
@@ -258,6 +273,9 @@ _PARSERS: dict[str, Callable[[Any, str], Any]] = {
     "seed": _seed,
     "consent": _as_is,
     "tags": _tags,
+    "audio_track": _track,
+    "video_track": _track,
+    "size": _size,
 }
 COLUMNS = tuple(_PARSERS)
 """Columns of a jobs file; the first two are required."""

@@ -9,10 +9,11 @@ from tasks.media.audio import AudioSource, find_audio
 from tasks.media.decoder import decode, probe, timing_of, verify
 from tasks.media.encoder import VideoEncoder, encode
 from tasks.media.ffmpeg_process import ffmpeg_binary
+from tasks.media.input_formats import clip_notes, clip_traits
 from tasks.media.limits import Limits, limits
 from tasks.media.output_formats import LOSSLESS, PRORES, VideoFormat, h264, master_format
+from tasks.media.pictures.stills import picture_notes, picture_traits, read_picture, resized, write_poster
 from tasks.media.provenance import AI_GENERATED, VideoMetadata
-from tasks.media.stills import read_picture, write_poster
 from tasks.media.timing import Timing
 
 __all__ = [
@@ -25,6 +26,8 @@ __all__ = [
     "VideoEncoder",
     "VideoFormat",
     "VideoMetadata",
+    "clip_notes",
+    "clip_traits",
     "decode",
     "encode",
     "ffmpeg_binary",
@@ -32,8 +35,11 @@ __all__ = [
     "h264",
     "limits",
     "master_format",
+    "picture_notes",
+    "picture_traits",
     "probe",
     "read_picture",
+    "resized",
     "timing_of",
     "verify",
     "write_poster",

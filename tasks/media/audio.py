@@ -11,8 +11,8 @@ import av.container
 import av.error
 import av.stream
 
-from tasks.media.input_formats import AUDIO_FORMATS, open_container
-from tasks.media.scan import audio_stream, scan_clip, video_stream
+from tasks.media.input_formats import AUDIO_FORMATS, audio_stream, open_container, video_stream
+from tasks.media.scan import scan_clip
 
 __all__ = ["AudioSource", "AudioStream", "find_audio"]
 
@@ -35,11 +35,14 @@ class AudioSource:
         start, end: seconds, as for `decode`: in a clip they count from its first frame, and the sound starts with
             the first frame at or after `start`, so that it stays in sync. In an audio file they count from the
             first sample. `end` None is the end.
+        track, video_track: choices of the audio stream and of the clip's video stream; see `tasks.media.input_formats`.
     """
 
     path: Path
     start: float = 0.0
     end: float | None = None
+    track: str = ""
+    video_track: str = ""
 
 
 @dataclass(frozen=True)
@@ -51,6 +54,7 @@ class AudioStream:
         stream: index of the stream in the container.
         start, end: seconds on the container's clock; `end` None is the stream's end.
         codec: ffmpeg's name of the codec.
+        language: language that the container states, ISO 639-2 or BCP 47; may be empty.
         layout: ffmpeg's name of the channel layout.
         channels: number of channels.
         right: index of the stream with the right channel, where this one has the left channel only.
@@ -63,6 +67,7 @@ class AudioStream:
     start: float
     end: float | None
     codec: str
+    language: str = ""
     layout: str = "stereo"
     channels: int = 2
     right: int | None = None
@@ -95,10 +100,10 @@ def find_audio(audio: AudioSource) -> AudioStream | None:
 
     Raises:
         MissingInput, UnreadableMedia, TooLarge: the file cannot be used.
-        InputError: there is no frame between start and end.
+        InputError: there is no frame between start and end, or a chosen stream does not exist.
     """
     with open_container(audio.path, AUDIO_FORMATS) as container:
-        stream = audio_stream(container)
+        stream = audio_stream(container, audio.track)
         if stream is None:
             return None
         index = stream.index
@@ -106,16 +111,17 @@ def find_audio(audio: AudioSource) -> AudioStream | None:
         context = stream.codec_context
         codec, layout, channels = context.codec.canonical_name, context.layout.name, context.layout.nb_channels
         right = _right_of(container, layout)
-        has_video = video_stream(container) is not None
+        has_video = video_stream(container, audio.video_track) is not None
+        language = stream.language or ""
         if not _decodes(container, stream):
             return None
     if not has_video:
         end = None if audio.end is None else zero + audio.end
-        return AudioStream(audio.path, index, zero + audio.start, end, codec, layout, channels, right)
-    clip = scan_clip(audio.path)
+        return AudioStream(audio.path, index, zero + audio.start, end, codec, language, layout, channels, right)
+    clip = scan_clip(audio.path, video_track=audio.video_track)
     first, _ = clip.frame_range(audio.start, audio.end)
     end = None if audio.end is None else clip.container_time(0) + audio.end
-    return AudioStream(audio.path, index, clip.container_time(first), end, codec, layout, channels, right)
+    return AudioStream(audio.path, index, clip.container_time(first), end, codec, language, layout, channels, right)
 
 
 def _right_of(container: av.container.InputContainer, layout: str) -> int | None:

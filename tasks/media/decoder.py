@@ -12,6 +12,7 @@ import numpy as np
 
 from tasks.media.ffmpeg_process import SCALING, FfmpegProcess
 from tasks.media.input_formats import CLIP_FORMATS, ffmpeg_input
+from tasks.media.pictures.colour import profile_to_srgb
 from tasks.media.scan import ScannedClip, passthrough_options, scan_clip
 from tasks.media.timing import Timing
 from troupe.clip_info import ClipInfo
@@ -44,19 +45,21 @@ def probe(path: Path) -> ClipInfo:
     return scan_clip(path).info
 
 
-def timing_of(path: Path, start: float = 0.0, end: float | None = None, fps: Fraction | None = None) -> Timing:
+def timing_of(
+    path: Path, start: float = 0.0, end: float | None = None, fps: Fraction | None = None, video_track: str = ""
+) -> Timing:
     """Return the presentation times, from 0, of the frames that `decode` yields for the same arguments.
 
     Raises:
         InputError: as `decode`.
     """
-    clip = scan_clip(path, fps)
+    clip = scan_clip(path, fps, video_track)
     part = clip.timing.part(*clip.frame_range(start, end))
     return part if fps is None else part.resampled(fps)[0]
 
 
 def decode(
-    path: Path, start: float = 0.0, end: float | None = None, fps: Fraction | None = None
+    path: Path, start: float = 0.0, end: float | None = None, fps: Fraction | None = None, video_track: str = ""
 ) -> Generator[Picture, None, None]:
     """Yield the frames with `start` <= time < `end`.
 
@@ -68,12 +71,13 @@ def decode(
         start, end: seconds since the clip's first frame; `end` None is the clip's end.
         fps: frames per second to resample to, by dropping and repeating frames; None keeps the clip's frames. A
             folder of images has no times: all its frames are yielded, and `start` and `end` count at this rate.
+        video_track: choice of the video stream, `index:N` or `language:TAG`; empty for the default.
 
     Raises:
         MissingInput, UnreadableMedia, TooLarge: as `probe`; also if fewer frames decode than were counted.
         InputError: there is no frame between `start` and `end`.
     """
-    clip = scan_clip(path, fps)
+    clip = scan_clip(path, fps, video_track)
     first, last = clip.frame_range(start, end)
     repeats = np.ones(last - first, dtype=np.int64)
     if fps is not None:
@@ -97,7 +101,10 @@ def _read(process: FfmpegProcess, clip: ScannedClip, number: int) -> Picture:
         raise UnreadableMedia(
             f"{clip.path.name} stopped decoding at frame {number} of {clip.info.frames}: {process.errors}"
         )
-    return _on_white(frame) if clip.alpha else frame
+    frame = _on_white(frame) if clip.alpha else frame
+    # Pictures that are joined in one file share the profile of the first.
+    profile = clip.profiles[min(number, len(clip.profiles) - 1)] if clip.profiles else b""
+    return profile_to_srgb(frame, profile) if profile else frame
 
 
 def _on_white(frame: Picture) -> Picture:
@@ -160,6 +167,8 @@ def _graph(clip: ScannedClip, first: int, last: int) -> Any:
         # By time stamp, because the filter loses its frame count when the format changes midway.
         end = {} if last == clip.info.frames else {"end_pts": int(clip.ticks[last])}
         frames = frames.filter("trim", start_pts=int(clip.ticks[first]), **end)
+    if clip.interlaced:
+        frames = frames.filter("bwdif", mode="send_frame", deint="interlaced")
     matrix = "auto"
     if clip.primaries:
         frames = _to_bt709(frames, clip)

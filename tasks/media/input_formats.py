@@ -1,23 +1,40 @@
-"""Input formats that may be opened, and the functions that open files in them."""
+"""Input formats that may be opened, and the functions that open files in them and choose their streams."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import av
+import av.audio.stream
 import av.container
 import av.error
+import av.stream
+import av.video.stream
 import ffmpeg  # type: ignore[import-untyped]
 
-from tasks.media import image_folder
 from tasks.media.ffmpeg_process import THREADS
-from tasks.media.stills import CLIP_SIGNATURES, damage
-from troupe.errors import MissingInput, UnreadableMedia
+from tasks.media.languages import same_language
+from tasks.media.limits import limits
+from tasks.media.pictures import image_folder
+from tasks.media.pictures.stills import CLIP_SIGNATURES, damage
+from troupe.errors import InputError, MissingInput, UnreadableMedia
 
-__all__ = ["AUDIO_FORMATS", "CLIP_FORMATS", "ffmpeg_input", "open_container"]
+__all__ = [
+    "AUDIO_FORMATS",
+    "CLIP_FORMATS",
+    "audio_stream",
+    "clip_notes",
+    "clip_traits",
+    "ffmpeg_input",
+    "is_interlaced",
+    "open_container",
+    "video_stream",
+]
+
+S = TypeVar("S", bound=av.stream.Stream)
 
 CLIP_FORMATS = (
     "apng,asf,av1,avi,bmp_pipe,dv,flv,gif,h264,hevc,ivf,jpeg_pipe,jpegxl_anim,m4v,matroska,mjpeg,mov,mpeg,mpegts,"
@@ -33,6 +50,15 @@ AUDIO_FORMATS = (
     "shn,tak,truehd,tta,voc,w64,wav,wv"
 )
 """ffmpeg's names of the container formats accepted for sound."""
+_PICTURES = (
+    av.stream.Disposition.attached_pic | av.stream.Disposition.timed_thumbnails | av.stream.Disposition.still_image
+)
+"""Streams of pictures beside the film: covers, thumbnails of chapters."""
+_INTERLACED_CODECS = (
+    *("dnxhd", "dvvideo", "ffv1", "h264", "hevc", "huffyuv", "jpeg2000", "mjpeg", "mpeg1video", "mpeg2video", "mpeg4"),
+    *("prores", "rawvideo", "utvideo", "v210", "vc1"),
+)
+"""Video codecs with a flag for interlaced frames."""
 _OPEN_TIMEOUT = 30.0
 """Seconds before opening a file fails."""
 
@@ -88,6 +114,108 @@ def open_container(path: Path, formats: str, **options: str) -> Iterator[av.cont
         ) from error
     with container:
         yield container
+
+
+def video_stream(container: av.container.InputContainer, choice: str = "") -> av.video.stream.VideoStream | None:
+    """Return the chosen video stream; by default the one marked as default, else the first. Cover pictures never are.
+
+    Args:
+        choice: `index:N`, from 0, or `language:TAG`; empty for the default.
+
+    Raises:
+        InputError: there is no such stream.
+    """
+    return _chosen(container, [s for s in container.streams.video if not s.disposition & _PICTURES], choice, "video")
+
+
+def audio_stream(container: av.container.InputContainer, choice: str = "") -> av.audio.stream.AudioStream | None:
+    """Return the chosen audio stream that has a decoder; see `video_stream`."""
+    return _chosen(container, list(container.streams.audio), choice, "audio")
+
+
+def clip_notes(path: Path, video_track: str = "", audio_track: str = "", *, audio: bool = True) -> list[str]:
+    """Return notes for the user about the streams of a clip that are used, where there are several.
+
+    Args:
+        video_track, audio_track: the choices.
+        audio: whether the sound is used.
+    """
+    with open_container(path, AUDIO_FORMATS, max_pixels=str(limits().clip_pixels)) as container:
+        videos = [s for s in _usable(container.streams.video) if not s.disposition & _PICTURES]
+        chosen: list[tuple[str, Sequence[av.stream.Stream], av.stream.Stream | None]] = [
+            ("video", videos, video_stream(container, video_track))
+        ]
+        if audio:
+            chosen.append(("audio", _usable(container.streams.audio), audio_stream(container, audio_track)))
+        notes = [
+            f"{kind}: track {_named(streams, used)} of {len(streams)} was used, not "
+            f"{', '.join(_named(streams, s) for s in streams if s is not used)}"
+            for kind, streams, used in chosen
+            if len(streams) > 1 and used is not None
+        ]
+        video = video_stream(container, video_track)
+        if video is not None and is_interlaced(container, video):
+            notes.append("video: the clip is interlaced and was deinterlaced")
+        is_picture = path.is_dir() or container.format.name.endswith("_pipe")
+    return notes + [f"video: {note}" for note in image_folder.colour_notes(path)] if is_picture else notes
+
+
+def _chosen(container: av.container.InputContainer, streams: Sequence[S], choice: str, kind: str) -> S | None:
+    usable = _usable(streams)
+    name, _, value = choice.partition(":")
+    if name == "index":
+        found = usable[int(value) : int(value) + 1]
+    elif name == "language":
+        found = [stream for stream in usable if same_language(stream.language or "", value)]
+    else:
+        found = sorted(usable, key=lambda stream: not stream.disposition & av.stream.Disposition.default)
+    if choice and not found:
+        existing = ", ".join(_named(usable, stream) for stream in usable) or "none"
+        raise InputError(
+            f"{Path(container.name).name} has no {kind} track {choice}; it has {existing}; change {kind}_track"
+        )
+    return found[0] if found else None
+
+
+def _usable(streams: Sequence[S]) -> list[S]:
+    """Return the streams that have a decoder."""
+    return [stream for stream in streams if stream.codec_context is not None]
+
+
+def _named(streams: Sequence[av.stream.Stream], stream: av.stream.Stream) -> str:
+    return f"index:{streams.index(stream)}" + (f" ({stream.language})" if stream.language else "")
+
+
+def is_interlaced(container: av.container.InputContainer, stream: av.video.stream.VideoStream) -> bool:
+    """Whether the first frame that decodes is made of two fields."""
+    if stream.codec.canonical_name not in _INTERLACED_CODECS:
+        return False
+    with suppress(av.error.FFmpegError, ValueError):
+        for frame in container.decode(stream):
+            return frame.interlaced_frame
+    return False
+
+
+def clip_traits(path: Path) -> dict[str, Any]:
+    """Return what makes a clip decode in another way than troupe's first versions did; nothing for most clips.
+
+    It is part of the keys, so that the results of these versions are reused for all other clips.
+    """
+    with open_container(path, AUDIO_FORMATS, max_pixels=str(limits().clip_pixels)) as container:
+        traits: dict[str, Any] = {}
+        streams = (("video", container.streams.video, video_stream), ("audio", container.streams.audio, audio_stream))
+        for kind, candidates, choose in streams:
+            cover = av.stream.Disposition.attached_pic
+            first = next((s for s in _usable(list(candidates)) if not s.disposition & cover), None)
+            used = choose(container)
+            if used is not None and first is not None and used.index != first.index:
+                traits[kind] = used.index
+        video = video_stream(container)
+        if video is not None and is_interlaced(container, video):
+            traits["interlaced"] = True
+        if (path.is_dir() or container.format.name.endswith("_pipe")) and image_folder.profiles(path):
+            traits["colour"] = "srgb"
+        return traits
 
 
 def _url(path: Path) -> str:

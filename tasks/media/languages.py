@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["iso_639_2"]
+__all__ = ["iso_639_2", "same_language"]
 
 _CODES = """
 aa:aar ab:abk ae:ave af:afr ak:aka am:amh an:arg ar:ara as:asm av:ava ay:aym az:aze ba:bak be:bel bg:bul bi:bis bm:bam
@@ -17,6 +17,12 @@ sa:san sc:srd sd:snd se:sme sg:sag si:sin sk:slk sl:slv sm:smo sn:sna so:som sq:
 sw:swa ta:tam te:tel tg:tgk th:tha ti:tir tk:tuk tl:tgl tn:tsn to:ton tr:tur ts:tso tt:tat tw:twi ty:tah ug:uig uk:ukr
 ur:urd uz:uzb ve:ven vi:vie vo:vol wa:wln wo:wol xh:xho yi:yid yo:yor za:zha zh:zho zu:zul
 """
+_BIBLIOGRAPHIC = """
+alb:sqi arm:hye baq:eus bur:mya chi:zho cze:ces dut:nld fre:fra geo:kat ger:deu gre:ell ice:isl mac:mkd mao:mri may:msa
+per:fas rum:ron slo:slk tib:bod wel:cym
+"""
+"""The other codes of ISO 639-2 for the same languages, which Matroska and older files store."""
+_TERMINOLOGICAL = dict(pair.split(":") for pair in _BIBLIOGRAPHIC.split())
 _ISO_639_2 = dict(pair.split(":") for pair in _CODES.split())
 
 
@@ -30,3 +36,9 @@ def iso_639_2(tag: str) -> str:
     if len(language) == 3 and language.isascii() and language.isalpha():
         return language
     return _ISO_639_2.get(language, "und")
+
+
+def same_language(tag: str, other: str) -> bool:
+    """Whether two tags, BCP 47 or ISO 639-2, name the same language, whatever the region or script."""
+    one, two = (_TERMINOLOGICAL.get(code := iso_639_2(text), code) for text in (tag, other))
+    return one == two != "und"

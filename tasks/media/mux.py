@@ -128,8 +128,8 @@ def mux_graph(
         else:
             streams.append(_cut(_stream(audio), audio, seconds))
             options |= {**video_format.audio_options, "flags:a": "+bitexact"}
-        if metadata.language:
-            options["metadata:s:a:0"] = f"language={iso_639_2(metadata.language)}"
+        if language := metadata.language or audio.language:
+            options["metadata:s:a:0"] = f"language={iso_639_2(language)}"
     if video_format.container != "matroska":
         options["movflags"] = "+faststart"
     return ffmpeg.output(

@@ -9,7 +9,6 @@ from fractions import Fraction
 from pathlib import Path
 
 import av
-import av.audio.stream
 import av.container
 import av.stream
 import av.video.stream
@@ -17,18 +16,24 @@ import ffmpeg  # type: ignore[import-untyped]
 import numpy as np
 
 from tasks.media.ffmpeg_process import FfmpegProcess
-from tasks.media.input_formats import CLIP_FORMATS, ffmpeg_input, open_container
+from tasks.media.input_formats import (
+    CLIP_FORMATS,
+    audio_stream,
+    ffmpeg_input,
+    is_interlaced,
+    open_container,
+    video_stream,
+)
 from tasks.media.limits import limits
+from tasks.media.pictures import image_folder
 from tasks.media.timing import Ticks, Timing, even_timing, timing_of_ticks
 from troupe.clip_info import ClipInfo
 from troupe.errors import FfmpegError, InputError, MissingInput, TooLarge, UnreadableMedia
 
 __all__ = [
     "ScannedClip",
-    "audio_stream",
     "passthrough_options",
     "scan_clip",
-    "video_stream",
 ]
 
 _HD = (1280, 576)
@@ -58,6 +63,8 @@ class ScannedClip:
         matrix: ffmpeg's name of the YUV matrix; `auto` uses the frames' own tags, never in a wide gamut.
         primaries, transfer: ffmpeg's names of a wide gamut and of a high dynamic range; empty for BT.709.
         alpha: whether frames may be transparent.
+        interlaced: whether frames are made of two fields, which are deinterlaced.
+        profiles: ICC profile of each picture of a sequence that is to be converted to sRGB; empty if none is.
         has_times: whether the file stores times of the frames; sequences of images do not.
     """
 
@@ -71,6 +78,8 @@ class ScannedClip:
     primaries: str
     transfer: str
     alpha: bool
+    interlaced: bool = False
+    profiles: tuple[bytes, ...] = ()
     has_times: bool = True
 
     def frame_range(self, start: float, end: float | None) -> tuple[int, int]:
@@ -98,15 +107,17 @@ class ScannedClip:
         return float(int(self.ticks[0]) * self.tick) + float(self.timing.times[frame])
 
 
-def scan_clip(path: Path, fps: Fraction | None = None) -> ScannedClip:
+def scan_clip(path: Path, fps: Fraction | None = None, video_track: str = "") -> ScannedClip:
     """Decode a clip once to find its size, frames and times; cached until the file changes.
 
     Args:
         path: a file, or a folder of images.
         fps: frames per second of a clip without times.
+        video_track: choice of the video stream; see `tasks.media.input_formats`.
 
     Raises:
         MissingInput: the file does not exist.
+        InputError: there is no such stream.
         UnreadableMedia: no video in it can be decoded.
         TooLarge: it exceeds one of the `limits`.
     """
@@ -114,7 +125,7 @@ def scan_clip(path: Path, fps: Fraction | None = None) -> ScannedClip:
         stat = path.stat()
     except OSError:
         raise MissingInput(f"{path} does not exist or cannot be read") from None
-    clip = _scan(path.absolute(), stat.st_size, stat.st_mtime_ns, stat.st_ino)
+    clip = _scan(path.absolute(), stat.st_size, stat.st_mtime_ns, stat.st_ino, video_track)
     if fps is None or clip.has_times:
         return clip
     timing = even_timing(clip.info.frames, fps)
@@ -128,22 +139,10 @@ def passthrough_options(tick: Fraction) -> dict[str, str]:
     return {"fps_mode": "passthrough", "enc_time_base": base, "flush_packets": "1"}
 
 
-def video_stream(container: av.container.InputContainer) -> av.video.stream.VideoStream | None:
-    """Return the first video stream that is not a cover picture and has a decoder."""
-    cover = av.stream.Disposition.attached_pic
-    streams = (stream for stream in container.streams.video if not stream.disposition & cover)
-    return next((stream for stream in streams if stream.codec_context is not None), None)
-
-
-def audio_stream(container: av.container.InputContainer) -> av.audio.stream.AudioStream | None:
-    """Return the first audio stream that has a decoder."""
-    return next((stream for stream in container.streams.audio if stream.codec_context is not None), None)
-
-
 @functools.lru_cache(maxsize=32)
-def _scan(path: Path, size: int, _modified: int, _inode: int) -> ScannedClip:
+def _scan(path: Path, size: int, _modified: int, _inode: int, video_track: str) -> ScannedClip:
     with open_container(path, CLIP_FORMATS, max_pixels=str(limits().clip_pixels)) as container:
-        stream = video_stream(container)
+        stream = video_stream(container, video_track)
         if stream is None:
             raise UnreadableMedia(f"{path.name} has no video that can be decoded")
         _check_claims(container, stream, path)
@@ -158,6 +157,7 @@ def _scan(path: Path, size: int, _modified: int, _inode: int) -> ScannedClip:
             matrix = "gbr" if is_rgb else _MATRICES.get(int(context.colorspace or 0), default)
         alpha = context.format is not None and any(part.is_alpha for part in context.format.components)
         has_times = container.format.name != "image2" and not container.format.name.endswith("_pipe")
+        interlaced = is_interlaced(container, stream)
         audio = audio_stream(container)
         audio_seconds = _audio_seconds(container, audio)
     headers, ticks, last_duration = _decode_headers(path, index, tick)
@@ -181,7 +181,21 @@ def _scan(path: Path, size: int, _modified: int, _inode: int) -> ScannedClip:
         codec=codec,
         size=size,
     )
-    return ScannedClip(path, info, timing, index, ticks, tick, matrix, primaries, transfer, alpha, has_times)
+    return ScannedClip(
+        path,
+        info,
+        timing,
+        index,
+        ticks,
+        tick,
+        matrix,
+        primaries,
+        transfer,
+        alpha,
+        interlaced,
+        profiles=() if has_times or primaries else image_folder.profiles(path),
+        has_times=has_times,
+    )
 
 
 def _check_claims(container: av.container.InputContainer, stream: av.video.stream.VideoStream, path: Path) -> None:

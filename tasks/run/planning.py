@@ -16,11 +16,13 @@ from catalogs.store.keys import make_key
 from catalogs.store.store import Store
 from models import weights
 from models.weights import recogniser_file
-from tasks.run.clip_lengths import ClipLengths, Length, frames_between
+from tasks.run.inputs.clip_lengths import ClipLengths, Length, frames_between
+from tasks.run.inputs.traits import InputTraits, Role, Traits
 from tasks.steps.publish import finished_record
 from tasks.steps.specs import MotionSpec, PortraitSpec, RenderSpec, TrackSpec
 from troupe import Job, preset
 from troupe.errors import Cancelled, InputError, TroupeError
+from troupe.job import fitted_size
 
 __all__ = ["Plan", "PlannedJob", "Shard", "finished_renders", "plan_jobs", "shards", "weights_fingerprint"]
 
@@ -52,6 +54,15 @@ class PlannedJob:
     error: TroupeError | None = None
     portrait_hash: str = ""
     driving_hash: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class JobTraits:
+    """Traits of a job's inputs, as far as they change what its steps compute."""
+
+    portrait: Traits
+    clip: Traits
+    sound: Traits
 
 
 @dataclass(frozen=True)
@@ -91,10 +102,14 @@ def plan_jobs(
         StoreError: the store cannot be read.
     """
     lengths, clips = ClipLengths(store), {job.driving for job in jobs}
+    traits, roles = InputTraits(store), {(role, uri) for job in jobs for role, uri in _roles(job)}
 
     def measure(uri: str, content: str, path: Path) -> None:
         if uri in clips:
             lengths.measure(content, path)
+        for role in ("picture", "clip"):
+            if (role, uri) in roles:
+                traits.read(role, content, path)
 
     hashes = ContentHashes(store, measure, raise_if_cancelled)
     fingerprint = weights_fingerprint(weights_directory, hashes)
@@ -107,7 +122,10 @@ def plan_jobs(
     contents = hashes.of_many({uri for job in jobs for uri in _uris(job)})
     known = {content: uri for uri in clips if isinstance(content := contents[uri], str)}
     clip_lengths = lengths.of_many(known)
+    readable = [(role, content, uri) for role, uri in roles if isinstance(content := contents[uri], str)]
+    contents |= traits.read_many(readable)
     if run_id:
+        traits.save(run_id)
         hashes.save(run_id)
         lengths.save(run_id)
     forget_list = ForgetList(store)
@@ -123,7 +141,8 @@ def plan_jobs(
         if error is None:
             length = clip_lengths.get(driving, _UNKNOWN_LENGTH)
             try:
-                spec = _spec(run_id, job, hashed, fingerprint, face_networks, dtype, length, shared)
+                inputs = JobTraits(*(traits.of(role, hashed[uri]) for role, uri in _roles(job)))
+                spec = _spec(run_id, job, hashed, fingerprint, face_networks, dtype, length, shared, inputs)
             except Exception as problem:  # whatever is wrong with one job must not end the run
                 error = InputError(f"the job cannot be planned: {reason(problem)}; correct its row")
         return PlannedJob(job, spec, error, portrait, driving)
@@ -191,9 +210,22 @@ def weights_fingerprint(directory: Path, hashes: ContentHashes) -> str:
     return make_key("weights", parts=parts)
 
 
+def _roles(job: Job) -> list[tuple[Role, str]]:
+    """Return the role and URI of a job's portrait, clip, and file of sound."""
+    return [("picture", job.portrait), ("clip", job.driving), ("clip", _sound(job) or job.driving)]
+
+
+def _sound(job: Job) -> str:
+    return job.audio if job.audio not in ("driving", "none") else ""
+
+
 def _uris(job: Job) -> list[str]:
-    extra = [job.audio] if job.audio not in ("driving", "none") else []
-    return [job.portrait, job.driving, *([job.tracks] if job.tracks else []), *extra]
+    return [
+        job.portrait,
+        job.driving,
+        *([job.tracks] if job.tracks else []),
+        *([sound] if (sound := _sound(job)) else []),
+    ]
 
 
 def _spec(
@@ -205,6 +237,7 @@ def _spec(
     dtype: str,
     length: Length,
     shared: dict[Any, Any],
+    traits: JobTraits,
 ) -> RenderSpec:
     settings = replace(preset(job.preset), seed=job.seed)
     portrait = PortraitSpec(
@@ -215,12 +248,16 @@ def _spec(
             face=job.face.text,
             detector=face_networks["detector"],
             weights=fingerprint,
+            **_some(traits.portrait, "colour"),
         ),
         uri=job.portrait,
         face=job.face,
     )
     seen_by = {"tracks": contents[job.tracks]} if job.tracks else {**face_networks, "face": job.driving_face.text}
     part = {"clip": contents[job.driving], "start": job.start, "end": job.end, "fps": str(job.fps or "")}
+    part |= _some(traits.clip, "video", "interlaced", "colour") | (
+        {"video": job.video_track} if job.video_track else {}
+    )
     track = TrackSpec(
         key=make_key("track", version=VERSIONS["track"], **part, gaps=job.gaps, **seen_by),
         uri=job.driving,
@@ -231,6 +268,7 @@ def _spec(
         gaps=job.gaps,
         tracks=job.tracks,
         frames=frames_between(length, job.start, job.end),
+        video_track=job.video_track,
     )
     motion = MotionSpec(
         key=make_key("motion", version=VERSIONS["motion"], **part, track=track.key, crop=job.crop, weights=fingerprint),
@@ -250,7 +288,30 @@ def _spec(
         master=job.master,
         audio=contents.get(job.audio, job.audio),
         language=job.language,
+        **_sound_part(job, traits),
+        **_size_part(job, traits.portrait),
     )
     # Jobs have most of their parts in common: kept once, they take a fraction of the memory.
     parts = (shared.setdefault(part, part) for part in (portrait, motion, settings))
     return RenderSpec(key, run_id, job, *parts)
+
+
+def _sound_part(job: Job, traits: JobTraits) -> dict[str, Any]:
+    """Return the track of the sound, unless it is the first one, which earlier versions used."""
+    if job.audio == "none":
+        return {}
+    track = job.audio_track or traits.sound.get("audio", "")
+    return {"audio_track": track} if track else {}
+
+
+def _size_part(job: Job, portrait: Traits) -> dict[str, Any]:
+    """Return the size that the portrait is scaled down to, if it is: other renders keep the key that they had."""
+    if job.output == "crop" or "width" not in portrait:
+        return {}
+    source = portrait["width"], portrait["height"]
+    size = fitted_size(job.size, *source)
+    return {"size": size} if size != source else {}
+
+
+def _some(traits: Traits, *names: str) -> dict[str, Any]:
+    return {name: traits[name] for name in names if name in traits}

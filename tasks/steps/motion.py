@@ -35,7 +35,7 @@ def track_clip(context: WorkerContext, spec: TrackSpec) -> Done:
             track = read_track(ready_made)
         else:
             with watch("detect"), context.detecting() as detector:
-                decoded = media.decode(clip, spec.start, spec.end, spec.fps)
+                decoded = media.decode(clip, spec.start, spec.end, spec.fps, spec.video_track)
                 frames = report_each(watch.each("decode", decoded), "tracking", spec.frames, "frames")
                 reselect = spec.gaps == "cut"
                 track = track_face(
@@ -60,7 +60,7 @@ def encode_clip(context: WorkerContext, spec: MotionSpec) -> Done:
             clip = context.input(spec.track.uri)
             track = fetch_track(context, spec.track)
         with watch("encode"):
-            decoded = media.decode(clip, spec.track.start, spec.track.end, spec.track.fps)
+            decoded = media.decode(clip, spec.track.start, spec.track.end, spec.track.fps, spec.track.video_track)
             counted = report_each(watch.each("decode", decoded), "encoding", len(track), "frames")
             frames = FirstFrame(counted, track)
             motions = []

@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from models.faces import make_paster
+from models.faces import Box, make_paster
 from models.motion import Motion
 from tasks import media
 from tasks.media import AudioSource, Timing, VideoEncoder, VideoMetadata
@@ -23,6 +23,7 @@ from tasks.steps.publish import finished_record, publish
 from tasks.steps.specs import Rendered, RenderSpec
 from troupe import ClipInfo, Picture, Track, __version__
 from troupe.errors import UnreadableMedia
+from troupe.job import fitted_size
 from troupe.log_context import process_name
 from troupe.progress import report_progress
 from troupe.stopwatch import Stopwatch
@@ -66,14 +67,14 @@ def render(context: WorkerContext, spec: RenderSpec, portrait: EncodedPortrait, 
     watch, evaluations = Stopwatch(), context.animator.evaluations
     with context.scratch() as folder:
         with watch("fetch"):
-            picture = media.read_picture(context.input(spec.job.portrait)) if spec.job.output != "crop" else None
+            picture, box, scaling = _scaled_portrait(context, spec, portrait)
             clip = context.input(spec.job.driving)
             audio = _audio(context, spec, clip)
             track = fetch_track(context, spec.motion.track)
         with watch("decode"):
-            timing = media.timing_of(clip, spec.job.start, spec.job.end, spec.job.fps)
+            timing = media.timing_of(clip, spec.job.start, spec.job.end, spec.job.fps, spec.job.video_track)
         with watch("paste"):
-            paster = make_paster(spec.job.blend, picture, portrait.crop_box) if picture is not None else None
+            paster = make_paster(spec.job.blend, picture, box) if picture is not None else None
         outputs = _outputs(context, spec, picture, folder)
         poster = folder / "poster.jpg"
         measured = (context.input(spec.portrait.uri), spec.portrait.face)
@@ -81,7 +82,9 @@ def render(context: WorkerContext, spec: RenderSpec, portrait: EncodedPortrait, 
         infos, notes = write_videos(
             context, spec, portrait, shots, outputs, paster, timing, audio, poster, meter, watch
         )
-        facts = _facts(context, spec, portrait, track, outputs, infos[0]) | {"notes": notes}
+        facts = _facts(context, spec, portrait, track, outputs, infos[0]) | {
+            "notes": [*_input_notes(context, spec, clip), *scaling, *notes]
+        }
         facts |= {"worker": worker, "quality": meter.compute(), "stage_seconds": watch.seconds}
         with watch("put"):
             files = {output.path.name: output.path for output in outputs} | {poster.name: poster}
@@ -184,11 +187,35 @@ def _audio(context: WorkerContext, spec: RenderSpec, clip: Path) -> AudioSource 
     if job.audio == "none":
         return None
     if job.audio == "driving":
-        return AudioSource(clip, job.start, job.end)
-    source = AudioSource(context.input(job.audio))
+        return AudioSource(clip, job.start, job.end, job.audio_track, job.video_track)
+    source = AudioSource(context.input(job.audio), track=job.audio_track)
     if media.find_audio(source) is None:
         raise UnreadableMedia(f"{job.audio} has no sound; name another file, or `none`")
     return source
+
+
+def _scaled_portrait(
+    context: WorkerContext, spec: RenderSpec, portrait: EncodedPortrait
+) -> tuple[Picture | None, Box, list[str]]:
+    """Return the portrait in the size of the full video, the animated square in it, and a note if it was scaled."""
+    if spec.job.output == "crop":
+        return None, portrait.crop_box, []
+    picture = media.read_picture(context.input(spec.job.portrait))
+    height, width = picture.shape[:2]
+    size = fitted_size(spec.job.size, width, height)
+    if size == (width, height):
+        return picture, portrait.crop_box, []
+    x1, y1, x2, y2 = portrait.crop_box
+    left, top, side = round(x1 * size[0] / width), round(y1 * size[1] / height), round((x2 - x1) * size[0] / width)
+    note = f"size: the video is {size[0]}x{size[1]}, the portrait {width}x{height} ({spec.job.size} at most)"
+    return media.resized(picture, size), (left, top, left + side, top + round((y2 - y1) * size[1] / height)), [note]
+
+
+def _input_notes(context: WorkerContext, spec: RenderSpec, clip: Path) -> list[str]:
+    """Return notes on what was chosen or converted when the portrait and the clip were read."""
+    job = spec.job
+    in_clip = media.clip_notes(clip, job.video_track, job.audio_track, audio=job.audio == "driving")
+    return [*media.picture_notes(context.input(job.portrait)), *in_clip]
 
 
 def _facts(

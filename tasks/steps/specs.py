@@ -34,7 +34,7 @@ class TrackSpec:
     """Spec of a track: one face in a part of a clip, detected or read from the ready-made track at `tracks`.
 
     Attributes:
-        gaps: as a job has it.
+        gaps, video_track: as a job has them.
         frames: estimated number of frames; for scheduling, not part of the key.
     """
 
@@ -47,6 +47,7 @@ class TrackSpec:
     fps: Fraction | None = None
     gaps: str = "hold"
     frames: int = 250
+    video_track: str = ""
 
     @property
     def store_key(self) -> str:

@@ -36,6 +36,9 @@ FULL = Job(
     seed=2**63 - 1,
     consent="form 12, page 3",
     tags={"campaign": "spring", "take": "2"},
+    audio_track="language:en-GB",
+    video_track="index:1",
+    size="1280x720",
 )
 
 

@@ -52,6 +52,9 @@ def test_every_column_in_every_kind_of_file(tmp_path: Path) -> None:
         "preset": "draft",
         "seed": 2**63 - 1,
         "consent": "form 12, page 3",
+        "audio_track": "language:en-GB",
+        "video_track": "index:1",
+        "size": "1280x720",
     }
     assert set(cells) | {"tags"} == set(COLUMNS)
     assert {field.name for field in dataclasses.fields(Job)} <= set(COLUMNS)

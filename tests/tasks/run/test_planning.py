@@ -4,21 +4,26 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
+from catalogs.requests.content_hashes import ContentHashes
 from catalogs.requests.jobs_file import cross_product, read_request, write_request
+from catalogs.store.keys import make_key
 from catalogs.store.store import open_store
 from models.miniature.init_weights import init_weights
-from tasks.run.planning import finished_renders, plan_jobs, shards
+from tasks.run.planning import finished_renders, plan_jobs, shards, weights_fingerprint
 from tasks.steps.specs import MotionSpec, PortraitSpec, RenderSpec, TrackSpec
+from tests.clips import WIDE_RED, make_clip, numbered, wide_gamut_profile
 from tests.flows.cast import write_clip
 from tests.small import SMALL
 from troupe import LARGEST, Job, SamplerSettings
 from troupe.errors import Cancelled, UnreadableMedia
+from troupe.files import file_sha256
 
 MOTION = MotionSpec("m", TrackSpec("t", "c.mp4", 0.0, None, LARGEST))
 
@@ -146,3 +151,40 @@ def test_a_file_whose_name_is_not_utf8_is_an_input_like_any_other(folder: Path) 
     assert [planned.error for planned in plan.jobs] == [None] * 4
     assert len({planned.spec.key for planned in plan.jobs if planned.spec}) == 4
     assert read_request(store, "run") == jobs
+
+
+def test_keys_change_only_for_inputs_that_are_decoded_in_another_way(tmp_path: Path) -> None:
+    """Renders of earlier versions are reused for plain pictures, whose keys are fixed here."""
+    init_weights(tmp_path / "weights", 0, SMALL)
+    Image.new("RGB", (32, 32), WIDE_RED).save(tmp_path / "plain.png")
+    Image.new("RGB", (32, 32), WIDE_RED).save(tmp_path / "wide.png", icc_profile=wide_gamut_profile())
+    Image.new("RGB", (4200, 32)).save(tmp_path / "large.png")
+    clip = make_clip(tmp_path / "clip.mp4", numbered(3))
+    store, weights = open_store(str(tmp_path / "store")), tmp_path / "weights"
+
+    def planned(name: str, **columns: Any) -> RenderSpec:
+        job = Job("j", f"{tmp_path}/{name}.png", str(clip), **columns)
+        (plan,) = plan_jobs("run", [job], store, weights, weights / "detector.onnx", "float32").jobs
+        assert plan.spec is not None
+        return plan.spec
+
+    plain = planned("plain")
+    fingerprint = weights_fingerprint(weights, ContentHashes(store))
+    detector = file_sha256(weights / "detector.onnx")
+    contents = {name: file_sha256(tmp_path / f"{name}.png") for name in ("plain", "wide")}
+
+    def appearance(name: str, **more: str) -> str:
+        parts = {"portrait": contents[name], "face": "largest", "detector": detector, "weights": fingerprint}
+        return make_key("appearance", version=1, **parts, **more)
+
+    assert plain.portrait.key == appearance("plain")
+    assert planned("wide").portrait.key == appearance("wide", colour="srgb")
+    assert planned("plain", size="source").key == planned("plain", size="1080p").key == plain.key
+    assert planned("plain", size="20x20").key != plain.key
+    large = planned("large")
+    assert large.key != planned("large", size="source").key
+    assert large.key == planned("large", size="3840x100").key
+    assert planned("large", output="crop").key == planned("large", output="crop", size="source").key
+    assert planned("plain", audio_track="index:0").motion.key == plain.motion.key
+    assert planned("plain", audio_track="index:0").key != plain.key
+    assert planned("plain", video_track="index:0").motion.key != plain.motion.key

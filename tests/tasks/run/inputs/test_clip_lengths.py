@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from catalogs.store.store import open_store
 from tasks.media import decode
-from tasks.run.clip_lengths import ClipLengths, frames_between
+from tasks.run.inputs.clip_lengths import ClipLengths, frames_between
 from tests.flows.cast import write_clip
 from troupe.files import file_sha256
 

@@ -10,8 +10,8 @@ import pytest
 from PIL import Image
 
 from catalogs.requests.inputs import localise
-from tasks.media import AudioSource, decode, encode, find_audio, probe, timing_of
-from tests.clips import HEIGHT, WIDTH, colour_patches, make_clip, numbered, numbers
+from tasks.media import AudioSource, clip_notes, clip_traits, decode, encode, find_audio, probe, timing_of
+from tests.clips import HEIGHT, WIDE_RED, WIDTH, colour_patches, make_clip, numbered, numbers, wide_gamut_profile
 from troupe.errors import InputError, TooLarge, UnreadableMedia
 
 COUNT = 12
@@ -117,3 +117,28 @@ def test_limits_and_clips_in_the_place_of_pictures(
     monkeypatch.delenv("TROUPE_MAX_CLIP_FRAMES")
     with pytest.raises(InputError, match=r"frame_9\.png"):
         probe(gathered(frames, tmp_path))
+
+
+def test_pictures_of_phones_may_be_mixed_with_plain_ones(frames: Path, tmp_path: Path) -> None:
+    """Phones write MPO under the name of a JPEG: a picture followed by a depth or gain map."""
+    for number, picture in enumerate(numbered(6)):
+        image, path = Image.fromarray(picture), frames / f"{number}.jpg"
+        if number % 2:
+            image.save(path, "MPO", save_all=True, append_images=[image.resize((16, 12))], quality=95)
+        else:
+            image.save(path, quality=95)
+    clip = gathered(frames, tmp_path)
+    assert numbers(decode(clip)) == list(range(6))
+
+
+def test_colours_are_converted_by_the_profile(frames: Path, tmp_path: Path) -> None:
+    image = Image.new("RGB", (WIDTH, HEIGHT), WIDE_RED)
+    image.save(frames / "0.png", icc_profile=wide_gamut_profile())
+    image.save(frames / "1.png")
+    assert (list(decode(gathered(frames, tmp_path)))[1] == WIDE_RED).all()
+    image.save(tmp_path / "one.png", icc_profile=wide_gamut_profile())
+    for clip in (gathered(frames, tmp_path), tmp_path / "one.png"):
+        assert np.abs(next(decode(clip)).astype(int) - (255, 0, 0)).max() <= 2
+        assert clip_traits(clip) == {"colour": "srgb"}
+    (note,) = clip_notes(gathered(frames, tmp_path))
+    assert note.startswith("video: its colours were converted from")

@@ -14,8 +14,7 @@ import av
 from catalogs.requests.inputs import localised
 from catalogs.requests.memo import Memo
 from catalogs.store.store import Store
-from tasks.media.input_formats import CLIP_FORMATS, open_container
-from tasks.media.scan import video_stream
+from tasks.media.input_formats import CLIP_FORMATS, open_container, video_stream
 from troupe.errors import TroupeError, UnreadableMedia
 
 __all__ = ["ClipLengths", "Length", "frames_between"]

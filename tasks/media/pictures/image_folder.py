@@ -7,15 +7,18 @@ from pathlib import Path
 from PIL import Image
 
 from tasks.media.limits import limits
-from tasks.media.stills import DECODE_ERRORS
+from tasks.media.pictures.colour import colour_note, conversion_profile
+from tasks.media.pictures.stills import DECODE_ERRORS
 from troupe.errors import MissingInput, TooLarge, UnreadableMedia
 
-__all__ = ["RATE", "check", "decoder", "url"]
+__all__ = ["RATE", "check", "colour_notes", "decoder", "profiles", "url"]
 
 RATE = 25
 """Frames per second of jobs that set no `fps`."""
 _DECODERS = {"PNG": "png", "JPEG": "mjpeg", "WEBP": "webp", "TIFF": "tiff", "BMP": "bmp"}
 """ffmpeg's decoders by Pillow's format names."""
+_VARIANTS = {"MPO": "JPEG"}
+"""Pillow's names of variants that the same decoder reads: phones write a JPEG followed by further ones as .jpg."""
 
 
 def url(folder: Path) -> str:
@@ -57,11 +60,42 @@ def check(folder: Path) -> None:
             )
 
 
-def _header(folder: Path, picture: Path) -> tuple[str, int, int]:
-    """Read an image's format, width and height."""
+def profiles(path: Path) -> tuple[bytes, ...]:
+    """Return the ICC profile that each picture is to be converted to sRGB from; none at all if no picture has one.
+
+    Args:
+        path: a picture, or a folder of them.
+    """
+    found: dict[bytes, bytes] = {}  # pictures share profiles
+    each = tuple(found.setdefault(profile := _colours(picture)[0], profile) for picture in _pictures(path))
+    return each if any(each) else ()
+
+
+def colour_notes(path: Path) -> list[str]:
+    """Return notes for the user about the colours of the pictures."""
+    return list(dict.fromkeys(note for picture in _pictures(path) if (note := _colours(picture)[1])))
+
+
+def _pictures(path: Path) -> list[Path]:
+    return sorted(path.iterdir()) if path.is_dir() else [path]
+
+
+def _colours(picture: Path) -> tuple[bytes, str]:
+    """Return a picture's profile for conversion, and a note about it."""
     try:
         with Image.open(picture, formats=tuple(_DECODERS)) as image:
-            return str(image.format), *image.size
+            # ffmpeg has converted all other modes to RGB by itself.
+            managed = image.mode in ("RGB", "RGBA", "RGBX", "P")
+            return (conversion_profile(image), colour_note(image)) if managed else (b"", "")
+    except (*DECODE_ERRORS, Image.DecompressionBombError):
+        return b"", ""
+
+
+def _header(folder: Path, picture: Path) -> tuple[str, int, int]:
+    """Read an image's format, one of `_DECODERS`, and its width and height."""
+    try:
+        with Image.open(picture, formats=tuple(_DECODERS)) as image:
+            return _VARIANTS.get(str(image.format), str(image.format)), *image.size
     except (*DECODE_ERRORS, Image.DecompressionBombError) as error:
         raise UnreadableMedia(
             f"{folder.name}: {_name(picture)} cannot be read as {', '.join(_DECODERS)} ({type(error).__name__})"

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tasks.media import read_picture, write_poster
+from tasks.media import picture_traits, read_picture, write_poster
 from tests.clips import HEIGHT, WIDTH, quadrant_colours, quadrants
 from troupe.errors import MissingInput, SettingsError, TooLarge, UnreadableMedia
 
@@ -253,3 +253,11 @@ def test_empty_and_truncated_pictures_are_called_that(tmp_path: Path, suffix: st
     picture.write_bytes(b"no picture, however long")
     with pytest.raises(UnreadableMedia, match=r"is not a picture"):
         read_picture(picture)
+
+
+def test_the_size_is_that_of_the_upright_picture(tmp_path: Path) -> None:
+    path = tmp_path / "a.jpg"
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    Image.fromarray(gradient()).save(path, exif=exif)
+    assert picture_traits(path) == {"width": 40, "height": 60}

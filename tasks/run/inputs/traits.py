@@ -1,0 +1,93 @@
+"""What in an input changes how it is decoded: read once, remembered by content hash, part of the keys."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+from catalogs.requests.inputs import localised
+from catalogs.requests.memo import Memo
+from catalogs.store.store import Store
+from tasks import media
+from troupe.errors import InputError, StoreError
+
+__all__ = ["InputTraits", "Role", "Traits"]
+
+Traits = Mapping[str, Any]
+"""As `media.picture_traits` and `media.clip_traits` return them."""
+Role = str
+"""`picture` for a portrait, `clip` for a driving clip or sound."""
+
+_FOLDER = "cache/traits"
+_THREADS = 8
+_READERS: dict[Role, Callable[[Path], dict[str, Any]]] = {"picture": media.picture_traits, "clip": media.clip_traits}
+
+
+class InputTraits:
+    """Traits of inputs by role and content hash. Thread-safe.
+
+    Args:
+        store: the store that remembers the traits.
+    """
+
+    def __init__(self, store: Store) -> None:
+        self._memo = Memo(store, _FOLDER, ".json", _encode, _decode)
+
+    def read(self, role: Role, content: str, path: Path) -> None:
+        """Read the traits of a local file, unless they are known. A file that does not decode has none.
+
+        Raises:
+            StoreError: the store cannot be read.
+        """
+        if self._memo.get(f"{role}:{content}") is None:
+            try:
+                traits = _READERS[role](path)
+            except InputError:  # the job reports what is wrong with the file
+                traits = {}
+            self._memo.add(f"{role}:{content}", traits)
+
+    def of(self, role: Role, content: str) -> Traits:
+        """Return traits that `read` or `read_many` has read; none if that failed."""
+        return self._memo.get(f"{role}:{content}") or {}
+
+    def read_many(self, inputs: Iterable[tuple[Role, str, str]]) -> dict[str, StoreError]:
+        """Read the traits of many inputs, in parallel; return the errors by URI.
+
+        Args:
+            inputs: role, content hash and URI of each.
+        """
+        unknown = [entry for entry in inputs if self._memo.get(f"{entry[0]}:{entry[1]}") is None]
+        errors: dict[str, StoreError] = {}
+
+        def fetch(entry: tuple[Role, str, str]) -> None:
+            role, content, uri = entry
+            try:
+                with localised(uri) as path:
+                    self.read(role, content, path)
+            except StoreError as error:
+                errors[uri] = error
+            except InputError:
+                pass  # it was there a moment ago: the job reports it
+
+        with ThreadPoolExecutor(_THREADS, thread_name_prefix="traits") as pool:
+            list(pool.map(fetch, unknown))
+        return errors
+
+    def save(self, run_id: str) -> None:
+        """Write the traits that this run read to the store; do nothing if there are none.
+
+        Raises:
+            StoreError: they cannot be written.
+        """
+        self._memo.save(run_id)
+
+
+def _encode(traits: Mapping[str, Traits]) -> bytes:
+    return json.dumps(traits).encode()
+
+
+def _decode(data: bytes) -> dict[str, Traits]:
+    return {str(key): dict(value) for key, value in json.loads(data).items()}
