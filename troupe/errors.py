@@ -124,8 +124,8 @@ class QualityError(TroupeError):
     kind = "quality"
 
 
-class SettingsError(TroupeError, ValueError):
-    """A setting is invalid, or conflicts with another one."""
+class SettingsError(_ErrorList, ValueError):
+    """A setting is invalid, or conflicts with another one; `problems` lists them where there are several."""
 
     kind = "settings"
 

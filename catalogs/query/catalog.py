@@ -8,7 +8,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.dataset as ds
 
-from catalogs.query.jobs import list_jobs
+from catalogs.query.jobs import latest_run, list_jobs
 from catalogs.query.sql import sql
 from catalogs.store.store import Store
 from catalogs.table.snapshot import AsOf, snapshot
@@ -40,22 +40,25 @@ class Catalog:
             limit: maximum number of rows.
             columns: columns to return; default all.
             filters: fields of `catalogs.query.filters.CatalogQuery`, such as `status="failed"` or
-                `least={"identity": 0.5}`.
+                `least={"identity": 0.5}`; `run="latest"` is the latest run.
 
         Raises:
-            SettingsError: a status, column or version does not exist.
+            SettingsError: a filter, status, column or version does not exist, or a value is invalid.
             StoreError: the catalog cannot be read.
         """
-        return list_jobs(self.store, limit=limit, columns=columns, as_of=self.as_of, **filters)
+        return list_jobs(self.store, limit=limit, columns=columns, as_of=self.as_of, **self._resolved(filters))
 
     def sql(self, query: str, **filters: Any) -> pa.Table:
         """Run a SELECT over `jobs` (one row per job and run) or `rows` (every row ever recorded).
 
+        Args:
+            filters: as for `jobs`; they restrict both tables.
+
         Raises:
-            SettingsError: the query is invalid.
+            SettingsError: the query or a filter is invalid.
             StoreError: the catalog cannot be read.
         """
-        return sql(self.store, query, as_of=self.as_of, **filters)
+        return sql(self.store, query, as_of=self.as_of, **self._resolved(filters))
 
     def dataset(self) -> ds.Dataset:
         """Return every row ever recorded as an Arrow dataset; several per job if its run was resumed.
@@ -64,3 +67,8 @@ class Catalog:
             SettingsError, StoreError: as `jobs`.
         """
         return snapshot(self.store, as_of=self.as_of).data
+
+    def _resolved(self, filters: dict[str, Any]) -> dict[str, Any]:
+        """Return the filters with the run_id of the latest run, if it is named so."""
+        # An empty catalog has no latest run; no run is named `latest`, so that the filter then matches nothing.
+        return {**filters, "run": latest_run(self.store) or "latest"} if filters.get("run") == "latest" else filters

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import unicodedata
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from datetime import datetime
 from functools import reduce
+from numbers import Real
 from operator import and_
-from typing import Any
+from typing import Any, Self
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from catalogs.requests.columns import suggestion
 from catalogs.table.schema import QUALITIES, SCHEMA, STATUSES
 from catalogs.table.snapshot import Snapshot
 from troupe.errors import SettingsError
@@ -42,7 +44,8 @@ class CatalogQuery:
             Jobs without a value do not match.
 
     Raises:
-        SettingsError: a status or numeric column does not exist, or a time has no time zone.
+        SettingsError: a status or numeric column does not exist, a time has no time zone, or a value has another type.
+            All problems are reported together.
     """
 
     status: str | None = None
@@ -61,13 +64,57 @@ class CatalogQuery:
     most: Mapping[str, float] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
+        _refuse(list(self._problems()))
+
+    @classmethod
+    def of(cls, filters: Mapping[str, Any]) -> Self:
+        """Return the query of a caller's keyword arguments; a single tag may be given as text.
+
+        Raises:
+            SettingsError: a keyword is not a filter, or a value is invalid; all problems are reported together.
+        """
+        known = [f.name for f in fields(cls) if f.name != "older_identities"]
+        given = {name: filters[name] for name in known if filters.get(name) is not None}
+        if isinstance(tags := given.get("tags"), str):
+            given["tags"] = (tags,)
+        use = f"; use one of {', '.join(known)}"
+        problems = [f"unknown filter {name!r}{suggestion(name, known) or use}" for name in filters if name not in known]
+        try:
+            query = cls(**given)
+        except SettingsError as error:
+            if not problems:
+                raise
+            _refuse([*problems, *(error.problems or [error.message])])
+        _refuse(problems)
+        return query
+
+    def _problems(self) -> Iterator[str]:
+        """Yield what is wrong with the values."""
+        for name in ("status", "identity", "driving", "language", "run", "job", "error_kind"):
+            if not isinstance(value := getattr(self, name), str | None):
+                yield f"{name} is {value!r}; use text"
         if self.status is not None and self.status not in STATUSES:
-            raise SettingsError(f"unknown status {self.status!r}; use one of {', '.join(STATUSES)}")
-        for moment in (self.since, self.until):
-            if moment is not None and moment.tzinfo is None:
-                raise SettingsError(f"{moment.isoformat()} has no time zone; add one, such as +00:00")
-        for name in (*self.least, *self.most):
-            _number_column(name)
+            yield f"unknown status {self.status!r}; use one of {', '.join(STATUSES)}"
+        for name in ("tags", "portraits"):
+            value = getattr(self, name)
+            texts = isinstance(value, Sequence) and not isinstance(value, str)
+            if not texts or not all(isinstance(text, str) for text in value):
+                yield f"{name} is {value!r}; use a list of texts"
+        for name, moment in (("since", self.since), ("until", self.until)):
+            if not isinstance(moment, datetime | None):
+                yield f"{name} is {moment!r}; use a datetime with a time zone"
+            elif moment is not None and moment.tzinfo is None:
+                yield f"{moment.isoformat()} has no time zone; add one, such as +00:00"
+        for name, bounds in (("least", self.least), ("most", self.most)):
+            if not isinstance(bounds, Mapping):
+                yield f"{name} is {bounds!r}; use numbers by column, such as {{'identity': 0.5}}"
+                continue
+            for column, bound in bounds.items():
+                if not _is_number(column):
+                    names = ", ".join(QUALITIES)
+                    yield f"{column!r} is not a numeric column; use one of {names}, frames, seconds, ..."
+                elif not isinstance(bound, Real):
+                    yield f"{name} of {column!r} is {bound!r}; use a number"
 
     @property
     def request_filter(self) -> pc.Expression | None:
@@ -141,10 +188,18 @@ def _timestamp(time: datetime) -> pa.TimestampScalar[Any, Any]:
 
 
 def _number_column(name: str) -> str:
-    column = f"quality_{name}" if name in QUALITIES else name
+    return f"quality_{name}" if name in QUALITIES else name
+
+
+def _is_number(name: str) -> bool:
+    column = _number_column(name)
     kind = SCHEMA.field(column).type if column in SCHEMA.names else None
-    if kind is None or not (pa.types.is_integer(kind) or pa.types.is_floating(kind)):
-        raise SettingsError(
-            f"{name!r} is not a numeric column; use one of {', '.join(QUALITIES)}, frames, seconds, ..."
+    return kind is not None and (pa.types.is_integer(kind) or pa.types.is_floating(kind))
+
+
+def _refuse(problems: Sequence[str]) -> None:
+    """Raise all problems, if there are any."""
+    if problems:
+        raise (
+            SettingsError(problems[0]) if len(problems) == 1 else SettingsError(f"{len(problems)} problems:", problems)
         )
-    return column

@@ -51,15 +51,17 @@ def list_jobs(
         limit: maximum number of rows.
         columns: columns to return, in this order; default all.
         as_of: past state of the catalog to read.
-        filters: fields of `catalogs.query.filters.CatalogQuery`.
+        filters: as `catalogs.query.filters.CatalogQuery.of` takes them.
 
     Raises:
-        SettingsError: a status, column or version does not exist, or the limit is negative.
+        SettingsError: a filter, status, column or version does not exist, or a value is invalid.
         StoreError: the catalog cannot be read.
     """
-    query = CatalogQuery(**filters)
-    if limit is not None and limit < 0:
-        raise SettingsError(f"limit is {limit}; it cannot be negative")
+    query = CatalogQuery.of(filters)
+    if limit is not None and (not isinstance(limit, int) or limit < 0):
+        raise SettingsError(f"limit is {limit!r}; use a whole number, 0 or more")
+    if isinstance(columns, str):
+        raise SettingsError(f"columns is {columns!r}; use a list of names")
     rows = snapshot(store, query.run if store.delta() is None else None, as_of)
     query = query.completed(rows)
     wanted = list(columns) if columns is not None else rows.data.schema.names

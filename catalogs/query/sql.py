@@ -55,7 +55,7 @@ def sql(store: Store, query: str, *, as_of: AsOf | None = None, **filters: Any) 
     Example:
         >>> sql(store, "SELECT identity, count(*) FROM jobs WHERE status = 'failed' GROUP BY ALL ORDER BY 2 DESC")
     """
-    scope = CatalogQuery(**filters)
+    scope = CatalogQuery.of(filters)
     rows = snapshot(store, scope.run if store.delta() is None else None, as_of)
     scope = scope.completed(rows)
     where = all_of(scope.request_filter, scope.outcome_filter)

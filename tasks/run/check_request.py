@@ -49,7 +49,7 @@ def check_request(request: Request, *, write: bool = True) -> None:
     if len(messages) == 1:
         raise problems[0]
     if messages:
-        raise SettingsError("\n  ".join((f"the request has {len(messages)} problems", *messages)))
+        raise SettingsError(f"the request has {len(messages)} problems:", messages)
 
 
 def _problem(check: Callable[[], object]) -> TroupeError | None:

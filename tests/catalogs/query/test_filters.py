@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from catalogs.query.jobs import list_jobs
+from catalogs.query.sql import sql
 from catalogs.store.store import Store
 from tests.catalogs.conftest import NOON, job_ids, record, row
 from troupe.errors import NoFace, SettingsError
@@ -45,6 +47,50 @@ def test_filters(folder_store: Store) -> None:
     for wrong in ({"least": {"job_id": 1}}, {"most": {"identity') OR 1=1": 1}}, {"since": late.replace(tzinfo=None)}):
         with pytest.raises(SettingsError, match=r"not a numeric column|no time zone"):
             found(**wrong)
+
+
+@pytest.mark.parametrize(
+    ("filters", "message"),
+    [
+        ({"state": "done"}, "unknown filter 'state'; did you mean 'status'?"),
+        ({"colour": "red"}, "unknown filter 'colour'; use one of status, identity, "),
+        ({"older_identities": ["ana"]}, "unknown filter 'older_identities'"),
+        ({"identity": 5}, "identity is 5; use text"),
+        ({"language": 3}, "language is 3; use text"),
+        ({"driving": Path("a.mp4")}, "use text"),
+        ({"job": 3}, "job is 3; use text"),
+        ({"tags": 5}, "tags is 5; use a list of texts"),
+        ({"tags": ["scene", 2]}, "tags is ['scene', 2]; use a list of texts"),
+        ({"since": "3d"}, "since is '3d'; use a datetime with a time zone"),
+        ({"until": NOON.date()}, "use a datetime with a time zone"),
+        ({"least": 5}, "least is 5; use numbers by column, such as {'identity': 0.5}"),
+        ({"least": {"identity": "x"}}, "least of 'identity' is 'x'; use a number"),
+        ({"most": {"identity": None}}, "most of 'identity' is None; use a number"),
+        ({"limit": "x"}, "limit is 'x'; use a whole number, 0 or more"),
+        ({"limit": -1}, "limit is -1; use a whole number, 0 or more"),
+        ({"columns": "job_id"}, "columns is 'job_id'; use a list of names"),
+        ({"columns": ["jobid"]}, "has no column jobid"),
+    ],
+)
+def test_wrong_keywords_are_named_as_on_the_command_line(
+    filters: dict[str, Any], message: str, folder_store: Store
+) -> None:
+    record(folder_store, "r1", [row("r1", "a")])
+    with pytest.raises(SettingsError) as caught:
+        list_jobs(folder_store, **filters)
+    assert message in str(caught.value)
+
+
+def test_all_wrong_keywords_are_reported_together(folder_store: Store) -> None:
+    with pytest.raises(SettingsError) as caught:
+        sql(folder_store, "SELECT * FROM jobs", state="done", status="finished", since="3d")
+    for part in ("3 problems", "'state'", "unknown status 'finished'", "since is '3d'"):
+        assert part in str(caught.value)
+
+
+def test_a_single_tag_may_be_text(folder_store: Store) -> None:
+    record(folder_store, "r1", [row("r1", "a", tags=[("scene", "1")]), row("r1", "b")])
+    assert job_ids(list_jobs(folder_store, tags="scene=1")) == ["a"]
 
 
 def test_times_are_kept_to_the_microsecond(folder_store: Store) -> None:

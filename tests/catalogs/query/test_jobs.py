@@ -50,7 +50,7 @@ def test_filter_values_are_never_executed(two_runs: Store) -> None:
             list_jobs(two_runs, status=nasty)
         with pytest.raises(SettingsError, match="no column"):
             list_jobs(two_runs, columns=["job_id", nasty + " FROM x"])
-    with pytest.raises(SettingsError, match="negative"):
+    with pytest.raises(SettingsError, match="0 or more"):
         list_jobs(two_runs, limit=-1)
 
 
