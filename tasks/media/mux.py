@@ -22,7 +22,7 @@ from tasks.media.provenance import VideoMetadata
 from tasks.media.timing import Timing
 from troupe.errors import UnreadableMedia
 
-__all__ = ["fit_audio", "mux_graph", "retime"]
+__all__ = ["audio_graph", "fit_audio", "mux_graph", "retime"]
 
 TICK = Fraction(1, 90000)
 """Time base in seconds, MPEG's; rounding to it loses at most a few microseconds."""
@@ -126,7 +126,7 @@ def mux_graph(
             streams.append(ffmpeg_input(audio.path, AUDIO_FORMATS, itsoffset=f"{-audio.start:.6f}")[str(audio.stream)])
             options |= {"acodec": "copy", "t": f"{seconds:.6f}"}
         else:
-            streams.append(_cut(_stream(audio), audio, seconds))
+            streams.append(audio_graph(audio, seconds))
             options |= {**video_format.audio_options, "flags:a": "+bitexact"}
         if language := metadata.language or audio.language:
             options["metadata:s:a:0"] = f"language={iso_639_2(language)}"
@@ -145,6 +145,23 @@ def mux_graph(
     )
 
 
+def audio_graph(audio: AudioStream, seconds: float | None) -> Any:
+    """Build the graph of an audio stream with its channels mixed, cut and padded to exactly `seconds`.
+
+    With `seconds` None it is as long as the stream, or as its part.
+    """
+    # Cut the end first: a damaged time stamp may be years ahead, and the gap would be filled with silence.
+    ends = [end for end in (audio.end, None if seconds is None else audio.start + seconds) if end is not None]
+    window = {"end": f"{min(ends):.6f}"} if ends else {}
+    stream = _stream(audio).filter("atrim", start=f"{audio.start:.6f}", **window)
+    stream = stream.filter("asetpts", f"PTS-({audio.start:.6f})/TB")
+    if seconds is None:
+        return stream
+    # Fill a late start and gaps with silence, so that the sound keeps its place in time.
+    stream = stream.filter("aresample", **{"async": 1, "first_pts": 0})
+    return stream.filter("apad", whole_dur=f"{seconds:.6f}").filter("atrim", end=f"{seconds:.6f}")
+
+
 def _stream(audio: AudioStream) -> Any:
     """Build the graph of an audio stream with its channels mixed."""
     source = ffmpeg_input(audio.path, AUDIO_FORMATS)
@@ -154,14 +171,3 @@ def _stream(audio: AudioStream) -> Any:
     if audio.mix == "stereo":
         return stream.filter("aformat", channel_layouts="stereo")
     return stream.filter("pan", audio.mix) if audio.mix else stream
-
-
-def _cut(stream: Any, audio: AudioStream, seconds: float) -> Any:
-    """Cut and pad an audio stream to exactly `seconds`."""
-    # Cut the end first: a damaged time stamp may be years ahead, and the gap would be filled with silence.
-    end = audio.start + seconds if audio.end is None else min(audio.end, audio.start + seconds)
-    stream = stream.filter("atrim", start=f"{audio.start:.6f}", end=f"{end:.6f}")
-    stream = stream.filter("asetpts", f"PTS-({audio.start:.6f})/TB")
-    # Fill a late start and gaps with silence, so that the sound keeps its place in time.
-    stream = stream.filter("aresample", **{"async": 1, "first_pts": 0})
-    return stream.filter("apad", whole_dur=f"{seconds:.6f}").filter("atrim", end=f"{seconds:.6f}")

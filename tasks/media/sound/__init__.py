@@ -1,0 +1,14 @@
+"""Loudness of sound: measured by ITU-R BS.1770, and normalised with a limited true peak."""
+
+from tasks.media.sound.loudness import Loudness, measure_file, measure_loudness
+from tasks.media.sound.normalise import NormalisedSound, default_ceiling, lower_ceiling, normalise
+
+__all__ = [
+    "Loudness",
+    "NormalisedSound",
+    "default_ceiling",
+    "lower_ceiling",
+    "measure_file",
+    "measure_loudness",
+    "normalise",
+]
