@@ -25,6 +25,7 @@ from PIL import Image
 
 from bench.support.machine import isolated, peak_memory
 from bench.support.report import Case, Check, Findings, log, main, make_parser, positive_int
+from catalogs.store.renders import record_key
 from catalogs.store.store import Store, open_store
 from flows.observe.progress import Listeners
 from flows.steps import execute
@@ -84,7 +85,7 @@ class Idler:
             "worker": str(os.getpid()),
         }
         before = self._calls[0]
-        put = self._store.put_bytes(json.dumps(facts).ljust(RECORD_BYTES).encode(), order.record_key)
+        put = self._store.put_bytes(json.dumps(facts).ljust(RECORD_BYTES).encode(), record_key(order.key))
         return Rendered(reused=not put.created, puts=1, facts=facts, evaluations=self._calls[0] - before)
 
 

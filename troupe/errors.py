@@ -16,7 +16,8 @@ catalog's `error_kind` column.
      ├─ WeightsError         the weights directory is incomplete or invalid
      ├─ FfmpegError          ffmpeg is missing, or failed on a valid input
      ├─ StoreError           the store could not read, write or list; retrying may help
-     │   └─ NoSpace          no space left in the store or in the temporary folder
+     │   ├─ NoSpace          no space left in the store or in the temporary folder
+     │   └─ DamagedFile      a stored file is not what was written
      ├─ WorkerLost           a worker process died
      ├─ Overdue              a work item timed out
      ├─ OutOfMemory          the device ran out of memory
@@ -30,6 +31,7 @@ from collections.abc import Sequence
 __all__ = [
     "BadJob",
     "Cancelled",
+    "DamagedFile",
     "FfmpegError",
     "InputError",
     "MissingInput",
@@ -152,6 +154,12 @@ class NoSpace(StoreError):
     """No space is left in the store or in the temporary folder."""
 
     kind = "no_space"
+
+
+class DamagedFile(StoreError):
+    """A stored file is unreadable, or differs from its digest."""
+
+    kind = "damaged"
 
 
 class WorkerLost(TroupeError):

@@ -7,9 +7,13 @@ import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TypeAlias
 from uuid import uuid4
 
-__all__ = ["file_sha256", "is_part", "part_name", "replacing"]
+__all__ = ["FileState", "file_sha256", "file_state", "is_part", "part_name", "replacing"]
+
+FileState: TypeAlias = tuple[int, int, int]
+"""Size, time of the last change in nanoseconds, and inode."""
 
 _SUFFIX = ".part"
 
@@ -18,6 +22,15 @@ def file_sha256(path: Path) -> str:
     """Return the SHA-256 of a file's content, in hexadecimal."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def file_state(path: Path) -> FileState | None:
+    """Return the state of a file, which a change of its content changes; None if there is no file."""
+    try:
+        status = path.stat()
+    except FileNotFoundError:
+        return None
+    return status.st_size, status.st_mtime_ns, status.st_ino
 
 
 @contextmanager

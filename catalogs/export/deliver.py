@@ -18,9 +18,10 @@ from catalogs.query.jobs import to_csv, to_parquet
 from catalogs.requests.inputs import localise
 from catalogs.store import uris
 from catalogs.store.error_text import reason
+from catalogs.store.renders import find_record
 from catalogs.store.store import Store
 from catalogs.table.exports import record_export
-from troupe.errors import SettingsError, StoreError, TroupeError
+from troupe.errors import DamagedFile, SettingsError, StoreError, TroupeError
 from troupe.files import file_sha256
 from troupe.labels import label_key
 from troupe.scratch import scratch_folder
@@ -99,8 +100,8 @@ def deliver(
         file, row = entry
         with scratch_folder() as folder:
             try:
-                video = _video(store, row, crop, folder)
-                poster = _poster(store, row, folder) if posters else None
+                video = _fetch(store, row, (row["crop_uri"] if crop else None) or _main(row), folder)
+                poster = _fetch(store, row, row["poster_uri"], folder) if posters and row["poster_uri"] else None
             except TroupeError as error:
                 return error
             created = _put(target, video, file)
@@ -137,9 +138,11 @@ def _shown(row: dict[str, Any]) -> dict[str, Any]:
     return {name: uris.redacted_text(value) if isinstance(value, str) else value for name, value in row.items()}
 
 
-def _put(target: Store, local: Path, file: str) -> bool:
-    put = target.put(local, file)
-    if not put.created and (put.sha256, put.bytes) != _identity(local):
+def _put(target: Store, local: tuple[Path, str], file: str) -> bool:
+    """Put a file with its hash; return whether it was created."""
+    path, sha256 = local
+    put = target.put(path, file, sha256)
+    if put.sha256 != sha256:
         raise SettingsError(f"{target.uri(file)} is another file; choose another folder or other names")
     return put.created
 
@@ -182,23 +185,38 @@ def _poster_file(file: str) -> str:
     return file.removesuffix(".mp4") + ".jpg"
 
 
-def _poster(store: Store, row: dict[str, Any], folder: Path) -> Path | None:
-    uri = row["poster_uri"]
-    if uri and row["render_key"]:
-        uri = store.uri(f"renders/{row['render_key']}/{uris.name(uri)}")
-    return localise(uri, folder) if uri else None
+def _main(row: dict[str, Any]) -> str:
+    """Return the URI of the video that the row's checksum is of."""
+    return str(row["full_uri"] or row["crop_uri"])
 
 
-def _video(store: Store, row: dict[str, Any], crop: bool, folder: Path) -> Path:
-    """Fetch the row's video from the store's current location, which may differ from the recorded one."""
-    uri = (row["crop_uri"] if crop else None) or row["full_uri"] or row["crop_uri"]
-    if row["render_key"]:
-        uri = store.uri(f"renders/{row['render_key']}/{uris.name(uri)}")
-    return localise(uri, folder)
+def _fetch(store: Store, row: dict[str, Any], recorded: str, folder: Path) -> tuple[Path, str]:
+    """Fetch a file of the row's render from the store's current location, which may differ from the recorded one.
 
+    Returns:
+        the file and its SHA-256.
 
-def _identity(file: Path) -> tuple[str, int]:
-    return file_sha256(file), file.stat().st_size
+    Raises:
+        DamagedFile: it is not the one that was rendered.
+    """
+    uri, name, key = recorded, uris.name(recorded), row["render_key"]
+    if key:
+        uri = store.uri(f"renders/{key}/{name}")
+    expected = row["checksum"]
+    if recorded != _main(row):
+        record = find_record(store, key) if key else None
+        expected = (record or {}).get("files", {}).get(name, {}).get("sha256")
+    path = localise(uri, folder)
+    sha256 = file_sha256(path)
+    if expected and sha256 != expected:
+        record = find_record(store, key) if key else None
+        if record is not None and record["checksum"] == sha256:
+            raise DamagedFile(f"{uri} was made again by run {record['run_id']}; export that run, or a later one")
+        raise DamagedFile(
+            f"{uri} is damaged: it is not the file that the catalog describes; run "
+            "`troupe store check --deep --repair`, and then the jobs again"
+        )
+    return path, sha256
 
 
 def _numbered(videos: Iterable[tuple[str, str]], there: Mapping[str, str]) -> Iterator[str]:

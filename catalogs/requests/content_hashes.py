@@ -7,7 +7,7 @@ import io
 import threading
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeAlias
 
@@ -21,7 +21,7 @@ from catalogs.store.store import Store
 from troupe.errors import Cancelled, InputError, TroupeError
 from troupe.files import file_sha256
 
-__all__ = ["ContentHashes"]
+__all__ = ["ContentHashes", "Input", "content_hash"]
 
 _FOLDER = "cache/hashes"
 _TYPES: dict[str, pa.DataType] = {
@@ -35,6 +35,21 @@ _THREADS = 8
 
 OnRead: TypeAlias = Callable[[str, str, Path], None]
 """Called with the URI, the hash and the local path of an input."""
+
+
+@dataclass(frozen=True, slots=True)
+class Input:
+    """An input with the content that a run was planned for.
+
+    Attributes:
+        uri: URI of the input.
+        sha256: hash of its content; empty if any content will do.
+        stat: state in which a local input had this content, so that it need not be hashed again.
+    """
+
+    uri: str
+    sha256: str = ""
+    stat: InputStat | None = None
 
 
 class ContentHashes:
@@ -55,6 +70,7 @@ class ContentHashes:
         self._on_read, self._raise_if_cancelled = on_read, raise_if_cancelled
         self._memo = Memo(store, _FOLDER, ".parquet", _encode, _decode)
         self._busy: dict[str, threading.Lock] = {}
+        self._states: dict[str, InputStat] = {}
         self._lock = threading.Lock()
 
     def of(self, uri: str) -> str:
@@ -69,6 +85,8 @@ class ContentHashes:
             busy = self._busy.setdefault(uri, threading.Lock())
         with busy:
             before = stat(uri)
+            if uris.local_path(uri) is not None:
+                self._states[uri] = before
             remembered = replace(before, uri=_memo_uri(uri))
             known = self._memo.get(remembered)
             if known is not None:
@@ -79,6 +97,10 @@ class ContentHashes:
             if before.version:
                 self._memo.add(remembered, content)
             return content
+
+    def input(self, uri: str, sha256: str) -> Input:
+        """Return an input with the hash that `of` returned for it."""
+        return Input(uri, sha256, self._states.get(uri))
 
     def of_many(self, inputs: Iterable[str]) -> dict[str, str | TroupeError]:
         """Return the hash of each input, computed in parallel, or the error that reading it raised."""
@@ -124,12 +146,18 @@ def _decode(data: bytes) -> dict[InputStat, str]:
 
 def _hash(uri: str, on_read: OnRead) -> str:
     with localised(uri) as path:
-        content = file_sha256(path) if path.is_file() else _sequence_hash(path)
+        content = content_hash(path)
         on_read(uri, content, path)
         return content
 
 
-def _sequence_hash(folder: Path) -> str:
-    """Return the hash of a sequence: of its pictures in their order, whatever their names."""
-    pictures = "".join(file_sha256(picture) for picture in sorted(folder.iterdir()))
+def content_hash(path: Path) -> str:
+    """Return the hash of a localised input; that of a sequence is of its pictures in their order, whatever their names.
+
+    Args:
+        path: a file, or the folder of a sequence.
+    """
+    if path.is_file():
+        return file_sha256(path)
+    pictures = "".join(file_sha256(picture) for picture in sorted(path.iterdir()))
     return hashlib.sha256(pictures.encode()).hexdigest()

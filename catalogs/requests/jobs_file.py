@@ -182,7 +182,7 @@ def write_request(store: Store, run_id: str, jobs: Sequence[Job]) -> str:
     columns = ([_cell(getattr(job, name)) for job in jobs] for name in _REQUEST.names)
     arrays = [pa.array(cells, kind) for cells, kind in zip(columns, _REQUEST.types, strict=True)]
     sink = io.BytesIO()
-    pq.write_table(pa.Table.from_arrays(arrays, schema=_REQUEST), sink)
+    pq.write_table(pa.Table.from_arrays(arrays, schema=_REQUEST), sink, write_page_checksum=True)
     if not store.put_bytes(sink.getvalue(), key).created and (earlier := read_request(store, run_id)) != list(jobs):
         if [replace(job, job_id="") for job in earlier] == [replace(job, job_id="") for job in jobs]:
             raise SettingsError(

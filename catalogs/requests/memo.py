@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import logging
+import re
 import threading
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -12,17 +14,20 @@ from catalogs.store.keys import run_key
 from catalogs.store.store import Store
 from troupe.errors import StoreError
 
-__all__ = ["Memo"]
+__all__ = ["Memo", "digest_name", "name_fits"]
 
 K = TypeVar("K")
 V = TypeVar("V")
 
 _LOG = logging.getLogger(__name__)
 _THREADS = 8
+_NAMED_DIGEST = re.compile(r"\.sha256-([0-9a-f]{16})\.[a-z]+$")
 
 
 class Memo(Generic[K, V]):
-    """A persistent dictionary. Each run adds one file, `<folder>/<run_id><suffix>`. Thread-safe.
+    """A persistent dictionary. Each run adds files, `<folder>/<run_id>.sha256-<digest><suffix>`. Thread-safe.
+
+    The digest in the name is that of the content. Earlier versions wrote files without one.
 
     Args:
         store: the store that holds the files.
@@ -81,9 +86,8 @@ class Memo(Generic[K, V]):
         if not new:
             return
         data = self._encode(new)
-        # A resumed run finds its earlier file and writes another one.
-        names = (f"{run_id}{f'-{n}' if n > 1 else ''}" for n in range(1, 10_000))
-        next(name for name in names if self._store.put_bytes(data, f"{self._folder}/{name}{self._suffix}").created)
+        # A resumed run writes another file, because its facts differ.
+        self._store.replace(data, digest_name(f"{self._folder}/{run_id}{self._suffix}", data))
         with self._lock:
             self._new = {key: value for key, value in self._new.items() if key not in new}
 
@@ -103,8 +107,27 @@ class Memo(Generic[K, V]):
         facts: dict[K, V] = {}
         with ThreadPoolExecutor(_THREADS, thread_name_prefix="memo") as pool:
             for key, data in zip(keys, pool.map(self._store.read, keys), strict=True):
+                if not name_fits(key, data):
+                    _LOG.warning("%s is damaged and will be ignored: other content than written", self._store.uri(key))
+                    continue
                 try:
                     facts.update(self._decode(data))
                 except Exception as error:  # damage of any kind: deep JSON, infinite numbers, missing columns
                     _LOG.warning("%s is damaged and will be ignored: %s", self._store.uri(key), error)
         return facts
+
+
+def name_fits(key: str, data: bytes) -> bool:
+    """Return whether a file has the digest that its name says; True for a name without one."""
+    found = _NAMED_DIGEST.search(key)
+    return found is None or found[1] == _digest(data)
+
+
+def digest_name(key: str, data: bytes) -> str:
+    """Return the key with the digest of the content in its name, where it has none."""
+    stem, dot, suffix = key.rpartition(".")
+    return key if _NAMED_DIGEST.search(key) else f"{stem}.sha256-{_digest(data)}{dot}{suffix}"
+
+
+def _digest(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()[:16]

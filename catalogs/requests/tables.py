@@ -132,7 +132,7 @@ def _read_jsonl(data: bytes, name: str) -> Table:
 
 def _read_parquet(data: bytes, name: str) -> Table:
     try:
-        file = pq.ParquetFile(io.BytesIO(data))
+        file = pq.ParquetFile(io.BytesIO(data), page_checksum_verification=True)
         read = file.schema_arrow
         rows: list[dict[str, Any]] = []
         # A file of some kB may hold GB: they are counted batch by batch, before they become Python objects.

@@ -7,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
+from catalogs.store.digests import digest_key
 from catalogs.store.listing import Entry
 from catalogs.store.store import open_store
 from catalogs.table.runs import list_runs
@@ -72,7 +73,8 @@ def maintain(
     if (max_age_days or 0) < 0 or (max_gigabytes or 0) < 0:
         raise SettingsError("maximum age and size cannot be negative")
     place, now = open_store(store), datetime.now(UTC)
-    cached = [entry for folder in CACHES for entry in place.entries(folder) if not _is_part(entry)]
+    files = [entry for folder in CACHES for entry in place.entries(folder) if not _is_part(entry)]
+    cached = [entry for entry in files if entry.key != digest_key(entry.key)]
     live = [run.run_id for run in list_runs(place) if run.live]
     evicted = [] if live else _beyond_limits(cached, now, max_age_days, max_gigabytes)
     orphans = _orphans(place.entries("renders"), now)
@@ -82,9 +84,10 @@ def maintain(
         uploads = [upload for upload in place.uploads() if now - upload.started > ORPHAN]
     except StoreError as error:  # not every access key may list them, and not every S3 server can
         uploads, skipped = [], [*skipped, error.message]
+    digests = {digest_key(entry.key) for entry in evicted}
     if not dry_run:
         with ThreadPoolExecutor(_THREADS) as threads:
-            list(threads.map(lambda entry: place.delete(entry.key), [*evicted, *orphans]))
+            list(threads.map(place.delete, [*(entry.key for entry in (*evicted, *orphans)), *digests]))
             list(threads.map(place.abort, uploads))
     freed = sum(entry.bytes for entry in evicted)
     return MaintenanceReport(

@@ -14,6 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from catalogs.query.jobs import list_jobs
+from catalogs.store.sealed import seal, unseal
 from catalogs.store.store import Store
 from catalogs.table.exports import read_exports
 from catalogs.table.manifest import write_manifest
@@ -62,7 +63,7 @@ class ForgetList:
         self._portraits: set[str] = set()
         for key in store.list(_FOLDER):
             try:
-                entry = json.loads(store.read(key))
+                entry = unseal(store.read(key))
                 self._labels.add(entry["identity_sha256"])
                 self._portraits.update(entry["portrait_sha256"])
             except (ValueError, KeyError, TypeError) as error:
@@ -129,7 +130,7 @@ def forget(
         "portrait_sha256": pictures,
         "forgotten_at": datetime.now(UTC).isoformat(timespec="seconds"),
     }
-    store.replace(json.dumps(entry, indent=2).encode(), _keys(identity, portraits)[0])
+    store.replace(seal(entry), _keys(identity, portraits)[0])
     for key in files:
         store.delete(key)
     for run in runs:

@@ -1,10 +1,11 @@
 """Keys of the files in a store.
 
-cache/appearance/<key>.{safetensors, jpg}           encoded portraits, with thumbnails
-cache/motion/<key>.{safetensors, jpg}               encoded driving clips, with thumbnails
-cache/tracks/<key>.parquet                          tracks
-cache/hashes/<run_id>.parquet                       content hashes of inputs
-cache/lengths/<run_id>.json                         lengths of driving clips, by content hash
+cache/appearance/<key>.{safetensors, jpg, sha256}   encoded portraits, with thumbnails and digests
+cache/motion/<key>.{safetensors, jpg, sha256}       encoded driving clips, with thumbnails and digests
+cache/tracks/<key>.{parquet, sha256}                tracks, with digests
+cache/hashes/<run_id>.sha256-<digest>.parquet       content hashes of inputs
+cache/lengths/<run_id>.sha256-<digest>.json         lengths of driving clips, by content hash
+cache/traits/<run_id>.sha256-<digest>.json          tracks, colours and size of inputs, by content hash
 renders/<key>/{full.mp4, crop.mp4, master.*}        videos; the master in a lossless or editing format, if requested
 renders/<key>/{poster.jpg, render.json}             poster, and the record, whose presence makes the render complete
 catalog/                                            the Delta table of all jobs

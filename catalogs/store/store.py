@@ -112,15 +112,18 @@ class Store:
 
     def exists(self, key: str) -> bool:
         """Return whether the file exists."""
+        return self.size(key) is not None
 
-        def has_size() -> bool:
+    def size(self, key: str) -> int | None:
+        """Return the size of a file in bytes, None if it does not exist."""
+
+        def find() -> int | None:
             try:
-                self._backend.size(key)
+                return self._backend.size(key)
             except FileNotFoundError:
-                return False
-            return True
+                return None
 
-        return self._do("look for", self.uri(key), has_size)
+        return self._do("look for", self.uri(key), find)
 
     def read(self, key: str) -> bytes:
         """Return the content of a small file."""
@@ -136,9 +139,9 @@ class Store:
 
         self._do("read", self.uri(key), fetch)
 
-    def put(self, local: Path, key: str) -> Put:
-        """Create a file; an existing one is never overwritten."""
-        return self._create(local, key, local.stat().st_size, file_sha256(local))
+    def put(self, local: Path, key: str, sha256: str = "") -> Put:
+        """Create a file, whose hash may be known already; an existing one is never overwritten."""
+        return self._create(local, key, local.stat().st_size, sha256 or file_sha256(local))
 
     def put_bytes(self, data: bytes, key: str) -> Put:
         """Create a file from memory; an existing one is never overwritten."""

@@ -46,7 +46,7 @@ def write_manifest(store: Store, run_id: str) -> str:
         unsorted, manifest = folder / "rows.arrow", folder / _NAME
         try:
             rows.write_arrow(unsorted, _ROWS)
-            with pq.ParquetWriter(manifest, rows.data.schema) as file:
+            with pq.ParquetWriter(manifest, rows.data.schema, write_page_checksum=True) as file:
                 for part in _sorted(unsorted, folder):
                     file.write_table(part)
         except OSError as error:
@@ -65,7 +65,7 @@ def read_manifest(store: Store, run_id: str) -> pa.Table:
     """
     key = run_key(run_id, _NAME)
     try:
-        return pq.read_table(io.BytesIO(store.read(key)))
+        return pq.read_table(io.BytesIO(store.read(key)), page_checksum_verification=True)
     except (pa.ArrowException, OSError) as error:
         raise StoreError(f"{store.uri(key)} is damaged: {reason(error)}; write it again") from error
 
@@ -80,7 +80,7 @@ def manifest_rows(store: Store, run_id: str) -> Iterator[Row]:
     with scratch_folder() as folder:
         store.get(key, folder / _NAME)
         try:
-            with pq.ParquetFile(folder / _NAME) as file:
+            with pq.ParquetFile(folder / _NAME, page_checksum_verification=True) as file:
                 for batch in file.iter_batches(_ROWS):
                     yield from conform(pa.Table.from_batches([batch])).to_pylist()
         except (pa.ArrowException, OSError) as error:

@@ -103,7 +103,7 @@ _TYPES: dict[str, Any] = {
     "flagged": _TEXT,  # which quality thresholds the render missed, in words
     # Since version 3.
     "identity_key": _TEXT,  # what identities are compared by: `troupe.labels.label_key`
-    "notes": _TEXT,  # what was converted, mixed, chosen or left out to make the render, in words
+    "notes": _TEXT,  # what was converted, mixed, chosen, left out or made again after damage, in words
 }
 
 INDEXED = (

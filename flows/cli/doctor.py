@@ -1,4 +1,4 @@
-"""`troupe doctor`: check whether this machine can run troupe."""
+"""`troupe doctor` and `troupe store`: check whether this machine can run troupe, and the files of a store."""
 
 from __future__ import annotations
 
@@ -8,10 +8,12 @@ from typing import Annotated
 
 import typer
 
-from flows.cli.console import Format, print_json, print_table
+from flows.cli.console import Format, print_json, print_table, stderr
 from flows.cli.options import DEFAULT_STORE, ExitCode, FormatOption, StoreOption
 
-__all__ = ["doctor"]
+__all__ = ["doctor", "store_app"]
+
+store_app = typer.Typer(no_args_is_help=True)
 
 
 def doctor(
@@ -51,6 +53,54 @@ def doctor(
         )
     if any(finding.state == "bad" for finding in findings):
         raise typer.Exit(ExitCode.REFUSED)
+
+
+@store_app.callback()
+def store() -> None:
+    """Check and repair the files of a store."""
+
+
+@store_app.command()
+def check(
+    store: StoreOption = DEFAULT_STORE,
+    deep: Annotated[
+        bool,
+        typer.Option("--deep", help="Also hash the content of all files, and compare the catalog with the manifests."),
+    ] = False,
+    repair: Annotated[
+        bool,
+        typer.Option("--repair", help="Remove what is damaged, so that the next run makes it again; see below."),
+    ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print as JSON.")] = False,
+) -> None:
+    """Check caches, renders, manifests and the catalog of a store.
+
+    Without --deep, checks that every file of every render exists with its size, and reads everything small. With
+    --repair, damaged caches and renders are removed and made again by the next run that needs them, manifests and rows
+    of the catalog are written again from each other, and files of earlier versions get their digests. A live
+    run is not disturbed: repair when it has ended.
+
+    Exit code: 0 if nothing is damaged or everything was repaired, 3 otherwise.
+
+    Examples:
+
+    - `troupe store check`
+    - `troupe store check --deep --repair --store s3://bucket/troupe`
+    """
+    from dataclasses import asdict
+
+    from catalogs.retention.check_store import check_store
+    from catalogs.store.store import open_store
+
+    report = check_store(open_store(store), deep=deep, repair=repair)
+    if as_json:
+        print_json(asdict(report))
+    elif report.problems:
+        rows = [(p.what, "repaired" if p.repaired else "damaged", p.remedy) for p in report.problems]
+        print_table(("problem", "state", "what to do"), rows)
+    stderr.print(report.line())
+    if not all(problem.repaired for problem in report.problems):
+        raise typer.Exit(ExitCode.INCOMPLETE)
 
 
 def _ask_prefect() -> str:

@@ -114,8 +114,8 @@ def pull(
 def convert(directory: DirectoryArgument) -> None:
     """Write a .safetensors file beside every .pth file, for faster loading.
 
-    Processes on one machine share the memory of a .safetensors file. The .pth files stay, and existing renders are
-    still reused.
+    Processes on one machine share the memory of a .safetensors file. The .pth files stay. Convert before the first
+    run: converted weights have another fingerprint, so that renders made before are not reused.
 
     Examples:
 

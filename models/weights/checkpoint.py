@@ -40,9 +40,9 @@ def iter_tensors(path: Path) -> Iterator[tuple[str, Tensor]]:
 
 
 def source_hash(path: Path) -> str | None:
-    """Return the sha256 of the file that a converted file was made from, None for other files.
+    """Return the sha256 of the file that a converted file says it was made from, None for other files.
 
-    A weights directory keeps its fingerprint when it is converted, because this counts in place of the file's own hash.
+    A note of the file about itself: never a substitute for its own hash.
     """
     if path.suffix != ".safetensors":
         return None

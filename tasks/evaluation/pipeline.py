@@ -14,10 +14,12 @@ import pyarrow.parquet as pq
 import torch
 from PIL import Image
 
+from catalogs.requests.content_hashes import Input
 from catalogs.requests.inputs import files_in, localised
 from catalogs.requests.job_ids import unique_names
 from catalogs.requests.tracks import read_track
 from catalogs.store import uris
+from catalogs.store.digests import read_verified
 from catalogs.store.keys import run_key
 from catalogs.store.store import Store, open_store
 from catalogs.table.manifest import read_manifest
@@ -223,17 +225,19 @@ def _measure(
         return {**entry, "error": row["error"] or f"no video, the job's status is {row['status']}"}
     try:
         with tools.scratch() as folder:
-            files = {name: folder / name for name in ("crop.mp4", "track.parquet", "motion.safetensors")}
-            tools.store.get(f"renders/{row['render_key']}/crop.mp4", files["crop.mp4"])
-            tools.store.get(f"cache/tracks/{row['track_key']}.parquet", files["track.parquet"])
-            tools.store.get(f"cache/motion/{row['motion_key']}.safetensors", files["motion.safetensors"])
+            crop = folder / "crop.mp4"
+            tools.store.get(f"renders/{row['render_key']}/{uris.name(row['crop_uri'])}", crop)
             subject = Subject(
-                render=_until(stopped, media.decode(files["crop.mp4"])),
-                portrait=tools.input(row["portrait"]),
+                render=_until(stopped, media.decode(crop)),
+                portrait=tools.input(Input(row["portrait"], row["portrait_sha256"] or "")),
                 face=FaceChoice(),
-                frames=media.decode(tools.input(row["driving"]), row["start_seconds"] or 0.0, row["end_seconds"]),
-                shots=load_shots(files["motion.safetensors"]),
-                track=read_track(files["track.parquet"]),
+                frames=media.decode(
+                    tools.input(Input(row["driving"], row["driving_sha256"] or "")),
+                    row["start_seconds"] or 0.0,
+                    row["end_seconds"],
+                ),
+                shots=read_verified(tools.store, f"cache/motion/{row['motion_key']}.safetensors", load_shots),
+                track=read_verified(tools.store, f"cache/tracks/{row['track_key']}.parquet", read_track),
                 is_self=kind == "self",
             )
             return entry | evaluator.measure(subject)

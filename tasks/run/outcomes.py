@@ -116,8 +116,12 @@ class Outcomes:
         if error is None:
             done = future.result()
             status: Status = "reused" if done.reused or shared else "done"
-            stages = {} if shared else self._stage_seconds(keys, started)
-            self._commit(planned, status, started=started, facts=done.facts, stages=stages, attempts=attempts)
+            parts = self._claim(keys)
+            stages = {} if shared else _stage_seconds(parts, started)
+            notes = [note for part in (*parts, done) for note in part.notes]
+            self._commit(
+                planned, status, started=started, facts=done.facts, stages=stages, attempts=attempts, notes=notes
+            )
         elif not isinstance(error, TroupeError):
             raise error
         # A signal to our process group ends ffmpeg's processes, too.
@@ -136,20 +140,11 @@ class Outcomes:
                 self.evaluations += done.evaluations
                 self.frames += 0 if done.reused else done.facts["frames"]
 
-    def _stage_seconds(self, keys: Iterable[str], started: datetime) -> dict[str, float]:
-        """Return the seconds by stage of a render and of what it needed.
-
-        Those of a portrait or a clip count for the first job that ends with them. `queue` is the rest of the time
-        since the start.
-        """
-        passed = (datetime.now(UTC) - started).total_seconds()
+    def _claim(self, keys: Iterable[str]) -> list[Done]:
+        """Return the results of a render and of what it needed; that of a portrait or a clip to one job only."""
         with self._lock:
             claimed = [self._unclaimed.pop(key, None) for key in keys]
-        total: Counter[str] = Counter()
-        for future in claimed:
-            if future is not None:
-                total.update(future.result().seconds)
-        return {**total, "queue": max(0.0, passed - total.total())}
+        return [future.result() for future in claimed if future is not None]
 
     def _commit(self, planned: PlannedJob, status: Status, *, started: datetime, **outcome: Any) -> None:
         status, outcome = self._thresholds.apply(status, outcome)
@@ -169,3 +164,12 @@ class Outcomes:
             self.counts[status] += 1
         self._heartbeat.count(status)
         self._listener.finished(row)
+
+
+def _stage_seconds(parts: Iterable[Done], started: datetime) -> dict[str, float]:
+    """Return the seconds by stage of a job's parts; `queue` is the rest of the time since the start."""
+    passed = (datetime.now(UTC) - started).total_seconds()
+    total: Counter[str] = Counter()
+    for part in parts:
+        total.update(part.seconds)
+    return {**total, "queue": max(0.0, passed - total.total())}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, replace
@@ -9,10 +10,11 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, TypeAlias
 
-from catalogs.requests.content_hashes import ContentHashes
+from catalogs.requests.content_hashes import ContentHashes, Input
 from catalogs.retention.forget import ForgetList
 from catalogs.store.error_text import reason
 from catalogs.store.keys import make_key
+from catalogs.store.renders import complete_record
 from catalogs.store.store import Store
 from models import weights
 from models.weights import recogniser_file
@@ -25,6 +27,8 @@ from troupe.errors import Cancelled, InputError, TroupeError
 from troupe.job import fitted_size
 
 __all__ = ["Plan", "PlannedJob", "Shard", "finished_renders", "plan_jobs", "shards", "weights_fingerprint"]
+
+_log = logging.getLogger(__name__)
 
 VERSIONS = {"appearance": 1, "track": 2, "motion": 2, "render": 2}
 """Step versions; raised when a step's result changes for the same inputs, so that old results are not reused."""
@@ -47,6 +51,7 @@ class PlannedJob:
         spec: what to render.
         error: why it cannot be rendered.
         portrait_hash, driving_hash: SHA-256 of the files, where they could be read.
+        notes: what is damaged of its render.
     """
 
     job: Job
@@ -54,6 +59,7 @@ class PlannedJob:
     error: TroupeError | None = None
     portrait_hash: str = ""
     driving_hash: str = ""
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,8 +147,9 @@ def plan_jobs(
         if error is None:
             length = clip_lengths.get(driving, _UNKNOWN_LENGTH)
             try:
-                inputs = JobTraits(*(traits.of(role, hashed[uri]) for role, uri in _roles(job)))
-                spec = _spec(run_id, job, hashed, fingerprint, face_networks, dtype, length, shared, inputs)
+                inputs = {uri: hashes.input(uri, content) for uri, content in hashed.items()}
+                read = JobTraits(*(traits.of(role, hashed[uri]) for role, uri in _roles(job)))
+                spec = _spec(run_id, job, inputs, fingerprint, face_networks, dtype, length, shared, read)
             except Exception as problem:  # whatever is wrong with one job must not end the run
                 error = InputError(f"the job cannot be planned: {reason(problem)}; correct its row")
         return PlannedJob(job, spec, error, portrait, driving)
@@ -155,15 +162,20 @@ def plan_jobs(
 
 
 def finished_renders(
-    store: Store, jobs: Iterable[PlannedJob], raise_if_cancelled: Callable[[], None] = lambda: None
+    store: Store,
+    jobs: Iterable[PlannedJob],
+    raise_if_cancelled: Callable[[], None] = lambda: None,
+    *,
+    complete: bool = False,
 ) -> Iterator[tuple[PlannedJob, dict[str, Any] | None]]:
     """Yield each job with the record of its render where that exists already.
 
     Args:
         raise_if_cancelled: called often; once it raises Cancelled, that is the error of the remaining jobs.
+        complete: whether to add digests to records of earlier versions; otherwise the store is only read.
 
     Raises:
-        StoreError: the store cannot be read.
+        StoreError: the store cannot be read, or a record cannot be completed.
     """
 
     def look_up(planned: PlannedJob) -> tuple[PlannedJob, dict[str, Any] | None]:
@@ -173,7 +185,13 @@ def finished_renders(
             raise_if_cancelled()
         except Cancelled as error:
             return replace(planned, spec=None, error=error), None
-        return planned, finished_record(store, planned.spec)
+        notes: list[str] = []
+        record = finished_record(store, planned.spec, notes.append)
+        if record is not None and complete:
+            record = complete_record(store, record)
+        for note in notes:
+            _log.warning(note)
+        return replace(planned, notes=tuple(notes)) if notes else planned, record
 
     jobs = iter(jobs)
     # One small read per job, most of it waiting.
@@ -202,9 +220,9 @@ def shards(specs: Iterable[RenderSpec], most: int = 200, at_once: int = 4, enoug
 
 
 def weights_fingerprint(directory: Path, hashes: ContentHashes) -> str:
-    """Return one hash of all files of the model. A converted file has the hash of the file it was made from."""
+    """Return one hash of all files of the model, of their real content whatever notes they carry."""
     parts = {
-        str(path.relative_to(directory).with_suffix("")): weights.source_hash(path) or hashes.of(str(path))
+        str(path.relative_to(directory).with_suffix("")): hashes.of(str(path))
         for path in weights.model_files(directory)
     }
     return make_key("weights", parts=parts)
@@ -231,7 +249,7 @@ def _uris(job: Job) -> list[str]:
 def _spec(
     run_id: str,
     job: Job,
-    contents: Mapping[str, str],
+    inputs: Mapping[str, Input],
     fingerprint: str,
     face_networks: Mapping[str, str],
     dtype: str,
@@ -244,29 +262,29 @@ def _spec(
         key=make_key(
             "appearance",
             version=VERSIONS["appearance"],
-            portrait=contents[job.portrait],
+            portrait=inputs[job.portrait].sha256,
             face=job.face.text,
             detector=face_networks["detector"],
             weights=fingerprint,
             **_some(traits.portrait, "colour"),
         ),
-        uri=job.portrait,
+        picture=inputs[job.portrait],
         face=job.face,
     )
-    seen_by = {"tracks": contents[job.tracks]} if job.tracks else {**face_networks, "face": job.driving_face.text}
-    part = {"clip": contents[job.driving], "start": job.start, "end": job.end, "fps": str(job.fps or "")}
+    seen_by = {"tracks": inputs[job.tracks].sha256} if job.tracks else {**face_networks, "face": job.driving_face.text}
+    part = {"clip": inputs[job.driving].sha256, "start": job.start, "end": job.end, "fps": str(job.fps or "")}
     part |= _some(traits.clip, "video", "interlaced", "colour") | (
         {"video": job.video_track} if job.video_track else {}
     )
     track = TrackSpec(
         key=make_key("track", version=VERSIONS["track"], **part, gaps=job.gaps, **seen_by),
-        uri=job.driving,
+        clip=inputs[job.driving],
         start=job.start,
         end=job.end,
         fps=job.fps,
         face=job.driving_face,
         gaps=job.gaps,
-        tracks=job.tracks,
+        tracks=inputs.get(job.tracks),
         frames=frames_between(length, job.start, job.end),
         video_track=job.video_track,
     )
@@ -275,6 +293,7 @@ def _spec(
         track=track,
         crop=job.crop,
     )
+    audio = inputs[sound] if (sound := _sound(job)) else None
     key = make_key(
         "render",
         version=VERSIONS["render"],
@@ -286,14 +305,14 @@ def _spec(
         blend=job.blend,
         quality=job.quality,
         master=job.master,
-        audio=contents.get(job.audio, job.audio),
+        audio=audio.sha256 if audio is not None else job.audio,
         language=job.language,
         **_sound_part(job, traits),
         **_size_part(job, traits.portrait),
     )
     # Jobs have most of their parts in common: kept once, they take a fraction of the memory.
-    parts = (shared.setdefault(part, part) for part in (portrait, motion, settings))
-    return RenderSpec(key, run_id, job, *parts)
+    portrait, motion = shared.setdefault(portrait, portrait), shared.setdefault(motion, motion)
+    return RenderSpec(key, run_id, job, portrait, motion, shared.setdefault(settings, settings), audio)
 
 
 def _sound_part(job: Job, traits: JobTraits) -> dict[str, Any]:

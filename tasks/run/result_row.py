@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
@@ -30,6 +30,7 @@ def row_of(
     stages: Mapping[str, float] | None = None,
     attempts: int | None = None,
     flagged: str | None = None,
+    notes: Iterable[str] = (),
 ) -> Row:
     """Return the row.
 
@@ -40,6 +41,7 @@ def row_of(
         stages: seconds by stage that this run spent on the job.
         attempts: how often a worker was given the render.
         flagged: thresholds that the render misses, in words.
+        notes: what was damaged in the store and was made again.
     """
     spec = planned.spec
     columns: dict[str, Any] = {}
@@ -64,8 +66,7 @@ def row_of(
             "gaps": [tuple(gap) for gap in facts["gaps"]],
             "cuts": facts["cuts"],
             "detection_score": facts["detection_score"],
-            # Renders that an earlier version made have no notes and were not measured.
-            "notes": "; ".join(facts.get("notes", ())) or None,
+            # Renders that an earlier version made were not measured.
             **{f"quality_{name}": value for name, value in facts.get("quality", {}).items()},
         }
     return make_row(
@@ -81,5 +82,6 @@ def row_of(
         weights=weights,
         attempts=attempts,
         flagged=flagged,
+        notes="; ".join(dict.fromkeys((*(facts or {}).get("notes", ()), *planned.notes, *notes))) or None,
         **columns,
     )

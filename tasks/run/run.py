@@ -20,6 +20,7 @@ from catalogs.table.check import check_store
 from catalogs.table.manifest import write_manifest
 from catalogs.table.row_buffer import RowBuffer
 from catalogs.table.snapshot import latest_rows, snapshot
+from models.weights import model_files
 from tasks.pool import LocalPool, Pool, RayPool, Role
 from tasks.quality.thresholds import Thresholds
 from tasks.run.heartbeat import Heartbeat
@@ -34,6 +35,7 @@ from tasks.steps.context import WorkerConfig, local_detector
 from tasks.steps.specs import RenderSpec
 from tasks.weights.local_copy import local_weights
 from troupe.errors import Cancelled, NoSpace, SettingsError, WeightsError
+from troupe.files import file_state
 from troupe.log_context import set_run_id
 from troupe.scratch import scratch_folder
 
@@ -96,6 +98,8 @@ class Run:
                 gpu_memory=request.gpu_memory,
             )
             self._local_weights, self._local_detector = local_weights(self._weights_uri), local_detector(self._config)
+            weights_files = [*model_files(self._local_weights), self._local_detector]
+            self._weights_state = {path: file_state(path) for path in weights_files}
             self._rows = self._stack.enter_context(RowBuffer(self._store, self.run_id))
             roles = self._roles()
             self._render_workers = next(role.workers for role in roles if role.name == RENDER)
@@ -156,6 +160,9 @@ class Run:
             )
         except Cancelled as error:
             plan = Plan(self.run_id, "", tuple(PlannedJob(job, error=error) for job in jobs))
+        # Workers load them before they are hashed; after that, each worker checks that its own stay the same.
+        if any(file_state(path) != state for path, state in self._weights_state.items()):
+            raise WeightsError(f"the weights in {self._weights_uri} changed while the run was being planned; run again")
         self._outcomes = Outcomes(
             self._store,
             self.run_id,
@@ -169,7 +176,7 @@ class Run:
         self._listener.begin(len(plan.jobs))
         started = datetime.now(UTC)
         missing: list[RenderSpec] = []
-        for planned, facts in finished_renders(self._store, plan.jobs, self._raise_if_cancelled):
+        for planned, facts in finished_renders(self._store, plan.jobs, self._raise_if_cancelled, complete=True):
             if planned.spec is None or facts is not None:
                 self._outcomes.without_work(planned, facts, started)
             else:

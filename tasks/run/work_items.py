@@ -33,7 +33,7 @@ def portrait_item(spec: PortraitSpec) -> WorkItem:
         affinity_key=spec.key,
         cost=COST_PER_PORTRAIT,
         timeout=MIN_TIMEOUT,
-        label=f"portrait {name(spec.uri)}",
+        label=f"portrait {name(spec.picture.uri)}",
     )
 
 
@@ -65,7 +65,7 @@ def _track_item(spec: TrackSpec) -> WorkItem:
         (spec,),
         cost=float(spec.frames),
         timeout=MIN_TIMEOUT + SECONDS_PER_FRAME * spec.frames,
-        label=f"clip {name(spec.uri)}",
+        label=f"clip {name(spec.clip.uri)}",
     )
 
 
@@ -78,5 +78,5 @@ def _motion_item(spec: MotionSpec) -> WorkItem:
         needs=(f"track:{spec.track.key}",),
         cost=float(spec.track.frames),
         timeout=MIN_TIMEOUT + SECONDS_PER_FRAME * spec.track.frames,
-        label=f"clip {name(spec.track.uri)}",
+        label=f"clip {name(spec.track.clip.uri)}",
     )

@@ -49,26 +49,29 @@ def encode_portrait(context: WorkerContext, spec: PortraitSpec) -> Done:
 
     def compute(watch: Stopwatch) -> tuple[Write, Picture]:
         with watch("fetch"):
-            path = context.input(spec.uri)
+            path = context.input(spec.picture)
         with watch("decode"):
             picture = read_picture(path)
         with watch("detect"), context.detecting() as detector:
-            portrait = prepare_portrait(picture, detector, spec.face, context.animator.config.image_size, spec.uri)
+            portrait = prepare_portrait(
+                picture, detector, spec.face, context.animator.config.image_size, spec.picture.uri
+            )
         with watch("encode"):
             appearance = context.animator.encode_appearance(portrait)
         encoded = EncodedPortrait(appearance, portrait.box, _face_box(portrait.face.box))
         return lambda file: _write(encoded, file), portrait.crop
 
-    return cached_step(context, spec.store_key, compute)
+    return cached_step(context, spec.store_key, compute, spec.picture)
 
 
 def read_encoded_portrait(context: WorkerContext, spec: PortraitSpec) -> EncodedPortrait:
-    """Return the encoded portrait from the cache.
+    """Return the encoded portrait from the cache, made again if it is damaged.
 
     Raises:
-        StoreError: it cannot be fetched, or is damaged.
+        StoreError: it cannot be fetched.
+        InputError: it is damaged, and the portrait cannot be encoded again.
     """
-    return read_cached(context, spec.store_key, _read)
+    return read_cached(context, spec.store_key, _read, lambda: encode_portrait(context, spec))
 
 
 def _read(path: Path) -> EncodedPortrait:

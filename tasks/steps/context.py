@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import shutil
 import tempfile
 from collections import OrderedDict
@@ -12,21 +13,26 @@ from functools import cached_property
 from pathlib import Path
 from typing import Generic, TypeVar
 
-from catalogs.requests.inputs import localise
+from catalogs.requests.content_hashes import Input, content_hash
+from catalogs.requests.inputs import InputStat, localise, stat
+from catalogs.store import uris
 from catalogs.store.store import Store, open_store
 from models.animator import Animator
 from models.animator import load as load_animator
 from models.faces import FaceDetector, FaceRecogniser, open_detector
 from models.miniature import SHIPPED_WEIGHTS
-from models.weights import detector_file, recogniser_file
+from models.weights import detector_file, model_files, recogniser_file
 from tasks.weights.local_copy import local_file, local_weights
 from troupe import Face, Floats, Picture
-from troupe.errors import Cancelled, NoFace
+from troupe.errors import Cancelled, InputError, NoFace, WeightsError
+from troupe.files import FileState, file_state
 from troupe.scratch import claim
 
 __all__ = ["LRUCache", "WorkerConfig", "WorkerContext", "local_detector"]
 
 T = TypeVar("T")
+
+_log = logging.getLogger(__name__)
 
 MINIATURE_ADVICE = (
     "the miniature's detector supports drawn people only: for photographs and footage get the full model with "
@@ -101,6 +107,9 @@ class WorkerContext:
         self._stopped = stopped
         self._claim = claim(config.scratch)
         self._inputs: LRUCache[tuple[Path, Path]] = LRUCache(4, lambda entry: shutil.rmtree(entry[1]))
+        self._verified: dict[Input, InputStat] = {}
+        self._notes: list[str] = []
+        self._loaded: dict[Path, FileState | None] = {}
 
     @cached_property
     def store(self) -> Store:
@@ -111,8 +120,10 @@ class WorkerContext:
     def animator(self) -> Animator:
         """The networks of the weights directory."""
         config = self.config
+        directory = local_weights(config.weights)
+        self._loaded |= {path: file_state(path) for path in model_files(directory)}
         return load_animator(
-            local_weights(config.weights),
+            directory,
             config.device,
             config.dtype,
             compile=config.compile,
@@ -122,7 +133,9 @@ class WorkerContext:
     @cached_property
     def detector(self) -> FaceDetector:
         """The face detector."""
-        return open_detector(local_detector(self.config))
+        path = local_detector(self.config)
+        self._loaded[path] = file_state(path)
+        return open_detector(path)
 
     @contextmanager
     def detecting(self) -> Iterator[FaceDetector]:
@@ -147,19 +160,68 @@ class WorkerContext:
         """Return the embedding of a face. Few clips need it: only then `recogniser` is loaded."""
         return self.recogniser(picture, face)
 
-    def input(self, uri: str) -> Path:
+    def input(self, source: Input) -> Path:
         """Return a local path of the user's file; fetched where it is not local, and kept for the next few jobs.
 
         Raises:
             MissingInput: the URI points at nothing.
+            InputError: the file is not the one that the run was planned for.
             StoreError: it cannot be fetched.
         """
 
         def fetch() -> tuple[Path, Path]:
             folder = Path(tempfile.mkdtemp(prefix="input-", dir=self.config.scratch))
-            return localise(uri, folder), folder
+            try:
+                path = localise(source.uri, folder)
+                if uris.local_path(source.uri) is None:
+                    _compare(source, path)
+            except BaseException:
+                shutil.rmtree(folder)
+                raise
+            return path, folder
 
-        return self._inputs.get(uri, fetch)[0]
+        path = self._inputs.get(f"{source.sha256} {source.uri}", fetch)[0]
+        self.check_inputs(source)
+        return path
+
+    def check_inputs(self, *sources: Input) -> None:
+        """Check that local files, which are used in place, still are those that the run was planned for.
+
+        A file is hashed again only if its size, times or inode changed. To be called after the last use of a file, and
+        before what was made from it is stored.
+
+        Raises:
+            MissingInput, InputError, StoreError: as `input`.
+        """
+        for source in sources:
+            if not source.sha256 or uris.local_path(source.uri) is None:
+                continue
+            state = stat(source.uri)
+            if state in (source.stat, self._verified.get(source)):
+                continue
+            with self.scratch() as folder:
+                _compare(source, localise(source.uri, folder))
+            self._verified[source] = state
+
+    def check_weights(self) -> None:
+        """Check that the files of the networks still are those that were loaded; to be called as `check_inputs`.
+
+        Raises:
+            WeightsError: one of them changed.
+        """
+        changed = [str(path) for path, state in self._loaded.items() if file_state(path) != state]
+        if changed:
+            raise WeightsError("the weights changed during the run; run again", changed)
+
+    def note(self, text: str) -> None:
+        """Log what was damaged in the store, and keep it for the row of a job."""
+        _log.warning(text)
+        self._notes.append(text)
+
+    def take_notes(self) -> tuple[str, ...]:
+        """Return the notes since the last call."""
+        notes, self._notes = tuple(self._notes), []
+        return notes
 
     def raise_if_cancelled(self) -> None:
         """Raise if the run is being stopped; to be called often in long work.
@@ -175,3 +237,9 @@ class WorkerContext:
         """Yield a temporary folder, removed afterwards."""
         with tempfile.TemporaryDirectory(prefix="work-", dir=self.config.scratch) as folder:
             yield Path(folder)
+
+
+def _compare(source: Input, path: Path) -> None:
+    """Raise InputError if the content of a local input, or local copy, is not the expected one."""
+    if source.sha256 and content_hash(path) != source.sha256:
+        raise InputError(f"{uris.redacted(source.uri)} changed after the run had been planned; run again")

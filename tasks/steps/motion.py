@@ -29,7 +29,7 @@ def track_clip(context: WorkerContext, spec: TrackSpec) -> Done:
 
     def compute(watch: Stopwatch) -> tuple[Write, None]:
         with watch("fetch"):
-            clip = context.input(spec.uri)
+            clip = context.input(spec.clip)
             ready_made = context.input(spec.tracks) if spec.tracks else None
         if ready_made is not None:
             track = read_track(ready_made)
@@ -39,13 +39,13 @@ def track_clip(context: WorkerContext, spec: TrackSpec) -> Done:
                 frames = report_each(watch.each("decode", decoded), "tracking", spec.frames, "frames")
                 reselect = spec.gaps == "cut"
                 track = track_face(
-                    frames, detector, spec.face, spec.uri, recognise=context.recognise, reselect=reselect
+                    frames, detector, spec.face, spec.clip.uri, recognise=context.recognise, reselect=reselect
                 )
         if spec.gaps == "fail":
-            reject_gaps(track, spec.uri)
+            reject_gaps(track, spec.clip.uri)
         return lambda file: write_track(track, file), None
 
-    return cached_step(context, spec.store_key, compute)
+    return cached_step(context, spec.store_key, compute, spec.clip, *([spec.tracks] if spec.tracks else []))
 
 
 def encode_clip(context: WorkerContext, spec: MotionSpec) -> Done:
@@ -57,7 +57,7 @@ def encode_clip(context: WorkerContext, spec: MotionSpec) -> Done:
 
     def compute(watch: Stopwatch) -> tuple[Write, Picture | None]:
         with watch("fetch"):
-            clip = context.input(spec.track.uri)
+            clip = context.input(spec.track.clip)
             track = fetch_track(context, spec.track)
         with watch("encode"):
             decoded = media.decode(clip, spec.track.start, spec.track.end, spec.track.fps, spec.track.video_track)
@@ -70,18 +70,19 @@ def encode_clip(context: WorkerContext, spec: MotionSpec) -> Done:
                 motions.append(context.animator.encode_motion(shown, track.part(first, stop), spec.crop))
         return lambda file: save_shots(motions, file), frames.head
 
-    return cached_step(context, spec.store_key, compute)
+    return cached_step(context, spec.store_key, compute, spec.track.clip)
 
 
 def fetch_track(context: WorkerContext, spec: TrackSpec) -> Track:
-    """Return the track from the cache."""
-    return read_cached(context, spec.store_key, read_track)
+    """Return the track from the cache, made again if it is damaged."""
+    return read_cached(context, spec.store_key, read_track, lambda: track_clip(context, spec))
 
 
 def read_motion(context: WorkerContext, spec: MotionSpec) -> tuple[Motion, ...]:
-    """Return the motion from the cache, one per shot.
+    """Return the motion from the cache, one per shot, made again if it is damaged.
 
     Raises:
-        StoreError: it cannot be fetched, or is damaged.
+        StoreError: it cannot be fetched.
+        InputError: it is damaged, and the clip cannot be encoded again.
     """
-    return read_cached(context, spec.store_key, load_shots)
+    return read_cached(context, spec.store_key, load_shots, lambda: encode_clip(context, spec))

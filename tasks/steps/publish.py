@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from catalogs.store.store import Store
+from catalogs.store.renders import Record, encode_record, file_keys, find_record, record_key
+from catalogs.store.store import Put, Store
 from tasks.steps.specs import RenderSpec
+from troupe.errors import DamagedFile
+from troupe.files import file_sha256
 
 __all__ = ["finished_record", "publish"]
 
@@ -18,8 +20,8 @@ def publish(
 ) -> tuple[dict[str, Any], int]:
     """Put the files into the render's folder and then, exclusively, its `render.json`.
 
-    Nothing is overwritten. If two workers finish the same render, the first one's files stay, and the record describes
-    the files in the store.
+    Nothing is overwritten. A file that is there without a record may be another worker's, or damaged: unless it is the
+    same, this worker's file gets a name of its own. If two workers finish the same render, the first record stays.
 
     Args:
         files: local files by name; `checksum` and `bytes` of the record are the first one's.
@@ -31,17 +33,40 @@ def publish(
     Raises:
         StoreError: a file cannot be put; the render does not exist then, and may be tried again.
     """
-    puts = [store.put(path, f"{spec.folder}/{name}") for name, path in files.items()]
-    record = {**facts, "checksum": puts[0].sha256, "bytes": puts[0].bytes}
-    last = store.put_bytes(json.dumps(record, indent=2).encode(), spec.record_key)
+    puts = {f"{spec.folder}/{name}": _put(store, path, f"{spec.folder}/{name}") for name, path in files.items()}
+    outputs = {name: puts[key].key for name, key in facts["outputs"].items()}
+    facts = {**facts, "outputs": outputs, "poster": puts[facts["poster"]].key}
+    last = store.put_bytes(encode_record(facts, puts.values()), record_key(spec.key))
+    record = find_record(store, spec.key)
+    if record is None:
+        raise DamagedFile(f"{store.uri(record_key(spec.key))} was deleted while it was being written; run again")
+    created = [put.key for put in puts.values() if put.created]
     if not last.created:
-        record = json.loads(store.read(spec.record_key))
-    return record, sum(put.created for put in (*puts, last))
+        for key in set(created) - set(file_keys(record)):
+            store.delete(key)
+    return record, len(created) + last.created
 
 
-def finished_record(store: Store, spec: RenderSpec) -> dict[str, Any] | None:
-    """Return the record of the render, or None if the render does not exist."""
-    if not store.exists(spec.record_key):
+def finished_record(store: Store, spec: RenderSpec, note: Callable[[str], None]) -> Record | None:
+    """Return the record of the render; None if the render does not exist or is damaged.
+
+    Args:
+        note: receives what is damaged.
+
+    Raises:
+        StoreError: the store cannot be read.
+    """
+    try:
+        return find_record(store, spec.key)
+    except DamagedFile as error:
+        note(f"{error.message}; made again")
         return None
-    record: dict[str, Any] = json.loads(store.read(spec.record_key))
-    return record
+
+
+def _put(store: Store, path: Path, key: str) -> Put:
+    sha256 = file_sha256(path)
+    put = store.put(path, key, sha256)
+    if put.sha256 == sha256:
+        return put
+    stem, _, suffix = key.rpartition(".")
+    return store.put(path, f"{stem}-{sha256[:12]}.{suffix}", sha256)

@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from catalogs.store.renders import discard_render
 from models.faces import Box, make_paster
 from models.motion import Motion
 from tasks import media
@@ -62,13 +63,17 @@ def render(context: WorkerContext, spec: RenderSpec, portrait: EncodedPortrait, 
         StoreError: the store failed; nothing half finished is visible.
     """
     worker = process_name()
-    if (finished := finished_record(context.store, spec)) is not None:
+    damaged: list[str] = []
+    if (finished := finished_record(context.store, spec, damaged.append)) is not None:
         return Rendered(reused=True, facts=finished, worker=worker)
+    if damaged:
+        context.note(damaged[0])
+        discard_render(context.store, spec.key)
     watch, evaluations = Stopwatch(), context.animator.evaluations
     with context.scratch() as folder:
         with watch("fetch"):
             picture, box, scaling = _scaled_portrait(context, spec, portrait)
-            clip = context.input(spec.job.driving)
+            clip = context.input(spec.motion.track.clip)
             audio = _audio(context, spec, clip)
             track = fetch_track(context, spec.motion.track)
         with watch("decode"):
@@ -77,7 +82,7 @@ def render(context: WorkerContext, spec: RenderSpec, portrait: EncodedPortrait, 
             paster = make_paster(spec.job.blend, picture, box) if picture is not None else None
         outputs = _outputs(context, spec, picture, folder)
         poster = folder / "poster.jpg"
-        measured = (context.input(spec.portrait.uri), spec.portrait.face)
+        measured = (context.input(spec.portrait.picture), spec.portrait.face)
         meter = QualityMeter(context.animator, context.detector, measured, shots, track)
         infos, notes = write_videos(
             context, spec, portrait, shots, outputs, paster, timing, audio, poster, meter, watch
@@ -87,6 +92,8 @@ def render(context: WorkerContext, spec: RenderSpec, portrait: EncodedPortrait, 
         }
         facts |= {"worker": worker, "quality": meter.compute(), "stage_seconds": watch.seconds}
         with watch("put"):
+            context.check_weights()
+            context.check_inputs(spec.portrait.picture, spec.motion.track.clip, *([spec.audio] if spec.audio else []))
             files = {output.path.name: output.path for output in outputs} | {poster.name: poster}
             record, puts = publish(context.store, spec, files, facts)
     return Rendered(
@@ -97,6 +104,7 @@ def render(context: WorkerContext, spec: RenderSpec, portrait: EncodedPortrait, 
         facts=record,
         evaluations=context.animator.evaluations - evaluations,
         worker=worker,
+        notes=context.take_notes(),
     )
 
 
@@ -188,7 +196,8 @@ def _audio(context: WorkerContext, spec: RenderSpec, clip: Path) -> AudioSource 
         return None
     if job.audio == "driving":
         return AudioSource(clip, job.start, job.end, job.audio_track, job.video_track)
-    source = AudioSource(context.input(job.audio), track=job.audio_track)
+    assert spec.audio is not None
+    source = AudioSource(context.input(spec.audio), track=job.audio_track)
     if media.find_audio(source) is None:
         raise UnreadableMedia(f"{job.audio} has no sound; name another file, or `none`")
     return source
@@ -200,7 +209,7 @@ def _scaled_portrait(
     """Return the portrait in the size of the full video, the animated square in it, and a note if it was scaled."""
     if spec.job.output == "crop":
         return None, portrait.crop_box, []
-    picture = media.read_picture(context.input(spec.job.portrait))
+    picture = media.read_picture(context.input(spec.portrait.picture))
     height, width = picture.shape[:2]
     size = fitted_size(spec.job.size, width, height)
     if size == (width, height):
@@ -215,7 +224,7 @@ def _input_notes(context: WorkerContext, spec: RenderSpec, clip: Path) -> list[s
     """Return notes on what was chosen or converted when the portrait and the clip were read."""
     job = spec.job
     in_clip = media.clip_notes(clip, job.video_track, job.audio_track, audio=job.audio == "driving")
-    return [*media.picture_notes(context.input(job.portrait)), *in_clip]
+    return [*media.picture_notes(context.input(spec.portrait.picture)), *in_clip]
 
 
 def _facts(

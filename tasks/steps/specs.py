@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import Any
 
+from catalogs.requests.content_hashes import Input
 from troupe import FaceChoice, Job, SamplerSettings
 
 __all__ = ["Done", "MotionSpec", "PortraitSpec", "RenderSpec", "Rendered", "TrackSpec"]
@@ -20,7 +21,7 @@ class PortraitSpec:
     """Spec of a portrait's appearance: the identity of one face in a picture, encoded."""
 
     key: str
-    uri: str
+    picture: Input
     face: FaceChoice
 
     @property
@@ -39,11 +40,11 @@ class TrackSpec:
     """
 
     key: str
-    uri: str
+    clip: Input
     start: float
     end: float | None
     face: FaceChoice
-    tracks: str = ""
+    tracks: Input | None = None
     fps: Fraction | None = None
     gaps: str = "hold"
     frames: int = 250
@@ -71,7 +72,11 @@ class MotionSpec:
 
 @dataclass(frozen=True, slots=True)
 class RenderSpec:
-    """Spec of a render: a portrait acts a clip, and the videos are published."""
+    """Spec of a render: a portrait acts a clip, and the videos are published.
+
+    Attributes:
+        audio: file with the sound, where the job names one.
+    """
 
     key: str
     run_id: str
@@ -79,16 +84,12 @@ class RenderSpec:
     portrait: PortraitSpec
     motion: MotionSpec
     settings: SamplerSettings
+    audio: Input | None = None
 
     @property
     def folder(self) -> str:
         """Folder of the finished files in the store."""
         return f"renders/{self.key}"
-
-    @property
-    def record_key(self) -> str:
-        """Key of the record, which is put last: a render exists if its record does."""
-        return f"{self.folder}/render.json"
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,11 +100,13 @@ class Done:
         reused: whether the result was in the store already.
         seconds: seconds by stage.
         puts: number of files put into the store.
+        notes: what was damaged in the store and was made again.
     """
 
     reused: bool
     seconds: Mapping[str, float] = field(default_factory=dict)
     puts: int = 0
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

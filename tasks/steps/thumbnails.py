@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import io
 from collections.abc import Iterator
-from pathlib import PurePosixPath
 
 from PIL import Image
 
-from catalogs.store.store import Store
 from models.faces import crop_head, head_box
 from troupe import Picture, Track
 
-__all__ = ["FirstFrame", "put_thumbnail"]
+__all__ = ["FirstFrame", "encode_thumbnail"]
 
 SIDE = 256
 """Pixels."""
@@ -33,16 +31,10 @@ class FirstFrame:
             yield frame
 
 
-def put_thumbnail(store: Store, store_key: str, head: Picture | None) -> int:
-    """Put a head crop as a JPEG beside the file at `store_key`, if there is one; return the number of files put.
-
-    Raises:
-        StoreError: it cannot be put.
-    """
-    if head is None:
-        return 0
+def encode_thumbnail(head: Picture) -> bytes:
+    """Return a head crop as a small JPEG."""
     image = Image.fromarray(head)
     image.thumbnail((SIDE, SIDE), Image.Resampling.LANCZOS)
     data = io.BytesIO()
     image.save(data, "JPEG", quality=85)
-    return int(store.put_bytes(data.getvalue(), str(PurePosixPath(store_key).with_suffix(".jpg"))).created)
+    return data.getvalue()

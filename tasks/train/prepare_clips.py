@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from catalogs.requests import inputs
+from catalogs.requests.content_hashes import Input
 from catalogs.requests.tables import read_table
 from catalogs.store import uris
 from catalogs.store.keys import make_key
@@ -137,7 +138,7 @@ def _prepare_entry(context: WorkerContext, clips: ClipsConfig, entry: _Entry, fo
     )[:16]
     if any(list((folder / name).glob(f"{key}-*")) for name in (TRAINING_FOLDER, HELD_OUT_FOLDER)):
         return
-    clip = context.input(entry.uri)
+    clip = context.input(Input(entry.uri))
 
     def frames() -> Iterator[Picture]:
         return media.decode(clip, entry.start, entry.end)

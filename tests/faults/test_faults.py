@@ -19,6 +19,8 @@ import pytest
 from tasks.steps.specs import Done, TrackSpec
 from tasks.steps.workers import PreprocessWorker
 from tests.faults.harness.workspace import TROUPE, Workspace, prepare, records, stable_rows, wait_until
+from tests.faults.integrity import prepare as prepare_damage
+from tests.faults.integrity import run_seed
 from tests.faults.storm import storm
 
 pytestmark = pytest.mark.long
@@ -31,7 +33,7 @@ class CrashingPreprocessWorker(PreprocessWorker):
 
     def track(self, order: TrackSpec) -> Done:
         """Track the clip, or crash."""
-        if DEADLY in order.uri:
+        if DEADLY in order.clip.uri:
             ctypes.string_at(0)
         return super().track(order)
 
@@ -113,6 +115,12 @@ def _let_ray_die(workspace: Workspace, tmp_path: Path) -> None:
 def test_a_stormy_endpoint_and_two_drivers(workspace: Workspace, s3: str) -> None:
     report = storm(workspace, s3, seed=3)
     assert "500" in report, report
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_damage_to_a_store_is_reported_and_repaired(tmp_path: Path, seed: int) -> None:
+    truth = prepare_damage(tmp_path / "base")
+    assert run_seed(tmp_path / "base", truth, seed).wrong == []
 
 
 SMALL = "mount -t tmpfs -o size={size} none {folder} && exec {command}"

@@ -37,8 +37,9 @@ def test_every_pair_of_portrait_and_clip_is_rendered_once(cast: Path, weights: P
     assert first.counts == {"done": 4}
     assert first.frames == 2 * (10 + 12)
     assert first.evaluations > 0
-    # Two appearances, tracks and motions, small pictures of four of these; four videos, posters and records.
-    assert first.files_put == 6 + 4 + 12
+    # Two appearances, tracks and motions, thumbnails of four of these, and their digests; four videos, posters and
+    # records.
+    assert first.files_put == 6 + 4 + 6 + 12
     rows = manifest_rows(first)
     expected = {"hello": (10, Fraction(25)), "film": (12, Fraction(24000, 1001))}
     assert sorted(rows) == ["olive__film", "olive__hello", "ruby__film", "ruby__hello"]
@@ -168,7 +169,7 @@ def test_a_forgotten_identity_is_rejected(run_jobs: RunJobs, tmp_path: Path, cas
     assert again.counts == {"reused": 1, "failed": 2}
     assert {row["error_kind"] for row in rows.values() if row["status"] == "failed"} == {"withdrawn"}
     assert again.files_put == 0
-    assert len(store.list("cache/appearance")) == 2
+    assert len(store.list("cache/appearance")) == 3
 
 
 def test_every_run_has_a_report(run_jobs: RunJobs) -> None:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import csv
+import hashlib
 import io
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from hypothesis import given
@@ -74,6 +76,17 @@ def test_delivery(filled: Store, tmp_path: Path) -> None:
     assert deliver(filled, list_jobs(filled), target, name).copied == 0
     assert deliver(filled, list_jobs(filled), open_store(str(tmp_path / "crops")), "{job_id}", crop=True).copied == 2
     assert files(tmp_path / "crops") == {"one.mp4": "crop k1", "two.mp4": "full k2"}
+
+
+def test_a_damaged_video_is_not_delivered(filled: Store, tmp_path: Path) -> None:
+    rows = list_jobs(filled)
+    checksums = [hashlib.sha256(f"full {key}".encode()).hexdigest() for key in rows.column("render_key").to_pylist()]
+    rows = rows.set_column(rows.column_names.index("checksum"), "checksum", pa.array(checksums))
+    filled.replace(b"full k3", "renders/k1/full.mp4")
+    done = deliver(filled, rows, open_store(str(tmp_path / "out")), "{job_id}")
+    assert files(tmp_path / "out") == {"two.mp4": "full k2"}
+    assert done.copied == 1
+    assert "renders/k1/full.mp4 is damaged" in done.missing[0]
 
 
 def test_equal_names_are_numbered_and_nothing_is_overwritten(filled: Store, tmp_path: Path) -> None:

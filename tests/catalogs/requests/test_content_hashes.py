@@ -28,22 +28,22 @@ def test_hashes_are_remembered_from_run_to_run(
     assert first.of(uris[0]) == expected[uris[0]]
     assert first.of_many([*uris, uris[0]]) == expected
     first.save("r1")
-    assert store.list("cache/hashes") == ["cache/hashes/r1.parquet"]
+    assert len(store.list("cache/hashes")) == 1
     first.save("r1")
-    assert store.list("cache/hashes") == ["cache/hashes/r1.parquet"]
+    assert len(store.list("cache/hashes")) == 1
 
     with monkeypatch.context() as patch:
         patch.setattr(content_hashes, "_hash", lambda uri, _: pytest.fail(f"{uri} was read again"))
         second = ContentHashes(store)
         assert second.of_many(uris) == expected
         second.save("r2")
-    assert store.list("cache/hashes") == ["cache/hashes/r1.parquet"]
+    assert len(store.list("cache/hashes")) == 1
 
     write(uris[1], b"changed")
     third = ContentHashes(store)
     assert third.of_many(uris) == {**expected, uris[1]: sha256(b"changed")}
     third.save("r1")  # the same run, resumed
-    assert store.list("cache/hashes") == ["cache/hashes/r1-2.parquet", "cache/hashes/r1.parquet"]
+    assert len(store.list("cache/hashes")) == 2
     assert ContentHashes(store).of_many(uris) == {**expected, uris[1]: sha256(b"changed")}
 
 
@@ -117,7 +117,8 @@ def test_no_credential_of_a_uri_is_remembered(folder_store: Store, monkeypatch: 
     signed = ["memory://secrets/a.png?sig=c0ffee", "memory://secrets/a.png?sig=c0ffed"]
     assert hashes.of_many(signed) == {signed[0]: sha256(b"one"), signed[1]: sha256(b"two")}
     hashes.save("r")
-    stored = pq.read_table(io.BytesIO(folder_store.read("cache/hashes/r.parquet"))).column("uri").to_pylist()
+    (key,) = folder_store.list("cache/hashes")
+    stored = pq.read_table(io.BytesIO(folder_store.read(key))).column("uri").to_pylist()
     assert all(uri.startswith("memory://secrets/a.png?sig=***#") for uri in stored)
     monkeypatch.setattr(content_hashes, "_hash", lambda uri, _: pytest.fail(f"{uri} was read again"))
     assert ContentHashes(folder_store).of(signed[0]) == sha256(b"one")

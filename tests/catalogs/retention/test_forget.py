@@ -36,7 +36,8 @@ def filled(store: Store) -> Store:
         ("r2", "three", "star", ANA, "k3"),
     ):
         appearance = "app-a" if content == ANA else "app-b"
-        columns = {**render(store, key), "portrait_sha256": content, "appearance_key": appearance, "checksum": "c"}
+        columns = {**render(store, key), "portrait_sha256": content, "appearance_key": appearance}
+        columns["checksum"] = hashlib.sha256(f"full {key}".encode()).hexdigest()
         if key == "k1":
             store.put_bytes(b"x", "renders/k1/master.mov")
             columns["master_uri"] = store.uri("renders/k1/master.mov")

@@ -10,12 +10,16 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
+from safetensors import safe_open
+from safetensors.torch import save_file
 
-from catalogs.requests.content_hashes import ContentHashes
+from catalogs.requests.content_hashes import ContentHashes, Input
 from catalogs.requests.jobs_file import cross_product, read_request, write_request
 from catalogs.store.keys import make_key
+from catalogs.store.renders import encode_record
 from catalogs.store.store import open_store
 from models.miniature.init_weights import init_weights
+from models.weights import convert
 from tasks.run.planning import finished_renders, plan_jobs, shards, weights_fingerprint
 from tasks.steps.specs import MotionSpec, PortraitSpec, RenderSpec, TrackSpec
 from tests.clips import WIDE_RED, make_clip, numbered, wide_gamut_profile
@@ -25,11 +29,11 @@ from troupe import LARGEST, Job, SamplerSettings
 from troupe.errors import Cancelled, UnreadableMedia
 from troupe.files import file_sha256
 
-MOTION = MotionSpec("m", TrackSpec("t", "c.mp4", 0.0, None, LARGEST))
+MOTION = MotionSpec("m", TrackSpec("t", Input("c.mp4"), 0.0, None, LARGEST))
 
 
 def spec(number: int, identity: int) -> RenderSpec:
-    portrait = PortraitSpec(f"p{identity}", "p.png", LARGEST)
+    portrait = PortraitSpec(f"p{identity}", Input("p.png"), LARGEST)
     return RenderSpec(f"r{number}", "run", Job(f"j{number}", "p.png", "c.mp4"), portrait, MOTION, SamplerSettings())
 
 
@@ -46,6 +50,17 @@ def test_shards(identities: list[int], most: int, enough: int) -> None:
     assert len(groups) >= min(most, len(set(identities)), 4)
 
 
+def test_a_fingerprint_is_of_the_real_content(tmp_path: Path) -> None:
+    init_weights(tmp_path / "weights", 0, SMALL)
+    hashes, weights = ContentHashes(open_store(str(tmp_path / "store"))), tmp_path / "weights"
+    list(convert(weights))
+    genuine, forged = weights_fingerprint(weights, hashes), weights / "hyportrait" / "image_proj.safetensors"
+    with safe_open(forged, "pt") as file:
+        tensors, note = {name: file.get_tensor(name) + 1 for name in file.keys()}, file.metadata()  # noqa: SIM118
+    save_file(tensors, forged, note)
+    assert weights_fingerprint(weights, hashes) != genuine
+
+
 def test_jobs_share_specs_and_existing_renders_are_found(tmp_path: Path) -> None:
     init_weights(tmp_path / "weights", 0, SMALL)
     (tmp_path / "p").write_text("p")
@@ -60,9 +75,13 @@ def test_jobs_share_specs_and_existing_renders_are_found(tmp_path: Path) -> None
     assert len({id(spec.portrait) for spec in specs if spec}) == 1
     assert len({id(spec.motion) for spec in specs if spec}) == 2
     assert specs[3]
-    store.put_bytes(b'{"frames": 5}', specs[3].record_key)
-    found = [record for _, record in finished_renders(store, plan.jobs)]
-    assert found == [None, None, None, {"frames": 5}, None]
+    folder = specs[3].folder
+    facts = {"key": specs[3].key, "outputs": {"full": f"{folder}/full.mp4"}, "poster": f"{folder}/full.mp4"}
+    facts |= dict.fromkeys(("run_id", "job_id", "fps", "face", "gaps")) | {"frames": 5}
+    puts = [store.put_bytes(b"video", f"{folder}/full.mp4")]
+    store.put_bytes(encode_record(facts, puts), f"{folder}/render.json")
+    found = [record and record["frames"] for _, record in finished_renders(store, plan.jobs)]
+    assert found == [None, None, None, 5, None]
     polls = iter([None, None])
 
     def raise_if_cancelled() -> None:

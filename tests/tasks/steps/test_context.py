@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import fsspec
 import numpy as np
 import pytest
 
+from catalogs.requests.content_hashes import ContentHashes, Input, content_hash
+from catalogs.store.store import open_store
 from models.faces import prepare_portrait
 from models.miniature import SHIPPED_WEIGHTS, draw_portrait
 from tasks.steps.context import WorkerConfig, WorkerContext
 from troupe import LARGEST
-from troupe.errors import NoFace
+from troupe.errors import InputError, NoFace
 
 
 def error_without_a_face(weights: Path, detector: str, folder: Path) -> str:
@@ -33,3 +36,55 @@ def test_a_drawn_face_is_detected(tmp_path: Path) -> None:
     context = WorkerContext(WorkerConfig(str(tmp_path), str(SHIPPED_WEIGHTS), "", "cpu", "auto", tmp_path))
     with context.detecting() as found:
         assert found.detect(draw_portrait(1)[0])
+
+
+@pytest.fixture
+def context(tmp_path: Path) -> WorkerContext:
+    return WorkerContext(WorkerConfig(str(tmp_path), str(SHIPPED_WEIGHTS), "", "cpu", "auto", tmp_path / "scratch"))
+
+
+def test_a_local_input_is_hashed_once_and_again_if_it_changed(
+    context: WorkerContext, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, hashed = tmp_path / "a.png", []
+    path.write_bytes(b"one")
+    hashes = ContentHashes(open_store(str(tmp_path / "store")))
+    source = hashes.input(str(path), hashes.of(str(path)))
+    monkeypatch.setattr("tasks.steps.context.content_hash", lambda path: hashed.append(path) or content_hash(path))
+    for _ in range(2):
+        assert context.input(source) == path
+    assert hashed == [], "its state is the one that was planned for"
+    path.write_bytes(b"one")  # the same content, written again
+    for _ in range(2):
+        assert context.input(source) == path
+    assert len(hashed) == 1
+    path.write_bytes(b"two")
+    with pytest.raises(InputError, match=r"a\.png changed"):
+        context.input(source)
+    with pytest.raises(InputError, match=r"a\.png changed"):
+        context.check_inputs(source)
+
+
+def test_a_fetched_input_is_compared_with_its_hash(context: WorkerContext) -> None:
+    uri, files = "memory://inputs/a.png", fsspec.filesystem("memory")
+    files.pipe_file("/inputs/a.png", b"one")
+    source = Input(uri, content_hash(context.input(Input(uri))))
+    files.pipe_file("/inputs/a.png", b"two")
+    with pytest.raises(InputError, match="changed"):
+        context.input(source)
+    files.pipe_file("/inputs/a.png", b"one")
+    assert context.input(source).read_bytes() == b"one"
+    assert [path.name for path in (context.config.scratch).glob("input-*/*")] != []
+
+
+def test_a_picture_of_a_sequence_changes(context: WorkerContext, tmp_path: Path) -> None:
+    folder = tmp_path / "frames"
+    folder.mkdir()
+    for number in (1, 2):
+        (folder / f"{number}.png").write_bytes(b"%d" % number)
+    hashes = ContentHashes(open_store(str(tmp_path / "store")))
+    source = hashes.input(str(folder), hashes.of(str(folder)))
+    assert len(list(context.input(source).iterdir())) == 2
+    (folder / "2.png").write_bytes(b"other")
+    with pytest.raises(InputError, match="changed"):
+        context.check_inputs(source)

@@ -1,0 +1,215 @@
+"""Check the files of a store against their digests, and repair what can be repaired."""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from catalogs.requests.memo import digest_name, name_fits
+from catalogs.retention.check_rows import check_rows
+from catalogs.retention.evict import CACHES
+from catalogs.retention.forget import ForgetList
+from catalogs.store.digests import add_digest, digest_key, discard, read_digests
+from catalogs.store.renders import check_files, complete_record, discard_render, file_keys, find_record, record_key
+from catalogs.store.store import Store
+from catalogs.table.runs import read_run
+from troupe.errors import DamagedFile, SettingsError, StoreError
+from troupe.files import file_sha256
+from troupe.scratch import scratch_folder
+
+__all__ = ["CheckReport", "Problem", "check_store"]
+
+MEMOS = ("cache/hashes", "cache/lengths", "cache/traits")
+_THREADS = 8
+RUN_AGAIN = "run its jobs again"
+
+
+@dataclass(frozen=True)
+class Problem:
+    """Something that is damaged.
+
+    Attributes:
+        what: the file, and what is wrong with it.
+        repaired: whether it was repaired, or removed so that it is made again.
+        remedy: what is left to do; empty for nothing.
+    """
+
+    what: str
+    repaired: bool
+    remedy: str = ""
+
+
+@dataclass(frozen=True)
+class CheckReport:
+    """Result of a check.
+
+    Attributes:
+        checked: number of cached files, renders and runs.
+        hashed_bytes: number of bytes read and hashed.
+        without_digest: number of files of earlier versions without a digest; a repair adds them.
+        problems: what is damaged.
+    """
+
+    checked: int
+    hashed_bytes: int
+    without_digest: int
+    problems: tuple[Problem, ...]
+
+    def line(self) -> str:
+        """Return a summary in one line."""
+        repaired = sum(problem.repaired for problem in self.problems)
+        return (
+            f"{self.checked} cached files, renders and runs checked, {self.hashed_bytes / 1e6:.1f} MB hashed, "
+            f"{self.without_digest} without digest, {len(self.problems)} damaged, {repaired} repaired"
+        )
+
+
+def check_store(store: Store, *, deep: bool = False, repair: bool = False) -> CheckReport:
+    """Check caches, renders, runs and catalog of a store.
+
+    Args:
+        deep: whether to hash the content of all files, and to compare the catalog's rows with the manifests. Otherwise
+            existence and size of the renders' files are checked, and everything small.
+        repair: whether to remove what is damaged, so that the next run makes it again; to write manifests and rows
+            again from each other; and to add digests to files of earlier versions.
+
+    Raises:
+        SettingsError: a run is live that a repair would disturb.
+        StoreError: the store cannot be read or written.
+    """
+    return _Check(store, deep, repair).run()
+
+
+class _Check:
+    def __init__(self, store: Store, deep: bool, repair: bool) -> None:
+        self._store, self._deep, self._repair = store, deep, repair
+        self._checked = self._hashed = self._without_digest = 0
+        self._problems: list[Problem] = []
+
+    def run(self) -> CheckReport:
+        runs = sorted({key.split("/")[1] for key in self._store.list("runs") if key.count("/") > 1})
+        if self._repair and (live := [run_id for run_id in runs if self._is_live(run_id)]):
+            raise SettingsError(f"{', '.join(live)} is running; repair {self._store.url} when it has ended")
+        checks: list[Callable[[], None]] = []
+        checks += [lambda key=key: self._cached(key) for key in self._cached_files()]  # type: ignore[misc]
+        renders = sorted({key.split("/")[1] for key in self._store.list("renders")})
+        checks += [lambda key=key: self._render(key) for key in renders]  # type: ignore[misc]
+        memos = [key for folder in MEMOS for key in self._store.list(folder)]
+        checks += [lambda key=key: self._memo(key) for key in memos]  # type: ignore[misc]
+        checks += [lambda run=run: self._run(run) for run in runs]  # type: ignore[misc]
+        with ThreadPoolExecutor(_THREADS, thread_name_prefix="check") as threads:
+            list(threads.map(lambda check: check(), checks))
+        self._forget_list()
+        for what, repaired, remedy in check_rows(self._store, runs, deep=self._deep, repair=self._repair):
+            self._problems.append(Problem(what, repaired, remedy))
+        problems = tuple(sorted(self._problems, key=lambda problem: problem.what))
+        return CheckReport(len(checks), self._hashed, self._without_digest, problems)
+
+    def _cached_files(self) -> Iterator[str]:
+        """Yield the cached files without digests and, where their file exists, thumbnails."""
+        for folder in CACHES:
+            keys = set(self._store.list(folder))
+            mains = {key for key in keys if PurePosixPath(key).suffix not in (".sha256", ".jpg")}
+            stems = {digest_key(key) for key in mains}
+            yield from sorted(mains)
+            for key in sorted(keys - mains):  # what is left of an evicted or deleted file
+                if digest_key(key) not in stems and self._repair:
+                    self._store.delete(key)
+
+    def _cached(self, key: str) -> None:
+        thumbnail = str(PurePosixPath(key).with_suffix(".jpg"))
+        try:
+            digests = read_digests(self._store, key)
+            for place in (key, thumbnail):
+                name = PurePosixPath(place).name
+                if place == thumbnail and name not in digests:
+                    continue
+                expected, size = digests.get(name), self._store.size(place)
+                if not size:
+                    raise DamagedFile(f"{self._store.uri(place)} is {'missing' if size is None else 'empty'}")
+                if expected is None:
+                    self._without_digest += 1
+                    if self._repair:
+                        add_digest(self._store, place, self._sha256(place, size))
+                elif self._deep and self._sha256(place, size) != expected:
+                    raise DamagedFile(f"{self._store.uri(place)} is damaged: its SHA-256 is not that of its digest")
+        except DamagedFile as error:
+            self._damaged(error, lambda: discard(self._store, key))
+
+    def _render(self, key: str) -> None:
+        try:
+            record = find_record(self._store, key)
+            if record is None:
+                return  # unfinished: made again by the next run, or removed by maintenance
+            if "digest" not in record:
+                self._without_digest += 1
+            if self._deep:
+                check_files(self._store, record, deep=True)
+                self._hashed += sum(self._store.size(file) or 0 for file in self._store.list(f"renders/{key}"))
+            if self._repair:
+                complete_record(self._store, record)
+                for file in set(self._store.list(f"renders/{key}")) - {*file_keys(record), record_key(key)}:
+                    self._store.delete(file)  # of a worker that finished the same render later
+        except DamagedFile as error:
+            self._damaged(error, lambda: discard_render(self._store, key), RUN_AGAIN)
+
+    def _memo(self, key: str) -> None:
+        data = self._store.read(key)
+        try:
+            if not name_fits(key, data):
+                raise ValueError("its content is not that of its digest")
+            pq.read_table(io.BytesIO(data)) if key.endswith(".parquet") else json.loads(data)
+        except (pa.ArrowException, OSError, ValueError) as error:
+            damaged = DamagedFile(f"{self._store.uri(key)} is damaged: {' '.join(str(error).split())[:200]}")
+            self._damaged(damaged, lambda: self._store.delete(key))
+            return
+        if (named := digest_name(key, data)) != key:
+            self._without_digest += 1
+            if self._repair:
+                self._store.replace(data, named)
+                self._store.delete(key)
+
+    def _is_live(self, run_id: str) -> bool:
+        try:
+            return read_run(self._store, run_id).live
+        except (StoreError, SettingsError):
+            return False
+
+    def _run(self, run_id: str) -> None:
+        request = f"runs/{run_id}/request.parquet"
+        if self._store.exists(request):
+            try:
+                pq.read_table(io.BytesIO(self._store.read(request)), page_checksum_verification=True)
+            except (pa.ArrowException, OSError) as error:
+                what = f"{self._store.uri(request)} is damaged: {' '.join(str(error).split())[:200]}"
+                self._problems.append(Problem(what, False, "do not retry this run, but run the jobs file again"))
+        if not self._store.exists(f"runs/{run_id}/run.json"):
+            return
+        try:
+            read_run(self._store, run_id)
+        except StoreError as error:
+            self._damaged(error, lambda: self._store.delete(f"runs/{run_id}/run.json"))
+
+    def _forget_list(self) -> None:
+        try:
+            ForgetList(self._store)
+        except StoreError as error:
+            self._problems.append(Problem(error.message, False, "run `troupe forget` for that person again"))
+
+    def _damaged(self, error: StoreError, repair: Callable[[], None], remedy: str = "") -> None:
+        if self._repair:
+            repair()
+        self._problems.append(Problem(error.message, self._repair, remedy if self._repair else "use --repair"))
+
+    def _sha256(self, key: str, size: int) -> str:
+        with scratch_folder() as folder:
+            self._store.get(key, folder / "file")
+            self._hashed += size
+            return file_sha256(folder / "file")
