@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from fractions import Fraction
 from pathlib import Path
 from types import TracebackType
@@ -23,9 +23,9 @@ from troupe.clip_info import ClipInfo
 from troupe.errors import FfmpegError
 from troupe.faces import Picture
 
-__all__ = ["VideoEncoder", "encode"]
+__all__ = ["FLUSH_SECONDS", "VideoEncoder", "encode", "expect_success", "picture_graph"]
 
-_FLUSH_SECONDS = 600.0
+FLUSH_SECONDS = 600.0
 """Seconds to wait for the frames that x264 still holds, about 50: they may be large and the machine slow."""
 _BT709 = {"colorspace": "bt709", "color_primaries": "bt709", "color_trc": "bt709"}
 
@@ -92,8 +92,8 @@ class VideoEncoder:
         self._picture = Path(self._folder.name, f"picture{self._format.suffix}")
         try:
             # Without B-frames, so that the order in the file is the order of presentation, which retiming needs.
-            no_reordering = {} if self._timing is None else {"bf": 0}
-            graph = _picture_graph(self._picture, self._rate, self._padded, self._format, **no_reordering)
+            no_reordering: dict[str, int | str] = {} if self._timing is None else {"bf": 0}
+            graph = picture_graph(self._picture, self._rate, self._padded, self._format, no_reordering)
             self._process = FfmpegProcess(graph, feed=True)
         except BaseException:
             self._folder.cleanup()
@@ -143,7 +143,7 @@ class VideoEncoder:
         """
         if self._info is not None:
             return self._info
-        _expect_success(self._process, "encoding the picture", _FLUSH_SECONDS)
+        expect_success(self._process, "encoding the picture", FLUSH_SECONDS)
         if self._frames == 0:
             raise FfmpegError(f"no frame was written to {self._path.name}")
         picture, seconds = self._picture, float(self._frames / self._rate)
@@ -154,7 +154,7 @@ class VideoEncoder:
             retime(self._picture, picture, self._timing)
         muxed = self._picture.with_stem("muxed")
         with FfmpegProcess(mux_graph(muxed, picture, self._audio, seconds, self._metadata, self._format)) as process:
-            _expect_success(process, "muxing picture and sound", _FLUSH_SECONDS + seconds)
+            expect_success(process, "muxing picture and sound", FLUSH_SECONDS + seconds)
         if self._format.container != "matroska":
             append_xmp(muxed, self._metadata.comment)
         muxed.replace(self._path)
@@ -193,28 +193,48 @@ def encode(
         return encoder.finish()
 
 
-def _expect_success(process: FfmpegProcess, step: str, timeout: float) -> None:
+def expect_success(process: FfmpegProcess, step: str, timeout: float) -> None:
+    """Wait until ffmpeg ends.
+
+    Raises:
+        FfmpegError: it failed, or did not end within `timeout` seconds.
+    """
     code = process.finish(timeout)
     if code != 0:
         raise FfmpegError(f"ffmpeg failed at {step} (exit code {code}): {process.errors or 'no error message'}")
 
 
-def _picture_graph(
-    target: Path, rate: Fraction, size: tuple[int, int], video_format: VideoFormat, **options: int
+def picture_graph(
+    target: Path,
+    rate: Fraction,
+    size: tuple[int, int],
+    video_format: VideoFormat,
+    options: Mapping[str, int | str],
+    pixels: str = "rgb24",
 ) -> Any:
-    """Build the ffmpeg graph that encodes raw frames from standard input."""
+    """Build the ffmpeg graph that encodes raw frames from standard input.
+
+    Args:
+        target: the file to write.
+        rate: frames per second.
+        size: (width, height) of the frames, as the format takes them.
+        video_format: format of the file.
+        options: further options of the encoder.
+        pixels: ffmpeg's name of the frames' pixel format: RGB, or that of the video format.
+    """
     width, height = size
     frames = ffmpeg.input(
         "pipe:0",
         protocol_whitelist="pipe",
         format="rawvideo",
-        pix_fmt="rgb24",
+        pix_fmt=pixels,
         s=f"{width}x{height}",
         framerate=str(rate),
     )
     tags: dict[str, str] = {}
     if video_format.pixels.startswith("yuv"):
-        frames = frames.filter("scale", flags=SCALING, in_range="pc", out_range="tv", out_color_matrix="bt709")
+        if pixels != video_format.pixels:
+            frames = frames.filter("scale", flags=SCALING, in_range="pc", out_range="tv", out_color_matrix="bt709")
         tags = {"color_range": "tv", **_BT709}
     frames = frames.filter("format", video_format.pixels)
     if tags:
