@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TypeAlias
@@ -16,12 +16,22 @@ FileState: TypeAlias = tuple[int, int, int]
 """Size, time of the last change in nanoseconds, and inode."""
 
 _SUFFIX = ".part"
+_PART_BYTES = 1 << 22
 
 
-def file_sha256(path: Path) -> str:
-    """Return the SHA-256 of a file's content, in hexadecimal."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+def file_sha256(path: Path, raise_if_cancelled: Callable[[], None] = lambda: None) -> str:
+    """Return the SHA-256 of a file's content, in hexadecimal.
+
+    Args:
+        raise_if_cancelled: called for every part of some MB; stops the work by raising.
+    """
+    digest = hashlib.sha256()
+    with path.open("rb", buffering=0) as file:
+        buffer = memoryview(bytearray(min(_PART_BYTES, max(1, path.stat().st_size))))
+        while count := file.readinto(buffer):
+            raise_if_cancelled()
+            digest.update(buffer[:count])
+    return digest.hexdigest()
 
 
 def file_state(path: Path) -> FileState | None:

@@ -6,7 +6,6 @@ import hashlib
 import io
 import threading
 from collections.abc import Callable, Iterable, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeAlias
@@ -20,6 +19,7 @@ from catalogs.store import uris
 from catalogs.store.store import Store
 from troupe.errors import Cancelled, InputError, TroupeError
 from troupe.files import file_sha256
+from troupe.signals import map_stoppable
 
 __all__ = ["ContentHashes", "Input", "content_hash"]
 
@@ -31,7 +31,6 @@ _TYPES: dict[str, pa.DataType] = {
     "sha256": pa.string(),
 }
 _SCHEMA = pa.schema(_TYPES)
-_THREADS = 8
 
 OnRead: TypeAlias = Callable[[str, str, Path], None]
 """Called with the URI, the hash and the local path of an input."""
@@ -58,7 +57,7 @@ class ContentHashes:
     Args:
         store: the store that remembers the hashes.
         on_read: called for every input that had to be read, while its local copy exists.
-        raise_if_cancelled: called before every input; stops the work by raising.
+        raise_if_cancelled: called often; stops the work by raising.
     """
 
     def __init__(
@@ -91,7 +90,7 @@ class ContentHashes:
             known = self._memo.get(remembered)
             if known is not None:
                 return known
-            content = _hash(uri, self._on_read)
+            content = _hash(uri, self._on_read, self._raise_if_cancelled)
             if stat(uri) != before:
                 raise InputError(f"{uris.redacted(uri)} changed while it was being read; run again when it is complete")
             if before.version:
@@ -104,9 +103,9 @@ class ContentHashes:
 
     def of_many(self, inputs: Iterable[str]) -> dict[str, str | TroupeError]:
         """Return the hash of each input, computed in parallel, or the error that reading it raised."""
-        with ThreadPoolExecutor(_THREADS, thread_name_prefix="hash") as pool:
-            distinct = list(dict.fromkeys(inputs))
-            return dict(zip(distinct, pool.map(self._of_or_error, distinct), strict=True))
+        distinct = list(dict.fromkeys(inputs))
+        found = map_stoppable(self._of_or_error, distinct, self._raise_if_cancelled)
+        return dict(zip(distinct, found, strict=True))
 
     def save(self, run_id: str) -> None:
         """Write the hashes that this run computed to the store; do nothing if there are none.
@@ -144,20 +143,21 @@ def _decode(data: bytes) -> dict[InputStat, str]:
     return {InputStat(*state): content for *state, content in zip(*columns, strict=True)}
 
 
-def _hash(uri: str, on_read: OnRead) -> str:
-    with localised(uri) as path:
-        content = content_hash(path)
+def _hash(uri: str, on_read: OnRead, raise_if_cancelled: Callable[[], None]) -> str:
+    with localised(uri, raise_if_cancelled) as path:
+        content = content_hash(path, raise_if_cancelled)
         on_read(uri, content, path)
         return content
 
 
-def content_hash(path: Path) -> str:
+def content_hash(path: Path, raise_if_cancelled: Callable[[], None] = lambda: None) -> str:
     """Return the hash of a localised input; that of a sequence is of its pictures in their order, whatever their names.
 
     Args:
         path: a file, or the folder of a sequence.
+        raise_if_cancelled: called for every part of some MB; stops the work by raising.
     """
     if path.is_file():
-        return file_sha256(path)
-    pictures = "".join(file_sha256(picture) for picture in sorted(path.iterdir()))
+        return file_sha256(path, raise_if_cancelled)
+    pictures = "".join(file_sha256(picture, raise_if_cancelled) for picture in sorted(path.iterdir()))
     return hashlib.sha256(pictures.encode()).hexdigest()

@@ -11,7 +11,6 @@ import os
 import shutil
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,6 +24,7 @@ from catalogs.store.retry import retry_call
 from troupe.errors import InputError, MissingInput, SettingsError, StoreError, TooLarge, TroupeError
 from troupe.files import replacing
 from troupe.scratch import scratch_folder
+from troupe.signals import map_stoppable
 
 __all__ = [
     "SCHEMES",
@@ -53,8 +53,6 @@ MAX_BYTES, MAX_SECONDS = "TROUPE_MAX_INPUT_BYTES", "TROUPE_MAX_FETCH_SECONDS"
 """Environment variables that set the size of the largest input, and the time that fetching one may take."""
 
 _DEFAULTS = {MAX_BYTES: 200_000_000_000, MAX_SECONDS: 3600}
-
-_THREADS = 8
 
 
 @dataclass(frozen=True)
@@ -105,11 +103,14 @@ def input_error(uri: str, error: Exception) -> TroupeError:
     return StoreError(f"cannot read {where}: {text}; check that it is reachable, and run again")
 
 
-def localise(uri: str, folder: Path) -> Path:
+def localise(uri: str, folder: Path, raise_if_cancelled: Callable[[], None] = lambda: None) -> Path:
     """Return a local file with the content of `uri`: the file itself if it is local, else a copy in `folder`.
 
     For a sequence, return a folder below `folder` that contains only the pictures, or links to them, numbered from
     `0000001.png`. A copy appears whole or not at all.
+
+    Args:
+        raise_if_cancelled: called for every part that arrives; stops the work by raising.
 
     Raises:
         MissingInput, StoreError: as `stat`.
@@ -131,20 +132,20 @@ def localise(uri: str, folder: Path) -> Path:
         local.parent.mkdir(parents=True, exist_ok=True)
         with replacing(local) as written:
             if isinstance(found, InputStat):
-                _fetch(uri, written)
+                _fetch(uri, written, raise_if_cancelled)
             else:
-                _gather(found, written)
+                _gather(found, written, raise_if_cancelled)
         return local
 
 
 @contextmanager
-def localised(uri: str) -> Iterator[Path]:
+def localised(uri: str, raise_if_cancelled: Callable[[], None] = lambda: None) -> Iterator[Path]:
     """Yield what `localise` returns; a copy is deleted at the end of the `with` block."""
     path = uris.local_path(uri)
     with _translated(uri):
         in_place = path is not None and path.is_file()
     with nullcontext(Path()) if in_place else scratch_folder() as folder:
-        yield localise(uri, folder)
+        yield localise(uri, folder, raise_if_cancelled)
 
 
 def read(uri: str) -> bytes:
@@ -247,7 +248,7 @@ def _sequence_stat(uri: str, pictures: Sequence[InputStat]) -> InputStat:
     return InputStat(uri, sum(state.size for state in pictures), version)
 
 
-def _fetch(uri: str, local: Path) -> None:
+def _fetch(uri: str, local: Path, raise_if_cancelled: Callable[[], None]) -> None:
     files, remote_path = _open(uri)
 
     def fetch() -> None:
@@ -255,6 +256,7 @@ def _fetch(uri: str, local: Path) -> None:
 
         def check(arrived: int) -> None:
             nonlocal size
+            raise_if_cancelled()
             size += arrived
             _check_size(uri, size)
             if time.monotonic() > end:
@@ -282,7 +284,7 @@ def _limit(variable: str) -> int:
     return int(text)
 
 
-def _gather(pictures: Sequence[InputStat], folder: Path) -> None:
+def _gather(pictures: Sequence[InputStat], folder: Path, raise_if_cancelled: Callable[[], None]) -> None:
     """Fill a folder with links to the pictures, or copies of remote ones, numbered in order."""
 
     def put(numbered: tuple[int, InputStat]) -> None:
@@ -292,11 +294,10 @@ def _gather(pictures: Sequence[InputStat], folder: Path) -> None:
         if path is not None:
             local.symlink_to(path)
         else:
-            _fetch(state.uri, local)
+            _fetch(state.uri, local, raise_if_cancelled)
 
     folder.mkdir()
-    with ThreadPoolExecutor(_THREADS, thread_name_prefix="picture") as threads:
-        list(threads.map(put, enumerate(pictures, 1)))
+    map_stoppable(put, enumerate(pictures, 1), raise_if_cancelled)
 
 
 def _open(uri: str) -> tuple[Any, str]:

@@ -7,12 +7,12 @@ import logging
 import re
 import threading
 from collections.abc import Callable, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from typing import Generic, TypeVar
 
 from catalogs.store.keys import run_key
 from catalogs.store.store import Store
 from troupe.errors import StoreError
+from troupe.signals import map_stoppable
 
 __all__ = ["Memo", "digest_name", "name_fits"]
 
@@ -20,7 +20,6 @@ K = TypeVar("K")
 V = TypeVar("V")
 
 _LOG = logging.getLogger(__name__)
-_THREADS = 8
 _NAMED_DIGEST = re.compile(r"\.sha256-([0-9a-f]{16})\.[a-z]+$")
 
 
@@ -105,15 +104,14 @@ class Memo(Generic[K, V]):
     def _load(self) -> dict[K, V]:
         keys = [key for key in self._store.list(self._folder) if key.endswith(self._suffix)]
         facts: dict[K, V] = {}
-        with ThreadPoolExecutor(_THREADS, thread_name_prefix="memo") as pool:
-            for key, data in zip(keys, pool.map(self._store.read, keys), strict=True):
-                if not name_fits(key, data):
-                    _LOG.warning("%s is damaged and will be ignored: other content than written", self._store.uri(key))
-                    continue
-                try:
-                    facts.update(self._decode(data))
-                except Exception as error:  # damage of any kind: deep JSON, infinite numbers, missing columns
-                    _LOG.warning("%s is damaged and will be ignored: %s", self._store.uri(key), error)
+        for key, data in zip(keys, map_stoppable(self._store.read, keys), strict=True):
+            if not name_fits(key, data):
+                _LOG.warning("%s is damaged and will be ignored: other content than written", self._store.uri(key))
+                continue
+            try:
+                facts.update(self._decode(data))
+            except Exception as error:  # damage of any kind: deep JSON, infinite numbers, missing columns
+                _LOG.warning("%s is damaged and will be ignored: %s", self._store.uri(key), error)
         return facts
 
 

@@ -8,6 +8,8 @@ import time
 from collections.abc import Callable
 from typing import TypeVar
 
+from troupe.errors import Cancelled, InputError, SettingsError
+
 __all__ = ["is_transient", "retry_call"]
 
 T = TypeVar("T")
@@ -46,6 +48,8 @@ def is_transient(error: Exception) -> bool:
     """Return whether a retry may help: for lost connections, time-outs and busy servers, not for missing files."""
     if isinstance(error, TimeoutError | ConnectionError):
         return True
+    if isinstance(error, InputError | SettingsError | Cancelled):
+        return False
     if isinstance(
         error, FileNotFoundError | FileExistsError | PermissionError | IsADirectoryError | NotADirectoryError
     ):

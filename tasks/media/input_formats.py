@@ -20,7 +20,7 @@ from tasks.media.languages import same_language
 from tasks.media.limits import limits
 from tasks.media.pictures import image_folder
 from tasks.media.pictures.stills import CLIP_SIGNATURES, damage
-from troupe.errors import InputError, MissingInput, UnreadableMedia
+from troupe.errors import InputError, MissingInput, TooLarge, UnreadableMedia
 
 __all__ = [
     "AUDIO_FORMATS",
@@ -59,6 +59,7 @@ _INTERLACED_CODECS = (
     *("prores", "rawvideo", "utvideo", "v210", "vc1"),
 )
 """Video codecs with a flag for interlaced frames."""
+_MANY_FRAMES = 10_000
 _OPEN_TIMEOUT = 30.0
 """Seconds before opening a file fails."""
 
@@ -85,6 +86,7 @@ def open_container(path: Path, formats: str, **options: str) -> Iterator[av.cont
     Raises:
         MissingInput: the file does not exist or is not readable.
         UnreadableMedia: the file is in none of the formats, or too damaged to open.
+        TooLarge: its headers take more memory than the process may use.
     """
     sequence_options = {}
     if path.is_dir():
@@ -104,6 +106,8 @@ def open_container(path: Path, formats: str, **options: str) -> Iterator[av.cont
             timeout=_OPEN_TIMEOUT,
             metadata_errors="replace",
         )
+    except MemoryError as error:
+        raise _large_headers(path) from error
     except (av.error.FFmpegError, ValueError, OSError) as error:
         reason = getattr(error, "strerror", None) or type(error).__name__
         if found := damage(path, CLIP_SIGNATURES):
@@ -113,7 +117,15 @@ def open_container(path: Path, formats: str, **options: str) -> Iterator[av.cont
             f"convert any other clip to MP4"
         ) from error
     with container:
+        # Where the memory for an index is refused, libav leaves the index empty and says nothing.
+        if any(stream.frames > _MANY_FRAMES and not len(stream.index_entries) for stream in container.streams):
+            raise _large_headers(path)
         yield container
+
+
+def _large_headers(path: Path) -> TooLarge:
+    advice = limits().advice("header_bytes", "export it again")
+    return TooLarge(f"reading the headers of {path.name} takes too many bytes of memory; {advice}")
 
 
 def video_stream(container: av.container.InputContainer, choice: str = "") -> av.video.stream.VideoStream | None:
@@ -191,6 +203,7 @@ def is_interlaced(container: av.container.InputContainer, stream: av.video.strea
     if stream.codec.canonical_name not in _INTERLACED_CODECS:
         return False
     with suppress(av.error.FFmpegError, ValueError):
+        stream.thread_count = 1  # each further thread reserves memory
         for frame in container.decode(stream):
             return frame.interlaced_frame
     return False

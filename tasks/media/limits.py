@@ -14,7 +14,7 @@ _PREFIX = "TROUPE_MAX_"
 
 @dataclass(frozen=True)
 class Limits:
-    """Limits above which an input is `TooLarge`; each can be set by an environment variable of the workers.
+    """Limits above which an input is `TooLarge`; each can be set by an environment variable of the run and its workers.
 
     Attributes:
         picture_pixels: pixels of a portrait; set by `TROUPE_MAX_PICTURE_PIXELS`, and so on.
@@ -23,6 +23,8 @@ class Limits:
         clip_seconds: seconds per clip, by its presentation times.
         clip_bytes: bytes of all decoded frames of a clip; an hour of 4K at 30 frames per second.
         scan_seconds: seconds that decoding a clip once may take.
+        header_bytes: bytes of memory that reading a file's headers may take.
+        header_seconds: seconds of a processor that reading a file's headers may take.
     """
 
     picture_pixels: int = 80_000_000
@@ -31,6 +33,8 @@ class Limits:
     clip_seconds: int = 3600
     clip_bytes: int = 2_700_000_000_000
     scan_seconds: int = 3600
+    header_bytes: int = 300_000_000
+    header_seconds: int = 5
 
     def advice(self, name: str, remedy: str) -> str:
         """Return the end of an error message: the limit, a remedy, and how to raise the limit."""

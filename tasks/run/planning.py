@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, replace
 from itertools import islice
 from pathlib import Path
@@ -18,12 +17,14 @@ from catalogs.store.renders import complete_record
 from catalogs.store.store import Store
 from models import weights
 from models.weights import recogniser_file
+from tasks.media.sandbox import Sandbox
 from tasks.run.inputs.clip_lengths import ClipLengths, Length, frames_between
 from tasks.run.inputs.traits import InputTraits, Role, Traits
 from tasks.steps.publish import finished_record
 from tasks.steps.specs import MotionSpec, PortraitSpec, RenderSpec, TrackSpec
 from troupe import Job, preset
 from troupe.errors import Cancelled, InputError, TroupeError
+from troupe.signals import map_stoppable
 from troupe.job import fitted_size
 
 __all__ = ["Plan", "PlannedJob", "Shard", "finished_renders", "plan_jobs", "shards", "weights_fingerprint"]
@@ -107,29 +108,30 @@ def plan_jobs(
         WeightsError: the weights directory or the detector cannot be used.
         StoreError: the store cannot be read.
     """
-    lengths, clips = ClipLengths(store), {job.driving for job in jobs}
-    traits, roles = InputTraits(store), {(role, uri) for job in jobs for role, uri in _roles(job)}
+    with Sandbox(raise_if_cancelled) as sandbox:
+        lengths, clips = ClipLengths(store, sandbox, raise_if_cancelled), {job.driving for job in jobs}
+        traits, roles = InputTraits(store, sandbox, raise_if_cancelled), {(role, uri) for job in jobs for role, uri in _roles(job)}
 
-    def measure(uri: str, content: str, path: Path) -> None:
-        if uri in clips:
-            lengths.measure(content, path)
-        for role in ("picture", "clip"):
-            if (role, uri) in roles:
-                traits.read(role, content, path)
+        def measure(uri: str, content: str, path: Path) -> None:
+            if uri in clips:
+                lengths.measure(content, path)
+            for role in ("picture", "clip"):
+                if (role, uri) in roles:
+                    traits.read(role, content, path)
 
-    hashes = ContentHashes(store, measure, raise_if_cancelled)
-    fingerprint = weights_fingerprint(weights_directory, hashes)
-    recogniser = recogniser_file(weights_directory)
-    face_networks = {
-        "detector": hashes.of(str(detector)),
-        # A missing one is reported by the loader, with all other problems of the directory.
-        "recogniser": hashes.of(str(recogniser)) if recogniser.is_file() else "",
-    }
-    contents = hashes.of_many({uri for job in jobs for uri in _uris(job)})
-    known = {content: uri for uri in clips if isinstance(content := contents[uri], str)}
-    clip_lengths = lengths.of_many(known)
-    readable = [(role, content, uri) for role, uri in roles if isinstance(content := contents[uri], str)]
-    contents |= traits.read_many(readable)
+        hashes = ContentHashes(store, measure, raise_if_cancelled)
+        fingerprint = weights_fingerprint(weights_directory, hashes)
+        recogniser = recogniser_file(weights_directory)
+        face_networks = {
+            "detector": hashes.of(str(detector)),
+            # A missing one is reported by the loader, with all other problems of the directory.
+            "recogniser": hashes.of(str(recogniser)) if recogniser.is_file() else "",
+        }
+        contents = hashes.of_many({uri for job in jobs for uri in _uris(job)})
+        known = {content: uri for uri in clips if isinstance(content := contents[uri], str)}
+        clip_lengths = lengths.of_many(known)
+        readable = [(role, content, uri) for role, uri in roles if isinstance(content := contents[uri], str)]
+        contents |= traits.read_many(readable)
     if run_id:
         traits.save(run_id)
         hashes.save(run_id)
@@ -178,13 +180,16 @@ def finished_renders(
         StoreError: the store cannot be read, or a record cannot be completed.
     """
 
+    def cancelled(planned: PlannedJob, error: Cancelled) -> tuple[PlannedJob, None]:
+        return replace(planned, spec=None, error=planned.error or error), None
+
     def look_up(planned: PlannedJob) -> tuple[PlannedJob, dict[str, Any] | None]:
         if planned.spec is None:
             return planned, None
         try:
             raise_if_cancelled()
         except Cancelled as error:
-            return replace(planned, spec=None, error=error), None
+            return cancelled(planned, error)
         notes: list[str] = []
         record = finished_record(store, planned.spec, notes.append)
         if record is not None and complete:
@@ -194,10 +199,13 @@ def finished_renders(
         return replace(planned, notes=tuple(notes)) if notes else planned, record
 
     jobs = iter(jobs)
-    # One small read per job, most of it waiting.
-    with ThreadPoolExecutor(_THREADS) as threads:
-        while batch := list(islice(jobs, _BATCH)):
-            yield from threads.map(look_up, batch)
+    while batch := list(islice(jobs, _BATCH)):
+        try:
+            # One small read per job, most of it waiting.
+            found = map_stoppable(look_up, batch, raise_if_cancelled, _THREADS)
+        except Cancelled as error:
+            found = [cancelled(planned, error) for planned in batch]
+        yield from found
 
 
 def shards(specs: Iterable[RenderSpec], most: int = 200, at_once: int = 4, enough: int = 8) -> tuple[Shard, ...]:

@@ -34,10 +34,12 @@ from tasks.run.work_items import portrait_item, work_items
 from tasks.steps.context import WorkerConfig, local_detector
 from tasks.steps.specs import RenderSpec
 from tasks.weights.local_copy import local_weights
+from troupe import Job
 from troupe.errors import Cancelled, NoSpace, SettingsError, WeightsError
 from troupe.files import file_state
 from troupe.log_context import set_run_id
 from troupe.scratch import scratch_folder
+from troupe.signals import call_stoppable
 
 __all__ = ["Run", "Shard"]
 
@@ -138,7 +140,7 @@ class Run:
         Raises:
             SettingsError, BadJob, WeightsError, StoreError: as above.
         """
-        jobs = self._request.job_list
+        jobs = call_stoppable(lambda: self._request.job_list, self._raise_if_cancelled)
         if self._request.retry is None:
             write_request(self._store, self.run_id, jobs)
         committed = self._committed_statuses() if self._request.run_id else {}
@@ -149,15 +151,7 @@ class Run:
         others = [status for job_id, status in committed.items() if job_id not in requested]
         self._heartbeat.start(len(jobs) + len(others), others)
         try:
-            plan = plan_jobs(
-                self.run_id,
-                jobs,
-                self._store,
-                self._local_weights,
-                self._local_detector,
-                self._config.dtype,
-                self._raise_if_cancelled,
-            )
+            plan = call_stoppable(lambda: self._plan(jobs), self._raise_if_cancelled)
         except Cancelled as error:
             plan = Plan(self.run_id, "", tuple(PlannedJob(job, error=error) for job in jobs))
         # Workers load them before they are hashed; after that, each worker checks that its own stay the same.
@@ -247,6 +241,17 @@ class Run:
         )
         self._heartbeat.finish(summary.line())
         return summary
+
+    def _plan(self, jobs: Sequence[Job]) -> Plan:
+        return plan_jobs(
+            self.run_id,
+            jobs,
+            self._store,
+            self._local_weights,
+            self._local_detector,
+            self._config.dtype,
+            self._raise_if_cancelled,
+        )
 
     def _raise_if_cancelled(self) -> None:
         if self._stop.is_set():

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
 
@@ -15,15 +14,16 @@ from catalogs.requests.inputs import localised
 from catalogs.requests.memo import Memo
 from catalogs.store.store import Store
 from tasks.media.input_formats import CLIP_FORMATS, open_container, video_stream
-from troupe.errors import TroupeError, UnreadableMedia
+from tasks.media.sandbox import Sandbox
+from troupe.errors import InputError, TroupeError, UnreadableMedia
+from troupe.signals import map_stoppable
 
-__all__ = ["ClipLengths", "Length", "frames_between"]
+__all__ = ["ClipLengths", "Length", "frames_between", "read_length"]
 
 Length = tuple[int, float]
 """Number of frames of a whole clip, and frames per second."""
 
 _FOLDER = "cache/lengths"
-_THREADS = 8
 
 
 class ClipLengths:
@@ -31,10 +31,13 @@ class ClipLengths:
 
     Args:
         store: the store that remembers the lengths.
+        sandbox: where headers are read.
+        raise_if_cancelled: called often; stops the work by raising.
     """
 
-    def __init__(self, store: Store) -> None:
-        self._unreadable: dict[str, UnreadableMedia] = {}
+    def __init__(self, store: Store, sandbox: Sandbox, raise_if_cancelled: Callable[[], None] = lambda: None) -> None:
+        self._sandbox, self._raise_if_cancelled = sandbox, raise_if_cancelled
+        self._unreadable: dict[str, InputError] = {}
         self._memo = Memo(store, _FOLDER, ".json", _encode, _decode, required=False)
 
     def measure(self, content: str, path: Path) -> None:
@@ -45,12 +48,13 @@ class ClipLengths:
             path: path of the clip.
         """
         try:
-            if self._memo.get(content) is None and (length := _read(path)) is not None:
-                self._memo.add(content, length)
-        except UnreadableMedia as error:
+            if self._memo.get(content) is None and (found := self._sandbox(read_length, path)) is not None:
+                frames, rate = found
+                self._memo.add(content, (frames, rate))
+        except InputError as error:
             self._unreadable[content] = error
 
-    def unreadable(self, content: str) -> UnreadableMedia | None:
+    def unreadable(self, content: str) -> InputError | None:
         """Return why a clip with this content cannot be opened, as far as it was looked at."""
         return self._unreadable.get(content)
 
@@ -65,8 +69,7 @@ class ClipLengths:
             for content, uri in clips.items()
             if self._memo.get(content) is None and content not in self._unreadable
         ]
-        with ThreadPoolExecutor(_THREADS, thread_name_prefix="length") as pool:
-            list(pool.map(lambda clip: self._fetch(*clip), unknown))
+        map_stoppable(lambda clip: self._fetch(*clip), unknown, self._raise_if_cancelled)
         lengths = ((content, self._memo.get(content)) for content in clips)
         return {content: length for content, length in lengths if length is not None}
 
@@ -79,7 +82,8 @@ class ClipLengths:
         self._memo.save(run_id)
 
     def _fetch(self, content: str, uri: str) -> None:
-        with suppress(TroupeError), localised(uri) as path:
+        # What is wrong with it is reported by the job; a stop is noticed by `map_stoppable`.
+        with suppress(TroupeError), localised(uri, self._raise_if_cancelled) as path:
             self.measure(content, path)
 
 
@@ -98,11 +102,11 @@ def _decode(data: bytes) -> dict[str, Length]:
     return {content: (int(frames), float(rate)) for content, (frames, rate) in json.loads(data).items()}
 
 
-def _read(path: Path) -> Length | None:
+def read_length(path: Path) -> Length | None:
     """Read the length from the file's headers alone: decoding would be exact, and take as long as the render.
 
     Raises:
-        UnreadableMedia: the clip cannot be opened, or has no video.
+        InputError: the clip cannot be opened, or has no video.
     """
     try:
         with open_container(path, CLIP_FORMATS) as container:
@@ -114,7 +118,7 @@ def _read(path: Path) -> Length | None:
             rate = float(stream.average_rate)
             seconds = (container.duration or 0) / av.time_base
             frames = stream.frames or round(seconds * rate)
-    except UnreadableMedia:
+    except (InputError, MemoryError):
         raise
     except Exception:  # The job itself will report what is wrong with the clip.
         return None

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +11,9 @@ from catalogs.requests.inputs import localised
 from catalogs.requests.memo import Memo
 from catalogs.store.store import Store
 from tasks import media
-from troupe.errors import InputError, StoreError
+from tasks.media.sandbox import Sandbox
+from troupe.errors import InputError, StoreError, TooLarge
+from troupe.signals import map_stoppable
 
 __all__ = ["InputTraits", "Role", "Traits"]
 
@@ -22,7 +23,6 @@ Role = str
 """`picture` for a portrait, `clip` for a driving clip or sound."""
 
 _FOLDER = "cache/traits"
-_THREADS = 8
 _READERS: dict[Role, Callable[[Path], dict[str, Any]]] = {"picture": media.picture_traits, "clip": media.clip_traits}
 
 
@@ -31,20 +31,28 @@ class InputTraits:
 
     Args:
         store: the store that remembers the traits.
+        sandbox: where files are opened.
+        raise_if_cancelled: called often; stops the work by raising.
     """
 
-    def __init__(self, store: Store) -> None:
+    def __init__(
+        self, store: Store, sandbox: Sandbox, raise_if_cancelled: Callable[[], None] = lambda: None
+    ) -> None:
+        self._sandbox, self._raise_if_cancelled = sandbox, raise_if_cancelled
         self._memo = Memo(store, _FOLDER, ".json", _encode, _decode)
 
     def read(self, role: Role, content: str, path: Path) -> None:
         """Read the traits of a local file, unless they are known. A file that does not decode has none.
 
         Raises:
+            TooLarge: it takes more memory or time than `limits` allow.
             StoreError: the store cannot be read.
         """
         if self._memo.get(f"{role}:{content}") is None:
             try:
-                traits = _READERS[role](path)
+                traits = self._sandbox(_READERS[role], path)
+            except TooLarge:  # other limits may find other traits: nothing is remembered
+                raise
             except InputError:  # the job reports what is wrong with the file
                 traits = {}
             self._memo.add(f"{role}:{content}", traits)
@@ -53,27 +61,26 @@ class InputTraits:
         """Return traits that `read` or `read_many` has read; none if that failed."""
         return self._memo.get(f"{role}:{content}") or {}
 
-    def read_many(self, inputs: Iterable[tuple[Role, str, str]]) -> dict[str, StoreError]:
+    def read_many(self, inputs: Iterable[tuple[Role, str, str]]) -> dict[str, StoreError | TooLarge]:
         """Read the traits of many inputs, in parallel; return the errors by URI.
 
         Args:
             inputs: role, content hash and URI of each.
         """
         unknown = [entry for entry in inputs if self._memo.get(f"{entry[0]}:{entry[1]}") is None]
-        errors: dict[str, StoreError] = {}
+        errors: dict[str, StoreError | TooLarge] = {}
 
         def fetch(entry: tuple[Role, str, str]) -> None:
             role, content, uri = entry
             try:
-                with localised(uri) as path:
+                with localised(uri, self._raise_if_cancelled) as path:
                     self.read(role, content, path)
-            except StoreError as error:
+            except (StoreError, TooLarge) as error:
                 errors[uri] = error
             except InputError:
                 pass  # it was there a moment ago: the job reports it
 
-        with ThreadPoolExecutor(_THREADS, thread_name_prefix="traits") as pool:
-            list(pool.map(fetch, unknown))
+        map_stoppable(fetch, unknown, self._raise_if_cancelled)
         return errors
 
     def save(self, run_id: str) -> None:

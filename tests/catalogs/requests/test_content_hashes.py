@@ -33,7 +33,7 @@ def test_hashes_are_remembered_from_run_to_run(
     assert len(store.list("cache/hashes")) == 1
 
     with monkeypatch.context() as patch:
-        patch.setattr(content_hashes, "_hash", lambda uri, _: pytest.fail(f"{uri} was read again"))
+        patch.setattr(content_hashes, "_hash", lambda uri, *_: pytest.fail(f"{uri} was read again"))
         second = ContentHashes(store)
         assert second.of_many(uris) == expected
         second.save("r2")
@@ -72,7 +72,7 @@ def test_an_input_that_changes_while_it_is_read(
     path = tmp_path / "a.png"
     path.write_bytes(b"half")
 
-    def reading(uri: str, _: object) -> str:
+    def reading(uri: str, *_: object) -> str:
         path.write_bytes(b"half and half")
         return "torn"
 
@@ -94,7 +94,7 @@ def test_a_damaged_file_is_ignored(folder_store: Store, tmp_path: Path, caplog: 
 def test_an_input_is_read_once(folder_store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "a.png").write_bytes(b"one")
     reads: list[str] = []
-    monkeypatch.setattr(content_hashes, "_hash", lambda uri, _: reads.append(uri) or "abc")  # type: ignore[func-returns-value]
+    monkeypatch.setattr(content_hashes, "_hash", lambda uri, *_: reads.append(uri) or "abc")  # type: ignore[func-returns-value]
     known = ContentHashes(folder_store)
     uris = [f"{tmp_path}/a.png", f"{tmp_path}/./a.png"]
     known.of_many(uris * 4)
@@ -120,5 +120,5 @@ def test_no_credential_of_a_uri_is_remembered(folder_store: Store, monkeypatch: 
     (key,) = folder_store.list("cache/hashes")
     stored = pq.read_table(io.BytesIO(folder_store.read(key))).column("uri").to_pylist()
     assert all(uri.startswith("memory://secrets/a.png?sig=***#") for uri in stored)
-    monkeypatch.setattr(content_hashes, "_hash", lambda uri, _: pytest.fail(f"{uri} was read again"))
+    monkeypatch.setattr(content_hashes, "_hash", lambda uri, *_: pytest.fail(f"{uri} was read again"))
     assert ContentHashes(folder_store).of(signed[0]) == sha256(b"one")
