@@ -189,3 +189,13 @@ def wide_gamut_profile() -> bytes:
 
 WIDE_RED = (234, 51, 35)
 """The red of sRGB in the colours of `wide_gamut_profile`."""
+
+
+def write_bomb(clip: Path, path: Path, samples: int = 20_000_000) -> Path:
+    """Write an MP4 as another one whose headers claim many samples, for which libav takes 70 bytes each."""
+    data = bytearray(clip.read_bytes())
+    for name, place, value in ((b"stsz", 4, 1), (b"stsz", 8, samples), (b"stts", 8, samples), (b"stsc", 12, samples)):
+        first = data.index(name) + 4 + place
+        data[first : first + 4] = value.to_bytes(4, "big")
+    path.write_bytes(data)
+    return path

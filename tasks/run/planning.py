@@ -24,8 +24,8 @@ from tasks.steps.publish import finished_record
 from tasks.steps.specs import MotionSpec, PortraitSpec, RenderSpec, TrackSpec
 from troupe import Job, preset
 from troupe.errors import Cancelled, InputError, TroupeError
-from troupe.signals import map_stoppable
 from troupe.job import fitted_size
+from troupe.signals import map_stoppable
 
 __all__ = ["Plan", "PlannedJob", "Shard", "finished_renders", "plan_jobs", "shards", "weights_fingerprint"]
 
@@ -110,7 +110,10 @@ def plan_jobs(
     """
     with Sandbox(raise_if_cancelled) as sandbox:
         lengths, clips = ClipLengths(store, sandbox, raise_if_cancelled), {job.driving for job in jobs}
-        traits, roles = InputTraits(store, sandbox, raise_if_cancelled), {(role, uri) for job in jobs for role, uri in _roles(job)}
+        traits, roles = (
+            InputTraits(store, sandbox, raise_if_cancelled),
+            {(role, uri) for job in jobs for role, uri in _roles(job)},
+        )
 
         def measure(uri: str, content: str, path: Path) -> None:
             if uri in clips:

@@ -35,9 +35,7 @@ class InputTraits:
         raise_if_cancelled: called often; stops the work by raising.
     """
 
-    def __init__(
-        self, store: Store, sandbox: Sandbox, raise_if_cancelled: Callable[[], None] = lambda: None
-    ) -> None:
+    def __init__(self, store: Store, sandbox: Sandbox, raise_if_cancelled: Callable[[], None] = lambda: None) -> None:
         self._sandbox, self._raise_if_cancelled = sandbox, raise_if_cancelled
         self._memo = Memo(store, _FOLDER, ".json", _encode, _decode)
 

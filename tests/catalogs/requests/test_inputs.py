@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -9,9 +10,11 @@ from threading import Thread
 
 import pytest
 
+from catalogs.requests.content_hashes import ContentHashes
 from catalogs.requests.inputs import files_in, localise, read, stat
+from catalogs.store.store import Store
 from tests.catalogs.requests.conftest import write
-from troupe.errors import MissingInput, StoreError, TooLarge
+from troupe.errors import Cancelled, MissingInput, StoreError, TooLarge
 
 UNSUPPORTED = ("zip", "tar", "dir", "generic", "hdfs", "data", "reference", "github", "ftp", "sftp", "libarchive")
 
@@ -128,5 +131,27 @@ def test_the_size_of_an_input_is_limited_before_and_while_it_is_read(
         Thread(target=server.serve_forever, daemon=True).start()
         with pytest.raises(TooLarge, match="more than 10000000 bytes"):
             localise(f"http://127.0.0.1:{server.server_port}/a.png", tmp_path / "work")
+        monkeypatch.delenv("TROUPE_MAX_INPUT_BYTES")
+        with pytest.raises(Cancelled):
+            localise(f"http://127.0.0.1:{server.server_port}/a.png", tmp_path / "work", after(3))
         server.shutdown()
     assert not list((tmp_path / "work").iterdir())
+
+
+def test_a_stop_is_noticed_while_a_large_file_is_hashed(folder_store: Store, tmp_path: Path) -> None:
+    large = tmp_path / "large.mp4"
+    with large.open("wb") as file:
+        file.truncate(100 * 10**9)
+    with pytest.raises(Cancelled):
+        ContentHashes(folder_store, raise_if_cancelled=after(3)).of(str(large))
+
+
+def after(calls: int) -> Callable[[], None]:
+    """Return a function that raises Cancelled from its fourth call on, if `calls` is 3."""
+    left = iter(range(calls))
+
+    def raise_if_cancelled() -> None:
+        if next(left, None) is None:
+            raise Cancelled("enough")
+
+    return raise_if_cancelled

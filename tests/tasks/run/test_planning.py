@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import resource
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,7 @@ from models.miniature.init_weights import init_weights
 from models.weights import convert
 from tasks.run.planning import finished_renders, plan_jobs, shards, weights_fingerprint
 from tasks.steps.specs import MotionSpec, PortraitSpec, RenderSpec, TrackSpec
-from tests.clips import WIDE_RED, make_clip, numbered, wide_gamut_profile
+from tests.clips import WIDE_RED, make_clip, numbered, wide_gamut_profile, write_bomb
 from tests.flows.cast import write_clip
 from tests.small import SMALL
 from troupe import LARGEST, Job, SamplerSettings
@@ -35,6 +36,27 @@ MOTION = MotionSpec("m", TrackSpec("t", Input("c.mp4"), 0.0, None, LARGEST))
 def spec(number: int, identity: int) -> RenderSpec:
     portrait = PortraitSpec(f"p{identity}", Input("p.png"), LARGEST)
     return RenderSpec(f"r{number}", "run", Job(f"j{number}", "p.png", "c.mp4"), portrait, MOTION, SamplerSettings())
+
+
+def test_files_that_claim_what_no_memory_holds_fail_their_jobs_only(tmp_path: Path) -> None:
+    init_weights(tmp_path / "weights", 0, SMALL)
+    portrait, clip = f"{tmp_path}/p.png", tmp_path / "c.mp4"
+    Image.new("RGB", (64, 64)).save(portrait)
+    write_clip(clip, frames=5, rate="25")
+    bomb = str(write_bomb(clip, tmp_path / "bomb.mp4"))
+    jobs = [
+        Job("good", portrait, str(clip)),
+        Job("clip", portrait, bomb),
+        Job("sound", portrait, str(clip), audio=bomb),
+    ]
+    store, weights = open_store(str(tmp_path / "store")), tmp_path / "weights"
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    for run in ("first", "again"):
+        plan = plan_jobs(run, jobs, store, weights, weights / "detector.onnx", "float32")
+        good, *others = plan.jobs
+        assert good.spec
+        assert [planned.error.kind if planned.error else "" for planned in others] == ["too_large", "too_large"]
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 300_000, "kB"
 
 
 @given(identities=st.lists(st.integers(0, 60), max_size=300), most=st.integers(1, 20), enough=st.integers(1, 100))

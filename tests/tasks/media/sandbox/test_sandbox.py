@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import struct
 import threading
 import time
 from collections.abc import Iterator
@@ -13,8 +12,8 @@ import psutil
 import pytest
 
 from tasks.media.sandbox import Sandbox
-from tasks.run.clip_lengths import read_length
-from tests.clips import make_clip, numbered
+from tasks.run.inputs.clip_lengths import read_length
+from tests.clips import make_clip, numbered, write_bomb
 from troupe.errors import Cancelled, MissingInput, TooLarge, TroupeError, UnreadableMedia
 
 
@@ -38,17 +37,6 @@ def process_id(_path: Path) -> int:
     return os.getpid()
 
 
-def bomb(path: Path, samples: int = 20_000_000) -> Path:
-    """Write an MP4 of some kB that claims many samples of one size, in few chunks."""
-    clip = make_clip(path.with_name("plain.mp4"), numbered(10), Fraction(25))
-    data = bytearray(clip.read_bytes())
-    for name, first, value in ((b"stsz", 4, 1), (b"stsz", 8, samples), (b"stts", 8, samples), (b"stsc", 12, samples)):
-        place = data.index(name) + 4 + first
-        data[place : place + 4] = struct.pack(">I", value)
-    path.write_bytes(data)
-    return path
-
-
 @pytest.fixture(scope="module")
 def sandbox() -> Iterator[Sandbox]:
     with Sandbox(processes=1) as found:
@@ -64,10 +52,11 @@ def test_one_process_reads_many_files(sandbox: Sandbox, tmp_path: Path) -> None:
 
 
 def test_a_clip_that_claims_many_samples_is_too_large(sandbox: Sandbox, tmp_path: Path) -> None:
-    assert bomb(tmp_path / "bomb.mp4").stat().st_size < 100_000
+    clip = make_clip(tmp_path / "clip.mp4", numbered(10), Fraction(25))
+    assert write_bomb(clip, tmp_path / "bomb.mp4").stat().st_size < 100_000
     with pytest.raises(TooLarge, match=r"bomb.mp4 takes too many bytes of memory; the limit is 300000000"):
         sandbox(read_length, tmp_path / "bomb.mp4")
-    assert sandbox(read_length, tmp_path / "plain.mp4") == [10, 25.0]
+    assert sandbox(read_length, clip) == [10, 25.0]
 
 
 def test_a_file_that_takes_time_or_ends_the_process_concerns_itself_only(
