@@ -44,7 +44,10 @@ def rerun_command(store: Store, row: Mapping[str, Any]) -> str:
         job = job_cells(request[row["job_id"]])
     except (TroupeError, LookupError):
         # The run's request is gone: use the row's columns.
-        names = ("job_id", "portrait", "driving", "identity", "audio", "language", "output", "preset", "seed")
+        names = (
+            *("job_id", "portrait", "driving", "identity", "audio", "language", "output", "preset", "seed"),
+            *("audio_track", "video_track", "size"),
+        )
         job = {name: row[name] for name in names} | {"start": row["start_seconds"], "end": row["end_seconds"]}
     options = ["--store", store.url, *_model_options(store, row["run_id"])]
     line = json.dumps({name: value for name, value in job.items() if value not in (None, "", {}, [])})

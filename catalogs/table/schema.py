@@ -30,7 +30,7 @@ __all__ = [
     "table_of",
 ]
 
-VERSION = 3
+VERSION = 4
 """Version of the schema. Columns are only added, never renamed or changed in type."""
 
 Status: TypeAlias = Literal["done", "reused", "failed", "cancelled", "forgotten"]
@@ -104,6 +104,10 @@ _TYPES: dict[str, Any] = {
     # Since version 3.
     "identity_key": _TEXT,  # what identities are compared by: `troupe.labels.label_key`
     "notes": _TEXT,  # what was converted, mixed, chosen, left out or made again after damage, in words
+    # Since version 4.
+    "audio_track": _TEXT,  # as requested: `index:N`, `language:TAG`, or empty for the default
+    "video_track": _TEXT,
+    "size": _TEXT,  # as requested: largest size of the full video
 }
 
 INDEXED = (
@@ -117,7 +121,7 @@ SCHEMA = pa.schema(_TYPES, metadata={"troupe.schema_version": str(VERSION)})
 
 _JOB_COLUMNS = (
     *("job_id", "identity", "consent", "tags", "portrait", "driving"),
-    *("language", "audio", "output", "preset", "seed"),
+    *("language", "audio", "output", "preset", "seed", "audio_track", "video_track", "size"),
 )
 """Columns with the same name as in the job."""
 

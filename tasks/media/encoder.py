@@ -15,6 +15,7 @@ import numpy as np
 from tasks.media.audio import AudioSource, find_audio
 from tasks.media.decoder import verify
 from tasks.media.ffmpeg_process import SCALING, FfmpegProcess
+from tasks.media.languages import bcp_47
 from tasks.media.mux import fit_audio, mux_graph, retime
 from tasks.media.output_formats import VideoFormat, h264
 from tasks.media.provenance import VideoMetadata, append_xmp
@@ -51,6 +52,7 @@ class VideoEncoder:
 
     Attributes:
         notes: what was converted to write the file, for the user.
+        language: language of the sound, BCP 47: that of `metadata`, else the one its file states; may be empty.
 
     Raises:
         InputError: the audio file cannot be used.
@@ -83,6 +85,7 @@ class VideoEncoder:
         self._audio = None if audio is None else find_audio(audio)
         if self._audio is not None:
             self._audio, self.notes = fit_audio(self._audio, self._format)
+        self.language = self._metadata.language or (bcp_47(self._audio.language) if self._audio is not None else "")
         self._frames = 0
         self._info: ClipInfo | None = None
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["iso_639_2", "same_language"]
+__all__ = ["bcp_47", "iso_639_2", "same_language"]
 
 _CODES = """
 aa:aar ab:abk ae:ave af:afr ak:aka am:amh an:arg ar:ara as:asm av:ava ay:aym az:aze ba:bak be:bel bg:bul bi:bis bm:bam
@@ -24,6 +24,7 @@ per:fas rum:ron slo:slk tib:bod wel:cym
 """The other codes of ISO 639-2 for the same languages, which Matroska and older files store."""
 _TERMINOLOGICAL = dict(pair.split(":") for pair in _BIBLIOGRAPHIC.split())
 _ISO_639_2 = dict(pair.split(":") for pair in _CODES.split())
+_SHORTEST = {code: short for short, code in _ISO_639_2.items()}
 
 
 def iso_639_2(tag: str) -> str:
@@ -36,6 +37,19 @@ def iso_639_2(tag: str) -> str:
     if len(language) == 3 and language.isascii() and language.isalpha():
         return language
     return _ISO_639_2.get(language, "und")
+
+
+def bcp_47(tag: str) -> str:
+    """Return the BCP 47 tag of a language that a file states as ISO 639-2 or BCP 47; empty for an unknown language.
+
+    Example:
+        >>> bcp_47("ger")
+        'de'
+    """
+    language, separator, rest = tag.partition("-")
+    code = _TERMINOLOGICAL.get(language.lower(), language.lower())
+    known = iso_639_2(code) != "und"
+    return f"{_SHORTEST.get(code, code)}{separator}{rest}" if known else ""
 
 
 def same_language(tag: str, other: str) -> bool:

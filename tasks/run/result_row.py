@@ -66,6 +66,7 @@ def row_of(
             "gaps": [tuple(gap) for gap in facts["gaps"]],
             "cuts": facts["cuts"],
             "detection_score": facts["detection_score"],
+            "language": planned.job.language or facts.get("language"),  # the sound's own
             # Renders that an earlier version made were not measured.
             **{f"quality_{name}": value for name, value in facts.get("quality", {}).items()},
         }

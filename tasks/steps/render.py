@@ -84,11 +84,12 @@ def render(context: WorkerContext, spec: RenderSpec, portrait: EncodedPortrait, 
         poster = folder / "poster.jpg"
         measured = (context.input(spec.portrait.picture), spec.portrait.face)
         meter = QualityMeter(context.animator, context.detector, measured, shots, track)
-        infos, notes = write_videos(
+        infos, notes, language = write_videos(
             context, spec, portrait, shots, outputs, paster, timing, audio, poster, meter, watch
         )
         facts = _facts(context, spec, portrait, track, outputs, infos[0]) | {
-            "notes": [*_input_notes(context, spec, clip), *scaling, *notes]
+            "notes": [*_input_notes(context, spec, clip), *scaling, *notes],
+            "language": language,
         }
         facts |= {"worker": worker, "quality": meter.compute(), "stage_seconds": watch.seconds}
         with watch("put"):
@@ -120,11 +121,11 @@ def write_videos(
     poster: Path,
     meter: QualityMeter,
     watch: Stopwatch,
-) -> tuple[list[ClipInfo], list[str]]:
+) -> tuple[list[ClipInfo], list[str], str]:
     """Write the videos of all outputs and the poster, a frame from the middle.
 
     Returns:
-        properties of the videos, and notes on what was converted to write them.
+        properties of the videos, notes on what was converted to write them, and the language of the sound.
     """
     metadata = VideoMetadata(run_id=spec.run_id, job_id=spec.job.job_id, language=spec.job.language)
     total = sum(len(shot) for shot in shots)
@@ -168,7 +169,8 @@ def write_videos(
             report_progress("writing", index + 1, total, "frames")
         with watch("encode_video"):
             infos = [encoder.finish() for encoder in encoders]
-        return infos, list(dict.fromkeys(note for encoder in encoders for note in encoder.notes))
+        notes = list(dict.fromkeys(note for encoder in encoders for note in encoder.notes))
+        return infos, notes, encoders[0].language
 
 
 def _outputs(context: WorkerContext, spec: RenderSpec, picture: Picture | None, folder: Path) -> tuple[Output, ...]:

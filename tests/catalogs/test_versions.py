@@ -43,8 +43,11 @@ def test_version_1(old: Store) -> None:
     first = {entry["job_id"]: entry for entry in read.to_pylist()}
     assert (first["a"]["frames"], first["a"]["tags"], first["a"]["quality_identity"]) == (10, [("scene", "1")], 0.75)
     assert (first["b"]["error_kind"], first["b"]["flagged"], first["b"]["schema_version"]) == ("no_face", None, 1)
+    assert [first["a"][name] for name in ("notes", "audio_track", "video_track", "size")] == [None] * 4
     with RowBuffer(old, "new") as buffer:
         buffer.append(row("new", "c", flagged="identity 0.2", motion_key="m"))
+    (added,) = list_jobs(old, run="new").to_pylist()
+    assert [added[name] for name in ("audio_track", "video_track", "size")] == ["", "", "2160p"]
     assert [(e["job_id"], e["flagged"]) for e in list_jobs(old).to_pylist()] == [
         ("c", "identity 0.2"),
         *((e["job_id"], None) for e in read.to_pylist()),

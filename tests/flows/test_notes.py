@@ -27,6 +27,10 @@ def test_notes_of_a_job(run_jobs: RunJobs, cast: Path, tmp_path: Path) -> None:
     assert summary.counts == {"done": 2}
     rows = manifest_rows(summary)
     assert rows["plain"]["notes"] is None
+    assert [(rows[job]["language"], rows[job]["size"]) for job in ("plain", "noted")] == [
+        ("", "2160p"),
+        ("en", f"{width}x{height}"),
+    ]
     colours, tracks, size = rows["noted"]["notes"].split("; ")
     assert "converted from" in colours
     assert tracks == "audio: track index:1 (eng) of 2 was used, not index:0"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tasks.media.languages import iso_639_2
+from tasks.media.languages import bcp_47, iso_639_2
 
 
 @pytest.mark.parametrize(
@@ -24,3 +24,11 @@ from tasks.media.languages import iso_639_2
 )
 def test_codes(tag: str, code: str) -> None:
     assert iso_639_2(tag) == code
+
+
+@pytest.mark.parametrize(
+    ("tag", "expected"),
+    [("ger", "de"), ("deu", "de"), ("eng", "en"), ("yue", "yue"), ("pt-BR", "pt-BR"), ("und", ""), ("", "")],
+)
+def test_tags_of_files(tag: str, expected: str) -> None:
+    assert bcp_47(tag) == expected
