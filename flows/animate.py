@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import flows.prefect_env  # noqa: F401  # isort: skip
 
+import logging
 from contextlib import nullcontext
 from contextvars import ContextVar
 from typing import Any, cast
@@ -16,6 +17,7 @@ from prefect.states import Completed as completed
 from prefect.task_runners import TaskRunner, ThreadPoolTaskRunner
 
 from catalogs.requests.jobs_file import IdentityFrom
+from catalogs.store.uris import redacted_value
 from flows.observe.prefect_artifacts import Artifacts
 from flows.observe.progress import Listeners, configured_listener, current_listener, has_listener
 from flows.parameters import Cells, Count, Device, Dtype, Gibibytes, Limits, Seconds, Similarity
@@ -35,8 +37,9 @@ CONCURRENT_SHARDS = 4
 
 RUNNER = cast("TaskRunner[PrefectFuture[Any]]", ThreadPoolTaskRunner(max_workers=CONCURRENT_SHARDS))
 
+_log = logging.getLogger(__name__)
 _request: ContextVar[Request | None] = ContextVar("request", default=None)
-"""The request of `animate_here`: checked, and its jobs are read."""
+"""The request of `animate_here`: checked, its jobs are read, and it has the credentials that the parameters lack."""
 
 
 class Stopped(Cancelled):
@@ -109,6 +112,13 @@ def animate(
     """
     parameters = locals()
     artifacts = Artifacts()
+    for name, value in parameters.items():
+        if redacted_value(value) != value:
+            _log.warning(
+                "the parameter %s grants access to what it names, and Prefect stores it and shows it on its pages; "
+                "put presigned URIs into a jobs file in the store or a folder",
+                name,
+            )
     with nullcontext(current_listener()) if has_listener() else configured_listener() as own:
         try:
             if (request := _request.get()) is None:
@@ -136,7 +146,7 @@ def animate_here(request: Request) -> Summary:
     token = _request.set(request)
     try:
         with stoppable() as stop, prefect_server(stop):
-            state = animate(**request.parameters(), return_state=True)
+            state = animate(**redacted_value(request.parameters()), return_state=True)
     except TerminationSignal:
         # Prefect's own answer to SIGTERM, while its engine starts a flow.
         raise Cancelled("stopped before anything started") from None

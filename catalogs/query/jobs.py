@@ -17,6 +17,7 @@ import pyarrow.parquet as pq
 
 from catalogs.query.filters import CatalogQuery, all_of
 from catalogs.store.store import Store
+from catalogs.table.redaction import redacted_table
 from catalogs.table.snapshot import AsOf, Snapshot, latest_rows, snapshot
 from troupe.errors import SettingsError
 
@@ -74,7 +75,7 @@ def list_jobs(
         found.append(latest_rows(candidates) if whole else _latest_only(rows, candidates))
         if limit is not None and rest is not None and _count_newer(found, rest) >= limit:
             break
-    return pa.concat_tables(found).sort_by(_NEWEST_FIRST).slice(0, limit).select(wanted)
+    return redacted_table(pa.concat_tables(found).sort_by(_NEWEST_FIRST).slice(0, limit).select(wanted))
 
 
 def latest_run(store: Store) -> str | None:

@@ -19,6 +19,7 @@ from catalogs.query.filters import CatalogQuery, all_of
 from catalogs.store.error_text import reason
 from catalogs.store.store import Store
 from catalogs.table.exports import EXPORTS, read_exports
+from catalogs.table.redaction import redacted_table
 from catalogs.table.snapshot import AsOf, Snapshot, latest_rows, snapshot
 from troupe.errors import SettingsError, StoreError
 
@@ -74,7 +75,7 @@ def sql(store: Store, query: str, *, as_of: AsOf | None = None, **filters: Any) 
             connection.register("superseded", ds.dataset(superseded))
             connection.execute("CREATE VIEW jobs AS FROM rows ANTI JOIN superseded USING (run_id, job_id, recorded_at)")
         connection.execute("SET lock_configuration = true")
-        return _execute(connection, query, store)
+        return redacted_table(_execute(connection, query, store))
 
 
 def _execute(connection: duckdb.DuckDBPyConnection, query: str, store: Store) -> pa.Table:

@@ -9,6 +9,7 @@ import pyarrow.compute as pc
 
 from catalogs.store import uris
 from catalogs.store.store import Store
+from catalogs.table.redaction import redacted_table
 from catalogs.table.snapshot import AsOf, snapshot
 from troupe.labels import label_key, near_labels
 
@@ -41,7 +42,7 @@ def unknown_values(store: Store, filters: Mapping[str, Any], as_of: AsOf | None 
     if not given and not tags:
         return []
     columns = [_COLUMNS[name][0] for name in given] + (["tags"] if tags else [])
-    rows = snapshot(store, as_of=as_of).read(columns=columns)
+    rows = redacted_table(snapshot(store, as_of=as_of).read(columns=columns))
     lines = []
     for name, value in given.items():
         column, kind = _COLUMNS[name]

@@ -8,7 +8,9 @@ from __future__ import annotations
 import os
 import posixpath
 import re
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 from urllib.parse import parse_qsl, unquote, unquote_to_bytes, urlsplit
 
 __all__ = [
@@ -21,6 +23,7 @@ __all__ = [
     "parent",
     "redacted",
     "redacted_text",
+    "redacted_value",
     "scheme",
 ]
 
@@ -94,6 +97,18 @@ def redacted(uri: str) -> str:
 def redacted_text(text: str) -> str:
     """Return a text, such as the message of a client library, with `redacted` URIs in it."""
     return _URI.sub(lambda found: redacted(found[0]), text) if "://" in text else text
+
+
+def redacted_value(value: Any) -> Any:
+    """Return a value, such as a cell or a run's parameters, with `redacted` URIs in all texts in it.
+
+    A text that begins as a URI is one, whatever follows: names of files contain spaces and quotes.
+    """
+    if isinstance(value, str):
+        return redacted(value) if scheme(value) else redacted_text(value)
+    if isinstance(value, Mapping):
+        return {key: redacted_value(inner) for key, inner in value.items()}
+    return type(value)(map(redacted_value, value)) if isinstance(value, list | tuple) else value
 
 
 def _masked(parameter: re.Match[str]) -> str:

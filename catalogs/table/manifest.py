@@ -18,6 +18,7 @@ import pyarrow.parquet as pq
 from catalogs.store.error_text import DISK_FULL, reason
 from catalogs.store.keys import run_key
 from catalogs.store.store import Store
+from catalogs.table.redaction import redacted_table
 from catalogs.table.schema import Row, conform
 from catalogs.table.snapshot import latest_rows, snapshot
 from troupe.errors import NoSpace, StoreError
@@ -48,7 +49,7 @@ def write_manifest(store: Store, run_id: str) -> str:
             rows.write_arrow(unsorted, _ROWS)
             with pq.ParquetWriter(manifest, rows.data.schema, write_page_checksum=True) as file:
                 for part in _sorted(unsorted, folder):
-                    file.write_table(part)
+                    file.write_table(redacted_table(part))
         except OSError as error:
             kind = NoSpace if error.errno in DISK_FULL else StoreError
             raise kind(f"cannot prepare {key} in {folder.parent}: {reason(error)}; free some space there") from error

@@ -11,7 +11,7 @@ from typing import Any, Literal, TypeAlias
 
 from catalogs.store.keys import run_key
 from catalogs.store.store import Store
-from catalogs.store.uris import redacted
+from catalogs.store.uris import redacted_value
 from troupe.errors import SettingsError, StoreError
 
 __all__ = ["HEARTBEAT_SECONDS", "RunInfo", "RunState", "find_run", "list_runs", "read_run", "write_run"]
@@ -64,8 +64,7 @@ def write_run(store: Store, info: RunInfo) -> None:
         SettingsError: the run_id is invalid.
         StoreError: it cannot be written.
     """
-    request = {name: redacted(value) if isinstance(value, str) else value for name, value in info.request.items()}
-    text = json.dumps(asdict(info) | {"request": request}, default=_to_json, indent=1)
+    text = json.dumps(redacted_value(asdict(info)), default=_to_json, indent=1)
     store.replace(text.encode(), run_key(info.run_id, _NAME))
 
 
@@ -110,7 +109,7 @@ def _parsed(store: Store, key: str) -> RunInfo:
         values = json.loads(store.read(key))
         times = {name: datetime.fromisoformat(values[name]) for name in ("started_at", "updated_at")}
         known = {name: value for name, value in values.items() if name in RunInfo.__dataclass_fields__}
-        return RunInfo(**known | times)
+        return RunInfo(**redacted_value(known) | times)
     except (ValueError, TypeError, KeyError) as error:
         raise StoreError(f"{store.uri(key)} is damaged: {error}; remove it") from error
 

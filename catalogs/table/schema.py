@@ -11,7 +11,7 @@ from typing import Any, Literal, TypeAlias, get_args
 import pyarrow as pa
 
 from catalogs.store.keys import canonical
-from catalogs.store.uris import redacted_text
+from catalogs.store.uris import redacted_text, redacted_value
 from troupe import Job, SamplerSettings, __version__
 from troupe.errors import TroupeError
 from troupe.labels import label_key
@@ -165,7 +165,7 @@ def make_row(
         "run_id": run_id,
         "status": status,
         "code_version": __version__,
-        **{name: _shown(getattr(job, name)) for name in _JOB_COLUMNS},
+        **{name: redacted_value(getattr(job, name)) for name in _JOB_COLUMNS},
         "identity_key": label_key(job.identity),
         "start_seconds": job.start,
         "end_seconds": job.end,
@@ -186,13 +186,6 @@ def make_row(
     if unknown:
         raise TypeError(f"the schema has no column {', '.join(sorted(unknown))}")
     return {name: _validated(name, values.get(name)) for name in SCHEMA.names}
-
-
-def _shown(value: Any) -> Any:
-    """Return the value of a job's column without the credentials of the URIs in it."""
-    if isinstance(value, str):
-        return redacted_text(value)
-    return {key: _shown(cell) for key, cell in value.items()} if isinstance(value, Mapping) else value
 
 
 def _utf8(text: str) -> str:

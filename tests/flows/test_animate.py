@@ -161,6 +161,27 @@ def test_an_invalid_request_fails_with_its_message_and_no_traceback(
     assert "Traceback" not in caplog.text
 
 
+@pytest.mark.usefixtures("prefect_session")
+def test_the_server_does_not_learn_credentials(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    from prefect.client.orchestration import get_client
+
+    from flows.animate import animate, animate_here
+    from tasks.run.request import Request
+    from troupe.errors import TroupeError
+
+    granted = {"jobs": "https://localhost:1/my jobs.csv?X-Amz-Signature=c0ffee", "weights": str(tmp_path / "nowhere")}
+    request = Request(str(tmp_path / "store"), defaults={"audio": "https://localhost:1/a.wav?sig=c0ffee"}, **granted)
+    with pytest.raises(TroupeError):
+        animate_here(request)
+    with get_client(sync_client=True) as client:
+        (parameters,) = (run.parameters for run in client.read_flow_runs() if run.parameters["store"] == request.store)
+    assert parameters["jobs"] == "https://localhost:1/my jobs.csv?X-Amz-Signature=***"
+    assert parameters["defaults"] == {"audio": "https://localhost:1/a.wav?sig=***"}
+    assert "grants access" not in caplog.text
+    assert animate(str(tmp_path / "store"), return_state=True, **granted).is_failed()
+    assert "the parameter jobs grants access to what it names" in caplog.text
+
+
 @pytest.mark.long
 def test_ctrl_c_ends_a_run_within_seconds_and_leaves_nothing(jobs: Path, weights: Path, tmp_path: Path) -> None:
     config = weights / "troupe.json"

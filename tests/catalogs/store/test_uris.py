@@ -93,4 +93,5 @@ PRESIGNED = "https://h/a.png?id=7&X-Amz-Credential=AK%2Fx&X-Amz-Signature=c0ffee
 def test_redacted(uri: str, shown: str) -> None:
     assert uris.redacted(uri) == shown
     assert uris.redacted(shown) == shown
+    assert uris.redacted_value({"uris": [uri, 1], "by name": (uri,)}) == {"uris": [shown, 1], "by name": (shown,)}
     assert uris.redacted_text(f"GET '{uri}' failed (403)") == f"GET '{shown}' failed (403)"

@@ -63,6 +63,9 @@ def test_a_row_has_no_credentials_and_no_text_that_is_not_unicode() -> None:
     error = NoFace(f"403, url='{secret}' for a\udcff.png")
     full = make_row("r", job, "failed", started_at=NOON, finished_at=NOON, error=error)
     assert "c0ffee" not in str(full)
+    spaced = Job("j", "https://h/a b.png?sig=c0ffee", "b.mp4")
+    shown = make_row("r", spaced, "done", started_at=NOON, finished_at=NOON)["portrait"]
+    assert shown == "https://h/a b.png?sig=***"
     assert full["portrait"] == "https://h/a.png?X-Amz-Signature=***"
     assert full["error"] == "403, url='https://h/a.png?X-Amz-Signature=***' for a\\udcff.png"
     assert table_of([full]).num_rows == 1
