@@ -31,7 +31,8 @@ from bench.support.report import Case, Check, Findings
 from models.miniature import FIRST_HELD_OUT_SEED, Identity, Performance, render
 from tasks import media
 from tasks.train import curves
-from tasks.train.loop import CURVE, RESULT
+from tasks.train.loop import CURVE
+from tasks.train.results import RESULT
 from troupe.errors import TroupeError
 from troupe.scratch import scratch_folder
 

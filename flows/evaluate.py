@@ -14,7 +14,8 @@ from flows.observe.progress import current_listener
 from flows.parameters import Count, Device, Dtype, Preset, Seconds, Seed
 from flows.prefect_server import prefect_server
 from flows.prefect_tasks import call_as_task, result_of, state_of
-from tasks.evaluation.pipeline import EvaluationRequest, measure_renders, prepare_evaluation, publish_evaluation
+from tasks.evaluation.pipeline import measure_renders, prepare_evaluation, publish_evaluation
+from tasks.evaluation.request import EvaluationRequest
 from tasks.evaluation.summary import Evaluation
 from tasks.run.request import Request
 from troupe.errors import TroupeError

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from flows.observe.progress import current_listener
 from flows.steps import execute
-from tasks.evaluation.pipeline import EvaluationRequest, measure_renders, prepare_evaluation, publish_evaluation
+from tasks.evaluation.pipeline import measure_renders, prepare_evaluation, publish_evaluation
+from tasks.evaluation.request import EvaluationRequest
 from tasks.run.request import Request
 from tasks.run.summary import Summary
 from troupe.errors import Cancelled

@@ -17,8 +17,9 @@ from flows.parameters import Count
 from flows.prefect_server import prefect_server
 from flows.prefect_tasks import call_as_task, result_of, state_of
 from flows.steps import Call, call_directly
-from tasks.train.config import PartConfig, TrainConfig, read_train_config
-from tasks.train.parts import PARTS
+from tasks.train.check_training import check_training
+from tasks.train.config import PartConfig, TrainConfig
+from tasks.train.parts import check_options
 from tasks.train.train_part import needs_clips, prepare_training_clips, prepare_weights, train_part
 from troupe.errors import TroupeError
 from troupe.signals import stoppable
@@ -51,7 +52,7 @@ def train(
         ray_address: address of a Ray cluster that this machine is part of; if empty, workers run on this machine.
     """
     try:
-        train_config = read_train_config(Path(config), tuple(PARTS))
+        train_config = check_training(Path(config), tuple(parts or ()), device, workers)
         with stoppable() as stop:
             results = _train(train_config, tuple(parts or ()), call_as_task, stop, device, workers, ray_address)
     except TroupeError as error:
@@ -80,7 +81,7 @@ def train_locally(config: Path, parts: tuple[str, ...], device: str) -> Results:
         TroupeError: the training cannot be executed as it is.
         Cancelled: the training was stopped; the same call resumes it.
     """
-    train_config = read_train_config(config, tuple(PARTS))
+    train_config = check_training(config, parts, device)
     with stoppable() as stop:
         return _train(train_config, parts, call_directly, stop, device, 1, None)
 
@@ -105,6 +106,7 @@ def _train(
     ray_address: str | None,
 ) -> Results:
     """Train part by part; `call` calls a step, given its name, the step and its arguments."""
+    check_options(train_config.select(parts))
     prepare_weights(train_config)
     results: Results = {}
     for part_config in train_config.select(parts):

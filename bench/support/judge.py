@@ -29,7 +29,8 @@ from models.training import Batch, Objective
 from models.training.augmentation import augment
 from models.training.sampling import sample_identity, swap_outfit
 from tasks.train.config import PartConfig
-from tasks.train.loop import result, train
+from tasks.train.loop import train
+from tasks.train.results import result
 from troupe import Floats, Picture
 from troupe.errors import WeightsError
 

@@ -53,7 +53,7 @@ def evaluate(
     ] = None,
     detector: DetectorOption = None,
     preset: Annotated[str, typer.Option(help="Sampler preset: exact, draft or sketch.")] = "exact",
-    seed: Annotated[int, typer.Option(help="Random seed.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="Random seed.")] = 0,
     limit: Annotated[int | None, typer.Option(min=1, help="Use only the first N clips and portraits.")] = None,
     preview: PreviewOption = None,
     local: LocalOption = False,
@@ -75,8 +75,7 @@ def evaluate(
     - `troupe evaluate --drivings clips --weights weights --preview 2s --limit 3`
     - `troupe evaluate --drivings clips --portraits faces --weights weights --lpips lpips.pt --embedder arcface.onnx`
     """
-    stderr.print("loading")
-    from tasks.evaluation.pipeline import EvaluationRequest
+    from tasks.evaluation.request import EvaluationRequest, check_evaluation
 
     request = EvaluationRequest(
         store=store,
@@ -96,6 +95,7 @@ def evaluate(
         device=device,
         dtype=dtype,
     )
+    check_evaluation(request)
     from flows.observe.job_control import acknowledging
     from flows.observe.prefect_console import use_console_handler
     from flows.observe.progress import console_listener, use_listener
@@ -107,6 +107,7 @@ def evaluate(
         use_listener(listener),
         acknowledging(stop, listener.note),
     ):
+        listener.note("loading")
         if local:
             from flows.local import evaluate_locally
 

@@ -40,6 +40,10 @@ def train(
         raise SettingsError("--local trains in one process; remove it to use --workers or --ray-address")
     if find_spec("accelerate") is None:
         raise SettingsError("training needs additional packages; install them with: pip install 'troupe[train]'")
+    from tasks.train.check_training import check_training
+
+    parts = tuple(part or ())
+    check_training(config, parts, device, workers)
     from flows.observe.job_control import acknowledging
     from flows.observe.prefect_console import use_console_handler
     from flows.observe.progress import console_training_progress, use_listener
@@ -55,7 +59,6 @@ def train(
         use_console_handler()
         from flows.train import table, train_here, train_locally
 
-        parts = tuple(part or ())
         found = (
             train_locally(config, parts, device) if local else train_here(config, parts, device, workers, ray_address)
         )

@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +14,7 @@ import torch
 from PIL import Image
 
 from catalogs.requests.content_hashes import Input
-from catalogs.requests.inputs import files_in, localised
+from catalogs.requests.inputs import localised
 from catalogs.requests.job_ids import unique_names
 from catalogs.requests.tracks import read_track
 from catalogs.store import uris
@@ -28,15 +27,15 @@ from models.runtime.device import pick_device
 from tasks import media
 from tasks.evaluation.metrics import CROSS, SELF, Evaluator, Subject
 from tasks.evaluation.networks import Embedder, Networks, TorchScript
+from tasks.evaluation.request import EvaluationRequest, check_evaluation
 from tasks.evaluation.summary import Evaluation
 from tasks.run.request import Request
 from tasks.steps.context import WorkerConfig, WorkerContext
 from troupe import FaceChoice, Picture
-from troupe.errors import Cancelled, SettingsError, TroupeError
-from troupe.file_suffixes import CLIP_SUFFIXES, PORTRAIT_SUFFIXES
+from troupe.errors import Cancelled, TroupeError
 from troupe.scratch import scratch_folder
 
-__all__ = ["EvaluationRequest", "evaluation_key", "measure_renders", "prepare_evaluation", "publish_evaluation"]
+__all__ = ["evaluation_key", "measure_renders", "prepare_evaluation", "publish_evaluation"]
 
 _MEASURES = tuple(dict.fromkeys((*SELF, *CROSS)))
 _TYPES: dict[str, pa.DataType] = {
@@ -48,64 +47,15 @@ _TYPES: dict[str, pa.DataType] = {
 _SCHEMA = pa.schema(_TYPES)
 
 
-@dataclass(frozen=True)
-class EvaluationRequest:
-    """Inputs and settings of an evaluation.
-
-    Attributes:
-        store: URL of the store.
-        weights: the weights directory.
-        drivings: folder of driving clips; each drives its own first frame.
-        run_id: identifier of the run that renders the clips.
-        portraits: folder of pictures; each is also driven by every clip. None measures self-reenactment only.
-        detector: file of a face detector that replaces the weights' own.
-        preset: name of the sampler settings.
-        seed: seed of the noise.
-        limit: number of clips, and of portraits, to use; None uses all.
-        preview: seconds of each clip to render; None renders all.
-        lpips, inception, video_features: TorchScript files, see `tasks.evaluation.networks.Networks`.
-        embedder: ONNX file, see `tasks.evaluation.networks.Embedder`.
-        device, dtype: device and number format of the networks.
-    """
-
-    store: str
-    weights: str
-    drivings: str
-    run_id: str
-    portraits: str | None = None
-    detector: str | None = None
-    preset: str = "exact"
-    seed: int = 0
-    limit: int | None = None
-    preview: float | None = None
-    lpips: str | None = None
-    inception: str | None = None
-    video_features: str | None = None
-    embedder: str | None = None
-    device: str = "auto"
-    dtype: str = "auto"
-
-    def parameters(self) -> dict[str, Any]:
-        """Return the attributes as a flow's parameters."""
-        return {f.name: getattr(self, f.name) for f in fields(self)}
-
-
 def prepare_evaluation(request: EvaluationRequest) -> Request:
     """Write the clips' first frames and the jobs file to the store; return the run's request.
 
     Raises:
-        SettingsError: there are no clips, or a network's file is missing.
+        SettingsError: the request is invalid.
         InputError, StoreError: a clip cannot be read, or the store cannot be written.
     """
-    for option in ("lpips", "inception", "video_features", "embedder"):
-        path = getattr(request, option)
-        if path is not None and not Path(path).is_file():
-            raise SettingsError(f"no file {path} for --{option.replace('_', '-')}")
-    store = open_store(request.store)
-    clips = _files_with(request.drivings, CLIP_SUFFIXES)[: request.limit]
-    pictures = _files_with(request.portraits, PORTRAIT_SUFFIXES)[: request.limit] if request.portraits else []
-    if not clips:
-        raise SettingsError(f"no clips in {request.drivings} (files ending in {', '.join(CLIP_SUFFIXES)})")
+    check_evaluation(request)
+    store, clips, pictures = open_store(request.store), request.clips, request.pictures
     names, of = unique_names(clips), unique_names(pictures)
     jobs = [
         _job("self", f"self__{names[clip]}", clip, _first_frame(store, request.run_id, clip, names[clip]))
@@ -189,10 +139,6 @@ def _load(path: str | None, device: torch.device, purpose: str) -> TorchScript |
 
 def _key(run_id: str, name: str) -> str:
     return run_key(run_id, name).replace("runs/", "evaluations/", 1)
-
-
-def _files_with(folder: str, suffixes: tuple[str, ...]) -> list[str]:
-    return [uri for uri in files_in(folder) if uris.name(uri).lower().endswith(suffixes)]
 
 
 def _first_frame(store: Store, run_id: str, clip: str, name: str) -> str:

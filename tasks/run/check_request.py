@@ -12,9 +12,10 @@ from models.face_files import detector_file
 from tasks.quality.thresholds import Thresholds
 from tasks.run.request import Request
 from tasks.weights.local_copy import local_file, local_weights
-from troupe.errors import SettingsError, TroupeError
+from troupe.checks import check_all
+from troupe.errors import SettingsError
 
-__all__ = ["check_request"]
+__all__ = ["check_request", "model_checks"]
 
 _DEVICE = re.compile(r"auto|cpu|cuda(:\d+)?")
 _DTYPES = ("auto", "float32", "bfloat16", "float16")
@@ -32,32 +33,23 @@ def check_request(request: Request, *, write: bool = True) -> None:
         TroupeError: the only problem.
         SettingsError: several problems.
     """
-    weights, detector = request.weights, request.detector
-    local = uris.local_path(weights) is not None
     checks: list[Callable[[], object]] = [
         lambda: request.job_list,
         lambda: Thresholds(request.min_identity, request.max_quality, request.fail_quality),
-        lambda: _check_device(request.device),
-        lambda: _check_dtype(request.dtype),
+        *model_checks(request.weights, request.detector, request.device, request.dtype),
+    ]
+    check_all(checks, lambda: check_store(open_store(request.store)) if write else None)
+
+
+def model_checks(weights: str, detector: str | None, device: str, dtype: str) -> list[Callable[[], object]]:
+    """Return the checks of a model and of the device that it runs on."""
+    local = uris.local_path(weights) is not None
+    return [
+        lambda: _check_device(device),
+        lambda: _check_dtype(dtype),
         lambda: local_weights(weights) if local else None,
         lambda: local_file(detector) if detector else detector_file(local_weights(weights)) if local else None,
     ]
-    problems = [problem for check in checks if (problem := _problem(check)) is not None]
-    if write and not problems and (problem := _problem(lambda: check_store(open_store(request.store)))) is not None:
-        problems.append(problem)
-    messages = list(dict.fromkeys(map(str, problems)))
-    if len(messages) == 1:
-        raise problems[0]
-    if messages:
-        raise SettingsError(f"the request has {len(messages)} problems:", messages)
-
-
-def _problem(check: Callable[[], object]) -> TroupeError | None:
-    try:
-        check()
-    except TroupeError as error:
-        return error
-    return None
 
 
 def _check_device(device: str) -> None:

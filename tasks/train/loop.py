@@ -24,12 +24,13 @@ from tasks.train import curves
 from tasks.train.config import PartConfig
 from tasks.train.examples import Share, batches, first_example
 from tasks.train.muon import Muon
-from troupe.errors import Cancelled, SettingsError
+from tasks.train.results import RECIPE, RESULT, check_settings, result
+from troupe.errors import Cancelled
 from troupe.files import replacing
 
-__all__ = ["CURVE", "RESULT", "OnStep", "result", "train"]
+__all__ = ["CURVE", "OnStep", "train"]
 
-CURVE, PICTURE, RESULT = "curve.jsonl", "curves.png", "result.json"
+CURVE, PICTURE = "curve.jsonl", "curves.png"
 LOG_EVERY = 10
 CHECKPOINTS_KEPT = 2
 """Number of checkpoints kept: the one before the last serves when the last is damaged."""
@@ -61,7 +62,7 @@ def train(
         SettingsError: the folder holds a training with other settings, or the batch does not divide among the workers.
         Cancelled: the training was stopped.
     """
-    _check(config, folder)
+    check_settings(folder, config)
     if result(folder, config) is not None:
         return
     # Accelerate keeps the settings of the process's first accelerator.
@@ -89,7 +90,7 @@ def train(
     average = EMAModel(learned, decay=config.ema) if config.ema else None
     done = _resume(folder, network, optimizer, average, accelerator.device)
     if accelerator.is_main_process:
-        (folder / "recipe.json").write_text(json.dumps(config.as_dict(), indent=2) + "\n")
+        (folder / RECIPE).write_text(json.dumps(config.as_dict(), indent=2) + "\n")
         curves.keep_until(folder / CURVE, done)
     log = _Log(folder, accelerator, on_step)
     model, prepared = accelerator.prepare(_Losses(objective, network), optimizer)
@@ -132,15 +133,6 @@ def train(
     accelerator.wait_for_everyone()
 
 
-def result(folder: Path, config: PartConfig) -> dict[str, Any] | None:
-    """Return the result of a training that finished these steps or more: seconds, last losses and measures."""
-    path = folder / RESULT
-    if not path.exists():
-        return None
-    found: dict[str, Any] = json.loads(path.read_text())
-    return found if found["recipe"]["steps"] >= config.steps else None
-
-
 class _Losses(nn.Module):
     """Compute the losses as a module, so that DistributedDataParallel averages the gradients."""
 
@@ -180,13 +172,6 @@ class _Log:
         if self._accelerator.is_main_process:
             curves.append(self._path, lines)
             self._on_step(lines[-1]["step"], lines[-1])
-
-
-def _check(config: PartConfig, folder: Path) -> None:
-    path = folder / "recipe.json"
-    if path.exists() and (problems := config.differences(json.loads(path.read_text()))):
-        lines = "\n  ".join(problems)
-        raise SettingsError(f"{folder} holds a training with other settings; remove it to start over:\n  {lines}")
 
 
 def _schedule(optimizer: torch.optim.Optimizer, config: PartConfig, done: int) -> LRScheduler:

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import inspect
+from collections.abc import Callable, Iterable, Mapping
+from functools import partial
 from importlib import import_module
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from models.training import Objective
+from tasks.train.config import PartConfig
+from troupe.checks import check_all
 from troupe.errors import SettingsError
 
-__all__ = ["FROM_CLIPS", "PARTS", "objective"]
+if TYPE_CHECKING:
+    from models.training import Objective
+
+__all__ = ["FROM_CLIPS", "PARTS", "check_options", "objective"]
 
 FROM_CLIPS = ("denoiser", "adapters")
 """Parts that train on prepared clips."""
@@ -26,6 +32,9 @@ PARTS: Mapping[str, str] = {
 }
 """Module and class of each part's objective, imported on demand."""
 
+_GIVEN = ("weights", "clips", "cast")
+"""Arguments of an objective that are no options."""
+
 
 def objective(part: str, weights: Path, clips: Path, cast: int, options: Mapping[str, Any]) -> Objective:
     """Build the objective of a part.
@@ -39,11 +48,27 @@ def objective(part: str, weights: Path, clips: Path, cast: int, options: Mapping
     Raises:
         SettingsError: the objective has no such option.
     """
+    _check_options(part, options)
+    made: dict[str, Any] = {"clips": clips, "cast": cast} if part in FROM_CLIPS else {}
+    return _class(part)(weights=weights, **made, **options)
+
+
+def check_options(parts: Iterable[PartConfig]) -> None:
+    """Check that the objectives of the parts have these options; imports them. All problems are reported together.
+
+    Raises:
+        SettingsError: they have not.
+    """
+    check_all([partial(_check_options, part.part, part.options) for part in parts])
+
+
+def _class(part: str) -> Callable[..., Objective]:
     module, name = PARTS[part].split(":")
-    build: Any = getattr(import_module(module), name)
-    given = {"weights": weights} | ({"clips": clips, "cast": cast} if part in FROM_CLIPS else {})
-    try:
-        built: Objective = build(**given, **options)
-    except TypeError as error:
-        raise SettingsError(f"{part}: {error}") from error
-    return built
+    found: Callable[..., Objective] = getattr(import_module(module), name)
+    return found
+
+
+def _check_options(part: str, options: Mapping[str, Any]) -> None:
+    known = [name for name in inspect.signature(_class(part)).parameters if name not in _GIVEN]
+    if unknown := [name for name in options if name not in known]:
+        raise SettingsError(f"{part}.options: unknown {', '.join(unknown)}; use {', '.join(known)}")

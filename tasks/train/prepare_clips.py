@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from itertools import islice, pairwise
 from pathlib import Path
 
@@ -11,7 +10,6 @@ import numpy as np
 
 from catalogs.requests import inputs
 from catalogs.requests.content_hashes import Input
-from catalogs.requests.tables import read_table
 from catalogs.store import uris
 from catalogs.store.keys import make_key
 from models.animator import Animator, load
@@ -20,9 +18,10 @@ from models.training.clip_file import encode_clip
 from models.training.synthetic_clips import synthetic_clip
 from tasks import media
 from tasks.steps.context import WorkerConfig, WorkerContext
+from tasks.train.clips_table import ClipEntry, read_clips_table
 from tasks.train.config import WORLD, ClipsConfig
-from troupe import FaceChoice, Picture, Track
-from troupe.errors import BadJob, Cancelled, InputError, SettingsError
+from troupe import Picture, Track
+from troupe.errors import Cancelled, InputError, SettingsError
 from troupe.files import replacing
 from troupe.scratch import scratch_folder
 
@@ -36,16 +35,6 @@ HELD_OUT_EVERY = 10
 
 OnClip = Callable[[int, int], None]
 """Called with the number of clips ready and their total."""
-
-
-@dataclass(frozen=True)
-class _Entry:
-    """A row of the table of users' clips: the URI, the part in seconds, and the face."""
-
-    uri: str
-    start: float
-    end: float | None
-    face: FaceChoice
 
 
 def prepare_clips(
@@ -99,7 +88,7 @@ def _prepare_world(
 def _prepare_footage(
     clips: ClipsConfig, weights: Path, folder: Path, stop: Callable[[], bool], on_clip: OnClip, device: str
 ) -> list[str]:
-    entries, refused = _entries(clips.source), list[str]()
+    entries, refused = read_clips_table(clips.source), list[str]()
     with scratch_folder() as scratch:
         context = WorkerContext(WorkerConfig("", str(weights), clips.detector, device, "float32", scratch))
         for done, entry in enumerate(entries):
@@ -125,7 +114,7 @@ def _prepare_footage(
     return refused
 
 
-def _prepare_entry(context: WorkerContext, clips: ClipsConfig, entry: _Entry, folder: Path) -> None:
+def _prepare_entry(context: WorkerContext, clips: ClipsConfig, entry: ClipEntry, folder: Path) -> None:
     """Encode every scene of a clip that shows the face for at least `MIN_FRAMES` frames."""
     state = inputs.stat(entry.uri)
     key = make_key(
@@ -165,38 +154,6 @@ def _scenes(track: Track, most: int) -> list[tuple[int, int]]:
         if seen[first]:
             found += [(start, min(start + most, stop)) for start in range(first, stop, most)]
     return [(first, stop) for first, stop in found if stop - first >= MIN_FRAMES]
-
-
-def _entries(uri: str) -> list[_Entry]:
-    """Read the table of clips.
-
-    Raises:
-        BadJob: unknown columns or invalid cells; all of them are listed.
-    """
-    table = read_table(inputs.read(uri), uris.name(uri))
-    problems = list(table.problems)
-    problems += [f"{where}: unknown column {name!r}" for name, where in table.columns.items() if name not in COLUMNS]
-    entries = []
-    for row in table.rows:
-        try:
-            entries.append(
-                _Entry(
-                    uri=str(row.cells["clip"]),
-                    start=float(row.cells.get("start") or 0),
-                    end=float(row.cells["end"]) if row.cells.get("end") else None,
-                    face=FaceChoice(str(row.cells.get("face") or "largest")),
-                )
-            )
-        except KeyError:
-            problems.append(f"{row.where}: clip is missing")
-        except ValueError as error:
-            problems.append(f"{row.where}: {error}")
-    if problems or not entries:
-        raise BadJob(f"the table of clips {uri} cannot be used", problems or ["it has no rows"])
-    return entries
-
-
-COLUMNS = ("clip", "start", "end", "face")
 
 
 def _write(

@@ -12,10 +12,10 @@ from catalogs.store.keys import make_key
 from models.miniature.init_weights import init_weights
 from models.weights import model_files
 from tasks.train.config import WORLD, PartConfig, TrainConfig
-from tasks.train.loop import OnStep, result, train
+from tasks.train.loop import OnStep, train
 from tasks.train.parts import FROM_CLIPS, objective
 from tasks.train.prepare_clips import OnClip, prepare_clips
-from troupe.errors import SettingsError
+from tasks.train.results import result
 from troupe.files import file_sha256, replacing
 
 __all__ = ["needs_clips", "prepare_training_clips", "prepare_weights", "train_part"]
@@ -28,33 +28,20 @@ def prepare_weights(config: TrainConfig) -> None:
     """Create the weights directory, unless it exists: a copy of the base, or the untrained miniature.
 
     Either can be loaded at any time, however many of its parts are trained.
-
-    Raises:
-        SettingsError: the base is not a directory.
     """
     if config.weights.exists():
         return
     if config.base is None:
         init_weights(config.weights, seed=0)
         return
-    if not config.base.is_dir():
-        raise SettingsError(f"base: {config.base} is not a directory")
     config.weights.parent.mkdir(parents=True, exist_ok=True)
     with replacing(config.weights, sole_writer=True) as copy:
         shutil.copytree(config.base, copy)
 
 
 def needs_clips(config: TrainConfig, part: PartConfig) -> bool:
-    """Whether clips must be prepared first: the part trains on clips and is not trained yet.
-
-    Raises:
-        SettingsError: the training file has no table [clips].
-    """
-    if part.part not in FROM_CLIPS or result(config.folder / part.part, part) is not None:
-        return False
-    if config.clips is None:
-        raise SettingsError(f"{part.part} trains on clips; add a table [clips]")
-    return True
+    """Whether clips must be prepared first: the part trains on clips and is not trained yet."""
+    return part.part in FROM_CLIPS and result(config.folder / part.part, part) is None
 
 
 def prepare_training_clips(

@@ -12,7 +12,8 @@ from typer.testing import CliRunner
 
 from flows.cli import app
 from flows.local import evaluate_locally
-from tasks.evaluation.pipeline import EvaluationRequest, measure_renders
+from tasks.evaluation.pipeline import measure_renders
+from tasks.evaluation.request import EvaluationRequest
 from tests.tasks.evaluation.test_metrics import networks
 from troupe.errors import Cancelled, SettingsError
 

@@ -16,7 +16,8 @@ from bench.support.reenactment import CANDIDATES, STRANGERS, encode_gallery
 from models.faces import crop_head, head_box
 from models.miniature import CLIP_SIZE, FIRST_HELD_OUT_SEED, Identity, Moment, Performance, render
 from models.training.sampling import sample_moment
-from tasks.train.loop import result, train
+from tasks.train.loop import train
+from tasks.train.results import result
 from troupe.errors import WeightsError
 
 FEW = replace(RECIPE, steps=2, batch=4, warmup=0, loaders=0)

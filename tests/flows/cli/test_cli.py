@@ -62,9 +62,13 @@ for words in (
     ["run", "jobs.csv", "--weights", "nothing", "--device", "gpu", "--max", "beauty=1"],
     ["plan", "nothing.csv"],
     ["plan", "jobs.csv", "--weights", "nothing"],
+    ["evaluate", "--drivings", "nothing", "--preset", "scetch", "--device", "gpu", "--lpips", "no.pt"],
+    ["train", "nothing.toml"],
+    ["train", "training.toml", "--device", "gpu", "--part", "ears"],
+    ["train", "training.toml", "--device", "gpu", "--workers", "3"],
 ):
     result = CliRunner().invoke(app, words)
-    assert result.exit_code == 2, (words, result.output)
+    assert result.exit_code == 2, (words, result.output, result.exception)
     print(result.stderr)
 loaded = sorted(set(sys.modules) & ({set(HEAVY)!r} - {{"pyarrow"}}))
 assert not loaded, loaded
@@ -73,6 +77,7 @@ assert not loaded, loaded
 
 def test_wrong_requests_are_refused_before_heavy_imports(tmp_path: Path) -> None:
     (tmp_path / "jobs.csv").write_text("portrait,driving\na.png,b.mp4\n")
+    (tmp_path / "training.toml").write_text('weights = "w"\nbase = "nowhere"\n[vae]\nsteps = 1\n')
     path = {"PYTHONPATH": str(Path(__file__).parents[3])}
     done = subprocess.run(
         [sys.executable, "-c", WRONG_REQUESTS],
@@ -83,7 +88,8 @@ def test_wrong_requests_are_refused_before_heavy_imports(tmp_path: Path) -> None
         env=os.environ | path,
     )
     assert done.returncode == 0, done.stderr
-    assert "the weights directory" in done.stdout
+    for expected in ("the weights directory", "unknown preset 'scetch'", "no.pt", "base: nowhere", "by 3 workers"):
+        assert expected in done.stdout
 
 
 def test_help_of_every_command_has_examples() -> None:

@@ -10,7 +10,7 @@ from models import miniature
 from models.miniature.init_weights import MINIATURE_CONFIG
 from models.training import Objective
 from tasks.train.config import ClipsConfig, PartConfig, read_train_config
-from tasks.train.parts import PARTS, objective
+from tasks.train.parts import PARTS, check_options, objective
 from troupe.errors import SettingsError
 
 KNOWN = ("vae", "denoiser")
@@ -50,7 +50,16 @@ def test_the_training_files_of_the_miniature(file: str, parts: set[str], tmp_pat
     assert {part.part for part in config.parts} == parts
     for part in config.parts:
         assert isinstance(objective(part.part, tmp_path, tmp_path, 2, part.options), Objective)
-    with pytest.raises(SettingsError, match=r"vae: .*unexpected keyword argument 'ears'"):
+
+
+def test_unknown_options_of_all_parts_are_reported_together(tmp_path: Path) -> None:
+    wrong = {"ears": 2, "weights": "w"}
+    parts = [PartConfig("vae", 1, options=wrong), PartConfig("denoiser", 1, options={"noses": 1, "cast": 3})]
+    with pytest.raises(SettingsError) as caught:
+        check_options(parts)
+    assert "vae.options: unknown ears, weights; use frames, patch, anew" in str(caught.value)
+    assert "denoiser.options: unknown noses, cast; use frames" in str(caught.value)
+    with pytest.raises(SettingsError, match=r"vae.options: unknown ears"):
         objective("vae", tmp_path, tmp_path, 1, {"ears": 2})
 
 

@@ -17,7 +17,8 @@ from models.training import Batch, Objective
 from tasks.train import curves
 from tasks.train.config import PartConfig
 from tasks.train.examples import Share, batches
-from tasks.train.loop import CURVE, PICTURE, RESULT, result, train
+from tasks.train.loop import CURVE, PICTURE, train
+from tasks.train.results import RESULT, result
 from troupe.errors import Cancelled, SettingsError
 
 

@@ -1,0 +1,111 @@
+"""The request of an evaluation and its check, for which no network is imported."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, fields
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from catalogs.requests.inputs import files_in
+from catalogs.store import uris
+from catalogs.store.keys import run_key
+from catalogs.store.store import open_store
+from catalogs.table.check import check_store
+from tasks.run.check_request import model_checks
+from troupe import preset
+from troupe.checks import check_all
+from troupe.errors import SettingsError
+from troupe.file_suffixes import CLIP_SUFFIXES, PORTRAIT_SUFFIXES
+
+__all__ = ["EvaluationRequest", "check_evaluation"]
+
+_FILES = ("lpips", "inception", "video_features", "embedder")
+
+
+@dataclass(frozen=True)
+class EvaluationRequest:
+    """Inputs and settings of an evaluation.
+
+    Attributes:
+        store: URL of the store.
+        weights: the weights directory.
+        drivings: folder of driving clips; each drives its own first frame.
+        run_id: identifier of the run that renders the clips.
+        portraits: folder of pictures; each is also driven by every clip. None measures self-reenactment only.
+        detector: file of a face detector that replaces the weights' own.
+        preset: name of the sampler settings.
+        seed: seed of the noise.
+        limit: number of clips, and of portraits, to use; None uses all.
+        preview: seconds of each clip to render; None renders all.
+        lpips, inception, video_features: TorchScript files, see `tasks.evaluation.networks.Networks`.
+        embedder: ONNX file, see `tasks.evaluation.networks.Embedder`.
+        device, dtype: device and number format of the networks.
+    """
+
+    store: str
+    weights: str
+    drivings: str
+    run_id: str
+    portraits: str | None = None
+    detector: str | None = None
+    preset: str = "exact"
+    seed: int = 0
+    limit: int | None = None
+    preview: float | None = None
+    lpips: str | None = None
+    inception: str | None = None
+    video_features: str | None = None
+    embedder: str | None = None
+    device: str = "auto"
+    dtype: str = "auto"
+
+    def parameters(self) -> dict[str, Any]:
+        """Return the attributes as a flow's parameters."""
+        return {f.name: getattr(self, f.name) for f in fields(self)}
+
+    @cached_property
+    def clips(self) -> list[str]:
+        """URIs of the driving clips, at most `limit`. Listed once.
+
+        Raises:
+            SettingsError: there are none.
+        """
+        found = _files_with(self.drivings, CLIP_SUFFIXES)[: self.limit]
+        if not found:
+            raise SettingsError(f"no clips in {self.drivings} (files ending in {', '.join(CLIP_SUFFIXES)})")
+        return found
+
+    @cached_property
+    def pictures(self) -> list[str]:
+        """URIs of the portraits, at most `limit`. Listed once."""
+        return _files_with(self.portraits, PORTRAIT_SUFFIXES)[: self.limit] if self.portraits else []
+
+
+def check_evaluation(request: EvaluationRequest) -> None:
+    """Check the request as far as that takes a moment. All problems are reported together.
+
+    Raises:
+        TroupeError: the only problem.
+        SettingsError: several problems.
+    """
+    checks: list[Callable[[], object]] = [
+        lambda: run_key(request.run_id, ""),
+        lambda: request.clips,
+        lambda: request.pictures,
+        *(lambda name=name: _check_file(request, name) for name in _FILES),
+        lambda: preset(request.preset),
+        *model_checks(request.weights, request.detector, request.device, request.dtype),
+    ]
+    check_all(checks, lambda: check_store(open_store(request.store)))
+
+
+def _check_file(request: EvaluationRequest, name: str) -> None:
+    path = getattr(request, name)
+    if path is not None and not Path(path).is_file():
+        raise SettingsError(f"no file {path} for --{name.replace('_', '-')}")
+
+
+def _files_with(folder: str, suffixes: tuple[str, ...]) -> list[str]:
+    return [uri for uri in files_in(folder) if uris.name(uri).lower().endswith(suffixes)]

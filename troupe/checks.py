@@ -1,0 +1,33 @@
+"""Checks before expensive work, whose problems are reported together."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+
+from troupe.errors import SettingsError, TroupeError
+
+__all__ = ["check_all"]
+
+
+def check_all(checks: Iterable[Callable[[], object]], then: Callable[[], object] = lambda: None) -> None:
+    """Call all the checks, which raise where they find a problem, and `then` if there is none.
+
+    Raises:
+        TroupeError: the only problem.
+        SettingsError: several problems.
+    """
+    problems = [problem for check in checks if (problem := _problem(check)) is not None]
+    messages = list(dict.fromkeys(map(str, problems)))
+    if len(messages) == 1:
+        raise problems[0]
+    if messages:
+        raise SettingsError(f"the request has {len(messages)} problems:", messages)
+    then()
+
+
+def _problem(check: Callable[[], object]) -> TroupeError | None:
+    try:
+        check()
+    except TroupeError as error:
+        return error
+    return None
