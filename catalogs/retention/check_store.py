@@ -4,21 +4,33 @@ from __future__ import annotations
 
 import io
 import json
-from collections.abc import Callable, Iterator
+import shlex
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from catalogs.query.jobs import list_jobs
 from catalogs.requests.memo import digest_name, name_fits
 from catalogs.retention.check_rows import check_rows
 from catalogs.retention.evict import CACHES
 from catalogs.retention.forget import ForgetList
 from catalogs.store.digests import add_digest, digest_key, discard, read_digests
-from catalogs.store.renders import check_files, complete_record, discard_render, file_keys, find_record, record_key
+from catalogs.store.renders import (
+    Record,
+    check_files,
+    complete_record,
+    discard_render,
+    file_keys,
+    find_record,
+    record_key,
+)
 from catalogs.store.store import Store
+from catalogs.table.exports import EXPORTS_FOLDER, read_export
 from catalogs.table.runs import read_run
 from troupe.errors import DamagedFile, SettingsError, StoreError
 from troupe.files import file_sha256
@@ -53,14 +65,20 @@ class CheckReport:
     Attributes:
         checked: number of cached files, renders and runs.
         hashed_bytes: number of bytes read and hashed.
-        without_digest: number of files of earlier versions without a digest; a repair adds them.
+        unverified: files without a digest, because an earlier version wrote them or because it was lost. Their content
+            cannot be verified; a repair adds digests of what they contain.
         problems: what is damaged.
     """
 
     checked: int
     hashed_bytes: int
-    without_digest: int
+    unverified: tuple[str, ...]
     problems: tuple[Problem, ...]
+
+    @property
+    def without_digest(self) -> int:
+        """Number of files without a digest."""
+        return len(self.unverified)
 
     def line(self) -> str:
         """Return a summary in one line."""
@@ -87,11 +105,26 @@ def check_store(store: Store, *, deep: bool = False, repair: bool = False) -> Ch
     return _Check(store, deep, repair).run()
 
 
+@dataclass(frozen=True, slots=True)
+class _Job:
+    """A finished job of a run, and the checksum in its row."""
+
+    run_id: str
+    job_id: str
+    checksum: str | None
+
+    def __str__(self) -> str:
+        return f"job {self.job_id} of run {self.run_id}"
+
+
 class _Check:
     def __init__(self, store: Store, deep: bool, repair: bool) -> None:
         self._store, self._deep, self._repair = store, deep, repair
-        self._checked = self._hashed = self._without_digest = 0
+        self._hashed = 0
+        self._unverified: list[str] = []
         self._problems: list[Problem] = []
+        self._finished: dict[str, list[_Job]] = {}
+        self._forgotten: set[str] = set()
 
     def run(self) -> CheckReport:
         runs = sorted({key.split("/")[1] for key in self._store.list("runs") if key.count("/") > 1})
@@ -99,18 +132,20 @@ class _Check:
             raise SettingsError(f"{', '.join(live)} is running; repair {self._store.url} when it has ended")
         checks: list[Callable[[], None]] = []
         checks += [lambda key=key: self._cached(key) for key in self._cached_files()]  # type: ignore[misc]
-        renders = sorted({key.split("/")[1] for key in self._store.list("renders")})
+        self._read_jobs()
+        renders = sorted({key.split("/")[1] for key in self._store.list("renders")} | self._finished.keys())
         checks += [lambda key=key: self._render(key) for key in renders]  # type: ignore[misc]
         memos = [key for folder in MEMOS for key in self._store.list(folder)]
         checks += [lambda key=key: self._memo(key) for key in memos]  # type: ignore[misc]
         checks += [lambda run=run: self._run(run) for run in runs]  # type: ignore[misc]
+        checks += [lambda key=key: self._export(key) for key in self._store.list(EXPORTS_FOLDER)]  # type: ignore[misc]
         with ThreadPoolExecutor(_THREADS, thread_name_prefix="check") as threads:
             list(threads.map(lambda check: check(), checks))
         self._forget_list()
         for what, repaired, remedy in check_rows(self._store, runs, deep=self._deep, repair=self._repair):
             self._problems.append(Problem(what, repaired, remedy))
         problems = tuple(sorted(self._problems, key=lambda problem: problem.what))
-        return CheckReport(len(checks), self._hashed, self._without_digest, problems)
+        return CheckReport(len(checks), self._hashed, tuple(sorted(self._unverified)), problems)
 
     def _cached_files(self) -> Iterator[str]:
         """Yield the cached files without digests and, where their file exists, thumbnails."""
@@ -135,7 +170,7 @@ class _Check:
                 if not size:
                     raise DamagedFile(f"{self._store.uri(place)} is {'missing' if size is None else 'empty'}")
                 if expected is None:
-                    self._without_digest += 1
+                    self._unverified.append(str(self._store.uri(place)))
                     if self._repair:
                         add_digest(self._store, place, self._sha256(place, size))
                 elif self._deep and self._sha256(place, size) != expected:
@@ -143,14 +178,29 @@ class _Check:
         except DamagedFile as error:
             self._damaged(error, lambda: discard(self._store, key))
 
+    def _read_jobs(self) -> None:
+        """Read the jobs of the catalog, as far as it can be read: otherwise `check_rows` reports it."""
+        names = ("status", "render_key", "run_id", "job_id", "checksum", "identity")
+        with suppress(StoreError):
+            for row in list_jobs(self._store, columns=names).to_pylist():
+                if row["status"] == "forgotten" and row["identity"]:
+                    self._forgotten.add(row["identity"])
+                elif row["status"] in ("done", "reused") and row["render_key"]:
+                    job = _Job(row["run_id"], row["job_id"], row["checksum"])
+                    self._finished.setdefault(row["render_key"], []).append(job)
+
     def _render(self, key: str) -> None:
+        finished, place = self._finished.get(key, []), str(self._store.uri(record_key(key)))
         try:
             record = find_record(self._store, key)
             if record is None:
+                if finished:
+                    raise DamagedFile(f"{place} is missing, although {finished[0]} is finished")
                 return  # unfinished: made again by the next run, or removed by maintenance
             if "digest" not in record:
-                self._without_digest += 1
+                self._unverified.append(place)
             if self._deep:
+                record = self._compared(record, finished)
                 check_files(self._store, record, deep=True)
                 self._hashed += sum(self._store.size(file) or 0 for file in self._store.list(f"renders/{key}"))
             if self._repair:
@@ -159,6 +209,26 @@ class _Check:
                     self._store.delete(file)  # of a worker that finished the same render later
         except DamagedFile as error:
             self._damaged(error, lambda: discard_render(self._store, key), RUN_AGAIN)
+
+    def _compared(self, record: Record, finished: Iterable[_Job]) -> Record:
+        """Compare a record with the row of the job that made the render; one that lost its digest may be wrong.
+
+        Raises:
+            DamagedFile: they differ, and the video is not that of the row.
+        """
+        maker = (record["run_id"], record["job_id"])
+        job = next((job for job in finished if (job.run_id, job.job_id) == maker), None)
+        if job is None or job.checksum in (None, record["checksum"]):
+            return record
+        where = self._store.uri(record_key(record["key"]))
+        problem = DamagedFile(f"{where} is damaged: its checksum is not that of {job}")
+        healed = {**record, "checksum": job.checksum}
+        try:
+            check_files(self._store, healed, deep=True)
+        except DamagedFile:
+            raise problem from None
+        self._damaged(problem, lambda: None)
+        return healed
 
     def _memo(self, key: str) -> None:
         data = self._store.read(key)
@@ -171,7 +241,7 @@ class _Check:
             self._damaged(damaged, lambda: self._store.delete(key))
             return
         if (named := digest_name(key, data)) != key:
-            self._without_digest += 1
+            self._unverified.append(str(self._store.uri(key)))
             if self._repair:
                 self._store.replace(data, named)
                 self._store.delete(key)
@@ -197,11 +267,25 @@ class _Check:
         except StoreError as error:
             self._damaged(error, lambda: self._store.delete(f"runs/{run_id}/run.json"))
 
-    def _forget_list(self) -> None:
+    def _export(self, key: str) -> None:
         try:
-            ForgetList(self._store)
+            read_export(self._store, key)
+        except StoreError as error:
+            remedy = "restore it from a backup, or remove it: `troupe forget` will not list the copies of this export"
+            self._problems.append(Problem(error.message.removesuffix("; remove it"), False, remedy))
+
+    def _forget_list(self) -> None:
+        """Check that its entries are whole, and that there is one for each person whose jobs are forgotten."""
+        try:
+            entries = ForgetList(self._store)
         except StoreError as error:
             self._problems.append(Problem(error.message, False, "run `troupe forget` for that person again"))
+            return
+        for identity in sorted(self._forgotten):
+            if entries.refusal(identity, "") is None:
+                what = f"{self._store.url}: jobs of {identity!r} are forgotten, but the forget list has no entry"
+                remedy = f"run `troupe forget --identity {shlex.quote(identity)}`"
+                self._problems.append(Problem(what, False, remedy))
 
     def _damaged(self, error: StoreError, repair: Callable[[], None], remedy: str = "") -> None:
         if self._repair:

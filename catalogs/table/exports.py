@@ -15,9 +15,9 @@ from catalogs.store.error_text import reason
 from catalogs.store.store import Store
 from troupe.errors import StoreError
 
-__all__ = ["EXPORTS", "read_exports", "record_export"]
+__all__ = ["EXPORTS", "EXPORTS_FOLDER", "read_export", "read_exports", "record_export"]
 
-_FOLDER = "exports"
+EXPORTS_FOLDER = "exports"
 _TEXT = pa.string()
 _TYPES: dict[str, Any] = {
     "exported_at": pa.timestamp("us", "UTC"),
@@ -40,8 +40,8 @@ def record_export(store: Store, target: str, rows: Sequence[dict[str, Any]]) -> 
     now = datetime.now(UTC)
     named = [{name: row.get(name) for name in EXPORTS.names} | {"exported_at": now, "target": target} for row in rows]
     sink = io.BytesIO()
-    pq.write_table(pa.Table.from_pylist(named, EXPORTS), sink)
-    store.put_bytes(sink.getvalue(), f"{_FOLDER}/{now:%Y%m%d-%H%M%S}-{secrets.token_hex(4)}.parquet")
+    pq.write_table(pa.Table.from_pylist(named, EXPORTS), sink, write_page_checksum=True)
+    store.put_bytes(sink.getvalue(), f"{EXPORTS_FOLDER}/{now:%Y%m%d-%H%M%S}-{secrets.token_hex(4)}.parquet")
 
 
 def read_exports(store: Store) -> pa.Table:
@@ -50,10 +50,17 @@ def read_exports(store: Store) -> pa.Table:
     Raises:
         StoreError: they cannot be read.
     """
-    tables = [EXPORTS.empty_table()]
-    for key in store.list(_FOLDER):
-        try:
-            tables.append(pq.read_table(io.BytesIO(store.read(key))))
-        except (pa.ArrowException, OSError) as error:
-            raise StoreError(f"{store.uri(key)} is damaged: {reason(error)}; remove it") from error
+    tables = [EXPORTS.empty_table(), *(read_export(store, key) for key in store.list(EXPORTS_FOLDER))]
     return pa.concat_tables(tables, promote_options="default")
+
+
+def read_export(store: Store, key: str) -> pa.Table:
+    """Return the record of one export.
+
+    Raises:
+        StoreError: it cannot be read, or is damaged.
+    """
+    try:
+        return pq.read_table(io.BytesIO(store.read(key)), page_checksum_verification=True)
+    except (pa.ArrowException, OSError) as error:
+        raise StoreError(f"{store.uri(key)} is damaged: {reason(error)}; remove it") from error

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field, replace
@@ -10,6 +9,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, Literal, TypeAlias
 
 from catalogs.store.keys import run_key
+from catalogs.store.sealed import seal, unseal
 from catalogs.store.store import Store
 from catalogs.store.uris import redacted_value
 from troupe.errors import SettingsError, StoreError
@@ -21,6 +21,7 @@ HEARTBEAT_SECONDS = 20.0
 _LOST_AFTER = timedelta(seconds=6 * HEARTBEAT_SECONDS)
 """A run without a heartbeat for this long is lost; this tolerates clocks that differ between machines."""
 _NAME = "run.json"
+_TIMES = ("started_at", "updated_at")
 _THREADS = 16
 
 RunState: TypeAlias = Literal["running", "done", "failed", "stopped", "broken", "lost"]
@@ -64,8 +65,8 @@ def write_run(store: Store, info: RunInfo) -> None:
         SettingsError: the run_id is invalid.
         StoreError: it cannot be written.
     """
-    text = json.dumps(redacted_value(asdict(info)), default=_to_json, indent=1)
-    store.replace(text.encode(), run_key(info.run_id, _NAME))
+    times = {name: getattr(info, name).isoformat() for name in _TIMES}
+    store.replace(seal(redacted_value(asdict(info)) | times), run_key(info.run_id, _NAME))
 
 
 def read_run(store: Store, run_id: str) -> RunInfo:
@@ -106,8 +107,8 @@ def list_runs(store: Store, limit: int | None = None) -> list[RunInfo]:
 
 def _parsed(store: Store, key: str) -> RunInfo:
     try:
-        values = json.loads(store.read(key))
-        times = {name: datetime.fromisoformat(values[name]) for name in ("started_at", "updated_at")}
+        values = unseal(store.read(key))
+        times = {name: datetime.fromisoformat(values[name]) for name in _TIMES}
         known = {name: value for name, value in values.items() if name in RunInfo.__dataclass_fields__}
         return RunInfo(**redacted_value(known) | times)
     except (ValueError, TypeError, KeyError) as error:
@@ -117,9 +118,3 @@ def _parsed(store: Store, key: str) -> RunInfo:
 def _with_lost(run: RunInfo) -> RunInfo:
     lost = run.live and datetime.now(UTC) - run.updated_at > _LOST_AFTER
     return replace(run, state="lost") if lost else run
-
-
-def _to_json(value: Any) -> Any:
-    if isinstance(value, datetime):
-        return value.isoformat()
-    raise TypeError(f"{type(value).__name__} cannot be written to a run's record")

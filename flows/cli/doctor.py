@@ -15,6 +15,9 @@ __all__ = ["doctor", "store_app"]
 
 store_app = typer.Typer(no_args_is_help=True)
 
+SHOWN = 10
+"""Number of files without a digest that are listed; --json lists all."""
+
 
 def doctor(
     store: StoreOption = DEFAULT_STORE,
@@ -80,6 +83,10 @@ def check(
     of the catalog are written again from each other, and files of earlier versions get their digests. A live
     run is not disturbed: repair when it has ended.
 
+    A file without a digest cannot be verified, except a render's video with --deep: by the row of its job. Files of
+    earlier versions have none; a file that lost its digest looks the same. --repair gives these files digests of what
+    they contain now; remove those that you do not trust.
+
     Exit code: 0 if nothing is damaged or everything was repaired, 3 otherwise.
 
     Examples:
@@ -98,6 +105,11 @@ def check(
     elif report.problems:
         rows = [(p.what, "repaired" if p.repaired else "damaged", p.remedy) for p in report.problems]
         print_table(("problem", "state", "what to do"), rows)
+    if report.unverified:
+        stderr.print(
+            f"without digest, so not verified: {', '.join(report.unverified[:SHOWN])}"
+            + ("…" if len(report.unverified) > SHOWN else "")
+        )
     stderr.print(report.line())
     if not all(problem.repaired for problem in report.problems):
         raise typer.Exit(ExitCode.INCOMPLETE)

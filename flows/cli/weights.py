@@ -35,7 +35,8 @@ def check(
 ) -> None:
     """Check that every file fits its network, and list all problems.
 
-    Only names and shapes of tensors are read, so that the full model is checked in seconds.
+    Only names and shapes of tensors are read, so that the full model is checked in seconds. A converted file's note of
+    the SHA-256 it was made from is shown, but not verified; `troupe weights pull` compares its tensors.
 
     Exit code: 0 if everything fits, 2 otherwise.
 
@@ -52,7 +53,7 @@ def check(
         print_json({"directory": str(directory), "ok": not problems, "parts": [asdict(report) for report in reports]})
     else:
         print_table(
-            ("part", "file", "tensors", "parameters", "dtype", "size", "state"),
+            ("part", "file", "tensors", "parameters", "dtype", "size", "state", "converted from (unverified)"),
             (
                 (
                     report.name,
@@ -62,6 +63,7 @@ def check(
                     report.dtype,
                     human_size(report.bytes) if report.bytes else "",
                     "bad" if report.problems else "ok",
+                    report.source_sha256[:12],
                 )
                 for report in reports
             ),

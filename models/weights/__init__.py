@@ -6,7 +6,7 @@ share its pages.
 """
 
 from models.face_files import detector_file, recogniser_file
-from models.weights.checkpoint import convert, replace_values, source_hash
+from models.weights.checkpoint import convert, replace_values, same_tensors, source_hash
 from models.weights.inspection import PartReport, inspect_weights
 from models.weights.layout import PartName, model_files
 from models.weights.loading import Networks, assign_tensors, load_networks, load_part
@@ -24,5 +24,6 @@ __all__ = [
     "model_files",
     "recogniser_file",
     "replace_values",
+    "same_tensors",
     "source_hash",
 ]

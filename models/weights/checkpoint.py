@@ -15,7 +15,7 @@ from models.weights.layout import PARTS, existing_part_file, find_part
 from troupe.errors import WeightsError
 from troupe.files import file_sha256, replacing
 
-__all__ = ["convert", "iter_tensors", "replace_values", "source_hash"]
+__all__ = ["convert", "iter_tensors", "replace_values", "same_tensors", "source_hash"]
 
 
 def iter_tensors(path: Path) -> Iterator[tuple[str, Tensor]]:
@@ -51,6 +51,27 @@ def source_hash(path: Path) -> str | None:
             return (file.metadata() or {}).get("source_sha256")
     except (SafetensorError, OSError):
         return None
+
+
+def same_tensors(one: Path, other: Path) -> bool:
+    """Return whether two files have the same tensors, by name, dtype and bits; a file that cannot be read has none.
+
+    Raises:
+        WeightsError: the first file cannot be read.
+    """
+    expected = dict(iter_tensors(one))
+    try:
+        found = dict(iter_tensors(other))
+    except WeightsError:
+        return False
+    return expected.keys() == found.keys() and all(_same(value, found[name]) for name, value in expected.items())
+
+
+def _same(one: Tensor, other: Tensor) -> bool:
+    if one.dtype != other.dtype or one.shape != other.shape:
+        return False
+    raw = [value.contiguous().reshape(-1).view(torch.uint8) for value in (one, other)]
+    return torch.equal(*raw)
 
 
 def convert(directory: Path) -> Iterator[Path]:

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from models.config import ModelConfig
 from models.face_files import DETECTOR_FILES, RECOGNISER_FILE
-from models.weights.checkpoint import iter_tensors
+from models.weights.checkpoint import iter_tensors, source_hash
 from models.weights.layout import PARTS, Part, find_part_file
 from troupe.errors import WeightsError
 
@@ -29,6 +29,7 @@ class PartReport:
         dtype: dtype of most of its tensors.
         bytes: size of the file.
         problems: one line for each tensor that is absent, extra or mis-shaped; empty if the file fits.
+        source_sha256: hash of the file that it was converted from, as the file says; a note, which is not verified.
     """
 
     name: str
@@ -38,6 +39,7 @@ class PartReport:
     dtype: str
     bytes: int
     problems: tuple[str, ...]
+    source_sha256: str = ""
 
 
 def inspect_weights(directory: Path) -> list[PartReport]:
@@ -91,6 +93,7 @@ def compare_part(
         max(set(dtypes), key=dtypes.count) if dtypes else "",
         size,
         tuple(_differences(state, module.state_dict())),
+        source_hash(path) or "",
     )
     return report, module, state
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from models import weights
 from models.weights import PartReport
+from tasks.weights.download import note_converted
 from troupe.errors import WeightsError
 
 __all__ = ["PartReport", "check", "convert"]
@@ -30,6 +31,8 @@ def convert(directory: Path) -> Iterator[Path]:
     if not directory.is_dir():
         raise WeightsError(f"{directory} is not a directory")
     try:
-        yield from weights.convert(directory)
+        for converted in weights.convert(directory):
+            note_converted(directory, converted)
+            yield converted
     except OSError as error:
         raise WeightsError(f"{directory} cannot be converted: {error}") from error

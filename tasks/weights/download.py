@@ -1,7 +1,8 @@
 """Download the public release into a weights directory, with checksums; an interrupted download resumes.
 
 `pulled.json` records the state: for every repository the commit of its files, so that a later pull continues with the
-same one, and for every file its hash, size and modification time, so that nothing is read twice.
+same one, and for every file its hash, size and modification time, so that nothing is read twice. A `.safetensors` file
+that `troupe weights convert` wrote has an entry of its own: what the file itself says it was made from proves nothing.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from tasks.weights.sources import LICENCES, RELEASE, Source
 from troupe.errors import WeightsError
 from troupe.files import file_sha256, replacing
 
-__all__ = ["OnProgress", "PullReport", "Pulled", "pull"]
+__all__ = ["OnProgress", "PullReport", "Pulled", "note_converted", "pull"]
 
 RECORD = "pulled.json"
 PARTIAL = ".pulling"
@@ -31,7 +32,7 @@ OnProgress = Callable[[str, int, int], None]
 
 @dataclass(frozen=True)
 class Pulled:
-    """A downloaded and checked file of the release.
+    """A downloaded and checked file of the release, or one converted from it.
 
     Attributes:
         repo, commit, file: source of the file: repository, revision and path in it.
@@ -72,8 +73,9 @@ def pull(
     """Download the files of the release that the directory lacks, check their checksums, and record them.
 
     An interrupted pull resumes; a pull of a complete directory makes no request. A `.pth` file that was converted and
-    deleted counts as present. A file of an earlier pull that has changed is downloaded again. A file from elsewhere is
-    recorded if its content is the release's; otherwise the pull fails and leaves it as it is.
+    deleted counts as present while the converted file is the recorded one. A file of an earlier pull that has changed
+    is downloaded again. A file from elsewhere is recorded if its content is the release's, and a converted one if its
+    tensors are; otherwise the pull fails and leaves it as it is.
 
     Args:
         directory: weights directory; created if it does not exist.
@@ -110,6 +112,7 @@ def _fill(directory: Path, hub: Hub, release: Sequence[Source], on_progress: OnP
     _check_room(directory, missing.values())
     for path, file in missing.items():
         _fetch(directory, hub, path, file, record, on_progress)
+    _check_converted(directory, (path for source in release for path in source.files), record)
     return PullReport({path: record.files[path] for source in release for path in source.files}, tuple(missing))
 
 
@@ -124,29 +127,71 @@ def _fetch(directory: Path, hub: Hub, path: str, file: RemoteFile, record: _Reco
 
 def _in_place(directory: Path, path: str, source: Source, record: _Record) -> bool:
     """Return whether the file, or the one converted from it, exists as recorded."""
-    known, target = record.files.get(path), directory / path
+    known = record.files.get(path)
     if known is None or source.revision not in (None, known.commit):
         return False
-    if not target.exists():
-        return _converted_from(target) == known.sha256
-    status = target.stat()
+    if (directory / path).exists():
+        return _is_unchanged(directory, path, record)
+    converted = _converted(path)
+    origin = record.files.get(converted)
+    return origin is not None and origin.commit == known.commit and _is_unchanged(directory, converted, record)
+
+
+def _is_unchanged(directory: Path, path: str, record: _Record) -> bool:
+    """Return whether a file exists as recorded; it is hashed unless its size and time are the recorded ones, too."""
+    known = record.files[path]
+    try:
+        status = (directory / path).stat()
+    except FileNotFoundError:
+        return False
     if status.st_size != known.size:
         return False
     if status.st_mtime_ns != known.modified_ns:
-        if file_sha256(target) != known.sha256:
+        if file_sha256(directory / path) != known.sha256:
             return False
         record.files[path] = replace(known, modified_ns=status.st_mtime_ns)
     return True
 
 
-def _converted_from(source: Path) -> str | None:
-    """Return the hash of the file that the `.safetensors` file in place of `source` was converted from."""
-    converted = source.with_suffix(".safetensors")
-    if source.suffix != ".pth" or not converted.is_file():
-        return None
-    from models.weights import source_hash  # imports torch, which a pull does not need otherwise
+def _converted(path: str) -> str:
+    """Return the path of the file that a `.pth` file is converted to."""
+    return str(PurePosixPath(path).with_suffix(".safetensors"))
 
-    return source_hash(converted)
+
+def _check_converted(directory: Path, paths: Iterable[str], record: _Record) -> None:
+    """Compare converted files, which are used in place of their sources, with these, unless that was done already.
+
+    Raises:
+        WeightsError: one of them has other tensors.
+    """
+    problems = []
+    for path in paths:
+        converted, known = _converted(path), record.files[path]
+        if not path.endswith(".pth") or not (directory / converted).is_file() or not (directory / path).is_file():
+            continue
+        origin = record.files.get(converted)
+        if origin is not None and origin.commit == known.commit and _is_unchanged(directory, converted, record):
+            continue
+        from models.weights import same_tensors  # imports torch, which a pull does not need otherwise
+
+        if same_tensors(directory / path, directory / converted):
+            record.note_converted(directory, path)
+        else:
+            problems.append(f"{directory / converted}: remove it, and run `troupe weights convert {directory}`")
+    if problems:
+        raise WeightsError("converted files are not those of the release", problems)
+
+
+def note_converted(directory: Path, converted: Path) -> None:
+    """Record that a file was just converted from one of the release, which may be deleted then.
+
+    Raises:
+        WeightsError: the directory's record is damaged.
+    """
+    record, path = _Record.read(directory), converted.relative_to(directory).with_suffix(".pth").as_posix()
+    known = record.files.get(path)
+    if known is not None and file_sha256(directory / path) == known.sha256:
+        record.note_converted(directory, path)
 
 
 def _locate(hub: Hub, source: Source, paths: Sequence[str], record: _Record) -> dict[str, RemoteFile]:
@@ -248,4 +293,13 @@ class _Record:
         """Record that the file is in place and valid."""
         modified = (directory / path).stat().st_mtime_ns
         self.files[path] = Pulled(file.repo, file.commit, file.path, sha256, file.size, modified)
+        self.write(directory)
+
+    def note_converted(self, directory: Path, path: str) -> None:
+        """Record that the file converted from the one at `path` has the same tensors."""
+        converted = directory / _converted(path)
+        status = converted.stat()
+        self.files[_converted(path)] = replace(
+            self.files[path], sha256=file_sha256(converted), size=status.st_size, modified_ns=status.st_mtime_ns
+        )
         self.write(directory)

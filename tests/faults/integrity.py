@@ -42,6 +42,7 @@ from tests.flows.cast import write_clip, write_portrait
 from tests.small import SMALL
 from troupe.errors import TroupeError
 from troupe.files import file_sha256
+from troupe.progress import Progress
 from troupe.scratch import scratch_folder
 
 __all__ = ["Result", "main", "prepare", "run_seed"]
@@ -79,6 +80,9 @@ class Hook:
     def begin(self, jobs: int) -> None:
         """The run is planned."""
         self._at("planned")
+
+    def working(self, progress: Progress) -> None:
+        """Ignore it."""
 
     def finished(self, row: Mapping[str, Any]) -> None:
         """A job has ended."""
@@ -216,8 +220,7 @@ def run_seed(base: Path, truth: Mapping[str, str], seed: int) -> Result:
         found = _repair(trial)
         text = "\n".join([*said, *found, stopped])
         for key in damaged:
-            name = key.rpartition("/")[2]
-            if key.startswith(WITH_DIGEST) and name not in text and not _ended(trial.store / key):
+            if key.startswith(WITH_DIGEST) and _unit(key) not in text and not _made_again(trial, key):
                 trial.wrong(f"damage to {key} was not reported")
         shutil.rmtree(trial.inputs)
         shutil.copytree(base / "inputs", trial.inputs)
@@ -277,9 +280,20 @@ def _repair(trial: Trial) -> list[str]:
     return [problem.what for problem in found]
 
 
-def _ended(path: Path) -> bool:
-    """Return whether what was damaged was replaced meanwhile, or is a digest or thumbnail that is made anew."""
-    return path.suffix in (".sha256", ".jpg") or not path.exists()
+def _unit(key: str) -> str:
+    """Return what a report has to name: a render as a whole, or a cached file."""
+    return key.split("/")[1] if key.startswith("renders/") else key.rpartition("/")[2]
+
+
+def _made_again(trial: Trial, key: str) -> bool:
+    """Return whether nothing has to be said of damage: what was damaged counts as absent, and was made again if needed.
+
+    A render without its record is unfinished; a cached file without its digest or thumbnail gets them anew.
+    """
+    if key.startswith("renders/"):
+        record = f"renders/{key.split('/')[1]}/render.json"
+        return any(f"delete {record}" in done for done in trial.result.damage) and (trial.store / record).exists()
+    return key.endswith((".sha256", ".jpg")) or not (trial.store / key).exists()
 
 
 @contextmanager

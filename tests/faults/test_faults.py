@@ -117,10 +117,10 @@ def test_a_stormy_endpoint_and_two_drivers(workspace: Workspace, s3: str) -> Non
     assert "500" in report, report
 
 
-@pytest.mark.parametrize("seed", range(4))
-def test_damage_to_a_store_is_reported_and_repaired(tmp_path: Path, seed: int) -> None:
+def test_damage_to_a_store_is_reported_and_repaired(tmp_path: Path) -> None:
     truth = prepare_damage(tmp_path / "base")
-    assert run_seed(tmp_path / "base", truth, seed).wrong == []
+    for seed in range(4):
+        assert run_seed(tmp_path / "base", truth, seed).wrong == [], seed
 
 
 SMALL = "mount -t tmpfs -o size={size} none {folder} && exec {command}"

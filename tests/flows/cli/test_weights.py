@@ -97,9 +97,9 @@ def test_miniature_passes_the_check(miniature: Path) -> None:
     result = weights("check", str(miniature))
     assert result.exit_code == 0, result.output
     header, *rows = (line.split("\t") for line in result.stdout.splitlines())
-    assert header == ["part", "file", "tensors", "parameters", "dtype", "size", "state"]
+    assert header == ["part", "file", "tensors", "parameters", "dtype", "size", "state", "converted from (unverified)"]
     assert {row[1] for row in rows} >= {"hyportrait/unet.pth", "hyportrait/dino.pth", "arcface.onnx", "detector.onnx"}
-    assert {row[-1] for row in rows} == {"ok"}
+    assert {row[6] for row in rows} == {"ok"}
 
 
 def test_check_as_json(miniature: Path) -> None:
@@ -118,7 +118,7 @@ def test_check_lists_every_problem(miniature: Path, tmp_path: Path) -> None:
     assert result.exit_code == 2
     assert "hyportrait/dino.pth: missing" in result.stderr
     assert "hyportrait/unet.pth: " in result.stderr
-    assert [line.split("\t")[-1] for line in result.stdout.splitlines()].count("bad") == 2
+    assert [line.split("\t")[6] for line in result.stdout.splitlines()].count("bad") == 2
 
 
 def test_check_accepts_converted_weights(miniature: Path, tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import json
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
+from tasks.weights.check import convert
 from tests.tasks.weights.conftest import PATHS, TENCENT, content, damage, fetch
 from tests.tasks.weights.hub_server import HubServer
 from troupe.errors import WeightsError
@@ -65,12 +67,58 @@ def test_an_invalid_file_from_elsewhere_is_kept(tmp_path: Path, hub: HubServer) 
     assert hub.sent == {}
 
 
-def test_converted_file_counts_as_its_source(tmp_path: Path, hub: HubServer) -> None:
+@pytest.fixture
+def projector(hub: HubServer) -> str:
+    """Give the hub a file that can be converted, and return its path."""
+    data = io.BytesIO()
+    torch.save({"weight": torch.arange(6.0).reshape(2, 3), "bias": torch.ones(2)}, data)
+    hub.commits[TENCENT][hub.newest(TENCENT)]["image_proj.pth"] = data.getvalue()
+    return "hyportrait/image_proj.pth"
+
+
+def convert_only(directory: Path, path: str) -> Path:
+    """Convert one file; the others of this hub are noise."""
+    for other in directory.glob("hyportrait/*.pth"):
+        if other != directory / path:
+            other.with_suffix(".safetensors").touch()
+    (converted,) = convert(directory)
+    for other in directory.glob("hyportrait/*.safetensors"):
+        if other != converted:
+            other.unlink()
+    return converted
+
+
+def test_a_converted_file_counts_as_its_source(tmp_path: Path, hub: HubServer, projector: str) -> None:
     fetch(tmp_path, hub)
-    source = tmp_path / "hyportrait/image_proj.pth"
-    digest = hashlib.sha256(source.read_bytes()).hexdigest()
-    save_file({"weight": torch.zeros(2)}, source.with_suffix(".safetensors"), metadata={"source_sha256": digest})
-    source.unlink()
+    converted = convert_only(tmp_path, projector)
+    (tmp_path / projector).unlink()
     assert fetch(tmp_path, hub).fetched == ()
-    save_file({"weight": torch.zeros(2)}, source.with_suffix(".safetensors"), metadata={"source_sha256": "other"})
-    assert fetch(tmp_path, hub).fetched == ("hyportrait/image_proj.pth",)
+    converted.touch()  # newer, but the same
+    assert fetch(tmp_path, hub).fetched == ()
+
+
+def test_a_note_in_a_converted_file_proves_nothing(tmp_path: Path, hub: HubServer, projector: str) -> None:
+    fetch(tmp_path, hub)
+    source = tmp_path / projector
+    digest = hashlib.sha256(source.read_bytes()).hexdigest()
+    forged = {"weight": torch.zeros(2, 3), "bias": torch.ones(2)}
+    save_file(forged, source.with_suffix(".safetensors"), metadata={"source_sha256": digest})
+    source.unlink()
+    with pytest.raises(WeightsError, match=r"image_proj\.safetensors: remove it"):
+        fetch(tmp_path, hub)
+    assert source.is_file()
+    source.with_suffix(".safetensors").unlink()
+    convert_only(tmp_path, projector)
+    save_file(forged, source.with_suffix(".safetensors"), metadata={"source_sha256": digest})
+    with pytest.raises(WeightsError, match=r"image_proj\.safetensors: remove it"):
+        fetch(tmp_path, hub)
+
+
+def test_a_file_that_an_earlier_version_converted_is_compared(tmp_path: Path, hub: HubServer, projector: str) -> None:
+    fetch(tmp_path, hub)
+    same = {"weight": torch.arange(6.0).reshape(2, 3), "bias": torch.ones(2)}
+    save_file(same, (tmp_path / projector).with_suffix(".safetensors"))
+    (tmp_path / projector).unlink()
+    assert fetch(tmp_path, hub).fetched == (projector,)
+    (tmp_path / projector).unlink()
+    assert fetch(tmp_path, hub).fetched == ()
