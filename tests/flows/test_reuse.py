@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from catalogs.retention.check_store import check_store
 from catalogs.store.store import open_store
 from flows.local import animate_locally
 from flows.observe.progress import use_listener
@@ -177,16 +178,41 @@ def test_a_damaged_cache_is_made_again(
     assert path.read_bytes() == whole
 
 
-def test_a_cache_without_digests_is_used_and_completed(run: Callable[..., Summary], store: Path) -> None:
-    digests = {path: path.read_bytes() for path in store.glob("cache/*/*.sha256")}
-    assert len(digests) == 3
-    for path in digests:
+def remove_digests(store: Path) -> None:
+    """Give a store the form that earlier versions wrote, which had no digests."""
+    for path in store.glob("cache/*/*.sha256"):
         path.unlink()
-    summary = run(seed=1)
-    assert summary.counts == {"done": 1}
-    assert manifest_rows(summary)["job"]["notes"] is None
+    for path in store.glob("cache/*/*.sha256-*"):
+        path.rename(path.with_name(path.name.split(".")[0] + path.suffix))
+    for path in (*store.glob("renders/*/render.json"), *store.glob("runs/*/run.json")):
+        values = json.loads(path.read_bytes())
+        path.write_text(json.dumps({name: value for name, value in values.items() if name not in ("files", "digest")}))
+
+
+def test_a_store_of_an_earlier_version_is_used_and_completed(
+    run: Callable[..., Summary], store: Path, rendered: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    digests = {path: path.read_bytes() for path in store.glob("cache/*/*.sha256")}
+    (record,) = store.glob("renders/*/render.json")
+    whole = json.loads(record.read_bytes())
+    remove_digests(store)
+    assert len(digests) == 3
+    with caplog.at_level(logging.WARNING):
+        assert run().counts == {"reused": 1}
+        other = run(seed=1)
+    assert "damaged" not in caplog.text
+    assert (other.counts, other.files_put) == ({"done": 1}, 3)
+    row = manifest_rows(other)["job"]
+    assert row["notes"] is None
+    assert np.array_equal(pictures(Path(row["full_uri"])), pictures(rendered / "seed-1.mp4"))
+    assert json.loads(record.read_bytes()) == whole
+    assert len(check_store(open_store(str(store)), deep=True).unverified) > 0, "what was not read"
+    check_store(open_store(str(store)), repair=True)
+    report = check_store(open_store(str(store)), deep=True)
+    assert (report.unverified, report.problems) == ((), ())
     for path, content in digests.items():
         assert path.read_text().splitlines() == content.decode().splitlines()[: len(path.read_text().splitlines())]
+    assert run().counts == {"reused": 1}
 
 
 @pytest.mark.parametrize("damage", ["missing", "shorter"])
