@@ -10,15 +10,16 @@ __all__ = ["check_all"]
 
 
 def check_all(checks: Iterable[Callable[[], object]], then: Callable[[], object] = lambda: None) -> None:
-    """Call all the checks, which raise where they find a problem, and `then` if there is none.
+    """Call all the checks, which raise where they find problems, and `then` if there are none.
 
     Raises:
         TroupeError: the only problem.
         SettingsError: several problems.
     """
     problems = [problem for check in checks if (problem := _problem(check)) is not None]
-    messages = list(dict.fromkeys(map(str, problems)))
-    if len(messages) == 1:
+    lines = (line for problem in problems for line in getattr(problem, "problems", ()) or [str(problem)])
+    messages = list(dict.fromkeys(lines))
+    if len(problems) == 1 or len(messages) == 1:
         raise problems[0]
     if messages:
         raise SettingsError(f"the request has {len(messages)} problems:", messages)

@@ -29,6 +29,7 @@ __all__ = [
     "IdentityFrom",
     "cross_product",
     "job_cells",
+    "parse_job",
     "parse_jobs",
     "read_jobs",
     "read_request",
@@ -136,6 +137,21 @@ def parse_jobs(
     if not drafts and not problems:
         problems.append("there are no rows; write one row per job")
     return _finished(drafts, problems, name, require_consent, identity_from)
+
+
+def parse_job(cells: Mapping[str, Any], where: str, problems: list[str]) -> Job:
+    """Return the job of one row of cells; relative paths are relative to the working directory.
+
+    Args:
+        cells: cells by column; the required ones are filled.
+        where: what the cells are from, for messages.
+        problems: what else is wrong with them, to be reported together.
+
+    Raises:
+        BadJob: a cell is invalid, or there are other problems.
+    """
+    draft = _Draft(where, parse_cells(cells, str(Path.cwd()), where, problems), {})
+    return _finished([draft], problems, "the call", False, None)[0]
 
 
 def cross_product(

@@ -16,6 +16,7 @@ from urllib.parse import parse_qsl, unquote, unquote_to_bytes, urlsplit
 __all__ = [
     "absolute",
     "file_names",
+    "from_here",
     "from_path",
     "has_credentials",
     "local_path",
@@ -156,6 +157,12 @@ def absolute(uri: str, base: str) -> str:
     if key == ".." or key.startswith("../"):
         raise ValueError(f"{uri} leads out of {kind}://{bucket}")
     return f"{kind}://{bucket}/{key}"
+
+
+def from_here(uri: str) -> str:
+    """Return a URI that means the same in every working folder."""
+    path = local_path(uri)
+    return uri if path is None else str(path.expanduser().absolute())
 
 
 def _without_query(uri: str) -> str:

@@ -14,8 +14,8 @@ from typing import Any, Self
 
 from catalogs.report import write_report
 from catalogs.requests.jobs_file import write_request
+from catalogs.store import uris
 from catalogs.store.store import open_store
-from catalogs.store.uris import local_path
 from catalogs.table.check import check_store
 from catalogs.table.manifest import write_manifest
 from catalogs.table.row_buffer import RowBuffer
@@ -47,12 +47,6 @@ JOBS_PER_RENDER_WORKER = 8
 """Jobs in a shard, of which a few are worked on at once: enough for the pool to choose from."""
 
 
-def _absolute(uri: str) -> str:
-    """Return a URI that means the same in every working folder."""
-    path = local_path(uri)
-    return uri if path is None else str(path.expanduser().absolute())
-
-
 class Run:
     """A run in progress. Its public methods are the run's steps, in their order.
 
@@ -74,8 +68,8 @@ class Run:
         self._thresholds = Thresholds(request.min_identity, request.max_quality, request.fail_quality)
         self._started = time.monotonic()
         self._store = open_store(request.store)
-        self._weights_uri = _absolute(request.weights)
-        self._detector_uri = _absolute(request.detector) if request.detector else ""
+        self._weights_uri = uris.from_here(request.weights)
+        self._detector_uri = uris.from_here(request.detector) if request.detector else ""
         places = {"weights": self._weights_uri, "detector": self._detector_uri or None}
         self._heartbeat = Heartbeat(self._store, self.run_id, request.parameters() | places)
         self._stack = ExitStack()

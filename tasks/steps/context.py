@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import logging
+import os
 import shutil
 import tempfile
+import weakref
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -105,7 +107,7 @@ class WorkerContext:
     def __init__(self, config: WorkerConfig, stopped: Callable[[], bool] = lambda: False) -> None:
         self.config = config
         self._stopped = stopped
-        self._claim = claim(config.scratch)
+        weakref.finalize(self, os.close, claim(config.scratch))
         self._inputs: LRUCache[tuple[Path, Path]] = LRUCache(4, lambda entry: shutil.rmtree(entry[1]))
         self._verified: dict[Input, InputStat] = {}
         self._notes: list[str] = []

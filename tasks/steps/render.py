@@ -29,7 +29,7 @@ from troupe.log_context import process_name
 from troupe.progress import report_progress
 from troupe.stopwatch import Stopwatch
 
-__all__ = ["render"]
+__all__ = ["render", "stream_frames"]
 
 
 @dataclass(frozen=True)
@@ -129,17 +129,6 @@ def write_videos(
     """
     metadata = VideoMetadata(run_id=spec.run_id, job_id=spec.job.job_id, language=spec.job.language)
     total = sum(len(shot) for shot in shots)
-
-    def animate() -> Generator[Picture, None, None]:
-        for number, shot in enumerate(shots, 1):  # each sampled by itself
-            stage = f"denoising shot {number} of {len(shots)}," if len(shots) > 1 else "denoising"
-
-            def on_evaluations(done: int, total: int, stage: str = stage) -> None:
-                context.raise_if_cancelled()
-                report_progress(stage, done, total, "evaluations")
-
-            yield from context.animator.animate(portrait.appearance, shot, spec.settings, watch, on_evaluations)
-
     with ExitStack() as stack:
         encoders = [
             stack.enter_context(
@@ -155,7 +144,7 @@ def write_videos(
             )
             for output in outputs
         ]
-        frames = stack.enter_context(closing(animate()))
+        frames = stack.enter_context(closing(_animate(context, spec, portrait, shots, watch)))
         for index, frame in enumerate(frames):
             context.raise_if_cancelled()
             meter.update(index, frame)
@@ -171,6 +160,41 @@ def write_videos(
             infos = [encoder.finish() for encoder in encoders]
         notes = list(dict.fromkeys(note for encoder in encoders for note in encoder.notes))
         return infos, notes, encoders[0].language
+
+
+def stream_frames(
+    context: WorkerContext, spec: RenderSpec, portrait: EncodedPortrait, shots: Sequence[Motion]
+) -> Generator[Picture, None, None]:
+    """Yield the frames of a render's main output as they come out, without writing a video.
+
+    Args:
+        portrait, shots: as for `render`.
+
+    Yields:
+        (H, W, 3) uint8 each.
+
+    Raises:
+        InputError: a file is missing or unreadable.
+    """
+    picture, box, _ = _scaled_portrait(context, spec, portrait)
+    paster = make_paster(spec.job.blend, picture, box) if picture is not None else None
+    with closing(_animate(context, spec, portrait, shots, Stopwatch())) as crops:
+        for crop in crops:
+            yield paster(crop) if paster is not None else crop
+
+
+def _animate(
+    context: WorkerContext, spec: RenderSpec, portrait: EncodedPortrait, shots: Sequence[Motion], watch: Stopwatch
+) -> Generator[Picture, None, None]:
+    """Yield the animated crops of all shots, each sampled by itself."""
+    for number, shot in enumerate(shots, 1):
+        stage = f"denoising shot {number} of {len(shots)}," if len(shots) > 1 else "denoising"
+
+        def on_evaluations(done: int, total: int, stage: str = stage) -> None:
+            context.raise_if_cancelled()
+            report_progress(stage, done, total, "evaluations")
+
+        yield from context.animator.animate(portrait.appearance, shot, spec.settings, watch, on_evaluations)
 
 
 def _outputs(context: WorkerContext, spec: RenderSpec, picture: Picture | None, folder: Path) -> tuple[Output, ...]:

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Generator
+from itertools import islice
 
 from models.motion import Motion
 from tasks.steps.appearance import EncodedPortrait, encode_portrait, read_encoded_portrait
 from tasks.steps.context import LRUCache, WorkerConfig, WorkerContext
 from tasks.steps.motion import encode_clip, read_motion, track_clip
-from tasks.steps.render import render
+from tasks.steps.render import render, stream_frames
 from tasks.steps.specs import Done, MotionSpec, PortraitSpec, Rendered, RenderSpec, TrackSpec
+from troupe import Picture
 from troupe.errors import OutOfMemory
 
 _log = logging.getLogger(__name__)
@@ -45,6 +47,11 @@ class RenderWorker:
         # Weights that do not fit must fail the worker's start, not every one of its jobs.
         self._context.animator  # noqa: B018
 
+    @property
+    def context(self) -> WorkerContext:
+        """What this worker uses."""
+        return self._context
+
     def portrait(self, spec: PortraitSpec) -> Done:
         """See `tasks.steps.appearance.encode_portrait`."""
         while True:
@@ -63,13 +70,30 @@ class RenderWorker:
 
     def render(self, spec: RenderSpec) -> Rendered:
         """See `tasks.steps.render.render`."""
-        portrait = self._portraits.get(spec.portrait.key, lambda: read_encoded_portrait(self._context, spec.portrait))
-        shots = self._motions.get(spec.motion.key, lambda: read_motion(self._context, spec.motion))
+        portrait, shots = self._encoded(spec)
         while True:
             try:
                 return render(self._context, spec, portrait, shots)
             except OutOfMemory as error:
                 self._shrink(error)
+
+    def stream(self, spec: RenderSpec) -> Generator[Picture, None, None]:
+        """See `tasks.steps.render.stream_frames`."""
+        portrait, shots = self._encoded(spec)
+        yielded = 0
+        while True:
+            try:
+                # The results are the same with less memory: what was yielded before is skipped.
+                for frame in islice(stream_frames(self._context, spec, portrait, shots), yielded, None):
+                    yielded += 1
+                    yield frame
+                return
+            except OutOfMemory as error:
+                self._shrink(error)
+
+    def _encoded(self, spec: RenderSpec) -> tuple[EncodedPortrait, tuple[Motion, ...]]:
+        portrait = self._portraits.get(spec.portrait.key, lambda: read_encoded_portrait(self._context, spec.portrait))
+        return portrait, self._motions.get(spec.motion.key, lambda: read_motion(self._context, spec.motion))
 
     def _shrink(self, error: OutOfMemory) -> None:
         """Use less memory for the next attempt; raise the error if nothing is left to give up.

@@ -1,0 +1,150 @@
+"""Arguments of a render: what to animate, by which clip, and how."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable, Mapping
+from fractions import Fraction
+from functools import partial
+from pathlib import Path
+from typing import Any, Literal, TypeAlias, TypedDict
+
+import numpy as np
+
+from catalogs.requests.columns import suggestion
+from catalogs.requests.inputs import stat
+from catalogs.requests.jobs_file import parse_job
+from catalogs.store import uris
+from troupe import FaceChoice, Job, Picture
+from troupe.errors import BadJob, SettingsError, TroupeError
+
+__all__ = ["OPTIONS", "DrivingSource", "JobOptions", "PathLike", "PortraitSource", "call_checks", "is_path", "make_job"]
+
+Check: TypeAlias = Callable[[], object]
+PathLike: TypeAlias = str | os.PathLike[str]
+PortraitSource: TypeAlias = PathLike | Picture
+"""Path or URL of a picture, or its pixels, (H, W, 3) uint8."""
+DrivingSource: TypeAlias = PathLike | Iterable[Picture]
+"""Path or URL of a clip, or its frames, (H, W, 3) uint8 each; they are taken once, and may be a generator."""
+
+
+class JobOptions(TypedDict, total=False):
+    """The options of a render: columns of a jobs file, with the same names, values and defaults (docs/jobs.md)."""
+
+    face: str | FaceChoice
+    driving_face: str | FaceChoice
+    tracks: PathLike
+    start: float
+    end: float | None
+    audio: PathLike
+    audio_track: str
+    video_track: str
+    language: str
+    output: Literal["full", "crop"]
+    fps: float | str | Fraction | None
+    gaps: Literal["hold", "cut", "fail"]
+    crop: Literal["first", "follow"]
+    blend: Literal["seamless", "reference"]
+    size: str
+    quality: int
+    preset: Literal["exact", "draft", "sketch"]
+    seed: int
+
+
+OPTIONS = tuple(JobOptions.__annotations__)
+
+
+def is_path(source: object) -> bool:
+    """Whether a source is a path or URL, not pixels."""
+    return isinstance(source, str | os.PathLike)
+
+
+def make_job(portrait: PathLike, driving: PathLike, options: Mapping[str, Any]) -> Job:
+    """Return the job of a call.
+
+    Raises:
+        BadJob: options are unknown or invalid; all problems are reported together.
+    """
+    use = f"; use one of {', '.join(OPTIONS)}"
+    problems = [
+        f"option {name!r} is unknown{suggestion(name, OPTIONS) or use}" for name in options if name not in OPTIONS
+    ]
+    if options.get("output") == "both":
+        problems.append("output is 'both', but a call makes one video; use full or crop, or `troupe run`")
+    known = {name: _cell(value) for name, value in options.items() if name in OPTIONS}
+    # A path is text that is not empty: an empty one would be the default of the column.
+    cells = {**known, "portrait": str(portrait) or ".", "driving": str(driving) or "."}
+    return parse_job(cells, "call", problems)
+
+
+def call_checks(
+    portrait: PortraitSource, driving: DrivingSource, options: Mapping[str, Any], output: PathLike | None = None
+) -> list[Check]:
+    """Return the checks of a call's arguments, which take a moment."""
+    paths = [str(source) if is_path(source) else "array" for source in (portrait, driving)]
+    checks: list[Check] = [lambda: make_job(*paths, options=options)]
+    # Files are looked at whatever is wrong with the options.
+    sound = options.get("audio")
+    for file in (portrait, driving, options.get("tracks"), None if sound in ("driving", "none") else sound):
+        if is_path(file) and str(file):
+            checks.append(partial(_check_exists, str(file)))
+    if not is_path(portrait):
+        checks.append(lambda: check_picture(portrait, "the portrait"))
+    if not is_path(driving) and not isinstance(driving, Iterable):
+        checks.append(lambda: _refuse(f"the driving clip is a {type(driving).__name__}; use a path or frames"))
+    if output is not None:
+        checks.append(lambda: _check_output(Path(output), [str(file) for file in (portrait, driving) if is_path(file)]))
+    return checks
+
+
+def check_picture(picture: Any, what: str) -> Picture:
+    """Return a picture's pixels.
+
+    Raises:
+        SettingsError: it is not (H, W, 3) uint8.
+    """
+    pixels = np.asarray(picture)
+    if pixels.ndim != 3 or pixels.shape[2] != 3 or pixels.dtype != np.uint8 or 0 in pixels.shape:
+        raise SettingsError(f"{what} is {pixels.dtype} of shape {pixels.shape}; use a path, or (H, W, 3) uint8 RGB")
+    return pixels
+
+
+def _cell(value: Any) -> Any:
+    """Return an option as a cell of a jobs file has it."""
+    if isinstance(value, FaceChoice):
+        return value.text
+    return str(value) if isinstance(value, os.PathLike | Fraction) else value
+
+
+def _check_exists(path: str) -> None:
+    try:
+        job = make_job(path, path, {})
+    except BadJob:  # reported with the options
+        return
+    stat(job.portrait)
+
+
+def _check_output(output: Path, inputs: list[str]) -> None:
+    path = output.expanduser().absolute()
+    if uris.scheme(str(output)):
+        _refuse(f"{uris.redacted(str(output))} is a URL; write the video to a local file")
+    if path.suffix.lower() != ".mp4":
+        _refuse(f"{output} does not end in .mp4; the video is H.264 in MP4")
+    if not path.parent.is_dir():
+        _refuse(f"the folder {path.parent} does not exist; create it")
+    if path.is_dir():
+        _refuse(f"{output} is a folder; name a file in it")
+    if path.exists() and any(_is_same_file(path, name) for name in inputs):
+        _refuse(f"{output} is an input of the same call; name another file")
+
+
+def _is_same_file(path: Path, uri: str) -> bool:
+    try:
+        local = uris.local_path(uri)
+        return local is not None and path.samefile(local.expanduser())
+    except (OSError, ValueError, TroupeError):
+        return False
+
+
+def _refuse(message: str) -> None:
+    raise SettingsError(message)
