@@ -151,7 +151,7 @@ def parse_job(cells: Mapping[str, Any], where: str, problems: list[str]) -> Job:
         BadJob: a cell is invalid, or there are other problems.
     """
     draft = _Draft(where, parse_cells(cells, str(Path.cwd()), where, problems), {})
-    return _finished([draft], problems, "the call", False, None)[0]
+    return _finished([draft], problems, "the request", False, None)[0]
 
 
 def cross_product(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 import tempfile
 import weakref
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from fractions import Fraction
@@ -95,23 +95,23 @@ class PortraitAnimator:
         self,
         portrait: PortraitSource,
         driving: DrivingSource,
-        output: PathLike,
+        path: PathLike,
         *,
         on_progress: OnProgress | None = None,
         **options: Unpack[JobOptions],
     ) -> Animation:
         """Write a video of the portrait with the motion of the clip, and the clip's sound; see `animate`."""
-        check_all(call_checks(portrait, driving, options, output))
-        path = Path(output).expanduser().absolute()
-        with self._job(portrait, driving, options) as job, _reporting(on_progress, path.name):
+        check_all(call_checks(portrait, driving, options, path))
+        video = Path(path).expanduser().absolute()
+        with self._job(portrait, driving, options) as job, _reporting(on_progress, video.name):
             try:
                 spec = self._encode(self._plan(job))
                 record = self._worker.render(spec).facts
-                with replacing(path) as part:
+                with replacing(video) as part:
                     shutil.copyfile(self._store / record["outputs"][job.output], part)
             finally:
                 shutil.rmtree(self._store / "renders", ignore_errors=True)
-        return Animation.of(path, record)
+        return Animation.of(video, record)
 
     def stream(
         self,
@@ -171,7 +171,7 @@ class PortraitAnimator:
         return RenderWorker(self._config)
 
     @contextmanager
-    def _job(self, portrait: PortraitSource, driving: DrivingSource, options: JobOptions) -> Iterator[Job]:
+    def _job(self, portrait: PortraitSource, driving: DrivingSource, options: Mapping[str, Any]) -> Iterator[Job]:
         """Yield the job of a call; arrays are temporary files, without loss, inside the `with` block."""
         with tempfile.TemporaryDirectory(prefix="arrays-", dir=self._folder) as folder:
             picture, clip = Path(folder, "portrait.png"), Path(folder, "driving.mkv")
@@ -228,7 +228,7 @@ class PortraitAnimator:
 def animate(
     portrait: PortraitSource,
     driving: DrivingSource,
-    output: PathLike,
+    path: PathLike,
     *,
     weights: PathLike | None = None,
     detector: PathLike | None = None,
@@ -245,7 +245,7 @@ def animate(
         portrait: path or URL of the picture, or its pixels, (H, W, 3) uint8 RGB.
         driving: path or URL of the clip, or its frames, as `portrait`; frames have no sound, and 25 a second unless
             `fps` says otherwise.
-        output: MP4 file to write; an existing one is replaced.
+        path: MP4 file to write; an existing one is replaced.
         weights, detector, device, dtype: see `PortraitAnimator`.
         on_progress: called with how far the render is, at most once a second; may raise to stop.
         options: columns of a jobs file (docs/jobs.md), such as `preset="draft"`, `end=2.5`, `audio="none"`.
@@ -261,9 +261,9 @@ def animate(
     """
     model = _model(weights, detector)
     check_all(
-        [*model_checks(*model, device, dtype), *call_checks(portrait, driving, options, output)])
+        [*model_checks(*model, device, dtype), *call_checks(portrait, driving, options, path)])
     with PortraitAnimator(*model, device=device, dtype=dtype) as animator:
-        return animator.animate(portrait, driving, output, on_progress=on_progress, **options)
+        return animator.animate(portrait, driving, path, on_progress=on_progress, **options)
 
 
 def stream(

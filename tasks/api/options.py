@@ -72,28 +72,28 @@ def make_job(portrait: PathLike, driving: PathLike, options: Mapping[str, Any]) 
     if options.get("output") == "both":
         problems.append("output is 'both', but a call makes one video; use full or crop, or `troupe run`")
     known = {name: _cell(value) for name, value in options.items() if name in OPTIONS}
-    # A path is text that is not empty: an empty one would be the default of the column.
-    cells = {**known, "portrait": str(portrait) or ".", "driving": str(driving) or "."}
-    return parse_job(cells, "call", problems)
+    paths = {"portrait": str(portrait), "driving": str(driving)}
+    problems += [f"call: {name} is empty" for name, path in paths.items() if not path.strip()]
+    return parse_job(known | {name: path.strip() or "." for name, path in paths.items()}, "call", problems)
 
 
 def call_checks(
-    portrait: PortraitSource, driving: DrivingSource, options: Mapping[str, Any], output: PathLike | None = None
+    portrait: PortraitSource, driving: DrivingSource, options: Mapping[str, Any], path: PathLike | None = None
 ) -> list[Check]:
     """Return the checks of a call's arguments, which take a moment."""
     paths = [str(source) if is_path(source) else "array" for source in (portrait, driving)]
-    checks: list[Check] = [lambda: make_job(*paths, options=options)]
+    checks: list[Check] = [lambda: make_job(paths[0], paths[1], options)]
     # Files are looked at whatever is wrong with the options.
     sound = options.get("audio")
     for file in (portrait, driving, options.get("tracks"), None if sound in ("driving", "none") else sound):
-        if is_path(file) and str(file):
+        if is_path(file) and str(file).strip():
             checks.append(partial(_check_exists, str(file)))
     if not is_path(portrait):
         checks.append(lambda: check_picture(portrait, "the portrait"))
     if not is_path(driving) and not isinstance(driving, Iterable):
         checks.append(lambda: _refuse(f"the driving clip is a {type(driving).__name__}; use a path or frames"))
-    if output is not None:
-        checks.append(lambda: _check_output(Path(output), [str(file) for file in (portrait, driving) if is_path(file)]))
+    if path is not None:
+        checks.append(lambda: _check_video(str(path), [str(file) for file in (portrait, driving) if is_path(file)]))
     return checks
 
 
@@ -124,18 +124,18 @@ def _check_exists(path: str) -> None:
     stat(job.portrait)
 
 
-def _check_output(output: Path, inputs: list[str]) -> None:
-    path = output.expanduser().absolute()
-    if uris.scheme(str(output)):
-        _refuse(f"{uris.redacted(str(output))} is a URL; write the video to a local file")
-    if path.suffix.lower() != ".mp4":
-        _refuse(f"{output} does not end in .mp4; the video is H.264 in MP4")
-    if not path.parent.is_dir():
-        _refuse(f"the folder {path.parent} does not exist; create it")
-    if path.is_dir():
-        _refuse(f"{output} is a folder; name a file in it")
-    if path.exists() and any(_is_same_file(path, name) for name in inputs):
-        _refuse(f"{output} is an input of the same call; name another file")
+def _check_video(path: str, inputs: list[str]) -> None:
+    local = Path(path).expanduser().absolute()
+    if uris.scheme(path):
+        _refuse(f"{uris.redacted(path)} is a URL; write the video to a local file")
+    if local.suffix.lower() != ".mp4":
+        _refuse(f"{path} does not end in .mp4; the video is H.264 in MP4")
+    if not local.parent.is_dir():
+        _refuse(f"the folder {local.parent} does not exist; create it")
+    if local.is_dir():
+        _refuse(f"{path} is a folder; name a file in it")
+    if local.exists() and any(_is_same_file(local, name) for name in inputs):
+        _refuse(f"{path} is an input of the same call; name another file")
 
 
 def _is_same_file(path: Path, uri: str) -> bool:

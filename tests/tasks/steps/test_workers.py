@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -56,3 +57,20 @@ def test_a_step_is_repeated_with_less_memory_as_long_as_that_may_help(
     with pytest.raises(OutOfMemory):
         worker.motion(None)  # type: ignore[arg-type]
     assert calls == -8, "it cannot shrink any more"
+
+
+def test_a_stream_goes_on_with_less_memory_where_it_was(worker: RenderWorker, monkeypatch: pytest.MonkeyPatch) -> None:
+    starts = 0
+
+    def frames(*_: Any) -> Iterator[int]:
+        nonlocal starts
+        starts += 1
+        for number in range(5):
+            if number == starts + 1 and starts < 3:
+                raise OutOfMemory("no memory left")
+            yield number
+
+    monkeypatch.setattr(workers, "stream_frames", frames)
+    monkeypatch.setattr(worker, "_encoded", lambda _: (None, ()))
+    assert list(worker.stream(None)) == [0, 1, 2, 3, 4]  # type: ignore[arg-type, comparison-overlap]
+    assert starts == 3
