@@ -260,8 +260,7 @@ def animate(
         >>> troupe.animate("ada.jpg", "clip.mp4", "ada.mp4", weights="weights")
     """
     model = _model(weights, detector)
-    check_all(
-        [*model_checks(*model, device, dtype), *call_checks(portrait, driving, options, path)])
+    check_all([*model_checks(*model, device, dtype), *call_checks(portrait, driving, options, path)])
     with PortraitAnimator(*model, device=device, dtype=dtype) as animator:
         return animator.animate(portrait, driving, path, on_progress=on_progress, **options)
 

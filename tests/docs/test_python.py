@@ -35,7 +35,7 @@ def test_the_examples_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsy
     for part in (
         "5 frames, 25 per second\n0.00 s (320, 256, 3)\n0.04 s",
         "olive.mp4: tracking 1",
-        "the request has 4 problems:\n  option 'presett' is unknown; did you mean 'preset'?\n  call: fps is 'x'; use 1 to",
+        "the request has 4 problems:\n  option 'presett' is unknown; did you mean 'preset'?\n  call: fps is 'x'; use 1",
         "nowhere.mp4 does not exist",
         "ruby.avi does not end in .mp4",
         "no_face no face found in",
