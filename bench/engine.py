@@ -37,7 +37,7 @@ from tasks.run.request import Request
 from tasks.run.results import results
 from tasks.run.sizing import PREPROCESS, READY_PER_RENDER_WORKER, RENDER
 from tasks.steps.context import WorkerConfig
-from tasks.steps.specs import Done, MotionSpec, PortraitSpec, Rendered, RenderSpec, TrackSpec
+from tasks.steps.specs import Done, FilmDone, FilmSpec, MotionSpec, PictureDone, PictureSpec, PortraitSpec, TrackSpec
 from tests.tasks.pool.simulation import Simulation
 from troupe.scratch import scratch_folder
 
@@ -68,8 +68,13 @@ class Idler:
         """Nothing."""
         return Done(reused=False)
 
-    def render(self, order: RenderSpec) -> Rendered:
-        """Put the record. Store calls are reported in place of the denoiser's evaluations."""
+    def picture(self, _order: PictureSpec) -> PictureDone:
+        """Report the store calls of this worker so far in place of the denoiser's evaluations."""
+        calls, self._calls[0] = self._calls[0], 0
+        return PictureDone(reused=False, evaluations=calls)
+
+    def film(self, order: FilmSpec) -> FilmDone:
+        """Put the record."""
         facts: dict[str, Any] = dict.fromkeys(("width", "height", "frames", "bytes"), 1) | {
             "outputs": {},
             "poster": f"{order.folder}/poster.jpg",
@@ -84,9 +89,8 @@ class Idler:
             "peak_gpu_bytes": None,
             "worker": str(os.getpid()),
         }
-        before = self._calls[0]
-        put = self._store.put_bytes(json.dumps(facts).ljust(RECORD_BYTES).encode(), record_key(order.key))
-        return Rendered(reused=not put.created, puts=1, facts=facts, evaluations=self._calls[0] - before)
+        put = self._store.put_bytes(json.dumps(facts).ljust(RECORD_BYTES).encode(), record_key(order.folder))
+        return FilmDone(reused=not put.created, puts=1, facts=facts)
 
 
 def _count_store_calls() -> list[int]:
@@ -173,7 +177,7 @@ def utilisation(workers: int, jobs: int, identities: int, seed: int = 7) -> floa
         WorkItem(
             str(n),
             "play",
-            Idler.render,
+            Idler.picture,
             cost=random.lognormvariate(0, 1),
             affinity_key=str(random.randrange(identities)),
         )

@@ -204,12 +204,12 @@ def _fetch(store: Store, row: dict[str, Any], recorded: str, folder: Path) -> tu
         uri = store.uri(f"renders/{key}/{name}")
     expected = row["checksum"]
     if recorded != _main(row):
-        record = find_record(store, key) if key else None
+        record = find_record(store, f"renders/{key}") if key else None
         expected = (record or {}).get("files", {}).get(name, {}).get("sha256")
     path = localise(uri, folder)
     sha256 = file_sha256(path)
     if expected and sha256 != expected:
-        record = find_record(store, key) if key else None
+        record = find_record(store, f"renders/{key}") if key else None
         if record is not None and record["checksum"] == sha256:
             raise DamagedFile(f"{uri} was made again by run {record['run_id']}; export that run, or a later one")
         raise DamagedFile(

@@ -17,7 +17,7 @@ import pyarrow.parquet as pq
 from catalogs.query.jobs import list_jobs
 from catalogs.requests.memo import digest_name, name_fits
 from catalogs.retention.check_rows import check_rows
-from catalogs.retention.evict import CACHES
+from catalogs.retention.evict import CACHES, PICTURES
 from catalogs.retention.forget import ForgetList
 from catalogs.store.digests import add_digest, digest_key, discard, read_digests
 from catalogs.store.renders import (
@@ -38,6 +38,7 @@ from troupe.scratch import scratch_folder
 
 __all__ = ["CheckReport", "Problem", "check_store"]
 
+RENDERS = ("renders", PICTURES)
 MEMOS = ("cache/hashes", "cache/lengths", "cache/traits")
 _THREADS = 8
 RUN_AGAIN = "run its jobs again"
@@ -133,8 +134,8 @@ class _Check:
         checks: list[Callable[[], None]] = []
         checks += [lambda key=key: self._cached(key) for key in self._cached_files()]  # type: ignore[misc]
         self._read_jobs()
-        renders = sorted({key.split("/")[1] for key in self._store.list("renders")} | self._finished.keys())
-        checks += [lambda key=key: self._render(key) for key in renders]  # type: ignore[misc]
+        folders = {key.rpartition("/")[0] for place in RENDERS for key in self._store.list(place)}
+        checks += [lambda folder=folder: self._render(folder) for folder in sorted(folders | self._finished.keys())]  # type: ignore[misc]
         memos = [key for folder in MEMOS for key in self._store.list(folder)]
         checks += [lambda key=key: self._memo(key) for key in memos]  # type: ignore[misc]
         checks += [lambda run=run: self._run(run) for run in runs]  # type: ignore[misc]
@@ -187,12 +188,12 @@ class _Check:
                     self._forgotten.add(row["identity"])
                 elif row["status"] in ("done", "reused") and row["render_key"]:
                     job = _Job(row["run_id"], row["job_id"], row["checksum"])
-                    self._finished.setdefault(row["render_key"], []).append(job)
+                    self._finished.setdefault(f"renders/{row['render_key']}", []).append(job)
 
-    def _render(self, key: str) -> None:
-        finished, place = self._finished.get(key, []), str(self._store.uri(record_key(key)))
+    def _render(self, folder: str) -> None:
+        finished, place = self._finished.get(folder, []), str(self._store.uri(record_key(folder)))
         try:
-            record = find_record(self._store, key)
+            record = find_record(self._store, folder)
             if record is None:
                 if finished:
                     raise DamagedFile(f"{place} is missing, although {finished[0]} is finished")
@@ -202,13 +203,13 @@ class _Check:
             if self._deep:
                 record = self._compared(record, finished)
                 check_files(self._store, record, deep=True)
-                self._hashed += sum(self._store.size(file) or 0 for file in self._store.list(f"renders/{key}"))
+                self._hashed += sum(self._store.size(file) or 0 for file in self._store.list(folder))
             if self._repair:
                 complete_record(self._store, record)
-                for file in set(self._store.list(f"renders/{key}")) - {*file_keys(record), record_key(key)}:
+                for file in set(self._store.list(folder)) - {*file_keys(record), record_key(folder)}:
                     self._store.delete(file)  # of a worker that finished the same render later
         except DamagedFile as error:
-            self._damaged(error, lambda: discard_render(self._store, key), RUN_AGAIN)
+            self._damaged(error, lambda: discard_render(self._store, folder), RUN_AGAIN)
 
     def _compared(self, record: Record, finished: Iterable[_Job]) -> Record:
         """Compare a record with the row of the job that made the render; one that lost its digest may be wrong.
@@ -220,7 +221,7 @@ class _Check:
         job = next((job for job in finished if (job.run_id, job.job_id) == maker), None)
         if job is None or job.checksum in (None, record["checksum"]):
             return record
-        where = self._store.uri(record_key(record["key"]))
+        where = self._store.uri(record_key(f"renders/{record['key']}"))
         problem = DamagedFile(f"{where} is damaged: its checksum is not that of {job}")
         healed = {**record, "checksum": job.checksum}
         try:

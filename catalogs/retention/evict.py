@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 
 from catalogs.store.digests import digest_key
 from catalogs.store.listing import Entry
+from catalogs.store.renders import discard_render, record_key
 from catalogs.store.store import open_store
 from catalogs.table.runs import list_runs
 from troupe.errors import SettingsError, StoreError
@@ -18,6 +20,8 @@ __all__ = ["MaintenanceReport", "maintain"]
 
 CACHES = ("cache/appearance", "cache/motion", "cache/tracks")
 """Folders of files that can be computed again from their inputs; hashes and lengths are small, and stay."""
+PICTURES = "cache/pictures"
+"""Folder of folders, each with the files of a picture, that can be rendered again."""
 ORPHAN = timedelta(days=1)
 """Age at which an unfinished render or file counts as abandoned."""
 _THREADS = 16
@@ -74,20 +78,26 @@ def maintain(
         raise SettingsError("maximum age and size cannot be negative")
     place, now = open_store(store), datetime.now(UTC)
     files = [entry for folder in CACHES for entry in place.entries(folder) if not _is_part(entry)]
-    cached = [entry for entry in files if entry.key != digest_key(entry.key)]
+    in_pictures = place.entries(PICTURES)
+    cached = [entry for entry in files if entry.key != digest_key(entry.key)] + _pictures(in_pictures)
     live = [run.run_id for run in list_runs(place) if run.live]
     evicted = [] if live else _beyond_limits(cached, now, max_age_days, max_gigabytes)
-    orphans = _orphans(place.entries("renders"), now)
-    orphans += [entry for entry in place.entries("cache") if _is_part(entry) and _is_older(entry, now, ORPHAN)]
+    orphans = _orphans([*place.entries("renders"), *in_pictures], now)
+    others = [entry for entry in place.entries("cache") if not entry.key.startswith(PICTURES)]
+    orphans += [entry for entry in others if _is_part(entry) and _is_older(entry, now, ORPHAN)]
     skipped = [f"caches skipped while {', '.join(live)} runs"] if live else []
     try:
         uploads = [upload for upload in place.uploads() if now - upload.started > ORPHAN]
     except StoreError as error:  # not every access key may list them, and not every S3 server can
         uploads, skipped = [], [*skipped, error.message]
-    digests = {digest_key(entry.key) for entry in evicted}
+    pictures = {entry.key for entry in evicted if entry.key.startswith(PICTURES)}
+    digests = {digest_key(entry.key) for entry in evicted} - pictures
     if not dry_run:
+        for folder in pictures:
+            discard_render(place, folder)
         with ThreadPoolExecutor(_THREADS) as threads:
-            list(threads.map(place.delete, [*(entry.key for entry in (*evicted, *orphans)), *digests]))
+            alone = [entry.key for entry in (*evicted, *orphans) if entry.key not in pictures]
+            list(threads.map(place.delete, [*alone, *digests]))
             list(threads.map(place.abort, uploads))
     freed = sum(entry.bytes for entry in evicted)
     return MaintenanceReport(
@@ -114,14 +124,26 @@ def _beyond_limits(cached: Sequence[Entry], now: datetime, days: float | None, g
     return evicted
 
 
+def _pictures(files: Sequence[Entry]) -> list[Entry]:
+    """Return each finished picture as an entry: its folder, the time of its record and the size of all its files."""
+    sizes: Counter[str] = Counter()
+    finished = {}
+    for entry in files:
+        folder = entry.key.rpartition("/")[0]
+        sizes[folder] += entry.bytes
+        if entry.key == record_key(folder):
+            finished[folder] = entry
+    return [replace(record, key=folder, bytes=sizes[folder]) for folder, record in finished.items()]
+
+
 def _orphans(files: Sequence[Entry], now: datetime) -> list[Entry]:
     """Return the files of unfinished renders, once all of them are old, and old half-written files of finished ones."""
     renders: dict[str, list[Entry]] = {}
     for entry in files:
-        renders.setdefault(entry.key.split("/")[1], []).append(entry)
+        renders.setdefault(entry.key.rpartition("/")[0], []).append(entry)
     found = []
-    for key, entries in renders.items():
-        finished = any(entry.key == f"renders/{key}/render.json" for entry in entries)
+    for folder, entries in renders.items():
+        finished = any(entry.key == record_key(folder) for entry in entries)
         loose = [entry for entry in entries if not finished or _is_part(entry)]
         if all(_is_older(entry, now, ORPHAN) for entry in loose):
             found += loose

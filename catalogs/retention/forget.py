@@ -28,7 +28,7 @@ __all__ = ["ForgetList", "ForgetReport", "forget"]
 _FOLDER = "tombstones"
 _CLEARED_COLUMNS = (
     *("full_uri", "crop_uri", "master_uri", "poster_uri", "checksum", "bytes", "face", "portrait"),
-    *("appearance_key", "render_key", "error", "error_kind"),
+    *("appearance_key", "picture_key", "render_key", "error", "error_kind"),
 )
 """Columns that are cleared in the rows of forgotten jobs. The portrait's hash stays, to recognise the person."""
 
@@ -152,12 +152,15 @@ def _exported(store: Store, rows: pa.Table) -> tuple[str, ...]:
 
 
 def _files(store: Store, rows: pa.Table) -> list[str]:
-    """Return the keys of the rows' renders and encoded portraits, the renders' records first."""
+    """Return the keys of the rows' films, pictures and encoded portraits, the records first."""
 
     def values(column: str) -> Iterable[str]:
         return sorted({value for value in rows.column(column).to_pylist() if value})
 
-    renders = [key for render in values("render_key") for key in store.list(f"renders/{render}")]
+    folders = [f"renders/{key}" for key in values("render_key")] + [
+        f"cache/pictures/{key}" for key in values("picture_key")
+    ]
+    renders = [key for folder in folders for key in store.list(folder)]
     appearances = set(values("appearance_key"))
     # Listed, because a thumbnail of the portrait is stored beside its encoding.
     caches = [key for key in store.list("cache/appearance") if key.split("/")[-1].split(".")[0] in appearances]

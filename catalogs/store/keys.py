@@ -6,8 +6,9 @@ cache/tracks/<key>.{parquet, sha256}                tracks, with digests
 cache/hashes/<run_id>.sha256-<digest>.parquet       content hashes of inputs
 cache/lengths/<run_id>.sha256-<digest>.json         lengths of driving clips, by content hash
 cache/traits/<run_id>.sha256-<digest>.json          tracks, colours and size of inputs, by content hash
-renders/<key>/{full.mp4, crop.mp4, master.*}        videos; the master in a lossless or editing format, if requested
-renders/<key>/{poster.jpg, render.json}             poster, and the record, whose presence makes the render complete
+cache/pictures/<key>/                               pictures: videos without sound, in the same files as a render's
+renders/<key>/{full.mp4, crop.mp4, master.*}        films; the master in a lossless or editing format, if requested
+renders/<key>/{poster.jpg, render.json}             poster, and the record, whose presence makes the film complete
 catalog/                                            the Delta table of all jobs
 exports/<time>-<hex>.parquet                         the videos of an export, and where they went
 runs/<run_id>/run.json                              state and heartbeat of a run

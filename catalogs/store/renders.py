@@ -1,7 +1,8 @@
-"""The records of renders: `renders/KEY/render.json`, which is put last and makes a render exist.
+"""Records of rendered videos: `render.json` in the folder of a film or a picture, put last; it makes them exist.
 
-A record lists the render's files with size and SHA-256 under `files`, and carries its own digest as `digest`. Records
-of earlier versions have neither; they get both when they are first read.
+A folder is `renders/KEY` for a film and `cache/pictures/KEY` for a picture, the video without sound. A record lists the
+files with size and SHA-256 under `files`, and carries its own digest as `digest`. Records of earlier versions have
+neither; they get both when they are first read.
 """
 
 from __future__ import annotations
@@ -33,9 +34,9 @@ Record: TypeAlias = dict[str, Any]
 _REQUIRED = ("key", "run_id", "job_id", "outputs", "poster", "checksum", "bytes", "frames", "fps", "face", "gaps")
 
 
-def record_key(render_key: str) -> str:
-    """Return the key of a render's record."""
-    return f"renders/{render_key}/render.json"
+def record_key(folder: str) -> str:
+    """Return the key of the record in the folder of a film or a picture."""
+    return f"{folder}/render.json"
 
 
 def encode_record(facts: Mapping[str, Any], puts: Iterable[Put]) -> bytes:
@@ -55,17 +56,17 @@ def file_keys(record: Record) -> list[str]:
     return [*record["outputs"].values(), record["poster"]]
 
 
-def find_record(store: Store, render_key: str) -> Record | None:
-    """Return the record of a render whose files exist with the right sizes, or None if there is no record.
+def find_record(store: Store, folder: str) -> Record | None:
+    """Return the record in a folder whose files exist with the right sizes, or None if there is no record.
 
     Raises:
         DamagedFile: the record is unreadable or not what was written, or one of the files is not there.
         StoreError: the store cannot be read.
     """
-    key = record_key(render_key)
+    key = record_key(folder)
     if not store.exists(key):
         return None
-    record = _decode(store.uri(key), store.read(key), render_key)
+    record = _decode(store.uri(key), store.read(key), PurePosixPath(folder).name)
     check_files(store, record)
     return record
 
@@ -105,20 +106,24 @@ def complete_record(store: Store, record: Record) -> Record:
         size = store.size(key) if size is None else size
         files[PurePosixPath(key).name] = {"bytes": size, "sha256": sha256 or _sha256(store, key)}
     data = seal({**record, "files": files})
-    store.replace(data, record_key(record["key"]))
+    store.replace(data, record_key(_folder(record)))
     completed: Record = json.loads(data)
     return completed
 
 
-def discard_render(store: Store, render_key: str) -> None:
-    """Delete a damaged render, its record first, so that it can be made again.
+def discard_render(store: Store, folder: str) -> None:
+    """Delete a damaged film or picture, its record first, so that it can be made again.
 
     Raises:
         StoreError: a file cannot be deleted.
     """
-    store.delete(record_key(render_key))
-    for key in store.list(f"renders/{render_key}"):
+    store.delete(record_key(folder))
+    for key in store.list(folder):
         store.delete(key)
+
+
+def _folder(record: Record) -> str:
+    return str(PurePosixPath(record["poster"]).parent)
 
 
 def _files(record: Record) -> list[tuple[str, int | None, str | None]]:
@@ -131,7 +136,7 @@ def _files(record: Record) -> list[tuple[str, int | None, str | None]]:
     return [(key, *files[PurePosixPath(key).name]) for key in keys]
 
 
-def _decode(uri: str, data: bytes, render_key: str) -> Record:
+def _decode(uri: str, data: bytes, name: str) -> Record:
     try:
         record: Record = unseal(data)
         if "files" in record and "digest" not in record:
@@ -139,7 +144,7 @@ def _decode(uri: str, data: bytes, render_key: str) -> Record:
         missing = [name for name in _REQUIRED if name not in record]
         if missing or not record["outputs"]:
             raise ValueError(f"{', '.join(missing) or 'outputs'} missing")
-        if record["key"] != render_key:
+        if record["key"] != name:
             raise ValueError(f"it is that of {record['key']}")
         _files(record)
     except (ValueError, TypeError, KeyError, AttributeError) as error:

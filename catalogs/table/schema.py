@@ -108,6 +108,7 @@ _TYPES: dict[str, Any] = {
     "audio_track": _TEXT,  # as requested: `index:N`, `language:TAG`, or empty for the default
     "video_track": _TEXT,
     "size": _TEXT,  # as requested: largest size of the full video
+    "picture_key": _TEXT,  # key of the video without sound, which the films in many languages share
 }
 
 INDEXED = (

@@ -27,6 +27,7 @@ from flows.cli.options import (
     job_defaults,
     weights_or_miniature,
 )
+from tasks.run.summary import counted
 
 if TYPE_CHECKING:
     from tasks.run.estimate import Estimate
@@ -109,8 +110,9 @@ def _format_hours(hours: float) -> str:
 
 
 def _print(estimated: Estimate, workers: int, price: float | None) -> None:
+    made = f"{counted(estimated.pictures, 'picture')} to render, {counted(estimated.films, 'film')} to make"
     rows = [
-        ("jobs", f"{estimated.jobs:,}", f"{estimated.renders:,} to render, {estimated.reused:,} reused"),
+        ("jobs", f"{estimated.jobs:,}", f"{made}, {estimated.reused:,} reused"),
         ("identities", f"{estimated.identities[0]:,}", f"{estimated.identities[1]:,} to encode"),
         ("clips", f"{estimated.clips[0]:,}", f"{estimated.tracks[1]:,} to track, {estimated.clips[1]:,} to encode"),
     ]

@@ -38,7 +38,7 @@ from troupe.scratch import scratch_folder
 if TYPE_CHECKING:
     from models.animator import Animator
     from tasks.steps.context import WorkerConfig
-    from tasks.steps.specs import RenderSpec
+    from tasks.steps.specs import FilmSpec, PictureSpec
     from tasks.steps.workers import RenderWorker
 
 __all__ = ["PortraitAnimator", "animate", "stream"]
@@ -102,15 +102,20 @@ class PortraitAnimator:
     ) -> Animation:
         """Write a video of the portrait with the motion of the clip, and the clip's sound; see `animate`."""
         check_all(call_checks(portrait, driving, options, path))
+        from tasks.steps.film import make_film
+
         video = Path(path).expanduser().absolute()
         with self._job(portrait, driving, options) as job, _reporting(on_progress, video.name):
             try:
-                spec = self._encode(self._plan(job))
-                record = self._worker.render(spec).facts
+                spec = self._plan(job)
+                self._encode(spec.picture)
+                self._worker.picture(spec.picture)
+                record = make_film(self._worker.context, spec).facts
                 with replacing(video) as part:
                     shutil.copyfile(self._store / record["outputs"][job.output], part)
             finally:
-                shutil.rmtree(self._store / "renders", ignore_errors=True)
+                for folder in ("renders", "cache/pictures"):
+                    shutil.rmtree(self._store / folder, ignore_errors=True)
         return Animation.of(video, record)
 
     def stream(
@@ -125,7 +130,7 @@ class PortraitAnimator:
         check_all(call_checks(portrait, driving, options))
         with ExitStack() as stack:
             job = stack.enter_context(self._job(portrait, driving, options))
-            spec = self._plan(job)
+            spec = self._plan(replace(job, audio="none")).picture  # so that no sound stretches it
             from tasks import media
 
             clip = self._worker.context.input(spec.motion.track.clip)
@@ -186,7 +191,7 @@ class PortraitAnimator:
             # Videos name the run and the job they are from; these are from none.
             yield replace(make_job(paths[0], paths[1], options), job_id="")
 
-    def _plan(self, job: Job) -> RenderSpec:
+    def _plan(self, job: Job) -> FilmSpec:
         """Return what to render.
 
         Raises:
@@ -211,7 +216,7 @@ class PortraitAnimator:
         assert planned.spec is not None
         return planned.spec
 
-    def _encode(self, spec: RenderSpec) -> RenderSpec:
+    def _encode(self, spec: PictureSpec) -> PictureSpec:
         """Encode the portrait and the clip, unless they are; return the spec."""
         from tasks.steps.motion import track_clip
 
@@ -220,7 +225,7 @@ class PortraitAnimator:
         self._worker.motion(spec.motion)
         return spec
 
-    def _frames(self, spec: RenderSpec, on_progress: OnProgress | None, name: str) -> Generator[Picture, None, None]:
+    def _frames(self, spec: PictureSpec, on_progress: OnProgress | None, name: str) -> Generator[Picture, None, None]:
         with _reporting(on_progress, name):
             yield from self._worker.stream(self._encode(spec))
 

@@ -5,12 +5,13 @@ writes single images. Reading never follows references: only local files in the 
 and scripts are refused.
 """
 
-from tasks.media.audio import AudioSource, find_audio
+from tasks.media.audio import AudioSource, AudioStream, find_audio
 from tasks.media.decoder import decode, probe, timing_of, verify
 from tasks.media.encoder import VideoEncoder, encode
 from tasks.media.ffmpeg_process import ffmpeg_binary
-from tasks.media.input_formats import clip_notes, clip_traits
+from tasks.media.input_formats import clip_notes, clip_traits, sound_notes
 from tasks.media.limits import Limits, limits
+from tasks.media.mux import add_sound, fit_audio
 from tasks.media.output_formats import LOSSLESS, PRORES, VideoFormat, h264, master_format
 from tasks.media.pictures.stills import picture_notes, picture_traits, read_picture, resized, write_poster
 from tasks.media.provenance import AI_GENERATED, VideoMetadata
@@ -21,17 +22,20 @@ __all__ = [
     "LOSSLESS",
     "PRORES",
     "AudioSource",
+    "AudioStream",
     "Limits",
     "Timing",
     "VideoEncoder",
     "VideoFormat",
     "VideoMetadata",
+    "add_sound",
     "clip_notes",
     "clip_traits",
     "decode",
     "encode",
     "ffmpeg_binary",
     "find_audio",
+    "fit_audio",
     "h264",
     "limits",
     "master_format",
@@ -40,6 +44,7 @@ __all__ = [
     "probe",
     "read_picture",
     "resized",
+    "sound_notes",
     "timing_of",
     "verify",
     "write_poster",

@@ -31,6 +31,7 @@ __all__ = [
     "ffmpeg_input",
     "is_interlaced",
     "open_container",
+    "sound_notes",
     "video_stream",
 ]
 
@@ -145,31 +146,29 @@ def audio_stream(container: av.container.InputContainer, choice: str = "") -> av
     return _chosen(container, list(container.streams.audio), choice, "audio")
 
 
-def clip_notes(path: Path, video_track: str = "", audio_track: str = "", *, audio: bool = True) -> list[str]:
-    """Return notes for the user about the streams of a clip that are used, where there are several.
-
-    Args:
-        video_track, audio_track: the choices.
-        audio: whether the sound is used.
-    """
+def clip_notes(path: Path, video_track: str = "") -> list[str]:
+    """Return notes for the user about how the picture of a clip is read: the choice among several tracks, and more."""
     with open_container(path, AUDIO_FORMATS, max_pixels=str(limits().clip_pixels)) as container:
         videos = [s for s in _usable(container.streams.video) if not s.disposition & _PICTURES]
-        chosen: list[tuple[str, Sequence[av.stream.Stream], av.stream.Stream | None]] = [
-            ("video", videos, video_stream(container, video_track))
-        ]
-        if audio:
-            chosen.append(("audio", _usable(container.streams.audio), audio_stream(container, audio_track)))
-        notes = [
-            f"{kind}: track {_named(streams, used)} of {len(streams)} was used, not "
-            f"{', '.join(_named(streams, s) for s in streams if s is not used)}"
-            for kind, streams, used in chosen
-            if len(streams) > 1 and used is not None
-        ]
         video = video_stream(container, video_track)
+        notes = _choice_notes("video", videos, video)
         if video is not None and is_interlaced(container, video):
             notes.append("video: the clip is interlaced and was deinterlaced")
         is_picture = path.is_dir() or container.format.name.endswith("_pipe")
     return notes + [f"video: {note}" for note in image_folder.colour_notes(path)] if is_picture else notes
+
+
+def sound_notes(path: Path, audio_track: str = "") -> list[str]:
+    """Return notes for the user about the choice among several tracks of sound."""
+    with open_container(path, AUDIO_FORMATS) as container:
+        return _choice_notes("audio", _usable(container.streams.audio), audio_stream(container, audio_track))
+
+
+def _choice_notes(kind: str, streams: Sequence[av.stream.Stream], used: av.stream.Stream | None) -> list[str]:
+    if len(streams) < 2 or used is None:
+        return []
+    others = ", ".join(_named(streams, stream) for stream in streams if stream is not used)
+    return [f"{kind}: track {_named(streams, used)} of {len(streams)} was used, not {others}"]
 
 
 def _chosen(container: av.container.InputContainer, streams: Sequence[S], choice: str, kind: str) -> S | None:

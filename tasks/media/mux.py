@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import tempfile
 from collections.abc import Iterator
 from dataclasses import replace
@@ -14,19 +15,22 @@ import ffmpeg  # type: ignore[import-untyped]
 import numpy as np
 
 from tasks.media.audio import AudioStream
+from tasks.media.decoder import AUDIO_TOLERANCE
 from tasks.media.ffmpeg_process import FfmpegProcess
 from tasks.media.input_formats import AUDIO_FORMATS, CLIP_FORMATS, ffmpeg_input
 from tasks.media.languages import iso_639_2
 from tasks.media.output_formats import VideoFormat
-from tasks.media.provenance import VideoMetadata
+from tasks.media.provenance import VideoMetadata, append_xmp
 from tasks.media.timing import Timing
-from troupe.errors import UnreadableMedia
+from troupe.errors import FfmpegError, UnreadableMedia
 
-__all__ = ["audio_graph", "fit_audio", "mux_graph", "retime"]
+__all__ = ["MUX_SECONDS", "add_sound", "audio_graph", "fit_audio", "mux_graph", "retime"]
 
 TICK = Fraction(1, 90000)
 """Time base in seconds, MPEG's; rounding to it loses at most a few microseconds."""
 _TRIAL_SECONDS = 0.25
+MUX_SECONDS = 600.0
+"""Seconds that muxing may take beyond the length of the picture: the disk may be slow."""
 
 
 def fit_audio(audio: AudioStream, video_format: VideoFormat) -> tuple[AudioStream, list[str]]:
@@ -99,6 +103,73 @@ def retime(source: Path, target: Path, timing: Timing) -> None:
             packet.time_base = TICK
             packet.stream = stream
             writer.mux(packet)
+
+
+def add_sound(
+    picture: Path,
+    target: Path,
+    audio: AudioStream | None,
+    seconds: float,
+    rate: Fraction,
+    metadata: VideoMetadata,
+    video_format: VideoFormat,
+) -> None:
+    """Write a video with the picture of a file, copied bit by bit, and with a sound; replaces an existing file.
+
+    Args:
+        picture: file with the encoded picture.
+        target: the file to write, with the format's suffix.
+        audio: the sound, as `fit_audio` returns it; None gives a file without an audio stream.
+        seconds, rate: length and frames per second of the picture; the sound is cut or padded to the length.
+
+    Raises:
+        FfmpegError: ffmpeg failed, or the picture or the sound in the file is not what was intended.
+    """
+    partial = target.with_stem(f"{target.stem}.part")
+    with FfmpegProcess(mux_graph(partial, picture, audio, seconds, metadata, video_format)) as process:
+        if (code := process.finish(MUX_SECONDS + seconds)) != 0:
+            raise FfmpegError(
+                f"ffmpeg failed at muxing picture and sound (exit code {code}): {process.errors or 'no error message'}"
+            )
+    if video_format.container != "matroska":
+        append_xmp(partial, metadata.comment)
+    problems = []
+    if _picture_digest(partial) != _picture_digest(picture):
+        problems.append("the picture was not copied as it is")
+    written = _sound_seconds(partial)
+    if (written is None) != (audio is None):
+        problems.append("no sound" if written is None else "unexpected sound")
+    elif written is not None and abs(written - seconds) > max(float(1 / rate), AUDIO_TOLERANCE):
+        problems.append(f"{written:.3f} s of sound for {seconds:.3f} s of picture")
+    if problems:
+        partial.unlink()
+        raise FfmpegError(f"verifying {target.name} after muxing failed: {', '.join(problems)}; mux it again")
+    partial.replace(target)
+
+
+def _picture_digest(path: Path) -> str:
+    """Return the SHA-256 of the packets of a file's picture."""
+    digest = hashlib.sha256()
+    with av.open(str(path)) as reader:
+        for packet in reader.demux(video=0):
+            digest.update(bytes(packet))
+    return digest.hexdigest()
+
+
+def _sound_seconds(path: Path) -> float | None:
+    """Return the length of a file's sound; None if it has none."""
+    with av.open(str(path)) as reader:
+        if not reader.streams.audio:
+            return None
+        stream = reader.streams.audio[0]
+        if stream.duration is not None and stream.time_base is not None:
+            return float(stream.duration * stream.time_base)
+        ends = [
+            float((packet.pts + packet.duration) * packet.time_base)
+            for packet in reader.demux(audio=0)
+            if packet.pts is not None and packet.duration and packet.time_base is not None
+        ]
+        return max(ends, default=0.0)
 
 
 def mux_graph(

@@ -10,12 +10,15 @@ from tasks.pool.work_item import WorkItem
 
 __all__ = ["PriorityQueue"]
 
-_Entry: TypeAlias = tuple[float, int, str]
-"""(-cost, submission number, key): the heap's first is the longest, among equals the oldest."""
+_Entry: TypeAlias = tuple[bool, float, int, str]
+"""(not finishing, -cost, submission number, key): the heap's first is one that finishes, then the longest, among
+equals the oldest."""
 
 
 class PriorityQueue:
-    """Finds the longest item: of all, of given affinity keys, or of keys that no worker has claimed.
+    """Finds the longest item of all, of given affinity keys, or of keys that no worker has claimed.
+
+    Items that finish what others prepared come before all others.
 
     Finding does not remove. Every step costs O(log n): removed items stay in the heaps until they come up.
 
@@ -38,7 +41,7 @@ class PriorityQueue:
 
     def add(self, item: WorkItem, number: int) -> None:
         """Add an item; `number` is unique and decides among equal costs, the lower first."""
-        entry = (-item.cost, number, item.key)
+        entry = (not item.finishing, -item.cost, number, item.key)
         self._items[item.key] = item
         self.cost += item.cost
         heapq.heappush(self._all, entry)
@@ -81,12 +84,12 @@ class PriorityQueue:
     def release(self, affinity_key: str) -> None:
         """Make the items of a key that is no longer claimed available to all workers."""
         for entry in self._by_affinity.get(affinity_key, ()):
-            if entry[2] in self._items:
+            if entry[3] in self._items:
                 heapq.heappush(self._unclaimed, entry)
 
     def _first(self, heap: list[_Entry]) -> WorkItem | None:
         while heap:
-            if item := self._items.get(heap[0][2]):
+            if item := self._items.get(heap[0][3]):
                 return item
             heapq.heappop(heap)
         return None

@@ -174,6 +174,17 @@ class RoleQueue:
         elif queued.item.key in self._queued:
             self._dequeue(queued)
 
+    def assign_finishing(self, now: float) -> None:
+        """Send only items that finish what others prepared, and start the workers for them."""
+        for worker in [worker for worker in self.workers.values() if worker.ready and not worker.in_flight]:
+            item = self._priorities.longest()
+            if item is None or not item.finishing:
+                return
+            self._send(worker, self._queued[item.key])
+        if (item := self._priorities.longest()) and item.finishing and now >= self.not_before:
+            self.not_before = 0.0
+            self._start_workers()
+
     def assign(self, now: float) -> None:
         """Send items to the workers, and start the workers that are missing."""
         idle = [worker for worker in self.workers.values() if worker.ready and not worker.in_flight]

@@ -152,7 +152,9 @@ class Scheduler:
             if self._stopping:
                 for worker in [worker for worker in queue.workers.values() if not worker.in_flight]:
                     queue.kill(worker)
-            elif not queue.error and not queue.is_held_back(ready - queue.ready):
+            elif not queue.error and queue.is_held_back(ready - queue.ready):
+                queue.assign_finishing(now)
+            elif not queue.error:
                 queue.assign(now)
         commands = self._commands.copy()
         self._commands.clear()

@@ -20,6 +20,8 @@ class WorkItem:
         method: method of the worker's class; called by its name, so a subclass or a stand-in may override it.
         args: arguments of the method.
         needs: keys of items, submitted before, that must be done first; if one fails, this fails with the same error.
+        finishing: whether it finishes what others prepared: it goes before other items of its role, and is not held
+            back by backpressure.
         affinity_key: names what a worker has in memory after this item; items of one key prefer the same worker.
         cost: duration relative to other items of the role, in any unit; the longest starts first.
         timeout: seconds after which the worker is considered stuck and is replaced; None waits forever.
@@ -34,6 +36,7 @@ class WorkItem:
     method: Callable[..., Any]
     args: tuple[Any, ...] = ()
     needs: tuple[str, ...] = ()
+    finishing: bool = False
     affinity_key: str = ""
     cost: float = 1.0
     timeout: float | None = None

@@ -14,8 +14,8 @@ import pyarrow.compute as pc
 from catalogs.store.store import Store
 from catalogs.table.snapshot import snapshot
 from models.weights import detector_file
-from tasks.run.planning import Plan, finished_renders, plan_jobs
-from tasks.steps.specs import MotionSpec, PortraitSpec, RenderSpec, TrackSpec
+from tasks.run.planning import Plan, finished_films, plan_jobs
+from tasks.steps.specs import FilmSpec, MotionSpec, PictureSpec, PortraitSpec, TrackSpec
 from troupe import Job
 
 __all__ = ["Basis", "Estimate", "estimate"]
@@ -54,9 +54,10 @@ class Estimate:
     Attributes:
         jobs: number of jobs.
         problems: why jobs cannot be done, by job_id.
-        reused: number of jobs whose render exists already, or is another job's too.
-        renders: number of renders to make.
-        identities, clips, tracks: number of different ones in the request, and of those that the renders still need.
+        reused: number of jobs whose film exists already, or is another job's too.
+        pictures: number of pictures to render; films that differ in sound only share one.
+        films: number of films to make of them, and of pictures that exist.
+        identities, clips, tracks: number of different ones in the request, and of those that the pictures still need.
         frames: number of frames to render, by preset.
         basis: pace by preset; presets that were never rendered have none.
     """
@@ -64,7 +65,8 @@ class Estimate:
     jobs: int
     problems: Mapping[str, str]
     reused: int
-    renders: int
+    pictures: int
+    films: int
     identities: tuple[int, int]
     clips: tuple[int, int]
     tracks: tuple[int, int]
@@ -93,16 +95,22 @@ def estimate(
     """
     plan = plan_jobs("", jobs, store, weights, detector or detector_file(weights), dtype)
     specs = [planned.spec for planned in plan.jobs if planned.spec is not None]
-    records = finished_renders(store, plan.jobs)
-    missing = {planned.spec.key: planned.spec for planned, record in records if planned.spec and record is None}
+    films: set[str] = set()
+    missing: dict[str, PictureSpec] = {}
+    for planned, record in finished_films(store, plan.jobs):
+        if planned.spec is not None and record is None:
+            films.add(planned.spec.key)
+            if not planned.has_picture:
+                missing[planned.spec.picture.key] = planned.spec.picture
     frames: Counter[str] = Counter()
-    for spec in missing.values():
-        frames[spec.job.preset] += spec.motion.track.frames
+    for picture in missing.values():
+        frames[picture.job.preset] += picture.motion.track.frames
     return Estimate(
         jobs=len(jobs),
         problems={planned.job.job_id: str(planned.error) for planned in plan.jobs if planned.error is not None},
-        reused=len(specs) - len(missing),
-        renders=len(missing),
+        reused=len(specs) - len(films),
+        pictures=len(missing),
+        films=len(films),
         identities=_count_parts(store, specs, missing, lambda spec: spec.portrait),
         clips=_count_parts(store, specs, missing, lambda spec: spec.motion),
         tracks=_count_parts(store, specs, missing, lambda spec: spec.motion.track),
@@ -113,15 +121,15 @@ def estimate(
 
 def _count_parts(
     store: Store,
-    specs: Iterable[RenderSpec],
-    missing: Mapping[str, RenderSpec],
-    part: Callable[[RenderSpec], Part],
+    specs: Iterable[FilmSpec],
+    missing: Mapping[str, PictureSpec],
+    part: Callable[[PictureSpec], Part],
 ) -> tuple[int, int]:
-    """Return how many different parts the specs have, and how many of them the missing renders still need."""
+    """Return how many different parts the specs have, and how many of them the missing pictures still need."""
     needed = {part(spec).key: part(spec) for spec in missing.values()}
     with ThreadPoolExecutor(_THREADS) as threads:
         existing = sum(threads.map(lambda part: store.exists(part.store_key), needed.values()))
-    return len({part(spec).key for spec in specs}), len(needed) - existing
+    return len({part(spec.picture).key for spec in specs}), len(needed) - existing
 
 
 def _basis_by_preset(store: Store, plan: Plan, presets: Iterable[str]) -> dict[str, Basis]:

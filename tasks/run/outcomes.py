@@ -17,7 +17,7 @@ from tasks.run.heartbeat import Heartbeat
 from tasks.run.listener import Listener
 from tasks.run.planning import PlannedJob
 from tasks.run.result_row import row_of
-from tasks.steps.specs import Done, Rendered
+from tasks.steps.specs import Done, FilmDone, PictureDone
 from troupe.errors import Cancelled, InputError, TroupeError
 
 __all__ = ["STOPPED", "Outcomes"]
@@ -41,7 +41,7 @@ class Outcomes:
 
     Attributes:
         counts: number of jobs by status.
-        frames, evaluations, files_put: see `Summary`.
+        pictures, films, frames, evaluations, files_put: see `Summary`.
     """
 
     def __init__(
@@ -56,7 +56,7 @@ class Outcomes:
         committed: Mapping[str, str],
     ) -> None:
         self.counts: Counter[str] = Counter()
-        self.frames = self.evaluations = self.files_put = 0
+        self.pictures = self.films = self.frames = self.evaluations = self.files_put = 0
         self._store, self._run_id, self._weights = store, run_id, weights
         self._thresholds, self._rows, self._heartbeat, self._listener = thresholds, rows, heartbeat, listener
         self._committed = committed
@@ -81,7 +81,7 @@ class Outcomes:
             self._unclaimed.pop(key, None)
 
     def without_work(self, planned: PlannedJob, facts: Mapping[str, Any] | None, started: datetime) -> None:
-        """Commit the row of a job that cannot be done, or whose render exists already with these facts."""
+        """Commit the row of a job that cannot be done, or whose film exists already with these facts."""
         if facts is None:
             status: Status = "cancelled" if isinstance(planned.error, Cancelled) else "failed"
             self._commit(planned, status, started=started, error=planned.error)
@@ -91,10 +91,10 @@ class Outcomes:
         stages = facts.get("stage_seconds") if own else None
         self._commit(planned, "done" if own else "reused", started=started, facts=facts, stages=stages)
 
-    def rendered(
+    def ended(
         self,
         planned: PlannedJob,
-        future: Future[Rendered],
+        future: Future[FilmDone],
         keys: Iterable[str],
         *,
         started: datetime,
@@ -102,14 +102,14 @@ class Outcomes:
         shared: bool,
         stopped: bool,
     ) -> None:
-        """Commit the row of a job whose render has ended, with or without an error.
+        """Commit the row of a job whose film has ended, with or without an error.
 
         Args:
-            future: ended future of the render.
-            keys: keys of the render's work item and of those that it needed.
+            future: ended future of the film.
+            keys: keys of the film's work item and of those that it needed.
             started: when the job's shard started.
-            attempts: how often a worker was given the render.
-            shared: whether the render has the row of another job already.
+            attempts: how often a worker was given the picture or the film.
+            shared: whether the film has the row of another job already.
             stopped: whether the run is being stopped.
         """
         error = future.exception()
@@ -136,12 +136,15 @@ class Outcomes:
         done: Done = future.result()
         with self._lock:
             self.files_put += done.puts
-            if isinstance(done, Rendered):
+            if isinstance(done, PictureDone):
                 self.evaluations += done.evaluations
-                self.frames += 0 if done.reused else done.facts["frames"]
+                self.pictures += not done.reused
+                self.frames += 0 if done.reused else done.frames
+            elif isinstance(done, FilmDone):
+                self.films += not done.reused
 
     def _claim(self, keys: Iterable[str]) -> list[Done]:
-        """Return the results of a render and of what it needed; that of a portrait or a clip to one job only."""
+        """Return the results of a film and of what it needed; that of a portrait, clip or picture to one job only."""
         with self._lock:
             claimed = [self._unclaimed.pop(key, None) for key in keys]
         return [future.result() for future in claimed if future is not None]

@@ -1,4 +1,4 @@
-"""The plan of a run: a spec with its keys for every job, which renders exist already, and shards of the others."""
+"""The plan of a run: a spec with its keys for every job, which films exist already, and shards of the others."""
 
 from __future__ import annotations
 
@@ -21,21 +21,21 @@ from tasks.media.sandbox import Sandbox
 from tasks.run.inputs.clip_lengths import ClipLengths, Length, frames_between
 from tasks.run.inputs.traits import InputTraits, Role, Traits
 from tasks.steps.publish import finished_record
-from tasks.steps.specs import MotionSpec, PortraitSpec, RenderSpec, TrackSpec
+from tasks.steps.specs import FilmSpec, MotionSpec, PictureSpec, PortraitSpec, TrackSpec
 from troupe import Job, preset
 from troupe.errors import Cancelled, InputError, TroupeError
 from troupe.job import fitted_size
 from troupe.signals import map_stoppable
 
-__all__ = ["Plan", "PlannedJob", "Shard", "finished_renders", "plan_jobs", "shards", "weights_fingerprint"]
+__all__ = ["Plan", "PlannedJob", "Shard", "finished_films", "plan_jobs", "shards", "weights_fingerprint"]
 
 _log = logging.getLogger(__name__)
 
-VERSIONS = {"appearance": 1, "track": 2, "motion": 2, "render": 2}
+VERSIONS = {"appearance": 1, "track": 2, "motion": 2, "picture": 1, "render": 2}
 """Step versions; raised when a step's result changes for the same inputs, so that old results are not reused."""
 
-Shard: TypeAlias = tuple[RenderSpec, ...]
-"""Specs that a step of the run renders together: those of a few portraits."""
+Shard: TypeAlias = tuple[FilmSpec, ...]
+"""Specs that a step of the run does together: those of a few portraits."""
 
 _THREADS = 16
 _UNKNOWN_LENGTH: Length = (250, 25.0)
@@ -52,14 +52,16 @@ class PlannedJob:
         spec: what to render.
         error: why it cannot be rendered.
         portrait_hash, driving_hash: SHA-256 of the files, where they could be read.
+        has_picture: whether the film's picture exists already; known once `finished_films` has looked it up.
         notes: what is damaged of its render.
     """
 
     job: Job
-    spec: RenderSpec | None = None
+    spec: FilmSpec | None = None
     error: TroupeError | None = None
     portrait_hash: str = ""
     driving_hash: str = ""
+    has_picture: bool = False
     notes: tuple[str, ...] = ()
 
 
@@ -153,8 +155,8 @@ def plan_jobs(
             length = clip_lengths.get(driving, _UNKNOWN_LENGTH)
             try:
                 inputs = {uri: hashes.input(uri, content) for uri, content in hashed.items()}
-                read = JobTraits(*(traits.of(role, hashed[uri]) for role, uri in _roles(job)))
-                spec = _spec(run_id, job, inputs, fingerprint, face_networks, dtype, length, shared, read)
+                found_traits = JobTraits(*(traits.of(role, hashed[uri]) for role, uri in _roles(job)))
+                spec = _spec(run_id, job, inputs, fingerprint, face_networks, dtype, length, shared, found_traits)
             except Exception as problem:  # whatever is wrong with one job must not end the run
                 error = InputError(f"the job cannot be planned: {reason(problem)}; correct its row")
         return PlannedJob(job, spec, error, portrait, driving)
@@ -166,14 +168,14 @@ def plan_jobs(
     return Plan(run_id, fingerprint, tuple(planned))
 
 
-def finished_renders(
+def finished_films(
     store: Store,
     jobs: Iterable[PlannedJob],
     raise_if_cancelled: Callable[[], None] = lambda: None,
     *,
     complete: bool = False,
 ) -> Iterator[tuple[PlannedJob, dict[str, Any] | None]]:
-    """Yield each job with the record of its render where that exists already.
+    """Yield each job with the record of its film where that exists already.
 
     Args:
         raise_if_cancelled: called often; once it raises Cancelled, that is the error of the remaining jobs.
@@ -182,6 +184,13 @@ def finished_renders(
     Raises:
         StoreError: the store cannot be read, or a record cannot be completed.
     """
+
+    pictures: dict[str, bool] = {}
+
+    def has_picture(spec: PictureSpec) -> bool:
+        if spec.key not in pictures:
+            pictures[spec.key] = finished_record(store, spec, _log.warning) is not None
+        return pictures[spec.key]
 
     def cancelled(planned: PlannedJob, error: Cancelled) -> tuple[PlannedJob, None]:
         return replace(planned, spec=None, error=planned.error or error), None
@@ -199,6 +208,8 @@ def finished_renders(
             record = complete_record(store, record)
         for note in notes:
             _log.warning(note)
+        if record is None:
+            planned = replace(planned, has_picture=has_picture(planned.spec.picture))
         return replace(planned, notes=tuple(notes)) if notes else planned, record
 
     jobs = iter(jobs)
@@ -211,7 +222,7 @@ def finished_renders(
         yield from found
 
 
-def shards(specs: Iterable[RenderSpec], most: int = 200, at_once: int = 4, enough: int = 8) -> tuple[Shard, ...]:
+def shards(specs: Iterable[FilmSpec], most: int = 200, at_once: int = 4, enough: int = 8) -> tuple[Shard, ...]:
     """Group specs into shards of about the same size, those of one portrait together.
 
     Args:
@@ -219,12 +230,12 @@ def shards(specs: Iterable[RenderSpec], most: int = 200, at_once: int = 4, enoug
         at_once: number of shards that are worked on at a time.
         enough: number of jobs that keep all workers busy for a while; smaller shards are only made to have `at_once`.
     """
-    by_portrait: dict[str, list[RenderSpec]] = {}
+    by_portrait: dict[str, list[FilmSpec]] = {}
     for spec in specs:
-        by_portrait.setdefault(spec.portrait.key, []).append(spec)
+        by_portrait.setdefault(spec.picture.portrait.key, []).append(spec)
     jobs = sum(map(len, by_portrait.values()))
     count = min(most, len(by_portrait), max(at_once, jobs // enough))
-    groups: list[list[RenderSpec]] = [[] for _ in range(count)]
+    groups: list[list[FilmSpec]] = [[] for _ in range(count)]
     for members in sorted(by_portrait.values(), key=len, reverse=True):
         min(groups, key=len).extend(members)
     return tuple(tuple(group) for group in groups)
@@ -267,7 +278,7 @@ def _spec(
     length: Length,
     shared: dict[Any, Any],
     traits: JobTraits,
-) -> RenderSpec:
+) -> FilmSpec:
     settings = replace(preset(job.preset), seed=job.seed)
     portrait = PortraitSpec(
         key=make_key(
@@ -284,9 +295,8 @@ def _spec(
     )
     seen_by = {"tracks": inputs[job.tracks].sha256} if job.tracks else {**face_networks, "face": job.driving_face.text}
     part = {"clip": inputs[job.driving].sha256, "start": job.start, "end": job.end, "fps": str(job.fps or "")}
-    part |= _some(traits.clip, "video", "interlaced", "colour") | (
-        {"video": job.video_track} if job.video_track else {}
-    )
+    part |= _some(traits.clip, "video", "interlaced", "colour")
+    part |= {"video": job.video_track} if job.video_track else {}
     track = TrackSpec(
         key=make_key("track", version=VERSIONS["track"], **part, gaps=job.gaps, **seen_by),
         clip=inputs[job.driving],
@@ -305,25 +315,26 @@ def _spec(
         crop=job.crop,
     )
     audio = inputs[sound] if (sound := _sound(job)) else None
-    key = make_key(
-        "render",
-        version=VERSIONS["render"],
-        appearance=portrait.key,
-        motion=motion.key,
-        settings=asdict(settings),
-        dtype=dtype,
-        output=job.output,
-        blend=job.blend,
-        quality=job.quality,
-        master=job.master,
-        audio=audio.sha256 if audio is not None else job.audio,
-        language=job.language,
-        **_sound_part(job, traits),
+    seen = {
+        "appearance": portrait.key,
+        "motion": motion.key,
+        "settings": asdict(settings),
+        "dtype": dtype,
+        "output": job.output,
+        "blend": job.blend,
+        "quality": job.quality,
+        "master": job.master,
         **_size_part(job, traits.portrait),
-    )
+    }
+    heard = {"audio": audio.sha256 if audio is not None else job.audio, "language": job.language}
+    heard |= _sound_part(job, traits)
     # Jobs have most of their parts in common: kept once, they take a fraction of the memory.
     portrait, motion = shared.setdefault(portrait, portrait), shared.setdefault(motion, motion)
-    return RenderSpec(key, run_id, job, portrait, motion, shared.setdefault(settings, settings), audio)
+    settings = shared.setdefault(settings, settings)
+    picture_key = make_key("picture", version=VERSIONS["picture"], **seen)
+    picture = shared.setdefault(picture_key, PictureSpec(picture_key, run_id, job, portrait, motion, settings))
+    # Named after the render that earlier versions made at once, so that theirs are reused.
+    return FilmSpec(make_key("render", version=VERSIONS["render"], **seen, **heard), run_id, job, picture, audio)
 
 
 def _sound_part(job: Job, traits: JobTraits) -> dict[str, Any]:

@@ -39,7 +39,7 @@ def row_of(
         facts: record of the render, if there is one, whichever run made it.
         error: why there is none.
         stages: seconds by stage that this run spent on the job.
-        attempts: how often a worker was given the render.
+        attempts: how often a worker was given the picture or the film.
         flagged: thresholds that the render misses, in words.
         notes: what was damaged in the store and was made again.
     """
@@ -48,10 +48,11 @@ def row_of(
     if spec is not None:
         columns |= {
             "render_key": spec.key,
-            "appearance_key": spec.portrait.key,
-            "track_key": spec.motion.track.key,
-            "motion_key": spec.motion.key,
-            "settings": spec.settings,
+            "picture_key": spec.picture.key,
+            "appearance_key": spec.picture.portrait.key,
+            "track_key": spec.picture.motion.track.key,
+            "motion_key": spec.picture.motion.key,
+            "settings": spec.picture.settings,
         }
     if facts is not None:
         uris = {name: store.uri(key) for name, key in facts["outputs"].items()}

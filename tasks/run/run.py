@@ -26,16 +26,16 @@ from tasks.quality.thresholds import Thresholds
 from tasks.run.heartbeat import Heartbeat
 from tasks.run.listener import Listener
 from tasks.run.outcomes import STOPPED, Outcomes
-from tasks.run.planning import Plan, PlannedJob, Shard, finished_renders, plan_jobs, shards
+from tasks.run.planning import Plan, PlannedJob, Shard, finished_films, plan_jobs, shards
 from tasks.run.request import Request
 from tasks.run.sizing import RENDER, cluster_roles, worker_roles
 from tasks.run.summary import Summary, counted
 from tasks.run.work_items import portrait_item, work_items
 from tasks.steps.context import WorkerConfig, local_detector
-from tasks.steps.specs import RenderSpec
+from tasks.steps.specs import FilmSpec
 from tasks.weights.local_copy import local_weights
 from troupe import Job
-from troupe.errors import Cancelled, NoSpace, SettingsError, WeightsError
+from troupe.errors import Cancelled, DamagedFile, NoSpace, SettingsError, WeightsError
 from troupe.files import file_state
 from troupe.log_context import set_run_id
 from troupe.scratch import scratch_folder
@@ -163,8 +163,8 @@ class Run:
         )
         self._listener.begin(len(plan.jobs))
         started = datetime.now(UTC)
-        missing: list[RenderSpec] = []
-        for planned, facts in finished_renders(self._store, plan.jobs, self._raise_if_cancelled, complete=True):
+        missing: list[FilmSpec] = []
+        for planned, facts in finished_films(self._store, plan.jobs, self._raise_if_cancelled, complete=True):
             if planned.spec is None or facts is not None:
                 self._outcomes.without_work(planned, facts, started)
             else:
@@ -173,45 +173,65 @@ class Run:
         self.shards = shards(missing, enough=JOBS_PER_RENDER_WORKER * self._render_workers)
 
     def encode_identities(self) -> None:
-        """Encode every portrait that a render needs. One that cannot be encoded fails its jobs in their shards."""
-        specs = {spec.portrait.key: spec.portrait for shard in self.shards for spec in shard}
+        """Encode every portrait that a picture needs. One that cannot be encoded fails its jobs in their shards."""
+        needed = [spec.picture for shard in self.shards for spec in shard if not self._has_picture(spec)]
+        specs = {picture.portrait.key: picture.portrait for picture in needed}
         self._listener.note(f"encoding {counted(len(specs), 'identity', 'identities')}")
         items = map(portrait_item, specs.values())
         wait([self._outcomes.watch(item.key, self._pool.submit(item)) for item in items])
 
     def animate_shard(self, shard: Shard) -> None:
-        """Render the jobs of a few portraits; each job's row is committed as the job ends.
+        """Render the pictures of a few portraits, and make the films of them; a job's row is committed as it ends.
 
         Raises:
             WeightsError, SettingsError, NoSpace: an error that all jobs would meet.
         """
-        started = datetime.now(UTC)
-        # Jobs with the same render share its future.
-        renders: dict[Future[Any], tuple[Sequence[str], list[RenderSpec]]] = {}
-        for spec in shard:
-            items = work_items(spec)
-            *_, render = [self._outcomes.watch(item.key, self._pool.submit(item)) for item in items]
-            renders.setdefault(render, ([item.key for item in items], []))[1].append(spec)
-        for future in as_completed(renders):
-            keys, specs = renders.pop(future)
-            *_, render_key = keys
+        damaged = self._make_films(shard, datetime.now(UTC), may_repeat=True)
+        self._make_films(damaged, datetime.now(UTC), may_repeat=False)
+
+    def _make_films(self, films: Sequence[FilmSpec], started: datetime, *, may_repeat: bool) -> list[FilmSpec]:
+        """Make films; with `may_repeat`, return those whose picture turned out to be damaged, and was deleted."""
+        # Jobs with the same film share its future.
+        futures: dict[Future[Any], tuple[Sequence[str], list[FilmSpec]]] = {}
+        for spec in films:
+            items = work_items(spec, has_picture=may_repeat and self._has_picture(spec))
+            *_, film = [self._outcomes.watch(item.key, self._pool.submit(item)) for item in items]
+            futures.setdefault(film, ([item.key for item in items], []))[1].append(spec)
+        again: list[FilmSpec] = []
+        pictures: set[str] = set()
+        for future in as_completed(futures):
+            keys, specs = futures.pop(future)
             stopped, error = self._stop.is_set(), future.exception()
-            for number, spec in enumerate(specs):
-                self._outcomes.rendered(
-                    self._planned.pop(spec.job.job_id),
-                    future,
-                    keys,
-                    started=started,
-                    attempts=self._pool.attempts(render_key),
-                    shared=number > 0,
-                    stopped=stopped,
-                )
-                if isinstance(error, WeightsError | SettingsError | NoSpace) and not stopped:
-                    self._pool.stop()
-                    raise error
-            # No other shard has this render: nothing of it is kept until the run's end.
-            self._pool.forget(render_key)
-            self._outcomes.forget(render_key)
+            if may_repeat and isinstance(error, DamagedFile) and not stopped:
+                self._listener.note(f"{error.message}; rendered again")
+                again += specs
+            else:
+                for number, spec in enumerate(specs):
+                    self._outcomes.ended(
+                        self._planned.pop(spec.job.job_id),
+                        future,
+                        keys,
+                        started=started,
+                        attempts=max(map(self._pool.attempts, keys[-2:])),
+                        shared=number > 0,
+                        stopped=stopped,
+                    )
+                    if isinstance(error, WeightsError | SettingsError | NoSpace) and not stopped:
+                        self._pool.stop()
+                        raise error
+            # No other shard has this film or its picture: nothing of them is kept until the run's end.
+            self._drop(keys[-1])
+            pictures.update(keys[-2:-1])
+        for key in pictures:
+            self._drop(key)
+        return again
+
+    def _drop(self, key: str) -> None:
+        self._pool.forget(key)
+        self._outcomes.forget(key)
+
+    def _has_picture(self, spec: FilmSpec) -> bool:
+        return self._planned[spec.job.job_id].has_picture
 
     def publish(self) -> Summary:
         """Commit the remaining rows, write manifest and report, and return the summary.
@@ -226,6 +246,8 @@ class Run:
         summary = Summary(
             run_id=self.run_id,
             counts=dict(outcomes.counts),
+            pictures=outcomes.pictures,
+            films=outcomes.films,
             frames=outcomes.frames,
             evaluations=outcomes.evaluations,
             files_put=outcomes.files_put,

@@ -24,6 +24,8 @@ class Summary:
 
     Attributes:
         counts: number of jobs by status.
+        pictures: number of pictures, videos without sound, rendered in this run; films may share one.
+        films: number of films made in this run: pictures with their sound.
         frames: number of frames rendered in this run.
         evaluations: number of frames that went through the denoiser in this run, once per branch and step.
         files_put: number of files put into caches and renders in this run.
@@ -40,6 +42,8 @@ class Summary:
     seconds: float
     manifest: str
     report: str = ""
+    pictures: int = 0
+    films: int = 0
 
     def jobs_line(self) -> str:
         """Return the number of jobs by status: `1 done, 1 failed`."""
@@ -49,7 +53,8 @@ class Summary:
     def line(self) -> str:
         """Return the summary in one line."""
         return (
-            f"run {self.run_id}: {self.jobs_line()}; {counted(self.frames, 'frame')} rendered, "
+            f"run {self.run_id}: {self.jobs_line()}; {counted(self.pictures, 'picture')} and "
+            f"{counted(self.films, 'film')} made, {counted(self.frames, 'frame')} rendered, "
             f"{counted(self.evaluations, 'network evaluation')}, {counted(self.files_put, 'file')} put, "
             f"{self.seconds:.1f} s"
         )

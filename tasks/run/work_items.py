@@ -9,7 +9,7 @@ from __future__ import annotations
 from catalogs.store.uris import name
 from tasks.pool import WorkItem
 from tasks.run.sizing import PREPROCESS, RENDER
-from tasks.steps.specs import MotionSpec, PortraitSpec, RenderSpec, TrackSpec
+from tasks.steps.specs import FilmSpec, MotionSpec, PictureSpec, PortraitSpec, TrackSpec
 from tasks.steps.workers import PreprocessWorker, RenderWorker
 
 __all__ = ["portrait_item", "work_items"]
@@ -37,24 +37,48 @@ def portrait_item(spec: PortraitSpec) -> WorkItem:
     )
 
 
-def work_items(spec: RenderSpec) -> tuple[WorkItem, ...]:
-    """Return all items that a render needs, in order; the last one is the render itself.
+def work_items(spec: FilmSpec, *, has_picture: bool) -> tuple[WorkItem, ...]:
+    """Return all items that a film needs, in order; the last one is the film itself.
 
-    Renders share the items of their portrait and their clip: the pool does each key once.
+    Films share the items of their portrait, their clip and their picture: the pool does each key once.
+
+    Args:
+        has_picture: whether the picture exists already.
     """
-    portrait, track, motion = portrait_item(spec.portrait), _track_item(spec.motion.track), _motion_item(spec.motion)
-    render = WorkItem(
-        f"render:{spec.key}",
+    if has_picture:
+        return (_film_item(spec),)
+    portrait, motion = portrait_item(spec.picture.portrait), _motion_item(spec.picture.motion)
+    picture = _picture_item(spec.picture, needs=(portrait.key, motion.key))
+    return portrait, _track_item(spec.picture.motion.track), motion, picture, _film_item(spec, needs=(picture.key,))
+
+
+def _picture_item(spec: PictureSpec, needs: tuple[str, ...]) -> WorkItem:
+    frames = spec.motion.track.frames * spec.settings.steps
+    return WorkItem(
+        f"picture:{spec.key}",
         RENDER,
-        RenderWorker.render,
+        RenderWorker.picture,
         (spec,),
-        needs=(portrait.key, motion.key),
+        needs=needs,
         affinity_key=spec.portrait.key,
-        cost=float(spec.motion.track.frames * spec.settings.steps),
-        timeout=MIN_TIMEOUT + SECONDS_PER_SAMPLER_STEP * spec.settings.steps * spec.motion.track.frames,
+        cost=float(frames),
+        timeout=MIN_TIMEOUT + SECONDS_PER_SAMPLER_STEP * frames,
         label=spec.job.job_id,
     )
-    return portrait, track, motion, render
+
+
+def _film_item(spec: FilmSpec, needs: tuple[str, ...] = ()) -> WorkItem:
+    frames = spec.picture.motion.track.frames
+    return WorkItem(
+        f"film:{spec.key}",
+        PREPROCESS,
+        PreprocessWorker.film,
+        (spec,),
+        needs=needs,
+        finishing=True,
+        timeout=MIN_TIMEOUT + SECONDS_PER_FRAME * frames,
+        label=spec.job.job_id,
+    )
 
 
 def _track_item(spec: TrackSpec) -> WorkItem:

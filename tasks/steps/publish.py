@@ -1,4 +1,4 @@
-"""Publishing a render: its files first, its record last."""
+"""Publishing a picture or a film: its files first, its record last."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 
 from catalogs.store.renders import Record, encode_record, file_keys, find_record, record_key
 from catalogs.store.store import Put, Store
-from tasks.steps.specs import RenderSpec
+from tasks.steps.specs import FilmSpec, PictureSpec
 from troupe.errors import DamagedFile
 from troupe.files import file_sha256
 
@@ -16,30 +16,30 @@ __all__ = ["finished_record", "publish"]
 
 
 def publish(
-    store: Store, spec: RenderSpec, files: Mapping[str, Path], facts: Mapping[str, Any]
+    store: Store, spec: PictureSpec | FilmSpec, files: Mapping[str, Path], facts: Mapping[str, Any]
 ) -> tuple[dict[str, Any], int]:
-    """Put the files into the render's folder and then, exclusively, its `render.json`.
+    """Put the files into the spec's folder and then, exclusively, the `render.json`.
 
     Nothing is overwritten. A file that is there without a record may be another worker's, or damaged: unless it is the
-    same, this worker's file gets a name of its own. If two workers finish the same render, the first record stays.
+    same, this worker's file gets a name of its own. If two workers finish the same spec, the first record stays.
 
     Args:
         files: local files by name; `checksum` and `bytes` of the record are the first one's.
         facts: the other values of the record.
 
     Returns:
-        The render's record, and the number of files put.
+        The record, and the number of files put.
 
     Raises:
-        StoreError: a file cannot be put; the render does not exist then, and may be tried again.
+        StoreError: a file cannot be put; the picture or film does not exist then, and may be tried again.
     """
     puts = {f"{spec.folder}/{name}": _put(store, path, f"{spec.folder}/{name}") for name, path in files.items()}
     outputs = {name: puts[key].key for name, key in facts["outputs"].items()}
     facts = {**facts, "outputs": outputs, "poster": puts[facts["poster"]].key}
-    last = store.put_bytes(encode_record(facts, puts.values()), record_key(spec.key))
-    record = find_record(store, spec.key)
+    last = store.put_bytes(encode_record(facts, puts.values()), record_key(spec.folder))
+    record = find_record(store, spec.folder)
     if record is None:
-        raise DamagedFile(f"{store.uri(record_key(spec.key))} was deleted while it was being written; run again")
+        raise DamagedFile(f"{store.uri(record_key(spec.folder))} was deleted while it was being written; run again")
     created = [put.key for put in puts.values() if put.created]
     if not last.created:
         for key in set(created) - set(file_keys(record)):
@@ -47,8 +47,8 @@ def publish(
     return record, len(created) + last.created
 
 
-def finished_record(store: Store, spec: RenderSpec, note: Callable[[str], None]) -> Record | None:
-    """Return the record of the render; None if the render does not exist or is damaged.
+def finished_record(store: Store, spec: PictureSpec | FilmSpec, note: Callable[[str], None]) -> Record | None:
+    """Return the record of the picture or film; None if it does not exist or is damaged.
 
     Args:
         note: receives what is damaged.
@@ -57,7 +57,7 @@ def finished_record(store: Store, spec: RenderSpec, note: Callable[[str], None])
         StoreError: the store cannot be read.
     """
     try:
-        return find_record(store, spec.key)
+        return find_record(store, spec.folder)
     except DamagedFile as error:
         note(f"{error.message}; made again")
         return None

@@ -1,4 +1,4 @@
-"""The render step: appearance and motion become frames, frames become videos, videos are published."""
+"""The render step: appearance and motion become frames, and frames a picture, the videos without sound."""
 
 from __future__ import annotations
 
@@ -15,26 +15,25 @@ from catalogs.store.renders import discard_render
 from models.faces import Box, make_paster
 from models.motion import Motion
 from tasks import media
-from tasks.media import AudioSource, Timing, VideoEncoder, VideoMetadata
+from tasks.media import Timing, VideoEncoder, VideoMetadata
 from tasks.quality.meter import QualityMeter
 from tasks.steps.appearance import EncodedPortrait
 from tasks.steps.context import WorkerContext
 from tasks.steps.motion import fetch_track
 from tasks.steps.publish import finished_record, publish
-from tasks.steps.specs import Rendered, RenderSpec
+from tasks.steps.specs import PictureDone, PictureSpec
 from troupe import ClipInfo, Picture, Track, __version__
-from troupe.errors import UnreadableMedia
 from troupe.job import fitted_size
 from troupe.log_context import process_name
 from troupe.progress import report_progress
 from troupe.stopwatch import Stopwatch
 
-__all__ = ["render", "stream_frames"]
+__all__ = ["render_picture", "stream_frames"]
 
 
 @dataclass(frozen=True)
 class Output:
-    """One of the videos of a render.
+    """One of the videos of a picture.
 
     Attributes:
         name: `full`, `crop` or `master`.
@@ -49,8 +48,10 @@ class Output:
     video_format: media.VideoFormat
 
 
-def render(context: WorkerContext, spec: RenderSpec, portrait: EncodedPortrait, shots: Sequence[Motion]) -> Rendered:
-    """Render a spec and publish its videos, unless they are in the store.
+def render_picture(
+    context: WorkerContext, spec: PictureSpec, portrait: EncodedPortrait, shots: Sequence[Motion]
+) -> PictureDone:
+    """Render a picture and publish its videos, unless they are in the store.
 
     Frames stream from the networks through paste-back into the encoders; no clip is held as pixels.
 
@@ -64,17 +65,16 @@ def render(context: WorkerContext, spec: RenderSpec, portrait: EncodedPortrait, 
     """
     worker = process_name()
     damaged: list[str] = []
-    if (finished := finished_record(context.store, spec, damaged.append)) is not None:
-        return Rendered(reused=True, facts=finished, worker=worker)
+    if finished_record(context.store, spec, damaged.append) is not None:
+        return PictureDone(reused=True)
     if damaged:
         context.note(damaged[0])
-        discard_render(context.store, spec.key)
+        discard_render(context.store, spec.folder)
     watch, evaluations = Stopwatch(), context.animator.evaluations
     with context.scratch() as folder:
         with watch("fetch"):
             picture, box, scaling = _scaled_portrait(context, spec, portrait)
             clip = context.input(spec.motion.track.clip)
-            audio = _audio(context, spec, clip)
             track = fetch_track(context, spec.motion.track)
         with watch("decode"):
             timing = media.timing_of(clip, spec.job.start, spec.job.end, spec.job.fps, spec.job.video_track)
@@ -84,50 +84,44 @@ def render(context: WorkerContext, spec: RenderSpec, portrait: EncodedPortrait, 
         poster = folder / "poster.jpg"
         measured = (context.input(spec.portrait.picture), spec.portrait.face)
         meter = QualityMeter(context.animator, context.detector, measured, shots, track)
-        infos, notes, language = write_videos(
-            context, spec, portrait, shots, outputs, paster, timing, audio, poster, meter, watch
-        )
-        facts = _facts(context, spec, portrait, track, outputs, infos[0]) | {
-            "notes": [*_input_notes(context, spec, clip), *scaling, *notes],
-            "language": language,
-        }
+        infos = write_videos(context, spec, portrait, shots, outputs, paster, timing, poster, meter, watch)
+        facts = _facts(context, spec, portrait, track, outputs, infos[0])
+        facts |= {"notes": [*_picture_notes(context, spec, clip), *scaling]}
         facts |= {"worker": worker, "quality": meter.compute(), "stage_seconds": watch.seconds}
         with watch("put"):
             context.check_weights()
-            context.check_inputs(spec.portrait.picture, spec.motion.track.clip, *([spec.audio] if spec.audio else []))
+            context.check_inputs(spec.portrait.picture, spec.motion.track.clip)
             files = {output.path.name: output.path for output in outputs} | {poster.name: poster}
             record, puts = publish(context.store, spec, files, facts)
-    return Rendered(
-        # Another run may have published the same render meanwhile: then the render is that run's.
+    return PictureDone(
+        # Another run may have published the same picture meanwhile: then the picture is that run's.
         reused=(record["run_id"], record["job_id"]) != (spec.run_id, spec.job.job_id),
         seconds=watch.seconds,
         puts=puts,
-        facts=record,
-        evaluations=context.animator.evaluations - evaluations,
-        worker=worker,
         notes=context.take_notes(),
+        frames=record["frames"],
+        evaluations=context.animator.evaluations - evaluations,
     )
 
 
 def write_videos(
     context: WorkerContext,
-    spec: RenderSpec,
+    spec: PictureSpec,
     portrait: EncodedPortrait,
     shots: Sequence[Motion],
     outputs: tuple[Output, ...],
     paster: Callable[[Picture], Picture] | None,
     timing: Timing,
-    audio: AudioSource | None,
     poster: Path,
     meter: QualityMeter,
     watch: Stopwatch,
-) -> tuple[list[ClipInfo], list[str], str]:
+) -> list[ClipInfo]:
     """Write the videos of all outputs and the poster, a frame from the middle.
 
     Returns:
-        properties of the videos, notes on what was converted to write them, and the language of the sound.
+        properties of the videos.
     """
-    metadata = VideoMetadata(run_id=spec.run_id, job_id=spec.job.job_id, language=spec.job.language)
+    metadata = VideoMetadata(run_id=spec.run_id, job_id=spec.job.job_id)
     total = sum(len(shot) for shot in shots)
     with ExitStack() as stack:
         encoders = [
@@ -136,7 +130,6 @@ def write_videos(
                     output.path,
                     rate=timing.rate,
                     size=output.size,
-                    audio=audio,
                     metadata=metadata,
                     timing=timing,
                     video_format=output.video_format,
@@ -157,18 +150,16 @@ def write_videos(
                 media.write_poster(whole, poster)
             report_progress("writing", index + 1, total, "frames")
         with watch("encode_video"):
-            infos = [encoder.finish() for encoder in encoders]
-        notes = list(dict.fromkeys(note for encoder in encoders for note in encoder.notes))
-        return infos, notes, encoders[0].language
+            return [encoder.finish() for encoder in encoders]
 
 
 def stream_frames(
-    context: WorkerContext, spec: RenderSpec, portrait: EncodedPortrait, shots: Sequence[Motion]
+    context: WorkerContext, spec: PictureSpec, portrait: EncodedPortrait, shots: Sequence[Motion]
 ) -> Generator[Picture, None, None]:
-    """Yield the frames of a render's main output as they come out, without writing a video.
+    """Yield the frames of a picture's main output as they come out, without writing a video.
 
     Args:
-        portrait, shots: as for `render`.
+        portrait, shots: as for `render_picture`.
 
     Yields:
         (H, W, 3) uint8 each.
@@ -184,7 +175,7 @@ def stream_frames(
 
 
 def _animate(
-    context: WorkerContext, spec: RenderSpec, portrait: EncodedPortrait, shots: Sequence[Motion], watch: Stopwatch
+    context: WorkerContext, spec: PictureSpec, portrait: EncodedPortrait, shots: Sequence[Motion], watch: Stopwatch
 ) -> Generator[Picture, None, None]:
     """Yield the animated crops of all shots, each sampled by itself."""
     for number, shot in enumerate(shots, 1):
@@ -197,7 +188,7 @@ def _animate(
         yield from context.animator.animate(portrait.appearance, shot, spec.settings, watch, on_evaluations)
 
 
-def _outputs(context: WorkerContext, spec: RenderSpec, picture: Picture | None, folder: Path) -> tuple[Output, ...]:
+def _outputs(context: WorkerContext, spec: PictureSpec, picture: Picture | None, folder: Path) -> tuple[Output, ...]:
     """Return the outputs that the job requests; the first is the main one."""
     job, side = spec.job, context.animator.config.image_size
     sizes = {"crop": (side, side)}
@@ -211,26 +202,8 @@ def _outputs(context: WorkerContext, spec: RenderSpec, picture: Picture | None, 
     return tuple(outputs)
 
 
-def _audio(context: WorkerContext, spec: RenderSpec, clip: Path) -> AudioSource | None:
-    """Return the audio source: the animated part of the driving clip, a file that the job names, or none.
-
-    Raises:
-        UnreadableMedia: the file that the job names has no audio.
-    """
-    job = spec.job
-    if job.audio == "none":
-        return None
-    if job.audio == "driving":
-        return AudioSource(clip, job.start, job.end, job.audio_track, job.video_track)
-    assert spec.audio is not None
-    source = AudioSource(context.input(spec.audio), track=job.audio_track)
-    if media.find_audio(source) is None:
-        raise UnreadableMedia(f"{job.audio} has no sound; name another file, or `none`")
-    return source
-
-
 def _scaled_portrait(
-    context: WorkerContext, spec: RenderSpec, portrait: EncodedPortrait
+    context: WorkerContext, spec: PictureSpec, portrait: EncodedPortrait
 ) -> tuple[Picture | None, Box, list[str]]:
     """Return the portrait in the size of the full video, the animated square in it, and a note if it was scaled."""
     if spec.job.output == "crop":
@@ -246,22 +219,21 @@ def _scaled_portrait(
     return media.resized(picture, size), (left, top, left + side, top + round((y2 - y1) * size[1] / height)), [note]
 
 
-def _input_notes(context: WorkerContext, spec: RenderSpec, clip: Path) -> list[str]:
+def _picture_notes(context: WorkerContext, spec: PictureSpec, clip: Path) -> list[str]:
     """Return notes on what was chosen or converted when the portrait and the clip were read."""
-    job = spec.job
-    in_clip = media.clip_notes(clip, job.video_track, job.audio_track, audio=job.audio == "driving")
-    return [*media.picture_notes(context.input(spec.portrait.picture)), *in_clip]
+    portrait = context.input(spec.portrait.picture)
+    return [*media.picture_notes(portrait), *media.clip_notes(clip, spec.job.video_track)]
 
 
 def _facts(
     context: WorkerContext,
-    spec: RenderSpec,
+    spec: PictureSpec,
     portrait: EncodedPortrait,
     track: Track,
     outputs: tuple[Output, ...],
     main: ClipInfo,
 ) -> dict[str, Any]:
-    """Return the content of `render.json`: all columns of the catalog's row that follow from the render itself."""
+    """Return the content of `render.json`: all columns of the catalog's row that follow from the picture."""
     return {
         "key": spec.key,
         "run_id": spec.run_id,
@@ -277,7 +249,7 @@ def _facts(
         "fps": [main.rate.numerator, main.rate.denominator],
         "frames": main.frames,
         "seconds": main.seconds,
-        "audio": main.audio,
+        "notes": [],
         "settings": json.dumps(dataclasses.asdict(spec.settings), sort_keys=True),
         "device": context.animator.device_name,
         "peak_gpu_bytes": context.animator.peak_gpu_bytes,

@@ -13,7 +13,16 @@ from typing import Any
 from catalogs.requests.content_hashes import Input
 from troupe import FaceChoice, Job, SamplerSettings
 
-__all__ = ["Done", "MotionSpec", "PortraitSpec", "RenderSpec", "Rendered", "TrackSpec"]
+__all__ = [
+    "Done",
+    "FilmDone",
+    "FilmSpec",
+    "MotionSpec",
+    "PictureDone",
+    "PictureSpec",
+    "PortraitSpec",
+    "TrackSpec",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,11 +80,11 @@ class MotionSpec:
 
 
 @dataclass(frozen=True, slots=True)
-class RenderSpec:
-    """Spec of a render: a portrait acts a clip, and the videos are published.
+class PictureSpec:
+    """Spec of a picture: a portrait acts a clip, in videos without sound. Films in many languages share one picture.
 
     Attributes:
-        audio: file with the sound, where the job names one.
+        run_id, job: the run and the first of its jobs that need the picture.
     """
 
     key: str
@@ -84,6 +93,26 @@ class RenderSpec:
     portrait: PortraitSpec
     motion: MotionSpec
     settings: SamplerSettings
+    audio: Input | None = None
+
+    @property
+    def folder(self) -> str:
+        """Folder of the files in the store."""
+        return f"cache/pictures/{self.key}"
+
+
+@dataclass(frozen=True, slots=True)
+class FilmSpec:
+    """Spec of a film, what a job is for: a picture, copied bit by bit, with a sound.
+
+    Attributes:
+        audio: the file that the job names as its sound, if it names one.
+    """
+
+    key: str
+    run_id: str
+    job: Job
+    picture: PictureSpec
     audio: Input | None = None
 
     @property
@@ -100,7 +129,7 @@ class Done:
         reused: whether the result was in the store already.
         seconds: seconds by stage.
         puts: number of files put into the store.
-        notes: what was damaged in the store and was made again.
+        notes: what was damaged in the store and is made again, in words.
     """
 
     reused: bool
@@ -110,15 +139,24 @@ class Done:
 
 
 @dataclass(frozen=True, slots=True)
-class Rendered(Done):
-    """Result of a render.
+class PictureDone(Done):
+    """Result of rendering a picture.
+
+    Attributes:
+        frames: number of frames rendered.
+        evaluations: number of frames that went through the denoiser, once per branch and step.
+    """
+
+    frames: int = 0
+    evaluations: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class FilmDone(Done):
+    """Result of making a film.
 
     Attributes:
         facts: content of its `render.json`.
-        evaluations: number of frames that went through the denoiser, once per branch and step.
-        worker: host and process that rendered it.
     """
 
     facts: Mapping[str, Any] = field(default_factory=dict)
-    evaluations: int = 0
-    worker: str = ""

@@ -1,4 +1,4 @@
-"""The workers: one preprocesses clips ahead, one holds the networks, encodes and renders."""
+"""The workers: one preprocesses clips ahead and makes films, one holds the networks, encodes and renders."""
 
 from __future__ import annotations
 
@@ -9,9 +9,10 @@ from itertools import islice
 from models.motion import Motion
 from tasks.steps.appearance import EncodedPortrait, encode_portrait, read_encoded_portrait
 from tasks.steps.context import LRUCache, WorkerConfig, WorkerContext
+from tasks.steps.film import make_film
 from tasks.steps.motion import encode_clip, read_motion, track_clip
-from tasks.steps.render import render, stream_frames
-from tasks.steps.specs import Done, MotionSpec, PortraitSpec, Rendered, RenderSpec, TrackSpec
+from tasks.steps.render import render_picture, stream_frames
+from tasks.steps.specs import Done, FilmDone, FilmSpec, MotionSpec, PictureDone, PictureSpec, PortraitSpec, TrackSpec
 from troupe import Picture
 from troupe.errors import OutOfMemory
 
@@ -21,7 +22,7 @@ __all__ = ["PreprocessWorker", "RenderWorker"]
 
 
 class PreprocessWorker:
-    """Tracks faces in clips; needs no network but the face detector."""
+    """Tracks faces in clips and joins pictures with sound; needs no network but the face detector."""
 
     def __init__(self, config: WorkerConfig) -> None:
         self._context = WorkerContext(config)
@@ -29,6 +30,10 @@ class PreprocessWorker:
     def track(self, spec: TrackSpec) -> Done:
         """See `tasks.steps.motion.track_clip`."""
         return track_clip(self._context, spec)
+
+    def film(self, spec: FilmSpec) -> FilmDone:
+        """See `tasks.steps.film.make_film`."""
+        return make_film(self._context, spec)
 
 
 class RenderWorker:
@@ -68,16 +73,16 @@ class RenderWorker:
             except OutOfMemory as error:
                 self._shrink(error)
 
-    def render(self, spec: RenderSpec) -> Rendered:
-        """See `tasks.steps.render.render`."""
+    def picture(self, spec: PictureSpec) -> PictureDone:
+        """See `tasks.steps.render.render_picture`."""
         portrait, shots = self._encoded(spec)
         while True:
             try:
-                return render(self._context, spec, portrait, shots)
+                return render_picture(self._context, spec, portrait, shots)
             except OutOfMemory as error:
                 self._shrink(error)
 
-    def stream(self, spec: RenderSpec) -> Generator[Picture, None, None]:
+    def stream(self, spec: PictureSpec) -> Generator[Picture, None, None]:
         """See `tasks.steps.render.stream_frames`."""
         portrait, shots = self._encoded(spec)
         yielded = 0
@@ -91,7 +96,7 @@ class RenderWorker:
             except OutOfMemory as error:
                 self._shrink(error)
 
-    def _encoded(self, spec: RenderSpec) -> tuple[EncodedPortrait, tuple[Motion, ...]]:
+    def _encoded(self, spec: PictureSpec) -> tuple[EncodedPortrait, tuple[Motion, ...]]:
         portrait = self._portraits.get(spec.portrait.key, lambda: read_encoded_portrait(self._context, spec.portrait))
         return portrait, self._motions.get(spec.motion.key, lambda: read_motion(self._context, spec.motion))
 

@@ -37,9 +37,9 @@ def test_every_pair_of_portrait_and_clip_is_rendered_once(cast: Path, weights: P
     assert first.counts == {"done": 4}
     assert first.frames == 2 * (10 + 12)
     assert first.evaluations > 0
-    # Two appearances, tracks and motions, thumbnails of four of these, and their digests; four videos, posters and
-    # records.
-    assert first.files_put == 6 + 4 + 6 + 12
+    # Two appearances, tracks and motions, thumbnails of four of these, and their digests; four pictures and films, each
+    # with poster and record.
+    assert first.files_put == 6 + 4 + 6 + 12 + 12
     rows = manifest_rows(first)
     expected = {"hello": (10, Fraction(25)), "film": (12, Fraction(24000, 1001))}
     assert sorted(rows) == ["olive__film", "olive__hello", "ruby__film", "ruby__hello"]

@@ -31,7 +31,7 @@ def test_notes_of_a_job(run_jobs: RunJobs, cast: Path, tmp_path: Path) -> None:
         ("", "2160p"),
         ("en", f"{width}x{height}"),
     ]
-    colours, tracks, size = rows["noted"]["notes"].split("; ")
+    colours, size, tracks = rows["noted"]["notes"].split("; ")
     assert "converted from" in colours
     assert tracks == "audio: track index:1 (eng) of 2 was used, not index:0"
     assert size == f"size: the video is {width}x{height}, the portrait {portrait.width}x{portrait.height} " + (

@@ -80,10 +80,11 @@ def test_only_changed_jobs_are_rendered(run_jobs: RunJobs) -> None:
     first = run_jobs(JOB)
     other_seed = run_jobs(JOB | {"seed": 1})
     assert other_seed.counts == {"done": 1}
-    assert other_seed.files_put == 3  # Appearance, track and motion are reused.
+    assert other_seed.files_put == 3 + 3  # Picture and film, each with poster and record; the rest is reused.
     (a,), (b,) = manifest_rows(first).values(), manifest_rows(other_seed).values()
     assert a["checksum"] != b["checksum"]
     silent = run_jobs(JOB | {"audio": "none"})
+    assert (silent.pictures, silent.films, silent.evaluations) == (0, 1, 0)
     (row,) = manifest_rows(silent).values()
     assert not media.probe(Path(row["full_uri"])).audio
 

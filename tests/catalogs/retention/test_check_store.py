@@ -40,7 +40,7 @@ def filled(folder_store: Store) -> Store:
     put_with_digests(store, {"cache/motion/m.safetensors": b"motion", "cache/motion/m.jpg": b"thumbnail"})
     put_with_digests(store, {"cache/tracks/t.parquet": b"track"})
     puts = [store.put_bytes(name.encode(), f"renders/k1/{name}") for name in ("full.mp4", "poster.jpg")]
-    store.put_bytes(encode_record({"key": "k1", **FACTS}, puts), record_key("k1"))
+    store.put_bytes(encode_record({"key": "k1", **FACTS}, puts), record_key("renders/k1"))
     with RowBuffer(store, "r1") as buffer:
         buffer.append(row("r1", "one", render_key="k1", checksum=puts[0].sha256))
         buffer.append(row("r1", "two"))
@@ -65,9 +65,9 @@ def changed_run(store: Store) -> None:
 
 def without_digest(store: Store, **values: Any) -> dict[str, Any]:
     """Give the render's record the form that it has in stores of earlier versions; return it as it was."""
-    record: dict[str, Any] = json.loads(store.read(record_key("k1")))
+    record: dict[str, Any] = json.loads(store.read(record_key("renders/k1")))
     old = {name: value for name, value in record.items() if name not in ("files", "digest")}
-    store.replace(json.dumps(old | values).encode(), record_key("k1"))
+    store.replace(json.dumps(old | values).encode(), record_key("renders/k1"))
     return record
 
 
@@ -114,7 +114,7 @@ def test_damage_is_found_and_repaired(filled: Store, damage: Callable[[Store], N
     assert all(problem.repaired for problem in check_store(filled, deep=True, repair=True).problems)
     left = problems(check_store(filled, deep=True))
     lost = [f"{filled.uri(record_key('k1'))} is missing, although job one of run r1 is finished"]
-    assert left == ([] if filled.exists(record_key("k1")) else lost)
+    assert left == ([] if filled.exists(record_key("renders/k1")) else lost)
     assert list_jobs(filled).sort_by("job_id").select(["job_id", "status"]).to_pylist() == before
     assert len(read_manifest(filled, "r1")) == 2
 
@@ -128,11 +128,11 @@ def test_files_without_digests_get_them(filled: Store) -> None:
     assert report.without_digest == 4
     assert report.unverified == tuple(
         filled.uri(key)
-        for key in ("cache/lengths/old.json", "cache/motion/m.safetensors", "cache/tracks/t.parquet", record_key("k1"))
+        for key in ("cache/lengths/old.json", "cache/motion/m.safetensors", "cache/tracks/t.parquet", record_key("renders/k1"))
     )
     check_store(filled, repair=True)
     assert check_store(filled, deep=True).without_digest == 0
-    assert json.loads(filled.read(record_key("k1"))) == record
+    assert json.loads(filled.read(record_key("renders/k1"))) == record
     filled.replace(b"tr4ck", "cache/tracks/t.parquet")
     assert problems(check_store(filled, deep=True)) == [
         f"{filled.uri('cache/tracks/t.parquet')} is damaged: its SHA-256 is not that of its digest"
@@ -169,7 +169,7 @@ def test_a_record_that_lost_its_digest_is_compared_with_the_row(filled: Store) -
     assert found.what.endswith("render.json is damaged: its checksum is not that of job one of run r1")
     (found,) = check_store(filled, deep=True, repair=True).problems
     assert (found.repaired, found.remedy) == (True, "")
-    assert json.loads(filled.read(record_key("k1"))) == record
+    assert json.loads(filled.read(record_key("renders/k1"))) == record
 
 
 def test_a_render_that_lost_its_digests_and_is_damaged_at_once(filled: Store) -> None:

@@ -65,6 +65,15 @@ def test_age_and_orphans(store: Store) -> None:
     assert maintain(store.url, max_age_days=90).line().startswith("0 cached files evicted (0.00 GB), 0 orphans")
 
 
+def test_pictures_are_evicted_as_a_whole_and_unfinished_ones_are_orphans(store: Store) -> None:
+    for name, days in {"full.mp4": 100, "poster.jpg": 100, "render.json": 100}.items():
+        put(store, f"cache/pictures/old/{name}", 10, days)
+        put(store, f"cache/pictures/new/{name}", 10, 1)
+    put(store, "cache/pictures/unfinished/full.mp4", 10, 3)
+    assert maintain(store.url, max_age_days=90).evicted == 2  # the appearance and the picture
+    assert {entry.key.split("/")[2] for entry in store.entries("cache/pictures")} == {"new"}
+
+
 def test_size_takes_the_oldest_first(store: Store) -> None:
     assert maintain(store.url, max_gigabytes=0.0011).evicted == 2
     assert [entry.key for entry in store.entries("cache/tracks")] == ["cache/tracks/new.parquet"]

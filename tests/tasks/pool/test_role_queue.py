@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from random import Random
 
 import pytest
@@ -96,6 +97,15 @@ class TestOrder:
         workers = {i: worker for *_, worker, key in simulation.log for i in range(20) if key == f"render{i}"}
         assert len({workers[i] for i in range(0, 16, 2)}) == 1
         assert len({workers[i] for i in range(1, 16, 2)}) == 1
+
+    def test_what_finishes_goes_first_and_is_not_held_back(self) -> None:
+        simulation = Simulation([role(), Role("prepare", object, backpressure_limit=1)])
+        finishing = replace(item("film", role="prepare", needs=("first",)), finishing=True)
+        items = [item("first", cost=9), *(item(i, cost=5) for i in range(3)), finishing]
+        simulation.run([*items, item("track", role="prepare", needs=("first",), cost=50)])
+        started = order(simulation)
+        assert started.index("film") < started.index("track"), started
+        assert started.index("film") <= 2, started
 
     def test_backpressure_pauses_preparation(self) -> None:
         """A clip is prepared only while fewer than three renders are ready: no worker waits, none is far behind."""

@@ -21,8 +21,8 @@ from catalogs.store.renders import encode_record
 from catalogs.store.store import open_store
 from models.miniature.init_weights import init_weights
 from models.weights import convert
-from tasks.run.planning import finished_renders, plan_jobs, shards, weights_fingerprint
-from tasks.steps.specs import MotionSpec, PortraitSpec, RenderSpec, TrackSpec
+from tasks.run.planning import finished_films, plan_jobs, shards, weights_fingerprint
+from tasks.steps.specs import FilmSpec, MotionSpec, PictureSpec, PortraitSpec, TrackSpec
 from tests.clips import WIDE_RED, make_clip, numbered, wide_gamut_profile, write_bomb
 from tests.flows.cast import write_clip
 from tests.small import SMALL
@@ -33,9 +33,11 @@ from troupe.files import file_sha256
 MOTION = MotionSpec("m", TrackSpec("t", Input("c.mp4"), 0.0, None, LARGEST))
 
 
-def spec(number: int, identity: int) -> RenderSpec:
+def spec(number: int, identity: int) -> FilmSpec:
     portrait = PortraitSpec(f"p{identity}", Input("p.png"), LARGEST)
-    return RenderSpec(f"r{number}", "run", Job(f"j{number}", "p.png", "c.mp4"), portrait, MOTION, SamplerSettings())
+    job = Job(f"j{number}", "p.png", "c.mp4")
+    picture = PictureSpec(f"p{number}", "run", job, portrait, MOTION, SamplerSettings())
+    return FilmSpec(f"r{number}", "run", job, picture)
 
 
 def test_files_that_claim_what_no_memory_holds_fail_their_jobs_only(tmp_path: Path) -> None:
@@ -66,7 +68,7 @@ def test_shards(identities: list[int], most: int, enough: int) -> None:
     assert sorted(o.key for group in groups for o in group) == sorted(o.key for o in specs)
     assert all(groups)
     for identity in set(identities):
-        assert sum(any(o.portrait.key == f"p{identity}" for o in group) for group in groups) == 1
+        assert sum(any(o.picture.portrait.key == f"p{identity}" for o in group) for group in groups) == 1
     assert len(groups) <= most
     assert len(groups) <= max(4, len(specs) // enough)
     assert len(groups) >= min(most, len(set(identities)), 4)
@@ -94,15 +96,15 @@ def test_jobs_share_specs_and_existing_renders_are_found(tmp_path: Path) -> None
     plan = plan_jobs("run", jobs, store, weights, weights / "detector.onnx", "float32")
     *specs, missing = (planned.spec for planned in plan.jobs)
     assert missing is None
-    assert len({id(spec.portrait) for spec in specs if spec}) == 1
-    assert len({id(spec.motion) for spec in specs if spec}) == 2
+    assert len({id(spec.picture.portrait) for spec in specs if spec}) == 1
+    assert len({id(spec.picture.motion) for spec in specs if spec}) == 2
     assert specs[3]
     folder = specs[3].folder
     facts = {"key": specs[3].key, "outputs": {"full": f"{folder}/full.mp4"}, "poster": f"{folder}/full.mp4"}
     facts |= dict.fromkeys(("run_id", "job_id", "fps", "face", "gaps")) | {"frames": 5}
     puts = [store.put_bytes(b"video", f"{folder}/full.mp4")]
     store.put_bytes(encode_record(facts, puts), f"{folder}/render.json")
-    found = [record and record["frames"] for _, record in finished_renders(store, plan.jobs)]
+    found = [record and record["frames"] for _, record in finished_films(store, plan.jobs)]
     assert found == [None, None, None, 5, None]
     polls = iter([None, None])
 
@@ -112,7 +114,7 @@ def test_jobs_share_specs_and_existing_renders_are_found(tmp_path: Path) -> None
 
     kinds = [
         planned.error.kind if planned.error else ""
-        for planned, _ in finished_renders(store, plan.jobs, raise_if_cancelled)
+        for planned, _ in finished_films(store, plan.jobs, raise_if_cancelled)
     ]
     assert sorted(kinds) == ["", "", "cancelled", "cancelled", "missing_input"]
 
@@ -135,7 +137,7 @@ def test_clips_that_cannot_be_opened_are_refused_and_others_have_a_length(tmp_pa
     assert "empty.mp4 is empty" in str(empty.error)
     assert whole.spec
     assert preview.spec
-    assert (whole.spec.motion.track.frames, preview.spec.motion.track.frames) == (250, 50)
+    assert (whole.spec.picture.motion.track.frames, preview.spec.picture.motion.track.frames) == (250, 50)
 
 
 @pytest.fixture(scope="module")
@@ -203,7 +205,7 @@ def test_keys_change_only_for_inputs_that_are_decoded_in_another_way(tmp_path: P
     clip = make_clip(tmp_path / "clip.mp4", numbered(3))
     store, weights = open_store(str(tmp_path / "store")), tmp_path / "weights"
 
-    def planned(name: str, **columns: Any) -> RenderSpec:
+    def planned(name: str, **columns: Any) -> FilmSpec:
         job = Job("j", f"{tmp_path}/{name}.png", str(clip), **columns)
         (plan,) = plan_jobs("run", [job], store, weights, weights / "detector.onnx", "float32").jobs
         assert plan.spec is not None
@@ -218,14 +220,14 @@ def test_keys_change_only_for_inputs_that_are_decoded_in_another_way(tmp_path: P
         parts = {"portrait": contents[name], "face": "largest", "detector": detector, "weights": fingerprint}
         return make_key("appearance", version=1, **parts, **more)
 
-    assert plain.portrait.key == appearance("plain")
-    assert planned("wide").portrait.key == appearance("wide", colour="srgb")
+    assert plain.picture.portrait.key == appearance("plain")
+    assert planned("wide").picture.portrait.key == appearance("wide", colour="srgb")
     assert planned("plain", size="source").key == planned("plain", size="1080p").key == plain.key
     assert planned("plain", size="20x20").key != plain.key
     large = planned("large")
     assert large.key != planned("large", size="source").key
     assert large.key == planned("large", size="3840x100").key
     assert planned("large", output="crop").key == planned("large", output="crop", size="source").key
-    assert planned("plain", audio_track="index:0").motion.key == plain.motion.key
+    assert planned("plain", audio_track="index:0").picture.motion.key == plain.picture.motion.key
     assert planned("plain", audio_track="index:0").key != plain.key
-    assert planned("plain", video_track="index:0").motion.key != plain.motion.key
+    assert planned("plain", video_track="index:0").picture.motion.key != plain.picture.motion.key

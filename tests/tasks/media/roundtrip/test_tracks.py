@@ -9,7 +9,17 @@ import av
 import numpy as np
 import pytest
 
-from tasks.media import AudioSource, VideoMetadata, clip_notes, clip_traits, decode, encode, find_audio, probe
+from tasks.media import (
+    AudioSource,
+    VideoMetadata,
+    clip_notes,
+    clip_traits,
+    decode,
+    encode,
+    find_audio,
+    probe,
+    sound_notes,
+)
 from tests.clips import HEIGHT, WIDTH, make, make_clip, numbered, numbers
 from troupe.errors import InputError
 
@@ -43,12 +53,12 @@ def test_the_default_track_is_used_and_its_language_kept(tmp_path: Path, suffix:
     with av.open(str(out)) as container:
         assert container.streams.audio[0].language == "eng"
     assert clip_traits(clip) == {"audio": 2}
-    (note,) = clip_notes(clip)
+    (note,) = sound_notes(clip)
     assert note in (
         "audio: track index:1 (eng) of 2 was used, not index:0 (ger)",
         "audio: track index:1 (eng) of 2 was used, not index:0 (deu)",
     )
-    assert clip_notes(clip, audio=False) == []
+    assert clip_notes(clip) == []
     encode(decode(clip), out, rate=RATE, size=SIZE, audio=AudioSource(clip), metadata=VideoMetadata(language="en-GB"))
     with av.open(str(out)) as container:
         assert container.streams.audio[0].language == "eng"
@@ -93,7 +103,7 @@ def test_the_default_picture_is_used_and_covers_never(tmp_path: Path) -> None:
 def test_one_track_changes_nothing(tmp_path: Path) -> None:
     clip = make_clip(tmp_path / "plain.mp4", numbered(5), sound=np.zeros(9000))
     assert clip_traits(clip) == {}
-    assert clip_notes(clip) == []
+    assert clip_notes(clip) == sound_notes(clip) == []
 
 
 def test_an_interlaced_clip_is_deinterlaced(tmp_path: Path) -> None:
