@@ -9,7 +9,7 @@ from fractions import Fraction
 
 from troupe.faces import LARGEST, FaceChoice
 
-__all__ = ["BLENDS", "CROPS", "FITS", "GAPS", "MASTERS", "SIZE", "Job", "fitted_size", "valid_size"]
+__all__ = ["BLENDS", "CROPS", "FITS", "GAPS", "LOUDNESS", "MASTERS", "SIZE", "Job", "fitted_size", "valid_size"]
 
 GAPS = ("hold", "cut", "fail")
 CROPS = ("first", "follow")
@@ -17,6 +17,8 @@ BLENDS = ("seamless", "reference")
 MASTERS = ("none", "lossless", "prores")
 FITS = ("strict", "cut", "hold", "bounce", "stretch", "stretch+bounce")
 """What is done where sound and picture differ in length; see `tasks.media.fit`."""
+LOUDNESS = (-40.0, -8.0)
+"""Lowest and highest loudness that sound is normalised to, in LUFS."""
 SIZE = "2160p"
 """Default size: what players of H.264 decode at 60 frames per second (level 5.2)."""
 _NAMED = {"1080p": (1920, 1080), "2160p": (3840, 2160)}
@@ -50,6 +52,9 @@ class Job:
         tags: free-form labels.
         audio_track, video_track: choice of a track in a file with several: `index:N`, from 0, or `language:TAG`; empty
             for the one that the file marks as default, else the first.
+        fit: what is done where the file in `audio` and the picture differ in length; see `tasks.media.fit.policy`.
+        stretch_limit: largest change of the motion's length by `stretch`, as a share of it.
+        loudness: integrated loudness to normalise the sound to, in LUFS; None leaves the sound as it is.
         size: largest size of the full video; see `fitted_size`. Larger portraits are scaled down.
     """
 
@@ -78,6 +83,9 @@ class Job:
     audio_track: str = ""
     video_track: str = ""
     size: str = SIZE
+    fit: str = "strict"
+    stretch_limit: float = 0.15
+    loudness: float | None = None
 
 
 def valid_size(text: str) -> bool:

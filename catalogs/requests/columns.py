@@ -17,7 +17,7 @@ from catalogs.store import uris
 from catalogs.store.keys import JOB_ID, valid_job_id
 from troupe import PRESETS, FaceChoice
 from troupe.errors import SettingsError
-from troupe.job import BLENDS, CROPS, GAPS, MASTERS, valid_size
+from troupe.job import BLENDS, CROPS, FITS, GAPS, LOUDNESS, MASTERS, valid_size
 
 __all__ = ["COLUMNS", "REQUIRED", "is_empty", "parse_cells", "suggestion"]
 
@@ -164,6 +164,27 @@ def _size(text: str, _folder: str) -> str:
     return text
 
 
+def _stretch_limit(text: str, _folder: str) -> float:
+    """Parse `0.15` or `15%`."""
+    number = _decimal_point(text.removesuffix("%").strip())
+    value = float(number) / (100 if text.endswith("%") else 1) if _NUMBER.fullmatch(number) else math.nan
+    if not 0 <= value < 1:
+        raise ValueError(
+            f"is {_short(text)}; use a share of the motion's length from 0 to below 1, such as 0.15 or 15%"
+        )
+    return value
+
+
+def _loudness(text: str, _folder: str) -> float:
+    """Parse `-23`, in LUFS."""
+    number = _decimal_point(text.removeprefix("-"))
+    value = -float(number) if text.startswith("-") and _NUMBER.fullmatch(number) else math.nan
+    low, high = LOUDNESS
+    if not low <= value <= high:
+        raise ValueError(f"is {_short(text)}; use {low:g} to {high:g} LUFS, such as -23, -16 or -14")
+    return value
+
+
 def _track(text: str, _folder: str) -> str:
     name, _, value = text.partition(":")
     if not (name == "index" and re.fullmatch(r"[0-9]{1,3}", value)) and not (
@@ -276,6 +297,9 @@ _PARSERS: dict[str, Callable[[Any, str], Any]] = {
     "audio_track": _track,
     "video_track": _track,
     "size": _size,
+    "fit": _one_of(*FITS),
+    "stretch_limit": _stretch_limit,
+    "loudness": _loudness,
 }
 COLUMNS = tuple(_PARSERS)
 """Columns of a jobs file; the first two are required."""

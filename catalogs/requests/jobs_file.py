@@ -50,6 +50,8 @@ _TYPES: dict[str, pa.DataType] = {
     "end": pa.float64(),
     "seed": pa.int64(),
     "quality": pa.int64(),
+    "stretch_limit": pa.float64(),
+    "loudness": pa.float64(),
     "tags": pa.map_(pa.string(), pa.string()),
 }
 _LISTED = 10

@@ -108,6 +108,12 @@ _TYPES: dict[str, Any] = {
     "audio_track": _TEXT,  # as requested: `index:N`, `language:TAG`, or empty for the default
     "video_track": _TEXT,
     "size": _TEXT,  # as requested: largest size of the full video
+    "fit": _TEXT,  # what was done where the sound and the picture differed in length; null for the clip's own sound
+    "audio_seconds": _REAL,  # of the file that the job names as its sound
+    "audio_cut_seconds": _REAL,  # of its end that are not in the video
+    "loudness_lufs": _REAL,  # integrated, of the video's sound
+    "loudness_range": _REAL,  # LU
+    "true_peak_dbtp": _REAL,
     "picture_key": _TEXT,  # key of the video without sound, which the films in many languages share
 }
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
 from typing import Any, TypeAlias
 
-from catalogs.requests.content_hashes import ContentHashes, Input
+from catalogs.requests.content_hashes import ContentHashes
 from catalogs.retention.forget import ForgetList
 from catalogs.store.error_text import reason
 from catalogs.store.keys import make_key
@@ -18,21 +18,18 @@ from catalogs.store.store import Store
 from models import weights
 from models.weights import recogniser_file
 from tasks.media.sandbox import Sandbox
-from tasks.run.inputs.clip_lengths import ClipLengths, Length, frames_between
-from tasks.run.inputs.traits import InputTraits, Role, Traits
+from tasks.run.inputs.clip_lengths import ClipLengths, Length
+from tasks.run.inputs.traits import InputTraits
+from tasks.run.job_spec import JobTraits, make_spec, misfit, roles_of, uris_of
 from tasks.steps.publish import finished_record
-from tasks.steps.specs import FilmSpec, MotionSpec, PictureSpec, PortraitSpec, TrackSpec
-from troupe import Job, preset
+from tasks.steps.specs import FilmSpec, PictureSpec
+from troupe import Job
 from troupe.errors import Cancelled, InputError, TroupeError
-from troupe.job import fitted_size
 from troupe.signals import map_stoppable
 
 __all__ = ["Plan", "PlannedJob", "Shard", "finished_films", "plan_jobs", "shards", "weights_fingerprint"]
 
 _log = logging.getLogger(__name__)
-
-VERSIONS = {"appearance": 1, "track": 2, "motion": 2, "picture": 1, "render": 2}
-"""Step versions; raised when a step's result changes for the same inputs, so that old results are not reused."""
 
 Shard: TypeAlias = tuple[FilmSpec, ...]
 """Specs that a step of the run does together: those of a few portraits."""
@@ -63,15 +60,6 @@ class PlannedJob:
     driving_hash: str = ""
     has_picture: bool = False
     notes: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class JobTraits:
-    """Traits of a job's inputs, as far as they change what its steps compute."""
-
-    portrait: Traits
-    clip: Traits
-    sound: Traits
 
 
 @dataclass(frozen=True)
@@ -114,13 +102,13 @@ def plan_jobs(
         lengths, clips = ClipLengths(store, sandbox, raise_if_cancelled), {job.driving for job in jobs}
         traits, roles = (
             InputTraits(store, sandbox, raise_if_cancelled),
-            {(role, uri) for job in jobs for role, uri in _roles(job)},
+            {(role, uri) for job in jobs for role, uri in roles_of(job)},
         )
 
         def measure(uri: str, content: str, path: Path) -> None:
             if uri in clips:
                 lengths.measure(content, path)
-            for role in ("picture", "clip"):
+            for role in ("picture", "clip", "sound"):
                 if (role, uri) in roles:
                     traits.read(role, content, path)
 
@@ -132,7 +120,7 @@ def plan_jobs(
             # A missing one is reported by the loader, with all other problems of the directory.
             "recogniser": hashes.of(str(recogniser)) if recogniser.is_file() else "",
         }
-        contents = hashes.of_many({uri for job in jobs for uri in _uris(job)})
+        contents = hashes.of_many({uri for job in jobs for uri in uris_of(job)})
         known = {content: uri for uri in clips if isinstance(content := contents[uri], str)}
         clip_lengths = lengths.of_many(known)
         readable = [(role, content, uri) for role, uri in roles if isinstance(content := contents[uri], str)]
@@ -145,18 +133,23 @@ def plan_jobs(
     shared: dict[Any, Any] = {}
 
     def plan_job(job: Job) -> PlannedJob:
-        found = {uri: contents[uri] for uri in _uris(job)}
+        found = {uri: contents[uri] for uri in uris_of(job)}
         hashed = {uri: value for uri, value in found.items() if isinstance(value, str)}
         portrait, driving = hashed.get(job.portrait, ""), hashed.get(job.driving, "")
         unreadable = next((value for value in found.values() if isinstance(value, TroupeError)), None)
         error = unreadable or forget_list.refusal(job.identity, portrait) or lengths.unreadable(driving)
         spec = None
         if error is None:
-            length = clip_lengths.get(driving, _UNKNOWN_LENGTH)
+            known_length = clip_lengths.get(driving)
+            length = known_length or _UNKNOWN_LENGTH
             try:
                 inputs = {uri: hashes.input(uri, content) for uri, content in hashed.items()}
-                found_traits = JobTraits(*(traits.of(role, hashed[uri]) for role, uri in _roles(job)))
-                spec = _spec(run_id, job, inputs, fingerprint, face_networks, dtype, length, shared, found_traits)
+                found_traits = JobTraits(*(traits.of(role, hashed[uri]) for role, uri in roles_of(job)))
+                if problem := misfit(job, known_length, found_traits):
+                    raise InputError(problem)
+                spec = make_spec(run_id, job, inputs, fingerprint, face_networks, dtype, length, shared, found_traits)
+            except InputError as problem:
+                error = problem
             except Exception as problem:  # whatever is wrong with one job must not end the run
                 error = InputError(f"the job cannot be planned: {reason(problem)}; correct its row")
         return PlannedJob(job, spec, error, portrait, driving)
@@ -248,111 +241,3 @@ def weights_fingerprint(directory: Path, hashes: ContentHashes) -> str:
         for path in weights.model_files(directory)
     }
     return make_key("weights", parts=parts)
-
-
-def _roles(job: Job) -> list[tuple[Role, str]]:
-    """Return the role and URI of a job's portrait, clip, and file of sound."""
-    return [("picture", job.portrait), ("clip", job.driving), ("clip", _sound(job) or job.driving)]
-
-
-def _sound(job: Job) -> str:
-    return job.audio if job.audio not in ("driving", "none") else ""
-
-
-def _uris(job: Job) -> list[str]:
-    return [
-        job.portrait,
-        job.driving,
-        *([job.tracks] if job.tracks else []),
-        *([sound] if (sound := _sound(job)) else []),
-    ]
-
-
-def _spec(
-    run_id: str,
-    job: Job,
-    inputs: Mapping[str, Input],
-    fingerprint: str,
-    face_networks: Mapping[str, str],
-    dtype: str,
-    length: Length,
-    shared: dict[Any, Any],
-    traits: JobTraits,
-) -> FilmSpec:
-    settings = replace(preset(job.preset), seed=job.seed)
-    portrait = PortraitSpec(
-        key=make_key(
-            "appearance",
-            version=VERSIONS["appearance"],
-            portrait=inputs[job.portrait].sha256,
-            face=job.face.text,
-            detector=face_networks["detector"],
-            weights=fingerprint,
-            **_some(traits.portrait, "colour"),
-        ),
-        picture=inputs[job.portrait],
-        face=job.face,
-    )
-    seen_by = {"tracks": inputs[job.tracks].sha256} if job.tracks else {**face_networks, "face": job.driving_face.text}
-    part = {"clip": inputs[job.driving].sha256, "start": job.start, "end": job.end, "fps": str(job.fps or "")}
-    part |= _some(traits.clip, "video", "interlaced", "colour")
-    part |= {"video": job.video_track} if job.video_track else {}
-    track = TrackSpec(
-        key=make_key("track", version=VERSIONS["track"], **part, gaps=job.gaps, **seen_by),
-        clip=inputs[job.driving],
-        start=job.start,
-        end=job.end,
-        fps=job.fps,
-        face=job.driving_face,
-        gaps=job.gaps,
-        tracks=inputs.get(job.tracks),
-        frames=frames_between(length, job.start, job.end),
-        video_track=job.video_track,
-    )
-    motion = MotionSpec(
-        key=make_key("motion", version=VERSIONS["motion"], **part, track=track.key, crop=job.crop, weights=fingerprint),
-        track=track,
-        crop=job.crop,
-    )
-    audio = inputs[sound] if (sound := _sound(job)) else None
-    seen = {
-        "appearance": portrait.key,
-        "motion": motion.key,
-        "settings": asdict(settings),
-        "dtype": dtype,
-        "output": job.output,
-        "blend": job.blend,
-        "quality": job.quality,
-        "master": job.master,
-        **_size_part(job, traits.portrait),
-    }
-    heard = {"audio": audio.sha256 if audio is not None else job.audio, "language": job.language}
-    heard |= _sound_part(job, traits)
-    # Jobs have most of their parts in common: kept once, they take a fraction of the memory.
-    portrait, motion = shared.setdefault(portrait, portrait), shared.setdefault(motion, motion)
-    settings = shared.setdefault(settings, settings)
-    picture_key = make_key("picture", version=VERSIONS["picture"], **seen)
-    picture = shared.setdefault(picture_key, PictureSpec(picture_key, run_id, job, portrait, motion, settings))
-    # Named after the render that earlier versions made at once, so that theirs are reused.
-    return FilmSpec(make_key("render", version=VERSIONS["render"], **seen, **heard), run_id, job, picture, audio)
-
-
-def _sound_part(job: Job, traits: JobTraits) -> dict[str, Any]:
-    """Return the track of the sound, unless it is the first one, which earlier versions used."""
-    if job.audio == "none":
-        return {}
-    track = job.audio_track or traits.sound.get("audio", "")
-    return {"audio_track": track} if track else {}
-
-
-def _size_part(job: Job, portrait: Traits) -> dict[str, Any]:
-    """Return the size that the portrait is scaled down to, if it is: other renders keep the key that they had."""
-    if job.output == "crop" or "width" not in portrait:
-        return {}
-    source = portrait["width"], portrait["height"]
-    size = fitted_size(job.size, *source)
-    return {"size": size} if size != source else {}
-
-
-def _some(traits: Traits, *names: str) -> dict[str, Any]:
-    return {name: traits[name] for name in names if name in traits}

@@ -15,6 +15,8 @@ __all__ = ["row_of"]
 
 RECORD_COLUMNS = ("width", "height", "frames", "seconds", "bytes", "checksum", "device", "peak_gpu_bytes", "worker")
 """Columns with the same name as in the render's record."""
+SOUND_COLUMNS = ("fit", "audio_seconds", "audio_cut_seconds", "loudness_lufs", "loudness_range", "true_peak_dbtp")
+"""Such columns that records of earlier versions, and of films without such a sound, do not have."""
 
 
 def row_of(
@@ -56,6 +58,7 @@ def row_of(
         }
     if facts is not None:
         uris = {name: store.uri(key) for name, key in facts["outputs"].items()}
+        columns |= {name: facts.get(name) for name in SOUND_COLUMNS}
         columns |= {name: facts[name] for name in RECORD_COLUMNS} | {
             "full_uri": uris.get("full"),
             "crop_uri": uris.get("crop"),

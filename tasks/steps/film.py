@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from fractions import Fraction
 from pathlib import Path, PurePosixPath
@@ -11,12 +12,15 @@ from typing import Any
 
 from catalogs.store.renders import Record, discard_render, find_record, record_key
 from tasks import media
-from tasks.media import AudioSource, AudioStream, VideoMetadata
+from tasks.media import VideoFormat, VideoMetadata
+from tasks.media.fit import Fit, extend_picture
+from tasks.media.sound import measure_file
 from tasks.steps.context import WorkerContext
 from tasks.steps.publish import finished_record, publish
+from tasks.steps.sound import Sound, find_sound, fit_notes, fit_picture, loudness_facts, prepared
 from tasks.steps.specs import FilmDone, FilmSpec, PictureSpec
 from troupe import __version__
-from troupe.errors import DamagedFile, UnreadableMedia
+from troupe.errors import DamagedFile
 from troupe.files import file_sha256
 from troupe.stopwatch import Stopwatch
 
@@ -25,12 +29,29 @@ __all__ = ["make_film"]
 _OF_PICTURE_ALONE = ("checksum", "bytes", "files", "digest")
 
 
+@dataclass(frozen=True)
+class Film:
+    """The written videos of a film.
+
+    Attributes:
+        outputs: local files by output, the main one first.
+        fit: how the picture fits the sound.
+        facts: what is known of the sound.
+        notes: what was chosen, converted, added or cut, for the user.
+    """
+
+    outputs: Mapping[str, Path]
+    fit: Fit
+    facts: Mapping[str, Any]
+    notes: list[str]
+
+
 def make_film(context: WorkerContext, spec: FilmSpec) -> FilmDone:
     """Join a picture with its sound and publish the videos, unless they are in the store.
 
     Raises:
         DamagedFile: the picture is missing or damaged; it is deleted, so that it can be rendered again.
-        InputError: the sound is missing or unreadable.
+        InputError: the sound is missing or unreadable, or does not fit the picture.
         StoreError: the store failed; nothing half finished is visible.
     """
     damaged: list[str] = []
@@ -44,14 +65,14 @@ def make_film(context: WorkerContext, spec: FilmSpec) -> FilmDone:
         with watch("fetch"):
             picture = _picture_record(context, spec.picture)
             files = _fetch_picture(context, spec.picture, picture, folder)
-            audio, choices = _audio(context, spec)
+            sound = find_sound(context, spec)
         with watch("encode_video"):
-            outputs, notes = _write_films(context, spec, picture, files, audio, folder)
-        facts = _facts(spec, picture, outputs, [*choices, *notes], has_audio=audio is not None, seconds=watch.seconds)
+            film = _write_film(context, spec, picture, files, sound, folder)
+        facts = _facts(spec, picture, film, watch.seconds)
         with watch("put"):
             context.check_inputs(spec.picture.motion.track.clip, *([spec.audio] if spec.audio else []))
-            posters = {"poster.jpg": files[picture["poster"]]}
-            record, puts = publish(context.store, spec, {path.name: path for path in outputs.values()} | posters, facts)
+            videos = {path.name: path for path in film.outputs.values()}
+            record, puts = publish(context.store, spec, videos | {"poster.jpg": files[picture["poster"]]}, facts)
     return FilmDone(
         # Another run may have published the same film meanwhile: then the film is that run's.
         reused=(record["run_id"], record["job_id"]) != (spec.run_id, spec.job.job_id),
@@ -86,74 +107,78 @@ def _fetch_picture(context: WorkerContext, spec: PictureSpec, record: Record, fo
     return files
 
 
-def _write_films(
+def _write_film(
     context: WorkerContext,
     spec: FilmSpec,
     picture: Record,
     files: Mapping[str, Path],
-    audio: AudioStream | None,
+    sound: Sound | None,
     folder: Path,
-) -> tuple[dict[str, Path], list[str]]:
-    """Write all videos of the film; return them by output, and notes on what was converted."""
+) -> Film:
+    """Write all videos of the film."""
+    rate, fit = Fraction(*picture["fps"]), fit_picture(spec, picture, sound)
     metadata = VideoMetadata(run_id=spec.run_id, job_id=spec.job.job_id, language=spec.job.language)
+    notes = [] if sound is None else [*sound.notes, *fit_notes(fit, rate)]
     outputs: dict[str, Path] = {}
-    notes: list[str] = []
     for name, key in picture["outputs"].items():
         context.raise_if_cancelled()
-        video_format = media.master_format(spec.job.master) if name == "master" else None
-        video_format = video_format or media.h264()
-        fitted = audio
-        if audio is not None:
-            fitted, more = media.fit_audio(audio, video_format)
+        video_format = _video_format(spec, name, picture)
+        source, seconds = files[key], picture["seconds"]
+        if fit.extension:
+            source, seconds, more = _extended(source, fit, rate, video_format)
+            notes += more
+        audio = None
+        if sound is not None:
+            audio, more = prepared(sound, spec, seconds, video_format, folder / f"{name}.flac")
             notes += more
         outputs[name] = folder / f"{name}{video_format.suffix}"
-        rate = Fraction(*picture["fps"])
-        media.add_sound(files[key], outputs[name], fitted, picture["seconds"], rate, metadata, video_format)
-    return outputs, notes
+        media.add_sound(source, outputs[name], audio, seconds, rate, metadata, video_format)
+    facts: dict[str, Any] = {"audio": sound is not None}
+    if sound is not None:
+        loudness = measure_file(next(iter(outputs.values())))
+        facts |= loudness_facts(loudness)
+        notes += [] if loudness is None or spec.job.loudness is not None else loudness.notes
+    if sound is not None and sound.seconds is not None:
+        facts |= {
+            "audio_seconds": float(sound.seconds),
+            "fit": spec.job.fit,
+            "audio_cut_seconds": float(fit.cut_seconds),
+        }
+    return Film(outputs, fit, facts, list(dict.fromkeys(notes)))
 
 
-def _audio(context: WorkerContext, spec: FilmSpec) -> tuple[AudioStream | None, list[str]]:
-    """Return the sound, that of the animated part of the driving clip or of a file that the job names, and notes.
-
-    Raises:
-        UnreadableMedia: the file that the job names has no audio.
-    """
-    job = spec.job
-    if job.audio == "none":
-        return None, []
-    if spec.audio is None:
-        clip = context.input(spec.picture.motion.track.clip)
-        source = AudioSource(clip, job.start, job.end, job.audio_track, job.video_track)
-    else:
-        source = AudioSource(context.input(spec.audio), track=job.audio_track)
-    audio = media.find_audio(source)
-    if audio is None and spec.audio is not None:
-        raise UnreadableMedia(f"{job.audio} has no sound; name another file, or `none`")
-    return audio, media.sound_notes(source.path, job.audio_track)
+def _video_format(spec: FilmSpec, output: str, picture: Record) -> VideoFormat:
+    """Return the format of one of the picture's videos."""
+    master = media.master_format(spec.job.master) if output == "master" else None
+    return master or media.h264(spec.job.quality, (picture["width"], picture["height"]))
 
 
-def _facts(
-    spec: FilmSpec,
-    picture: Record,
-    outputs: Mapping[str, Path],
-    notes: list[str],
-    *,
-    has_audio: bool,
-    seconds: Mapping[str, float],
-) -> dict[str, Any]:
+def _extended(source: Path, fit: Fit, rate: Fraction, video_format: VideoFormat) -> tuple[Path, float, list[str]]:
+    """Extend the picture; return the file, its length in seconds, and notes."""
+    target, timing = source.with_stem(f"{source.stem}-extended"), media.timing_of(source)
+    extended = extend_picture(source, target, fit, rate=rate, video_format=video_format, timing=timing)
+    notes = ["picture: encoded again to extend it, as another encoder wrote it"] if extended.reencoded else []
+    seconds = extended.info.seconds if extended.timing is None else extended.timing.seconds
+    return target, seconds, notes
+
+
+def _facts(spec: FilmSpec, picture: Record, film: Film, seconds: Mapping[str, float]) -> dict[str, Any]:
     """Return the content of the film's `render.json`: what the picture's has, and what the film adds."""
     own = (picture["run_id"], picture["job_id"]) == (spec.run_id, spec.job.job_id)
     stages = Counter(picture["stage_seconds"] if own else {})
     stages.update(seconds)
+    extended = float(film.fit.extended_frames / Fraction(*picture["fps"]))
     return {name: value for name, value in picture.items() if name not in _OF_PICTURE_ALONE} | {
         "key": spec.key,
         "picture_key": spec.picture.key,
         "run_id": spec.run_id,
         "job_id": spec.job.job_id,
-        "outputs": {name: f"{spec.folder}/{path.name}" for name, path in outputs.items()},
+        "outputs": {name: f"{spec.folder}/{path.name}" for name, path in film.outputs.items()},
         "poster": f"{spec.folder}/poster.jpg",
-        "audio": has_audio,
-        "notes": list(dict.fromkeys((*picture["notes"], *notes))),
+        "frames": film.fit.frames,
+        "seconds": picture["seconds"] + extended,
+        **film.facts,
+        "notes": list(dict.fromkeys((*picture["notes"], *film.notes))),
         "stage_seconds": dict(stages),
         "code_version": __version__,
         "finished_at": datetime.now(UTC).isoformat(),

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import hashlib
+import wave
 from pathlib import Path
 
 import av
+import numpy as np
 import pytest
 
 from catalogs.retention.evict import maintain
 from catalogs.retention.forget import forget
 from catalogs.store.store import open_store
+from tasks import media
 from tests.flows.cast import write_sound
 from tests.flows.jobs import JOB, RunJobs, manifest_rows
 
+RATE = 16000
 LANGUAGES = ("en", "fr", "pt-BR")
 
 
@@ -26,6 +30,29 @@ def dubs(cast: Path) -> dict[str, dict[str, str]]:
         language: JOB | {"job_id": language, "audio": f"{language}.wav", "language": language, "identity": "Ruby"}
         for language in LANGUAGES
     }
+
+
+LATE = {"end": "0.2"}  # so that strict would have to cut more than a quarter of a second
+
+
+def write_tones(path: Path, seconds: float) -> None:
+    """Write silence with a tone of 1 kHz in its last tenth of a second."""
+    time = np.arange(round(seconds * RATE)) / RATE
+    samples = 0.5 * np.sin(2 * np.pi * 1000 * time) * (time >= seconds - 0.1)
+    with wave.open(str(path), "wb") as file:
+        file.setparams((1, 2, RATE, 0, "NONE", ""))
+        file.writeframes((samples * 32767).astype(np.int16).tobytes())
+
+
+def heard(video: str, seconds: float) -> bool:
+    """Return whether a tone of 1 kHz is in the last seconds of a video's sound, by Goertzel's algorithm."""
+    with av.open(video) as file:
+        (stream,) = file.streams.audio
+        samples = np.concatenate([frame.to_ndarray().mean(0) for frame in file.decode(stream)])
+        rate = stream.rate
+    end = samples[-round(seconds * rate) :]
+    tone = np.exp(-2j * np.pi * 1000 * np.arange(len(end)) / rate)
+    return bool(abs(end @ tone) / len(end) > 0.05)
 
 
 def packets(video: str) -> str:
@@ -56,6 +83,48 @@ def test_all_languages_at_once_render_once(run_jobs: RunJobs, dubs: dict[str, di
     assert summary.counts == {"done": 3}
     assert (summary.pictures, summary.films, summary.frames) == (1, 3, 10)
     assert sum(bool(row["seconds_denoise"]) for row in manifest_rows(summary).values()) == 1
+
+
+@pytest.mark.parametrize(("fit", "frames"), [("strict", None), ("cut", 10), ("hold", 15), ("bounce", 15)])
+def test_a_longer_sound(run_jobs: RunJobs, cast: Path, fit: str, frames: int | None) -> None:
+    """The clip has 0.4 s, the sound 0.6 s with a tone in its last 0.1 s."""
+    write_tones(cast / "long.wav", 0.6)
+    first = run_jobs(JOB)
+    summary = run_jobs(JOB | {"job_id": "dub", "audio": "long.wav", "fit": fit} | (LATE if fit == "strict" else {}))
+    row = manifest_rows(summary)["dub"]
+    if frames is None:
+        assert row["error_kind"] == "input"
+        assert "0.600 s" in row["error"]
+        assert "hold or bounce" in row["error"]
+        assert (summary.evaluations, summary.files_put) == (0, 0)
+        return
+    assert summary.pictures == 0
+    assert (row["frames"], row["fit"], row["audio_seconds"]) == (frames, fit, 0.6)
+    info = media.probe(Path(row["full_uri"]))
+    assert info.frames == frames
+    assert abs(info.audio_seconds - info.seconds) <= 0.04
+    assert row["audio_cut_seconds"] == pytest.approx(0.2 if fit == "cut" else 0.0)
+    assert heard(row["full_uri"], 0.1) == (fit != "cut")
+    if fit == "cut":
+        (one,) = manifest_rows(first).values()
+        assert packets(row["full_uri"]) == packets(one["full_uri"])
+        assert "cut" in row["notes"]
+    else:
+        assert f"({fit})" in row["notes"]
+
+
+def test_loudness_is_measured_and_normalised(run_jobs: RunJobs, cast: Path) -> None:
+    write_sound(cast / "voice.wav", 1.0)
+    job = JOB | {"audio": "voice.wav", "fit": "hold", "job_id": "a"}
+    rows = manifest_rows(
+        run_jobs(job, job | {"loudness": "-16", "job_id": "b"}, JOB | {"audio": "none", "job_id": "c"})
+    )
+    assert rows["a"]["loudness_lufs"] < -5
+    assert rows["b"]["loudness_lufs"] == pytest.approx(-16, abs=0.5)
+    assert rows["b"]["true_peak_dbtp"] <= -1
+    assert rows["c"]["loudness_lufs"] is None
+    assert rows["a"]["picture_key"] == rows["b"]["picture_key"] == rows["c"]["picture_key"]
+    assert rows["a"]["checksum"] != rows["b"]["checksum"]
 
 
 @pytest.mark.parametrize("damage", ["flipped", "missing", "record"])

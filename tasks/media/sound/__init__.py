@@ -1,5 +1,6 @@
-"""Loudness of sound: measured by ITU-R BS.1770, and normalised with a limited true peak."""
+"""Length and loudness of sound: measured by ITU-R BS.1770, and normalised with a limited true peak."""
 
+from tasks.media.sound.length import sound_seconds, sound_traits
 from tasks.media.sound.loudness import Loudness, measure_file, measure_loudness
 from tasks.media.sound.normalise import NormalisedSound, default_ceiling, lower_ceiling, normalise
 
@@ -11,4 +12,6 @@ __all__ = [
     "measure_file",
     "measure_loudness",
     "normalise",
+    "sound_seconds",
+    "sound_traits",
 ]

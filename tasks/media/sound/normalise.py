@@ -16,10 +16,11 @@ from tasks.media.mux import audio_graph
 from tasks.media.output_formats import VideoFormat
 from tasks.media.sound.loudness import SAMPLE_RATE, Loudness, measure_file, measure_loudness
 from troupe.errors import FfmpegError, SettingsError
+from troupe.job import LOUDNESS
 
 __all__ = ["TARGETS", "NormalisedSound", "default_ceiling", "lower_ceiling", "normalise"]
 
-TARGETS = (-40.0, -8.0)
+TARGETS = LOUDNESS
 """Lowest and highest target, LUFS."""
 CEILINGS = (-20.0, 0.0)
 """Lowest and highest ceiling, dBTP."""

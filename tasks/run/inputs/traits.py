@@ -12,18 +12,23 @@ from catalogs.requests.memo import Memo
 from catalogs.store.store import Store
 from tasks import media
 from tasks.media.sandbox import Sandbox
+from tasks.media.sound import sound_traits
 from troupe.errors import InputError, StoreError, TooLarge
 from troupe.signals import map_stoppable
 
 __all__ = ["InputTraits", "Role", "Traits"]
 
 Traits = Mapping[str, Any]
-"""As `media.picture_traits` and `media.clip_traits` return them."""
+"""As `media.picture_traits`, `media.clip_traits` and `sound_traits` return them."""
 Role = str
-"""`picture` for a portrait, `clip` for a driving clip or sound."""
+"""`picture` for a portrait, `clip` for a driving clip, `sound` for a file of sound."""
 
 _FOLDER = "cache/traits"
-_READERS: dict[Role, Callable[[Path], dict[str, Any]]] = {"picture": media.picture_traits, "clip": media.clip_traits}
+_READERS: dict[Role, Callable[[Path], dict[str, Any]]] = {
+    "picture": media.picture_traits,
+    "clip": media.clip_traits,
+    "sound": sound_traits,
+}
 
 
 class InputTraits:

@@ -1,0 +1,57 @@
+"""Length of sound, to the sample."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import av
+import av.error
+
+from tasks.media.audio import AudioSource, AudioStream, find_audio
+from tasks.media.input_formats import AUDIO_FORMATS, clip_traits, open_container
+
+__all__ = ["sound_seconds", "sound_traits"]
+
+
+def sound_seconds(audio: AudioStream) -> Fraction:
+    """Return the seconds from the start of a part of an audio stream to the end of its last sample that decodes.
+
+    Headers may be wrong, and packets contain priming that is not heard: the stream is decoded.
+
+    Raises:
+        MissingInput, UnreadableMedia, TooLarge: the file cannot be used.
+    """
+    start, last = Fraction(audio.start).limit_denominator(10**9), Fraction(0)
+    with open_container(audio.path, AUDIO_FORMATS) as container, suppress(av.error.FFmpegError):
+        for packet in container.demux(container.streams[audio.stream]):
+            with suppress(av.error.FFmpegError, ValueError):  # a damaged packet
+                for frame in packet.decode():
+                    if isinstance(frame, av.AudioFrame) and frame.pts is not None and frame.time_base is not None:
+                        last = max(last, frame.pts * frame.time_base + Fraction(frame.samples, frame.sample_rate))
+    if audio.end is not None:
+        last = min(last, Fraction(audio.end).limit_denominator(10**9))
+    return max(last - start, Fraction(0))
+
+
+def sound_traits(path: Path) -> dict[str, Any]:
+    """Return the traits of a file of sound: those of a clip, and the lengths of its tracks.
+
+    Returns:
+        `clip_traits`, and under `seconds` a fraction, as numerator and denominator, by choice of a track: empty for the
+        one that is used by default, `index:N` for each where there are several.
+
+    Raises:
+        MissingInput, UnreadableMedia, TooLarge: the file cannot be used.
+    """
+    with open_container(path, AUDIO_FORMATS) as container:
+        count = len(container.streams.audio)
+    choices = ["", *(f"index:{number}" for number in range(count) if count > 1)]
+    lengths = {}
+    for choice in choices:
+        audio = find_audio(AudioSource(path, track=choice))
+        if audio is not None:
+            lengths[choice] = sound_seconds(audio).as_integer_ratio()
+    return clip_traits(path) | {"seconds": lengths}

@@ -1,0 +1,167 @@
+"""The spec of a job: its keys, of everything that its results depend on."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
+from fractions import Fraction
+from typing import Any
+
+from catalogs.requests.content_hashes import Input
+from catalogs.store.keys import make_key
+from tasks.media.fit import decide_fit
+from tasks.run.inputs.clip_lengths import Length, frames_between
+from tasks.run.inputs.traits import Role, Traits
+from tasks.steps.specs import FilmSpec, MotionSpec, PictureSpec, PortraitSpec, TrackSpec
+from troupe import Job, preset
+from troupe.job import fitted_size
+
+__all__ = ["JobTraits", "make_spec", "misfit", "roles_of", "uris_of"]
+
+VERSIONS = {"appearance": 1, "track": 2, "motion": 2, "picture": 1, "render": 2}
+"""Step versions; raised when a step's result changes for the same inputs, so that old results are not reused."""
+
+
+@dataclass(frozen=True, slots=True)
+class JobTraits:
+    """Traits of a job's inputs, as far as they change what its steps compute."""
+
+    portrait: Traits
+    clip: Traits
+    sound: Traits
+
+
+def roles_of(job: Job) -> list[tuple[Role, str]]:
+    """Return the role and URI of a job's portrait, clip, and file of sound."""
+    sound = _sound(job)
+    return [("picture", job.portrait), ("clip", job.driving), ("sound", sound) if sound else ("clip", job.driving)]
+
+
+def _sound(job: Job) -> str:
+    return job.audio if job.audio not in ("driving", "none") else ""
+
+
+def uris_of(job: Job) -> list[str]:
+    return [
+        job.portrait,
+        job.driving,
+        *([job.tracks] if job.tracks else []),
+        *([sound] if (sound := _sound(job)) else []),
+    ]
+
+
+def make_spec(
+    run_id: str,
+    job: Job,
+    inputs: Mapping[str, Input],
+    fingerprint: str,
+    face_networks: Mapping[str, str],
+    dtype: str,
+    length: Length,
+    shared: dict[Any, Any],
+    traits: JobTraits,
+) -> FilmSpec:
+    settings = replace(preset(job.preset), seed=job.seed)
+    portrait = PortraitSpec(
+        key=make_key(
+            "appearance",
+            version=VERSIONS["appearance"],
+            portrait=inputs[job.portrait].sha256,
+            face=job.face.text,
+            detector=face_networks["detector"],
+            weights=fingerprint,
+            **_some(traits.portrait, "colour"),
+        ),
+        picture=inputs[job.portrait],
+        face=job.face,
+    )
+    seen_by = {"tracks": inputs[job.tracks].sha256} if job.tracks else {**face_networks, "face": job.driving_face.text}
+    part = {"clip": inputs[job.driving].sha256, "start": job.start, "end": job.end, "fps": str(job.fps or "")}
+    part |= _some(traits.clip, "video", "interlaced", "colour")
+    part |= {"video": job.video_track} if job.video_track else {}
+    track = TrackSpec(
+        key=make_key("track", version=VERSIONS["track"], **part, gaps=job.gaps, **seen_by),
+        clip=inputs[job.driving],
+        start=job.start,
+        end=job.end,
+        fps=job.fps,
+        face=job.driving_face,
+        gaps=job.gaps,
+        tracks=inputs.get(job.tracks),
+        frames=frames_between(length, job.start, job.end),
+        video_track=job.video_track,
+    )
+    motion = MotionSpec(
+        key=make_key("motion", version=VERSIONS["motion"], **part, track=track.key, crop=job.crop, weights=fingerprint),
+        track=track,
+        crop=job.crop,
+    )
+    audio = inputs[sound] if (sound := _sound(job)) else None
+    seen = {
+        "appearance": portrait.key,
+        "motion": motion.key,
+        "settings": asdict(settings),
+        "dtype": dtype,
+        "output": job.output,
+        "blend": job.blend,
+        "quality": job.quality,
+        "master": job.master,
+        **_size_part(job, traits.portrait),
+    }
+    heard = {"audio": audio.sha256 if audio is not None else job.audio, "language": job.language}
+    heard |= _sound_part(job, traits) | _fit_part(job)
+    # Jobs have most of their parts in common: kept once, they take a fraction of the memory.
+    portrait, motion = shared.setdefault(portrait, portrait), shared.setdefault(motion, motion)
+    settings = shared.setdefault(settings, settings)
+    picture_key = make_key("picture", version=VERSIONS["picture"], **seen)
+    picture = shared.setdefault(picture_key, PictureSpec(picture_key, run_id, job, portrait, motion, settings))
+    # Named after the render that earlier versions made at once, so that theirs are reused.
+    return FilmSpec(make_key("render", version=VERSIONS["render"], **seen, **heard), run_id, job, picture, audio)
+
+
+def _sound_part(job: Job, traits: JobTraits) -> dict[str, Any]:
+    """Return the track of the sound, unless it is the first one, which earlier versions used."""
+    if job.audio == "none":
+        return {}
+    track = job.audio_track or traits.sound.get("audio", "")
+    return {"audio_track": track} if track else {}
+
+
+def _sound_seconds(job: Job, traits: JobTraits) -> Fraction | None:
+    """Return the length of the file that the job names as its sound, where it is known."""
+    found = traits.sound.get("seconds", {}).get(job.audio_track) if _sound(job) else None
+    return None if found is None else Fraction(*found)
+
+
+def misfit(job: Job, length: Length | None, traits: JobTraits) -> str:
+    """Return why the job's sound does not fit its clip, as far as both lengths are known; empty if it does."""
+    sound = _sound_seconds(job, traits)
+    if sound is None or length is None:
+        return ""
+    frames, rate = frames_between(length, job.start, job.end), Fraction(length[1]).limit_denominator(1001)
+    if job.fps is not None:
+        frames, rate = max(1, round(frames * job.fps / rate)), job.fps
+    return decide_fit(job.fit, frames, rate, sound, stretch_limit=job.stretch_limit).problem
+
+
+def _fit_part(job: Job) -> dict[str, Any]:
+    """Return how the sound is fitted and normalised, where it is: other films keep the key that they had."""
+    part: dict[str, Any] = {}
+    if _sound(job) and job.fit not in ("strict", "cut", "stretch"):
+        part["fit"] = job.fit
+    if job.audio != "none" and job.loudness is not None:
+        part["loudness"] = job.loudness
+    return part
+
+
+def _size_part(job: Job, portrait: Traits) -> dict[str, Any]:
+    """Return the size that the portrait is scaled down to, if it is: other renders keep the key that they had."""
+    if job.output == "crop" or "width" not in portrait:
+        return {}
+    source = portrait["width"], portrait["height"]
+    size = fitted_size(job.size, *source)
+    return {"size": size} if size != source else {}
+
+
+def _some(traits: Traits, *names: str) -> dict[str, Any]:
+    return {name: traits[name] for name in names if name in traits}
