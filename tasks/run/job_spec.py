@@ -108,13 +108,18 @@ def make_spec(
         "master": job.master,
         **_size_part(job, traits.portrait),
     }
+    stretch_to = _sound_seconds(job, traits) if job.fit.startswith("stretch") else None
+    if stretch_to is not None:
+        seen["stretch"] = [*stretch_to.as_integer_ratio(), job.fit, job.stretch_limit]
     heard = {"audio": audio.sha256 if audio is not None else job.audio, "language": job.language}
     heard |= _sound_part(job, traits) | _fit_part(job)
     # Jobs have most of their parts in common: kept once, they take a fraction of the memory.
     portrait, motion = shared.setdefault(portrait, portrait), shared.setdefault(motion, motion)
     settings = shared.setdefault(settings, settings)
     picture_key = make_key("picture", version=VERSIONS["picture"], **seen)
-    picture = shared.setdefault(picture_key, PictureSpec(picture_key, run_id, job, portrait, motion, settings))
+    picture = shared.setdefault(
+        picture_key, PictureSpec(picture_key, run_id, job, portrait, motion, settings, stretch_to)
+    )
     # Named after the render that earlier versions made at once, so that theirs are reused.
     return FilmSpec(make_key("render", version=VERSIONS["render"], **seen, **heard), run_id, job, picture, audio)
 
@@ -135,7 +140,11 @@ def _sound_seconds(job: Job, traits: JobTraits) -> Fraction | None:
 
 def misfit(job: Job, length: Length | None, traits: JobTraits) -> str:
     """Return why the job's sound does not fit its clip, as far as both lengths are known; empty if it does."""
+    if traits.sound.get("seconds") == {}:
+        return f"{job.audio} has no sound; name another file, or `none`"
     sound = _sound_seconds(job, traits)
+    if _sound(job) and sound is None and job.fit.startswith("stretch"):
+        return f"fit {job.fit} needs the length of the sound before the run: choose its track by index:N"
     if sound is None or length is None:
         return ""
     frames, rate = frames_between(length, job.start, job.end), Fraction(length[1]).limit_denominator(1001)

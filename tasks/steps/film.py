@@ -14,6 +14,7 @@ from catalogs.store.renders import Record, discard_render, find_record, record_k
 from tasks import media
 from tasks.media import VideoFormat, VideoMetadata
 from tasks.media.fit import Fit, extend_picture
+from tasks.media.languages import bcp_47
 from tasks.media.sound import measure_file
 from tasks.steps.context import WorkerContext
 from tasks.steps.publish import finished_record, publish
@@ -135,6 +136,7 @@ def _write_film(
         media.add_sound(source, outputs[name], audio, seconds, rate, metadata, video_format)
     facts: dict[str, Any] = {"audio": sound is not None}
     if sound is not None:
+        facts["language"] = spec.job.language or bcp_47(sound.audio.language)
         loudness = measure_file(next(iter(outputs.values())))
         facts |= loudness_facts(loudness)
         notes += [] if loudness is None or spec.job.loudness is not None else loudness.notes

@@ -8,14 +8,18 @@ from collections.abc import Callable, Generator, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
 from catalogs.store.renders import discard_render
 from models.faces import Box, make_paster
 from models.motion import Motion
+from models.motion.resample import resample_shots
 from tasks import media
 from tasks.media import Timing, VideoEncoder, VideoMetadata
+from tasks.media.fit import decide_fit
+from tasks.media.timing import even_timing
 from tasks.quality.meter import QualityMeter
 from tasks.steps.appearance import EncodedPortrait
 from tasks.steps.context import WorkerContext
@@ -23,6 +27,7 @@ from tasks.steps.motion import fetch_track
 from tasks.steps.publish import finished_record, publish
 from tasks.steps.specs import PictureDone, PictureSpec
 from troupe import ClipInfo, Picture, Track, __version__
+from troupe.errors import InputError
 from troupe.job import fitted_size
 from troupe.log_context import process_name
 from troupe.progress import report_progress
@@ -78,6 +83,9 @@ def render_picture(
             track = fetch_track(context, spec.motion.track)
         with watch("decode"):
             timing = media.timing_of(clip, spec.job.start, spec.job.end, spec.job.fps, spec.job.video_track)
+        stretched: list[str] = []
+        if spec.stretch_to is not None:
+            shots, track, timing, stretched = _stretched(context, spec, shots, track, timing)
         with watch("paste"):
             paster = make_paster(spec.job.blend, picture, box) if picture is not None else None
         outputs = _outputs(context, spec, picture, folder)
@@ -86,7 +94,7 @@ def render_picture(
         meter = QualityMeter(context.animator, context.detector, measured, shots, track)
         infos = write_videos(context, spec, portrait, shots, outputs, paster, timing, poster, meter, watch)
         facts = _facts(context, spec, portrait, track, outputs, infos[0])
-        facts |= {"notes": [*_picture_notes(context, spec, clip), *scaling]}
+        facts |= {"notes": [*_picture_notes(context, spec, clip), *scaling, *stretched]}
         facts |= {"worker": worker, "quality": meter.compute(), "stage_seconds": watch.seconds}
         with watch("put"):
             context.check_weights()
@@ -217,6 +225,30 @@ def _scaled_portrait(
     left, top, side = round(x1 * size[0] / width), round(y1 * size[1] / height), round((x2 - x1) * size[0] / width)
     note = f"size: the video is {size[0]}x{size[1]}, the portrait {width}x{height} ({spec.job.size} at most)"
     return media.resized(picture, size), (left, top, left + side, top + round((y2 - y1) * size[1] / height)), [note]
+
+
+def _stretched(
+    context: WorkerContext, spec: PictureSpec, shots: Sequence[Motion], track: Track, timing: Timing
+) -> tuple[Sequence[Motion], Track, Timing, list[str]]:
+    """Return motion, track and timing at the length of the sound, as far as the job allows, and a note.
+
+    Raises:
+        InputError: the sound's length differs by more than the job allows.
+    """
+    assert spec.stretch_to is not None
+    length = None if timing.even else Fraction(timing.seconds).limit_denominator(10**6)
+    limit = spec.job.stretch_limit
+    fit = decide_fit(spec.job.fit, len(track), timing.rate, spec.stretch_to, picture=length, stretch_limit=limit)
+    if fit.problem:
+        raise InputError(fit.problem)
+    if fit.motion_frames == len(track):
+        return shots, track, timing, []
+    window, times = context.animator.config.window, None if timing.even else timing.times
+    resampled, new_track = resample_shots(
+        shots, track, fit.motion_frames, window=window, crop=spec.motion.crop, times=times
+    )
+    note = f"picture: motion of {len(track)} frames stretched to {fit.motion_frames} to fit the sound"
+    return resampled, new_track, even_timing(fit.motion_frames, timing.rate), [note]
 
 
 def _picture_notes(context: WorkerContext, spec: PictureSpec, clip: Path) -> list[str]:

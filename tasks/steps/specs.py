@@ -85,6 +85,7 @@ class PictureSpec:
 
     Attributes:
         run_id, job: the run and the first of its jobs that need the picture.
+        stretch_to: length of the sound, in seconds, that the motion is stretched towards; None leaves it as it is.
     """
 
     key: str
@@ -93,7 +94,7 @@ class PictureSpec:
     portrait: PortraitSpec
     motion: MotionSpec
     settings: SamplerSettings
-    audio: Input | None = None
+    stretch_to: Fraction | None = None
 
     @property
     def folder(self) -> str:

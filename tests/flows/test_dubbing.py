@@ -14,7 +14,7 @@ from catalogs.retention.evict import maintain
 from catalogs.retention.forget import forget
 from catalogs.store.store import open_store
 from tasks import media
-from tests.flows.cast import write_sound
+from tests.flows.cast import write_clip, write_sound
 from tests.flows.jobs import JOB, RunJobs, manifest_rows
 
 RATE = 16000
@@ -111,6 +111,34 @@ def test_a_longer_sound(run_jobs: RunJobs, cast: Path, fit: str, frames: int | N
         assert "cut" in row["notes"]
     else:
         assert f"({fit})" in row["notes"]
+
+
+def test_a_stretched_motion(run_jobs: RunJobs, cast: Path) -> None:
+    for name, seconds in {"near": 0.44, "far": 0.6, "short": 0.36}.items():
+        write_tones(cast / f"{name}.wav", seconds)
+    jobs = [JOB | {"job_id": name, "audio": f"{name}.wav", "fit": "stretch"} for name in ("near", "far", "short")]
+    jobs += [JOB | {"job_id": "both", "audio": "far.wav", "fit": "stretch+bounce"}]
+    jobs += [JOB | {"job_id": "wide", "audio": "far.wav", "fit": "stretch", "stretch_limit": "50%"}]
+    summary = run_jobs(JOB | {"job_id": "whole"}, *jobs)
+    rows = manifest_rows(summary)
+    assert summary.counts == {"done": 5, "failed": 1}
+    assert "50.0%" in rows["far"]["error"]
+    frames = {"near": 11, "short": 9, "both": 15, "wide": 15}
+    assert {name: rows[name]["frames"] for name in frames} == frames
+    for name, count in frames.items():
+        assert media.probe(Path(rows[name]["full_uri"])).frames == count
+        assert heard(rows[name]["full_uri"], 0.1)
+    assert "10 frames stretched to 11" in rows["near"]["notes"]
+    assert "(bounce)" in rows["both"]["notes"]
+    assert summary.pictures == 5
+
+
+def test_a_file_without_sound_is_refused_before_anything_is_rendered(run_jobs: RunJobs, cast: Path) -> None:
+    write_clip(cast / "silent.mp4", frames=3, rate="25", voiced=False)
+    summary = run_jobs(JOB | {"audio": "silent.mp4"})
+    (row,) = manifest_rows(summary).values()
+    assert "has no sound" in row["error"]
+    assert summary.evaluations == summary.files_put == 0
 
 
 def test_loudness_is_measured_and_normalised(run_jobs: RunJobs, cast: Path) -> None:
