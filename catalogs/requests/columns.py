@@ -13,6 +13,8 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
+import langcodes
+
 from catalogs.store import uris
 from catalogs.store.keys import JOB_ID, valid_job_id
 from troupe import PRESETS, FaceChoice
@@ -194,6 +196,19 @@ def _track(text: str, _folder: str) -> str:
     return text
 
 
+def _languages(text: str, folder: str) -> tuple[str, ...]:
+    """Parse `en;fr;pt-BR`."""
+    tags = tuple(_language(tag, folder) for tag in re.split(r"[;,\s]+", text) if tag)
+    unknown = [tag for tag in tags if not langcodes.tag_is_valid(tag)]
+    if unknown:
+        raise ValueError(
+            f"is {_short(text)}; {', '.join(unknown)} is not a language, use BCP 47 tags such as en;fr;pt-BR"
+        )
+    if len(set(map(str.casefold, tags))) < len(tags):
+        raise ValueError(f"is {_short(text)}, which names a language twice")
+    return tags
+
+
 def _one_of(*choices: str) -> Callable[[str, str], str]:
     def parse(text: str, _folder: str) -> str:
         if text not in choices:
@@ -283,6 +298,7 @@ _PARSERS: dict[str, Callable[[Any, str], Any]] = {
     "end": _seconds,
     "audio": _audio,
     "language": _language,
+    "languages": _languages,
     "output": _one_of(*_OUTPUTS),
     "fps": _rate,
     "gaps": _one_of(*GAPS),

@@ -7,6 +7,7 @@ import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
+from itertools import product
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
@@ -14,6 +15,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from catalogs.requests.columns import COLUMNS, REQUIRED, is_empty, parse_cells, suggestion
+from catalogs.requests.dubs import expand
 from catalogs.requests.inputs import content_type, files_in, read
 from catalogs.requests.job_ids import default_ids, stem
 from catalogs.requests.tables import TABLE_SUFFIXES, read_table
@@ -127,15 +129,15 @@ def parse_jobs(
         problems += [f"column {column!r} is missing" for column in REQUIRED if column not in table.columns]
     problems += table.problems
     fallback = _defaults(defaults or {}, problems)
-    drafts = []
+    drafts: list[_Draft] = []
     for row in table.rows:
-        draft = _Draft(row.where, parse_cells(row.cells, folder, row.where, problems), fallback)
+        cells = parse_cells(row.cells, folder, row.where, problems)
         problems += [
             f"{row.where}: {column} is empty"
             for column in REQUIRED
             if column in table.columns and is_empty(row.cells.get(column))
         ]
-        drafts.append(draft)
+        drafts += [_Draft(row.where, own, fallback) for own in expand(cells, fallback, row.where, problems)]
     if not drafts and not problems:
         problems.append("there are no rows; write one row per job")
     return _finished(drafts, problems, name, require_consent, identity_from)
@@ -179,11 +181,11 @@ def cross_product(
     pictures = _of_kind(portraits, PORTRAIT_SUFFIXES, "picture", problems, left_out)
     clips = _of_kind(drivings, CLIP_SUFFIXES, "clip", problems, left_out)
     fallback = _defaults(defaults or {}, problems)
-    drafts = [
-        _Draft(f"{uris.name(picture)} with {uris.name(clip)}", {"portrait": picture, "driving": clip}, fallback)
-        for picture in pictures
-        for clip in clips
-    ]
+    drafts = []
+    for picture, clip in product(pictures, clips):
+        where = f"{uris.name(picture)} with {uris.name(clip)}"
+        rows = expand({"portrait": picture, "driving": clip}, fallback, where, problems)
+        drafts += [_Draft(where, own, fallback) for own in rows]
     return _finished(drafts, problems, "the request", require_consent, identity_from)
 
 
@@ -239,13 +241,13 @@ class _Draft:
     """
 
     where: str
-    own: Mapping[str, Any]
-    defaults: Mapping[str, Any]
+    own: dict[str, Any]
+    defaults: dict[str, Any]
 
     @property
     def fields(self) -> dict[str, Any]:
         """All values, by column."""
-        return {**self.defaults, **self.own}
+        return {name: value for name, value in (self.defaults | self.own).items() if name != "languages"}
 
 
 def _finished(
@@ -294,7 +296,7 @@ def _identity(portrait: str, source: IdentityFrom | None) -> str:
 def _of_kind(
     folder: str, suffixes: tuple[str, ...], kind: str, problems: list[str], left_out: list[str] | None
 ) -> list[str]:
-    files = files_in(folder)
+    files = [folder] if _is_file(folder) else files_in(folder)
     found = [uri for uri in files if uris.name(uri).lower().endswith(suffixes)]
     others = [f"{uris.name(uri)}: {unreadable(uris.name(uri), kind)}" for uri in files if uri not in set(found)]
     if not found:
@@ -303,6 +305,12 @@ def _of_kind(
     if left_out is not None:
         left_out += others
     return found
+
+
+def _is_file(uri: str) -> bool:
+    """Return whether it is a local file, instead of a folder."""
+    path = uris.local_path(uri)
+    return path is not None and path.is_file()
 
 
 def _defaults(defaults: Mapping[str, str], problems: list[str]) -> dict[str, Any]:

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 __all__ = [
     "DEFAULT_STORE",
     "AsOfOption",
+    "AudioOption",
     "DetectorOption",
     "DeviceOption",
     "DrivingsOption",
@@ -27,11 +28,14 @@ __all__ = [
     "DtypeOption",
     "ExcelOption",
     "ExitCode",
+    "FitOption",
     "FormatOption",
     "IdentityFromOption",
     "JobLimitOption",
     "JobsArgument",
+    "LanguagesOption",
     "LocalOption",
+    "LoudnessOption",
     "OutputOption",
     "PortraitsOption",
     "PresetOption",
@@ -130,9 +134,39 @@ JobsArgument = Annotated[
 ]
 PortraitsOption = Annotated[
     str | None,
-    typer.Option(help="Folder of portraits, instead of a jobs file; each is animated with each clip of --drivings."),
+    typer.Option(
+        "--portraits",
+        "--portrait",
+        help="A portrait, or a folder of them, instead of a jobs file; each is animated with each clip of --drivings.",
+    ),
 ]
-DrivingsOption = Annotated[str | None, typer.Option(help="Folder of driving clips.")]
+DrivingsOption = Annotated[
+    str | None, typer.Option("--drivings", "--driving", help="A driving clip, or a folder of them.")
+]
+AudioOption = Annotated[
+    str | None,
+    typer.Option(
+        help="Sound of jobs that set none: driving, none, or a file. With {language} in its name, one video is made "
+        "per language for which there is a file, such as 'dubs/welcome.{language}.wav'.",
+        show_default="driving",
+    ),
+]
+LanguagesOption = Annotated[
+    str | None,
+    typer.Option(help="Languages for {language}, such as 'en;fr;pt-BR'.", show_default="those that are there"),
+]
+FitOption = Annotated[
+    str | None,
+    typer.Option(
+        help="For sounds that are longer or shorter than the clip: strict, cut, hold, bounce, stretch or "
+        "stretch+bounce; see docs/dubbing.md.",
+        show_default="strict",
+    ),
+]
+LoudnessOption = Annotated[
+    str | None,
+    typer.Option(metavar="LUFS", help="Normalise the loudness of every sound, such as -23 or -16.", show_default="off"),
+]
 PresetOption = Annotated[
     str | None,
     typer.Option(

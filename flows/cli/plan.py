@@ -10,13 +10,17 @@ import typer
 from flows.cli.console import Format, print_json, print_table, stderr
 from flows.cli.options import (
     DEFAULT_STORE,
+    AudioOption,
     DetectorOption,
     DrivingsOption,
     DtypeOption,
+    FitOption,
     FormatOption,
     IdentityFromOption,
     JobLimitOption,
     JobsArgument,
+    LanguagesOption,
+    LoudnessOption,
     OutputOption,
     PortraitsOption,
     PresetOption,
@@ -47,6 +51,10 @@ def plan(
     preset: PresetOption = None,
     seed: SeedOption = None,
     output: OutputOption = None,
+    audio: AudioOption = None,
+    languages: LanguagesOption = None,
+    fit: FitOption = None,
+    loudness: LoudnessOption = None,
     identity_from: IdentityFromOption = None,
     limit: JobLimitOption = None,
     preview: PreviewOption = None,
@@ -80,7 +88,9 @@ def plan(
         drivings=drivings,
         detector=detector,
         dtype=dtype,
-        defaults=job_defaults(preset=preset, seed=seed, output=output),
+        defaults=job_defaults(
+            preset=preset, seed=seed, output=output, audio=audio, languages=languages, fit=fit, loudness=loudness
+        ),
         identity_from=cast("Any", identity_from),  # which the request validates
         limit=limit,
         preview=preview,

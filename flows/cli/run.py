@@ -9,15 +9,19 @@ import typer
 from flows.cli.console import console, print_table, stderr
 from flows.cli.options import (
     DEFAULT_STORE,
+    AudioOption,
     DetectorOption,
     DeviceOption,
     DrivingsOption,
     DtypeOption,
     ExitCode,
+    FitOption,
     IdentityFromOption,
     JobLimitOption,
     JobsArgument,
+    LanguagesOption,
     LocalOption,
+    LoudnessOption,
     OutputOption,
     PortraitsOption,
     PresetOption,
@@ -50,6 +54,10 @@ def run(
     preset: PresetOption = None,
     seed: SeedOption = None,
     output: OutputOption = None,
+    audio: AudioOption = None,
+    languages: LanguagesOption = None,
+    fit: FitOption = None,
+    loudness: LoudnessOption = None,
     identity_from: IdentityFromOption = None,
     limit: JobLimitOption = None,
     preview: PreviewOption = None,
@@ -111,8 +119,9 @@ def run(
     """Animate portraits: from a jobs file to videos and a manifest.
 
     A jobs file has one row per video. Only `portrait` and `driving` are required; `job_id`, `identity`, `face`,
-    `start`, `end`, `audio`, `output`, `fps`, `gaps` (hold, cut, fail), `crop` (first, follow), `blend` (seamless,
-    reference), `quality`, `master`, `preset`, `seed` and others are optional; see docs/jobs.md.
+    `start`, `end`, `audio`, `languages`, `fit`, `loudness`, `output`, `fps`, `gaps` (hold, cut, fail), `crop` (first,
+    follow), `blend` (seamless, reference), `quality`, `master`, `preset`, `seed` and others are optional; see
+    docs/jobs.md. Videos that differ in their sound only are rendered once; see docs/dubbing.md.
 
     Existing results are reused: run the same command again to resume a stopped run, with its --run-id to write into
     the same manifest.
@@ -125,6 +134,7 @@ def run(
 
     - `troupe run --portraits faces --drivings clips`
     - `troupe run jobs.csv --weights weights`
+    - `troupe run --portrait ada.jpg --driving welcome.mp4 --audio 'dubs/welcome.{language}.wav' --weights weights`
     - `troupe run --portraits faces --drivings clips --weights weights --store s3://bucket/troupe`
     - `troupe run jobs.csv --weights weights --limit 3 --preview 2s --preset draft`
     """
@@ -135,7 +145,9 @@ def run(
         options
         | {
             "weights": weights_or_miniature(weights),
-            "defaults": job_defaults(preset=preset, seed=seed, output=output),
+            "defaults": job_defaults(
+                preset=preset, seed=seed, output=output, audio=audio, languages=languages, fit=fit, loudness=loudness
+            ),
             "max_quality": dict(max_quality or ()),
         }
     )

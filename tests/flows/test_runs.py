@@ -144,14 +144,14 @@ def test_plan_estimates_a_run_without_doing_it(request_of: Callable[..., Request
 
     before = plan()
     assert not Path(request.store).exists()
-    assert (before["jobs"], before["renders"], before["reused"]) == (3, 2, 0)
+    assert (before["jobs"], before["pictures"], before["films"], before["reused"]) == (3, 2, 2, 0)
     assert (before["identities"], before["clips"], before["tracks"]) == ([2, 2], [1, 1], [1, 1])
     assert before["frames"] == {"draft": 20}
     assert before["worker_hours"] is None
     assert list(before["problems"]) == ["nowhere"]
     animate_locally(replace(request, limit=1))
     after = plan("--price", "3600", "--workers", "2")
-    assert (after["renders"], after["reused"]) == (1, 1)
+    assert (after["pictures"], after["films"], after["reused"]) == (1, 1, 1)
     assert (after["identities"], after["clips"], after["tracks"]) == ([2, 1], [1, 0], [1, 0])
     basis = after["basis"]["draft"]
     assert (basis["jobs"], basis["frames"], basis["same_weights"], basis["device"]) == (1, 10, True, "cpu")
@@ -159,5 +159,5 @@ def test_plan_estimates_a_run_without_doing_it(request_of: Callable[..., Request
     assert after["cost"] == pytest.approx(3600 * after["worker_hours"])
     assert after["run_hours"] == after["worker_hours"] / 2
     text = cli(*words, "--seed", "7").stdout
-    assert "2 to render" in text
+    assert "2 pictures to render, 2 films to make" in text
     assert "jobs with these weights on cpu" in text

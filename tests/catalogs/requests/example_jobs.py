@@ -39,6 +39,9 @@ FULL = Job(
     audio_track="language:en-GB",
     video_track="index:1",
     size="1280x720",
+    fit="stretch+bounce",
+    stretch_limit=0.25,
+    loudness=-23.0,
 )
 
 

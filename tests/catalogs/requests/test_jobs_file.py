@@ -55,8 +55,11 @@ def test_every_column_in_every_kind_of_file(tmp_path: Path) -> None:
         "audio_track": "language:en-GB",
         "video_track": "index:1",
         "size": "1280x720",
+        "fit": "stretch+bounce",
+        "stretch_limit": "25%",
+        "loudness": -23,
     }
-    assert set(cells) | {"tags"} == set(COLUMNS)
+    assert set(cells) | {"tags", "languages"} == set(COLUMNS)
     assert {field.name for field in dataclasses.fields(Job)} <= set(COLUMNS)
     for tags in ("campaign=spring;take=2", '{"campaign": "spring", "take": 2}'):
         sink = io.StringIO()

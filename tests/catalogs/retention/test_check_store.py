@@ -113,7 +113,7 @@ def test_damage_is_found_and_repaired(filled: Store, damage: Callable[[Store], N
     assert not found.repaired
     assert all(problem.repaired for problem in check_store(filled, deep=True, repair=True).problems)
     left = problems(check_store(filled, deep=True))
-    lost = [f"{filled.uri(record_key('k1'))} is missing, although job one of run r1 is finished"]
+    lost = [f"{filled.uri(record_key('renders/k1'))} is missing, although job one of run r1 is finished"]
     assert left == ([] if filled.exists(record_key("renders/k1")) else lost)
     assert list_jobs(filled).sort_by("job_id").select(["job_id", "status"]).to_pylist() == before
     assert len(read_manifest(filled, "r1")) == 2

@@ -1,0 +1,98 @@
+"""Rows that stand for many languages: `{language}` in their files, expanded to one job per language."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+import langcodes
+
+from catalogs.requests.inputs import files_in, stat
+from catalogs.store import uris
+from catalogs.store.keys import valid_job_id
+from troupe.errors import TroupeError
+
+__all__ = ["LANGUAGE", "PLACEHOLDER", "PLACES", "expand"]
+
+LANGUAGE = re.compile(r"[A-Za-z]{2,3}(-[A-Za-z0-9]{1,8})*")
+"""BCP 47 tags, as far as their form."""
+PLACEHOLDER = "{language}"
+PLACES = ("audio", "tracks")
+"""Columns whose URIs may contain the placeholder."""
+
+
+def expand(
+    own: Mapping[str, Any], defaults: Mapping[str, Any], where: str, problems: list[str]
+) -> list[dict[str, Any]]:
+    """Return the cells of a row once per language; a row that names a single language, or none, as it is.
+
+    The languages are those of the column `languages`, else the single `language`, else those for which the first URI
+    with the placeholder names a file that exists.
+
+    Args:
+        own: valid values of the row's filled cells, by column.
+        defaults: values of the other columns.
+        where: position of the row, for messages.
+        problems: list that languages and files which do not exist are reported to.
+    """
+    fields = {**defaults, **own}
+    patterns = [column for column in PLACES if PLACEHOLDER in str(fields.get(column, ""))]
+    languages = fields.get("languages")
+    rest = {column: value for column, value in own.items() if column != "languages"}
+    if languages and not patterns:
+        problems.append(f"{where}: languages is {';'.join(languages)}, but neither audio nor tracks has {PLACEHOLDER}")
+    if languages and fields.get("language"):
+        problems.append(f"{where}: has both language and languages; leave one empty")
+    if not patterns:
+        return [rest]
+    if fields.get("language"):
+        return [rest | _filled(fields, patterns, fields["language"])]
+    found = languages or _languages_there(fields[patterns[0]], where, problems)
+    rows = []
+    for language in found:
+        row = rest | _filled(fields, patterns, language) | {"language": language}
+        for column in patterns:
+            if (problem := _missing(row[column])) is not None:
+                problems.append(f"{where}: {column} for {language}: {problem}")
+        if "job_id" in own:
+            row["job_id"] = f"{own['job_id']}.{language}"
+            if not valid_job_id(row["job_id"]):
+                problems.append(f"{where}: job_id {own['job_id']!r} is too long for one job per language")
+        rows.append(row)
+    return rows or [rest]
+
+
+def _filled(fields: Mapping[str, Any], patterns: list[str], language: str) -> dict[str, str]:
+    return {column: fields[column].replace(PLACEHOLDER, language) for column in patterns}
+
+
+def _languages_there(pattern: str, where: str, problems: list[str]) -> list[str]:
+    """Return the languages for which there is a file; none is a problem."""
+    folder, name = uris.parent(pattern), uris.name(pattern)
+    if PLACEHOLDER not in name:
+        problems.append(
+            f"{where}: {pattern} has {PLACEHOLDER} in its folder; list the languages in the column languages"
+        )
+        return []
+    try:
+        files = [uris.name(file) for file in files_in(folder)]
+    except TroupeError as error:
+        problems.append(f"{where}: {error.message}")
+        return []
+    before, _, after = name.partition(PLACEHOLDER)
+    expected = re.compile(f"{re.escape(before)}(?P<language>{LANGUAGE.pattern}){re.escape(after)}")
+    matches = [match["language"] for file in files if (match := expected.fullmatch(file))]
+    found = [language for language in matches if langcodes.tag_is_valid(language)]
+    if not found:
+        problems.append(f"{where}: there is no file like {uris.redacted(pattern)}, with a language such as en or pt-BR")
+    return found
+
+
+def _missing(uri: str) -> str | None:
+    """Return why a file cannot be read; None if it is there."""
+    try:
+        stat(uri)
+    except TroupeError as error:
+        return error.message
+    return None
