@@ -97,7 +97,7 @@ def test_other_sound_and_no_sound(run_jobs: RunJobs, cast: Path) -> None:
     write_clip(cast / "silent.mp4", frames=5, rate="25", voiced=False)
     rows = manifest_rows(
         run_jobs(
-            JOB | {"job_id": "dubbed", "audio": "dub.wav", "language": "pt-BR"},
+            JOB | {"job_id": "dubbed", "audio": "dub.wav", "fit": "cut", "language": "pt-BR"},
             JOB | {"job_id": "silent", "driving": "silent.mp4"},
         )
     )
