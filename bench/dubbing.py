@@ -113,7 +113,7 @@ def run_languages(
     seconds = time.perf_counter() - started
     assert summary.counts == {"done": len(languages)}, summary.line()
     videos = read_manifest(open_store(request.store), summary.run_id)["full_uri"].to_pylist()
-    return Run(seconds, summary.evaluations, frozenset(map(_picture_hash, videos)))
+    return Run(seconds, summary.evaluations, frozenset(_picture_hash(str(video)) for video in videos))
 
 
 def _picture_hash(video: str) -> str:

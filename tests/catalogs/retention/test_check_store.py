@@ -128,7 +128,12 @@ def test_files_without_digests_get_them(filled: Store) -> None:
     assert report.without_digest == 4
     assert report.unverified == tuple(
         filled.uri(key)
-        for key in ("cache/lengths/old.json", "cache/motion/m.safetensors", "cache/tracks/t.parquet", record_key("renders/k1"))
+        for key in (
+            "cache/lengths/old.json",
+            "cache/motion/m.safetensors",
+            "cache/tracks/t.parquet",
+            record_key("renders/k1"),
+        )
     )
     check_store(filled, repair=True)
     assert check_store(filled, deep=True).without_digest == 0
