@@ -37,6 +37,9 @@ class JobOptions(TypedDict, total=False):
     start: float
     end: float | None
     audio: PathLike
+    fit: Literal["strict", "cut", "hold", "bounce", "stretch", "stretch+bounce"]
+    stretch_limit: float | str
+    loudness: float | None
     audio_track: str
     video_track: str
     language: str
