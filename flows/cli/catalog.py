@@ -127,6 +127,7 @@ def show(
     - `troupe catalog show ada__welcome`
     - `troupe catalog show ada__welcome --run 20261124-061500-ab12 --json`
     """
+    from catalogs.query import jobs as query
     from catalogs.query.job_details import job_rows, rerun_command
     from catalogs.store.store import open_store
 
@@ -141,6 +142,11 @@ def show(
     )
     if len(rows) > 1:
         stderr.print("also part of " + ", ".join(f"{other['run_id']} ({other['status']})" for other in rows[1:]))
+    if row["picture_key"]:
+        films = query.list_jobs(opened, picture=row["picture_key"], columns=["job_id", "language"])
+        others = {f"{film['job_id']} ({film['language']})" for film in films.to_pylist() if film["job_id"] != job}
+        if others:
+            stderr.print(f"films of the same picture (--picture {row['picture_key']}): {', '.join(sorted(others))}")
     stderr.print("to render it again:")
     typer.echo(rerun_command(opened, row))
 

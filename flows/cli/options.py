@@ -254,6 +254,9 @@ def _filters(
     error_kind: Annotated[
         str | None, typer.Option(help="Only jobs that failed with this kind of error, such as no_face.")
     ] = None,
+    picture: Annotated[
+        str | None, typer.Option(metavar="KEY", help="Only the films of this picture, in all languages.")
+    ] = None,
     since: Annotated[
         Any,
         typer.Option(
@@ -293,6 +296,7 @@ def _filters(
         "language": language,
         "run": run,
         "error_kind": error_kind,
+        "picture": picture,
         "since": since,
         "until": until,
         "least": dict(least or ()),

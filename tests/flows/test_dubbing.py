@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import wave
 from pathlib import Path
 
 import av
 import numpy as np
 import pytest
+from typer.testing import CliRunner
 
 from catalogs.retention.evict import maintain
 from catalogs.retention.forget import forget
 from catalogs.store.store import open_store
+from flows.cli import app
 from tasks import media
 from tests.flows.cast import write_clip, write_sound
 from tests.flows.jobs import JOB, RunJobs, manifest_rows
@@ -76,6 +79,18 @@ def test_languages_share_one_picture(run_jobs: RunJobs, dubs: dict[str, dict[str
         assert file.streams.audio[0].language == "por"
     assert {row["quality_flicker"] for row in rows.values()} == {rows["en"]["quality_flicker"]}
     assert "1 picture and 1 film made" in one.line()
+
+
+def test_the_catalog_shows_the_films_of_a_picture(
+    run_jobs: RunJobs, dubs: dict[str, dict[str, str]], tmp_path: Path
+) -> None:
+    summary = run_jobs(*dubs.values(), JOB | {"job_id": "other", "seed": 5})
+    key = manifest_rows(summary)["fr"]["picture_key"]
+    store = str(tmp_path / "store")
+    listed = CliRunner().invoke(app, ["catalog", "ls", "--store", store, "--picture", key, "--format", "json"])
+    assert {row["job_id"] for row in json.loads(listed.stdout)} == set(LANGUAGES)
+    shown = CliRunner().invoke(app, ["catalog", "show", "fr", "--store", store])
+    assert "en (en), pt-BR (pt-BR)" in shown.output
 
 
 def test_all_languages_at_once_render_once(run_jobs: RunJobs, dubs: dict[str, dict[str, str]]) -> None:
