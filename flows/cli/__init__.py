@@ -102,6 +102,8 @@ def main() -> None:
     """Run the command line."""
     private_terminal()
     bypass_proxies_on_loopback()
+    # Read when torch is imported; see `tasks.pool.ray_actor`.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     try:
         app(prog_name="troupe")
     except SystemExit as end:

@@ -28,6 +28,9 @@ __all__ = ["delete_progress", "fetch_progress", "start_actor"]
 _RUN_VARIABLE = "TROUPE_RUN"
 """Environment variable with the id of the run that a worker works for."""
 
+_WAIT_POLICY = "OMP_WAIT_POLICY"
+"""How OpenMP's threads wait, read when torch is imported. Actively, they would take the cores from other workers, from
+ffmpeg and from whatever else runs on the machine."""
 
 _PROGRESS_NAMESPACE = b"troupe-progress"
 """Namespace of Ray's key-value table in which every worker has one entry, which it overwrites."""
@@ -71,6 +74,7 @@ def start_actor(role: Role, *, on_cluster: bool) -> Any:
     environment = {_RUN_VARIABLE: current_context()["run"]} | dict.fromkeys(
         ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), str(role.threads)
     )
+    environment[_WAIT_POLICY] = os.environ.get(_WAIT_POLICY, "PASSIVE")
     if not role.gpus:
         environment["CUDA_VISIBLE_DEVICES"] = ""
     if not on_cluster:

@@ -157,3 +157,17 @@ def test_error_in_a_real_process_has_no_traceback(tmp_path: Path) -> None:
 def test_unknown_command_and_option() -> None:
     assert CliRunner().invoke(app, ["weihgts"]).exit_code == 2
     assert CliRunner().invoke(app, ["doctor", "--nothing"]).exit_code == 2
+
+
+@pytest.mark.parametrize(("own", "expected"), [({}, "PASSIVE"), ({"OMP_WAIT_POLICY": "ACTIVE"}, "ACTIVE")])
+def test_threads_wait_passively_unless_the_user_wants_otherwise(own: dict[str, str], expected: str) -> None:
+    """OpenMP reads the variable when torch is imported: a command sets it before."""
+    text = """
+import os, sys
+from flows import cli
+cli.app = lambda **_: print(os.environ.get("OMP_WAIT_POLICY"), "torch" in sys.modules)
+cli.main()
+"""
+    environment = {name: value for name, value in os.environ.items() if name != "OMP_WAIT_POLICY"} | own
+    ran = subprocess.run([sys.executable, "-c", text], env=environment, capture_output=True, text=True)
+    assert ran.stdout.split() == [expected, "False"]

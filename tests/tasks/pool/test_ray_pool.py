@@ -56,6 +56,15 @@ class TestItems:
             names = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "CUDA_VISIBLE_DEVICES")
             assert pool.submit(WorkItem("a", "puppet", Puppet.environment, names)).result() == ["3", "3", ""]
 
+    def test_a_worker_waits_passively_unless_the_user_wants_otherwise(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.delenv("OMP_WAIT_POLICY", raising=False)
+        item = WorkItem("a", "puppet", Puppet.environment, ("OMP_WAIT_POLICY",))
+        with RayPool([puppets()]) as pool:
+            assert pool.submit(item).result() == ["PASSIVE"]
+        monkeypatch.setenv("OMP_WAIT_POLICY", "ACTIVE")
+        with RayPool([puppets()]) as pool:
+            assert pool.submit(item).result() == ["ACTIVE"]
+
     def test_what_a_worker_logs_is_logged_here(self, caplog: pytest.LogCaptureFixture) -> None:
         with RayPool([puppets()]) as pool:
             pool.submit(WorkItem("talk", "puppet", Puppet.say, ("hello",))).result()
