@@ -73,8 +73,9 @@ class RunProgress:
         """Count a job that ended; a cancelled one did not."""
         with self._lock:
             self._done += row["status"] != "cancelled"
-            # Only this run's own frames have a rate: `attempts` is empty for renders that existed before.
-            rendered = row["status"] == "done" and row["attempts"]
+            # Only this run's own frames have a rate: `attempts` is empty for films that existed before, and nothing is
+            # denoised for films whose picture exists, or is another job's too.
+            rendered = row["status"] == "done" and row["attempts"] and row["seconds_denoise"]
             self._frames += (row["frames"] or 0) if rendered else 0
             rate = self._frames / max(self._clock() - self._started, 1e-9)
             result = counted(row["frames"] or 0, "frame") if row["error"] is None else row["error"]

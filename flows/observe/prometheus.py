@@ -43,7 +43,7 @@ class Metrics:
         self._jobs.labels(row["status"]).inc()
         if row["status"] == "failed":
             self._failures.labels(row["error_kind"]).inc()
-        if row["status"] == "done":
+        if row["status"] == "done" and (row["seconds_denoise"] or not row["picture_key"]):
             self._frames.inc(row["frames"] or 0)
         for name, seconds in row.items():
             if name.startswith("seconds_") and seconds:

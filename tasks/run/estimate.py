@@ -134,7 +134,9 @@ def _count_parts(
 
 def _basis_by_preset(store: Store, plan: Plan, presets: Iterable[str]) -> dict[str, Basis]:
     stages = [f"seconds_{stage}" for stage in BUSY_STAGES]
-    rows = snapshot(store).read(pc.field("status") == "done", ["preset", "device", "weights", "frames", *stages])
+    # Films of a picture that another job rendered say nothing about the pace.
+    rendered = (pc.field("status") == "done") & (pc.field("picture_key").is_null() | (pc.field("seconds_denoise") > 0))
+    rows = snapshot(store).read(rendered, ["preset", "device", "weights", "frames", *stages])
     basis = {}
     for preset in presets:
         found = [row for row in rows.to_pylist() if row["preset"] == preset and row["frames"]]

@@ -54,7 +54,7 @@ def test_only_frames_of_this_run_have_a_rate(lines: tuple[RunProgress, LineDispl
     CLOCK[0] = 2.0
     progress.finished(row("old", "reused", frames=100))
     progress.finished(row("own", frames=100))  # of this run before it was killed
-    progress.finished(row("new", frames=10, attempts=1))
+    progress.finished(row("new", frames=10, attempts=1, seconds_denoise=1.0))
     progress.finished(FAILED)
     progress.finished(row("rest", "cancelled"))
     assert file.getvalue().splitlines() == [
@@ -99,7 +99,7 @@ def test_what_no_longer_reports_is_not_shown() -> None:
     CLOCK[0] = 8.0
     progress.working(WORKING)
     assert shown[-1] == f"e: tracking 1/2 frames; {WORKING}"
-    progress.finished(row("ada__wave", frames=1, attempts=1))
+    progress.finished(row("ada__wave", frames=1, attempts=1, seconds_denoise=1.0))
     assert shown[-1] == "e: tracking 1/2 frames"
 
 
