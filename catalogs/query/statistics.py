@@ -26,8 +26,8 @@ _COUNTS = {
     # A reused render is not a second video.
     "videos": "count(DISTINCT render_key) FILTER (status IN ('done', 'reused'))",
     # Films share their picture, whose frames are counted with the one that it was rendered for.
-    "frames_rendered": "coalesce(sum(frames) FILTER (status = 'done' AND (picture_key IS NULL OR seconds_denoise > 0)), "
-    "0)::BIGINT",
+    "frames_rendered": "coalesce(sum(frames) FILTER "
+    "(status = 'done' AND (picture_key IS NULL OR seconds_denoise > 0)), 0)::BIGINT",
     "video_seconds": "coalesce(sum(seconds) FILTER (status = 'done'), 0)",
     "video_bytes": "coalesce(sum(bytes) FILTER (status = 'done'), 0)::BIGINT",
     "flagged": "count(flagged)",
