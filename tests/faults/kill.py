@@ -4,7 +4,7 @@ Every seed chooses a victim (the run's own process, a process with an actor, any
 and a moment between the run's first sign of life in the store and its end. Then the run is resumed under its name
 until it ends well. Its manifest has to be that of an undisturbed run but for times, places and ids; every file has to
 have its checksum; what was published when the victim died has to stay as it was, byte by byte, and no work may go
-into it again: the denoiser's evaluations of the last attempt are those of the missing renders.
+into it again: the denoiser's evaluations of the last attempt are those of the missing pictures.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from random import Random
 
 import psutil
 
+from catalogs.retention.evict import PICTURES
 from tests.faults.harness.workspace import Workspace, prepare, records, server, stable_rows, wait_until
 
 VICTIMS = ("driver", "actor", "ray", "server")
@@ -93,13 +94,13 @@ def round_of(workspace: Workspace, seed: int, whole: dict[str, dict[str, object]
         assert attempts <= MOST_ATTEMPTS, f"seed {seed}: exit code {code} again\n{log.read_text()}"
         # An actor whose driver was killed may publish what it has just done, before Ray ends it.
         assert wait_until(lambda: not _acting(workspace), 60), f"seed {seed}: actors outlive their driver"
-        before = records(store)
+        before = records(store, PICTURES)
         code = workspace.run(str(store), "run", log)
         if code == 0:
-            made = len(records(store)) - len(before)
+            made = len(records(store, PICTURES)) - len(before)
             evaluations = int(re.findall(r"(\d+) network evaluations", log.read_text())[-1])
             computed = evaluations
-            assert (evaluations > 0) is (made > 0), f"seed {seed}: {made} renders, {evaluations} evaluations"
+            assert (evaluations > 0) is (made > 0), f"seed {seed}: {made} pictures, {evaluations} evaluations"
     after = records(store)
     assert all(after[key] == text for key, text in published.items()), f"seed {seed}: a published render has changed"
     assert stable_rows(store, "run") == whole, f"seed {seed}: another manifest"
@@ -119,7 +120,7 @@ def main(arguments: list[str] | None = None) -> None:
     failed = []
     outcome: Counter[str] = Counter()
     with tempfile.TemporaryDirectory(prefix="tf-") as folder:
-        workspace = prepare(Path(folder))
+        workspace = prepare(Path(folder), dubbed=True)
         with server(workspace) as address:
             store, log = workspace.folder / "whole", workspace.folder / "log"
             started = time.monotonic()

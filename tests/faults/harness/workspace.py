@@ -20,7 +20,7 @@ from flows.local import animate_locally
 from models.miniature.init_weights import init_weights
 from tasks.run.request import Request
 from tasks.run.summary import Summary
-from tests.flows.cast import write_clip, write_portrait
+from tests.flows.cast import write_clip, write_portrait, write_sound
 from tests.small import SMALL
 from troupe.files import file_sha256
 
@@ -100,8 +100,12 @@ class Workspace:
         return found
 
 
-def prepare(folder: Path, portraits: int = 3, clips: int = 2, frames: int = 10) -> Workspace:
-    """Create a workspace with drawn portraits and clips, and a job for every pair of them."""
+def prepare(folder: Path, portraits: int = 3, clips: int = 2, frames: int = 10, *, dubbed: bool = False) -> Workspace:
+    """Create a workspace with drawn portraits and clips, and a job for every pair of them.
+
+    Args:
+        dubbed: whether every picture of the first clip has a second film.
+    """
     cast = folder / "cast"
     for place in (cast, folder / "tmp"):
         place.mkdir(parents=True)
@@ -112,6 +116,9 @@ def prepare(folder: Path, portraits: int = 3, clips: int = 2, frames: int = 10) 
         write_clip(cast / f"c{number}.mp4", frames=frames + number, rate="25")
     names = [(f"p{p}", f"c{c}") for p in range(portraits) for c in range(clips)]
     rows = [{"portrait": f"{p}.png", "driving": f"{c}.mp4", "job_id": p + c, "preset": "draft"} for p, c in names]
+    if dubbed:
+        write_sound(cast / "dub.wav", frames / 25)
+        rows += [row | {"job_id": row["job_id"] + ".fr", "audio": "dub.wav"} for row in rows if "c0" in row["driving"]]
     (cast / "jobs.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     return Workspace(folder, len(rows))
 
@@ -145,9 +152,9 @@ def stable_rows(store: Path, run_id: str) -> dict[str, dict[str, Any]]:
     return rows
 
 
-def records(store: Path) -> Mapping[str, bytes]:
-    """Return the record of every render in the store."""
-    return {path.parent.name: path.read_bytes() for path in store.glob("renders/*/render.json")}
+def records(store: Path, folder: str = "renders") -> Mapping[str, bytes]:
+    """Return the record of every film in the store; with `cache/pictures`, of every picture."""
+    return {path.parent.name: path.read_bytes() for path in store.glob(f"{folder}/*/render.json")}
 
 
 def wait_until(condition: Callable[[], bool], seconds: float, process: subprocess.Popen[bytes] | None = None) -> bool:
