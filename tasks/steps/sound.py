@@ -80,7 +80,7 @@ def fit_notes(fit: Fit, rate: Fraction) -> list[str]:
     if fit.extension:
         seconds = float(fit.extended_frames / rate)
         notes.append(f"picture: extended by {seconds:.2f} s to fit the sound ({fit.extension})")
-    if fit.cut_seconds:
+    if fit.cut_seconds >= Fraction(1, 1000):
         notes.append(f"sound: its last {float(fit.cut_seconds):.3f} s were cut to fit the picture")
     return notes
 
