@@ -2,11 +2,12 @@
 
 from tasks.media.sound.length import sound_seconds, sound_traits
 from tasks.media.sound.loudness import Loudness, measure_file, measure_loudness
-from tasks.media.sound.normalise import NormalisedSound, default_ceiling, lower_ceiling, normalise
+from tasks.media.sound.normalise import NormalisedSound, check_target, default_ceiling, lower_ceiling, normalise
 
 __all__ = [
     "Loudness",
     "NormalisedSound",
+    "check_target",
     "default_ceiling",
     "lower_ceiling",
     "measure_file",

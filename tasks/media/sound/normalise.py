@@ -18,7 +18,7 @@ from tasks.media.sound.loudness import SAMPLE_RATE, Loudness, measure_file, meas
 from troupe.errors import FfmpegError, SettingsError
 from troupe.job import LOUDNESS
 
-__all__ = ["TARGETS", "NormalisedSound", "default_ceiling", "lower_ceiling", "normalise"]
+__all__ = ["TARGETS", "NormalisedSound", "check_target", "default_ceiling", "lower_ceiling", "normalise"]
 
 TARGETS = LOUDNESS
 """Lowest and highest target, LUFS."""
@@ -130,8 +130,10 @@ def lower_ceiling(sound: NormalisedSound, written: Loudness) -> float | None:
         sound: what the file was written with.
         written: loudness of the file, by `measure_file`.
     """
-    excess = (written.true_peak or _LOWEST_LIMIT) - default_ceiling(sound.target)
-    return max(sound.ceiling - excess - _MARGIN, CEILINGS[0]) if excess > 0 else None
+    if written.true_peak is None or written.true_peak <= default_ceiling(sound.target):
+        return None
+    excess = written.true_peak - default_ceiling(sound.target)
+    return max(sound.ceiling - excess - _MARGIN, CEILINGS[0])
 
 
 def check_target(target: float, ceiling: float) -> None:
