@@ -18,13 +18,23 @@ __all__ = ["HEARTBEAT_SECONDS", "RunInfo", "RunState", "find_run", "list_runs", 
 
 HEARTBEAT_SECONDS = 20.0
 """Seconds between two heartbeats of a run."""
-_LOST_AFTER = timedelta(seconds=6 * HEARTBEAT_SECONDS)
-"""A run without a heartbeat for this long is lost; this tolerates clocks that differ between machines."""
+_CRASHED_AFTER = timedelta(seconds=6 * HEARTBEAT_SECONDS)
+"""A run without a heartbeat for this long has crashed; this tolerates clocks that differ between machines."""
 _NAME = "run.json"
 _TIMES = ("started_at", "updated_at")
 _THREADS = 16
 
-RunState: TypeAlias = Literal["running", "done", "failed", "stopped", "broken", "lost"]
+RunState: TypeAlias = Literal["running", "completed", "cancelled", "failed", "crashed"]
+"""Prefect's words: the flow run of a run is in the state of the same name."""
+
+_VERSION = 2
+_STATES_OF_VERSION_1: Mapping[str, RunState] = {
+    "done": "completed",
+    "failed": "completed",  # with failed jobs
+    "stopped": "cancelled",
+    "broken": "failed",
+    "lost": "crashed",
+}
 
 
 @dataclass(frozen=True)
@@ -32,8 +42,8 @@ class RunInfo:
     """A run's record, as of its last heartbeat.
 
     Attributes:
-        state: `running`; `done`; `failed`: finished, and some jobs failed; `stopped`: before all jobs were done;
-            `broken`: ended with an error; `lost`: was running, but its heartbeat stopped.
+        state: `running`; `completed`: every job ended, and `counts` has how; `cancelled`: before all jobs were done;
+            `failed`: could not be carried out; `crashed`: was running, but its heartbeat stopped.
         started_at, updated_at: start and last heartbeat, UTC.
         jobs: number of jobs of the request.
         counts: finished jobs by status.
@@ -66,7 +76,7 @@ def write_run(store: Store, info: RunInfo) -> None:
         StoreError: it cannot be written.
     """
     times = {name: getattr(info, name).isoformat() for name in _TIMES}
-    store.replace(seal(redacted_value(asdict(info)) | times), run_key(info.run_id, _NAME))
+    store.replace(seal(redacted_value(asdict(info)) | times | {"version": _VERSION}), run_key(info.run_id, _NAME))
 
 
 def read_run(store: Store, run_id: str) -> RunInfo:
@@ -90,7 +100,7 @@ def find_run(store: Store, run_id: str) -> RunInfo | None:
         StoreError: it cannot be read.
     """
     key = run_key(run_id, _NAME)
-    return _with_lost(_parsed(store, key)) if store.exists(key) else None
+    return _with_crash(_parsed(store, key)) if store.exists(key) else None
 
 
 def list_runs(store: Store, limit: int | None = None) -> list[RunInfo]:
@@ -101,7 +111,7 @@ def list_runs(store: Store, limit: int | None = None) -> list[RunInfo]:
     """
     keys = [key for key in store.list("runs") if key.count("/") == 2 and key.endswith(f"/{_NAME}")]
     with ThreadPoolExecutor(_THREADS, thread_name_prefix="runs") as pool:
-        found = sorted(pool.map(lambda key: _with_lost(_parsed(store, key)), keys), key=lambda run: run.started_at)
+        found = sorted(pool.map(lambda key: _with_crash(_parsed(store, key)), keys), key=lambda run: run.started_at)
     return found[::-1][:limit]
 
 
@@ -110,11 +120,13 @@ def _parsed(store: Store, key: str) -> RunInfo:
         values = unseal(store.read(key))
         times = {name: datetime.fromisoformat(values[name]) for name in _TIMES}
         known = {name: value for name, value in values.items() if name in RunInfo.__dataclass_fields__}
+        if values.get("version", 1) == 1:
+            known["state"] = _STATES_OF_VERSION_1.get(known["state"], known["state"])
         return RunInfo(**redacted_value(known) | times)
     except (ValueError, TypeError, KeyError) as error:
         raise StoreError(f"{store.uri(key)} is damaged: {error}; remove it") from error
 
 
-def _with_lost(run: RunInfo) -> RunInfo:
-    lost = run.live and datetime.now(UTC) - run.updated_at > _LOST_AFTER
-    return replace(run, state="lost") if lost else run
+def _with_crash(run: RunInfo) -> RunInfo:
+    crashed = run.live and datetime.now(UTC) - run.updated_at > _CRASHED_AFTER
+    return replace(run, state="crashed") if crashed else run

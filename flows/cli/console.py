@@ -23,11 +23,13 @@ stderr = Console(stderr=True, highlight=False, markup=False, soft_wrap=True)
 CELL_STYLES = {
     "ok": "green",
     "done": "green",
+    "completed": "green",
     "reused": "cyan",
     "warn": "yellow",
     "cancelled": "yellow",
     "bad": "bold red",
     "failed": "bold red",
+    "crashed": "bold red",
 }
 """Styles of table cells, by their text."""
 

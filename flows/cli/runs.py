@@ -27,13 +27,13 @@ def runs(
     """List the runs of a store and their state, latest first.
 
     - `running`
-    - `done`
-    - `failed`: finished, with failed jobs
-    - `stopped`: stopped before all jobs were finished
-    - `broken`: ended by an error
-    - `lost`: no heartbeat for minutes, so the process or machine is gone
+    - `completed`: every job ended; the columns count how
+    - `cancelled`: stopped before all jobs were finished
+    - `failed`: could not be carried out; the note has the reason
+    - `crashed`: no heartbeat for minutes, so the process or machine is gone
 
-    `troupe run ... --run-id RUN` resumes a stopped, broken or lost run. `troupe retry RUN` retries its failed jobs.
+    These are also the states of their flow runs in Prefect. `troupe run ... --run-id RUN` resumes a cancelled, failed
+    or crashed run. `troupe retry RUN` retries its failed jobs.
 
     Examples:
 
@@ -59,7 +59,7 @@ def runs(
 
 def _cells(run: RunInfo) -> tuple[str, ...]:
     counts = (str(run.counts.get(status, 0)) for status in ("done", "reused", "failed"))
-    note = f"last heartbeat at {run.updated_at:%H:%M:%S}" if run.state in ("running", "lost") else run.note
+    note = f"last heartbeat at {run.updated_at:%H:%M:%S}" if run.state in ("running", "crashed") else run.note
     return f"{run.started_at:%Y-%m-%d %H:%M}", run.run_id, run.state, str(run.jobs), *counts, run.where, note
 
 

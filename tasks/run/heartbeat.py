@@ -83,8 +83,7 @@ class Heartbeat:
 
     def finish(self, note: str) -> None:
         """Record that the run has its manifest."""
-        counts = self._counts
-        state: RunState = "stopped" if counts["cancelled"] else "failed" if counts["failed"] else "done"
+        state: RunState = "cancelled" if self._counts["cancelled"] else "completed"
         with self._lock:
             self._info = replace(self._info, state=state, note=note)
 
@@ -92,7 +91,7 @@ class Heartbeat:
         """Record that the run ended without a manifest."""
         if self._info.live:
             with self._lock:
-                state: RunState = "stopped" if isinstance(error, Cancelled | KeyboardInterrupt) else "broken"
+                state: RunState = "cancelled" if isinstance(error, Cancelled | KeyboardInterrupt) else "failed"
                 note = str(error) or type(error).__name__
                 self._info = replace(self._info, state=state, note=note)
 
@@ -122,7 +121,7 @@ def refuse_living(store: Store, run_id: str) -> None:
     if other is not None and other.live and not _ended(other):
         raise SettingsError(
             f"run {run_id} is still running on {other.where} (last heartbeat at {other.updated_at:%H:%M:%S} UTC); wait "
-            "until it ends, stop it, or choose another run_id. If that machine is gone, the run counts as lost two "
+            "until it ends, stop it, or choose another run_id. If that machine is gone, the run counts as crashed two "
             "minutes after its last heartbeat"
         )
 

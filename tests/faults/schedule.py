@@ -215,7 +215,7 @@ def cancelled(known: Prefect, stage: str, given: dict[str, str]) -> None:
     assert "TypeError" not in text, text
     assert not left("ray", "prefect.engine"), left("ray", "prefect.engine")
     record = json.loads((store / "runs" / "stopped" / "run.json").read_text())
-    assert record["state"] == "stopped", f"{record}{text}"
+    assert record["state"] == "cancelled", f"{record}{text}"
     assert (store / "runs" / "stopped" / "manifest.parquet").exists()
     folders = [path.name for path in workspace.scratch.iterdir() if path.name.startswith("troupe-")]
     assert not folders, f"left {folders}"

@@ -243,7 +243,7 @@ def interrupted_twice(trial: Trial, stage: str) -> float:
         for alarm in ("Crash", "Error logging", "error:"):
             assert alarm not in shell.text, f"it says {alarm}"
         records = list((trial.folder / "store").glob("runs/*/run.json"))
-        assert all(json.loads(record.read_text())["state"] == "stopped" for record in records), "not stopped"
+        assert all(json.loads(record.read_text())["state"] == "cancelled" for record in records), "not cancelled"
     return seconds
 
 

@@ -35,7 +35,7 @@ def request_of(tmp_path: Path, weights: Path, cast: Path) -> Callable[..., Reque
         rows = [{"job_id": Path(p).stem, "portrait": p, "driving": f"{cast}/clips/hello.mp4"} for p in portraits]
         jobs.write_text("".join(json.dumps(row) + "\n" for row in rows))
         values: dict[str, Any] = {"store": str(tmp_path / "store"), "weights": str(weights), "jobs": str(jobs)}
-        return Request(**values | {"defaults": {"preset": "draft"}} | more)
+        return Request(**values | {"defaults": {"preset": "sketch"}} | more)
 
     return make
 
@@ -78,7 +78,7 @@ def test_a_killed_run_resumes_under_its_run_id_with_the_same_manifest(
     assert store.list("catalog") == files, "rows that are there are not written again"
     with pytest.raises(SettingsError, match="has other jobs"):
         animate_locally(request_of(f"{cast}/portraits/ruby.png", run_id="night"))
-    assert [run.state for run in list_runs(store)] == ["done"]
+    assert [run.state for run in list_runs(store)] == ["completed"]
     assert first.run_id == "night"
 
 
@@ -101,7 +101,7 @@ def test_retry_does_only_failed_jobs(request_of: Callable[..., Request], cast: P
     }
     assert manifest == {"ruby": "done", "late": "done", "nobody": "failed"}
     run = read_run(open_store(request.store), "r")
-    assert (run.state, run.jobs, run.counts) == ("failed", 3, {"done": 2, "failed": 1})
+    assert (run.state, run.jobs, run.counts) == ("completed", 3, {"done": 2, "failed": 1})
     assert cli("retry", "r", "--store", request.store, "--local").exit_code == 3
     assert cli("retry", "unknown", "--store", request.store, "--local").exit_code == 2
 
@@ -109,7 +109,7 @@ def test_retry_does_only_failed_jobs(request_of: Callable[..., Request], cast: P
 def test_no_job_starts_after_stop_after(request_of: Callable[..., Request], cast: Path) -> None:
     request = request_of(f"{cast}/portraits/ruby.png", f"{cast}/portraits/olive.png", run_id="short", stop_after=0.0)
     assert animate_locally(request).counts == {"cancelled": 2}
-    assert read_run(open_store(request.store), "short").state == "stopped"
+    assert read_run(open_store(request.store), "short").state == "cancelled"
 
 
 def test_runs_are_listed_with_their_state(request_of: Callable[..., Request], cast: Path, tmp_path: Path) -> None:
@@ -117,13 +117,13 @@ def test_runs_are_listed_with_their_state(request_of: Callable[..., Request], ca
     animate_locally(request)
     store = open_store(request.store)
     done = read_run(store, "one")
-    assert (done.state, done.jobs, done.counts) == ("failed", 1, {"failed": 1})
+    assert (done.state, done.jobs, done.counts) == ("completed", 1, {"failed": 1})
     assert done.request["weights"] == request.weights
     now = datetime.now(UTC)
     write_run(store, replace(done, run_id="two", state="running", started_at=now, updated_at=now, where="other:1"))
     write_run(store, replace(done, run_id="three", state="running", updated_at=now - timedelta(hours=1)))
     listed = json.loads(cli("runs", "--store", request.store, "--format", "json").stdout)
-    assert {run["run_id"]: run["state"] for run in listed} == {"one": "failed", "two": "running", "three": "lost"}
+    assert {run["run_id"]: run["state"] for run in listed} == {"one": "completed", "two": "running", "three": "crashed"}
     assert listed[0]["run_id"] == "two"
     live = cli("runs", "--live", "--store", request.store).stdout.splitlines()
     assert len(live) == 2
@@ -134,7 +134,7 @@ def test_runs_are_listed_with_their_state(request_of: Callable[..., Request], ca
 
 def test_plan_estimates_a_run_without_doing_it(request_of: Callable[..., Request], cast: Path, tmp_path: Path) -> None:
     request = request_of(f"{cast}/portraits/ruby.png", f"{cast}/portraits/olive.png", f"{tmp_path}/nowhere.png")
-    words = ("plan", request.jobs, "--store", request.store, "--weights", request.weights, "--preset", "draft")
+    words = ("plan", request.jobs, "--store", request.store, "--weights", request.weights, "--preset", "sketch")
 
     def plan(*more: str) -> dict[str, Any]:
         ended = cli(*words, "--format", "json", *more)
@@ -146,14 +146,14 @@ def test_plan_estimates_a_run_without_doing_it(request_of: Callable[..., Request
     assert not Path(request.store).exists()
     assert (before["jobs"], before["pictures"], before["films"], before["reused"]) == (3, 2, 2, 0)
     assert (before["identities"], before["clips"], before["tracks"]) == ([2, 2], [1, 1], [1, 1])
-    assert before["frames"] == {"draft": 20}
+    assert before["frames"] == {"sketch": 20}
     assert before["worker_hours"] is None
     assert list(before["problems"]) == ["nowhere"]
     animate_locally(replace(request, limit=1))
     after = plan("--price", "3600", "--workers", "2")
     assert (after["pictures"], after["films"], after["reused"]) == (1, 1, 1)
     assert (after["identities"], after["clips"], after["tracks"]) == ([2, 1], [1, 0], [1, 0])
-    basis = after["basis"]["draft"]
+    basis = after["basis"]["sketch"]
     assert (basis["jobs"], basis["frames"], basis["same_weights"], basis["device"]) == (1, 10, True, "cpu")
     assert after["worker_hours"] == pytest.approx(10 * basis["seconds_a_frame"] / 3600)
     assert after["cost"] == pytest.approx(3600 * after["worker_hours"])

@@ -59,7 +59,7 @@ def table_file(store: Store) -> str:
 
 def changed_run(store: Store) -> None:
     now = datetime.now(UTC)
-    write_run(store, RunInfo("r1", "done", now, now, jobs=41))
+    write_run(store, RunInfo("r1", "completed", now, now, jobs=41))
     store.replace(store.read("runs/r1/run.json").replace(b"41", b"14"), "runs/r1/run.json")
 
 

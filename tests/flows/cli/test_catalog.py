@@ -141,7 +141,7 @@ def test_show(delivered: str) -> None:
     assert again.endswith("--weights DIR")
 
     request = {"weights": "/w/full model", "detector": "/w/scrfd.onnx", "dtype": "bfloat16"}
-    write_run(open_store(delivered), RunInfo("r1", "done", NOW, NOW, request=request))
+    write_run(open_store(delivered), RunInfo("r1", "completed", NOW, NOW, request=request))
     again = troupe("catalog", "show", "two", "--store", delivered).stdout.splitlines()[-1]
     assert again.endswith("--weights '/w/full model' --detector /w/scrfd.onnx --dtype bfloat16")
     (row,) = json.loads(troupe("catalog", "show", "one", "--json", "--store", delivered).stdout)

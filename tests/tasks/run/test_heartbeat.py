@@ -46,6 +46,6 @@ def test_a_run_that_ended_can_be_resumed(store: Store) -> None:
         with Heartbeat(store, "r1", {}) as heartbeat:
             heartbeat.start(1)
             heartbeat.finish("done")
-        assert read_run(store, "r1").state == "done"
+        assert read_run(store, "r1").state == "completed"
     with Heartbeat(store, "r2", {}):  # a new one
         pass
