@@ -318,6 +318,7 @@ def _end_half_started(folder: Path | None, *, dead: bool = False) -> None:
     Not earlier, and never a Ray that this process is connected to: Ray ends a process whose Ray was killed. While it is
     being connected there is nothing to shut down, and to wait for it may take ten seconds and end in an abort.
     """
+    logging.getLogger("ray").setLevel(logging.CRITICAL + 1)  # Its start, on another thread, misses them.
     killed = []
     if ray.is_initialized() and not dead:
         ray.shutdown()
