@@ -7,6 +7,9 @@ VENV   ?= .venv
 BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
 
+# Files of tests run in two processes, each with a Ray and a Prefect server of its own.
+PARALLEL := --numprocesses 2 --dist loadfile
+
 .PHONY: setup demo test long lint bench clean
 setup: $(READY)
 
@@ -26,11 +29,11 @@ demo: setup
 	$(BIN)/troupe demo
 
 test: setup
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest $(PARALLEL)
 
 # Runs that are killed, stopped and starved, with their own Ray, and the benchmarks at their smallest sizes: some minutes.
 long: setup
-	$(BIN)/python -m pytest -m long
+	$(BIN)/python -m pytest -m long $(PARALLEL)
 
 lint: setup
 	$(BIN)/ruff check .

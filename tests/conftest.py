@@ -1,4 +1,4 @@
-"""Fixtures for every room: one Ray, one Prefect server and one S3 endpoint for the whole session."""
+"""Fixtures for every room: one Ray, one Prefect server and one S3 endpoint per process of the tests."""
 
 from __future__ import annotations
 
@@ -16,6 +16,11 @@ from tests.s3 import s3, s3_endpoint
 from troupe.scratch import scratch_folder
 
 __all__ = ["s3", "s3_endpoint"]
+
+# The processes of `make test` share the processors.
+_PROCESSES = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
+if _PROCESSES > 1:
+    os.environ.setdefault("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // _PROCESSES)))
 
 # Before anything imports prefect: a separate home, and no telemetry or banners.
 _SCRATCH = ExitStack()

@@ -81,7 +81,7 @@ def report(tmp_path_factory: pytest.TempPathFactory, cast: Path, weights: Path) 
         "nobody,portraits/nobody.png,clips/hello.mp4,,\n"
     )
     request = {"store": str(store), "weights": str(weights), "jobs": str(jobs), "run_id": "r1"}
-    summary = animate_locally(Request(**request, defaults={"preset": "draft"}, preview=0.2))
+    summary = animate_locally(Request(**request, defaults={"preset": "sketch"}, preview=0.2))
     assert summary.counts == {"done": 2, "failed": 1}
     return Path(summary.report)
 

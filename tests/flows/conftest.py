@@ -8,17 +8,11 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-import torch
 
 from models.miniature.init_weights import init_weights
 from tests.flows.cast import write_clip, write_portrait
 from tests.flows.jobs import RunJobs, jobs_runner
 from tests.small import SMALL
-
-
-@pytest.fixture(scope="session", autouse=True)
-def _two_threads() -> None:
-    torch.set_num_threads(2)
 
 
 @pytest.fixture(scope="session")

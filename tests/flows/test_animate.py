@@ -61,7 +61,7 @@ def test_the_flow_with_its_tasks_and_artifacts(jobs: Path, weights: Path, tmp_pa
         "store": str(tmp_path / "store"),
         "weights": str(weights),
         "jobs": str(jobs),
-        "defaults": {"preset": "draft"},
+        "defaults": {"preset": "sketch"},
     }
     state = animate(**parameters, return_state=True)
     assert state.is_completed()

@@ -22,7 +22,7 @@ __all__ = ["networks"]
 
 def test_an_evaluation(cast: Path, weights: Path, networks: dict[str, Path], tmp_path: Path) -> None:
     """The untrained miniature generates noise: pixel metrics have values, face metrics have none."""
-    words = f"evaluate --local --preset draft --preview 0.1s --limit 1 --run-id e1 --weights {weights}".split()
+    words = f"evaluate --local --preset sketch --preview 0.1s --limit 1 --run-id e1 --weights {weights}".split()
     words += ["--drivings", str(cast / "clips"), "--portraits", str(cast / "portraits")]
     result = CliRunner().invoke(app, [*words, "--store", str(tmp_path / "store"), "--lpips", str(networks["lpips"])])
     assert result.exit_code == 0, result.output
@@ -62,7 +62,7 @@ def test_the_flow_with_its_tasks_and_artifacts(cast: Path, weights: Path, tmp_pa
     from flows.evaluate import evaluate
 
     request = EvaluationRequest(
-        str(tmp_path / "store"), str(weights), str(cast / "clips"), "e1", preset="draft", limit=1, preview=0.1
+        str(tmp_path / "store"), str(weights), str(cast / "clips"), "e1", preset="sketch", limit=1, preview=0.1
     )
     found: Any = evaluate(**request.parameters())
     assert Path(found["summary"]).read_text() == found["text"]

@@ -133,26 +133,22 @@ def test_masters_quality_blends_and_moving_crops(run: Run, tmp_path: Path) -> No
     np.testing.assert_array_equal(frame[:4, :4], picture[:4, :4])
 
 
-def test_a_photograph_and_a_painting_act_two_clips(shared: Path, weights: Path, tmp_path: Path) -> None:
+def test_a_photograph_and_a_painting_act_a_clip_each(shared: Path, weights: Path, tmp_path: Path) -> None:
     """With a real face detector; the miniature makes noise of them, in videos that are right."""
-    portraits, clips = tmp_path / "portraits", tmp_path / "clips"
-    portraits.mkdir()
-    clips.mkdir()
-    for name in ("source_image.png", "s9.jpg"):
-        (portraits / name).symlink_to(shared / "media" / name)
-    for name in ("driving_video.mp4", "d19.mp4"):
-        (clips / name).symlink_to(shared / "media" / name)
+    jobs, folder = tmp_path / "jobs.csv", shared / "media"
+    rows = (("source_image.png", "driving_video.mp4"), ("s9.jpg", "d19.mp4"))
+    lines = [f"{folder}/{portrait},{folder}/{clip}" for portrait, clip in rows]
+    jobs.write_text("\n".join(("portrait,driving", *lines)))
     summary = animate_locally(
         Request(
             store=str(tmp_path / "store"),
             weights=str(weights),
-            portraits=str(portraits),
-            drivings=str(clips),
+            jobs=str(jobs),
             detector=str(shared / "weights" / "scrfd_500m_bnkps.onnx"),
             defaults={"preset": "sketch"},
         )
     )
-    assert summary.counts == {"done": 4}
+    assert summary.counts == {"done": 2}
     for row in pq.read_table(summary.manifest).to_pylist():
         with av.open(row["driving"]) as driver:
             stream = driver.streams.video[0]

@@ -67,12 +67,12 @@ def _value(name: str, shape: tuple[int, ...]) -> Tensor:
         return torch.zeros(shape, dtype=torch.int64)
     x = noise(name, shape)
     if name.endswith("running_var"):
-        return 1 + 0.1 * x.abs()
+        return x.abs_().mul_(0.1).add_(1)
     if len(shape) <= 1:
-        return 1 + 0.1 * x if name.endswith(("weight", "gamma")) else 0.1 * x
+        return x.mul_(0.1).add_(1) if name.endswith(("weight", "gamma")) else x.mul_(0.1)
     if len(shape) == 3:
-        return 0.02 * x
-    return x / x[0].numel() ** 0.5
+        return x.mul_(0.02)
+    return x.div_(x[0].numel() ** 0.5)  # in place: the largest network has gigabytes
 
 
 def shapes_of(module: torch.nn.Module) -> dict[str, tuple[int, ...]]:

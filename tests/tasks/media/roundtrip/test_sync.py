@@ -20,7 +20,7 @@ MOMENTS = (1, 59)
 SYNC_SECONDS = 0.02
 SIDE = 16
 QUICK = ("-preset", "ultrafast", "-shortest")
-RATES = ["24000/1001", "24", "25", "30000/1001", "30", "50", "60000/1001"]
+RATES = ["24000/1001", "25", "30000/1001", "50", "60000/1001"]
 
 
 def flashes(rate: Fraction) -> list[Picture]:
