@@ -35,7 +35,7 @@ from tasks.pool.ray_pool import set_ray_environment
 from tasks.run import run as run_module
 from tasks.run.request import Request
 from tasks.run.results import results
-from tasks.run.sizing import PREPROCESS, READY_PER_RENDER_WORKER, RENDER
+from tasks.run.worker_roles import PREPROCESS, READY_PER_RENDER_WORKER, RENDER
 from tasks.steps.context import WorkerConfig
 from tasks.steps.specs import Done, FilmDone, FilmSpec, MotionSpec, PictureDone, PictureSpec, PortraitSpec, TrackSpec
 from tests.tasks.pool.simulation import Simulation

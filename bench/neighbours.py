@@ -32,6 +32,7 @@ PROCESSES = (1, 2)
 def measure(args: Namespace) -> Findings:
     """Sample with every policy, alone and beside another process."""
     plan = replace(CONFIGURATIONS[args.config], runs=args.runs)
+    plan = replace(plan, frames=(args.frames,)) if args.frames else plan
     samples: dict[str, list[float]] = {}
     with scratch_folder() as folder:
         directory = write_weights(folder / "weights", plan.model)
@@ -39,9 +40,10 @@ def measure(args: Namespace) -> Findings:
             for processes in PROCESSES:
                 for name, policy in POLICIES.items():
                     case = f"{processes} at once, {name}"
-                    log(f"turn {turn + 1} of {args.turns}: {case}")
                     with _policy(policy):
-                        samples.setdefault(case, []).extend(_seconds(directory, plan, processes))
+                        seconds = _seconds(directory, plan, processes)
+                    log(f"turn {turn + 1} of {args.turns}: {case}: {statistics.median(seconds):.1f} s")
+                    samples.setdefault(case, []).extend(seconds)
     return Findings(
         {
             case: Case({"seconds": statistics.median(values), "clips": len(values)}, {"seconds": values})
@@ -78,6 +80,7 @@ def parser() -> ArgumentParser:
     options.add_argument(
         "--config", choices=("reference-cpu", "tiny"), default="reference-cpu", help="as bench.sampler's"
     )
+    options.add_argument("--frames", type=positive_int, metavar="N", help="length of the clip, instead of its own")
     options.add_argument("--turns", type=positive_int, default=3, metavar="N", help="turns of all cases")
     options.add_argument("--runs", type=positive_int, default=2, metavar="N", help="clips per process and turn")
     return options

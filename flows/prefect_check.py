@@ -6,7 +6,7 @@ import flows.prefect_env  # noqa: F401  # isort: skip
 
 import urllib.request
 from pathlib import Path
-from urllib.parse import urlsplit, urlunsplit
+from urllib.parse import urlsplit
 
 import httpx
 from packaging.version import InvalidVersion, Version
@@ -20,9 +20,10 @@ from prefect.settings import (
     temporary_settings,
 )
 
+from catalogs.store.uris import redacted
 from troupe.errors import TroupeError
 
-__all__ = ["ask_configured_server", "notes", "without_password"]
+__all__ = ["ask_configured_server", "notes"]
 
 ANSWER_SECONDS = 10.0
 PACKAGES = ("flows", "tasks", "models", "catalogs", "troupe")
@@ -49,7 +50,7 @@ def ask_configured_server() -> str:
     except (ValueError, InvalidVersion):
         trouble, advice = "is not the API of a Prefect server", "its URL ends in /api"
     raise TroupeError(
-        f"the Prefect server at {without_password(url)} {trouble}; {advice}, correct PREFECT_API_URL "
+        f"the Prefect server at {redacted(url)} {trouble}; {advice}, correct PREFECT_API_URL "
         "(`prefect config view` shows where it is set), or run with --local to do without Prefect"
     )
 
@@ -61,7 +62,7 @@ def _version(client: SyncPrefectClient) -> str:
     answer = client.api_version()
     if Version(answer).major != Version(__version__).major:
         raise TroupeError(
-            f"the Prefect server at {without_password(str(client.api_url))} is of version {answer}, and "
+            f"the Prefect server at {redacted(str(client.api_url))} is of version {answer}, and "
             f"this is {__version__}; use a server of the same major version, or run with --local to do without Prefect"
         )
     return f"a server of version {answer}"
@@ -85,13 +86,13 @@ def _proxy_advice(url: str) -> str:
     proxy = urllib.request.getproxies().get(parts.scheme)
     if proxy is None or urllib.request.proxy_bypass(host):
         return ""
-    return f", add {host} to NO_PROXY if it is not reached through the proxy {without_password(proxy)}"
+    return f", add {host} to NO_PROXY if it is not reached through the proxy {redacted(proxy)}"
 
 
 def notes() -> list[str]:
     """Return what of the surroundings is got around, and may disturb other programs."""
     found = []
-    proxies = {without_password(url) for kind, url in urllib.request.getproxies().items() if kind != "no"}
+    proxies = {redacted(url) for kind, url in urllib.request.getproxies().items() if kind != "no"}
     if proxies:
         found.append(f"this machine's own services are reached past the proxy {', '.join(sorted(proxies))}")
     candidates = (path for name in PACKAGES for path in (Path(f"{name}.py"), Path(name, "__init__.py")))
@@ -101,9 +102,3 @@ def notes() -> list[str]:
             f"{', '.join(hiding)} in this folder would hide troupe's packages from `python -m`, not from a run"
         )
     return found
-
-
-def without_password(url: str) -> str:
-    """Return the URL without user name and password."""
-    parts = urlsplit(url)
-    return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))

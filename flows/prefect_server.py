@@ -29,7 +29,8 @@ from prefect.exceptions import PrefectException
 from prefect.logging.handlers import APILogWorker
 from prefect.settings import PREFECT_API_URL, PREFECT_FLOWS_HEARTBEAT_FREQUENCY, PREFECT_HOME, temporary_settings
 
-from flows.prefect_check import ask_configured_server, notes, without_password
+from catalogs.store.uris import redacted
+from flows.prefect_check import ask_configured_server, notes
 from troupe.errors import Cancelled, TroupeError
 
 __all__ = ["ask_server", "prefect_server"]
@@ -76,7 +77,7 @@ def prefect_server(stop: threading.Event | None = None) -> Iterator[None]:
     if configured:
         ask_configured_server()
         _raise_if_stopped(stop)
-        with _errors_of(f"the Prefect server at {without_password(configured)}"):
+        with _errors_of(f"the Prefect server at {redacted(configured)}"):
             yield
         return
     server = _start_server(stop)

@@ -133,7 +133,7 @@ def _learn(
     ray_address: str | None,
 ) -> dict[str, Any]:
     progress = current_training_progress()
-    progress.begin(part_config.part, part_config.steps)
+    progress.started(part_config.part, part_config.steps)
     result = train_part(train_config, part_config, stop.is_set, progress.step, device, workers, ray_address)
     progress.end(part_config.part, result)
     return result

@@ -14,35 +14,23 @@ from typing import Any
 
 __all__ = ["QUERIES"]
 
-_COLUMNS = (
-    "finished_at",
-    "run_id",
-    "job_id",
-    "status",
-    "identity",
-    "frames",
-    "seconds",
-    "full_uri",
-    "crop_uri",
-    "error",
-)
-"""Columns of the table that `troupe catalog ls` prints."""
 QUERIES: Mapping[str, Mapping[str, Any]] = {
-    "newest": {"limit": 20, "columns": _COLUMNS},
-    "identity": {"limit": 20, "columns": _COLUMNS, "identity": "person-77"},
-    "failed": {"limit": 20, "columns": _COLUMNS, "status": "failed"},
-    "run": {"limit": 20, "columns": _COLUMNS, "run": "run-00003"},
-    "quality": {"limit": 20, "columns": _COLUMNS, "most": {"identity": 0.3}},
-    "identity_all": {"identity": "person-77", "columns": _COLUMNS},
+    "newest": {"limit": 20},
+    "identity": {"limit": 20, "identity": "person-77"},
+    "failed": {"limit": 20, "status": "failed"},
+    "run": {"limit": 20, "run": "run-00003"},
+    "quality": {"limit": 20, "most": {"identity": 0.3}},
+    "identity_all": {"identity": "person-77"},
     "sql": {},
 }
+"""Filters of each query for the columns that `troupe catalog ls` prints; `sql` is a statement."""
 _SQL = "SELECT identity, count(*) AS jobs FROM jobs WHERE status = 'failed' GROUP BY ALL ORDER BY jobs DESC LIMIT 10"
 
 
 def main(url: str, query: str) -> None:
     """Run the query and print its cost; seconds include the imports."""
     started = time.perf_counter()
-    from catalogs.query.jobs import list_jobs
+    from catalogs.query.jobs import LISTED_COLUMNS, list_jobs
     from catalogs.store.store import open_store
 
     store = open_store(url)
@@ -51,7 +39,7 @@ def main(url: str, query: str) -> None:
 
         rows = sql(store, _SQL)
     else:
-        rows = list_jobs(store, **QUERIES[query])
+        rows = list_jobs(store, columns=LISTED_COLUMNS, **QUERIES[query])
     seconds = time.perf_counter() - started
     peak = next(line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("VmHWM"))
     print(

@@ -21,7 +21,21 @@ from catalogs.table.redaction import redacted_table
 from catalogs.table.snapshot import AsOf, Snapshot, latest_rows, snapshot
 from troupe.errors import SettingsError
 
-__all__ = ["latest_run", "list_jobs", "plain_rows", "to_csv", "to_json", "to_parquet"]
+__all__ = ["LISTED_COLUMNS", "latest_run", "list_jobs", "plain_rows", "to_csv", "to_json", "to_parquet"]
+
+LISTED_COLUMNS = (
+    "finished_at",
+    "run_id",
+    "job_id",
+    "status",
+    "identity",
+    "frames",
+    "seconds",
+    "full_uri",
+    "crop_uri",
+    "error",
+)
+"""Columns of the table that `troupe catalog ls` prints."""
 
 _KEY = ["run_id", "job_id", "recorded_at"]
 _LATEST_KEY = [*_KEY, "status"]

@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from catalogs.requests.inputs import InputStat, input_error, localised, stat
-from catalogs.requests.memo import Memo
+from catalogs.requests.persistent_dict import PersistentDict
 from catalogs.store import uris
 from catalogs.store.store import Store
 from troupe.errors import Cancelled, InputError, TroupeError
@@ -67,7 +67,7 @@ class ContentHashes:
         raise_if_cancelled: Callable[[], None] = lambda: None,
     ) -> None:
         self._on_read, self._raise_if_cancelled = on_read, raise_if_cancelled
-        self._memo = Memo(store, _FOLDER, ".parquet", _encode, _decode)
+        self._memo = PersistentDict(store, _FOLDER, ".parquet", _encode, _decode)
         self._busy: dict[str, threading.Lock] = {}
         self._states: dict[str, InputStat] = {}
         self._lock = threading.Lock()

@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from catalogs.query.jobs import list_jobs
-from catalogs.requests.memo import digest_name, name_fits
+from catalogs.requests.persistent_dict import digest_name, name_fits
 from catalogs.retention.check_rows import check_rows
 from catalogs.retention.evict import CACHES, PICTURES
 from catalogs.retention.forget import ForgetList

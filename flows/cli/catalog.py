@@ -29,18 +29,6 @@ __all__ = ["app"]
 
 TABLE_ROWS = 20
 """Number of rows that a table shows without --limit."""
-TABLE_COLUMNS = (
-    "finished_at",
-    "run_id",
-    "job_id",
-    "status",
-    "identity",
-    "frames",
-    "seconds",
-    "full_uri",
-    "crop_uri",
-    "error",
-)
 
 app = typer.Typer(no_args_is_help=True)
 
@@ -98,7 +86,7 @@ def ls(
         return
     # One row more than is shown, to know whether there are more.
     rows = query.list_jobs(
-        opened, limit=(limit or TABLE_ROWS) + 1, columns=TABLE_COLUMNS, as_of=as_of, **filters
+        opened, limit=(limit or TABLE_ROWS) + 1, columns=query.LISTED_COLUMNS, as_of=as_of, **filters
     ).to_pylist()
     _print_jobs(rows[: limit or TABLE_ROWS])
     if not rows:

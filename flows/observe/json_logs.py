@@ -66,7 +66,7 @@ class JsonLines:
         """Log the text."""
         self._log.info(text)
 
-    def begin(self, jobs: int) -> None:
+    def started(self, jobs: int) -> None:
         """Log the number of jobs."""
         self._jobs = jobs
         self._log.info("animating", extra={"about": {"jobs": jobs}})

@@ -59,7 +59,7 @@ class Artifacts:
             self._try(lambda: _rename(self._flow_run_id, current_context()["run"]))
         self._log.info("%s", text)
 
-    def begin(self, jobs: int) -> None:
+    def started(self, jobs: int) -> None:
         """Create the progress artifact."""
         self._jobs = jobs
         self._progress_id = self._try(

@@ -57,7 +57,7 @@ class RunProgress:
         """Show a line of text."""
         self._display.note(text)
 
-    def begin(self, jobs: int) -> None:
+    def started(self, jobs: int) -> None:
         """Start counting jobs."""
         self._jobs, self._started = jobs, self._clock()
         self._display.start("animating", jobs, "job" if jobs == 1 else "jobs")
@@ -115,7 +115,7 @@ class TrainingProgress:
             self._display.start("preparing", total, "clips")
         self._display.update(done, "", f"{done} of {total} clips prepared")
 
-    def begin(self, part: str, steps: int) -> None:
+    def started(self, part: str, steps: int) -> None:
         """Start a part."""
         self._stage, self._steps = part, steps
         self._display.start(part, steps, "steps")
@@ -144,10 +144,10 @@ class Listeners:
         for each in self._listeners:
             each.note(text)
 
-    def begin(self, jobs: int) -> None:
+    def started(self, jobs: int) -> None:
         """Pass the number of jobs on."""
         for each in self._listeners:
-            each.begin(jobs)
+            each.started(jobs)
 
     def working(self, progress: Progress) -> None:
         """Pass the progress on."""

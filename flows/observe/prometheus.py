@@ -31,7 +31,7 @@ class Metrics:
     def note(self, text: str) -> None:
         """Ignore the text."""
 
-    def begin(self, jobs: int) -> None:
+    def started(self, jobs: int) -> None:
         """Set the number of jobs."""
         self._requested.set(jobs)
 

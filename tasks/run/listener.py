@@ -16,7 +16,7 @@ class Listener(Protocol):
     def note(self, text: str) -> None:
         """Receive a line about what the run does."""
 
-    def begin(self, jobs: int) -> None:
+    def started(self, jobs: int) -> None:
         """Receive the number of jobs."""
 
     def working(self, progress: Progress) -> None:

@@ -28,9 +28,9 @@ from tasks.run.listener import Listener
 from tasks.run.outcomes import STOPPED, Outcomes
 from tasks.run.planning import Plan, PlannedJob, Shard, finished_films, plan_jobs, shards
 from tasks.run.request import Request
-from tasks.run.sizing import RENDER, cluster_roles, worker_roles
 from tasks.run.summary import Summary, counted
 from tasks.run.work_items import portrait_item, work_items
+from tasks.run.worker_roles import RENDER, cluster_roles, worker_roles
 from tasks.steps.context import WorkerConfig, local_detector
 from tasks.steps.specs import FilmSpec
 from tasks.weights.local_copy import local_weights
@@ -161,7 +161,7 @@ class Run:
             self._listener,
             committed,
         )
-        self._listener.begin(len(plan.jobs))
+        self._listener.started(len(plan.jobs))
         started = datetime.now(UTC)
         missing: list[FilmSpec] = []
         for planned, facts in finished_films(self._store, plan.jobs, self._raise_if_cancelled, complete=True):

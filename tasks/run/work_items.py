@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from catalogs.store.uris import name
 from tasks.pool import WorkItem
-from tasks.run.sizing import PREPROCESS, RENDER
+from tasks.run.worker_roles import PREPROCESS, RENDER
 from tasks.steps.specs import FilmSpec, MotionSpec, PictureSpec, PortraitSpec, TrackSpec
 from tasks.steps.workers import PreprocessWorker, RenderWorker
 

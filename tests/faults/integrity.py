@@ -77,7 +77,7 @@ class Hook:
     def note(self, text: str) -> None:
         """Ignore it."""
 
-    def begin(self, jobs: int) -> None:
+    def started(self, jobs: int) -> None:
         """The run is planned."""
         self._at("planned")
 

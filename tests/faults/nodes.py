@@ -36,7 +36,7 @@ class Watch:
         """Print it."""
         print(text, flush=True)
 
-    def begin(self, jobs: int) -> None:
+    def started(self, jobs: int) -> None:
         """Nothing."""
 
     def working(self, progress: Progress) -> None:

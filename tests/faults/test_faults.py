@@ -52,7 +52,7 @@ def test_a_clip_that_crashes_the_detector_among_good_ones(
     from flows.steps import execute
     from tasks.run.request import Request
 
-    monkeypatch.setattr("tasks.run.sizing.PreprocessWorker", CrashingPreprocessWorker)
+    monkeypatch.setattr("tasks.run.worker_roles.PreprocessWorker", CrashingPreprocessWorker)
     cast = workspace.request.parent
     (tmp_path / f"{DEADLY}.mp4").write_bytes((cast / "c0.mp4").read_bytes() + b"\0")
     good = int(os.environ.get("TROUPE_GOOD_JOBS", "3"))

@@ -86,7 +86,7 @@ def test_surroundings_that_are_got_around_are_named(tmp_path: Path, monkeypatch:
     hostile_names(tmp_path, tmp_path)
     text = ask_server()
     assert "answers: a server of version 3" in text
-    assert "past the proxy http://127.0.0.1:9" in text
+    assert "past the proxy http://***@127.0.0.1:9" in text
     assert "flows.py, tasks.py" in text
     assert "secret" not in text
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import av
 
 from catalogs.requests.inputs import localised
-from catalogs.requests.memo import Memo
+from catalogs.requests.persistent_dict import PersistentDict
 from catalogs.store.store import Store
 from tasks.media.input_formats import CLIP_FORMATS, open_container, video_stream
 from tasks.media.sandbox import Sandbox
@@ -38,7 +38,7 @@ class ClipLengths:
     def __init__(self, store: Store, sandbox: Sandbox, raise_if_cancelled: Callable[[], None] = lambda: None) -> None:
         self._sandbox, self._raise_if_cancelled = sandbox, raise_if_cancelled
         self._unreadable: dict[str, InputError] = {}
-        self._memo = Memo(store, _FOLDER, ".json", _encode, _decode, required=False)
+        self._memo = PersistentDict(store, _FOLDER, ".json", _encode, _decode, required=False)
 
     def measure(self, content: str, path: Path) -> None:
         """Read the length of a local clip, unless it is known.

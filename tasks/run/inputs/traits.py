@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from catalogs.requests.inputs import localised
-from catalogs.requests.memo import Memo
+from catalogs.requests.persistent_dict import PersistentDict
 from catalogs.store.store import Store
 from tasks import media
 from tasks.media.sandbox import Sandbox
@@ -42,7 +42,7 @@ class InputTraits:
 
     def __init__(self, store: Store, sandbox: Sandbox, raise_if_cancelled: Callable[[], None] = lambda: None) -> None:
         self._sandbox, self._raise_if_cancelled = sandbox, raise_if_cancelled
-        self._memo = Memo(store, _FOLDER, ".json", _encode, _decode)
+        self._memo = PersistentDict(store, _FOLDER, ".json", _encode, _decode)
 
     def read(self, role: Role, content: str, path: Path) -> None:
         """Read the traits of a local file, unless they are known. A file that does not decode has none.

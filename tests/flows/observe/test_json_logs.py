@@ -16,7 +16,7 @@ def test_every_line_of_a_json_log_has_run_job_and_worker() -> None:
     set_run_id("r7")
     with json_logs(stream) as listener:
         listener.note("reading")
-        listener.begin(2)
+        listener.started(2)
         listener.finished(DONE)
         listener.finished(FAILED)
         with job_context("render:ab"):

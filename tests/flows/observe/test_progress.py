@@ -33,7 +33,7 @@ def lines() -> tuple[RunProgress, LineDisplay, io.StringIO]:
 
 def test_lines_come_at_least_every_ten_seconds(lines: tuple[RunProgress, LineDisplay, io.StringIO]) -> None:
     progress, display, file = lines
-    progress.begin(2)
+    progress.started(2)
     progress.note("encoding 1 identity")
     for second in range(1, 26):
         CLOCK[0] = float(second)
@@ -50,7 +50,7 @@ def test_lines_come_at_least_every_ten_seconds(lines: tuple[RunProgress, LineDis
 
 def test_only_frames_of_this_run_have_a_rate(lines: tuple[RunProgress, LineDisplay, io.StringIO]) -> None:
     progress, _, file = lines
-    progress.begin(5)
+    progress.started(5)
     CLOCK[0] = 2.0
     progress.finished(row("old", "reused", frames=100))
     progress.finished(row("own", frames=100))  # of this run before it was killed
@@ -73,7 +73,7 @@ def test_numbers_stay_where_the_terminal_is_narrow(width: int) -> None:
     console = Console(file=file, force_terminal=True, width=width, color_system=None)
     bars = BarDisplay(console, transient=False)
     progress = RunProgress(bars)
-    progress.begin(1234)
+    progress.started(1234)
     progress.working(WORKING)
     console.print(bars._bars.get_renderable())
     shown = file.getvalue().splitlines()

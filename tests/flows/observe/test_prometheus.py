@@ -19,7 +19,7 @@ def test_prometheus_reads_the_metrics_of_a_run() -> None:
         port = probe.getsockname()[1]
     with metrics(str(port)) as counter:
         listener = Listeners(Listeners(), counter)
-        listener.begin(3)
+        listener.started(3)
         for each in (DONE, FAILED, row("c", "reused", frames=10)):
             listener.finished(each)
         opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))

@@ -1,4 +1,4 @@
-"""Sizing: the number of workers per role that suit a machine or a cluster."""
+"""The roles of a run's workers, and how many of each suit a machine or a cluster."""
 
 from __future__ import annotations
 

@@ -7,8 +7,15 @@ from pathlib import Path
 import pytest
 
 from tasks.pool import Node, Role
-from tasks.run import sizing
-from tasks.run.sizing import PREPROCESS, RENDER, Machine, cluster_roles, worker_roles
+from tasks.run.worker_roles import (
+    CORES_PER_RENDER_WORKER,
+    PREPROCESS,
+    READY_PER_RENDER_WORKER,
+    RENDER,
+    Machine,
+    cluster_roles,
+    worker_roles,
+)
 from tasks.steps.context import WorkerConfig
 
 
@@ -33,7 +40,7 @@ def test_a_machine(machine: Machine, render_workers: int, gpus: int, threads: in
     roles = by_name(worker_roles(config(), machine))
     assert (roles[RENDER].workers, roles[RENDER].gpus, roles[RENDER].threads) == (render_workers, gpus, threads)
     assert roles[PREPROCESS].workers == preprocess_workers
-    assert roles[PREPROCESS].backpressure_limit == sizing.READY_PER_RENDER_WORKER * render_workers
+    assert roles[PREPROCESS].backpressure_limit == READY_PER_RENDER_WORKER * render_workers
 
 
 def test_the_number_of_workers_may_be_set_but_is_at_most_the_number_of_gpus() -> None:
@@ -64,7 +71,7 @@ def test_a_cluster(
     cpus: int,
     preprocess_workers: int,
 ) -> None:
-    monkeypatch.setattr(sizing, "cluster_nodes", lambda _: nodes)
+    monkeypatch.setattr("tasks.run.worker_roles.cluster_nodes", lambda _: nodes)
     roles = by_name(cluster_roles(config(device), "auto", workers))
     render, preprocess = roles[RENDER], roles[PREPROCESS]
     assert (render.workers, render.gpus, render.cpus, preprocess.workers) == (
@@ -75,5 +82,5 @@ def test_a_cluster(
     )
     for node in nodes:
         if node.cpus >= 1 and (not gpus or node.gpus):
-            alone = node.gpus or node.cpus // sizing.CORES_PER_RENDER_WORKER or 1
+            alone = node.gpus or node.cpus // CORES_PER_RENDER_WORKER or 1
             assert alone * render.cpus + 1 <= node.cpus, "there is room for preprocessing"

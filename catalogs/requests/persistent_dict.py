@@ -14,7 +14,7 @@ from catalogs.store.store import Store
 from troupe.errors import StoreError
 from troupe.signals import map_stoppable
 
-__all__ = ["Memo", "digest_name", "name_fits"]
+__all__ = ["PersistentDict", "digest_name", "name_fits"]
 
 K = TypeVar("K")
 V = TypeVar("V")
@@ -23,7 +23,7 @@ _LOG = logging.getLogger(__name__)
 _NAMED_DIGEST = re.compile(r"\.sha256-([0-9a-f]{16})\.[a-z]+$")
 
 
-class Memo(Generic[K, V]):
+class PersistentDict(Generic[K, V]):
     """A persistent dictionary. Each run adds files, `<folder>/<run_id>.sha256-<digest><suffix>`. Thread-safe.
 
     The digest in the name is that of the content. Earlier versions wrote files without one.
@@ -34,7 +34,7 @@ class Memo(Generic[K, V]):
         suffix: suffix of the files.
         encode: function that turns facts into the content of a file.
         decode: function that turns the content of a file into facts; a file that it cannot read is ignored.
-        required: whether a store that cannot be read is an error. Otherwise the memo starts empty.
+        required: whether a store that cannot be read is an error. Otherwise the dictionary starts empty.
     """
 
     def __init__(
@@ -58,7 +58,7 @@ class Memo(Generic[K, V]):
         """Return the fact, None if it is unknown.
 
         Raises:
-            StoreError: the store cannot be read, and the memo is required.
+            StoreError: the store cannot be read, and the dictionary is required.
         """
         with self._lock:
             return self._loaded().get(key)
@@ -67,7 +67,7 @@ class Memo(Generic[K, V]):
         """Remember a fact; `save` writes it to the store.
 
         Raises:
-            StoreError: the store cannot be read, and the memo is required.
+            StoreError: the store cannot be read, and the dictionary is required.
         """
         with self._lock:
             self._loaded()[key] = self._new[key] = value
