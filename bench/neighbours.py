@@ -48,7 +48,8 @@ def measure(args: Namespace) -> Findings:
         {
             case: Case({"seconds": statistics.median(values), "clips": len(values)}, {"seconds": values})
             for case, values in samples.items()
-        }
+        },
+        checks={},
     )
 
 
