@@ -79,6 +79,7 @@ def animate(
     ray_address: str | None = None,
     workers: Count | None = None,
     stop_after: Seconds | None = None,
+    allow_input: list[str] | None = None,
     retry: list[str] | None = None,
 ) -> State[Any]:
     """Animate portraits: every row of a jobs file, or every picture of one folder with every clip of another.
@@ -108,6 +109,8 @@ def animate(
             starts its own Ray.
         workers: number of render workers; one per GPU, or one per four cores, if empty.
         stop_after: seconds after which no further job starts; those that run are finished.
+        allow_input: folders, buckets and hosts from which jobs may read inputs, beside the folder of the jobs file (or
+            those of portraits and clips) and the store's bucket, such as https://media.example.com/.
         retry: kinds of error; the failed jobs of `run_id` with one of them are done again. An empty list means all.
     """
     parameters = locals()
@@ -122,7 +125,8 @@ def animate(
     with nullcontext(current_listener()) if has_listener() else configured_listener() as own:
         try:
             if (request := _request.get()) is None:
-                request = Request.from_parameters(parameters)
+                # What a person types is in `_request`; a schedule may read less, unless its parameters say so.
+                request = Request.from_parameters(parameters | {"allow_input": allow_input or ()})
                 check_request(request)
             summary = execute(request, Listeners(own, artifacts), ray=True, call=call_as_task)
         except TroupeError as error:

@@ -7,6 +7,7 @@ catalog's `error_kind` column.
      ├─ InputError           an input cannot be used; retrying does not help
      │   ├─ BadJob           invalid rows in the jobs file
      │   ├─ MissingInput     a URI does not exist or is not readable
+     │   ├─ NotAllowed       a URI is outside of what the run may read
      │   ├─ UnreadableMedia  a picture or clip cannot be decoded
      │   ├─ NoFace           no face was found
      │   ├─ Withdrawn        the person withdrew consent
@@ -37,6 +38,7 @@ __all__ = [
     "MissingInput",
     "NoFace",
     "NoSpace",
+    "NotAllowed",
     "OutOfMemory",
     "Overdue",
     "QualityError",
@@ -94,6 +96,12 @@ class MissingInput(InputError):
     """A URI does not exist or is not readable."""
 
     kind = "missing_input"
+
+
+class NotAllowed(InputError):
+    """A URI is outside of the folders, buckets and hosts that the run may read."""
+
+    kind = "not_allowed"
 
 
 class UnreadableMedia(InputError):

@@ -13,6 +13,7 @@ from typing import TypeAlias
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from catalogs.requests.input_policy import PUBLIC, InputPolicy
 from catalogs.requests.inputs import InputStat, input_error, localised, stat
 from catalogs.requests.persistent_dict import PersistentDict
 from catalogs.store import uris
@@ -72,8 +73,11 @@ class ContentHashes:
         self._states: dict[str, InputStat] = {}
         self._lock = threading.Lock()
 
-    def of(self, uri: str) -> str:
+    def of(self, uri: str, policy: InputPolicy = PUBLIC) -> str:
         """Return the hash of an input's content, hex.
+
+        Args:
+            policy: what may be read.
 
         Raises:
             InputError: it is missing, or changed while it was being read.
@@ -83,15 +87,15 @@ class ContentHashes:
         with self._lock:
             busy = self._busy.setdefault(uri, threading.Lock())
         with busy:
-            before = stat(uri)
+            before = stat(uri, policy)
             if uris.local_path(uri) is not None:
                 self._states[uri] = before
             remembered = replace(before, uri=_memo_uri(uri))
             known = self._memo.get(remembered)
             if known is not None:
                 return known
-            content = _hash(uri, self._on_read, self._raise_if_cancelled)
-            if stat(uri) != before:
+            content = _hash(uri, self._on_read, self._raise_if_cancelled, policy)
+            if stat(uri, policy) != before:
                 raise InputError(f"{uris.redacted(uri)} changed while it was being read; run again when it is complete")
             if before.version:
                 self._memo.add(remembered, content)
@@ -101,10 +105,10 @@ class ContentHashes:
         """Return an input with the hash that `of` returned for it."""
         return Input(uri, sha256, self._states.get(uri))
 
-    def of_many(self, inputs: Iterable[str]) -> dict[str, str | TroupeError]:
+    def of_many(self, inputs: Iterable[str], policy: InputPolicy = PUBLIC) -> dict[str, str | TroupeError]:
         """Return the hash of each input, computed in parallel, or the error that reading it raised."""
         distinct = list(dict.fromkeys(inputs))
-        found = map_stoppable(self._of_or_error, distinct, self._raise_if_cancelled)
+        found = map_stoppable(lambda uri: self._of_or_error(uri, policy), distinct, self._raise_if_cancelled)
         return dict(zip(distinct, found, strict=True))
 
     def save(self, run_id: str) -> None:
@@ -115,9 +119,9 @@ class ContentHashes:
         """
         self._memo.save(run_id)
 
-    def _of_or_error(self, uri: str) -> str | TroupeError:
+    def _of_or_error(self, uri: str, policy: InputPolicy) -> str | TroupeError:
         try:
-            return self.of(uri)
+            return self.of(uri, policy)
         except Cancelled:
             raise
         except Exception as error:  # whatever is wrong with an input concerns only the jobs that need it
@@ -143,8 +147,8 @@ def _decode(data: bytes) -> dict[InputStat, str]:
     return {InputStat(*state): content for *state, content in zip(*columns, strict=True)}
 
 
-def _hash(uri: str, on_read: OnRead, raise_if_cancelled: Callable[[], None]) -> str:
-    with localised(uri, raise_if_cancelled) as path:
+def _hash(uri: str, on_read: OnRead, raise_if_cancelled: Callable[[], None], policy: InputPolicy) -> str:
+    with localised(uri, raise_if_cancelled, policy=policy) as path:
         content = content_hash(path, raise_if_cancelled)
         on_read(uri, content, path)
         return content

@@ -16,18 +16,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
+from catalogs.requests.guarded_http import guarded_client
 from catalogs.requests.image_sequences import is_pattern, ordered_pictures
+from catalogs.requests.input_policy import PUBLIC, InputPolicy
 from catalogs.store import uris
 from catalogs.store.error_text import reason
 from catalogs.store.filesystem import download, open_filesystem
 from catalogs.store.retry import retry_call
-from troupe.errors import InputError, MissingInput, SettingsError, StoreError, TooLarge, TroupeError
+from troupe.errors import InputError, MissingInput, NotAllowed, SettingsError, StoreError, TooLarge, TroupeError
 from troupe.files import replacing
 from troupe.scratch import scratch_folder
 from troupe.signals import map_stoppable
 
 __all__ = [
-    "SCHEMES",
     "InputStat",
     "content_type",
     "files_in",
@@ -39,12 +40,6 @@ __all__ = [
 ]
 
 T = TypeVar("T")
-
-SCHEMES = ("file", "http", "https", "s3", "s3a", "gs", "gcs", "abfs", "abfss", "az")
-"""Schemes of inputs, beside local paths. fsspec's others open archives, caches and code hosts inside one another."""
-
-_IN_MEMORY = "memory"
-"""Scheme of files in this process, for programs that call troupe as a library."""
 
 _KERNEL_FOLDERS = ("/proc", "/sys")
 """Folders whose files are views into the kernel: some have no end, and reading others fails or has effects."""
@@ -70,16 +65,16 @@ class InputStat:
     version: str
 
 
-def stat(uri: str) -> InputStat:
+def stat(uri: str, policy: InputPolicy = PUBLIC) -> InputStat:
     """Return the state of an input.
 
     Raises:
         MissingInput: the URI points at nothing or at a folder without pictures or with a gap, or may not be read.
+        NotAllowed: the policy does not allow it.
         StoreError: its file system does not respond.
     """
-    _check_scheme(uri)
     with _translated(uri):
-        found = _find(uri)
+        found = _find(uri, policy)
         return found if isinstance(found, InputStat) else _sequence_stat(uri, found)
 
 
@@ -88,6 +83,8 @@ def input_error(uri: str, error: Exception) -> TroupeError:
     where, text = uris.redacted(uri), reason(error)
     if isinstance(error, TroupeError):
         return error
+    if isinstance(error.__cause__, NotAllowed):  # fsspec says that what it could not ask for does not exist
+        return error.__cause__
     if isinstance(error, FileNotFoundError):
         return MissingInput(f"{where} does not exist; check the URI")
     if isinstance(error, PermissionError):
@@ -103,7 +100,9 @@ def input_error(uri: str, error: Exception) -> TroupeError:
     return StoreError(f"cannot read {where}: {text}; check that it is reachable, and run again")
 
 
-def localise(uri: str, folder: Path, raise_if_cancelled: Callable[[], None] = lambda: None) -> Path:
+def localise(
+    uri: str, folder: Path, raise_if_cancelled: Callable[[], None] = lambda: None, *, policy: InputPolicy = PUBLIC
+) -> Path:
     """Return a local file with the content of `uri`: the file itself if it is local, else a copy in `folder`.
 
     For a sequence, return a folder below `folder` that contains only the pictures, or links to them, numbered from
@@ -113,10 +112,10 @@ def localise(uri: str, folder: Path, raise_if_cancelled: Callable[[], None] = la
         raise_if_cancelled: called for every part that arrives; stops the work by raising.
 
     Raises:
-        MissingInput, StoreError: as `stat`.
+        MissingInput, NotAllowed, StoreError: as `stat`.
     """
     with _translated(uri):
-        found = _find(uri)
+        found = _find(uri, policy)
         path = uris.local_path(uri)
         if isinstance(found, InputStat) and path is not None:
             return path
@@ -132,92 +131,94 @@ def localise(uri: str, folder: Path, raise_if_cancelled: Callable[[], None] = la
         local.parent.mkdir(parents=True, exist_ok=True)
         with replacing(local) as written:
             if isinstance(found, InputStat):
-                _fetch(uri, written, raise_if_cancelled)
+                _fetch(uri, written, policy, raise_if_cancelled)
             else:
-                _gather(found, written, raise_if_cancelled)
+                _gather(found, written, policy, raise_if_cancelled)
         return local
 
 
 @contextmanager
-def localised(uri: str, raise_if_cancelled: Callable[[], None] = lambda: None) -> Iterator[Path]:
+def localised(
+    uri: str, raise_if_cancelled: Callable[[], None] = lambda: None, *, policy: InputPolicy = PUBLIC
+) -> Iterator[Path]:
     """Yield what `localise` returns; a copy is deleted at the end of the `with` block."""
     path = uris.local_path(uri)
     with _translated(uri):
         in_place = path is not None and path.is_file()
     with nullcontext(Path()) if in_place else scratch_folder() as folder:
-        yield localise(uri, folder, raise_if_cancelled)
+        yield localise(uri, folder, raise_if_cancelled, policy=policy)
 
 
-def read(uri: str) -> bytes:
+def read(uri: str, policy: InputPolicy = PUBLIC) -> bytes:
     """Return the content of a small input, such as a jobs file.
 
     Raises:
-        MissingInput, StoreError: as `stat`.
+        MissingInput, NotAllowed, StoreError: as `stat`.
     """
-    _check_scheme(uri)
+    with _translated(uri):
+        policy.check(uri)
     path = uris.local_path(uri)
     if path is not None:
         return _call(uri, path.read_bytes)
-    files, remote_path = _open(uri)
+    files, remote_path = _open(uri, policy)
     return bytes(_call(uri, lambda: files.cat_file(remote_path)))
 
 
-def content_type(uri: str) -> str:
+def content_type(uri: str, policy: InputPolicy = PUBLIC) -> str:
     """Return the content type that an HTTP server reports, without parameters; empty if it reports none.
 
     Raises:
-        MissingInput, StoreError: as `stat`.
+        MissingInput, NotAllowed, StoreError: as `stat`.
     """
-    files, remote_path = _open(uri)
+    files, remote_path = _open(uri, policy)
     return str(_call(uri, lambda: files.info(remote_path)).get("mimetype") or "").partition(";")[0].strip().lower()
 
 
-def files_in(uri: str) -> list[str]:
+def files_in(uri: str, policy: InputPolicy = PUBLIC) -> list[str]:
     """Return the URIs of the files directly in a folder, sorted by name, without hidden ones.
 
     Raises:
         MissingInput: the folder does not exist.
         StoreError: its file system does not respond.
     """
-    _check_scheme(uri)
     with _translated(uri):
-        return sorted(state.uri for state in _listed(uri))
+        return sorted(state.uri for state in _listed(uri, policy))
 
 
-def _check_scheme(uri: str) -> None:
-    if uris.scheme(uri) not in ("", *SCHEMES, _IN_MEMORY):
-        allowed = ", ".join(f"{name}://" for name in SCHEMES)
-        raise MissingInput(f"{uris.redacted(uri)}: unknown scheme {uris.scheme(uri)}://; use a path, or {allowed}")
-
-
-def _find(uri: str) -> InputStat | list[InputStat]:
+def _find(uri: str, policy: InputPolicy) -> InputStat | list[InputStat]:
     """Return the state of a file, or those of the pictures of a sequence in order."""
+    policy.check(uri)
     path = uris.local_path(uri)
     if is_pattern(uri) and not (path is not None and path.exists()):
-        return _sequence(uri, uris.parent(uri), uris.name(uri))
+        return _sequence(uri, uris.parent(uri), policy, uris.name(uri))
     if path is not None:
-        return _sequence(uri, uri) if path.is_dir() else _local(uri, path)
-    files, remote_path = _open(uri)
+        return _sequence(uri, uri, policy) if path.is_dir() else _local(uri, path)
+    files, remote_path = _open(uri, policy)
     info = _call(uri, lambda: files.info(remote_path))
     if info["type"] == "directory":
-        return _sequence(uri, uri)
+        return _sequence(uri, uri, policy)
     if info["type"] != "file":
         raise MissingInput(f"{uris.redacted(uri)} is not a file; give the URI of one")
     return _remote(uri, files, remote_path, info)
 
 
-def _sequence(uri: str, folder: str, pattern: str = "") -> list[InputStat]:
-    by_name = {uris.name(state.uri): state for state in _listed(folder)}
+def _sequence(uri: str, folder: str, policy: InputPolicy, pattern: str = "") -> list[InputStat]:
+    by_name = {uris.name(state.uri): state for state in _listed(folder, policy)}
     return [by_name[name] for name in ordered_pictures(uri, list(by_name), pattern)]
 
 
-def _listed(folder: str) -> list[InputStat]:
+def _listed(folder: str, policy: InputPolicy) -> list[InputStat]:
     """Return the states of the files in a folder, without hidden ones."""
+    policy.check(folder)
     path = uris.local_path(folder)
     if path is not None:
         entries = _call(folder, lambda: [entry for entry in path.absolute().iterdir() if entry.is_file()])
-        return [_local(uris.from_path(entry), entry) for entry in entries if not entry.name.startswith(".")]
-    files, remote_path = _open(folder)
+        entries = [entry for entry in entries if not entry.name.startswith(".")]
+        for entry in entries:
+            if entry.is_symlink():
+                policy.check(uris.from_path(entry))
+        return [_local(uris.from_path(entry), entry) for entry in entries]
+    files, remote_path = _open(folder, policy)
     infos = [info for info in _call(folder, lambda: files.ls(remote_path, detail=True)) if info["type"] == "file"]
     states = [_remote(str(files.unstrip_protocol(info["name"])), files, info["name"], info) for info in infos]
     return [state for state in states if not uris.name(state.uri).startswith(".")]
@@ -248,8 +249,8 @@ def _sequence_stat(uri: str, pictures: Sequence[InputStat]) -> InputStat:
     return InputStat(uri, sum(state.size for state in pictures), version)
 
 
-def _fetch(uri: str, local: Path, raise_if_cancelled: Callable[[], None]) -> None:
-    files, remote_path = _open(uri)
+def _fetch(uri: str, local: Path, policy: InputPolicy, raise_if_cancelled: Callable[[], None]) -> None:
+    files, remote_path = _open(uri, policy)
 
     def fetch() -> None:
         size, end = 0, time.monotonic() + _limit(MAX_SECONDS)
@@ -284,7 +285,9 @@ def _limit(variable: str) -> int:
     return int(text)
 
 
-def _gather(pictures: Sequence[InputStat], folder: Path, raise_if_cancelled: Callable[[], None]) -> None:
+def _gather(
+    pictures: Sequence[InputStat], folder: Path, policy: InputPolicy, raise_if_cancelled: Callable[[], None]
+) -> None:
     """Fill a folder with links to the pictures, or copies of remote ones, numbered in order."""
 
     def put(numbered: tuple[int, InputStat]) -> None:
@@ -294,15 +297,16 @@ def _gather(pictures: Sequence[InputStat], folder: Path, raise_if_cancelled: Cal
         if path is not None:
             local.symlink_to(path)
         else:
-            _fetch(state.uri, local, raise_if_cancelled)
+            _fetch(state.uri, local, policy, raise_if_cancelled)
 
     folder.mkdir()
     map_stoppable(put, enumerate(pictures, 1), raise_if_cancelled)
 
 
-def _open(uri: str) -> tuple[Any, str]:
+def _open(uri: str, policy: InputPolicy) -> tuple[Any, str]:
+    options = {"get_client": guarded_client(policy)} if uris.scheme(uri) in ("http", "https") else {}
     try:
-        return open_filesystem(uri)
+        return open_filesystem(uri, options)
     except SettingsError as error:
         raise MissingInput(error.message) from error
 

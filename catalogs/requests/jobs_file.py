@@ -16,6 +16,7 @@ import pyarrow.parquet as pq
 
 from catalogs.requests.columns import COLUMNS, REQUIRED, is_empty, parse_cells, suggestion
 from catalogs.requests.dubs import expand
+from catalogs.requests.input_policy import trusting
 from catalogs.requests.inputs import content_type, files_in, read
 from catalogs.requests.job_ids import default_ids, stem
 from catalogs.requests.tables import TABLE_SUFFIXES, read_table
@@ -81,7 +82,7 @@ def read_jobs(
         MissingInput, StoreError: the file cannot be read.
     """
     return parse_jobs(
-        read(uri),
+        read(uri, trusting(uri)),
         _table_name(uri),
         uris.parent(uri),
         defaults=defaults,
@@ -96,7 +97,7 @@ def _table_name(uri: str) -> str:
     name = next((name for name in names if name.lower().endswith(TABLE_SUFFIXES)), names[0])
     if name.lower().endswith(TABLE_SUFFIXES) or uris.scheme(uri) not in ("http", "https"):
         return name
-    return name + _CONTENT_TYPES.get(content_type(uri), "")
+    return name + _CONTENT_TYPES.get(content_type(uri, trusting(uri)), "")
 
 
 def parse_jobs(
@@ -296,7 +297,7 @@ def _identity(portrait: str, source: IdentityFrom | None) -> str:
 def _of_kind(
     folder: str, suffixes: tuple[str, ...], kind: str, problems: list[str], left_out: list[str] | None
 ) -> list[str]:
-    files = [folder] if _is_file(folder) else files_in(folder)
+    files = [folder] if _is_file(folder) else files_in(folder, trusting(folder))
     found = [uri for uri in files if uris.name(uri).lower().endswith(suffixes)]
     others = [f"{uris.name(uri)}: {unreadable(uris.name(uri), kind)}" for uri in files if uri not in set(found)]
     if not found:

@@ -66,6 +66,7 @@ def forget(
     - `troupe forget --portrait faces/ada.jpg --alike --weights weights --dry-run`
     """
     from catalogs import report
+    from catalogs.requests.input_policy import trusting
     from catalogs.requests.inputs import localised
     from catalogs.retention import forget as retention
     from catalogs.store.store import open_store
@@ -76,7 +77,7 @@ def forget(
     opened = open_store(store)
     pictures: list[str] = []
     if portrait:
-        with localised(portrait) as path:
+        with localised(portrait, policy=trusting(portrait)) as path:
             pictures.append(file_sha256(path))
             if alike:
                 from tasks.same_person import find_person

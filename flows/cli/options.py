@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "DEFAULT_STORE",
+    "AllowInputOption",
     "AsOfOption",
     "AudioOption",
     "DetectorOption",
@@ -197,6 +198,14 @@ DetectorOption = Annotated[
 PreviewOption = Annotated[
     float | None,
     typer.Option(parser=parse_seconds, metavar="SECONDS", help="Animate only the start of every clip, such as 2s."),
+]
+AllowInputOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="URI",
+        help="Also read inputs of the jobs from this host at a private address, such as http://10.0.0.5:8000/clips; "
+        "may be repeated.",
+    ),
 ]
 LocalOption = Annotated[bool, typer.Option("--local", help="Run in-process, without Prefect or Ray.")]
 DeviceOption = Annotated[str, typer.Option(help="Device: auto, cpu, cuda or cuda:N.")]

@@ -10,6 +10,7 @@ import typer
 from flows.cli.console import Format, print_json, print_table, stderr
 from flows.cli.options import (
     DEFAULT_STORE,
+    AllowInputOption,
     AudioOption,
     DetectorOption,
     DrivingsOption,
@@ -61,6 +62,7 @@ def plan(
     dtype: DtypeOption = "auto",
     workers: Annotated[int, typer.Option(min=1, help="Number of render workers of the run, usually one per GPU.")] = 1,
     price: Annotated[float | None, typer.Option(min=0, help="Price per worker hour, in any currency.")] = None,
+    allow_input: AllowInputOption = None,
     format: FormatOption = Format.table,
 ) -> None:
     """Estimate a run without starting it: identities, clips, frames, reused results, hours and cost.
@@ -75,6 +77,7 @@ def plan(
     - `troupe plan jobs.csv --weights weights --store s3://bucket/troupe --workers 8 --price 2.50`
     """
     weights = weights_or_miniature(weights)
+    from catalogs.requests.input_policy import ANY_PUBLIC
     from catalogs.store.store import open_store
     from tasks.run.check_request import check_request
     from tasks.run.request import Request
@@ -94,6 +97,7 @@ def plan(
         identity_from=cast("Any", identity_from),  # which the request validates
         limit=limit,
         preview=preview,
+        allow_input=(*ANY_PUBLIC, *(allow_input or ())),
     )
     check_request(request, write=False)
     from tasks.run.estimate import estimate
@@ -104,6 +108,7 @@ def plan(
         local_weights(weights),
         local_file(detector) if detector else None,
         dtype,
+        request.policy(open_store(store)),
     )
     for file in request.left_out:
         typer.echo(f"left out {file}", err=True)

@@ -9,6 +9,7 @@ import typer
 from flows.cli.console import console, print_table, stderr
 from flows.cli.options import (
     DEFAULT_STORE,
+    AllowInputOption,
     AudioOption,
     DetectorOption,
     DeviceOption,
@@ -115,6 +116,7 @@ def run(
             parser=parse_duration, metavar="TIME", help="Stop starting jobs after this long, such as 90m or 8h."
         ),
     ] = None,
+    allow_input: AllowInputOption = None,
 ) -> None:
     """Animate portraits: from a jobs file to videos and a manifest.
 
@@ -139,6 +141,7 @@ def run(
     - `troupe run jobs.csv --weights weights --limit 3 --preview 2s --preset draft`
     """
     options = locals()
+    from catalogs.requests.input_policy import ANY_PUBLIC
     from tasks.run.request import Request
 
     request = Request.from_parameters(
@@ -149,6 +152,7 @@ def run(
                 preset=preset, seed=seed, output=output, audio=audio, languages=languages, fit=fit, loudness=loudness
             ),
             "max_quality": dict(max_quality or ()),
+            "allow_input": (*ANY_PUBLIC, *(allow_input or ())),
         }
     )
     raise typer.Exit(exit_code(perform(request, local=local)))

@@ -14,6 +14,7 @@ import torch
 from PIL import Image
 
 from catalogs.requests.content_hashes import Input
+from catalogs.requests.input_policy import ANY_PUBLIC, trusting
 from catalogs.requests.inputs import localised
 from catalogs.requests.job_ids import unique_names
 from catalogs.requests.tracks import read_track
@@ -76,6 +77,7 @@ def prepare_evaluation(request: EvaluationRequest) -> Request:
         device=request.device,
         dtype=request.dtype,
         run_id=request.run_id,
+        allow_input=(*ANY_PUBLIC, *(folder for folder in (request.drivings, request.portraits) if folder)),
     )
 
 
@@ -97,7 +99,9 @@ def measure_renders(
     rows = [row for row in read_manifest(open_store(request.store), request.run_id).to_pylist() if row["tags"]]
     with scratch_folder() as scratch:
         places = (request.store, request.weights, request.detector or "")
-        tools = WorkerContext(WorkerConfig(*places, request.device, request.dtype, scratch))
+        named = [folder for folder in (request.drivings, request.portraits) if folder]
+        config = WorkerConfig(*places, request.device, request.dtype, scratch, policy=trusting(*named))
+        tools = WorkerContext(config)
         embedder = Embedder(tools.animator, Path(request.embedder) if request.embedder else None)
         networks = Networks(
             lpips=_load(request.lpips, device, "LPIPS"),
@@ -143,7 +147,7 @@ def _key(run_id: str, name: str) -> str:
 
 def _first_frame(store: Store, run_id: str, clip: str, name: str) -> str:
     """Write a clip's first frame as PNG under a name; return its URI."""
-    with localised(clip) as path:
+    with localised(clip, policy=trusting(clip)) as path:
         frames = media.decode(path)
         picture = next(frames)
         frames.close()

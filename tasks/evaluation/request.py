@@ -8,6 +8,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from catalogs.requests.input_policy import trusting
 from catalogs.requests.inputs import files_in
 from catalogs.store import uris
 from catalogs.store.keys import run_key
@@ -108,4 +109,4 @@ def _check_file(request: EvaluationRequest, name: str) -> None:
 
 
 def _files_with(folder: str, suffixes: tuple[str, ...]) -> list[str]:
-    return [uri for uri in files_in(folder) if uris.name(uri).lower().endswith(suffixes)]
+    return [uri for uri in files_in(folder, trusting(folder)) if uris.name(uri).lower().endswith(suffixes)]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 
+from catalogs.requests.input_policy import allowed_entries
 from catalogs.store import uris
 from catalogs.store.store import open_store
 from catalogs.table.check import check_store
@@ -37,8 +38,9 @@ def check_request(request: Request, *, write: bool = True) -> None:
         lambda: request.job_list,
         lambda: Thresholds(request.min_identity, request.max_quality, request.fail_quality),
         *model_checks(request.weights, request.detector, request.device, request.dtype),
+        lambda: allowed_entries(request.allow_input),
     ]
-    check_all(checks, lambda: check_store(open_store(request.store)) if write else None)
+    check_all(checks, lambda: _check_store(request) if write else None)
 
 
 def model_checks(weights: str, detector: str | None, device: str, dtype: str) -> list[Callable[[], object]]:
@@ -50,6 +52,12 @@ def model_checks(weights: str, detector: str | None, device: str, dtype: str) ->
         lambda: local_weights(weights) if local else None,
         lambda: local_file(detector) if detector else detector_file(local_weights(weights)) if local else None,
     ]
+
+
+def _check_store(request: Request) -> None:
+    store = open_store(request.store)
+    check_store(store)
+    request.policy(store)
 
 
 def _check_device(device: str) -> None:

@@ -11,6 +11,7 @@ from typing import Any, TypeAlias
 
 import pyarrow.compute as pc
 
+from catalogs.requests.input_policy import PUBLIC, InputPolicy
 from catalogs.store.store import Store
 from catalogs.table.snapshot import snapshot
 from models.weights import detector_file
@@ -82,18 +83,24 @@ class Estimate:
 
 
 def estimate(
-    jobs: Sequence[Job], store: Store, weights: Path, detector: Path | None = None, dtype: str = "auto"
+    jobs: Sequence[Job],
+    store: Store,
+    weights: Path,
+    detector: Path | None = None,
+    dtype: str = "auto",
+    policy: InputPolicy = PUBLIC,
 ) -> Estimate:
     """Estimate a request. The store is only read.
 
     Args:
         detector: face detector that replaces the weights' own.
+        policy: which inputs may be read.
 
     Raises:
         WeightsError: weights or detector cannot be used.
         StoreError: the store cannot be read.
     """
-    plan = plan_jobs("", jobs, store, weights, detector or detector_file(weights), dtype)
+    plan = plan_jobs("", jobs, store, weights, detector or detector_file(weights), dtype, policy=policy)
     specs = [planned.spec for planned in plan.jobs if planned.spec is not None]
     films: set[str] = set()
     missing: dict[str, PictureSpec] = {}

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 from catalogs.requests.content_hashes import ContentHashes
+from catalogs.requests.input_policy import PUBLIC, InputPolicy
 from catalogs.retention.forget import ForgetList
 from catalogs.store.error_text import reason
 from catalogs.store.keys import make_key
@@ -84,6 +85,7 @@ def plan_jobs(
     detector: Path,
     dtype: str,
     raise_if_cancelled: Callable[[], None] = lambda: None,
+    policy: InputPolicy = PUBLIC,
 ) -> Plan:
     """Hash what the jobs depend on, and make their keys.
 
@@ -93,15 +95,16 @@ def plan_jobs(
     Args:
         run_id: name under which facts about the inputs are stored for later runs; empty stores none.
         raise_if_cancelled: called often; stops planning by raising.
+        policy: which inputs may be read.
 
     Raises:
         WeightsError: the weights directory or the detector cannot be used.
         StoreError: the store cannot be read.
     """
     with Sandbox(raise_if_cancelled) as sandbox:
-        lengths, clips = ClipLengths(store, sandbox, raise_if_cancelled), {job.driving for job in jobs}
+        lengths, clips = ClipLengths(store, sandbox, raise_if_cancelled, policy), {job.driving for job in jobs}
         traits, roles = (
-            InputTraits(store, sandbox, raise_if_cancelled),
+            InputTraits(store, sandbox, raise_if_cancelled, policy),
             {(role, uri) for job in jobs for role, uri in roles_of(job)},
         )
 
@@ -120,7 +123,7 @@ def plan_jobs(
             # A missing one is reported by the loader, with all other problems of the directory.
             "recogniser": hashes.of(str(recogniser)) if recogniser.is_file() else "",
         }
-        contents = hashes.of_many({uri for job in jobs for uri in uris_of(job)})
+        contents = hashes.of_many({uri for job in jobs for uri in uris_of(job)}, policy)
         known = {content: uri for uri in clips if isinstance(content := contents[uri], str)}
         clip_lengths = lengths.of_many(known)
         readable = [(role, content, uri) for role, uri in roles if isinstance(content := contents[uri], str)]

@@ -7,7 +7,10 @@ from dataclasses import dataclass, field, fields, replace
 from functools import cached_property
 from typing import Any, Self, get_args
 
+from catalogs.requests.input_policy import ANY_PUBLIC, InputPolicy, input_policy
 from catalogs.requests.jobs_file import IdentityFrom, cross_product, read_jobs, read_request
+from catalogs.store import uris
+from catalogs.store.store import Store
 from troupe import Job
 from troupe.errors import SettingsError
 
@@ -22,6 +25,7 @@ class Request:
         defaults: cells by column of the jobs file, for jobs that leave them empty.
         identity_from: part of the portrait's path that is the identity of jobs without one.
         min_identity, max_quality, fail_quality: see `tasks.quality.Thresholds`.
+        allow_input: folders, buckets and hosts from which the jobs' inputs may be read; see `policy`.
         retry: kinds of error; the failed jobs of `run_id` with one of them are done again, or all if there are none
             given. None requests a new run.
     """
@@ -48,6 +52,7 @@ class Request:
     ray_address: str | None = None
     workers: int | None = None
     stop_after: float | None = None
+    allow_input: Sequence[str] = ANY_PUBLIC
     retry: tuple[str, ...] | None = None
 
     @classmethod
@@ -56,11 +61,26 @@ class Request:
         given = {f.name: parameters[f.name] for f in fields(cls) if parameters.get(f.name) is not None}
         if "retry" in given:
             given["retry"] = tuple(given["retry"])
+        if "allow_input" in given:
+            given["allow_input"] = tuple(given["allow_input"])
         return cls(**given)
 
     def parameters(self) -> dict[str, Any]:
         """Return all parameters by name, as the flow accepts them."""
         return {f.name: getattr(self, f.name) for f in fields(self)}
+
+    def policy(self, store: Store) -> InputPolicy:
+        """Return which inputs the jobs may name: those below what the request names itself, and what it allows.
+
+        Args:
+            store: the opened store of the request, whose policy file counts.
+
+        Raises:
+            SettingsError: `allow_input` or the policy file is invalid.
+            StoreError: the policy file cannot be read.
+        """
+        folders = [self.portraits, self.drivings, uris.parent(self.jobs) if self.jobs else None]
+        return input_policy(store, self.allow_input, [folder for folder in folders if folder])
 
     @cached_property
     def left_out(self) -> list[str]:

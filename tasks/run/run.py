@@ -92,6 +92,7 @@ class Run:
                 scratch=scratch,
                 compile=request.compile,
                 gpu_memory=request.gpu_memory,
+                policy=request.policy(self._store),
             )
             self._local_weights, self._local_detector = local_weights(self._weights_uri), local_detector(self._config)
             weights_files = [*model_files(self._local_weights), self._local_detector]
@@ -267,6 +268,7 @@ class Run:
             self._local_detector,
             self._config.dtype,
             self._raise_if_cancelled,
+            self._config.policy,
         )
 
     def _raise_if_cancelled(self) -> None:

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Generic, TypeVar
 
 from catalogs.requests.content_hashes import Input, content_hash
+from catalogs.requests.input_policy import PUBLIC, InputPolicy
 from catalogs.requests.inputs import InputStat, localise, stat
 from catalogs.store import uris
 from catalogs.store.store import Store, open_store
@@ -53,6 +54,7 @@ class WorkerConfig:
         device, dtype: device and number type of the networks; `auto` is what suits the machine.
         compile, gpu_memory: see `models.animator.load`.
         scratch: folder of the run for temporary files; the same path on every machine.
+        policy: which inputs may be read.
     """
 
     store: str
@@ -63,6 +65,7 @@ class WorkerConfig:
     scratch: Path
     compile: bool = False
     gpu_memory: float | None = None
+    policy: InputPolicy = PUBLIC
 
 
 def local_detector(config: WorkerConfig) -> Path:
@@ -174,7 +177,7 @@ class WorkerContext:
         def fetch() -> tuple[Path, Path]:
             folder = Path(tempfile.mkdtemp(prefix="input-", dir=self.config.scratch))
             try:
-                path = localise(source.uri, folder)
+                path = localise(source.uri, folder, policy=self.config.policy)
                 if uris.local_path(source.uri) is None:
                     _compare(source, path)
             except BaseException:
@@ -198,11 +201,11 @@ class WorkerContext:
         for source in sources:
             if not source.sha256 or uris.local_path(source.uri) is None:
                 continue
-            state = stat(source.uri)
+            state = stat(source.uri, self.config.policy)
             if state in (source.stat, self._verified.get(source)):
                 continue
             with self.scratch() as folder:
-                _compare(source, localise(source.uri, folder))
+                _compare(source, localise(source.uri, folder, policy=self.config.policy))
             self._verified[source] = state
 
     def check_weights(self) -> None:

@@ -10,6 +10,7 @@ import numpy as np
 
 from catalogs.requests import inputs
 from catalogs.requests.content_hashes import Input
+from catalogs.requests.input_policy import trusting
 from catalogs.store import uris
 from catalogs.store.keys import make_key
 from models.animator import Animator, load
@@ -90,7 +91,11 @@ def _prepare_footage(
 ) -> list[str]:
     entries, refused = read_clips_table(clips.source), list[str]()
     with scratch_folder() as scratch:
-        context = WorkerContext(WorkerConfig("", str(weights), clips.detector, device, "float32", scratch))
+        context = WorkerContext(
+            WorkerConfig(
+                "", str(weights), clips.detector, device, "float32", scratch, policy=trusting(uris.parent(clips.source))
+            )
+        )
         for done, entry in enumerate(entries):
             _raise_if_cancelled(stop)
             try:
@@ -116,7 +121,7 @@ def _prepare_footage(
 
 def _prepare_entry(context: WorkerContext, clips: ClipsConfig, entry: ClipEntry, folder: Path) -> None:
     """Encode every scene of a clip that shows the face for at least `MIN_FRAMES` frames."""
-    state = inputs.stat(entry.uri)
+    state = inputs.stat(entry.uri, context.config.policy)
     key = make_key(
         "training clip 1",
         uri=state.uri,

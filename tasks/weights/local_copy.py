@@ -8,6 +8,7 @@ from pathlib import Path
 from filelock import FileLock
 from platformdirs import user_cache_path
 
+from catalogs.requests.input_policy import trusting
 from catalogs.requests.inputs import localise, stat
 from catalogs.store import uris
 from catalogs.store.keys import make_key
@@ -44,7 +45,7 @@ def local_weights(uri: str) -> Path:
     store = open_store(uri)
     try:
         names = store.list()
-        states = [stat(store.uri(name)) for name in names]
+        states = [stat(store.uri(name), trusting(uri)) for name in names]
     except (StoreError, InputError) as error:
         raise WeightsError(f"the weights at {uris.redacted(uri)} cannot be listed: {error.message}") from error
     if not names:
@@ -80,12 +81,12 @@ def local_file(uri: str) -> Path:
             raise WeightsError(f"the file {path} {'is a folder' if path.exists() else 'does not exist'}")
         return path
     try:
-        state = stat(uri)
+        state = stat(uri, trusting(uri))
         place = cache_folder() / "files" / make_key("copy", uri=state.uri, size=state.size, version=state.version)
         place.mkdir(parents=True, exist_ok=True)
         with FileLock(f"{place}.lock"):
             return next((found for found in place.iterdir() if not found.name.startswith(".")), None) or localise(
-                uri, place
+                uri, place, policy=trusting(uri)
             )
     except (StoreError, InputError, OSError) as error:
         raise WeightsError(f"{uris.redacted(uri)} cannot be fetched: {error}") from error

@@ -41,18 +41,19 @@ def test_the_flow_and_the_command_have_the_parameters_of_a_request() -> None:
 
 @pytest.fixture
 def jobs(tmp_path: Path, cast: Path) -> Path:
-    """Return a jobs file with two valid jobs of two people, and one whose picture is missing."""
+    """Return a jobs file with two valid jobs, one whose picture is missing, and one that reads elsewhere."""
     path = tmp_path / "jobs.jsonl"
     rows = [
         {"job_id": name, "portrait": f"{cast}/portraits/{name}.png", "driving": f"{cast}/clips/hello.mp4"}
         for name in ("ruby", "olive", "nobody")
     ]
+    rows.append(rows[0] | {"job_id": "outside", "portrait": "/etc/hostname"})
     path.write_text("".join(json.dumps(row) + "\n" for row in rows))
     return path
 
 
 @pytest.mark.usefixtures("prefect_session", "ray_session")
-def test_the_flow_with_its_tasks_and_artifacts(jobs: Path, weights: Path, tmp_path: Path) -> None:
+def test_the_flow_with_its_tasks_and_artifacts(jobs: Path, cast: Path, weights: Path, tmp_path: Path) -> None:
     from prefect.client.orchestration import get_client
 
     from flows.animate import animate
@@ -62,13 +63,15 @@ def test_the_flow_with_its_tasks_and_artifacts(jobs: Path, weights: Path, tmp_pa
         "weights": str(weights),
         "jobs": str(jobs),
         "defaults": {"preset": "sketch"},
+        "allow_input": [str(cast)],
     }
     state = animate(**parameters, return_state=True)
     assert state.is_completed()
     summary: Any = state.result()
-    assert summary["counts"] == {"done": 2, "failed": 1}
+    assert summary["counts"] == {"done": 2, "failed": 2}
     rows = {row["job_id"]: row for row in pq.read_table(summary["manifest"]).to_pylist()}
     assert rows["nobody"]["error_kind"] == "missing_input"
+    assert rows["outside"]["error_kind"] == "not_allowed"
     for name in ("ruby", "olive"):
         assert media.probe(Path(rows[name]["full_uri"])).frames == 10
         assert rows[name]["worker"]
@@ -85,14 +88,14 @@ def test_the_flow_with_its_tasks_and_artifacts(jobs: Path, weights: Path, tmp_pa
         assert f"({Path(summary['report']).as_uri()})" in str(artifacts["troupe-report"].data)
         assert f"({Path(summary['manifest']).as_uri()})" in str(artifacts["troupe-manifest"].data)
         (flow_run,) = (run for run in client.read_flow_runs() if run.name == summary["run_id"])
-        assert state.message == "2 done, 1 failed"
+        assert state.message == "2 done, 2 failed"
         logs = wait_for_logs(client, flow_run.id)
         assert any("ruby: done, 10 frames" in line for line in logs), logs
         assert any("nobody: failed, missing_input: " in line for line in logs), logs
         assert "nobody" in str(artifacts["troupe-failures"].data)
 
     again: Any = animate(**parameters)
-    assert again["counts"] == {"reused": 2, "failed": 1}
+    assert again["counts"] == {"reused": 2, "failed": 2}
     assert (again["evaluations"], again["files_put"]) == (0, 0)
 
 

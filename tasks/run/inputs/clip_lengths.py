@@ -10,6 +10,7 @@ from pathlib import Path
 
 import av
 
+from catalogs.requests.input_policy import PUBLIC, InputPolicy
 from catalogs.requests.inputs import localised
 from catalogs.requests.persistent_dict import PersistentDict
 from catalogs.store.store import Store
@@ -33,9 +34,17 @@ class ClipLengths:
         store: the store that remembers the lengths.
         sandbox: where headers are read.
         raise_if_cancelled: called often; stops the work by raising.
+        policy: which inputs may be read.
     """
 
-    def __init__(self, store: Store, sandbox: Sandbox, raise_if_cancelled: Callable[[], None] = lambda: None) -> None:
+    def __init__(
+        self,
+        store: Store,
+        sandbox: Sandbox,
+        raise_if_cancelled: Callable[[], None] = lambda: None,
+        policy: InputPolicy = PUBLIC,
+    ) -> None:
+        self._policy = policy
         self._sandbox, self._raise_if_cancelled = sandbox, raise_if_cancelled
         self._unreadable: dict[str, InputError] = {}
         self._memo = PersistentDict(store, _FOLDER, ".json", _encode, _decode, required=False)
@@ -83,7 +92,7 @@ class ClipLengths:
 
     def _fetch(self, content: str, uri: str) -> None:
         # What is wrong with it is reported by the job; a stop is noticed by `map_stoppable`.
-        with suppress(TroupeError), localised(uri, self._raise_if_cancelled) as path:
+        with suppress(TroupeError), localised(uri, self._raise_if_cancelled, policy=self._policy) as path:
             self.measure(content, path)
 
 

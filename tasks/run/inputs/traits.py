@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+from catalogs.requests.input_policy import PUBLIC, InputPolicy
 from catalogs.requests.inputs import localised
 from catalogs.requests.persistent_dict import PersistentDict
 from catalogs.store.store import Store
@@ -38,9 +39,17 @@ class InputTraits:
         store: the store that remembers the traits.
         sandbox: where files are opened.
         raise_if_cancelled: called often; stops the work by raising.
+        policy: which inputs may be read.
     """
 
-    def __init__(self, store: Store, sandbox: Sandbox, raise_if_cancelled: Callable[[], None] = lambda: None) -> None:
+    def __init__(
+        self,
+        store: Store,
+        sandbox: Sandbox,
+        raise_if_cancelled: Callable[[], None] = lambda: None,
+        policy: InputPolicy = PUBLIC,
+    ) -> None:
+        self._policy = policy
         self._sandbox, self._raise_if_cancelled = sandbox, raise_if_cancelled
         self._memo = PersistentDict(store, _FOLDER, ".json", _encode, _decode)
 
@@ -76,7 +85,7 @@ class InputTraits:
         def fetch(entry: tuple[Role, str, str]) -> None:
             role, content, uri = entry
             try:
-                with localised(uri, self._raise_if_cancelled) as path:
+                with localised(uri, self._raise_if_cancelled, policy=self._policy) as path:
                     self.read(role, content, path)
             except (StoreError, TooLarge) as error:
                 errors[uri] = error

@@ -11,6 +11,7 @@ from threading import Thread
 import pytest
 
 from catalogs.requests.content_hashes import ContentHashes
+from catalogs.requests.input_policy import trusting
 from catalogs.requests.inputs import files_in, localise, read, stat
 from catalogs.store.store import Store
 from tests.catalogs.requests.conftest import write
@@ -129,11 +130,12 @@ def test_the_size_of_an_input_is_limited_before_and_while_it_is_read(
     monkeypatch.setenv("TROUPE_MAX_INPUT_BYTES", "10000000")
     with ThreadingHTTPServer(("127.0.0.1", 0), Endless) as server:
         Thread(target=server.serve_forever, daemon=True).start()
+        url = f"http://127.0.0.1:{server.server_port}/a.png"
         with pytest.raises(TooLarge, match="more than 10000000 bytes"):
-            localise(f"http://127.0.0.1:{server.server_port}/a.png", tmp_path / "work")
+            localise(url, tmp_path / "work", policy=trusting(url))
         monkeypatch.delenv("TROUPE_MAX_INPUT_BYTES")
         with pytest.raises(Cancelled):
-            localise(f"http://127.0.0.1:{server.server_port}/a.png", tmp_path / "work", after(3))
+            localise(url, tmp_path / "work", after(3), policy=trusting(url))
         server.shutdown()
     assert not list((tmp_path / "work").iterdir())
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import resource
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 
 from catalogs.requests.content_hashes import ContentHashes, Input
+from catalogs.requests.input_policy import InputPolicy
 from catalogs.requests.jobs_file import cross_product, read_request, write_request
 from catalogs.store.keys import make_key
 from catalogs.store.renders import encode_record
@@ -23,6 +25,7 @@ from models.miniature.init_weights import init_weights
 from models.weights import convert
 from tasks.run.planning import finished_films, plan_jobs, shards, weights_fingerprint
 from tasks.steps.specs import FilmSpec, MotionSpec, PictureSpec, PortraitSpec, TrackSpec
+from tests.catalogs.requests.test_guarded_http import serving
 from tests.clips import WIDE_RED, make_clip, numbered, wide_gamut_profile, write_bomb
 from tests.flows.cast import write_clip
 from tests.small import SMALL
@@ -138,6 +141,25 @@ def test_clips_that_cannot_be_opened_are_refused_and_others_have_a_length(tmp_pa
     assert whole.spec
     assert preview.spec
     assert (whole.spec.picture.motion.track.frames, preview.spec.picture.motion.track.frames) == (250, 50)
+
+
+def test_jobs_do_not_reach_what_the_run_may_not_read(tmp_path: Path) -> None:
+    """Each column of a row, while planning; the good job beside it is planned."""
+    init_weights(tmp_path / "weights", 0, SMALL)
+    (tmp_path / "p").write_text("p")
+    (tmp_path / "in").mkdir()
+    for name in ("p", "c"):
+        Image.new("RGB", (64, 64)).save(tmp_path / "in" / name, "gif")
+    store, weights, inside = open_store(str(tmp_path / "store")), tmp_path / "weights", f"{tmp_path}/in"
+    with serving() as secret:
+        for other in (f"http://127.0.0.1:{secret.port}/a.png", f"{tmp_path}/p", f"{inside}/../p", "https://h/a.png"):
+            columns = ("portrait", "driving", "tracks", "audio")
+            good = Job("good", f"{inside}/p", f"{inside}/c")
+            jobs = [replace(good, job_id=column, **{column: other}) for column in columns]
+            detector, policy = weights / "detector.onnx", InputPolicy((inside,))
+            plan = plan_jobs("", [*jobs, good], store, weights, detector, "float32", policy=policy)
+            assert [planned.error.kind if planned.error else "" for planned in plan.jobs] == ["not_allowed"] * 4 + [""]
+        assert secret.connections == 0
 
 
 @pytest.fixture(scope="module")

@@ -6,9 +6,10 @@ from pathlib import Path
 
 import pytest
 
+from catalogs.store.store import open_store
 from tasks.run import request as module
 from tasks.run.request import Request
-from troupe.errors import SettingsError
+from troupe.errors import NotAllowed, SettingsError
 
 
 def test_none_stands_for_the_default_and_other_names_are_ignored() -> None:
@@ -30,6 +31,25 @@ def test_the_jobs_file_is_read_once(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     request = Request("s", "w", jobs=str(path))
     assert request.job_list == request.job_list
     assert len(reads) == 1
+
+
+def test_what_the_jobs_of_a_request_may_read(tmp_path: Path) -> None:
+    store = open_store(str(tmp_path / "store"))
+    typed = Request(store.url, "w", jobs=f"{tmp_path}/in/jobs.csv").policy(store)
+    typed.check("/anywhere/a.png")
+    assert not typed.allows_private("http://10.0.0.5/a.png")
+    scheduled = Request.from_parameters(
+        {"store": store.url, "weights": "w", "jobs": f"{tmp_path}/in/jobs.csv", "allow_input": ["http://10.0.0.5/"]}
+    ).policy(store)
+    assert scheduled.allows_private("http://10.0.0.5/a.png")
+    for uri in (f"{tmp_path}/in/clips/a.mp4", f"{store.url}/renders/k/full.mp4"):
+        scheduled.check(uri)
+    for uri in ("/anywhere/a.png", "s3://bucket/a.png", "https://example.com/a.png"):
+        with pytest.raises(NotAllowed):
+            scheduled.check(uri)
+    bucket = open_store("s3://bucket/troupe")
+    with pytest.raises(SettingsError, match="allow_input"):
+        Request(bucket.url, "w", jobs="s3://jobs/x/jobs.csv", allow_input=("ftp://x",)).policy(bucket)
 
 
 def test_retry_needs_a_run() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import fsspec
@@ -9,12 +10,14 @@ import numpy as np
 import pytest
 
 from catalogs.requests.content_hashes import ContentHashes, Input, content_hash
+from catalogs.requests.input_policy import trusting
 from catalogs.store.store import open_store
 from models.faces import prepare_portrait
 from models.miniature import SHIPPED_WEIGHTS, draw_portrait
 from tasks.steps.context import WorkerConfig, WorkerContext
+from tests.catalogs.requests.test_guarded_http import serving
 from troupe import LARGEST
-from troupe.errors import InputError, NoFace
+from troupe.errors import InputError, NoFace, NotAllowed
 
 
 def error_without_a_face(weights: Path, detector: str, folder: Path) -> str:
@@ -30,6 +33,18 @@ def test_the_miniatures_error_names_its_limits(tmp_path: Path) -> None:
     own = tmp_path / "detector.onnx"
     own.write_bytes((SHIPPED_WEIGHTS / "detector.onnx").read_bytes())
     assert "drawn people" not in error_without_a_face(SHIPPED_WEIGHTS, str(own), tmp_path)
+
+
+def test_a_worker_reads_only_what_its_run_may(tmp_path: Path) -> None:
+    config = WorkerConfig(str(tmp_path), "w", "", "cpu", "auto", tmp_path / "scratch")
+    (tmp_path / "scratch").mkdir()
+    with serving() as secret:
+        url = f"http://127.0.0.1:{secret.port}/a.png"
+        with pytest.raises(NotAllowed):
+            WorkerContext(config).input(Input(url))
+        assert secret.connections == 0
+        allowed = replace(config, policy=trusting(f"http://127.0.0.1:{secret.port}/"))
+        assert WorkerContext(allowed).input(Input(url)).read_bytes() == b"picture"
 
 
 def test_a_drawn_face_is_detected(tmp_path: Path) -> None:
