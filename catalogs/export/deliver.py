@@ -6,6 +6,7 @@ import io
 import logging
 from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,7 @@ from catalogs.requests.inputs import localise
 from catalogs.store import uris
 from catalogs.store.error_text import reason
 from catalogs.store.renders import find_record
-from catalogs.store.store import Store
+from catalogs.store.store import Store, open_store
 from catalogs.table.exports import record_export
 from troupe.errors import DamagedFile, SettingsError, StoreError, TroupeError
 from troupe.files import file_sha256
@@ -83,6 +84,7 @@ def deliver(
         StoreError: the target cannot be written.
     """
     template = NameTemplate(name, rows.column_names)
+    _refuse_stores(store, target)
     jobs = [row for row in rows.to_pylist() if row["full_uri"] or row["crop_uri"]]
     jobs.sort(key=lambda row: (row["run_id"], row["job_id"]))  # so that numbering is stable
     template.check_tags(jobs)
@@ -136,6 +138,26 @@ def deliver(
 def _shown(row: dict[str, Any]) -> dict[str, Any]:
     """Return a row without the credentials that URIs may have in rows of earlier versions."""
     return {name: uris.redacted_text(value) if isinstance(value, str) else value for name, value in row.items()}
+
+
+def _refuse_stores(store: Store, target: Store) -> None:
+    """Refuse a store, or a folder inside one, whose own files an export could take the names of.
+
+    Raises:
+        SettingsError: the target is one.
+    """
+    place = target.url.rstrip("/")
+    while place.count("/") > (2 if "://" in place else 0):
+        if place == store.url.rstrip("/") or _is_store(place):
+            raise SettingsError(f"{target.url} is in the store {place}; choose a folder outside of it")
+        place = place.rpartition("/")[0]
+
+
+def _is_store(url: str) -> bool:
+    """Return whether there are runs at a URL; False if it may not be listed."""
+    with suppress(StoreError):
+        return any(key.endswith("/request.parquet") for key in open_store(url).list("runs"))
+    return False
 
 
 def _put(target: Store, local: tuple[Path, str], file: str) -> bool:

@@ -18,8 +18,21 @@ _NAMED_JOBS = 5
 _MAX_CHARACTERS = 120
 """Maximum characters per column's text."""
 _FORBIDDEN = re.compile(r'[\x00-\x1f\x7f<>:"/\\|?*]+')
-_DEVICES = frozenset({"con", "prn", "aux", "nul", *(f"{port}{n}" for port in ("com", "lpt") for n in range(1, 10))})
-"""Names that Windows reserves for devices, with any suffix."""
+_DEVICES = frozenset(
+    {
+        "con",
+        "prn",
+        "aux",
+        "nul",
+        "conin$",
+        "conout$",
+        *(f"{port}{n}" for port in ("com", "lpt") for n in "0123456789¹²³"),
+    }
+)
+"""Names that Windows reserves for devices, with any suffix and with spaces before it."""
+_MAX_BYTES = 240
+"""Bytes of a name: file systems allow 255, and equal names are numbered."""
+_MAX_SUFFIX_BYTES = 16
 
 
 class NameTemplate:
@@ -109,7 +122,11 @@ def _safe(value: Any) -> str:
 
 def _part(part: str) -> str:
     part = part.strip(" ")
-    part = f"_{part}" if part.split(".")[0].lower() in _DEVICES or part.startswith(".") else part
+    part = f"_{part}" if part.split(".")[0].strip(" ").lower() in _DEVICES or part.startswith(".") else part
+    if len(part.encode()) <= _MAX_BYTES:
+        return part
     stem, dot, suffix = part.rpartition(".")
-    room = 255 - len(f"{dot}{suffix}".encode())
-    return part if len(part.encode()) <= 255 else stem.encode()[:room].decode(errors="ignore") + dot + suffix
+    if not stem or len(suffix.encode()) > _MAX_SUFFIX_BYTES:  # a folder, or a dot in the text
+        stem, dot, suffix = part, "", ""
+    room = _MAX_BYTES - len(f"{dot}{suffix}".encode())
+    return stem.encode()[:room].decode(errors="ignore").rstrip(" .") + dot + suffix

@@ -249,3 +249,38 @@ def test_credentials_in_rows_of_earlier_versions_are_not_delivered(folder_store:
     table = pq.read_table(tmp_path / "out" / "manifest.parquet")
     assert table.column("portrait").to_pylist() == ["https://h/a.png?sig=***"]
     assert "c0ffee" not in (tmp_path / "out" / "manifest.csv").read_text()
+
+
+def test_an_export_into_a_store_is_refused(filled: Store, tmp_path: Path) -> None:
+    """The folder of an identity named `tombstones` would be read as the forget list."""
+    other = open_store(str(tmp_path / "other"))
+    other.put_bytes(b"", "runs/r1/request.parquet")
+    for url in (filled.url, f"{filled.url}/delivery", other.url, f"{other.url}/a/b"):
+        before = filled.list()
+        with pytest.raises(SettingsError, match="is in the store"):
+            deliver(filled, list_jobs(filled), open_store(url), "tombstones/{job_id}")
+        assert filled.list() == before
+    beside = open_store(str(tmp_path / "out"))
+    for _ in range(2):
+        deliver(filled, list_jobs(filled), beside, "tombstones/{job_id}")
+
+
+@pytest.mark.parametrize(
+    ("identity", "folder"),
+    [
+        ("COM\u00b9", "_COM\u00b9"),
+        ("LPT\u00b3.txt", "_LPT\u00b3.txt"),
+        ("CONIN$", "_CONIN$"),
+        ("conout$", "_conout$"),
+        ("aux .txt", "_aux .txt"),
+        ("com0", "_com0"),
+        ("\u754c" * 90, "\u754c" * 80),
+        ("\u754c" * 60 + "." + "\u754c" * 40, "\u754c" * 60 + "." + "\u754c" * 19),
+        ("COMB", "COMB"),
+    ],
+)
+def test_names_that_systems_reserve_or_refuse(filled: Store, tmp_path: Path, identity: str, folder: str) -> None:
+    name = NameTemplate("{identity}/{job_id}.mp4", SCHEMA.names).name({"identity": identity, "job_id": "j"}, ".mp4")
+    assert name == f"{folder}/j.mp4"
+    (tmp_path / name).parent.mkdir()
+    (tmp_path / name).touch()
