@@ -5,11 +5,13 @@ from __future__ import annotations
 import functools
 import os
 import re
+import resource
 import select
 import shutil
 import subprocess
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from types import TracebackType
 from typing import IO, Any, Self
 
@@ -19,7 +21,7 @@ import imageio_ffmpeg
 from troupe.errors import FfmpegError
 from troupe.terminal import without_stdin
 
-__all__ = ["SCALING", "STALL_SECONDS", "THREADS", "FfmpegProcess", "ffmpeg_binary"]
+__all__ = ["SCALING", "STALL_SECONDS", "THREADS", "FfmpegProcess", "ffmpeg_binary", "ffmpeg_environment"]
 
 STALL_SECONDS = 60.0
 """Seconds without a byte read or written after which ffmpeg counts as stuck."""
@@ -34,6 +36,10 @@ REQUIRED_LIBRARIES = ("libx264", "libzimg")
 _FILTERS = ["-filter_threads", "1", "-filter_complex_threads", "1"]
 # Report errors only; keep the file's time stamps; do not give up after damaged frames.
 _COMMON_OPTIONS = ["-hide_banner", "-nostdin", "-loglevel", "error", "-copyts", "-max_error_rate", "1", *_FILTERS]
+_VARIABLES = ("PATH", "HOME", "LANG", "TMPDIR", "XDG_CACHE_HOME", "XDG_CONFIG_HOME")
+_PREFIXES = ("LC_", "LD_", "CUDA_", "NVIDIA_", "FONTCONFIG_")
+"""Variables that ffmpeg needs to start, to find fonts, and to find GPUs. The store's credentials are not among them."""
+_MAX_FILES = 256
 _TAIL_BYTES = 4096
 _LINE = 160
 """Characters of an error message that are kept."""
@@ -70,11 +76,21 @@ def ffmpeg_binary() -> str:
     )
 
 
+def ffmpeg_environment() -> dict[str, str]:
+    """Return the variables that ffmpeg gets: it parses files of others."""
+    return {name: text for name, text in os.environ.items() if name in _VARIABLES or name.startswith(_PREFIXES)}
+
+
 def _problem(binary: str) -> str:
     """Return why a binary is not usable; empty if it is."""
     try:
         ran = subprocess.run(
-            [binary, "-version"], stdin=subprocess.DEVNULL, capture_output=True, timeout=STALL_SECONDS, check=True
+            [binary, "-version"],
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            timeout=STALL_SECONDS,
+            check=True,
+            env=ffmpeg_environment(),
         )
     except (OSError, subprocess.SubprocessError):
         return "does not run"
@@ -112,7 +128,11 @@ class FfmpegProcess:
             bufsize=0,
             # Ctrl-C must reach troupe only, which then stops its child processes in order.
             start_new_session=True,
+            env=ffmpeg_environment(),
         )
+        with suppress(OSError):  # it has ended already
+            resource.prlimit(self._child.pid, resource.RLIMIT_CORE, (0, 0))
+            resource.prlimit(self._child.pid, resource.RLIMIT_NOFILE, (_MAX_FILES, _MAX_FILES))
         self._head, self._tail = bytearray(), bytearray()
         self._stderr_ended = False
         for pipe in (self._child.stdin, self._child.stdout):

@@ -8,7 +8,7 @@ import subprocess
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from tasks.media.ffmpeg_process import STALL_SECONDS, THREADS, ffmpeg_binary
+from tasks.media.ffmpeg_process import STALL_SECONDS, THREADS, ffmpeg_binary, ffmpeg_environment
 from troupe.errors import FfmpegError, SettingsError
 
 __all__ = ["LOSSLESS", "PRORES", "VideoFormat", "h264", "master_format"]
@@ -113,6 +113,7 @@ def has_nvenc() -> bool:
             stdin=subprocess.DEVNULL,
             capture_output=True,
             timeout=STALL_SECONDS,
+            env=ffmpeg_environment(),
         )
     except (OSError, subprocess.SubprocessError):
         return False

@@ -12,7 +12,7 @@ from typing import Any
 
 import ffmpeg  # type: ignore[import-untyped]
 
-from tasks.media.ffmpeg_process import STALL_SECONDS, ffmpeg_binary
+from tasks.media.ffmpeg_process import STALL_SECONDS, ffmpeg_binary, ffmpeg_environment
 from tasks.media.subtitles.cues import Cue, Subtitles, without_commands
 from tasks.media.subtitles.writer import write_srt
 
@@ -56,6 +56,7 @@ def burn_problem(subtitles: Subtitles) -> str:
                 stdin=subprocess.DEVNULL,
                 capture_output=True,
                 timeout=STALL_SECONDS,
+                env=ffmpeg_environment(),
             )
         except subprocess.TimeoutExpired:
             return "ffmpeg was stuck while it drew subtitles"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import resource
 from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
@@ -153,3 +154,22 @@ class TestEncoderThatFails:
         ):
             encoder.write(np.zeros((16, 16, 3), np.uint8))
         assert not list(out.iterdir())
+
+
+def test_ffmpeg_gets_neither_credentials_nor_more_files_than_it_needs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    binary = tmp_path / "ffmpeg"
+    binary.write_text("#!/bin/sh\nenv\ncat\n")
+    binary.chmod(0o755)
+    monkeypatch.setattr(ffmpeg_process, "ffmpeg_binary", lambda: str(binary))
+    for name in ("AWS_SECRET_ACCESS_KEY", "FFREPORT", "HF_TOKEN"):
+        monkeypatch.setenv(name, "c0ffee")
+    with FfmpegProcess(ffmpeg.output(ffmpeg.input("file:x"), "pipe:1"), feed=True) as process:
+        assert resource.prlimit(process._child.pid, resource.RLIMIT_CORE) == (0, 0)
+        assert resource.prlimit(process._child.pid, resource.RLIMIT_NOFILE) == (256, 256)
+        assert process._child.stdin
+        process._child.stdin.close()
+        text = "\n".join(process.lines())
+    assert "PATH=" in text
+    assert "c0ffee" not in text
