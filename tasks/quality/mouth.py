@@ -1,0 +1,76 @@
+"""How open the mouth is in each frame of a video, from the five keypoints and the pixels about the mouth."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from tasks.quality.sync import without_trend
+from troupe import Picture
+from troupe.faces import Floats
+
+__all__ = ["MouthMeter"]
+
+_SIDE = 16
+"""Side of the patch about the mouth, in pixels of its own."""
+_ABOVE = 0.35
+"""Height of the patch above the corners of the mouth, as a share of its width; the rest of the square is below."""
+_BRIGHT = 90
+"""Percentile of a patch's grey levels that stands for the lit skin."""
+_MIN_WIDTH = 4.0
+"""Pixels between the corners of the mouth below which nothing can be seen of it."""
+
+
+class MouthMeter:
+    """Openness of the mouth over a video, updated frame by frame.
+
+    The patch between the corners of the mouth and below is cut out upright, and its main change over the video is
+    followed: that of a speaker is the opening of the mouth. Only differences over time have a meaning.
+    """
+
+    def __init__(self) -> None:
+        self._patches: list[Floats] = []
+
+    def update(self, frame: Picture, keypoints: Floats | None) -> None:
+        """Add the next frame.
+
+        Args:
+            frame: (H, W, 3).
+            keypoints: (5, 2) of the face, as in `Face.keypoints`; None where none was found.
+        """
+        self._patches.append(np.full(_SIDE**2, np.nan, np.float32) if keypoints is None else _patch(frame, keypoints))
+
+    def compute(self) -> NDArray[np.float64]:
+        """Return the openness of the mouth, (F,), larger for more open; NaN where it was not seen."""
+        patches = np.array(self._patches, np.float64).reshape(-1, _SIDE**2)
+        opening = np.full(len(patches), np.nan)
+        seen = np.isfinite(patches).all(axis=1)
+        if not seen.any():
+            return opening
+        changes = np.stack([without_trend(column) for column in patches[seen].T], axis=1)
+        main = changes @ np.linalg.eigh(changes.T @ changes)[1][:, -1]
+        # An open mouth is darker than lips and skin; the sign of the main change is not known otherwise.
+        darkness = without_trend(-patches[seen].mean(axis=1))
+        opening[seen] = main if main @ darkness >= 0 else -main
+        return opening
+
+
+def _patch(frame: Picture, keypoints: Floats) -> Floats:
+    """Return the grey levels about the mouth, (side * side,), 1 for lit skin; NaN where the mouth is too small."""
+    left, right = keypoints[3].astype(np.float64), keypoints[4].astype(np.float64)
+    width = float(np.linalg.norm(right - left))
+    if not width >= _MIN_WIDTH:
+        return np.full(_SIDE**2, np.nan, np.float32)
+    along = right - left
+    down = np.array([-along[1], along[0]])
+    corner = left - _ABOVE * down
+    fine = 2 * _SIDE
+    source = np.array([corner, corner + along, corner + down], np.float32)
+    target = np.array([[0, 0], [fine, 0], [0, fine]], np.float32)
+    warp = cv2.getAffineTransform(source, target)
+    grey = frame.mean(axis=2, dtype=np.float32)
+    cut = np.asarray(cv2.warpAffine(grey, warp, (fine, fine), borderMode=cv2.BORDER_REPLICATE), np.float32)
+    small = cut.reshape(_SIDE, 2, _SIDE, 2).mean(axis=(1, 3)).reshape(-1)
+    bright = float(np.percentile(small, _BRIGHT))
+    return np.asarray(small / max(bright, 1.0), np.float32)
