@@ -33,6 +33,7 @@ _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.\-]*)://")
 _LOCAL = ("", "file", "local")
 _AZURE = ("abfs", "abfss", "az")
 
+_CONTROLS = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069]")
 _URI = re.compile(_SCHEME.pattern + r"""[^\s'"<>`]+""")
 _PARAMETER = re.compile(r"(?P<start>[?&;#])(?P<name>[^=?&;#]*)=(?P<value>[^?&;#]*)")
 _SECRET_NAME = re.compile(
@@ -86,8 +87,9 @@ def redacted(uri: str) -> str:
     """Return the URI without credentials, as it may be stored, shown, logged or handed over.
 
     User and password are replaced by `***`, and so are the values of a query that grant access, such as a presigned
-    URL's signature.
+    URL's signature. Characters that control a terminal are escaped.
     """
+    uri = _escaped(uri)
     if not scheme(uri):
         return uri
     if "@" in (authority := _authority(uri)) and has_credentials(uri):
@@ -97,7 +99,13 @@ def redacted(uri: str) -> str:
 
 def redacted_text(text: str) -> str:
     """Return a text, such as the message of a client library, with `redacted` URIs in it."""
+    text = _escaped(text)
     return _URI.sub(lambda found: redacted(found[0]), text) if "://" in text else text
+
+
+def _escaped(text: str) -> str:
+    """Return a text with escapes for what controls a terminal or the order of letters, but for line ends and tabs."""
+    return _CONTROLS.sub(lambda found: found[0].encode("unicode_escape").decode(), text)
 
 
 def redacted_value(value: Any) -> Any:

@@ -15,6 +15,8 @@ from rich.cells import cell_len
 from rich.console import Console
 from rich.text import Text
 
+from catalogs.store.uris import redacted_text
+
 __all__ = ["Format", "console", "human_size", "print_error", "print_json", "print_table", "stderr"]
 
 console = Console(highlight=False, markup=False, soft_wrap=True)
@@ -63,11 +65,11 @@ def print_table(
         right: names of the columns to align right.
         optional: names of the columns that a terminal does not show where all their cells are empty.
     """
+    cells = [[" ".join(redacted_text(cell).split()) for cell in row] for row in rows]
     if not console.is_terminal:
-        for row in (columns, *rows):
-            typer.echo("\t".join(" ".join(cell.split()) for cell in row))
+        for row in (columns, *cells):
+            typer.echo("\t".join(row))
         return
-    cells = [[" ".join(cell.split()) for cell in row] for row in rows]
     shown = [n for n, column in enumerate(columns) if column not in optional or any(row[n] for row in cells)]
     columns, cells = [columns[n] for n in shown], [[row[n] for n in shown] for row in cells]
     widths = [max(cell_len(cell) for cell in each) for each in zip(columns, *cells, strict=True)]

@@ -95,3 +95,12 @@ def test_redacted(uri: str, shown: str) -> None:
     assert uris.redacted(shown) == shown
     assert uris.redacted_value({"uris": [uri, 1], "by name": (uri,)}) == {"uris": [shown, 1], "by name": (shown,)}
     assert uris.redacted_text(f"GET '{uri}' failed (403)") == f"GET '{shown}' failed (403)"
+
+
+def test_control_characters_are_escaped() -> None:
+    """Titles of terminals, colours, C1 and the order of letters; lines and tabs of a text stay."""
+    hostile = "/faces/a\x1b]0;owned\x07\x9b31m\u202egnp.png"
+    shown = "/faces/a\\x1b]0;owned\\x07\\x9b31m\\u202egnp.png"
+    assert uris.redacted(hostile) == uris.redacted_text(hostile) == uris.redacted_value(hostile) == shown
+    assert uris.redacted(shown) == shown
+    assert uris.redacted_text("one\n\ttwo Zoë 王") == "one\n\ttwo Zoë 王"
