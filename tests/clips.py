@@ -85,8 +85,9 @@ def make_clip(
 
 
 def write_wave(path: Path, sound: NDArray[np.float64]) -> None:
+    """Write samples, or (samples, channels), as a 16-bit WAV file."""
     with wave.open(str(path), "wb") as file:
-        file.setnchannels(1)
+        file.setnchannels(1 if sound.ndim == 1 else sound.shape[1])
         file.setsampwidth(2)
         file.setframerate(SAMPLE_RATE)
         file.writeframes((sound * 32767).astype("<i2").tobytes())

@@ -16,6 +16,7 @@ from tasks.media.output_formats import LOSSLESS, PRORES, VideoFormat, h264, mast
 from tasks.media.pictures.stills import picture_notes, picture_traits, read_picture, resized, write_poster
 from tasks.media.provenance import AI_GENERATED, VideoMetadata
 from tasks.media.timing import Timing
+from tasks.media.tracks import TrackList, list_tracks, sound_problems, track_error
 
 __all__ = [
     "AI_GENERATED",
@@ -25,6 +26,7 @@ __all__ = [
     "AudioStream",
     "Limits",
     "Timing",
+    "TrackList",
     "VideoEncoder",
     "VideoFormat",
     "VideoMetadata",
@@ -38,6 +40,7 @@ __all__ = [
     "fit_audio",
     "h264",
     "limits",
+    "list_tracks",
     "master_format",
     "picture_notes",
     "picture_traits",
@@ -45,7 +48,9 @@ __all__ = [
     "read_picture",
     "resized",
     "sound_notes",
+    "sound_problems",
     "timing_of",
+    "track_error",
     "verify",
     "write_poster",
 ]

@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import av
 import av.container
 import av.error
-import av.stream
 
 from tasks.media.input_formats import AUDIO_FORMATS, audio_stream, open_container, video_stream
 from tasks.media.scan import scan_clip
 
-__all__ = ["AudioSource", "AudioStream", "find_audio"]
+__all__ = ["AudioSource", "AudioStream", "decodes", "find_audio", "sound_of"]
 
 _ONLY = "1 channels ({})"
 """ffmpeg's name of the layout of one labelled channel, as cameras and editors write them, one per stream."""
@@ -102,26 +101,46 @@ def find_audio(audio: AudioSource) -> AudioStream | None:
         MissingInput, UnreadableMedia, TooLarge: the file cannot be used.
         InputError: there is no frame between start and end, or a chosen stream does not exist.
     """
+    sound = sound_of(audio.path, audio.track)
+    if sound is None or not decodes(audio.path, sound.stream):
+        return None
     with open_container(audio.path, AUDIO_FORMATS) as container:
-        stream = audio_stream(container, audio.track)
-        if stream is None:
-            return None
-        index = stream.index
-        zero = float((stream.start_time or 0) * (stream.time_base or 0))
-        context = stream.codec_context
-        codec, layout, channels = context.codec.canonical_name, context.layout.name, context.layout.nb_channels
-        right = _right_of(container, layout)
         has_video = video_stream(container, audio.video_track) is not None
-        language = stream.language or ""
-        if not _decodes(container, stream):
-            return None
     if not has_video:
-        end = None if audio.end is None else zero + audio.end
-        return AudioStream(audio.path, index, zero + audio.start, end, codec, language, layout, channels, right)
+        end = None if audio.end is None else sound.start + audio.end
+        return replace(sound, start=sound.start + audio.start, end=end)
     clip = scan_clip(audio.path, video_track=audio.video_track)
     first, _ = clip.frame_range(audio.start, audio.end)
     end = None if audio.end is None else clip.container_time(0) + audio.end
-    return AudioStream(audio.path, index, clip.container_time(first), end, codec, language, layout, channels, right)
+    return replace(sound, start=clip.container_time(first), end=end)
+
+
+def sound_of(path: Path, track: str = "") -> AudioStream | None:
+    """Return the whole of a file's audio stream; None if the file has none.
+
+    Args:
+        track: choice of the stream; see `tasks.media.input_formats`.
+
+    Raises:
+        MissingInput, UnreadableMedia, TooLarge: the file cannot be opened.
+        InputError: the chosen stream does not exist.
+    """
+    with open_container(path, AUDIO_FORMATS) as container:
+        stream = audio_stream(container, track)
+        if stream is None:
+            return None
+        context = stream.codec_context
+        return AudioStream(
+            path,
+            stream.index,
+            start=float((stream.start_time or 0) * (stream.time_base or 0)),
+            end=None,
+            codec=context.codec.canonical_name,
+            language=stream.language or "",
+            layout=context.layout.name,
+            channels=context.layout.nb_channels,
+            right=_right_of(container, context.layout.name),
+        )
 
 
 def _right_of(container: av.container.InputContainer, layout: str) -> int | None:
@@ -132,10 +151,15 @@ def _right_of(container: av.container.InputContainer, layout: str) -> int | None
     return next((stream.index for stream in streams if stream.layout.name == _ONLY.format("FR")), None)
 
 
-def _decodes(container: av.container.InputContainer, stream: av.stream.Stream) -> bool:
-    """Whether any packet decodes: the audio may be damaged while the picture is not."""
-    with suppress(av.error.FFmpegError):
-        for packet, _ in zip(container.demux(stream), range(_PROBED_PACKETS), strict=False):
+def decodes(path: Path, stream: int) -> bool:
+    """Whether any packet of an audio stream decodes: it may be damaged while the picture is not.
+
+    Args:
+        stream: index of the stream in the container.
+    """
+    with open_container(path, AUDIO_FORMATS) as container, suppress(av.error.FFmpegError):
+        packets = container.demux(container.streams[stream])
+        for packet, _ in zip(packets, range(_PROBED_PACKETS), strict=False):
             with suppress(av.error.FFmpegError, ValueError):
                 if packet.decode():
                     return True

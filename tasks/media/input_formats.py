@@ -29,9 +29,14 @@ __all__ = [
     "clip_notes",
     "clip_traits",
     "ffmpeg_input",
+    "film_streams",
+    "is_default",
     "is_interlaced",
+    "missing_track",
     "open_container",
+    "pick_track",
     "sound_notes",
+    "usable_streams",
     "video_stream",
 ]
 
@@ -138,18 +143,55 @@ def video_stream(container: av.container.InputContainer, choice: str = "") -> av
     Raises:
         InputError: there is no such stream.
     """
-    return _chosen(container, [s for s in container.streams.video if not s.disposition & _PICTURES], choice, "video")
+    return _chosen(container, film_streams(container), choice, "video")
 
 
 def audio_stream(container: av.container.InputContainer, choice: str = "") -> av.audio.stream.AudioStream | None:
     """Return the chosen audio stream that has a decoder; see `video_stream`."""
-    return _chosen(container, list(container.streams.audio), choice, "audio")
+    return _chosen(container, usable_streams(container.streams.audio), choice, "audio")
+
+
+def film_streams(container: av.container.InputContainer) -> list[av.video.stream.VideoStream]:
+    """Return the video streams that have a decoder, without pictures beside the film."""
+    return [stream for stream in usable_streams(container.streams.video) if not stream.disposition & _PICTURES]
+
+
+def usable_streams(streams: Sequence[S]) -> list[S]:
+    """Return the streams that have a decoder."""
+    return [stream for stream in streams if stream.codec_context is not None]
+
+
+def is_default(stream: av.stream.Stream) -> bool:
+    """Whether the container marks the stream as default."""
+    return bool(stream.disposition & av.stream.Disposition.default)
+
+
+def pick_track(languages: Sequence[str], defaults: Sequence[bool], choice: str) -> int | None:
+    """Return the place of the chosen track; by default the first one marked as default, else the first.
+
+    Args:
+        languages: language of each track.
+        defaults: whether each track is marked as default.
+        choice: `index:N`, from 0, or `language:TAG`; empty for the default.
+    """
+    name, _, value = choice.partition(":")
+    if name == "index":
+        return int(value) if int(value) < len(languages) else None
+    if name == "language":
+        return next((n for n, language in enumerate(languages) if same_language(language, value)), None)
+    return next((n for n, default in enumerate(defaults) if default), 0 if languages else None)
+
+
+def missing_track(file: str, kind: str, choice: str, languages: Sequence[str]) -> InputError:
+    """Return the error for a choice that fits none of the tracks."""
+    existing = ", ".join(_label(number, language) for number, language in enumerate(languages)) or "none"
+    return InputError(f"{file} has no {kind} track {choice}; it has {existing}; change {kind}_track")
 
 
 def clip_notes(path: Path, video_track: str = "") -> list[str]:
     """Return notes for the user about how the picture of a clip is read: the choice among several tracks, and more."""
     with open_container(path, AUDIO_FORMATS, max_pixels=str(limits().clip_pixels)) as container:
-        videos = [s for s in _usable(container.streams.video) if not s.disposition & _PICTURES]
+        videos = film_streams(container)
         video = video_stream(container, video_track)
         notes = _choice_notes("video", videos, video)
         if video is not None and is_interlaced(container, video):
@@ -161,7 +203,7 @@ def clip_notes(path: Path, video_track: str = "") -> list[str]:
 def sound_notes(path: Path, audio_track: str = "") -> list[str]:
     """Return notes for the user about the choice among several tracks of sound."""
     with open_container(path, AUDIO_FORMATS) as container:
-        return _choice_notes("audio", _usable(container.streams.audio), audio_stream(container, audio_track))
+        return _choice_notes("audio", usable_streams(container.streams.audio), audio_stream(container, audio_track))
 
 
 def _choice_notes(kind: str, streams: Sequence[av.stream.Stream], used: av.stream.Stream | None) -> list[str]:
@@ -172,29 +214,19 @@ def _choice_notes(kind: str, streams: Sequence[av.stream.Stream], used: av.strea
 
 
 def _chosen(container: av.container.InputContainer, streams: Sequence[S], choice: str, kind: str) -> S | None:
-    usable = _usable(streams)
-    name, _, value = choice.partition(":")
-    if name == "index":
-        found = usable[int(value) : int(value) + 1]
-    elif name == "language":
-        found = [stream for stream in usable if same_language(stream.language or "", value)]
-    else:
-        found = sorted(usable, key=lambda stream: not stream.disposition & av.stream.Disposition.default)
-    if choice and not found:
-        existing = ", ".join(_named(usable, stream) for stream in usable) or "none"
-        raise InputError(
-            f"{Path(container.name).name} has no {kind} track {choice}; it has {existing}; change {kind}_track"
-        )
-    return found[0] if found else None
-
-
-def _usable(streams: Sequence[S]) -> list[S]:
-    """Return the streams that have a decoder."""
-    return [stream for stream in streams if stream.codec_context is not None]
+    languages = [stream.language or "" for stream in streams]
+    number = pick_track(languages, [is_default(stream) for stream in streams], choice)
+    if number is None and choice:
+        raise missing_track(Path(container.name).name, kind, choice, languages)
+    return None if number is None else streams[number]
 
 
 def _named(streams: Sequence[av.stream.Stream], stream: av.stream.Stream) -> str:
-    return f"index:{streams.index(stream)}" + (f" ({stream.language})" if stream.language else "")
+    return _label(streams.index(stream), stream.language or "")
+
+
+def _label(number: int, language: str) -> str:
+    return f"index:{number}" + (f" ({language})" if language else "")
 
 
 def is_interlaced(container: av.container.InputContainer, stream: av.video.stream.VideoStream) -> bool:
@@ -218,7 +250,7 @@ def clip_traits(path: Path) -> dict[str, Any]:
         streams = (("video", container.streams.video, video_stream), ("audio", container.streams.audio, audio_stream))
         for kind, candidates, choose in streams:
             cover = av.stream.Disposition.attached_pic
-            first = next((s for s in _usable(list(candidates)) if not s.disposition & cover), None)
+            first = next((s for s in usable_streams(list(candidates)) if not s.disposition & cover), None)
             used = choose(container)
             if used is not None and first is not None and used.index != first.index:
                 traits[kind] = used.index

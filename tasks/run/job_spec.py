@@ -9,14 +9,17 @@ from typing import Any
 
 from catalogs.requests.content_hashes import Input
 from catalogs.store.keys import make_key
+from catalogs.store.uris import name
+from tasks import media
 from tasks.media.fit import decide_fit
 from tasks.run.inputs.clip_lengths import Length, frames_between
 from tasks.run.inputs.traits import Role, Traits
 from tasks.steps.specs import FilmSpec, MotionSpec, PictureSpec, PortraitSpec, TrackSpec
 from troupe import Job, preset
+from troupe.errors import InputError
 from troupe.job import fitted_size
 
-__all__ = ["JobTraits", "make_spec", "misfit", "roles_of", "uris_of"]
+__all__ = ["JobTraits", "make_spec", "misfit", "roles_of", "track_error", "uris_of"]
 
 VERSIONS = {"appearance": 1, "track": 2, "motion": 2, "picture": 1, "render": 2}
 """Step versions; raised when a step's result changes for the same inputs, so that old results are not reused."""
@@ -24,17 +27,22 @@ VERSIONS = {"appearance": 1, "track": 2, "motion": 2, "picture": 1, "render": 2}
 
 @dataclass(frozen=True, slots=True)
 class JobTraits:
-    """Traits of a job's inputs, as far as they change what its steps compute."""
+    """Traits of a job's inputs, as far as they change what its steps compute, and the tracks to choose from."""
 
     portrait: Traits
     clip: Traits
     sound: Traits
+    clip_tracks: Traits
+    sound_tracks: Traits
 
 
 def roles_of(job: Job) -> list[tuple[Role, str]]:
-    """Return the role and URI of a job's portrait, clip, and file of sound."""
+    """Return the roles and URIs of a job's portrait, clip, and file of sound, in the order of `JobTraits`."""
     sound = _sound(job)
-    return [("picture", job.portrait), ("clip", job.driving), ("sound", sound) if sound else ("clip", job.driving)]
+    return [
+        *(("picture", job.portrait), ("clip", job.driving), ("sound", sound) if sound else ("clip", job.driving)),
+        *(("tracks", job.driving), ("tracks", sound or job.driving)),
+    ]
 
 
 def _sound(job: Job) -> str:
@@ -136,6 +144,17 @@ def _sound_seconds(job: Job, traits: JobTraits) -> Fraction | None:
     """Return the length of the file that the job names as its sound, where it is known."""
     found = traits.sound.get("seconds", {}).get(job.audio_track) if _sound(job) else None
     return None if found is None else Fraction(*found)
+
+
+def track_error(job: Job, traits: JobTraits) -> InputError | None:
+    """Return why a track that the job uses does not exist or cannot be encoded."""
+    if error := media.track_error(traits.clip_tracks, "video", job.video_track, name(job.driving)):
+        return error
+    if job.audio == "none":
+        return None
+    return media.track_error(
+        traits.sound_tracks, "audio", job.audio_track, name(_sound(job) or job.driving), job.master
+    )
 
 
 def misfit(job: Job, length: Length | None, traits: JobTraits) -> str:

@@ -21,7 +21,7 @@ from models.weights import recogniser_file
 from tasks.media.sandbox import Sandbox
 from tasks.run.inputs.clip_lengths import ClipLengths, Length
 from tasks.run.inputs.traits import InputTraits
-from tasks.run.job_spec import JobTraits, make_spec, misfit, roles_of, uris_of
+from tasks.run.job_spec import JobTraits, make_spec, misfit, roles_of, track_error, uris_of
 from tasks.steps.publish import finished_record
 from tasks.steps.specs import FilmSpec, PictureSpec
 from troupe import Job
@@ -111,7 +111,7 @@ def plan_jobs(
         def measure(uri: str, content: str, path: Path) -> None:
             if uri in clips:
                 lengths.measure(content, path)
-            for role in ("picture", "clip", "sound"):
+            for role in ("picture", "clip", "sound", "tracks"):
                 if (role, uri) in roles:
                     traits.read(role, content, path)
 
@@ -148,6 +148,8 @@ def plan_jobs(
             try:
                 inputs = {uri: hashes.input(uri, content) for uri, content in hashed.items()}
                 found_traits = JobTraits(*(traits.of(role, hashed[uri]) for role, uri in roles_of(job)))
+                if unusable := track_error(job, found_traits):
+                    raise unusable
                 if problem := misfit(job, known_length, found_traits):
                     raise InputError(problem)
                 spec = make_spec(run_id, job, inputs, fingerprint, face_networks, dtype, length, shared, found_traits)

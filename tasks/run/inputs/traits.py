@@ -20,15 +20,26 @@ from troupe.signals import map_stoppable
 __all__ = ["InputTraits", "Role", "Traits"]
 
 Traits = Mapping[str, Any]
-"""As `media.picture_traits`, `media.clip_traits` and `sound_traits` return them."""
+"""As `media.picture_traits`, `media.clip_traits` and `sound_traits` return them, or a `media.TrackList`."""
 Role = str
-"""`picture` for a portrait, `clip` for a driving clip, `sound` for a file of sound."""
+"""`picture` for a portrait, `clip` for a driving clip, `sound` for a file of sound, `tracks` for either of these."""
 
 _FOLDER = "cache/traits"
-_READERS: dict[Role, Callable[[Path], dict[str, Any]]] = {
-    "picture": media.picture_traits,
-    "clip": media.clip_traits,
-    "sound": sound_traits,
+
+
+def _read_tracks(sandbox: Sandbox, path: Path) -> dict[str, Any]:
+    tracks = sandbox(media.list_tracks, path)
+    for number, sound in enumerate(tracks["audio"]):
+        # By ffmpeg, in a process of its own; only where it could fail, because it takes a moment.
+        sound["problems"] = media.sound_problems(path, number) if sound["unusual"] and sound["heard"] else {}
+    return tracks
+
+
+_READERS: dict[Role, Callable[[Sandbox, Path], dict[str, Any]]] = {
+    "picture": lambda sandbox, path: sandbox(media.picture_traits, path),
+    "clip": lambda sandbox, path: sandbox(media.clip_traits, path),
+    "sound": lambda sandbox, path: sandbox(sound_traits, path),
+    "tracks": _read_tracks,
 }
 
 
@@ -62,7 +73,7 @@ class InputTraits:
         """
         if self._memo.get(f"{role}:{content}") is None:
             try:
-                traits = self._sandbox(_READERS[role], path)
+                traits = _READERS[role](self._sandbox, path)
             except TooLarge:  # other limits may find other traits: nothing is remembered
                 raise
             except InputError:  # the job reports what is wrong with the file

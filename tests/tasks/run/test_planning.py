@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -224,7 +225,7 @@ def test_keys_change_only_for_inputs_that_are_decoded_in_another_way(tmp_path: P
     Image.new("RGB", (32, 32), WIDE_RED).save(tmp_path / "plain.png")
     Image.new("RGB", (32, 32), WIDE_RED).save(tmp_path / "wide.png", icc_profile=wide_gamut_profile())
     Image.new("RGB", (4200, 32)).save(tmp_path / "large.png")
-    clip = make_clip(tmp_path / "clip.mp4", numbered(3))
+    clip = make_clip(tmp_path / "clip.mp4", numbered(3), sound=np.zeros(9000))
     store, weights = open_store(str(tmp_path / "store")), tmp_path / "weights"
 
     def planned(name: str, **columns: Any) -> FilmSpec:

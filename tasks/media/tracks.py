@@ -1,0 +1,90 @@
+"""Tracks of a file: listed and tried when a run is planned, so that what fails, fails before anything is made."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from tasks.media.audio import decodes, sound_of
+from tasks.media.input_formats import (
+    AUDIO_FORMATS,
+    film_streams,
+    is_default,
+    missing_track,
+    open_container,
+    pick_track,
+    usable_streams,
+)
+from tasks.media.limits import limits
+from tasks.media.mux import fit_audio
+from tasks.media.output_formats import h264, master_format
+from troupe.errors import InputError, UnreadableMedia
+from troupe.job import MASTERS
+
+__all__ = ["TrackList", "list_tracks", "sound_problems", "track_error"]
+
+TrackList = Mapping[str, Sequence[Mapping[str, Any]]]
+"""Tracks with a decoder, by `video` and `audio`: their `language` and whether they are the file's `default`; of sound
+also whether it is `heard`, whether its layout is `unusual`, and its `problems` by master, see `sound_problems`."""
+
+_USUAL_LAYOUTS = ("mono", "stereo", "1 channels", "2 channels")
+"""Layouts that every encoder accepts."""
+
+
+def list_tracks(path: Path) -> dict[str, list[dict[str, Any]]]:
+    """Return the `TrackList` of a file, without `problems`.
+
+    Raises:
+        InputError: the file cannot be opened.
+    """
+    with open_container(path, AUDIO_FORMATS, max_pixels=str(limits().clip_pixels)) as container:
+        films, sounds = film_streams(container), usable_streams(container.streams.audio)
+        return {
+            "video": [{"language": stream.language or "", "default": is_default(stream)} for stream in films],
+            "audio": [
+                {
+                    "language": stream.language or "",
+                    "default": is_default(stream),
+                    "unusual": stream.layout.name not in _USUAL_LAYOUTS,
+                    "heard": decodes(path, stream.index),
+                }
+                for stream in sounds
+            ],
+        }
+
+
+def sound_problems(path: Path, number: int) -> dict[str, str]:
+    """Return why a track of sound cannot be encoded, by master that the job may request; empty if it can be.
+
+    Args:
+        number: place of the track among those with a decoder, from 0.
+    """
+    problems: dict[str, str] = {}
+    for master in MASTERS:
+        try:
+            if (sound := sound_of(path, f"index:{number}")) is not None:
+                fit_audio(sound, master_format(master) or h264(size=(2, 2)))
+        except InputError as error:
+            problems[master] = error.message
+    return problems
+
+
+def track_error(tracks: TrackList, kind: str, choice: str, name: str, master: str = "none") -> InputError | None:
+    """Return why the chosen track of a file cannot be used; None if it can be, or if there is none and no choice.
+
+    Args:
+        kind: `video` or `audio`.
+        choice: `index:N`, `language:TAG`, or empty for the default.
+        name: name of the file.
+        master: master that is made beside H.264.
+    """
+    found = tracks.get(kind)
+    if found is None:
+        return None
+    number = pick_track([track["language"] for track in found], [track["default"] for track in found], choice)
+    if number is None:
+        return missing_track(name, kind, choice, [track["language"] for track in found]) if choice else None
+    problems = found[number].get("problems", {})
+    problem = problems.get("none") or problems.get(master)
+    return UnreadableMedia(problem) if problem else None
