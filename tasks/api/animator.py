@@ -197,6 +197,7 @@ class PortraitAnimator:
         Raises:
             InputError: an input cannot be used.
         """
+        from catalogs.requests.input_policy import trusting
         from catalogs.requests.inputs import localised
         from catalogs.store.store import open_store
         from tasks import media
@@ -204,7 +205,7 @@ class PortraitAnimator:
         from tasks.steps.context import local_detector
         from tasks.weights.local_copy import local_weights
 
-        with localised(job.portrait) as picture:
+        with localised(job.portrait, policy=trusting(job.portrait)) as picture:
             media.read_picture(picture)
         store = open_store(str(self._store))
         model = store, local_weights(self._weights), local_detector(self._config), self._dtype
