@@ -281,18 +281,23 @@ def _repair(trial: Trial) -> list[str]:
 
 
 def _unit(key: str) -> str:
-    """Return what a report has to name: a render as a whole, or a cached file."""
-    return key.split("/")[1] if key.startswith("renders/") else key.rpartition("/")[2]
+    """Return what a report has to name: a film or a picture as a whole, or a cached file."""
+    return key.split("/")[-2] if _is_video(key) else key.rpartition("/")[2]
+
+
+def _is_video(key: str) -> bool:
+    return key.startswith(("renders/", "cache/pictures/"))
 
 
 def _made_again(trial: Trial, key: str) -> bool:
     """Return whether nothing has to be said of damage: what was damaged counts as absent, and was made again if needed.
 
-    A render without its record is unfinished; a cached file without its digest or thumbnail gets them anew.
+    A film or picture without its record is unfinished; a cached file without its digest or thumbnail gets them anew.
     """
-    if key.startswith("renders/"):
-        record = f"renders/{key.split('/')[1]}/render.json"
-        return any(f"delete {record}" in done for done in trial.result.damage) and (trial.store / record).exists()
+    if _is_video(key):
+        record = f"{key.rpartition('/')[0]}/render.json"
+        deleted = any(f"delete {record}" in done for done in trial.result.damage)
+        return deleted and (key.startswith("cache/") or (trial.store / record).exists())
     return key.endswith((".sha256", ".jpg")) or not (trial.store / key).exists()
 
 

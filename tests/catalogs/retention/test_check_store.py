@@ -205,3 +205,18 @@ def test_a_lost_entry_of_the_forget_list_is_named(filled: Store) -> None:
     (found,) = check_store(filled).problems
     assert found.what == f"{filled.url}: jobs of 'Ana' are forgotten, but the forget list has no entry"
     assert "troupe forget --identity Ana" in found.remedy
+
+
+def test_a_picture_without_digest_is_damaged(filled: Store) -> None:
+    """No earlier version wrote pictures."""
+    files = {name: f"cache/pictures/p1/{name}" for name in ("full.mp4", "poster.jpg")}
+    puts = [filled.put_bytes(name.encode(), key) for name, key in files.items()]
+    facts = FACTS | {"key": "p1", "outputs": {"full": files["full.mp4"]}, "poster": files["poster.jpg"]}
+    filled.put_bytes(encode_record(facts, puts), record_key("cache/pictures/p1"))
+    assert check_store(filled, deep=True).problems == ()
+    record = json.loads(filled.read(record_key("cache/pictures/p1")))
+    old = {name: value for name, value in record.items() if name not in ("files", "digest")}
+    filled.replace(json.dumps(old).encode(), record_key("cache/pictures/p1"))
+    (found,) = check_store(filled, repair=True).problems
+    assert found.what.endswith("render.json is damaged: it has no digest")
+    assert filled.list("cache/pictures") == []
