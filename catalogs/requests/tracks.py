@@ -9,14 +9,16 @@ from __future__ import annotations
 
 import io
 import json
+import re
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from troupe import Floats, Track
-from troupe.errors import InputError, MissingInput
+from troupe.errors import InputError, MissingInput, TooLarge
 
 __all__ = ["SCHEMA", "read_track", "write_track"]
 
@@ -27,6 +29,15 @@ _NUMBERS = (*_BOX, *_KEYPOINTS, "score")
 _TYPES: dict[str, pa.DataType] = {"frame": pa.int64(), **dict.fromkeys(_NUMBERS, pa.float32())}
 SCHEMA = pa.schema({**_TYPES, "cut": pa.bool_()})
 _REQUIRED = tuple(_TYPES)
+_MOST_FRAMES = 1_000_000
+"""Frames of a track; more than four hours at 60 a second."""
+_MOST_BYTES = 2**28
+"""Bytes of a track file, and of the cells in it: a million frames have less in either format, also as text."""
+_MOST_CHUNKS = 100_000
+_LONGEST_ROW = 10_000
+"""Characters of a row of JSON, which has about 400."""
+_BATCH = 65_536
+_SPACE = re.compile(r"[ \t\n\r]*")
 _COLUMNS = "frame, x1, y1, x2, y2, kx0, ky0 ... kx4, ky4, score"
 
 
@@ -36,13 +47,21 @@ def read_track(path: Path) -> Track:
     Raises:
         MissingInput: the file does not exist.
         InputError: it is not a valid track. The message says what is wrong in which frame.
+        TooLarge: it has more bytes, or more frames, than any clip has.
     """
     try:
-        data = path.read_bytes()
+        with path.open("rb") as file:
+            data = file.read(_MOST_BYTES + 1)
     except OSError as error:
         raise MissingInput(f"the track {path} cannot be read: {error.strerror}") from error
+    if len(data) > _MOST_BYTES:
+        raise TooLarge(f"the track {path} has more than {_MOST_BYTES} bytes; cut the clip into parts")
     try:
         table = _parquet(data) if data[:4] == b"PAR1" else _json(data)
+    except TooLarge as error:
+        raise TooLarge(f"the track {path} cannot be used: {error.message}") from None
+    except MemoryError as error:
+        raise TooLarge(f"the track {path} needs more memory than there is; cut the clip into parts") from error
     except (pa.ArrowException, OSError, ValueError, TypeError, LookupError, ArithmeticError, RecursionError) as error:
         raise InputError(f"{path} is not a track: {_line(error)}; write Parquet or JSON with {_COLUMNS}") from error
     frames = table.column("frame").to_numpy()
@@ -85,15 +104,61 @@ def write_track(track: Track, path: Path) -> None:
 
 
 def _parquet(data: bytes) -> pa.Table:
-    return _typed(pq.read_table(io.BytesIO(data)))
+    # A file of some kB may hold GB. What its metadata claims is checked first, what it holds batch by batch.
+    file = pq.ParquetFile(io.BytesIO(data), thrift_container_size_limit=_MOST_CHUNKS)
+    names = [name for name in SCHEMA.names if name in file.schema_arrow.names]
+    groups = [file.metadata.row_group(number) for number in range(file.num_row_groups)]
+    for group in groups:
+        for number in range(group.num_columns):
+            _check_size(group.column(number).total_uncompressed_size)
+    _check_frames(file.metadata.num_rows)
+    size, batches = 0, []
+    for batch in file.iter_batches(batch_size=_BATCH, columns=names):
+        size += batch.nbytes
+        _check_size(size)
+        batches.append(_typed(pa.Table.from_batches([batch])))
+    return pa.concat_tables(batches) if batches else _typed(file.schema_arrow.empty_table())
 
 
 def _json(data: bytes) -> pa.Table:
-    rows = json.loads(data)
-    if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
-        raise ValueError("not a list of rows")
-    names = [name for name in SCHEMA.names if name in _REQUIRED or any(name in row for row in rows)]
-    return _typed(pa.table({name: [row.get(name) for row in rows] for name in names}))
+    """Read the rows one after the other: as Python objects, all of them take many times the size of the file."""
+    text = data.decode()
+    decoder = json.JSONDecoder()
+    columns: dict[str, list[Any]] = {name: [] for name in SCHEMA.names}
+    given: set[str] = set()
+    place, separator, rows = _after_space(text, 0), "[", 0
+    while text[place : place + 1] == separator:
+        place = _after_space(text, place + 1)
+        if not rows and text[place : place + 1] == "]":
+            break
+        if text[place : place + 1] != "{":
+            raise ValueError("not a list of rows")
+        row, length = decoder.raw_decode(text[place : place + _LONGEST_ROW])
+        given |= row.keys() & columns.keys()
+        for name, column in columns.items():
+            column.append(row.get(name))
+        rows += 1
+        _check_frames(rows)
+        place, separator = _after_space(text, place + length), ","
+    if text[place : place + 1] != "]" or _after_space(text, place + 1) < len(text):
+        raise ValueError("not a list of rows" if not rows else f"no , or ] after row {rows}")
+    names = [name for name in SCHEMA.names if name in _REQUIRED or name in given]
+    return _typed(pa.table({name: columns[name] for name in names}))
+
+
+def _after_space(text: str, place: int) -> int:
+    found = _SPACE.match(text, place)
+    return found.end() if found else place
+
+
+def _check_frames(frames: int) -> None:
+    if frames > _MOST_FRAMES:
+        raise TooLarge(f"it has more than {_MOST_FRAMES} frames; cut the clip into parts")
+
+
+def _check_size(size: int) -> None:
+    if size > _MOST_BYTES:
+        raise TooLarge(f"it has more than {_MOST_BYTES} bytes of cells; cut the clip into parts")
 
 
 def _typed(table: pa.Table) -> pa.Table:

@@ -3,5 +3,6 @@
 python -m tests.faults.kill --seeds 0-29     SIGKILL at random moments, resume, compare with an undisturbed run
 python -m tests.faults.cancel                Ctrl-C, SIGTERM and Prefect's cancellation in every stage
 python -m tests.faults.office                proxies, dead servers, hostile file names, first starts at once
+python -m tests.faults.rows --seeds 0-99       hostile rows and inputs beside a good job, and Ctrl-C while planning
 python -m tests.faults.schedule              a server, a worker, deployments: triggered, on a cron, cancelled
 """

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from catalogs.requests.tracks import SCHEMA, read_track, write_track
 from troupe import Track
-from troupe.errors import InputError, MissingInput
+from troupe.errors import InputError, MissingInput, TooLarge
 
 
 def track(frames: int = 5) -> Track:
@@ -140,3 +140,36 @@ def test_damaged_parquet_is_an_input_error_or_a_track(tmp_path: Path, seed: int,
 def test_schema() -> None:
     assert SCHEMA.field("frame").type == pa.int64()
     assert {field.type for field in SCHEMA} == {pa.int64(), pa.float32(), pa.bool_()}
+
+
+def test_small_files_that_hold_many_frames_or_bytes(tmp_path: Path) -> None:
+    path = tmp_path / "t"
+    zeros = pa.array(np.zeros(1_100_000, np.float32)).dictionary_encode()
+    pq.write_table(pa.table(dict.fromkeys(SCHEMA.names, zeros)), path, compression="zstd")
+    assert path.stat().st_size < 100_000
+    with pytest.raises(TooLarge, match="more than 1000000 frames"):
+        read_track(path)
+    whole = pa.table({name: pa.array([0] * 3) for name in SCHEMA.names}).append_column(
+        "note", pa.array(["n" * 2**28] * 3)
+    )
+    pq.write_table(whole, path, compression="zstd")
+    assert path.stat().st_size < 100_000
+    with pytest.raises(TooLarge, match="more than 268435456 bytes of cells"):
+        read_track(path)
+    for text, problem in (("[" + "{}," * 1_100_000 + "{}]", "1000000 frames"), ("[{" + '"a":[],' * 10**6, "track")):
+        path.write_text(text)
+        with pytest.raises(InputError, match=problem):
+            read_track(path)
+    with path.open("wb") as file:
+        file.truncate(10**12)
+    with pytest.raises(TooLarge, match="more than 268435456 bytes"):
+        read_track(path)
+
+
+@pytest.mark.parametrize(
+    "text", ["", "[", "[]", "{}", "[1]", "[{},]", "[{}", "[{}{}]", "[{}] []", "[[]]", "null", "[{},1]"]
+)
+def test_json_that_is_not_a_list_of_rows(tmp_path: Path, text: str) -> None:
+    (tmp_path / "t.json").write_text(text)
+    with pytest.raises(InputError, match=r"is not a track|without frames"):
+        read_track(tmp_path / "t.json")

@@ -1,0 +1,1 @@
+"""Hostile rows of jobs files, and the inputs that they name."""
