@@ -264,6 +264,8 @@ def _tags(cell: Any, _folder: str) -> dict[str, str]:
         if not name or name in tags:
             raise ValueError(f"names {_short(name)} twice" if name else "has a value without a name")
         tags[name] = text
+    if (length := sum(len(name) + len(text) for name, text in tags.items())) > _LONGEST_CELL:
+        raise ValueError(f"has {length} characters; use at most {_LONGEST_CELL}")
     return tags
 
 
@@ -275,7 +277,7 @@ def _tag_value(value: Any) -> str:
 
 def suggestion(text: str, known: Iterable[str] | None = None) -> str:
     """Return the end of a message: the most similar of the `known` names, if any; all columns if none are given."""
-    near = difflib.get_close_matches(text.lower(), list(COLUMNS if known is None else known), n=1)
+    near = difflib.get_close_matches(text[:80].lower(), list(COLUMNS if known is None else known), n=1)
     if near:
         return f"; did you mean {near[0]!r}?"
     return f"; use one of {', '.join(COLUMNS)}" if known is None else ""

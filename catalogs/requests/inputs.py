@@ -14,15 +14,18 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import IO, Any, TypeVar
+
+import aiohttp
 
 from catalogs.requests.guarded_http import guarded_client
 from catalogs.requests.image_sequences import is_pattern, ordered_pictures
 from catalogs.requests.input_policy import PUBLIC, InputPolicy
+from catalogs.requests.limits import MAX_BYTES, MAX_SECONDS, MAX_TABLE_BYTES, limit
 from catalogs.store import uris
 from catalogs.store.error_text import reason
 from catalogs.store.filesystem import download, open_filesystem
-from catalogs.store.retry import retry_call
+from catalogs.store.retry import is_transient, retry_call
 from troupe.errors import InputError, MissingInput, NotAllowed, SettingsError, StoreError, TooLarge, TroupeError
 from troupe.files import replacing
 from troupe.scratch import scratch_folder
@@ -35,6 +38,7 @@ __all__ = [
     "input_error",
     "localise",
     "localised",
+    "opened",
     "read",
     "stat",
 ]
@@ -44,10 +48,9 @@ T = TypeVar("T")
 _KERNEL_FOLDERS = ("/proc", "/sys")
 """Folders whose files are views into the kernel: some have no end, and reading others fails or has effects."""
 
-MAX_BYTES, MAX_SECONDS = "TROUPE_MAX_INPUT_BYTES", "TROUPE_MAX_FETCH_SECONDS"
-"""Environment variables that set the size of the largest input, and the time that fetching one may take."""
 
-_DEFAULTS = {MAX_BYTES: 200_000_000_000, MAX_SECONDS: 3600}
+_ANSWER_SECONDS = 30
+"""Seconds that a server may take to accept a connection, or to send the next bytes."""
 
 
 @dataclass(frozen=True)
@@ -85,7 +88,7 @@ def input_error(uri: str, error: Exception) -> TroupeError:
         return error
     if isinstance(error.__cause__, NotAllowed):  # fsspec says that what it could not ask for does not exist
         return error.__cause__
-    if isinstance(error, FileNotFoundError):
+    if isinstance(error, FileNotFoundError) and not _no_answer(error):
         return MissingInput(f"{where} does not exist; check the URI")
     if isinstance(error, PermissionError):
         return MissingInput(f"{where} cannot be read: {text}; check its permissions or credentials")
@@ -98,6 +101,11 @@ def input_error(uri: str, error: Exception) -> TroupeError:
     if isinstance(error, MemoryError):
         return InputError(f"{where} needs more memory than there is; use a smaller file")
     return StoreError(f"cannot read {where}: {text}; check that it is reachable, and run again")
+
+
+def _no_answer(error: FileNotFoundError) -> bool:
+    """Return whether fsspec says that a file does not exist because its HTTP server did not answer."""
+    return isinstance(error.__cause__, OSError) and not isinstance(error.__cause__, FileNotFoundError)
 
 
 def localise(
@@ -149,19 +157,31 @@ def localised(
         yield localise(uri, folder, raise_if_cancelled, policy=policy)
 
 
-def read(uri: str, policy: InputPolicy = PUBLIC) -> bytes:
-    """Return the content of a small input, such as a jobs file.
+@contextmanager
+def opened(uri: str, policy: InputPolicy = PUBLIC) -> Iterator[IO[bytes]]:
+    """Yield a small input, such as a jobs file, as an open file.
 
     Raises:
         MissingInput, NotAllowed, StoreError: as `stat`.
+        TooLarge: it has more bytes than a table may have.
     """
     with _translated(uri):
         policy.check(uri)
     path = uris.local_path(uri)
-    if path is not None:
-        return _call(uri, path.read_bytes)
-    files, remote_path = _open(uri, policy)
-    return bytes(_call(uri, lambda: files.cat_file(remote_path)))
+    with nullcontext(Path()) if path is not None else scratch_folder() as folder:
+        if path is None:
+            path = folder / "table"
+            _fetch(uri, path, policy, lambda: None, MAX_TABLE_BYTES)
+        else:
+            _check_size(uri, _local(uri, path).size, MAX_TABLE_BYTES)
+        with _call(uri, lambda: path.open("rb")) as file:
+            yield file
+
+
+def read(uri: str, policy: InputPolicy = PUBLIC) -> bytes:
+    """Return the content of a small input; see `opened`."""
+    with opened(uri, policy) as file:
+        return file.read()
 
 
 def content_type(uri: str, policy: InputPolicy = PUBLIC) -> str:
@@ -249,20 +269,26 @@ def _sequence_stat(uri: str, pictures: Sequence[InputStat]) -> InputStat:
     return InputStat(uri, sum(state.size for state in pictures), version)
 
 
-def _fetch(uri: str, local: Path, policy: InputPolicy, raise_if_cancelled: Callable[[], None]) -> None:
+def _fetch(
+    uri: str,
+    local: Path,
+    policy: InputPolicy,
+    raise_if_cancelled: Callable[[], None],
+    most_bytes: str = MAX_BYTES,
+) -> None:
     files, remote_path = _open(uri, policy)
 
     def fetch() -> None:
-        size, end = 0, time.monotonic() + _limit(MAX_SECONDS)
+        size, end = 0, time.monotonic() + limit(MAX_SECONDS)
 
         def check(arrived: int) -> None:
             nonlocal size
             raise_if_cancelled()
             size += arrived
-            _check_size(uri, size)
+            _check_size(uri, size, most_bytes)
             if time.monotonic() > end:
                 raise TooLarge(
-                    f"{uris.redacted(uri)} has not arrived after {_limit(MAX_SECONDS)} s, the limit: "
+                    f"{uris.redacted(uri)} has not arrived after {limit(MAX_SECONDS)} s, the limit: "
                     f"copy it to a faster place, or set {MAX_SECONDS}"
                 )
 
@@ -271,18 +297,11 @@ def _fetch(uri: str, local: Path, policy: InputPolicy, raise_if_cancelled: Calla
     _call(uri, fetch)
 
 
-def _check_size(uri: str, size: int) -> None:
-    if size > (limit := _limit(MAX_BYTES)):
+def _check_size(uri: str, size: int, variable: str = MAX_BYTES) -> None:
+    if size > (most := limit(variable)):
         raise TooLarge(
-            f"{uris.redacted(uri)} has more than {limit} bytes, the limit: use a smaller file, or set {MAX_BYTES}"
+            f"{uris.redacted(uri)} has more than {most} bytes, the limit: use a smaller file, or set {variable}"
         )
-
-
-def _limit(variable: str) -> int:
-    text = os.environ.get(variable, "").strip() or str(_DEFAULTS[variable])
-    if not text.isdecimal() or int(text) < 1:
-        raise SettingsError(f"{variable} is {text!r}; use a whole number above 0")
-    return int(text)
 
 
 def _gather(
@@ -304,7 +323,12 @@ def _gather(
 
 
 def _open(uri: str, policy: InputPolicy) -> tuple[Any, str]:
-    options = {"get_client": guarded_client(policy)} if uris.scheme(uri) in ("http", "https") else {}
+    options: dict[str, Any] = {}
+    if uris.scheme(uri) in ("http", "https"):
+        wait = min(_ANSWER_SECONDS, limit(MAX_SECONDS))
+        # Not the time of the whole download, which aiohttp limits to five minutes: `_fetch` has its own limit.
+        timeout = aiohttp.ClientTimeout(total=None, sock_connect=wait, sock_read=wait)
+        options = {"get_client": guarded_client(policy), "client_kwargs": {"timeout": timeout}}
     try:
         return open_filesystem(uri, options)
     except SettingsError as error:
@@ -313,7 +337,8 @@ def _open(uri: str, policy: InputPolicy) -> tuple[Any, str]:
 
 def _call(uri: str, call: Callable[[], T]) -> T:
     with _translated(uri):
-        return retry_call(call)
+        # One that waited for an answer in vain has waited long enough.
+        return retry_call(call, lambda error: is_transient(error) and not isinstance(error, TimeoutError))
 
 
 @contextmanager

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from fractions import Fraction
 from itertools import product
 from pathlib import Path
-from typing import Any, Literal, TypeAlias
+from typing import IO, Any, Literal, TypeAlias
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -17,9 +17,10 @@ import pyarrow.parquet as pq
 from catalogs.requests.columns import COLUMNS, REQUIRED, is_empty, parse_cells, suggestion
 from catalogs.requests.dubs import expand
 from catalogs.requests.input_policy import trusting
-from catalogs.requests.inputs import content_type, files_in, read
+from catalogs.requests.inputs import content_type, files_in, opened
 from catalogs.requests.job_ids import default_ids, stem
-from catalogs.requests.tables import TABLE_SUFFIXES, read_table
+from catalogs.requests.limits import MAX_ROWS, limit
+from catalogs.requests.tables import MOST_PROBLEMS, TABLE_SUFFIXES, read_table
 from catalogs.store import uris
 from catalogs.store.keys import run_key
 from catalogs.store.store import Store
@@ -58,6 +59,8 @@ _TYPES: dict[str, pa.DataType] = {
     "tags": pa.map_(pa.string(), pa.string()),
 }
 _LISTED = 10
+_LONGEST_PROBLEM = 1000
+"""Characters."""
 _FIELDS = [field.name for field in dataclasses.fields(Job)]
 _REQUEST = pa.schema([(name, _TYPES.get(name, pa.string())) for name in _FIELDS])
 
@@ -68,6 +71,7 @@ def read_jobs(
     *,
     require_consent: bool = False,
     identity_from: IdentityFrom | None = None,
+    first: int | None = None,
 ) -> list[Job]:
     """Return the jobs of a CSV, JSONL or Parquet file. Relative paths in it are relative to its folder.
 
@@ -76,19 +80,22 @@ def read_jobs(
         defaults: values of empty cells, by column; relative paths in them are relative to the working directory.
         require_consent: whether to refuse jobs whose `consent` is empty.
         identity_from: part of the portrait's path that is the identity of jobs without one.
+        first: number of jobs, after which no further rows are read; all if None.
 
     Raises:
         BadJob: the file is invalid. All problems are reported together, by row; row 1 is the first below the header.
         MissingInput, StoreError: the file cannot be read.
     """
-    return parse_jobs(
-        read(uri, trusting(uri)),
-        _table_name(uri),
-        uris.parent(uri),
-        defaults=defaults,
-        require_consent=require_consent,
-        identity_from=identity_from,
-    )
+    with opened(uri, trusting(uri)) as file:
+        return parse_jobs(
+            file,
+            _table_name(uri),
+            uris.parent(uri),
+            defaults=defaults,
+            require_consent=require_consent,
+            identity_from=identity_from,
+            first=first,
+        )
 
 
 def _table_name(uri: str) -> str:
@@ -101,44 +108,52 @@ def _table_name(uri: str) -> str:
 
 
 def parse_jobs(
-    data: bytes,
+    data: bytes | IO[bytes],
     name: str,
     folder: str,
     *,
     defaults: Mapping[str, str] | None = None,
     require_consent: bool = False,
     identity_from: IdentityFrom | None = None,
+    first: int | None = None,
 ) -> list[Job]:
     """Return the jobs of a jobs file's content; see `read_jobs`.
 
     Args:
-        data: content of the file.
+        data: content of the file, or the open file.
         name: name of the file, whose suffix says its format.
         folder: folder that relative paths in the file are relative to.
         defaults: values of empty cells, by column.
         require_consent: whether to refuse jobs whose `consent` is empty.
         identity_from: part of the portrait's path that is the identity of jobs without one.
+        first: number of jobs, after which no further rows are read; all if None.
 
     Raises:
         BadJob: the file is invalid; all problems are reported together.
     """
     table = read_table(data, name)
-    problems = [
-        f"{where}: column {column!r} is unknown{suggestion(column)}" for column, where in _unknown(table.columns)
-    ]
-    if table.columns or table.rows:
-        problems += [f"column {column!r} is missing" for column in REQUIRED if column not in table.columns]
-    problems += table.problems
-    fallback = _defaults(defaults or {}, problems)
+    settings: list[str] = []
+    fallback = _defaults(defaults or {}, settings)
     drafts: list[_Draft] = []
+    found: list[tuple[str, str]] = []
     for row in table.rows:
-        cells = parse_cells(row.cells, folder, row.where, problems)
-        problems += [
-            f"{row.where}: {column} is empty"
-            for column in REQUIRED
-            if column in table.columns and is_empty(row.cells.get(column))
+        wrong: list[str] = []
+        cells = parse_cells(row.cells, folder, row.where, wrong)
+        drafts += [_Draft(row.where, own, fallback) for own in expand(cells, fallback, row.where, wrong)]
+        found += [("", problem) for problem in wrong]
+        found += [
+            (column, f"{row.where}: {column} is empty") for column in REQUIRED if is_empty(row.cells.get(column))
         ]
-        drafts += [_Draft(row.where, own, fallback) for own in expand(cells, fallback, row.where, problems)]
+        if len(found) + len(table.problems) >= MOST_PROBLEMS or (first is not None and len(drafts) >= first):
+            break
+    problems = [
+        f"{where}: column {column[:80]!r} is unknown{suggestion(column)}" for column, where in _unknown(table.columns)
+    ]
+    if table.header or drafts:
+        problems += [f"column {column!r} is missing" for column in REQUIRED if column not in table.columns]
+    problems += table.problems + settings
+    problems += [problem for column, problem in found if not column or column in table.columns]
+    drafts = drafts[:first]
     if not drafts and not problems:
         problems.append("there are no rows; write one row per job")
     return _finished(drafts, problems, name, require_consent, identity_from)
@@ -167,12 +182,14 @@ def cross_product(
     require_consent: bool = False,
     left_out: list[str] | None = None,
     identity_from: IdentityFrom | None = None,
+    first: int | None = None,
 ) -> list[Job]:
     """Return one job for every picture in one folder with every clip in another, in the order of their names.
 
     Args:
         defaults: values of the other columns.
         left_out: list that files which cannot be read are added to, with the reason.
+        first: number of jobs; all if None.
 
     Raises:
         BadJob: a folder contains none, or a default is invalid.
@@ -181,12 +198,17 @@ def cross_product(
     problems: list[str] = []
     pictures = _of_kind(portraits, PORTRAIT_SUFFIXES, "picture", problems, left_out)
     clips = _of_kind(drivings, CLIP_SUFFIXES, "clip", problems, left_out)
+    if first is None and len(pictures) * len(clips) > (most := limit(MAX_ROWS)):
+        raise BadJob(f"the request has more than {most} jobs, the limit: divide it into parts, or set {MAX_ROWS}")
     fallback = _defaults(defaults or {}, problems)
-    drafts = []
+    drafts: list[_Draft] = []
     for picture, clip in product(pictures, clips):
+        if first is not None and len(drafts) >= first:
+            break
         where = f"{uris.name(picture)} with {uris.name(clip)}"
         rows = expand({"portrait": picture, "driving": clip}, fallback, where, problems)
         drafts += [_Draft(where, own, fallback) for own in rows]
+    drafts = drafts[:first]
     return _finished(drafts, problems, "the request", require_consent, identity_from)
 
 
@@ -272,8 +294,11 @@ def _finished(
         elif job_id is not None:
             taken[job_id] = draft.where
     if problems:
-        count = "a problem" if len(problems) == 1 else f"{len(problems)} problems"
-        raise BadJob(f"{name} has {count}:", problems)
+        many = f"{len(problems)} problems" if len(problems) < MOST_PROBLEMS else f"at least {MOST_PROBLEMS} problems"
+        count = "a problem" if len(problems) == 1 else many
+        listed = [problem[:_LONGEST_PROBLEM] for problem in problems[:MOST_PROBLEMS]]
+        more = [f"and {len(problems) - len(listed)} more"] if len(problems) > len(listed) else []
+        raise BadJob(f"{name} has {count}:", listed + more)
     names = iter(default_ids([draft.own for draft in drafts if "job_id" not in draft.fields], set(taken)))
     return [
         Job(

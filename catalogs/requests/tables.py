@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import codecs
 import csv
 import io
 import json
 import logging
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from itertools import chain
+from typing import IO, Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from catalogs.requests.limits import MAX_ROWS, MAX_TABLE_BYTES, limit
 from troupe.errors import BadJob
 
 _log = logging.getLogger(__name__)
@@ -22,14 +25,20 @@ _SEPARATOR_LINE = re.compile(r"\"?sep=([,;\t|])\"?", re.IGNORECASE)
 """First line by which Excel states the delimiter."""
 _INDEX_COLUMN = re.compile(r"|Unnamed: \d+|__index_level_\d+__")
 
-__all__ = ["TABLE_SUFFIXES", "Table", "TableRow", "read_table"]
+__all__ = ["MOST_PROBLEMS", "TABLE_SUFFIXES", "Table", "TableRow", "read_table"]
 
+MOST_PROBLEMS = 1000
+"""Problems after which a table is not read further."""
+_MOST_COLUMNS = 1000
+_LONGEST_ROW = 2**20
+"""Characters of a row of CSV, bytes of one of JSON."""
+_MOST_GROUP_BYTES = 2**27
+"""Bytes of a row group of Parquet, of which large cells are decoded as a whole; half a million rows have as many.
 
+Not of its columns: where their metadata is damaged, Arrow ends the process.
+"""
 _BATCH = 128
-"""Rows that are decoded at a time."""
-
-_MOST_BYTES = 2**29
-"""Bytes of all cells of a Parquet file; a million rows have about half of that."""
+"""Rows of Parquet that are decoded at a time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,46 +56,86 @@ class TableRow:
 
 @dataclass
 class Table:
-    """The content of a table file.
+    """The content of a table file, which is read as `rows` are taken: `columns` and `problems` grow meanwhile.
 
     Attributes:
-        columns: names of the columns, with the position where each first occurs.
-        rows: rows that are not empty.
+        header: names of the columns, with the position where each first occurs.
+        rows: rows that are not empty; to be taken once.
         problems: problems found while reading, one line each.
+        numbered: whether all cells of a column without a name are numbers, as those of an index are.
     """
 
-    columns: dict[str, str] = field(default_factory=dict)
-    rows: list[TableRow] = field(default_factory=list)
+    header: dict[str, str] = field(default_factory=dict)
+    rows: Iterator[TableRow] = field(default_factory=lambda: iter(()))
     problems: list[str] = field(default_factory=list)
+    numbered: bool = True
+
+    @property
+    def columns(self) -> dict[str, str]:
+        """The columns without those that pandas writes for the index of a data frame."""
+        return {column: where for column, where in self.header.items() if not self.is_index(column)}
+
+    def is_index(self, column: str) -> bool:
+        """Return whether a column is the index of a data frame."""
+        return _INDEX_COLUMN.fullmatch(column) is not None and (column != "" or self.numbered)
+
+    def add_columns(self, columns: Mapping[str, str], name: str) -> None:
+        """Add the columns that are new.
+
+        Raises:
+            BadJob: there are too many.
+        """
+        for column, where in columns.items():
+            self.header.setdefault(column, where)
+        if len(self.header) > _MOST_COLUMNS:
+            raise BadJob(f"{name} has more than {_MOST_COLUMNS} columns; check its header and delimiter")
 
 
-def read_table(data: bytes, name: str) -> Table:
+def read_table(data: bytes | IO[bytes], name: str) -> Table:
     """Return the table in `data`. Row 1 is the first below the header.
 
     Args:
-        data: content of the file.
+        data: content of the file, or the file, open while rows are taken.
         name: name of the file, whose suffix says its format.
 
     Raises:
-        BadJob: it is not a table.
+        BadJob: it is not a table, or exceeds a limit; also raised while rows are taken.
     """
+    file = io.BytesIO(data) if isinstance(data, bytes) else data
     for suffix, reader in _READERS.items():
         if name.lower().endswith(suffix):
-            if not data.strip():
+            if not file.read(_LONGEST_ROW).strip() and not file.read(1):
                 raise BadJob(f"{name} is empty; write one row per job")
-            return _without_index(reader(data, name), name)
+            file.seek(0)
+            table = Table()
+            table.rows = _counted(table, reader(file, name, table), name)
+            return table
     kinds = ", ".join(_READERS)
     hint = " (JSON lists are not supported; write one object per line)" if name.lower().endswith(".json") else ""
     raise BadJob(f"{name} has an unsupported suffix; use one of {kinds}{hint}")
 
 
-def _read_csv(data: bytes, name: str) -> Table:
-    table = Table()
-    records = _records(_decoded(data, name))
+def _counted(table: Table, rows: Iterator[TableRow], name: str) -> Iterator[TableRow]:
+    """Yield the rows until there are too many; warn about the index of a data frame."""
+    try:
+        for number, row in enumerate(rows, 1):
+            if number > (most := limit(MAX_ROWS)):
+                raise BadJob(f"{name} has more than {most} rows, the limit: divide it into parts, or set {MAX_ROWS}")
+            if "" in row.cells and not str(row.cells[""]).isdecimal():
+                table.numbered = False
+            yield row
+    finally:
+        if index := [column for column in table.header if table.is_index(column)]:
+            _log.warning("%s: ignoring %s, the index of a data frame", name, " and ".join(map(repr, index)))
+
+
+def _csv_rows(file: IO[bytes], name: str, table: Table) -> Iterator[TableRow]:
+    lines = _Lines(io.TextIOWrapper(file, "utf-8-sig", newline=""))
     header: list[str] | None = None
     first = line = 0
     try:
-        for line, record in enumerate(records, start=1):
+        for line, record in enumerate(_records(lines), start=1):
+            lines.pending = 0
             cells = [cell.strip() for cell in record]
             while cells and not cells[-1] and (header is None or len(cells) > len(header)):
                 cells.pop()  # spreadsheets also write the empty columns beside a table
@@ -94,110 +143,134 @@ def _read_csv(data: bytes, name: str) -> Table:
                 continue
             if header is None:
                 header, first = cells, line
-                table.columns = dict.fromkeys(header, "header")
+                table.add_columns(dict.fromkeys(header, "header"), name)
                 table.problems += [
-                    f"header: column {column!r} occurs twice" for column in table.columns if header.count(column) > 1
+                    f"header: column {column[:80]!r} occurs twice"
+                    for column in table.header
+                    if header.count(column) > 1
                 ]
                 continue
             where = f"row {line - first} (line {line})"
             if len(cells) != len(header):
                 table.problems.append(f"{where}: has {len(cells)} cells, the header {len(header)}")
+                if len(table.problems) >= MOST_PROBLEMS:
+                    return
                 continue
-            table.rows.append(TableRow(where, dict(zip(header, cells, strict=True))))
+            yield TableRow(where, dict(zip(header, cells, strict=True)))
+    except UnicodeDecodeError:
+        raise _not_utf8(file, name) from None
     except csv.Error as error:
         where = f"row {line + 1 - first} (line {line + 1})" if header else "header"
         table.problems.append(f"{where}: not CSV: {error}; check the quotes")
-    return table
 
 
-def _read_jsonl(data: bytes, name: str) -> Table:
-    table = Table()
-    for number, line in enumerate(_decoded(data, name).split("\n"), start=1):
-        if not line.strip():
-            continue
+class _Lines:
+    """The lines of a text, until one row has too many.
+
+    Attributes:
+        pending: characters of the row that is being read.
+    """
+
+    def __init__(self, text: io.TextIOWrapper) -> None:
+        self._text = text
+        self.pending = 0
+
+    def __iter__(self) -> Iterator[str]:
+        while line := self._text.readline(_LONGEST_ROW):
+            self.pending += len(line)
+            if self.pending >= _LONGEST_ROW:
+                raise csv.Error(f"it has more than {_LONGEST_ROW} characters")
+            yield line
+
+
+def _records(lines: _Lines) -> Iterator[list[str]]:
+    rest, head, separator, header = iter(lines), [], None, ""
+    for header in rest:
+        found = _SEPARATOR_LINE.fullmatch(header.strip()) if separator is None else None
+        # Emptied, so that lines are counted as in the file.
+        head.append("\n" if found else header)
+        separator = separator or found
+        if header.strip() and not found:
+            break
+    # Where the decimal separator is a comma, spreadsheets write semicolons.
+    delimiter = separator.group(1) if separator is not None else max(",;\t", key=header.count)
+    return csv.reader(chain(head, rest), delimiter=delimiter, strict=True)
+
+
+def _jsonl_rows(file: IO[bytes], name: str, table: Table) -> Iterator[TableRow]:
+    number = 0
+    while line := file.readline(_LONGEST_ROW):
+        number += 1
         where = f"row {number}"
+        if len(line) == _LONGEST_ROW:
+            table.problems.append(f"{where}: has more than {_LONGEST_ROW} bytes; write one object per line")
+            return
         try:
-            cells = json.loads(line)
+            text = line.decode("utf-8-sig" if number == 1 else "utf-8")
+            if not text.strip():
+                continue
+            cells = json.loads(text)
+        except UnicodeDecodeError:
+            raise _not_utf8(file, name) from None
         except (ValueError, RecursionError) as error:
             table.problems.append(f"{where}: not JSON: {error}; write one object per line")
-            continue
-        if not isinstance(cells, dict):
+        else:
+            if isinstance(cells, dict):
+                if not cells.keys() <= table.header.keys():
+                    table.add_columns(dict.fromkeys(cells, where), name)
+                yield TableRow(where, cells)
+                continue
             table.problems.append(f"{where}: not a JSON object; write one object per line")
-            continue
-        for column in cells:
-            table.columns.setdefault(column, where)
-        table.rows.append(TableRow(where, cells))
-    return table
+        if len(table.problems) >= MOST_PROBLEMS:
+            return
 
 
-def _read_parquet(data: bytes, name: str) -> Table:
+def _parquet_rows(file: IO[bytes], name: str, table: Table) -> Iterator[TableRow]:
+    number = 0
     try:
-        file = pq.ParquetFile(io.BytesIO(data), page_checksum_verification=True)
-        read = file.schema_arrow
-        rows: list[dict[str, Any]] = []
+        parquet = pq.ParquetFile(file)
+        names = parquet.schema_arrow.names
         # A file of some kB may hold GB: they are counted batch by batch, before they become Python objects.
-        size = sum(file.metadata.row_group(group).total_byte_size for group in range(file.num_row_groups))
-        _check_bytes(size, name)
+        groups = [parquet.metadata.row_group(place) for place in range(parquet.num_row_groups)]
+        if any(group.total_byte_size > _MOST_GROUP_BYTES for group in groups):
+            raise BadJob(f"{name} has more than {_MOST_GROUP_BYTES} bytes in a row group; write smaller ones")
+        _check_bytes(sum(group.total_byte_size for group in groups), name)
+        table.add_columns(dict.fromkeys(names, "header"), name)
+        if len(table.header) < len(names):
+            table.problems.append("header: a column occurs twice")
         size = 0
-        for batch in file.iter_batches(batch_size=_BATCH):
+        for batch in parquet.iter_batches(batch_size=_BATCH):
             size += batch.nbytes
             _check_bytes(size, name)
-            rows += batch.to_pylist()
+            for cells in batch.to_pylist():
+                number += 1
+                yield TableRow(f"row {number}", cells)
     except (pa.ArrowException, OSError, ValueError, TypeError, LookupError, ArithmeticError, MemoryError) as error:
         raise BadJob(f"{name} is not Parquet: {' '.join(str(error).split())[:200]}") from error
-    table = Table(columns=dict.fromkeys(read.names, "header"))
-    if len(table.columns) < len(read.names):
-        table.problems.append("header: a column occurs twice")
-    table.rows = [TableRow(f"row {number}", cells) for number, cells in enumerate(rows, start=1)]
-    return table
 
 
 def _check_bytes(size: int, name: str) -> None:
-    if size > _MOST_BYTES:
-        raise BadJob(f"{name} has more than {_MOST_BYTES} bytes of cells; divide it into several files")
+    if size > (most := limit(MAX_TABLE_BYTES)):
+        raise BadJob(f"{name} has more than {most} bytes of cells, the limit: divide it, or set {MAX_TABLE_BYTES}")
 
 
-def _decoded(data: bytes, name: str) -> str:
+def _not_utf8(file: IO[bytes], name: str) -> BadJob:
+    """Return the error for a file that is not UTF-8, with the line where."""
+    decoder, line = codecs.getincrementaldecoder("utf-8")(), 1
+    file.seek(0)
     try:
-        return data.decode("utf-8-sig")
+        while part := file.read(_LONGEST_ROW):
+            decoder.decode(part)
+            line += part.count(b"\n")
+        decoder.decode(b"", final=True)
     except UnicodeDecodeError as error:
-        line = data.count(b"\n", 0, error.start) + 1
-        raise BadJob(f"{name} is not UTF-8 text (line {line}); save it as UTF-8") from error
+        line += error.object.count(b"\n", 0, error.start)
+    return BadJob(f"{name} is not UTF-8 text (line {line}); save it as UTF-8")
 
 
-def _records(text: str) -> Iterator[list[str]]:
-    lines = (line for line in text.splitlines() if line.strip())
-    header = next(lines, "")
-    separator = _SEPARATOR_LINE.fullmatch(header.strip())
-    if separator is not None:
-        # Emptied, so that lines are counted as in the file.
-        text, header = text.replace(header, "", 1), next(lines, "")
-    # Where the decimal separator is a comma, spreadsheets write semicolons.
-    delimiter = separator.group(1) if separator is not None else max(",;\t", key=header.count)
-    return csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
-
-
-def _without_index(table: Table, name: str) -> Table:
-    """Remove the columns that pandas writes for the index of a data frame, with a warning."""
-    index = [column for column in table.columns if _INDEX_COLUMN.fullmatch(column) and _is_counted(table, column)]
-    if index:
-        _log.warning("%s: ignoring %s, the index of a data frame", name, " and ".join(map(repr, index)))
-    for column in index:
-        del table.columns[column]
-    table.rows = (
-        [
-            TableRow(row.where, {column: cell for column, cell in row.cells.items() if column not in index})
-            for row in table.rows
-        ]
-        if index
-        else table.rows
-    )
-    return table
-
-
-def _is_counted(table: Table, column: str) -> bool:
-    return column != "" or all(str(row.cells.get(column, "")).isdecimal() for row in table.rows)
-
-
-_READERS = {".csv": _read_csv, ".jsonl": _read_jsonl, ".parquet": _read_parquet}
+_READERS: dict[str, Callable[[IO[bytes], str, Table], Iterator[TableRow]]] = {
+    ".csv": _csv_rows,
+    ".jsonl": _jsonl_rows,
+    ".parquet": _parquet_rows,
+}
 TABLE_SUFFIXES = tuple(_READERS)

@@ -99,7 +99,11 @@ class Request:
             return self._failed_jobs(self.retry)
         if self.identity_from not in (None, *get_args(IdentityFrom)):
             raise SettingsError(f"identity_from is {self.identity_from!r}; use {' or '.join(get_args(IdentityFrom))}")
-        options: Any = {"require_consent": self.require_consent, "identity_from": self.identity_from}
+        options: Any = {
+            "require_consent": self.require_consent,
+            "identity_from": self.identity_from,
+            "first": self.limit,
+        }
         if self.jobs is not None and (self.portraits or self.drivings):
             raise SettingsError("give a jobs file or --portraits and --drivings, not both")
         if self.jobs is not None:
@@ -108,8 +112,6 @@ class Request:
             jobs = cross_product(self.portraits, self.drivings, self.defaults, left_out=self.left_out, **options)
         else:
             raise SettingsError("nothing to do: give a jobs file, or --portraits DIR and --drivings DIR")
-        if self.limit is not None:
-            jobs = jobs[: self.limit]
         if self.preview is not None:
             jobs = [_shortened(job, self.preview) for job in jobs]
         return jobs

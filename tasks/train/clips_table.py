@@ -33,10 +33,11 @@ def read_clips_table(uri: str) -> list[ClipEntry]:
         BadJob: unknown columns or invalid cells; all of them are listed.
     """
     table = read_table(inputs.read(uri, trusting(uri)), uris.name(uri))
+    rows = list(table.rows)
     problems = list(table.problems)
     problems += [f"{where}: unknown column {name!r}" for name, where in table.columns.items() if name not in COLUMNS]
     entries = []
-    for row in table.rows:
+    for row in rows:
         try:
             entries.append(
                 ClipEntry(

@@ -139,9 +139,50 @@ def check_garbage(data: bytes, name: str) -> None:
 
 @pytest.mark.parametrize("cells", [["p" * 2**18] * 5, ["p" * 2**21]])
 def test_a_small_file_with_large_cells(cells: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(tables, "_MOST_BYTES", 2**20)
+    monkeypatch.setenv("TROUPE_MAX_TABLE_BYTES", str(2**20))
     sink = io.BytesIO()
     pq.write_table(pa.table({"portrait": cells}), sink, compression="zstd")
     assert len(sink.getvalue()) < 2**12
     with pytest.raises(BadJob, match="more than 1048576 bytes of cells"):
-        tables.read_table(sink.getvalue(), "jobs.parquet")
+        list(tables.read_table(sink.getvalue(), "jobs.parquet").rows)
+
+
+def test_only_the_rows_that_are_asked_for_are_read() -> None:
+    rows = b"".join(b"a.png,b.mp4,%d\n" % number for number in range(200_000))
+    file = io.BytesIO(b"portrait,driving,seed\n" + rows + b"\xff")
+    assert [job.seed for job in parse_jobs(file, "jobs.csv", "/data", first=2)] == [0, 1]
+    assert len(parse_jobs(b'{"portrait": "a.png", "driving": "b.mp4"}\n' * 3 + b"{", "j.jsonl", "/data", first=3)) == 3
+
+
+def test_tables_have_limits(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TROUPE_MAX_ROWS", "3")
+    with pytest.raises(BadJob, match=r"more than 3 rows, the limit: divide it into parts, or set TROUPE_MAX_ROWS"):
+        parse_jobs(b"portrait,driving\n" + b"a.png,b.mp4\n" * 4, "jobs.csv", "/data")
+    with pytest.raises(BadJob, match="more than 1000 columns"):
+        parse_jobs(b"a," * 2000 + b"\n", "jobs.csv", "/data")
+    with pytest.raises(BadJob, match="more than 1000 columns"):
+        parse_jobs(json.dumps(dict.fromkeys(map(str, range(2000)), 1)).encode(), "jobs.jsonl", "/data")
+
+
+@pytest.mark.parametrize("name", ["jobs.csv", "jobs.jsonl"])
+def test_reports_are_bounded(name: str) -> None:
+    wrong = {
+        "jobs.csv": b"portrait,driving\n" + b"a.png\n" * 5000,
+        "jobs.jsonl": b"{" + b"x" * 100 + b"\n" + b"[\n" * 5000,
+    }[name]
+    with pytest.raises(BadJob, match="at least 1000 problems") as caught:
+        parse_jobs(wrong, name, "/data")
+    assert len(caught.value.problems) <= 1001
+    long = {"jobs.csv": b"p" * 2**21 + b",driving\n", "jobs.jsonl": b'{"' + b"p" * 2**21 + b'": 1}'}[name]
+    with pytest.raises(BadJob, match="has more than 1048576") as caught:
+        parse_jobs(long, name, "/data")
+    assert len(str(caught.value)) < 1000
+    quoted = b'portrait,driving\n"' + b"\n,\n" * 2**20
+    with pytest.raises(BadJob, match="not CSV") as caught:
+        parse_jobs(quoted, "jobs.csv", "/data")
+
+
+def test_a_column_that_some_rows_lack_is_empty_there() -> None:
+    lines = b'{"portrait": "a.png", "driving": "b.mp4"}\n{"driving": "b.mp4"}\n'
+    with pytest.raises(BadJob, match="row 2: portrait is empty"):
+        parse_jobs(lines, "jobs.jsonl", "/data")
