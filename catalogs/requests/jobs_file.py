@@ -141,9 +141,7 @@ def parse_jobs(
         cells = parse_cells(row.cells, folder, row.where, wrong)
         drafts += [_Draft(row.where, own, fallback) for own in expand(cells, fallback, row.where, wrong)]
         found += [("", problem) for problem in wrong]
-        found += [
-            (column, f"{row.where}: {column} is empty") for column in REQUIRED if is_empty(row.cells.get(column))
-        ]
+        found += [(column, f"{row.where}: {column} is empty") for column in REQUIRED if is_empty(row.cells.get(column))]
         if len(found) + len(table.problems) >= MOST_PROBLEMS or (first is not None and len(drafts) >= first):
             break
     problems = [

@@ -159,7 +159,7 @@ def test_tables_have_limits(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(BadJob, match=r"more than 3 rows, the limit: divide it into parts, or set TROUPE_MAX_ROWS"):
         parse_jobs(b"portrait,driving\n" + b"a.png,b.mp4\n" * 4, "jobs.csv", "/data")
     with pytest.raises(BadJob, match="more than 1000 columns"):
-        parse_jobs(b"a," * 2000 + b"\n", "jobs.csv", "/data")
+        parse_jobs(",".join(map(str, range(2000))).encode(), "jobs.csv", "/data")
     with pytest.raises(BadJob, match="more than 1000 columns"):
         parse_jobs(json.dumps(dict.fromkeys(map(str, range(2000)), 1)).encode(), "jobs.jsonl", "/data")
 
