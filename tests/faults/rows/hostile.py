@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 from hypothesis import strategies as st
 
 from catalogs.requests.columns import COLUMNS
-from catalogs.requests.inputs import SCHEMES
+from catalogs.requests.input_policy import SCHEMES
 from tests.clips import write_bomb
 from tests.faults.rows.servers import PATHS
 
