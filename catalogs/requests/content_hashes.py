@@ -5,7 +5,8 @@ from __future__ import annotations
 import hashlib
 import io
 import threading
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeAlias
@@ -33,8 +34,10 @@ _TYPES: dict[str, pa.DataType] = {
 }
 _SCHEMA = pa.schema(_TYPES)
 
-OnRead: TypeAlias = Callable[[str, str, Path], None]
-"""Called with the URI, the hash and the local path of an input."""
+OnRead: TypeAlias = Callable[[str, str, Path], Callable[[], None] | None]
+"""Called with the URI, the hash and the local path of an input, to read more of it.
+
+What it returns is called once the input is known not to have changed meanwhile, to remember what was read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,9 +97,13 @@ class ContentHashes:
             known = self._memo.get(remembered)
             if known is not None:
                 return known
-            content = _hash(uri, self._on_read, self._raise_if_cancelled, policy)
+            with localised(uri, self._raise_if_cancelled, policy=policy) as path:
+                content = content_hash(path, self._raise_if_cancelled)
+                remember = self._on_read(uri, content, path)
             if stat(uri, policy) != before:
-                raise InputError(f"{uris.redacted(uri)} changed while it was being read; run again when it is complete")
+                raise _changed(uri)
+            if remember is not None:
+                remember()
             if before.version:
                 self._memo.add(remembered, content)
             return content
@@ -104,6 +111,22 @@ class ContentHashes:
     def input(self, uri: str, sha256: str) -> Input:
         """Return an input with the hash that `of` returned for it."""
         return Input(uri, sha256, self._states.get(uri))
+
+    @contextmanager
+    def reading(self, uri: str, content: str, policy: InputPolicy = PUBLIC) -> Iterator[Path]:
+        """Yield a local path of an input, to read more of it than the hash that `of` returned.
+
+        Raises:
+            InputError: it has other content now; where it is read in place, this is known at the end.
+            StoreError: it cannot be fetched.
+        """
+        with localised(uri, self._raise_if_cancelled, policy=policy) as path:
+            in_place = uris.local_path(uri) is not None
+            if not in_place and content_hash(path, self._raise_if_cancelled) != content:
+                raise _changed(uri)
+            yield path
+        if in_place and stat(uri, policy) != self._states.get(uri):
+            raise _changed(uri)
 
     def of_many(self, inputs: Iterable[str], policy: InputPolicy = PUBLIC) -> dict[str, str | TroupeError]:
         """Return the hash of each input, computed in parallel, or the error that reading it raised."""
@@ -128,6 +151,10 @@ class ContentHashes:
             return input_error(uri, error)
 
 
+def _changed(uri: str) -> InputError:
+    return InputError(f"{uris.redacted(uri)} changed while it was being read; run again when it is complete")
+
+
 def _memo_uri(uri: str) -> str:
     """Return the URI as the store may remember it: without credentials, whose hash keeps it apart from others."""
     shown = uris.redacted(uri)
@@ -145,13 +172,6 @@ def _decode(data: bytes) -> dict[InputStat, str]:
     table = pq.read_table(io.BytesIO(data), columns=_SCHEMA.names)
     columns = [table.column(name).to_pylist() for name in _SCHEMA.names]
     return {InputStat(*state): content for *state, content in zip(*columns, strict=True)}
-
-
-def _hash(uri: str, on_read: OnRead, raise_if_cancelled: Callable[[], None], policy: InputPolicy) -> str:
-    with localised(uri, raise_if_cancelled, policy=policy) as path:
-        content = content_hash(path, raise_if_cancelled)
-        on_read(uri, content, path)
-        return content
 
 
 def content_hash(path: Path, raise_if_cancelled: Callable[[], None] = lambda: None) -> str:

@@ -108,12 +108,16 @@ def plan_jobs(
             {(role, uri) for job in jobs for role, uri in roles_of(job)},
         )
 
-        def measure(uri: str, content: str, path: Path) -> None:
-            if uri in clips:
-                lengths.measure(content, path)
-            for role in ("picture", "clip", "sound", "tracks"):
-                if (role, uri) in roles:
-                    traits.read(role, content, path)
+        def measure(uri: str, content: str, path: Path) -> Callable[[], None]:
+            found = [lengths.measure(content, path)] if uri in clips else []
+            sorts = ("picture", "clip", "sound", "tracks")
+            found += [traits.read(role, content, path) for role in sorts if (role, uri) in roles]
+
+            def remember() -> None:
+                for one in found:
+                    one()
+
+            return remember
 
         hashes = ContentHashes(store, measure, raise_if_cancelled)
         fingerprint = weights_fingerprint(weights_directory, hashes)
@@ -125,9 +129,9 @@ def plan_jobs(
         }
         contents = hashes.of_many({uri for job in jobs for uri in uris_of(job)}, policy)
         known = {content: uri for uri in clips if isinstance(content := contents[uri], str)}
-        clip_lengths = lengths.of_many(known)
+        clip_lengths = lengths.of_many(known, hashes)
         readable = [(role, content, uri) for role, uri in roles if isinstance(content := contents[uri], str)]
-        contents |= traits.read_many(readable)
+        contents |= traits.read_many(readable, hashes)
     if run_id:
         traits.save(run_id)
         hashes.save(run_id)

@@ -6,12 +6,13 @@ import json
 import math
 from collections.abc import Callable, Mapping
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 
 import av
 
+from catalogs.requests.content_hashes import ContentHashes
 from catalogs.requests.input_policy import PUBLIC, InputPolicy
-from catalogs.requests.inputs import localised
 from catalogs.requests.persistent_dict import PersistentDict
 from catalogs.store.store import Store
 from tasks.media.input_formats import CLIP_FORMATS, open_container, video_stream
@@ -49,36 +50,39 @@ class ClipLengths:
         self._unreadable: dict[str, InputError] = {}
         self._memo = PersistentDict(store, _FOLDER, ".json", _encode, _decode, required=False)
 
-    def measure(self, content: str, path: Path) -> None:
-        """Read the length of a local clip, unless it is known.
+    def measure(self, content: str, path: Path) -> Callable[[], None]:
+        """Read the length of a local clip, unless it is known; return a function that remembers it.
 
         Args:
             content: hash of the clip's content.
             path: path of the clip.
         """
         try:
-            if self._memo.get(content) is None and (found := self._sandbox(read_length, path)) is not None:
-                frames, rate = found
-                self._memo.add(content, (frames, rate))
+            found = self._sandbox(read_length, path) if self._memo.get(content) is None else None
         except InputError as error:
-            self._unreadable[content] = error
+            return partial(self._unreadable.__setitem__, content, error)
+        if found is None:
+            return lambda: None
+        frames, rate = found
+        return partial(self._memo.add, content, (frames, rate))
 
     def unreadable(self, content: str) -> InputError | None:
         """Return why a clip with this content cannot be opened, as far as it was looked at."""
         return self._unreadable.get(content)
 
-    def of_many(self, clips: Mapping[str, str]) -> dict[str, Length]:
+    def of_many(self, clips: Mapping[str, str], hashes: ContentHashes) -> dict[str, Length]:
         """Return the lengths by content hash; clips that cannot be read are left out.
 
         Args:
             clips: URIs by content hash.
+            hashes: what returned these hashes.
         """
         unknown = [
             (content, uri)
             for content, uri in clips.items()
             if self._memo.get(content) is None and content not in self._unreadable
         ]
-        map_stoppable(lambda clip: self._fetch(*clip), unknown, self._raise_if_cancelled)
+        map_stoppable(lambda clip: self._fetch(hashes, *clip), unknown, self._raise_if_cancelled)
         lengths = ((content, self._memo.get(content)) for content in clips)
         return {content: length for content, length in lengths if length is not None}
 
@@ -90,10 +94,11 @@ class ClipLengths:
         """
         self._memo.save(run_id)
 
-    def _fetch(self, content: str, uri: str) -> None:
-        # What is wrong with it is reported by the job; a stop is noticed by `map_stoppable`.
-        with suppress(TroupeError), localised(uri, self._raise_if_cancelled, policy=self._policy) as path:
-            self.measure(content, path)
+    def _fetch(self, hashes: ContentHashes, content: str, uri: str) -> None:
+        with suppress(TroupeError):  # the job reports what is wrong with it; `map_stoppable` notices a stop
+            with hashes.reading(uri, content, self._policy) as path:
+                remember = self.measure(content, path)
+            remember()
 
 
 def frames_between(length: Length, start: float, end: float | None) -> int:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+from catalogs.requests.content_hashes import ContentHashes
 from catalogs.requests.input_policy import PUBLIC, InputPolicy
-from catalogs.requests.inputs import localised
 from catalogs.requests.persistent_dict import PersistentDict
 from catalogs.store.store import Store
 from tasks import media
@@ -64,31 +65,38 @@ class InputTraits:
         self._sandbox, self._raise_if_cancelled = sandbox, raise_if_cancelled
         self._memo = PersistentDict(store, _FOLDER, ".json", _encode, _decode)
 
-    def read(self, role: Role, content: str, path: Path) -> None:
-        """Read the traits of a local file, unless they are known. A file that does not decode has none.
+    def read(self, role: Role, content: str, path: Path) -> Callable[[], None]:
+        """Read the traits of a local file, unless they are known; return a function that remembers them.
+
+        A file that does not decode has none.
 
         Raises:
             TooLarge: it takes more memory or time than `limits` allow.
             StoreError: the store cannot be read.
         """
-        if self._memo.get(f"{role}:{content}") is None:
-            try:
-                traits = _READERS[role](self._sandbox, path)
-            except TooLarge:  # other limits may find other traits: nothing is remembered
-                raise
-            except InputError:  # the job reports what is wrong with the file
-                traits = {}
-            self._memo.add(f"{role}:{content}", traits)
+        name = f"{role}:{content}"
+        if self._memo.get(name) is not None:
+            return lambda: None
+        try:
+            traits = _READERS[role](self._sandbox, path)
+        except TooLarge:  # other limits may find other traits: nothing is remembered
+            raise
+        except InputError:  # the job reports what is wrong with the file
+            traits = {}
+        return partial(self._memo.add, name, traits)
 
     def of(self, role: Role, content: str) -> Traits:
         """Return traits that `read` or `read_many` has read; none if that failed."""
         return self._memo.get(f"{role}:{content}") or {}
 
-    def read_many(self, inputs: Iterable[tuple[Role, str, str]]) -> dict[str, StoreError | TooLarge]:
+    def read_many(
+        self, inputs: Iterable[tuple[Role, str, str]], hashes: ContentHashes
+    ) -> dict[str, StoreError | TooLarge]:
         """Read the traits of many inputs, in parallel; return the errors by URI.
 
         Args:
             inputs: role, content hash and URI of each.
+            hashes: what returned these hashes.
         """
         unknown = [entry for entry in inputs if self._memo.get(f"{entry[0]}:{entry[1]}") is None]
         errors: dict[str, StoreError | TooLarge] = {}
@@ -96,12 +104,13 @@ class InputTraits:
         def fetch(entry: tuple[Role, str, str]) -> None:
             role, content, uri = entry
             try:
-                with localised(uri, self._raise_if_cancelled, policy=self._policy) as path:
-                    self.read(role, content, path)
+                with hashes.reading(uri, content, self._policy) as path:
+                    remember = self.read(role, content, path)
+                remember()
             except (StoreError, TooLarge) as error:
                 errors[uri] = error
             except InputError:
-                pass  # it was there a moment ago: the job reports it
+                pass  # it is gone, or other than a moment ago: the job reports it
 
         map_stoppable(fetch, unknown, self._raise_if_cancelled)
         return errors

@@ -9,7 +9,6 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 
-from catalogs.requests import content_hashes
 from catalogs.requests.content_hashes import ContentHashes
 from catalogs.store.store import Store, open_store
 from tests.catalogs.conftest import sha256
@@ -17,9 +16,7 @@ from tests.catalogs.requests.conftest import write
 from troupe.errors import InputError, MissingInput, StoreError, TroupeError
 
 
-def test_hashes_are_remembered_from_run_to_run(
-    store: Store, place: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_hashes_are_remembered_from_run_to_run(store: Store, place: str, tmp_path: Path) -> None:
     uris = [f"{place}/{n}.png" for n in range(3)]
     for n, uri in enumerate(uris):
         write(uri, b"content %d" % n)
@@ -32,11 +29,9 @@ def test_hashes_are_remembered_from_run_to_run(
     first.save("r1")
     assert len(store.list("cache/hashes")) == 1
 
-    with monkeypatch.context() as patch:
-        patch.setattr(content_hashes, "_hash", lambda uri, *_: pytest.fail(f"{uri} was read again"))
-        second = ContentHashes(store)
-        assert second.of_many(uris) == expected
-        second.save("r2")
+    second = ContentHashes(store, lambda uri, *_: pytest.fail(f"{uri} was read again"))
+    assert second.of_many(uris) == expected
+    second.save("r2")
     assert len(store.list("cache/hashes")) == 1
 
     write(uris[1], b"changed")
@@ -66,18 +61,14 @@ def test_one_missing_input_does_not_affect_others(folder_store: Store, tmp_path:
     assert isinstance(found[str(tmp_path / "b.png")], TroupeError)
 
 
-def test_an_input_that_changes_while_it_is_read(
-    folder_store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_input_that_changes_while_it_is_read(folder_store: Store, tmp_path: Path) -> None:
     path = tmp_path / "a.png"
     path.write_bytes(b"half")
 
-    def reading(uri: str, *_: object) -> str:
+    def grow(*_: object) -> None:
         path.write_bytes(b"half and half")
-        return "torn"
 
-    monkeypatch.setattr(content_hashes, "_hash", reading)
-    known = ContentHashes(folder_store)
+    known = ContentHashes(folder_store, grow)
     with pytest.raises(InputError, match="changed while it was being read"):
         known.of(str(path))
     known.save("r1")
@@ -91,11 +82,10 @@ def test_a_damaged_file_is_ignored(folder_store: Store, tmp_path: Path, caplog: 
     assert "r0.parquet is damaged" in caplog.text
 
 
-def test_an_input_is_read_once(folder_store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_input_is_read_once(folder_store: Store, tmp_path: Path) -> None:
     (tmp_path / "a.png").write_bytes(b"one")
     reads: list[str] = []
-    monkeypatch.setattr(content_hashes, "_hash", lambda uri, *_: reads.append(uri) or "abc")  # type: ignore[func-returns-value]
-    known = ContentHashes(folder_store)
+    known = ContentHashes(folder_store, lambda uri, *_: reads.append(uri))
     uris = [f"{tmp_path}/a.png", f"{tmp_path}/./a.png"]
     known.of_many(uris * 4)
     known.of_many(uris)
@@ -110,7 +100,7 @@ def test_a_store_that_does_not_work(tmp_path: Path) -> None:
         known.of(str(tmp_path / "a.png"))
 
 
-def test_no_credential_of_a_uri_is_remembered(folder_store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_credential_of_a_uri_is_remembered(folder_store: Store) -> None:
     write("memory://secrets/a.png?sig=c0ffee", b"one")
     write("memory://secrets/a.png?sig=c0ffed", b"two")
     hashes = ContentHashes(folder_store)
@@ -120,5 +110,5 @@ def test_no_credential_of_a_uri_is_remembered(folder_store: Store, monkeypatch: 
     (key,) = folder_store.list("cache/hashes")
     stored = pq.read_table(io.BytesIO(folder_store.read(key))).column("uri").to_pylist()
     assert all(uri.startswith("memory://secrets/a.png?sig=***#") for uri in stored)
-    monkeypatch.setattr(content_hashes, "_hash", lambda uri, *_: pytest.fail(f"{uri} was read again"))
-    assert ContentHashes(folder_store).of(signed[0]) == sha256(b"one")
+    again = ContentHashes(folder_store, lambda uri, *_: pytest.fail(f"{uri} was read again"))
+    assert again.of(signed[0]) == sha256(b"one")

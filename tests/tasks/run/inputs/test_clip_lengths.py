@@ -2,25 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from catalogs.requests.content_hashes import ContentHashes
 from catalogs.store.store import open_store
 from tasks.media import decode
 from tasks.media.sandbox import Sandbox
 from tasks.run.inputs.clip_lengths import ClipLengths, frames_between
 from tests.flows.cast import write_clip
-from troupe.files import file_sha256
-
-
-@pytest.fixture(scope="module")
-def sandbox() -> Iterator[Sandbox]:
-    with Sandbox() as found:
-        yield found
 
 
 def test_a_length_is_read_once_for_all_runs(tmp_path: Path, sandbox: Sandbox) -> None:
@@ -28,16 +20,17 @@ def test_a_length_is_read_once_for_all_runs(tmp_path: Path, sandbox: Sandbox) ->
     write_clip(clip, frames=9, rate="25")
     broken.write_text("no film")
     store = open_store(str(tmp_path / "store"))
-    lengths, content = ClipLengths(store, sandbox), file_sha256(clip)
-    clips = {content: str(clip), "b": str(broken), "m": str(tmp_path / "missing.mp4")}
-    assert lengths.of_many(clips) == {content: (9, 25.0)}
+    lengths, hashes = ClipLengths(store, sandbox), ContentHashes(store)
+    content = hashes.of(str(clip))
+    clips = {content: str(clip), hashes.of(str(broken)): str(broken), "m": str(tmp_path / "missing.mp4")}
+    assert lengths.of_many(clips, hashes) == {content: (9, 25.0)}
     lengths.save("one")
     lengths.save("two")
     (name,) = store.list("cache/lengths")  # nothing was learnt since
     clip.unlink()
-    assert ClipLengths(store, sandbox).of_many({content: str(clip)}) == {content: (9, 25.0)}
+    assert ClipLengths(store, sandbox).of_many({content: str(clip)}, hashes) == {content: (9, 25.0)}
     store.replace(b"{", name)
-    assert ClipLengths(store, sandbox).of_many({content: str(clip)}) == {}
+    assert ClipLengths(store, sandbox).of_many({content: str(clip)}, hashes) == {}
 
 
 def test_a_part_has_as_many_frames_as_are_decoded(tmp_path: Path) -> None:
