@@ -16,7 +16,7 @@ from tasks.run.inputs.clip_lengths import Length, frames_between
 from tasks.run.inputs.traits import Role, Traits
 from tasks.steps.specs import FilmSpec, MotionSpec, PictureSpec, PortraitSpec, TrackSpec
 from troupe import Job, preset
-from troupe.errors import InputError
+from troupe.errors import InputError, UnreadableMedia
 from troupe.job import fitted_size
 
 __all__ = ["JobTraits", "make_spec", "misfit", "roles_of", "track_error", "uris_of"]
@@ -157,19 +157,20 @@ def track_error(job: Job, traits: JobTraits) -> InputError | None:
     )
 
 
-def misfit(job: Job, length: Length | None, traits: JobTraits) -> str:
-    """Return why the job's sound does not fit its clip, as far as both lengths are known; empty if it does."""
+def misfit(job: Job, length: Length | None, traits: JobTraits) -> InputError | None:
+    """Return why the job's sound does not fit its clip, as far as both lengths are known."""
     if traits.sound.get("seconds") == {}:
-        return f"{job.audio} has no sound; name another file, or `none`"
+        return UnreadableMedia(f"{job.audio} has no sound; name another file, or `none`")
     sound = _sound_seconds(job, traits)
     if _sound(job) and sound is None and job.fit.startswith("stretch"):
-        return f"fit {job.fit} needs the length of the sound before the run: choose its track by index:N"
+        return InputError(f"fit {job.fit} needs the length of the sound before the run: choose its track by index:N")
     if sound is None or length is None:
-        return ""
+        return None
     frames, rate = frames_between(length, job.start, job.end), Fraction(length[1]).limit_denominator(1001)
     if job.fps is not None:
         frames, rate = max(1, round(frames * job.fps / rate)), job.fps
-    return decide_fit(job.fit, frames, rate, sound, stretch_limit=job.stretch_limit).problem
+    problem = decide_fit(job.fit, frames, rate, sound, stretch_limit=job.stretch_limit).problem
+    return InputError(problem) if problem else None
 
 
 def _fit_part(job: Job) -> dict[str, Any]:

@@ -152,10 +152,8 @@ def plan_jobs(
             try:
                 inputs = {uri: hashes.input(uri, content) for uri, content in hashed.items()}
                 found_traits = JobTraits(*(traits.of(role, hashed[uri]) for role, uri in roles_of(job)))
-                if unusable := track_error(job, found_traits):
+                if unusable := track_error(job, found_traits) or misfit(job, known_length, found_traits):
                     raise unusable
-                if problem := misfit(job, known_length, found_traits):
-                    raise InputError(problem)
                 spec = make_spec(run_id, job, inputs, fingerprint, face_networks, dtype, length, shared, found_traits)
             except InputError as problem:
                 error = problem
