@@ -202,7 +202,7 @@ def test_a_store_of_an_earlier_version_is_used_and_completed(
         assert run().counts == {"reused": 1}
         other = run(seed=1)
     assert "damaged" not in caplog.text
-    assert (other.counts, other.files_put) == ({"done": 1}, 3)
+    assert (other.counts, other.files_put) == ({"done": 1}, 6)  # a picture and a film; the caches are reused
     row = manifest_rows(other)["job"]
     assert row["notes"] is None
     assert np.array_equal(pictures(Path(row["full_uri"])), pictures(rendered / "seed-1.mp4"))
