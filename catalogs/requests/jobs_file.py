@@ -320,7 +320,7 @@ def _identity(portrait: str, source: IdentityFrom | None) -> str:
 def _of_kind(
     folder: str, suffixes: tuple[str, ...], kind: str, problems: list[str], left_out: list[str] | None
 ) -> list[str]:
-    files = [folder] if _is_file(folder) else files_in(folder, trusting(folder))
+    files = [uris.from_here(folder)] if _is_file(folder) else files_in(folder, trusting(folder))
     found = [uri for uri in files if uris.name(uri).lower().endswith(suffixes)]
     others = [f"{uris.name(uri)}: {unreadable(uris.name(uri), kind)}" for uri in files if uri not in set(found)]
     if not found:

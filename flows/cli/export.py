@@ -8,6 +8,7 @@ import typer
 
 from flows.cli.console import stderr
 from flows.cli.options import DEFAULT_STORE, ExcelOption, ExitCode, StoreOption, explain_empty, with_filters
+from tasks.run.summary import counted
 from troupe.errors import SettingsError
 
 __all__ = ["export"]
@@ -70,7 +71,9 @@ def export(
     done = deliver(source, rows, open_store(destination), name, crop=crop, posters=posters, excel=excel)
     for problem in done.missing:
         stderr.print(f"missing: {problem}")
-    stderr.print(f"{done.copied} videos exported, {done.unchanged} already there, {len(done.missing)} missing")
+    stderr.print(
+        f"{counted(done.copied, 'video')} exported, {done.unchanged} already there, {len(done.missing)} missing"
+    )
     typer.echo(done.manifest)
     if done.missing:
         raise typer.Exit(ExitCode.INCOMPLETE)

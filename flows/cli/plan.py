@@ -15,6 +15,7 @@ from flows.cli.options import (
     DetectorOption,
     DrivingsOption,
     DtypeOption,
+    ExitCode,
     FitOption,
     FormatOption,
     IdentityFromOption,
@@ -71,6 +72,8 @@ def plan(
     preset and, if there are any, the same weights. For a new store, render a few jobs with `troupe run --limit 3`
     first.
 
+    Exit code: 0, 3 if some jobs would fail, 2 for an invalid request.
+
     Examples:
 
     - `troupe plan jobs.csv --weights weights`
@@ -118,6 +121,8 @@ def plan(
         print_json(asdict(estimated) | {"worker_hours": hours, "run_hours": hours and hours / workers, "cost": cost})
     else:
         _print(estimated, workers, price)
+    if estimated.problems:
+        raise typer.Exit(ExitCode.INCOMPLETE)
 
 
 def _format_hours(hours: float) -> str:
@@ -140,7 +145,11 @@ def _print(estimated: Estimate, workers: int, price: float | None) -> None:
         rows.append((f"frames, {preset}", f"{frames:,}", pace))
     if (hours := estimated.hours) is not None:
         rows.append(
-            ("worker time", _format_hours(hours), f"{_format_hours(hours / workers)} with {workers} busy workers")
+            (
+                "worker time",
+                _format_hours(hours),
+                f"{_format_hours(hours / workers)} with {counted(workers, 'busy worker')}",
+            )
         )
         if price is not None:
             rows.append(("cost", f"{hours * price:,.2f}", f"at {price:g} per worker hour"))

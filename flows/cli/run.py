@@ -35,6 +35,7 @@ from flows.cli.options import (
     parse_duration,
     weights_or_miniature,
 )
+from troupe.errors import SettingsError
 
 if TYPE_CHECKING:
     from tasks.run.request import Request
@@ -170,6 +171,8 @@ def perform(request: Request, *, local: bool) -> Summary:
     from tasks.run.check_request import check_request
     from troupe.signals import stoppable
 
+    if local and request.ray_address:
+        raise SettingsError("--local runs in this process, without Ray; give --local or --ray-address, not both")
     check_request(request)
     if request.run_id:
         from catalogs.store.store import open_store

@@ -22,7 +22,7 @@ from troupe.errors import Cancelled, InputError, TroupeError
 
 __all__ = ["STOPPED", "Outcomes"]
 
-STOPPED = "the run was stopped before this job; run again to resume"
+STOPPED = "the run was stopped before this job was done; run again to resume"
 """Message of the jobs of a stopped run that were not done."""
 
 

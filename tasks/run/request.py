@@ -138,5 +138,6 @@ class Request:
 
 
 def _shortened(job: Job, seconds: float) -> Job:
+    """Return the job with the clip's start only, and as much of its sound."""
     end = job.start + seconds
-    return replace(job, end=end if job.end is None else min(job.end, end))
+    return replace(job, end=end if job.end is None else min(job.end, end), fit="cut")

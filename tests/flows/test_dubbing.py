@@ -148,6 +148,19 @@ def test_a_stretched_motion(run_jobs: RunJobs, cast: Path) -> None:
     assert summary.pictures == 5
 
 
+def test_a_preview_cuts_the_sound_as_well(run_jobs: RunJobs, dubs: dict[str, dict[str, str]]) -> None:
+    summary = run_jobs(*dubs.values(), preview=0.08)
+    assert summary.counts == {"done": 3}
+    assert {row["frames"] for row in manifest_rows(summary).values()} == {2}
+
+
+def test_local_and_a_cluster_contradict_each_other(tmp_path: Path) -> None:
+    words = ["run", "jobs.csv", "--local", "--ray-address", "auto", "--store", str(tmp_path / "store")]
+    ended = CliRunner().invoke(app, words)
+    assert ended.exit_code != 0
+    assert "not both" in str(ended.output) + str(ended.exception)
+
+
 def test_a_file_without_sound_is_refused_before_anything_is_rendered(run_jobs: RunJobs, cast: Path) -> None:
     write_clip(cast / "silent.mp4", frames=3, rate="25", voiced=False)
     summary = run_jobs(JOB | {"audio": "silent.mp4"})

@@ -59,6 +59,14 @@ def test_one_portrait_and_one_clip_with_sounds_from_the_command_line(folder: Pat
     ]
 
 
+def test_a_portrait_and_a_clip_mean_the_same_in_every_working_folder(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(folder)
+    (job,) = cross_product("p.png", "c.mp4")
+    assert (job.portrait, job.driving) == (f"{folder}/p.png", f"{folder}/c.mp4")
+
+
 def test_all_problems_are_reported_together(folder: Path) -> None:
     with pytest.raises(BadJob) as raised:
         jobs(
