@@ -13,7 +13,9 @@ from bench.neighbours import measure
 @pytest.mark.long
 def test_tiny(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OMP_WAIT_POLICY", "ACTIVE")
-    findings = measure(neighbours.parser().parse_args(["--config", "tiny", "--turns", "1", "--runs", "1"]))
+    findings = measure(
+        neighbours.parser().parse_args(["--config", "tiny", "--turns", "1", "--runs", "1", "--frames", "4"])
+    )
     assert {case: found.figures["clips"] for case, found in findings.cases.items()} == {
         "1 at once, default": 1,
         "1 at once, passive": 1,
