@@ -10,7 +10,7 @@ import pytest
 from bench.training import main
 
 
-@pytest.mark.long
+@pytest.mark.slow  # three trainings, nearly three minutes; test_ray_train has the two workers in CI
 def test_stops_and_workers_change_nothing(tmp_path: Path) -> None:
     out = tmp_path / "training.json"
     main(["--steps", "12", "--stops", "1", "--json", str(out)])

@@ -10,10 +10,10 @@ from __future__ import annotations
 
 import argparse
 import logging
-import resource
 import sys
 import time
 
+from bench.support.machine import peak_memory
 from tests.faults.rows.trial import trials
 from troupe.scratch import scratch_folder
 
@@ -31,7 +31,7 @@ def main() -> int:
             print(f"seed {seed}: {time.monotonic() - started:.1f} s", flush=True)
             for line in found.wrong[known:]:
                 print(f"  WRONG {line[:2000]}", flush=True)
-    memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
+    memory = peak_memory() // 2**20
     print(f"{dict(sorted(found.kinds.items()))}; slowest run {found.seconds:.1f} s, slowest stop ", end="")
     print(f"{found.stop_seconds:.1f} s, {memory} MB; {len(found.wrong)} wrong")
     return 1 if found.wrong else 0
