@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from models.miniature.init_weights import MINIATURE_CONFIG
 
-__all__ = ["SMALL"]
+__all__ = ["QUICK", "SMALL"]
 
 SMALL = replace(
     MINIATURE_CONFIG,
@@ -22,3 +22,6 @@ SMALL = replace(
     ),
     vae=replace(MINIATURE_CONFIG.vae, block_out_channels=(32, 32, 64, 64)),
 )
+
+QUICK = replace(SMALL, image_size=64, window=8)
+"""For whole runs, which render with it."""

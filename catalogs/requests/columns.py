@@ -21,7 +21,7 @@ from troupe import PRESETS, FaceChoice
 from troupe.errors import SettingsError
 from troupe.job import BLENDS, CROPS, FITS, GAPS, LOUDNESS, MASTERS, valid_size
 
-__all__ = ["COLUMNS", "REQUIRED", "is_empty", "parse_cells", "suggestion"]
+__all__ = ["COLUMNS", "LANGUAGE", "REQUIRED", "is_empty", "parse_cells", "suggestion"]
 
 _AUDIO = ("driving", "none")
 _OUTPUTS = ("full", "crop", "both")
@@ -34,7 +34,8 @@ _FRACTION = re.compile(r"\d{1,9}(\.\d{0,9})?|\.\d{1,9}|\d{1,9}/0*[1-9]\d{0,8}", 
 _LONGEST_CELL = 32_767
 """Characters, as in a spreadsheet; each of a run's jobs is kept in memory and repeated in its row and its report."""
 
-_LANGUAGE = re.compile(r"[A-Za-z]{2,3}(-[A-Za-z0-9]{1,8})*")
+LANGUAGE = re.compile(r"[A-Za-z]{2,3}(-[A-Za-z0-9]{1,8})*")
+"""BCP 47 tags, as far as their form."""
 _CONTROL = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]")
 
 
@@ -155,7 +156,7 @@ def _seed(text: str, _folder: str) -> int:
 
 def _language(text: str, _folder: str) -> str:
     text = text.replace("_", "-")  # as locales are written: pt_BR
-    if not _LANGUAGE.fullmatch(text):
+    if not LANGUAGE.fullmatch(text):
         raise ValueError(f"is {_short(text)}; use a BCP 47 tag, such as en, pt-BR or zh-Hant")
     return text
 
@@ -190,7 +191,7 @@ def _loudness(text: str, _folder: str) -> float:
 def _track(text: str, _folder: str) -> str:
     name, _, value = text.partition(":")
     if not (name == "index" and re.fullmatch(r"[0-9]{1,3}", value)) and not (
-        name == "language" and _LANGUAGE.fullmatch(value)
+        name == "language" and LANGUAGE.fullmatch(value)
     ):
         raise ValueError(f"is {_short(text)}; use index:N, counted from 0, or language:TAG, such as language:en")
     return text

@@ -8,15 +8,14 @@ from typing import Any
 
 import langcodes
 
+from catalogs.requests.columns import LANGUAGE
 from catalogs.requests.inputs import files_in, stat
 from catalogs.store import uris
 from catalogs.store.keys import valid_job_id
 from troupe.errors import TroupeError
 
-__all__ = ["LANGUAGE", "PLACEHOLDER", "PLACES", "expand"]
+__all__ = ["PLACEHOLDER", "PLACES", "expand"]
 
-LANGUAGE = re.compile(r"[A-Za-z]{2,3}(-[A-Za-z0-9]{1,8})*")
-"""BCP 47 tags, as far as their form."""
 PLACEHOLDER = "{language}"
 PLACES = ("audio", "tracks")
 """Columns whose URIs may contain the placeholder."""

@@ -124,7 +124,7 @@ def input_policy(store: Store, allow: Iterable[str], named: Iterable[str]) -> In
     base = _store_policy(store)
     if base is None:
         base = ANY_PUBLIC if everything else (_bucket(store.url),)
-    return InputPolicy(tuple(dict.fromkeys((*base, *map(_absolute, named), *own))))
+    return InputPolicy(tuple(dict.fromkeys((*base, *map(uris.from_here, named), *own))))
 
 
 def allowed_entries(texts: Iterable[str], where: str = "allow_input") -> tuple[str, ...]:
@@ -192,13 +192,7 @@ def _entry(text: str, where: str) -> str:
         valid = False
     if not valid:
         raise SettingsError(f"{where}: {uris.redacted(text)!r} has no valid host and port")
-    return _absolute(text)
-
-
-def _absolute(uri: str) -> str:
-    """Return a URI that means the same on every machine and in every working folder."""
-    path = uris.local_path(uri)
-    return uri if path is None else str(path.expanduser().absolute())
+    return uris.from_here(text)
 
 
 def _bucket(url: str) -> str:

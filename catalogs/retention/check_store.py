@@ -17,10 +17,11 @@ import pyarrow.parquet as pq
 from catalogs.query.jobs import list_jobs
 from catalogs.requests.persistent_dict import digest_name, name_fits
 from catalogs.retention.check_rows import check_rows
-from catalogs.retention.evict import CACHES, PICTURES
+from catalogs.retention.evict import CACHES
 from catalogs.retention.forget import ForgetList
 from catalogs.store.digests import add_digest, digest_key, discard, read_digests
 from catalogs.store.renders import (
+    PICTURES,
     Record,
     check_files,
     complete_record,

@@ -10,7 +10,7 @@ from datetime import UTC, datetime, timedelta
 
 from catalogs.store.digests import digest_key
 from catalogs.store.listing import Entry
-from catalogs.store.renders import discard_render, record_key
+from catalogs.store.renders import PICTURES, discard_render, record_key
 from catalogs.store.store import open_store
 from catalogs.table.runs import list_runs
 from troupe.errors import SettingsError, StoreError
@@ -20,8 +20,6 @@ __all__ = ["MaintenanceReport", "maintain"]
 
 CACHES = ("cache/appearance", "cache/motion", "cache/tracks")
 """Folders of files that can be computed again from their inputs; hashes and lengths are small, and stay."""
-PICTURES = "cache/pictures"
-"""Folder of folders, each with the files of a picture, that can be rendered again."""
 ORPHAN = timedelta(days=1)
 """Age at which an unfinished render or file counts as abandoned."""
 _THREADS = 16

@@ -14,6 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from catalogs.query.jobs import list_jobs
+from catalogs.store.renders import PICTURES
 from catalogs.store.sealed import seal, unseal
 from catalogs.store.store import Store
 from catalogs.table.exports import read_exports
@@ -158,7 +159,7 @@ def _files(store: Store, rows: pa.Table) -> list[str]:
         return sorted({value for value in rows.column(column).to_pylist() if value})
 
     folders = [f"renders/{key}" for key in values("render_key")] + [
-        f"cache/pictures/{key}" for key in values("picture_key")
+        f"{PICTURES}/{key}" for key in values("picture_key")
     ]
     renders = [key for folder in folders for key in store.list(folder)]
     appearances = set(values("appearance_key"))

@@ -19,6 +19,7 @@ from troupe.files import file_sha256
 from troupe.scratch import scratch_folder
 
 __all__ = [
+    "PICTURES",
     "Record",
     "check_files",
     "complete_record",
@@ -30,6 +31,9 @@ __all__ = [
 ]
 
 Record: TypeAlias = dict[str, Any]
+
+PICTURES = "cache/pictures"
+"""Folder of folders, each with the files of a picture, that can be rendered again."""
 
 _REQUIRED = ("key", "run_id", "job_id", "outputs", "poster", "checksum", "bytes", "frames", "fps", "face", "gaps")
 

@@ -102,6 +102,7 @@ class PortraitAnimator:
     ) -> Animation:
         """Write a video of the portrait with the motion of the clip, and the clip's sound; see `animate`."""
         check_all(call_checks(portrait, driving, options, path))
+        from catalogs.store.renders import PICTURES
         from tasks.steps.film import make_film
 
         video = Path(path).expanduser().absolute()
@@ -114,7 +115,7 @@ class PortraitAnimator:
                 with replacing(video) as part:
                     shutil.copyfile(self._store / record["outputs"][job.output], part)
             finally:
-                for folder in ("renders", "cache/pictures"):
+                for folder in ("renders", PICTURES):
                     shutil.rmtree(self._store / folder, ignore_errors=True)
         return Animation.of(video, record)
 

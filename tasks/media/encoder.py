@@ -14,20 +14,17 @@ import numpy as np
 
 from tasks.media.audio import AudioSource, find_audio
 from tasks.media.decoder import verify
-from tasks.media.ffmpeg_process import SCALING, FfmpegProcess
-from tasks.media.languages import bcp_47
-from tasks.media.mux import fit_audio, mux_graph, retime
+from tasks.media.ffmpeg_process import FLUSH_SECONDS, SCALING, FfmpegProcess, expect_success
+from tasks.media.mux import fit_audio, mux, retime
 from tasks.media.output_formats import VideoFormat, h264
-from tasks.media.provenance import VideoMetadata, append_xmp
+from tasks.media.provenance import VideoMetadata
 from tasks.media.timing import Timing
 from troupe.clip_info import ClipInfo
 from troupe.errors import FfmpegError
 from troupe.faces import Picture
 
-__all__ = ["FLUSH_SECONDS", "VideoEncoder", "encode", "expect_success", "picture_graph"]
+__all__ = ["VideoEncoder", "encode", "picture_graph"]
 
-FLUSH_SECONDS = 600.0
-"""Seconds to wait for the frames that x264 still holds, about 50: they may be large and the machine slow."""
 _BT709 = {"colorspace": "bt709", "color_primaries": "bt709", "color_trc": "bt709"}
 
 
@@ -52,7 +49,6 @@ class VideoEncoder:
 
     Attributes:
         notes: what was converted to write the file, for the user.
-        language: language of the sound, BCP 47: that of `metadata`, else the one its file states; may be empty.
 
     Raises:
         InputError: the audio file cannot be used.
@@ -85,7 +81,6 @@ class VideoEncoder:
         self._audio = None if audio is None else find_audio(audio)
         if self._audio is not None:
             self._audio, self.notes = fit_audio(self._audio, self._format)
-        self.language = self._metadata.language or (bcp_47(self._audio.language) if self._audio is not None else "")
         self._frames = 0
         self._info: ClipInfo | None = None
 
@@ -156,10 +151,7 @@ class VideoEncoder:
             picture, seconds = picture.with_stem("retimed"), self._timing.seconds
             retime(self._picture, picture, self._timing)
         muxed = self._picture.with_stem("muxed")
-        with FfmpegProcess(mux_graph(muxed, picture, self._audio, seconds, self._metadata, self._format)) as process:
-            expect_success(process, "muxing picture and sound", FLUSH_SECONDS + seconds)
-        if self._format.container != "matroska":
-            append_xmp(muxed, self._metadata.comment)
+        mux(muxed, picture, self._audio, seconds, self._metadata, self._format)
         muxed.replace(self._path)
         try:
             self._info = verify(
@@ -194,17 +186,6 @@ def encode(
         for frame in frames:
             encoder.write(frame)
         return encoder.finish()
-
-
-def expect_success(process: FfmpegProcess, step: str, timeout: float) -> None:
-    """Wait until ffmpeg ends.
-
-    Raises:
-        FfmpegError: it failed, or did not end within `timeout` seconds.
-    """
-    code = process.finish(timeout)
-    if code != 0:
-        raise FfmpegError(f"ffmpeg failed at {step} (exit code {code}): {process.errors or 'no error message'}")
 
 
 def picture_graph(

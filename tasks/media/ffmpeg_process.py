@@ -21,8 +21,19 @@ import imageio_ffmpeg
 from troupe.errors import FfmpegError
 from troupe.terminal import without_stdin
 
-__all__ = ["SCALING", "STALL_SECONDS", "THREADS", "FfmpegProcess", "ffmpeg_binary", "ffmpeg_environment"]
+__all__ = [
+    "FLUSH_SECONDS",
+    "SCALING",
+    "STALL_SECONDS",
+    "THREADS",
+    "FfmpegProcess",
+    "expect_success",
+    "ffmpeg_binary",
+    "ffmpeg_environment",
+]
 
+FLUSH_SECONDS = 600.0
+"""Seconds to wait for the frames that x264 still holds, about 50: they may be large and the machine slow."""
 STALL_SECONDS = 60.0
 """Seconds without a byte read or written after which ffmpeg counts as stuck."""
 THREADS = 2
@@ -293,3 +304,14 @@ def _enlarge(pipe: IO[bytes]) -> None:
         fcntl.fcntl(pipe.fileno(), fcntl.F_SETPIPE_SZ, _PIPE_BYTES)
     except (AttributeError, ImportError, OSError):
         pass
+
+
+def expect_success(process: FfmpegProcess, step: str, timeout: float) -> None:
+    """Wait until ffmpeg ends.
+
+    Raises:
+        FfmpegError: it failed, or did not end within `timeout` seconds.
+    """
+    code = process.finish(timeout)
+    if code != 0:
+        raise FfmpegError(f"ffmpeg failed at {step} (exit code {code}): {process.errors or 'no error message'}")

@@ -16,7 +16,7 @@ import numpy as np
 
 from tasks.media.audio import AudioStream
 from tasks.media.decoder import AUDIO_TOLERANCE
-from tasks.media.ffmpeg_process import FfmpegProcess
+from tasks.media.ffmpeg_process import FLUSH_SECONDS, FfmpegProcess, expect_success
 from tasks.media.input_formats import AUDIO_FORMATS, CLIP_FORMATS, ffmpeg_input
 from tasks.media.languages import iso_639_2
 from tasks.media.output_formats import VideoFormat
@@ -24,13 +24,11 @@ from tasks.media.provenance import VideoMetadata, append_xmp
 from tasks.media.timing import Timing
 from troupe.errors import FfmpegError, UnreadableMedia
 
-__all__ = ["MUX_SECONDS", "add_sound", "audio_graph", "fit_audio", "mux_graph", "retime"]
+__all__ = ["add_sound", "audio_graph", "fit_audio", "mux", "mux_graph", "retime"]
 
 TICK = Fraction(1, 90000)
 """Time base in seconds, MPEG's; rounding to it loses at most a few microseconds."""
 _TRIAL_SECONDS = 0.25
-MUX_SECONDS = 600.0
-"""Seconds that muxing may take beyond the length of the picture: the disk may be slow."""
 
 
 def fit_audio(audio: AudioStream, video_format: VideoFormat) -> tuple[AudioStream, list[str]]:
@@ -126,13 +124,7 @@ def add_sound(
         FfmpegError: ffmpeg failed, or the picture or the sound in the file is not what was intended.
     """
     partial = target.with_stem(f"{target.stem}.part")
-    with FfmpegProcess(mux_graph(partial, picture, audio, seconds, metadata, video_format)) as process:
-        if (code := process.finish(MUX_SECONDS + seconds)) != 0:
-            raise FfmpegError(
-                f"ffmpeg failed at muxing picture and sound (exit code {code}): {process.errors or 'no error message'}"
-            )
-    if video_format.container != "matroska":
-        append_xmp(partial, metadata.comment)
+    mux(partial, picture, audio, seconds, metadata, video_format)
     problems = []
     if _picture_digest(partial) != _picture_digest(picture):
         problems.append("the picture was not copied as it is")
@@ -170,6 +162,25 @@ def _sound_seconds(path: Path) -> float | None:
             if packet.pts is not None and packet.duration and packet.time_base is not None
         ]
         return max(ends, default=0.0)
+
+
+def mux(
+    target: Path,
+    picture: Path,
+    audio: AudioStream | None,
+    seconds: float,
+    metadata: VideoMetadata,
+    video_format: VideoFormat,
+) -> None:
+    """Join an encoded picture with an audio stream, and label the file; arguments are those of `mux_graph`.
+
+    Raises:
+        FfmpegError: ffmpeg failed.
+    """
+    with FfmpegProcess(mux_graph(target, picture, audio, seconds, metadata, video_format)) as process:
+        expect_success(process, "muxing picture and sound", FLUSH_SECONDS + seconds)
+    if video_format.container != "matroska":
+        append_xmp(target, metadata.comment)
 
 
 def mux_graph(

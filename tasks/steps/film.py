@@ -17,7 +17,7 @@ from tasks.media.fit import Fit, extend_picture
 from tasks.media.languages import bcp_47
 from tasks.media.sound import measure_file
 from tasks.steps.context import WorkerContext
-from tasks.steps.publish import finished_record, publish
+from tasks.steps.publish import publish, reusable_record
 from tasks.steps.sound import Sound, find_sound, fit_notes, fit_picture, loudness_facts, prepared
 from tasks.steps.specs import FilmDone, FilmSpec, PictureSpec
 from troupe import __version__
@@ -55,12 +55,8 @@ def make_film(context: WorkerContext, spec: FilmSpec) -> FilmDone:
         InputError: the sound is missing or unreadable, or does not fit the picture.
         StoreError: the store failed; nothing half finished is visible.
     """
-    damaged: list[str] = []
-    if (finished := finished_record(context.store, spec, damaged.append)) is not None:
+    if (finished := reusable_record(context, spec)) is not None:
         return FilmDone(reused=True, facts=finished)
-    if damaged:
-        context.note(damaged[0])
-        discard_render(context.store, spec.folder)
     watch = Stopwatch()
     with context.scratch() as folder:
         with watch("fetch"):

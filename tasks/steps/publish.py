@@ -6,13 +6,14 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from catalogs.store.renders import Record, encode_record, file_keys, find_record, record_key
+from catalogs.store.renders import Record, discard_render, encode_record, file_keys, find_record, record_key
 from catalogs.store.store import Put, Store
+from tasks.steps.context import WorkerContext
 from tasks.steps.specs import FilmSpec, PictureSpec
 from troupe.errors import DamagedFile
 from troupe.files import file_sha256
 
-__all__ = ["finished_record", "publish"]
+__all__ = ["finished_record", "publish", "reusable_record"]
 
 
 def publish(
@@ -61,6 +62,20 @@ def finished_record(store: Store, spec: PictureSpec | FilmSpec, note: Callable[[
     except DamagedFile as error:
         note(f"{error.message}; made again")
         return None
+
+
+def reusable_record(context: WorkerContext, spec: PictureSpec | FilmSpec) -> Record | None:
+    """Return the record of the picture or film; what is damaged is noted and deleted, so that it can be made again.
+
+    Raises:
+        StoreError: the store cannot be read, or a file cannot be deleted.
+    """
+    damaged: list[str] = []
+    record = finished_record(context.store, spec, damaged.append)
+    for text in damaged:
+        context.note(text)
+        discard_render(context.store, spec.folder)
+    return record
 
 
 def _put(store: Store, path: Path, key: str) -> Put:

@@ -12,7 +12,6 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
-from catalogs.store.renders import discard_render
 from models.faces import Box, make_paster
 from models.motion import Motion
 from models.motion.resample import resample_shots
@@ -24,7 +23,7 @@ from tasks.quality.meter import QualityMeter
 from tasks.steps.appearance import EncodedPortrait
 from tasks.steps.context import WorkerContext
 from tasks.steps.motion import fetch_track
-from tasks.steps.publish import finished_record, publish
+from tasks.steps.publish import publish, reusable_record
 from tasks.steps.specs import PictureDone, PictureSpec
 from troupe import ClipInfo, Picture, Track, __version__
 from troupe.errors import InputError
@@ -69,12 +68,8 @@ def render_picture(
         StoreError: the store failed; nothing half finished is visible.
     """
     worker = process_name()
-    damaged: list[str] = []
-    if finished_record(context.store, spec, damaged.append) is not None:
+    if reusable_record(context, spec) is not None:
         return PictureDone(reused=True)
-    if damaged:
-        context.note(damaged[0])
-        discard_render(context.store, spec.folder)
     watch, evaluations = Stopwatch(), context.animator.evaluations
     with context.scratch() as folder:
         with watch("fetch"):
@@ -281,7 +276,6 @@ def _facts(
         "fps": [main.rate.numerator, main.rate.denominator],
         "frames": main.frames,
         "seconds": main.seconds,
-        "notes": [],
         "settings": json.dumps(dataclasses.asdict(spec.settings), sort_keys=True),
         "device": context.animator.device_name,
         "peak_gpu_bytes": context.animator.peak_gpu_bytes,

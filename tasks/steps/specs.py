@@ -11,6 +11,7 @@ from fractions import Fraction
 from typing import Any
 
 from catalogs.requests.content_hashes import Input
+from catalogs.store.renders import PICTURES
 from troupe import FaceChoice, Job, SamplerSettings
 
 __all__ = [
@@ -99,7 +100,7 @@ class PictureSpec:
     @property
     def folder(self) -> str:
         """Folder of the files in the store."""
-        return f"cache/pictures/{self.key}"
+        return f"{PICTURES}/{self.key}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -39,7 +39,7 @@ from models.miniature.init_weights import init_weights
 from tasks import media
 from tasks.run.request import Request
 from tests.flows.cast import write_clip, write_portrait
-from tests.small import SMALL
+from tests.small import QUICK
 from troupe.errors import TroupeError
 from troupe.files import file_sha256
 from troupe.progress import Progress
@@ -166,7 +166,7 @@ def prepare(folder: Path) -> dict[str, str]:
     """Make inputs, weights and a store with half of the jobs rendered; return the hash of frames by render key."""
     inputs = folder / "inputs"
     inputs.mkdir(parents=True)
-    init_weights(folder / "weights", 0, replace(SMALL, image_size=64, window=8))
+    init_weights(folder / "weights", 0, QUICK)
     for number in range(2):
         write_portrait(inputs / f"p{number}.png", 5 * number)
     write_clip(inputs / "c.mp4", frames=5, rate="25")

@@ -21,7 +21,7 @@ from random import Random
 
 import psutil
 
-from catalogs.retention.evict import PICTURES
+from catalogs.store.renders import PICTURES
 from tests.faults.harness.workspace import Workspace, prepare, records, server, stable_rows, wait_until
 
 VICTIMS = ("driver", "actor", "ray", "server")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import flows.prefect_env  # noqa: F401  # isort: skip
 
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,14 +11,14 @@ import pytest
 from models.miniature.init_weights import init_weights
 from tests.flows.cast import write_clip, write_portrait
 from tests.flows.jobs import RunJobs, jobs_runner
-from tests.small import SMALL
+from tests.small import QUICK
 
 
 @pytest.fixture(scope="session")
 def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A model that is smaller still than the miniature."""
     directory = tmp_path_factory.mktemp("model") / "weights"
-    init_weights(directory, 0, replace(SMALL, image_size=64, window=8))
+    init_weights(directory, 0, QUICK)
     return directory
 
 

@@ -12,8 +12,8 @@ from pathlib import Path
 import numpy as np
 
 from tasks.media.decoder import verify
-from tasks.media.encoder import FLUSH_SECONDS, expect_success, picture_graph
-from tasks.media.ffmpeg_process import FfmpegProcess
+from tasks.media.encoder import picture_graph
+from tasks.media.ffmpeg_process import FLUSH_SECONDS, FfmpegProcess, expect_success
 from tasks.media.fit.frames import PictureFrames, RawFrame
 from tasks.media.fit.join import PacketIndex, join_pictures, packet_index
 from tasks.media.fit.policy import Fit

@@ -98,21 +98,26 @@ class InputTraits:
             inputs: role, content hash and URI of each.
             hashes: what returned these hashes.
         """
-        unknown = [entry for entry in inputs if self._memo.get(f"{entry[0]}:{entry[1]}") is None]
+        # By file, so that one elsewhere is fetched once.
+        unknown: dict[tuple[str, str], list[Role]] = {}
+        for role, content, uri in inputs:
+            if self._memo.get(f"{role}:{content}") is None:
+                unknown.setdefault((content, uri), []).append(role)
         errors: dict[str, StoreError | TooLarge] = {}
 
-        def fetch(entry: tuple[Role, str, str]) -> None:
-            role, content, uri = entry
+        def fetch(file: tuple[str, str]) -> None:
+            content, uri = file
             try:
                 with hashes.reading(uri, content, self._policy) as path:
-                    remember = self.read(role, content, path)
-                remember()
+                    found = [self.read(role, content, path) for role in unknown[file]]
+                for remember in found:
+                    remember()
             except (StoreError, TooLarge) as error:
                 errors[uri] = error
             except InputError:
                 pass  # it is gone, or other than a moment ago: the job reports it
 
-        map_stoppable(fetch, unknown, self._raise_if_cancelled)
+        map_stoppable(fetch, list(unknown), self._raise_if_cancelled)
         return errors
 
     def save(self, run_id: str) -> None:

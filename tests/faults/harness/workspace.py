@@ -9,7 +9,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +21,7 @@ from models.miniature.init_weights import init_weights
 from tasks.run.request import Request
 from tasks.run.summary import Summary
 from tests.flows.cast import write_clip, write_portrait, write_sound
-from tests.small import SMALL
+from tests.small import QUICK
 from troupe.files import file_sha256
 
 __all__ = ["Workspace", "prepare", "server", "stable_rows", "wait_until"]
@@ -109,7 +109,7 @@ def prepare(folder: Path, portraits: int = 3, clips: int = 2, frames: int = 10, 
     cast = folder / "cast"
     for place in (cast, folder / "tmp"):
         place.mkdir(parents=True)
-    init_weights(folder / "weights", 0, replace(SMALL, image_size=64, window=8))
+    init_weights(folder / "weights", 0, QUICK)
     for number in range(portraits):
         write_portrait(cast / f"p{number}.png", number)
     for number in range(clips):

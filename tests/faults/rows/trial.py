@@ -11,7 +11,7 @@ import time
 import traceback
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +27,7 @@ from tasks.run.request import Request
 from tests.faults.rows.hostile import FORMATS, Row, encoded, hostile_rows, write_inputs
 from tests.faults.rows.servers import hostile_server
 from tests.flows.cast import write_clip, write_portrait
-from tests.small import SMALL
+from tests.small import QUICK
 from troupe import errors
 from troupe.errors import BadJob, TroupeError
 from troupe.signals import stoppable
@@ -181,7 +181,7 @@ class Trials:
 @contextmanager
 def trials(folder: Path) -> Iterator[Trials]:
     """Write what all seeds use."""
-    init_weights(folder / "weights", 0, replace(SMALL, image_size=64, window=8))
+    init_weights(folder / "weights", 0, QUICK)
     write_portrait(folder / "p.png", 0)
     write_clip(folder / "c.mp4", frames=4, rate="25")
     paths = write_inputs(folder / "inputs", folder / "c.mp4")

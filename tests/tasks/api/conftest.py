@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import tempfile
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from models.miniature.init_weights import init_weights
 from tests.flows.cast import write_clip, write_portrait
-from tests.small import SMALL
+from tests.small import QUICK
 
 FRAMES = 10
 
@@ -18,7 +17,7 @@ FRAMES = 10
 @pytest.fixture(scope="session")
 def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
     directory = tmp_path_factory.mktemp("model") / "weights"
-    init_weights(directory, 0, replace(SMALL, image_size=64, window=8))
+    init_weights(directory, 0, QUICK)
     return directory
 
 
