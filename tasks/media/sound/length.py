@@ -10,7 +10,7 @@ from typing import Any
 import av
 import av.error
 
-from tasks.media.audio import AudioSource, AudioStream, find_audio
+from tasks.media.audio import AudioStream, decodes, sound_of
 from tasks.media.input_formats import AUDIO_FORMATS, clip_traits, open_container
 
 __all__ = ["sound_seconds", "sound_traits"]
@@ -39,6 +39,8 @@ def sound_seconds(audio: AudioStream) -> Fraction:
 def sound_traits(path: Path) -> dict[str, Any]:
     """Return the traits of a file of sound: those of a clip, and the lengths of its tracks.
 
+    The picture that the file may have is not decoded: each track is measured from its own start.
+
     Returns:
         `clip_traits`, and under `seconds` a fraction, as numerator and denominator, by choice of a track: empty for the
         one that is used by default, `index:N` for each where there are several.
@@ -48,10 +50,13 @@ def sound_traits(path: Path) -> dict[str, Any]:
     """
     with open_container(path, AUDIO_FORMATS) as container:
         count = len(container.streams.audio)
-    choices = ["", *(f"index:{number}" for number in range(count) if count > 1)]
-    lengths = {}
-    for choice in choices:
-        audio = find_audio(AudioSource(path, track=choice))
-        if audio is not None:
-            lengths[choice] = sound_seconds(audio).as_integer_ratio()
+    lengths: dict[str, tuple[int, int]] = {}
+    by_stream: dict[int, tuple[int, int]] = {}
+    for choice in ("", *(f"index:{number}" for number in range(count) if count > 1)):
+        audio = sound_of(path, choice)
+        if audio is None or not decodes(path, audio.stream):
+            continue
+        if audio.stream not in by_stream:
+            by_stream[audio.stream] = sound_seconds(audio).as_integer_ratio()
+        lengths[choice] = by_stream[audio.stream]
     return clip_traits(path) | {"seconds": lengths}

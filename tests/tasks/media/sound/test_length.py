@@ -1,0 +1,39 @@
+"""Lengths of sound, to the sample."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+
+from tasks.media import AudioSource, find_audio
+from tasks.media.sandbox import Sandbox
+from tasks.media.sound import sound_seconds, sound_traits
+from tests.clips import make
+
+
+def test_a_clip_with_a_large_picture_may_be_the_sound(tmp_path: Path) -> None:
+    """Its picture is not decoded for that: in the sandbox there is no memory for it."""
+    clip = make(
+        tmp_path / "clip.mp4",
+        *("-f", "lavfi", "-i", "testsrc=s=1920x1080:d=0.4:r=25", "-f", "lavfi", "-i", "sine=r=48000:d=0.5"),
+        *("-c:v", "libx264", "-preset", "ultrafast", "-c:a", "pcm_s16le", "-f", "mov"),
+    )
+    with Sandbox() as sandbox:
+        traits = sandbox(sound_traits, clip)
+    assert {choice: Fraction(*seconds) for choice, seconds in traits["seconds"].items()} == {"": Fraction(1, 2)}
+    audio = find_audio(AudioSource(clip))
+    assert audio is not None
+    assert sound_seconds(audio) == Fraction(1, 2)
+
+
+def test_every_track_has_a_length(tmp_path: Path) -> None:
+    clip = make(
+        tmp_path / "tracks.mka",
+        *("-f", "lavfi", "-i", "sine=r=48000:d=0.5", "-f", "lavfi", "-i", "sine=r=48000:d=0.25"),
+        *("-map", "0", "-map", "1", "-c:a", "pcm_s16le", "-disposition:a:0", "0", "-disposition:a:1", "default"),
+    )
+    seconds = {choice: float(Fraction(*pair)) for choice, pair in sound_traits(clip)["seconds"].items()}
+    assert list(seconds) == ["", "index:0", "index:1"]
+    assert np.allclose(list(seconds.values()), [0.25, 0.5, 0.25], atol=0.001)  # Matroska counts milliseconds
