@@ -12,7 +12,7 @@ from typing import Any
 
 from catalogs.store.renders import Record, discard_render, find_record, record_key
 from tasks import media
-from tasks.media import VideoFormat, VideoMetadata
+from tasks.media import AudioStream, VideoFormat, VideoMetadata
 from tasks.media.fit import Fit, extend_picture
 from tasks.media.languages import bcp_47
 from tasks.media.sound import measure_file
@@ -117,6 +117,7 @@ def _write_film(
     metadata = VideoMetadata(run_id=spec.run_id, job_id=spec.job.job_id, language=spec.job.language)
     notes = [] if sound is None else [*sound.notes, *fit_notes(fit, rate)]
     outputs: dict[str, Path] = {}
+    audios: dict[str, AudioStream] = {}  # by suffix: the videos of one format have the same sound
     for name, key in picture["outputs"].items():
         context.raise_if_cancelled()
         video_format = _video_format(spec, name, picture)
@@ -124,10 +125,11 @@ def _write_film(
         if fit.extension:
             source, seconds, more = _extended(source, fit, rate, video_format)
             notes += more
-        audio = None
-        if sound is not None:
-            audio, more = prepared(sound, spec, seconds, video_format, folder / f"{name}.flac")
+        if sound is not None and video_format.suffix not in audios:
+            normalised = folder / f"sound{video_format.suffix}.flac"
+            audios[video_format.suffix], more = prepared(sound, spec, seconds, video_format, normalised)
             notes += more
+        audio = audios.get(video_format.suffix)
         outputs[name] = folder / f"{name}{video_format.suffix}"
         media.add_sound(source, outputs[name], audio, seconds, rate, metadata, video_format)
     facts: dict[str, Any] = {"audio": sound is not None}
