@@ -1,17 +1,17 @@
 """Benchmarks, one command each.
 
-- `python -m bench.sampler`: frames per second, against the minimum operations and the machine's limit
-- `python -m bench.memory`: peak memory against the clip's length
-- `python -m bench.load`: seconds and memory to load a model
+- `python -m bench.models.sampler`: frames per second, against the minimum operations and the machine's limit
+- `python -m bench.models.memory`: peak memory against the clip's length
+- `python -m bench.models.load`: seconds and memory to load a model
 - `python -m bench.media`: frames per second of decoding, tracking and cropping a clip
 - `python -m bench.end_to_end`: the whole pipeline against the bare animator
 - `python -m bench.engine`: jobs per second and the driver's memory with an animator that does nothing
 - `python -m bench.catalog`: seconds, memory and requests per query of a million rows
 - `python -m bench.report_page`: seconds to open, sort and search a report of 1000 jobs in a browser
-- `python -m bench.synthetic`: how fast the synthetic world is drawn, and contact sheets of it
+- `python -m bench.models.synthetic`: how fast the synthetic world is drawn, and contact sheets of it
 - `python -m bench.tracks`: tracks of real clips: gaps, cuts and identity switches, with pictures
-- `python -m bench.paste_back`: what pasting back changes in the portrait, with pictures
-- `python -m bench.training`: training and fine-tuning converge; stops and workers do not change the result
+- `python -m bench.models.paste_back`: what pasting back changes in the portrait, with pictures
+- `python -m bench.models.training`: training and fine-tuning converge; stops and workers do not change the result
 - `python -m bench.miniature`: the shipped model's output against the truth: likeness, acting, ablations, variants
 
 Each prints a table, and with `--json FILE` also writes JSON (`bench.support.report`). docs/performance.md lists the

@@ -34,7 +34,7 @@ from catalogs.table.append import create_table
 from catalogs.table.compaction import compact
 from catalogs.table.schema import SCHEMA
 from tests.s3 import BUCKET, endpoint
-from troupe.scratch import scratch_folder
+from troupe.process.scratch import scratch_folder
 
 __all__ = ["fill", "measure", "parser"]
 

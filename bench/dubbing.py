@@ -30,7 +30,7 @@ from tasks import media
 from tasks.demo import prepare_demo
 from tasks.run.request import Request
 from troupe import PRESETS
-from troupe.scratch import scratch_folder
+from troupe.process.scratch import scratch_folder
 
 __all__ = ["Run", "measure", "parser", "run_languages"]
 

@@ -31,7 +31,7 @@ from tasks import media
 from tasks.demo import prepare_demo
 from tasks.run.request import Request
 from troupe import PRESETS, Job, Picture, Track, preset
-from troupe.scratch import scratch_folder
+from troupe.process.scratch import scratch_folder
 from troupe.stopwatch import Stopwatch
 
 __all__ = ["Timing", "animate_bare", "measure", "parser", "run_pipeline"]

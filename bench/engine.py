@@ -39,7 +39,7 @@ from tasks.run.worker_roles import PREPROCESS, READY_PER_RENDER_WORKER, RENDER
 from tasks.steps.context import WorkerConfig
 from tasks.steps.specs import Done, FilmDone, FilmSpec, MotionSpec, PictureDone, PictureSpec, PortraitSpec, TrackSpec
 from tests.tasks.pool.simulation import Simulation
-from troupe.scratch import scratch_folder
+from troupe.process.scratch import scratch_folder
 
 __all__ = ["Idler", "Round", "measure", "parser", "run_jobs", "utilisation"]
 

@@ -30,7 +30,7 @@ from models.miniature.init_weights import init_weights
 from models.synthetic.world import draw_clip as drawn
 from tasks import media
 from troupe import LARGEST, Face, Floats, Picture
-from troupe.scratch import scratch_folder
+from troupe.process.scratch import scratch_folder
 
 __all__ = ["Timing", "measure", "parser", "prepare_clip"]
 

@@ -25,7 +25,7 @@ from catalogs.report import render_page
 from catalogs.table.schema import make_row
 from troupe import Job
 from troupe.errors import NoFace, SettingsError
-from troupe.scratch import scratch_folder
+from troupe.process.scratch import scratch_folder
 
 __all__ = ["measure", "parser", "write_page"]
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import flows.prefect_env  # noqa: F401  # isort: skip
+import flows.server.prefect_env  # noqa: F401  # isort: skip
 
 import logging
 from contextlib import nullcontext
@@ -21,14 +21,14 @@ from catalogs.store.uris import redacted_value
 from flows.observe.prefect_artifacts import Artifacts
 from flows.observe.progress import Listeners, configured_listener, current_listener, has_listener
 from flows.parameters import Cells, Count, Device, Dtype, Gibibytes, Limits, Seconds, Similarity
-from flows.prefect_server import prefect_server
 from flows.prefect_tasks import call_as_task, state_of
+from flows.server.prefect_server import prefect_server
 from flows.steps import execute
 from tasks.run.check_request import check_request
 from tasks.run.request import Request
 from tasks.run.summary import Summary
 from troupe.errors import Cancelled, TroupeError
-from troupe.signals import stoppable
+from troupe.process.signals import stoppable
 
 __all__ = ["animate", "animate_here"]
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import flows.prefect_env  # noqa: F401  # isort: skip
+import flows.server.prefect_env  # noqa: F401  # isort: skip
 
 from typing import Any
 
@@ -12,14 +12,14 @@ from prefect.artifacts import create_markdown_artifact
 from flows.animate import animate
 from flows.observe.progress import current_listener
 from flows.parameters import Count, Device, Dtype, Preset, Seconds, Seed
-from flows.prefect_server import prefect_server
 from flows.prefect_tasks import call_as_task, result_of, state_of
+from flows.server.prefect_server import prefect_server
 from tasks.evaluation.pipeline import measure_renders, prepare_evaluation, publish_evaluation
 from tasks.evaluation.request import EvaluationRequest
 from tasks.evaluation.summary import Evaluation
 from tasks.run.request import Request
 from troupe.errors import TroupeError
-from troupe.signals import stoppable
+from troupe.process.signals import stoppable
 
 __all__ = ["evaluate", "evaluate_here"]
 

@@ -9,7 +9,7 @@ from tasks.evaluation.request import EvaluationRequest
 from tasks.run.request import Request
 from tasks.run.summary import Summary
 from troupe.errors import Cancelled
-from troupe.signals import stoppable
+from troupe.process.signals import stoppable
 
 __all__ = ["animate_locally", "evaluate_locally"]
 

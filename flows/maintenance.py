@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import flows.prefect_env  # noqa: F401  # isort: skip
+import flows.server.prefect_env  # noqa: F401  # isort: skip
 
 from dataclasses import asdict
 from typing import Any

@@ -9,7 +9,7 @@ from tasks.run.listener import Listener
 from tasks.run.request import Request
 from tasks.run.run import Run
 from tasks.run.summary import Summary
-from troupe.signals import stoppable
+from troupe.process.signals import stoppable
 
 __all__ = ["Call", "call_directly", "execute"]
 

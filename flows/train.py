@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import flows.prefect_env  # noqa: F401  # isort: skip
+import flows.server.prefect_env  # noqa: F401  # isort: skip
 
 import threading
 from collections.abc import Mapping
@@ -14,15 +14,15 @@ from prefect.artifacts import create_markdown_artifact
 
 from flows.observe.progress import current_training_progress
 from flows.parameters import Count
-from flows.prefect_server import prefect_server
 from flows.prefect_tasks import call_as_task, result_of, state_of
+from flows.server.prefect_server import prefect_server
 from flows.steps import Call, call_directly
 from tasks.train.check_training import check_training
 from tasks.train.config import PartConfig, TrainConfig
 from tasks.train.parts import check_options
 from tasks.train.train_part import needs_clips, prepare_training_clips, prepare_weights, train_part
 from troupe.errors import TroupeError
-from troupe.signals import stoppable
+from troupe.process.signals import stoppable
 
 __all__ = ["table", "train", "train_here", "train_locally"]
 

@@ -23,7 +23,7 @@ from typing import Literal
 import numpy as np
 
 from troupe.errors import TroupeError
-from troupe.scratch import scratch_folder
+from troupe.process.scratch import scratch_folder
 
 __all__ = ["Finding", "State", "examine"]
 

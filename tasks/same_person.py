@@ -21,7 +21,7 @@ from troupe import Picture
 from troupe.errors import InputError, NoFace, StoreError
 from troupe.faces import LARGEST
 from troupe.files import file_sha256
-from troupe.scratch import scratch_folder
+from troupe.process.scratch import scratch_folder
 
 __all__ = ["Match", "find_person"]
 

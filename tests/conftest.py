@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from tests.s3 import s3, s3_endpoint
-from troupe.scratch import scratch_folder
+from troupe.process.scratch import scratch_folder
 
 __all__ = ["s3", "s3_endpoint"]
 
@@ -51,7 +51,7 @@ def shared() -> Path:
 @pytest.fixture(scope="session")
 def prefect_session() -> Iterator[None]:
     """A real Prefect server, as `troupe run` starts one, that flows of this process report to."""
-    from flows.prefect_server import prefect_server
+    from flows.server.prefect_server import prefect_server
 
     with prefect_server():
         yield

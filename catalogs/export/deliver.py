@@ -25,7 +25,7 @@ from catalogs.table.exports import record_export
 from troupe.errors import DamagedFile, SettingsError, StoreError, TroupeError
 from troupe.files import file_sha256
 from troupe.labels import label_key
-from troupe.scratch import scratch_folder
+from troupe.process.scratch import scratch_folder
 
 __all__ = ["DeliveryReport", "deliver"]
 

@@ -18,18 +18,18 @@ from typing import IO, Any, TypeVar
 
 import aiohttp
 
-from catalogs.requests.guarded_http import guarded_client
+from catalogs.requests.access.guarded_http import guarded_client
+from catalogs.requests.access.input_policy import PUBLIC, InputPolicy
+from catalogs.requests.access.limits import MAX_BYTES, MAX_SECONDS, MAX_TABLE_BYTES, limit
 from catalogs.requests.image_sequences import is_pattern, ordered_pictures
-from catalogs.requests.input_policy import PUBLIC, InputPolicy
-from catalogs.requests.limits import MAX_BYTES, MAX_SECONDS, MAX_TABLE_BYTES, limit
 from catalogs.store import uris
 from catalogs.store.error_text import reason
 from catalogs.store.filesystem import download, open_filesystem
 from catalogs.store.retry import is_transient, retry_call
 from troupe.errors import InputError, MissingInput, NotAllowed, SettingsError, StoreError, TooLarge, TroupeError
 from troupe.files import replacing
-from troupe.scratch import scratch_folder
-from troupe.signals import map_stoppable
+from troupe.process.scratch import scratch_folder
+from troupe.process.signals import map_stoppable
 
 __all__ = [
     "InputStat",

@@ -14,12 +14,12 @@ from typing import IO, Any, Literal, TypeAlias
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from catalogs.requests.access.input_policy import trusting
+from catalogs.requests.access.limits import MAX_ROWS, limit
 from catalogs.requests.columns import COLUMNS, REQUIRED, is_empty, parse_cells, suggestion
 from catalogs.requests.dubs import expand
-from catalogs.requests.input_policy import trusting
 from catalogs.requests.inputs import content_type, files_in, opened
 from catalogs.requests.job_ids import default_ids, stem
-from catalogs.requests.limits import MAX_ROWS, limit
 from catalogs.requests.tables import MOST_PROBLEMS, TABLE_SUFFIXES, read_table
 from catalogs.store import uris
 from catalogs.store.keys import run_key

@@ -16,7 +16,7 @@ from typing import IO, Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from catalogs.requests.limits import MAX_ROWS, MAX_TABLE_BYTES, limit
+from catalogs.requests.access.limits import MAX_ROWS, MAX_TABLE_BYTES, limit
 from troupe.errors import BadJob
 
 _log = logging.getLogger(__name__)

@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from catalogs.query.jobs import list_jobs
-from catalogs.requests.persistent_dict import digest_name, name_fits
+from catalogs.requests.access.persistent_dict import digest_name, name_fits
 from catalogs.retention.check_rows import check_rows
 from catalogs.retention.evict import CACHES
 from catalogs.retention.forget import ForgetList
@@ -35,7 +35,7 @@ from catalogs.table.exports import EXPORTS_FOLDER, read_export
 from catalogs.table.runs import read_run
 from troupe.errors import DamagedFile, SettingsError, StoreError
 from troupe.files import file_sha256
-from troupe.scratch import scratch_folder
+from troupe.process.scratch import scratch_folder
 
 __all__ = ["CheckReport", "Problem", "check_store"]
 

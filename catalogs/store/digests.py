@@ -14,7 +14,7 @@ from typing import TypeVar
 from catalogs.store.store import Store
 from troupe.errors import DamagedFile, InputError
 from troupe.files import file_sha256
-from troupe.scratch import scratch_folder
+from troupe.process.scratch import scratch_folder
 
 __all__ = ["add_digest", "digest_key", "discard", "put_with_digests", "read_digests", "read_verified"]
 

@@ -16,7 +16,7 @@ from catalogs.store.sealed import seal, unseal
 from catalogs.store.store import Put, Store
 from troupe.errors import DamagedFile
 from troupe.files import file_sha256
-from troupe.scratch import scratch_folder
+from troupe.process.scratch import scratch_folder
 
 __all__ = [
     "PICTURES",

@@ -20,7 +20,7 @@ from catalogs.store.listing import Entry, Upload
 from catalogs.store.retry import is_transient, retry_call
 from troupe.errors import NoSpace, SettingsError, StoreError
 from troupe.files import file_sha256, replacing
-from troupe.scratch import scratch_folder
+from troupe.process.scratch import scratch_folder
 
 __all__ = ["Put", "Store", "open_store"]
 

@@ -22,7 +22,7 @@ from catalogs.table.redaction import redacted_table
 from catalogs.table.schema import Row, conform
 from catalogs.table.snapshot import latest_rows, snapshot
 from troupe.errors import NoSpace, StoreError
-from troupe.scratch import scratch_folder
+from troupe.process.scratch import scratch_folder
 
 __all__ = ["manifest_rows", "read_manifest", "write_manifest"]
 

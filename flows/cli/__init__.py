@@ -20,10 +20,10 @@ from catalogs.store.uris import redacted_text
 from flows.cli import catalog, demo, doctor, evaluate, export, forget, plan, report, run, runs, train, weights
 from flows.cli.console import print_error, stderr
 from flows.cli.options import ExitCode
-from flows.proxy import bypass_proxies_on_loopback
+from flows.server.proxy import bypass_proxies_on_loopback
 from troupe import __version__
 from troupe.errors import Cancelled, TroupeError
-from troupe.terminal import private_terminal
+from troupe.process.terminal import private_terminal
 
 __all__ = ["app", "main"]
 

@@ -116,6 +116,6 @@ def check(
 
 
 def _ask_prefect() -> str:
-    from flows.prefect_server import ask_server  # an invalid setting of Prefect fails here, as a finding
+    from flows.server.prefect_server import ask_server  # an invalid setting of Prefect fails here, as a finding
 
     return ask_server()

@@ -66,7 +66,7 @@ def forget(
     - `troupe forget --portrait faces/ada.jpg --alike --weights weights --dry-run`
     """
     from catalogs import report
-    from catalogs.requests.input_policy import trusting
+    from catalogs.requests.access.input_policy import trusting
     from catalogs.requests.inputs import localised
     from catalogs.retention import forget as retention
     from catalogs.store.store import open_store

@@ -80,7 +80,7 @@ def plan(
     - `troupe plan jobs.csv --weights weights --store s3://bucket/troupe --workers 8 --price 2.50`
     """
     weights = weights_or_miniature(weights)
-    from catalogs.requests.input_policy import ANY_PUBLIC
+    from catalogs.requests.access.input_policy import ANY_PUBLIC
     from catalogs.store.store import open_store
     from tasks.run.check_request import check_request
     from tasks.run.request import Request

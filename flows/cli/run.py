@@ -142,7 +142,7 @@ def run(
     - `troupe run jobs.csv --weights weights --limit 3 --preview 2s --preset draft`
     """
     options = locals()
-    from catalogs.requests.input_policy import ANY_PUBLIC
+    from catalogs.requests.access.input_policy import ANY_PUBLIC
     from tasks.run.request import Request
 
     request = Request.from_parameters(
@@ -169,7 +169,7 @@ def perform(request: Request, *, local: bool) -> Summary:
     from flows.observe.prefect_console import use_console_handler
     from flows.observe.progress import configured_listener, console_listener, use_listener
     from tasks.run.check_request import check_request
-    from troupe.signals import stoppable
+    from troupe.process.signals import stoppable
 
     if local and request.ray_address:
         raise SettingsError("--local runs in this process, without Ray; give --local or --ray-address, not both")

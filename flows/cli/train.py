@@ -47,7 +47,7 @@ def train(
     from flows.observe.job_control import acknowledging
     from flows.observe.prefect_console import use_console_handler
     from flows.observe.progress import console_training_progress, use_listener
-    from troupe.signals import stoppable
+    from troupe.process.signals import stoppable
 
     with (
         stoppable() as stop,

@@ -12,7 +12,7 @@ from typing import Any, TextIO
 
 from pythonjsonlogger.json import JsonFormatter
 
-from troupe.log_context import current_context
+from troupe.process.log_context import current_context
 from troupe.progress import Progress
 
 __all__ = ["JsonLines", "json_logs"]

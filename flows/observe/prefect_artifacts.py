@@ -23,7 +23,7 @@ from prefect.logging.loggers import PrefectLogAdapter
 from prefect.runtime import flow_run
 
 from tasks.run.summary import Summary
-from troupe.log_context import current_context
+from troupe.process.log_context import current_context
 from troupe.progress import Progress
 
 __all__ = ["Artifacts"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import cv2
 
 from troupe.faces import Picture
-from troupe.terminal import without_stdin
+from troupe.process.terminal import without_stdin
 
 with without_stdin():  # importing it runs ffmpeg
     from scenedetect import ContentDetector, FrameTimecode

@@ -31,8 +31,8 @@ from tasks.weights.shipped import SHIPPED_WEIGHTS
 from troupe import Job, Picture
 from troupe.checks import check_all
 from troupe.files import replacing
+from troupe.process.scratch import scratch_folder
 from troupe.progress import OnProgress, ProgressReporter
-from troupe.scratch import scratch_folder
 
 # What imports torch is imported late, after the checks: a wrong call is refused within a moment.
 if TYPE_CHECKING:
@@ -198,7 +198,7 @@ class PortraitAnimator:
         Raises:
             InputError: an input cannot be used.
         """
-        from catalogs.requests.input_policy import trusting
+        from catalogs.requests.access.input_policy import trusting
         from catalogs.requests.inputs import localised
         from catalogs.store.store import open_store
         from tasks import media

@@ -13,8 +13,8 @@ import pyarrow.parquet as pq
 import torch
 from PIL import Image
 
-from catalogs.requests.content_hashes import Input
-from catalogs.requests.input_policy import ANY_PUBLIC, trusting
+from catalogs.requests.access.content_hashes import Input
+from catalogs.requests.access.input_policy import ANY_PUBLIC, trusting
 from catalogs.requests.inputs import localised
 from catalogs.requests.job_ids import unique_names
 from catalogs.requests.tracks import read_track
@@ -34,7 +34,7 @@ from tasks.run.request import Request
 from tasks.steps.context import WorkerConfig, WorkerContext
 from troupe import FaceChoice, Picture
 from troupe.errors import Cancelled, TroupeError
-from troupe.scratch import scratch_folder
+from troupe.process.scratch import scratch_folder
 
 __all__ = ["evaluation_key", "measure_renders", "prepare_evaluation", "publish_evaluation"]
 

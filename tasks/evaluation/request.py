@@ -8,7 +8,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from catalogs.requests.input_policy import trusting
+from catalogs.requests.access.input_policy import trusting
 from catalogs.requests.inputs import files_in
 from catalogs.store import uris
 from catalogs.store.keys import run_key

@@ -19,7 +19,7 @@ import ffmpeg  # type: ignore[import-untyped]
 import imageio_ffmpeg
 
 from troupe.errors import FfmpegError
-from troupe.terminal import without_stdin
+from troupe.process.terminal import without_stdin
 
 __all__ = [
     "FLUSH_SECONDS",

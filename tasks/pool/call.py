@@ -13,7 +13,7 @@ from typing import Any
 from tasks.pool.log_forwarding import LogLine
 from tasks.pool.work_item import Role
 from troupe.errors import FfmpegError, NoSpace, OutOfMemory, TroupeError
-from troupe.log_context import job_context
+from troupe.process.log_context import job_context
 from troupe.progress import ProgressReporter
 
 __all__ = ["CallOutcome", "call_method", "construct_worker"]

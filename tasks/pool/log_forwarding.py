@@ -6,7 +6,7 @@ import logging
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
-from troupe.log_context import current_context
+from troupe.process.log_context import current_context
 
 __all__ = ["LogLine", "capture_logs", "forward_logs"]
 

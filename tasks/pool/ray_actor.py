@@ -19,9 +19,9 @@ from tasks.pool.call import CallOutcome, call_method, construct_worker
 from tasks.pool.log_forwarding import capture_logs
 from tasks.pool.work_item import Role
 from troupe.errors import TroupeError
-from troupe.log_context import current_context, set_run_id
+from troupe.process.log_context import current_context, set_run_id
+from troupe.process.terminal import close_stdin
 from troupe.progress import Progress, ProgressReporter
-from troupe.terminal import close_stdin
 
 __all__ = ["delete_progress", "fetch_progress", "start_actor"]
 

@@ -256,7 +256,8 @@ def _detached_processes() -> Iterator[None]:
 
     Prefect's worker, `timeout` and shells end a whole process group with SIGTERM, a closed terminal with SIGHUP. Ray's
     processes would be gone at once, and Ray ends a process whose Ray is gone: before it could commit what it has. And
-    a process outside of the terminal's foreground group is stopped when it uses the terminal: see `troupe.terminal`.
+    a process outside of the terminal's foreground group is stopped when it uses the terminal: see
+    `troupe.process.terminal`.
     """
     private: Any = services
     popen = getattr(private, "ConsolePopen", None)

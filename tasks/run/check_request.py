@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 
-from catalogs.requests.input_policy import allowed_entries
+from catalogs.requests.access.input_policy import allowed_entries
 from catalogs.store import uris
 from catalogs.store.store import open_store
 from catalogs.table.check import check_store

@@ -11,7 +11,7 @@ from typing import Any, TypeAlias
 
 import pyarrow.compute as pc
 
-from catalogs.requests.input_policy import PUBLIC, InputPolicy
+from catalogs.requests.access.input_policy import PUBLIC, InputPolicy
 from catalogs.store.store import Store
 from catalogs.table.snapshot import snapshot
 from models.weights import detector_file

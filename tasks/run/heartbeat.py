@@ -16,7 +16,7 @@ import psutil
 from catalogs.store.store import Store
 from catalogs.table.runs import HEARTBEAT_SECONDS, RunInfo, RunState, find_run, write_run
 from troupe.errors import Cancelled, SettingsError, StoreError
-from troupe.log_context import process_name
+from troupe.process.log_context import process_name
 
 __all__ = ["Heartbeat", "refuse_living"]
 

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, replace
 from fractions import Fraction
 from typing import Any
 
-from catalogs.requests.content_hashes import Input
+from catalogs.requests.access.content_hashes import Input
 from catalogs.store.keys import make_key
 from catalogs.store.uris import name
 from tasks import media

@@ -9,8 +9,8 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, TypeAlias
 
-from catalogs.requests.content_hashes import ContentHashes
-from catalogs.requests.input_policy import PUBLIC, InputPolicy
+from catalogs.requests.access.content_hashes import ContentHashes
+from catalogs.requests.access.input_policy import PUBLIC, InputPolicy
 from catalogs.retention.forget import ForgetList
 from catalogs.store.error_text import reason
 from catalogs.store.keys import make_key
@@ -26,7 +26,7 @@ from tasks.steps.publish import finished_record
 from tasks.steps.specs import FilmSpec, PictureSpec
 from troupe import Job
 from troupe.errors import Cancelled, InputError, TroupeError
-from troupe.signals import map_stoppable
+from troupe.process.signals import map_stoppable
 
 __all__ = ["Plan", "PlannedJob", "Shard", "finished_films", "plan_jobs", "shards", "weights_fingerprint"]
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, fields, replace
 from functools import cached_property
 from typing import Any, Self, get_args
 
-from catalogs.requests.input_policy import ANY_PUBLIC, InputPolicy, input_policy
+from catalogs.requests.access.input_policy import ANY_PUBLIC, InputPolicy, input_policy
 from catalogs.requests.jobs_file import IdentityFrom, cross_product, read_jobs, read_request
 from catalogs.store import uris
 from catalogs.store.store import Store

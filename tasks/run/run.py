@@ -37,9 +37,9 @@ from tasks.weights.local_copy import local_weights
 from troupe import Job
 from troupe.errors import Cancelled, DamagedFile, NoSpace, SettingsError, WeightsError
 from troupe.files import file_state
-from troupe.log_context import set_run_id
-from troupe.scratch import scratch_folder
-from troupe.signals import call_stoppable
+from troupe.process.log_context import set_run_id
+from troupe.process.scratch import scratch_folder
+from troupe.process.signals import call_stoppable
 
 __all__ = ["Run", "Shard"]
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path, PurePosixPath
 from typing import TypeVar
 
-from catalogs.requests.content_hashes import Input
+from catalogs.requests.access.content_hashes import Input
 from catalogs.store.digests import discard, put_with_digests, read_verified
 from tasks.steps.context import WorkerContext
 from tasks.steps.specs import Done

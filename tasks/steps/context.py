@@ -15,8 +15,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import Generic, TypeVar
 
-from catalogs.requests.content_hashes import Input, content_hash
-from catalogs.requests.input_policy import PUBLIC, InputPolicy
+from catalogs.requests.access.content_hashes import Input, content_hash
+from catalogs.requests.access.input_policy import PUBLIC, InputPolicy
 from catalogs.requests.inputs import InputStat, localise, stat
 from catalogs.store import uris
 from catalogs.store.store import Store, open_store
@@ -29,7 +29,7 @@ from tasks.weights.local_copy import local_file, local_weights
 from troupe import Face, Floats, Picture
 from troupe.errors import Cancelled, InputError, NoFace, WeightsError
 from troupe.files import FileState, file_state
-from troupe.scratch import claim
+from troupe.process.scratch import claim
 
 __all__ = ["LRUCache", "WorkerConfig", "WorkerContext", "local_detector"]
 

@@ -28,7 +28,7 @@ from tasks.steps.specs import PictureDone, PictureSpec
 from troupe import ClipInfo, Picture, Track, __version__
 from troupe.errors import InputError
 from troupe.job import fitted_size
-from troupe.log_context import process_name
+from troupe.process.log_context import process_name
 from troupe.progress import report_progress
 from troupe.stopwatch import Stopwatch
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import Any
 
-from catalogs.requests.content_hashes import Input
+from catalogs.requests.access.content_hashes import Input
 from catalogs.store.renders import PICTURES
 from troupe import FaceChoice, Job, SamplerSettings
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from catalogs.requests import inputs
-from catalogs.requests.input_policy import trusting
+from catalogs.requests.access.input_policy import trusting
 from catalogs.requests.tables import read_table
 from catalogs.store import uris
 from troupe import FaceChoice

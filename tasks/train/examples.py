@@ -16,7 +16,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from models.training import Objective
 from tasks.train.config import PartConfig
-from troupe.signals import SIGNALS
+from troupe.process.signals import SIGNALS
 
 __all__ = ["Share", "batches", "first_example"]
 

@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 
 from catalogs.requests import inputs
-from catalogs.requests.content_hashes import Input
-from catalogs.requests.input_policy import trusting
+from catalogs.requests.access.content_hashes import Input
+from catalogs.requests.access.input_policy import trusting
 from catalogs.store import uris
 from catalogs.store.keys import make_key
 from models.animator import Animator, load
@@ -24,7 +24,7 @@ from tasks.train.config import WORLD, ClipsConfig
 from troupe import Picture, Track
 from troupe.errors import Cancelled, InputError, SettingsError
 from troupe.files import replacing
-from troupe.scratch import scratch_folder
+from troupe.process.scratch import scratch_folder
 
 __all__ = ["HELD_OUT_FOLDER", "TRAINING_FOLDER", "OnClip", "prepare_clips"]
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from filelock import FileLock
 from platformdirs import user_cache_path
 
-from catalogs.requests.input_policy import trusting
+from catalogs.requests.access.input_policy import trusting
 from catalogs.requests.inputs import localise, stat
 from catalogs.store import uris
 from catalogs.store.keys import make_key

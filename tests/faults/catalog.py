@@ -43,7 +43,7 @@ from tests.catalogs.conftest import row
 from tests.s3 import BUCKET, endpoint
 from troupe.errors import StoreError
 from troupe.files import replacing
-from troupe.scratch import scratch_folder
+from troupe.process.scratch import scratch_folder
 
 __all__ = ["Attack", "Outcome", "attack"]
 

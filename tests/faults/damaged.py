@@ -35,7 +35,7 @@ from PIL import Image
 from tasks import media
 from tests.clips import beep, make_clip, numbered
 from troupe.errors import InputError, TooLarge
-from troupe.scratch import scratch_folder
+from troupe.process.scratch import scratch_folder
 
 __all__ = ["Case", "Outcome", "corpus", "main", "run_case"]
 

@@ -42,8 +42,8 @@ from tests.flows.cast import write_clip, write_portrait
 from tests.small import QUICK
 from troupe.errors import TroupeError
 from troupe.files import file_sha256
+from troupe.process.scratch import scratch_folder
 from troupe.progress import Progress
-from troupe.scratch import scratch_folder
 
 __all__ = ["Result", "main", "prepare", "run_seed"]
 

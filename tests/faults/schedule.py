@@ -25,7 +25,7 @@ from typing import Any
 import psutil
 import yaml
 
-from flows.prefect_server import _free_port
+from flows.server.prefect_server import _free_port
 from tests.faults.cancel import reached
 from tests.faults.harness.workspace import ROOT, Workspace, prepare, wait_until
 

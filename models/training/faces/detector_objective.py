@@ -18,7 +18,7 @@ from models.training.faces.scenes import MOST_PEOPLE, Augment, scene
 from models.training.objective import Batch, Objective
 from models.training.onnx_export import export_onnx
 from troupe import Face
-from troupe.scratch import scratch_folder
+from troupe.process.scratch import scratch_folder
 
 __all__ = ["DetectorNetwork", "DetectorObjective"]
 

@@ -11,14 +11,14 @@ from pathlib import Path
 
 import av
 
-from catalogs.requests.content_hashes import ContentHashes
-from catalogs.requests.input_policy import PUBLIC, InputPolicy
-from catalogs.requests.persistent_dict import PersistentDict
+from catalogs.requests.access.content_hashes import ContentHashes
+from catalogs.requests.access.input_policy import PUBLIC, InputPolicy
+from catalogs.requests.access.persistent_dict import PersistentDict
 from catalogs.store.store import Store
 from tasks.media.input_formats import CLIP_FORMATS, open_container, video_stream
 from tasks.media.sandbox import Sandbox
 from troupe.errors import InputError, TroupeError, UnreadableMedia
-from troupe.signals import map_stoppable
+from troupe.process.signals import map_stoppable
 
 __all__ = ["ClipLengths", "Length", "frames_between", "read_length"]
 

@@ -8,15 +8,15 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from catalogs.requests.content_hashes import ContentHashes
-from catalogs.requests.input_policy import PUBLIC, InputPolicy
-from catalogs.requests.persistent_dict import PersistentDict
+from catalogs.requests.access.content_hashes import ContentHashes
+from catalogs.requests.access.input_policy import PUBLIC, InputPolicy
+from catalogs.requests.access.persistent_dict import PersistentDict
 from catalogs.store.store import Store
 from tasks import media
 from tasks.media.sandbox import Sandbox
 from tasks.media.sound import sound_traits
 from troupe.errors import InputError, StoreError, TooLarge
-from troupe.signals import map_stoppable
+from troupe.process.signals import map_stoppable
 
 __all__ = ["InputTraits", "Role", "Traits"]
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from catalogs.requests.content_hashes import ContentHashes
+from catalogs.requests.access.content_hashes import ContentHashes
 from catalogs.requests.image_sequences import display_name, is_pattern, ordered_pictures
 from catalogs.requests.inputs import localise, stat
 from catalogs.requests.jobs_file import parse_jobs

@@ -10,8 +10,8 @@ from threading import Thread
 
 import pytest
 
-from catalogs.requests.content_hashes import ContentHashes
-from catalogs.requests.input_policy import trusting
+from catalogs.requests.access.content_hashes import ContentHashes
+from catalogs.requests.access.input_policy import trusting
 from catalogs.requests.inputs import files_in, localise, read, stat
 from catalogs.store.store import Store
 from tests.catalogs.requests.conftest import write

@@ -129,7 +129,7 @@ def server(workspace: Workspace) -> Iterator[str]:
     os.environ.update(PREFECT_HOME=str(workspace.folder / "prefect"), PREFECT_SERVER_ANALYTICS_ENABLED="false")
     from prefect.settings import PREFECT_API_URL
 
-    from flows.prefect_server import prefect_server
+    from flows.server.prefect_server import prefect_server
 
     with prefect_server():
         address = str(PREFECT_API_URL.value())

@@ -15,7 +15,7 @@ import time
 
 from bench.support.machine import peak_memory
 from tests.faults.rows.trial import trials
-from troupe.scratch import scratch_folder
+from troupe.process.scratch import scratch_folder
 
 
 def main() -> int:

@@ -14,8 +14,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from hypothesis import strategies as st
 
+from catalogs.requests.access.input_policy import SCHEMES
 from catalogs.requests.columns import COLUMNS
-from catalogs.requests.input_policy import SCHEMES
 from tests.clips import write_bomb
 from tests.faults.rows.servers import PATHS
 

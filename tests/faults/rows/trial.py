@@ -20,7 +20,7 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import seed as hypothesis_seed
 
 from bench.support.machine import peak_memory
-from catalogs.requests.input_policy import ANY_PUBLIC
+from catalogs.requests.access.input_policy import ANY_PUBLIC
 from flows.local import animate_locally
 from models.miniature.init_weights import init_weights
 from tasks.run.request import Request
@@ -30,7 +30,7 @@ from tests.flows.cast import write_clip, write_portrait
 from tests.small import QUICK
 from troupe import errors
 from troupe.errors import BadJob, TroupeError
-from troupe.signals import stoppable
+from troupe.process.signals import stoppable
 
 __all__ = ["MEMORY", "Trials", "trials"]
 

@@ -8,7 +8,7 @@ import logging
 
 from flows.observe.json_logs import json_logs
 from tests.flows.observe.rows import DONE, FAILED
-from troupe.log_context import job_context, set_run_id
+from troupe.process.log_context import job_context, set_run_id
 
 
 def test_every_line_of_a_json_log_has_run_job_and_worker() -> None:

@@ -16,8 +16,8 @@ from PIL import Image
 from safetensors import safe_open
 from safetensors.torch import save_file
 
-from catalogs.requests.content_hashes import ContentHashes, Input
-from catalogs.requests.input_policy import InputPolicy
+from catalogs.requests.access.content_hashes import ContentHashes, Input
+from catalogs.requests.access.input_policy import InputPolicy
 from catalogs.requests.jobs_file import cross_product, read_request, write_request
 from catalogs.store.keys import make_key
 from catalogs.store.renders import encode_record
@@ -26,7 +26,7 @@ from models.miniature.init_weights import init_weights
 from models.weights import convert
 from tasks.run.planning import finished_films, plan_jobs, shards, weights_fingerprint
 from tasks.steps.specs import FilmSpec, MotionSpec, PictureSpec, PortraitSpec, TrackSpec
-from tests.catalogs.requests.test_guarded_http import serving
+from tests.catalogs.requests.access.test_guarded_http import serving
 from tests.clips import WIDE_RED, make_clip, numbered, wide_gamut_profile, write_bomb
 from tests.flows.cast import write_clip
 from tests.small import SMALL

@@ -9,13 +9,13 @@ import fsspec
 import numpy as np
 import pytest
 
-from catalogs.requests.content_hashes import ContentHashes, Input, content_hash
-from catalogs.requests.input_policy import trusting
+from catalogs.requests.access.content_hashes import ContentHashes, Input, content_hash
+from catalogs.requests.access.input_policy import trusting
 from catalogs.store.store import open_store
 from models.faces import prepare_portrait
 from models.miniature import SHIPPED_WEIGHTS, draw_portrait
 from tasks.steps.context import WorkerConfig, WorkerContext
-from tests.catalogs.requests.test_guarded_http import serving
+from tests.catalogs.requests.access.test_guarded_http import serving
 from troupe import LARGEST
 from troupe.errors import InputError, NoFace, NotAllowed
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from hypothesis import given
 from hypothesis import strategies as st
 
-from catalogs.requests.content_hashes import ContentHashes
+from catalogs.requests.access.content_hashes import ContentHashes
 from catalogs.store.store import open_store
 from tasks.media import decode
 from tasks.media.sandbox import Sandbox

@@ -10,7 +10,7 @@ import fsspec
 import pytest
 from PIL import Image
 
-from catalogs.requests.content_hashes import ContentHashes
+from catalogs.requests.access.content_hashes import ContentHashes
 from catalogs.store.store import Store, open_store
 from tasks.media.sandbox import Sandbox
 from tasks.run.inputs.traits import InputTraits

@@ -1,0 +1,1 @@
+"""Benchmarks of the model by itself: speed, memory, training, drawing and pasting back."""

@@ -1,0 +1,1 @@
+"""The process: its temporary files, signals and terminal, and the context of its log lines."""
