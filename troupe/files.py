@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from difflib import get_close_matches
+from itertools import islice
 from pathlib import Path
 from typing import TypeAlias
 from uuid import uuid4
 
-__all__ = ["FileState", "file_sha256", "file_state", "is_part", "part_name", "replacing"]
+__all__ = ["FileState", "file_sha256", "file_state", "is_part", "missing_advice", "part_name", "replacing"]
 
 FileState: TypeAlias = tuple[int, int, int]
 """Size, time of the last change in nanoseconds, and inode."""
 
 _SUFFIX = ".part"
 _PART_BYTES = 1 << 22
+_MOST_NAMES = 10_000
 
 
 def file_sha256(path: Path, raise_if_cancelled: Callable[[], None] = lambda: None) -> str:
@@ -41,6 +45,29 @@ def file_state(path: Path) -> FileState | None:
     except FileNotFoundError:
         return None
     return status.st_size, status.st_mtime_ns, status.st_ino
+
+
+def missing_advice(path: Path) -> str:
+    """Return the end of a message about a file that does not exist: the most similar one, if there is any."""
+    beside = path.parent.is_dir()
+    wanted = path if beside else path.absolute().parent
+    near = _similar_name(wanted)
+    if beside:
+        return f"; did you mean {near!r}?" if near else "; check the path"
+    hint = f"did you mean the folder {str(wanted.with_name(near))!r}?" if near else "check the path"
+    return f", nor does its folder; {hint}"
+
+
+def _similar_name(path: Path) -> str:
+    """Return the most similar name beside a path; empty if there is none, or no such folder."""
+    try:
+        with os.scandir(path.parent) as entries:
+            names = [entry.name for entry in islice(entries, _MOST_NAMES) if not entry.name.startswith(".")]
+    except OSError:
+        return ""
+    by_key = {name.casefold(): name for name in sorted(names, reverse=True)}
+    close = get_close_matches(path.name.casefold(), by_key, n=1, cutoff=0.7)
+    return by_key[close[0]] if close else ""
 
 
 @contextmanager

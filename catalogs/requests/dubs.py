@@ -9,7 +9,8 @@ from typing import Any
 import langcodes
 
 from catalogs.requests.columns import LANGUAGE
-from catalogs.requests.inputs import files_in, stat
+from catalogs.requests.inputs import files_in
+from catalogs.requests.missing_files import PolicySource, any_public, missing
 from catalogs.store import uris
 from catalogs.store.keys import valid_job_id
 from troupe.errors import TroupeError
@@ -22,7 +23,11 @@ PLACES = ("audio", "tracks")
 
 
 def expand(
-    own: Mapping[str, Any], defaults: Mapping[str, Any], where: str, problems: list[str]
+    own: Mapping[str, Any],
+    defaults: Mapping[str, Any],
+    where: str,
+    problems: list[str],
+    policy: PolicySource = any_public,
 ) -> list[dict[str, Any]]:
     """Return the cells of a row once per language; a row that names a single language, or none, as it is.
 
@@ -34,25 +39,27 @@ def expand(
         defaults: values of the other columns.
         where: position of the row, for messages.
         problems: list that languages and files which do not exist are reported to.
+        policy: which folders and files may be looked at.
     """
     fields = {**defaults, **own}
     patterns = [column for column in PLACES if PLACEHOLDER in str(fields.get(column, ""))]
     languages = fields.get("languages")
     rest = {column: value for column, value in own.items() if column != "languages"}
     if languages and not patterns:
-        problems.append(f"{where}: languages is {';'.join(languages)}, but neither audio nor tracks has {PLACEHOLDER}")
+        text = f"languages is {';'.join(languages)}, but neither audio nor tracks has {PLACEHOLDER}"
+        problems.append(f"{where if 'languages' in own else 'defaults'}: {text}")
     if languages and fields.get("language"):
         problems.append(f"{where}: has both language and languages; leave one empty")
     if not patterns:
         return [rest]
     if fields.get("language"):
         return [rest | _filled(fields, patterns, fields["language"])]
-    found = languages or _languages_there(fields[patterns[0]], where, problems)
+    found = languages or _languages_there(fields[patterns[0]], where, problems, policy)
     rows = []
     for language in found:
         row = rest | _filled(fields, patterns, language) | {"language": language}
         for column in patterns:
-            if (problem := _missing(row[column])) is not None:
+            if (problem := missing(row[column], policy)) is not None:
                 problems.append(f"{where}: {column} for {language}: {problem}")
         if "job_id" in own:
             row["job_id"] = f"{own['job_id']}.{language}"
@@ -66,7 +73,7 @@ def _filled(fields: Mapping[str, Any], patterns: list[str], language: str) -> di
     return {column: fields[column].replace(PLACEHOLDER, language) for column in patterns}
 
 
-def _languages_there(pattern: str, where: str, problems: list[str]) -> list[str]:
+def _languages_there(pattern: str, where: str, problems: list[str], policy: PolicySource) -> list[str]:
     """Return the languages for which there is a file; none is a problem."""
     folder, name = uris.parent(pattern), uris.name(pattern)
     if PLACEHOLDER not in name:
@@ -75,7 +82,7 @@ def _languages_there(pattern: str, where: str, problems: list[str]) -> list[str]
         )
         return []
     try:
-        files = [uris.name(file) for file in files_in(folder)]
+        files = [uris.name(file) for file in files_in(folder, policy())]
     except TroupeError as error:
         problems.append(f"{where}: {error.message}")
         return []
@@ -86,12 +93,3 @@ def _languages_there(pattern: str, where: str, problems: list[str]) -> list[str]
     if not found:
         problems.append(f"{where}: there is no file like {uris.redacted(pattern)}, with a language such as en or pt-BR")
     return found
-
-
-def _missing(uri: str) -> str | None:
-    """Return why a file cannot be read; None if it is there."""
-    try:
-        stat(uri)
-    except TroupeError as error:
-        return error.message
-    return None

@@ -27,7 +27,7 @@ from catalogs.store.error_text import reason
 from catalogs.store.filesystem import download, open_filesystem
 from catalogs.store.retry import is_transient, retry_call
 from troupe.errors import InputError, MissingInput, NotAllowed, SettingsError, StoreError, TooLarge, TroupeError
-from troupe.files import replacing
+from troupe.files import missing_advice, replacing
 from troupe.process.scratch import scratch_folder
 from troupe.process.signals import map_stoppable
 
@@ -89,13 +89,14 @@ def input_error(uri: str, error: Exception) -> TroupeError:
     if isinstance(error.__cause__, NotAllowed):  # fsspec says that what it could not ask for does not exist
         return error.__cause__
     if isinstance(error, FileNotFoundError) and not _no_answer(error):
-        return MissingInput(f"{where} does not exist; check the URI")
+        path = uris.local_path(uri)
+        return MissingInput(f"{where} does not exist{'; check the URI' if path is None else missing_advice(path)}")
     if isinstance(error, PermissionError):
         return MissingInput(f"{where} cannot be read: {text}; check its permissions or credentials")
     if isinstance(error, IsADirectoryError | NotADirectoryError):
         return MissingInput(f"{where} is not a file or folder as expected: {text}")
     if isinstance(error, OSError) and error.errno in (errno.ENAMETOOLONG, errno.ELOOP):
-        return MissingInput(f"{where} cannot be opened: {text}; check the URI")
+        return MissingInput(f"{where} cannot be opened: {text}; check the path")
     if isinstance(error, ValueError):
         return MissingInput(f"{where} is not a valid URI: {text}; check the URI")
     if isinstance(error, MemoryError):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
@@ -22,6 +23,8 @@ _WITHOUT_SOUND_FILE = ("", "driving", "none")
 
 def default_ids(rows: Sequence[Mapping[str, Any]], taken: set[str]) -> list[str]:
     """Return an id for each row: `<portrait>__<clip>`, then its language and the name of its sound file, if it has any.
+
+    A language that the name of the sound repeats is named once, and so is the clip's name: `ada__welcome__fr`.
 
     Rows that would have the same id, or one of `taken`, get a short hash of their cells as well. No id depends on the
     order of the rows.
@@ -70,10 +73,21 @@ def _name(row: Mapping[str, Any]) -> str:
     if row.get("language"):
         parts.append(_slug(row["language"]))
     if (audio := row.get("audio", "")) not in _WITHOUT_SOUND_FILE:
-        parts.append(_slug(stem(audio)))
+        sound = stem(audio)
+        rest = _without_language(sound, row.get("language", ""))
+        if rest == sound or (rest and _slug(rest) != parts[1]):
+            parts.append(_slug(rest))
     name = "__".join(parts)
     # Cut names may be equal where the whole ones are not; the hash keeps them apart whatever other rows there are.
     return name if len(name.encode()) <= ID_BYTES else f"{_cut(name, 9)}-{_hash(row)}"
+
+
+def _without_language(name: str, language: str) -> str:
+    """Return a file's name without the language in it, `welcome` of `welcome.fr`."""
+    if not language:
+        return name
+    tag = re.escape(language).replace(r"\-", "[-_]")
+    return re.sub(rf"(?:^|[._\- ]){tag}(?=$|[._\- ])", "", name, count=1, flags=re.IGNORECASE).strip("._- ")
 
 
 def _hash(row: Mapping[str, Any]) -> str:

@@ -20,6 +20,7 @@ from catalogs.requests.columns import COLUMNS, REQUIRED, is_empty, parse_cells, 
 from catalogs.requests.dubs import expand
 from catalogs.requests.inputs import content_type, files_in, opened
 from catalogs.requests.job_ids import default_ids, stem
+from catalogs.requests.missing_files import PolicySource, any_public, missing_files
 from catalogs.requests.tables import MOST_PROBLEMS, TABLE_SUFFIXES, read_table
 from catalogs.store import uris
 from catalogs.store.keys import run_key
@@ -72,6 +73,7 @@ def read_jobs(
     require_consent: bool = False,
     identity_from: IdentityFrom | None = None,
     first: int | None = None,
+    policy: PolicySource = any_public,
 ) -> list[Job]:
     """Return the jobs of a CSV, JSONL or Parquet file. Relative paths in it are relative to its folder.
 
@@ -81,9 +83,11 @@ def read_jobs(
         require_consent: whether to refuse jobs whose `consent` is empty.
         identity_from: part of the portrait's path that is the identity of jobs without one.
         first: number of jobs, after which no further rows are read; all if None.
+        policy: which inputs may be looked at.
 
     Raises:
-        BadJob: the file is invalid. All problems are reported together, by row; row 1 is the first below the header.
+        BadJob: the file is invalid. All problems are reported together, by row, local files that do not exist among
+            them; row 1 is the first below the header.
         MissingInput, StoreError: the file cannot be read.
     """
     with opened(uri, trusting(uri)) as file:
@@ -95,6 +99,7 @@ def read_jobs(
             require_consent=require_consent,
             identity_from=identity_from,
             first=first,
+            policy=policy,
         )
 
 
@@ -116,20 +121,15 @@ def parse_jobs(
     require_consent: bool = False,
     identity_from: IdentityFrom | None = None,
     first: int | None = None,
+    policy: PolicySource | None = None,
 ) -> list[Job]:
-    """Return the jobs of a jobs file's content; see `read_jobs`.
+    """Return the jobs of a jobs file's content; see `read_jobs`, also for the other arguments.
 
     Args:
         data: content of the file, or the open file.
         name: name of the file, whose suffix says its format.
         folder: folder that relative paths in the file are relative to.
-        defaults: values of empty cells, by column.
-        require_consent: whether to refuse jobs whose `consent` is empty.
-        identity_from: part of the portrait's path that is the identity of jobs without one.
-        first: number of jobs, after which no further rows are read; all if None.
-
-    Raises:
-        BadJob: the file is invalid; all problems are reported together.
+        policy: which inputs may be looked at; None looks for those with `{language}` only, as `any_public` allows.
     """
     table = read_table(data, name)
     settings: list[str] = []
@@ -139,8 +139,9 @@ def parse_jobs(
     for row in table.rows:
         wrong: list[str] = []
         cells = parse_cells(row.cells, folder, row.where, wrong)
-        drafts += [_Draft(row.where, own, fallback) for own in expand(cells, fallback, row.where, wrong)]
-        found += [("", problem) for problem in wrong]
+        rows = expand(cells, fallback, row.where, wrong, policy or any_public)
+        drafts += [_Draft(row.where, own, fallback) for own in rows]
+        found += [("", problem) for problem in wrong if ("", problem) not in found]
         found += [(column, f"{row.where}: {column} is empty") for column in REQUIRED if is_empty(row.cells.get(column))]
         if len(found) + len(table.problems) >= MOST_PROBLEMS or (first is not None and len(drafts) >= first):
             break
@@ -154,7 +155,7 @@ def parse_jobs(
     drafts = drafts[:first]
     if not drafts and not problems:
         problems.append("there are no rows; write one row per job")
-    return _finished(drafts, problems, name, require_consent, identity_from)
+    return _finished(drafts, problems, name, require_consent, identity_from, policy)
 
 
 def parse_job(cells: Mapping[str, Any], where: str, problems: list[str]) -> Job:
@@ -169,7 +170,7 @@ def parse_job(cells: Mapping[str, Any], where: str, problems: list[str]) -> Job:
         BadJob: a cell is invalid, or there are other problems.
     """
     draft = _Draft(where, parse_cells(cells, str(Path.cwd()), where, problems), {})
-    return _finished([draft], problems, "the request", False, None)[0]
+    return _finished([draft], problems, "the request", False, None, None)[0]
 
 
 def cross_product(
@@ -181,13 +182,14 @@ def cross_product(
     left_out: list[str] | None = None,
     identity_from: IdentityFrom | None = None,
     first: int | None = None,
+    policy: PolicySource = any_public,
 ) -> list[Job]:
     """Return one job for every picture in one folder with every clip in another, in the order of their names.
 
     Args:
         defaults: values of the other columns.
         left_out: list that files which cannot be read are added to, with the reason.
-        first: number of jobs; all if None.
+        first, policy: as for `read_jobs`.
 
     Raises:
         BadJob: a folder contains none, or a default is invalid.
@@ -199,15 +201,15 @@ def cross_product(
     if first is None and len(pictures) * len(clips) > (most := limit(MAX_ROWS)):
         raise BadJob(f"the request has more than {most} jobs, the limit: divide it into parts, or set {MAX_ROWS}")
     fallback = _defaults(defaults or {}, problems)
+    rows = expand({}, fallback, "defaults", problems, policy)
     drafts: list[_Draft] = []
     for picture, clip in product(pictures, clips):
         if first is not None and len(drafts) >= first:
             break
         where = f"{uris.name(picture)} with {uris.name(clip)}"
-        rows = expand({"portrait": picture, "driving": clip}, fallback, where, problems)
-        drafts += [_Draft(where, own, fallback) for own in rows]
+        drafts += [_Draft(where, {"portrait": picture, "driving": clip} | row, fallback) for row in rows]
     drafts = drafts[:first]
-    return _finished(drafts, problems, "the request", require_consent, identity_from)
+    return _finished(drafts, problems, "the request", require_consent, identity_from, policy)
 
 
 def write_request(store: Store, run_id: str, jobs: Sequence[Job]) -> str:
@@ -277,6 +279,7 @@ def _finished(
     name: str,
     require_consent: bool,
     identity_from: IdentityFrom | None,
+    policy: PolicySource | None,
 ) -> list[Job]:
     """Check what concerns several fields or rows, and return the jobs, or raise all the problems."""
     taken: dict[str, str] = {}
@@ -292,6 +295,8 @@ def _finished(
         elif job_id is not None:
             taken[job_id] = draft.where
     if problems:
+        if policy is not None:
+            problems += missing_files([(d.where, d.fields) for d in drafts], policy, problems)
         many = f"{len(problems)} problems" if len(problems) < MOST_PROBLEMS else f"at least {MOST_PROBLEMS} problems"
         count = "a problem" if len(problems) == 1 else many
         listed = [problem[:_LONGEST_PROBLEM] for problem in problems[:MOST_PROBLEMS]]

@@ -10,7 +10,7 @@ from typing import Any, Self, get_args
 from catalogs.requests.access.input_policy import ANY_PUBLIC, InputPolicy, input_policy
 from catalogs.requests.jobs_file import IdentityFrom, cross_product, read_jobs, read_request
 from catalogs.store import uris
-from catalogs.store.store import Store
+from catalogs.store.store import Store, open_store
 from troupe import Job
 from troupe.errors import SettingsError
 
@@ -83,6 +83,10 @@ class Request:
         return input_policy(store, self.allow_input, [folder for folder in folders if folder])
 
     @cached_property
+    def _policy(self) -> InputPolicy:
+        return self.policy(open_store(self.store))
+
+    @cached_property
     def left_out(self) -> list[str]:
         """Names of files in the folders of portraits and clips that `job_list` left out, with the reason."""
         return []
@@ -103,6 +107,7 @@ class Request:
             "require_consent": self.require_consent,
             "identity_from": self.identity_from,
             "first": self.limit,
+            "policy": lambda: self._policy,
         }
         if self.jobs is not None and (self.portraits or self.drivings):
             raise SettingsError("give a jobs file or --portraits and --drivings, not both")
@@ -120,7 +125,6 @@ class Request:
         if not self.run_id:
             raise SettingsError("retry needs a run_id: name the run whose failed jobs are to be done again")
         # Imported late: a wrong request is refused at once, and only this reads the catalog.
-        from catalogs.store.store import open_store
         from catalogs.table.snapshot import latest_rows, snapshot
 
         store = open_store(self.store)

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from catalogs.requests.access.input_policy import InputPolicy
 from catalogs.requests.jobs_file import cross_product, read_jobs
 from troupe import Job
 from troupe.errors import BadJob
@@ -39,9 +40,9 @@ def test_named_languages_become_one_job_each(folder: Path) -> None:
 def test_languages_are_found_by_their_files(folder: Path) -> None:
     found = jobs(folder, ",p.png,c.mp4,dub.{language}.wav,,")
     assert [(job.job_id, job.language) for job in found] == [
-        ("p__c__en__dub.en", "en"),
-        ("p__c__fr__dub.fr", "fr"),
-        ("p__c__pt-BR__dub.pt-BR", "pt-BR"),
+        ("p__c__en__dub", "en"),
+        ("p__c__fr__dub", "fr"),
+        ("p__c__pt-BR__dub", "pt-BR"),
     ]
 
 
@@ -91,3 +92,31 @@ def test_all_problems_are_reported_together(folder: Path) -> None:
         "row 7 (line 8): ",
     ):
         assert expected in text, text
+
+
+def test_languages_without_a_placeholder_are_reported_once(folder: Path) -> None:
+    for name in ("q.png", "r.png"):
+        (folder / name).write_text(name)
+    with pytest.raises(BadJob) as raised:
+        cross_product(str(folder), f"{folder}/c.mp4", {"languages": "en;fr", "audio": f"{folder}/dub.en.wav"})
+    assert len(raised.value.problems) == 1
+    assert "languages is en;fr, but neither audio nor tracks has {language}" in raised.value.problems[0]
+    with pytest.raises(BadJob) as raised:
+        jobs(folder, "a,p.png,c.mp4,,,", "b,p.png,c.mp4,,,", defaults={"languages": "en;fr"})
+    assert len(raised.value.problems) == 1
+
+
+def test_a_policy_limits_where_languages_are_looked_up(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
+    elsewhere = tmp_path_factory.mktemp("private")
+    (elsewhere / "salary.en.wav").write_text("x")
+    (folder / "jobs.csv").write_text(
+        f"portrait,driving,audio,languages\np.png,c.mp4,{elsewhere}/salary.{{language}}.wav,\n"
+        f"p.png,c.mp4,{elsewhere}/salary.{{language}}.wav,fr\np.png,c.mp4,dub.{{language}}.wav,\n"
+    )
+    policy = InputPolicy((str(folder),))
+    with pytest.raises(BadJob) as raised:
+        read_jobs(str(folder / "jobs.csv"), policy=lambda: policy)
+    assert [problem.partition(" is outside of what this run may read")[0] for problem in raised.value.problems] == [
+        f"row 1 (line 2): {elsewhere}",
+        f"row 2 (line 3): audio for fr: {elsewhere}/salary.fr.wav",
+    ]

@@ -64,6 +64,24 @@ def test_nothing_there(place: str, tmp_path: Path) -> None:
         files_in(f"{place}/none")
 
 
+def test_a_missing_local_file_names_similar_ones(tmp_path: Path) -> None:
+    for name in ("portraits/ada.png", "portraits/bob.png", "portraits/.ada.jpg"):
+        write(str(tmp_path / name), b"x")
+    expected = {
+        "portraits/ada.jpg": "does not exist; did you mean 'ada.png'?",
+        "portraits/Bob.png": "does not exist; did you mean 'bob.png'?",
+        "portraits/zoe.tiff": "does not exist; check the path",
+        "portrait/ada.png": f"does not exist, nor does its folder; did you mean the folder '{tmp_path}/portraits'?",
+        "elsewhere/x/ada.png": "does not exist, nor does its folder; check the path",
+    }
+    for name, message in expected.items():
+        with pytest.raises(MissingInput) as caught:
+            stat(str(tmp_path / name))
+        assert caught.value.message == f"{tmp_path / name} {message}"
+    with pytest.raises(MissingInput, match=r"portrait does not exist; did you mean 'portraits'\?"):
+        files_in(str(tmp_path / "portrait"))
+
+
 def test_files_in(place: str) -> None:
     for name in ("b.png", "a.PNG", ".hidden.png", "sub/c.png"):
         write(f"{place}/{name}", b"x")

@@ -52,6 +52,27 @@ def test_ids_depend_neither_on_the_order_nor_on_other_rows() -> None:
         assert ids(left) == {row: expected[row] for row in left}
 
 
+def test_a_language_is_named_once() -> None:
+    """A dub's file names its language already."""
+    rows = [
+        f"ada.png,welcome.mp4,{language},{sound}"
+        for language, sound in [
+            ("fr", "welcome.fr.wav"),
+            ("pt-BR", "dubs/pt_BR/take-pt_BR.wav"),
+            ("de", "de.wav"),
+            ("de", "modern.wav"),
+            ("fr", "fr-fr.wav"),
+        ]
+    ]
+    assert list(ids(rows).values()) == [
+        "ada__welcome__fr",
+        "ada__welcome__pt-BR__take",
+        "ada__welcome__de",
+        "ada__welcome__de__modern",
+        "ada__welcome__fr__fr",
+    ]
+
+
 def test_plain_and_long_names() -> None:
     names = ["Ana Mar\u00eda!", "Ana-Mar\u00eda", "..", "p" * 200, "\u754c" * 90]
     made = [ids([f"{name}.png,wave.tar.mp4,,"]).popitem()[1] for name in names]

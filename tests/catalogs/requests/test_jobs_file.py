@@ -20,7 +20,7 @@ from tests.catalogs.requests.conftest import parse, problems
 from tests.catalogs.requests.example_jobs import FULL, JOBS, cells_of
 from tests.s3 import BUCKET
 from troupe import Job
-from troupe.errors import MissingInput
+from troupe.errors import BadJob, MissingInput
 
 
 def test_a_minimal_jobs_file() -> None:
@@ -186,3 +186,21 @@ def test_round_trips(jobs: list[Job]) -> None:
     writer.writeheader()
     writer.writerows(cells_of(job) for job in jobs)
     assert parse(sink.getvalue()) == jobs
+
+
+def test_missing_files_are_reported_with_invalid_cells(tmp_path: Path) -> None:
+    for name in ("ada.png", "hello.mp4"):
+        (tmp_path / name).write_text("x")
+    path = tmp_path / "jobs.csv"
+    rows = ("ada.png,hello.mp4,x,", "ada.jpg,hello.mp4,1,", "ada.jpg,helo.mp4,1,s3://no/such.wav", ",hello.mp4,1,")
+    path.write_text("\n".join(("portrait,driving,seed,audio", *rows)))
+    with pytest.raises(BadJob) as caught:
+        read_jobs(str(path))
+    assert list(caught.value.problems) == [
+        "row 1 (line 2): seed is 'x'; use an integer from 0 to 9223372036854775807",
+        "row 4 (line 5): portrait is empty",
+        f"row 2 (line 3): portrait: {tmp_path}/ada.jpg does not exist; did you mean 'ada.png'?",
+        f"row 3 (line 4): driving: {tmp_path}/helo.mp4 does not exist; did you mean 'hello.mp4'?",
+    ]
+    path.write_text("\n".join(("portrait,driving,seed,audio", *rows[1:3])))
+    assert len(read_jobs(str(path))) == 2  # each fails by itself, with these messages

@@ -9,7 +9,7 @@ import pytest
 from catalogs.store.store import open_store
 from tasks.run import request as module
 from tasks.run.request import Request
-from troupe.errors import NotAllowed, SettingsError
+from troupe.errors import BadJob, NotAllowed, SettingsError
 
 
 def test_none_stands_for_the_default_and_other_names_are_ignored() -> None:
@@ -50,6 +50,20 @@ def test_what_the_jobs_of_a_request_may_read(tmp_path: Path) -> None:
     bucket = open_store("s3://bucket/troupe")
     with pytest.raises(SettingsError, match="allow_input"):
         Request(bucket.url, "w", jobs="s3://jobs/x/jobs.csv", allow_input=("ftp://x",)).policy(bucket)
+
+
+def test_a_scheduled_run_looks_for_languages_where_it_may_read(tmp_path: Path) -> None:
+    private = tmp_path / "private"
+    private.mkdir()
+    (private / "salary.fr.wav").write_text("x")
+    (tmp_path / "in").mkdir()
+    path = tmp_path / "in" / "jobs.csv"
+    path.write_text(f"portrait,driving,audio\np.png,c.mp4,{private}/salary.{{language}}.wav\n")
+    parameters = {"store": str(tmp_path / "store"), "weights": "w", "jobs": str(path)}
+    (job,) = Request.from_parameters(parameters).job_list
+    assert job.language == "fr"
+    with pytest.raises(BadJob, match=f"{private} is outside of what this run may read"):
+        Request.from_parameters(parameters | {"allow_input": []}).job_list  # noqa: B018
 
 
 def test_retry_needs_a_run() -> None:
