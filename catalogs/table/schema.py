@@ -22,6 +22,7 @@ __all__ = [
     "SCHEMA",
     "STAGES",
     "STATUSES",
+    "SYNC_COLUMNS",
     "VERSION",
     "Row",
     "Status",
@@ -30,7 +31,7 @@ __all__ = [
     "table_of",
 ]
 
-VERSION = 4
+VERSION = 5
 """Version of the schema. Columns are only added, never renamed or changed in type."""
 
 Status: TypeAlias = Literal["done", "reused", "failed", "cancelled", "forgotten"]
@@ -40,6 +41,8 @@ STAGES = ("fetch", "decode", "detect", "encode", "denoise", "vae", "paste", "enc
 """Stages of a job; columns `seconds_<stage>`."""
 QUALITIES = ("identity", "landmarks", "expression", "pose", "flicker")
 """Quality measures of a render; columns `quality_<name>`, null where not measured."""
+SYNC_COLUMNS = ("sync_offset_frames", "sync_confidence", "sync_lse_c", "sync_lse_d")
+"""Measures of how the mouth moves with the sound, null where not measured."""
 
 Row: TypeAlias = dict[str, Any]
 
@@ -115,6 +118,11 @@ _TYPES: dict[str, Any] = {
     "loudness_range": _REAL,  # LU
     "true_peak_dbtp": _REAL,
     "picture_key": _TEXT,  # key of the video without sound, which the films in many languages share
+    # Since version 5.
+    "sync_offset_frames": _WHOLE,  # frames by which the sound comes after the mouth; negative if before it
+    "sync_confidence": _REAL,  # correlation of mouth and sound at that offset, less the median of all offsets
+    "sync_lse_c": _REAL,  # SyncNet's confidence, with --syncnet
+    "sync_lse_d": _REAL,  # SyncNet's distance
 }
 
 INDEXED = (

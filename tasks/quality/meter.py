@@ -8,12 +8,14 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from models.animator import Animator
 from models.faces import FaceDetector, align_face, prepare_portrait
 from models.motion import Motion
 from tasks.media import read_picture
 from tasks.quality.distances import Flicker, expression_distance, pose_distance, shape_distance, similarity
+from tasks.quality.mouth import TrackedMouth
 from troupe import FaceChoice, Picture, Track
 from troupe.errors import TroupeError
 from troupe.faces import LARGEST, Face, Floats
@@ -49,12 +51,14 @@ class QualityMeter:
         self._rotation = torch.cat([shot.rotation for shot in shots])
         self._track = track
         self._flicker = Flicker()
+        self._mouth: TrackedMouth | None = TrackedMouth(self._keypoints)
         self._sample_indices = set(np.linspace(0, len(self._rotation) - 1, SAMPLES).round().astype(int).tolist())
         self._samples: list[tuple[int, Picture]] = []
 
     def update(self, index: int, frame: Picture) -> None:
         """Add the next frame, (S, S, 3) uint8."""
         self._flicker.update(frame)
+        self._follow_mouth(frame)
         if index in self._sample_indices:
             self._samples.append((index, frame.copy()))
 
@@ -76,6 +80,36 @@ class QualityMeter:
             names = ", ".join(_FACE_MEASURES)
             _log.warning("could not measure the render, its row lacks %s: %s: %s", names, error.kind, error.message)
         return {**measures, "flicker": self._flicker.compute()}
+
+    def mouth(self) -> list[int | None]:
+        """Return how open the mouth is in each frame, once all are added; empty if it was not seen or not measured.
+
+        Larger is more open, from -1000 to 1000, and None where the mouth was not seen; see `MouthMeter`.
+        """
+        opening = self._opening()
+        largest = float(np.nanmax(np.abs(opening))) if np.isfinite(opening).any() else 0.0
+        if largest == 0:
+            return []
+        return [round(1000 * value / largest) if np.isfinite(value) else None for value in opening.tolist()]
+
+    def _opening(self) -> NDArray[np.float64]:
+        try:
+            return self._mouth.compute() if self._mouth is not None else np.zeros(0)
+        except TroupeError as error:
+            _log.warning("could not measure the mouth of the render: %s: %s", error.kind, error.message)
+            return np.zeros(0)
+
+    def _follow_mouth(self, frame: Picture) -> None:
+        try:
+            if self._mouth is not None:
+                self._mouth.update(frame)
+        except TroupeError as error:
+            _log.warning("could not measure the mouth of the render: %s: %s", error.kind, error.message)
+            self._mouth = None
+
+    def _keypoints(self, frame: Picture) -> Floats | None:
+        face = self._face(frame)
+        return None if face is None else face.keypoints
 
     def _face(self, frame: Picture) -> Face | None:
         faces = self._detector.detect(frame)

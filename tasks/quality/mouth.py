@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import cv2
 import numpy as np
 from numpy.typing import NDArray
@@ -10,7 +12,10 @@ from tasks.quality.sync import without_trend
 from troupe import Picture
 from troupe.faces import Floats
 
-__all__ = ["MouthMeter"]
+__all__ = ["MouthMeter", "TrackedMouth"]
+
+_STEP = 4
+"""Frames from one detection of the face to the next; heads turn slowly, and mouths open fast."""
 
 _SIDE = 16
 """Side of the patch about the mouth, in pixels of its own."""
@@ -56,6 +61,47 @@ class MouthMeter:
         return opening
 
 
+class TrackedMouth:
+    """Openness of the mouth over a video whose faces are not known; a detector finds them.
+
+    The face is detected in every fourth frame, and its keypoints are interpolated in between.
+
+    Args:
+        find: returns the keypoints, (5, 2), of the face in a frame; None if there is none.
+    """
+
+    def __init__(self, find: Callable[[Picture], Floats | None]) -> None:
+        self._find, self._meter = find, MouthMeter()
+        self._before: Floats | None = None
+        self._between: list[Picture] = []
+        self._count = 0
+
+    def update(self, frame: Picture) -> None:
+        """Add the next frame, (H, W, 3); it is not copied."""
+        if self._count % _STEP:
+            self._between.append(frame)
+        else:
+            self._detect(frame)
+        self._count += 1
+
+    def compute(self) -> NDArray[np.float64]:
+        """Return what `MouthMeter.compute` does; no frame may be added afterwards."""
+        if self._between:
+            self._detect(self._between.pop())
+        return self._meter.compute()
+
+    def _detect(self, frame: Picture) -> None:
+        """Detect the face in a frame, and measure those before it."""
+        before, after = self._before, self._find(frame)
+        steps = len(self._between) + 1
+        for number, skipped in enumerate(self._between, 1):
+            share = np.float32(number / steps)
+            points = None if before is None or after is None else before + share * (after - before)
+            self._meter.update(skipped, points)
+        self._meter.update(frame, after)
+        self._before, self._between = after, []
+
+
 def _patch(frame: Picture, keypoints: Floats) -> Floats:
     """Return the grey levels about the mouth, (side * side,), 1 for lit skin; NaN where the mouth is too small."""
     left, right = keypoints[3].astype(np.float64), keypoints[4].astype(np.float64)
@@ -69,8 +115,7 @@ def _patch(frame: Picture, keypoints: Floats) -> Floats:
     source = np.array([corner, corner + along, corner + down], np.float32)
     target = np.array([[0, 0], [fine, 0], [0, fine]], np.float32)
     warp = cv2.getAffineTransform(source, target)
-    grey = frame.mean(axis=2, dtype=np.float32)
-    cut = np.asarray(cv2.warpAffine(grey, warp, (fine, fine), borderMode=cv2.BORDER_REPLICATE), np.float32)
-    small = cut.reshape(_SIDE, 2, _SIDE, 2).mean(axis=(1, 3)).reshape(-1)
+    cut = np.asarray(cv2.warpAffine(frame, warp, (fine, fine), borderMode=cv2.BORDER_REPLICATE), np.float32)
+    small = cut.reshape(_SIDE, 2, _SIDE, 2, 3).mean(axis=(1, 3, 4)).reshape(-1)
     bright = float(np.percentile(small, _BRIGHT))
     return np.asarray(small / max(bright, 1.0), np.float32)

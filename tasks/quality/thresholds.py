@@ -6,12 +6,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from catalogs.table.schema import QUALITIES, Status
+from catalogs.table.schema import QUALITIES, SYNC_COLUMNS, Status
 from troupe.errors import QualityError, SettingsError
 
 __all__ = ["Thresholds"]
 
 _ON_FACES = ("identity", "landmarks", "expression", "pose")
+_EITHER_SIGN = ("sync_offset_frames",)
+"""Measures whose absolute value is compared."""
+_HIGHER_IS_BETTER = ("identity", "sync_confidence", "sync_lse_c")
 
 
 @dataclass(frozen=True)
@@ -20,7 +23,7 @@ class Thresholds:
 
     Attributes:
         min_identity: lowest accepted similarity to the portrait.
-        maximum: highest accepted value of the other measures, by name.
+        maximum: highest accepted value of the other measures, by name; of an offset, in either direction.
         fail: whether a job that misses a bound fails; otherwise it is only flagged.
 
     Raises:
@@ -32,7 +35,7 @@ class Thresholds:
     fail: bool = False
 
     def __post_init__(self) -> None:
-        known = [name for name in QUALITIES if name != "identity"]
+        known = [name for name in (*QUALITIES, *SYNC_COLUMNS) if name not in _HIGHER_IS_BETTER]
         for name in self.maximum:
             if name not in known:
                 raise SettingsError(f"unknown measure {name!r} for --max; use one of {', '.join(known)}")
@@ -53,17 +56,25 @@ class Thresholds:
                 continue
             if name == "identity" and value < bound:
                 misses.append(f"identity {value:.2f} is below the minimum of {bound:g}")
-            elif name != "identity" and value > bound:
+            elif name in _EITHER_SIGN and abs(value) > bound:
+                misses.append(f"{name} {value:+g} is beyond the maximum of {bound:g} either way")
+            elif name not in ("identity", *_EITHER_SIGN) and value > bound:
                 misses.append(f"{name} {value:.3g} is above the maximum of {bound:g}")
         return "; ".join(misses)
 
     def apply(self, status: Status, outcome: Mapping[str, Any]) -> tuple[Status, dict[str, Any]]:
         """Return a job's status and outcome after the thresholds, as `tasks.run.result_row.row_of` expects them."""
         facts = outcome.get("facts")
-        missed = self.missed(facts.get("quality")) if facts is not None else ""
+        missed = self.missed(_measures(facts)) if facts is not None else ""
         if not missed:
             return status, dict(outcome)
         if not self.fail:
             return status, {**outcome, "flagged": missed}
         error = QualityError(f"{missed}; the video is kept in the store")
         return "failed", {**outcome, "flagged": missed, "error": error}
+
+
+def _measures(facts: Mapping[str, Any]) -> Mapping[str, float | None] | None:
+    """Return the measures in the record of a film: those of its picture, and those of picture and sound."""
+    quality, sync = facts.get("quality"), {name: facts[name] for name in SYNC_COLUMNS if name in facts}
+    return None if quality is None and not sync else {**(quality or {}), **sync}

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from catalogs.store.store import Store
-from catalogs.table.schema import Row, Status, make_row
+from catalogs.table.schema import SYNC_COLUMNS, Row, Status, make_row
 from tasks.run.planning import PlannedJob
 from troupe.errors import TroupeError
 
@@ -15,7 +15,10 @@ __all__ = ["row_of"]
 
 RECORD_COLUMNS = ("width", "height", "frames", "seconds", "bytes", "checksum", "device", "peak_gpu_bytes", "worker")
 """Columns with the same name as in the render's record."""
-SOUND_COLUMNS = ("fit", "audio_seconds", "audio_cut_seconds", "loudness_lufs", "loudness_range", "true_peak_dbtp")
+SOUND_COLUMNS = (
+    *("fit", "audio_seconds", "audio_cut_seconds", "loudness_lufs", "loudness_range", "true_peak_dbtp"),
+    *SYNC_COLUMNS,
+)
 """Such columns that records of earlier versions, and of films without such a sound, do not have."""
 
 

@@ -20,6 +20,7 @@ from tasks.steps.context import WorkerContext
 from tasks.steps.publish import publish, reusable_record
 from tasks.steps.sound import Sound, find_sound, fit_notes, fit_picture, loudness_facts, prepared
 from tasks.steps.specs import FilmDone, FilmSpec, PictureSpec
+from tasks.steps.sync import MOUTH, sync_facts
 from troupe import __version__
 from troupe.errors import DamagedFile
 from troupe.files import file_sha256
@@ -27,7 +28,7 @@ from troupe.stopwatch import Stopwatch
 
 __all__ = ["make_film"]
 
-_OF_PICTURE_ALONE = ("checksum", "bytes", "files", "digest")
+_OF_PICTURE_ALONE = ("checksum", "bytes", "files", "digest", MOUTH)
 
 
 @dataclass(frozen=True)
@@ -135,8 +136,11 @@ def _write_film(
     facts: dict[str, Any] = {"audio": sound is not None}
     if sound is not None:
         facts["language"] = spec.job.language or bcp_47(sound.audio.language)
-        loudness = measure_file(next(iter(outputs.values())))
-        facts |= loudness_facts(loudness)
+        main = next(iter(outputs.values()))
+        loudness = measure_file(main)
+        sync, more = sync_facts(picture, fit, main)
+        facts |= loudness_facts(loudness) | sync
+        notes += more
         notes += [] if loudness is None or spec.job.loudness is not None else loudness.notes
     if sound is not None and sound.seconds is not None:
         facts |= {

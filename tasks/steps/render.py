@@ -25,6 +25,7 @@ from tasks.steps.context import WorkerContext
 from tasks.steps.motion import fetch_track
 from tasks.steps.publish import publish, reusable_record
 from tasks.steps.specs import PictureDone, PictureSpec
+from tasks.steps.sync import MOUTH
 from troupe import ClipInfo, Picture, Track, __version__
 from troupe.errors import InputError
 from troupe.job import fitted_size
@@ -90,7 +91,7 @@ def render_picture(
         infos = write_videos(context, spec, portrait, shots, outputs, paster, timing, poster, meter, watch)
         facts = _facts(context, spec, portrait, track, outputs, infos[0])
         facts |= {"notes": [*_picture_notes(context, spec, clip), *scaling, *stretched]}
-        facts |= {"worker": worker, "quality": meter.compute(), "stage_seconds": watch.seconds}
+        facts |= {"worker": worker, "quality": meter.compute(), MOUTH: meter.mouth(), "stage_seconds": watch.seconds}
         with watch("put"):
             context.check_weights()
             context.check_inputs(spec.portrait.picture, spec.motion.track.clip)

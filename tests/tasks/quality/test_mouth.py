@@ -5,7 +5,9 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-from tasks.quality.mouth import MouthMeter
+from tasks.quality.mouth import MouthMeter, TrackedMouth
+from troupe import Picture
+from troupe.faces import Floats
 
 
 def test_a_dark_opening_mouth() -> None:
@@ -29,3 +31,28 @@ def test_no_face_at_all() -> None:
     meter.update(np.zeros((8, 8, 3), np.uint8), None)
     meter.update(np.zeros((8, 8, 3), np.uint8), np.zeros((5, 2), np.float32))
     assert np.isnan(meter.compute()).all()
+
+
+def test_faces_are_detected_now_and_then() -> None:
+    """In between, keypoints are interpolated; a face that is missing at one end leaves the frames before it out."""
+    detected: list[int] = []
+
+    def find(frame: Picture) -> Floats | None:
+        number = int(frame[0, 0, 0])
+        detected.append(number)
+        points = np.array([[30, 30], [70, 30], [50, 50], [35, 65], [65, 65]], np.float32)
+        return None if number == 12 else points + np.float32(number)
+
+    def seen(number: int) -> Picture:
+        frame = np.full((120, 120, 3), 200, np.uint8)
+        frame[65 + number : 80 + number, 35 + number : 65 + number] = 180 - 10 * (number % 3)
+        frame[0, 0] = number
+        return frame
+
+    tracked, known = TrackedMouth(find), MouthMeter()
+    for number in range(23):
+        tracked.update(seen(number))
+        points = np.array([[30, 30], [70, 30], [50, 50], [35, 65], [65, 65]], np.float32) + np.float32(number)
+        known.update(seen(number), None if 8 < number < 16 else points)
+    np.testing.assert_allclose(tracked.compute(), known.compute(), atol=1e-3)
+    assert detected == [0, 4, 8, 12, 16, 20, 22]

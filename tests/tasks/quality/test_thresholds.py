@@ -44,3 +44,14 @@ def test_bounds_that_mean_nothing() -> None:
         Thresholds(maximum={"identity": 1.0})
     with pytest.raises(SettingsError, match="--min-identity"):
         Thresholds(fail=True)
+
+
+def test_offsets_count_either_way() -> None:
+    bounds = Thresholds(maximum={"sync_offset_frames": 2, "sync_lse_d": 9})
+    assert bounds.missed({"sync_offset_frames": -2, "sync_lse_d": 8}) == ""
+    assert bounds.missed({"sync_offset_frames": None}) == ""  # no sound, or not measured: the row's notes say why
+    film = {"facts": {"quality": GOOD, "sync_offset_frames": -5, "sync_confidence": 0.7, "sync_lse_d": 9.5}}
+    missed = "sync_offset_frames -5 is beyond the maximum of 2 either way; sync_lse_d 9.5 is above the maximum of 9"
+    assert bounds.apply("done", film) == ("done", {**film, "flagged": missed})
+    with pytest.raises(SettingsError, match="unknown measure 'sync_confidence'"):
+        Thresholds(maximum={"sync_confidence": 1})

@@ -1,0 +1,82 @@
+"""The sync check of a film: the opening of its picture's mouth against its sound."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from catalogs.store.renders import Record
+from tasks import media
+from tasks.media import AudioSource
+from tasks.media.fit import Fit
+from tasks.media.fit.join import packet_index
+from tasks.media.sound.envelope import speech_envelope
+from tasks.quality.sync import MAX_OFFSET, MIN_FRAMES, measure_sync
+
+__all__ = ["MOUTH", "opening_at", "sync_facts"]
+
+MOUTH = "mouth"
+"""Name, in a picture's record, of the opening of the mouth in each of its frames; see `QualityMeter.mouth`."""
+Series = NDArray[np.float64]
+
+
+def sync_facts(picture: Record, fit: Fit, film: Path) -> tuple[dict[str, Any], list[str]]:
+    """Compare a film's sound with the mouth of its picture.
+
+    Args:
+        picture: record of the picture, whose mouth was measured when it was rendered.
+        fit: how the picture was extended.
+        film: the written film.
+
+    Returns:
+        values of the film's record, as the catalog's columns name them, and notes on why there are none.
+
+    Raises:
+        FfmpegError: ffmpeg failed.
+    """
+    opening = picture.get(MOUTH)
+    if opening is None:
+        return {}, ["sync: not measured, the picture was rendered before troupe measured mouths"]
+    if not opening:
+        return {}, ["sync: not measured, no mouth was found in the picture"]
+    audio = media.find_audio(AudioSource(film))
+    if audio is None:
+        return {}, ["sync: not measured, the film has no sound"]
+    rate = Fraction(*picture["fps"])
+    mouth = opening_at(np.array(opening, np.float64), fit, film, rate)
+    if len(mouth) < MIN_FRAMES + MAX_OFFSET:
+        return {}, [f"sync: not measured, the video has fewer than {MIN_FRAMES + MAX_OFFSET} frames"]
+    envelope = speech_envelope(audio, len(mouth), rate)
+    if not envelope.any():
+        return {}, ["sync: not measured, the sound is silent"]
+    sync = measure_sync(mouth, envelope)
+    if sync is None:
+        return {}, ["sync: not measured, the mouth was seen in too few frames, or it or the sound is constant"]
+    return {"sync_offset_frames": sync.offset_frames, "sync_confidence": round(sync.confidence, 4)}, []
+
+
+def opening_at(opening: Series, fit: Fit, film: Path, rate: Fraction) -> Series:
+    """Return the opening of the mouth over a film at a constant rate.
+
+    Args:
+        opening: (F,) of the frames of its picture.
+        fit: how the picture was extended.
+        film: the written film, for the times of its frames.
+        rate: frames per second of the picture; the mean if they are uneven.
+
+    Returns:
+        (N,) opening of the mouth, NaN where unknown.
+    """
+    count, frames = len(opening), np.arange(fit.frames)
+    if fit.extension == "bounce" and count > 1:
+        turned = frames % (2 * (count - 1))
+        frames = np.minimum(turned, 2 * (count - 1) - turned)
+    shown = opening[np.minimum(frames, count - 1)]
+    index = packet_index(film)
+    times = (np.sort(index.stamps) - index.stamps.min()) * float(index.tick)
+    grid = np.arange(round(float(times[-1]) * rate) + 1) / float(rate)
+    return shown[np.searchsorted(times, grid + 0.5 / float(rate)) - 1]
