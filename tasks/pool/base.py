@@ -58,7 +58,7 @@ class Pool(Protocol):
         """Return how often an item was sent to a worker; 0 if it never was."""
 
     def forget(self, key: str) -> None:
-        """Drop the outcome of an item that has ended and will not be submitted again."""
+        """Drop the outcome of an item that has ended; submitted again, it is done again."""
 
     def drain(self) -> None:
         """Start nothing more and wait for the running items, however long; waiting items raise Cancelled."""
@@ -162,6 +162,7 @@ class ThreadedPool:
         """See `Pool.forget`."""
         with self._lock:
             self._outcomes.pop(key, None)
+            self._ended_futures.pop(key, None)  # which lives as long as a caller has it
         self._scheduler.forget(key)
 
     def drain(self) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import Future
 from datetime import UTC, datetime
 from typing import Any
@@ -93,42 +93,45 @@ class Outcomes:
 
     def ended(
         self,
-        planned: PlannedJob,
+        jobs: Sequence[PlannedJob],
         future: Future[FilmDone],
         keys: Iterable[str],
         *,
         started: datetime,
         attempts: int,
-        shared: bool,
         stopped: bool,
     ) -> None:
-        """Commit the row of a job whose film has ended, with or without an error.
+        """Commit the rows of the jobs whose film has ended, with or without an error.
 
         Args:
+            jobs: jobs with this film; the work is counted in the row of the first.
             future: ended future of the film.
             keys: keys of the film's work item and of those that it needed.
-            started: when the job's shard started.
+            started: when the jobs' shard started.
             attempts: how often a worker was given the picture or the film.
-            shared: whether the film has the row of another job already.
             stopped: whether the run is being stopped.
         """
         error = future.exception()
-        if error is None:
-            done = future.result()
-            status: Status = "reused" if done.reused or shared else "done"
-            parts = self._claim(keys)
-            stages = {} if shared else _stage_seconds(parts, started)
-            notes = [note for part in (*parts, done) for note in part.notes]
-            self._commit(
-                planned, status, started=started, facts=done.facts, stages=stages, attempts=attempts, notes=notes
-            )
-        elif not isinstance(error, TroupeError):
+        if error is not None and not isinstance(error, TroupeError):
             raise error
         # A signal to our process group ends ffmpeg's processes, too.
-        elif isinstance(error, Cancelled) or (stopped and not isinstance(error, InputError)):
-            self._commit(planned, "cancelled", started=started, error=Cancelled(STOPPED), attempts=attempts)
-        else:
-            self._commit(planned, "failed", started=started, error=error, attempts=attempts)
+        if isinstance(error, Cancelled) or (stopped and error is not None and not isinstance(error, InputError)):
+            error = Cancelled(STOPPED)
+        for number, planned in enumerate(jobs):
+            if error is not None:
+                status: Status = "cancelled" if isinstance(error, Cancelled) else "failed"
+                self._commit(planned, status, started=started, error=error, attempts=attempts)
+                continue
+            done, parts = future.result(), self._claim(keys)
+            self._commit(
+                planned,
+                "reused" if done.reused or number else "done",
+                started=started,
+                facts=done.facts,
+                stages={} if number else _stage_seconds(parts, started),
+                attempts=attempts,
+                notes=[note for part in (*parts, done) for note in part.notes],
+            )
 
     def _count(self, future: Future[Any]) -> None:
         if future.exception() is not None:

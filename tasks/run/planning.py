@@ -139,7 +139,9 @@ def plan_jobs(
     forget_list = ForgetList(store)
     shared: dict[Any, Any] = {}
 
-    def plan_job(job: Job) -> PlannedJob:
+    planned: list[PlannedJob] = []
+    for job in jobs:
+        raise_if_cancelled()
         found = {uri: contents[uri] for uri in uris_of(job)}
         hashed = {uri: value for uri, value in found.items() if isinstance(value, str)}
         portrait, driving = hashed.get(job.portrait, ""), hashed.get(job.driving, "")
@@ -159,12 +161,7 @@ def plan_jobs(
                 error = problem
             except Exception as problem:  # whatever is wrong with one job must not end the run
                 error = InputError(f"the job cannot be planned: {reason(problem)}; correct its row")
-        return PlannedJob(job, spec, error, portrait, driving)
-
-    planned: list[PlannedJob] = []
-    for job in jobs:
-        raise_if_cancelled()
-        planned.append(plan_job(job))
+        planned.append(PlannedJob(job, spec, error, portrait, driving))
     return Plan(run_id, fingerprint, tuple(planned))
 
 

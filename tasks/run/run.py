@@ -34,7 +34,6 @@ from tasks.run.worker_roles import RENDER, cluster_roles, worker_roles
 from tasks.steps.context import WorkerConfig, local_detector
 from tasks.steps.specs import FilmSpec
 from tasks.weights.local_copy import local_weights
-from troupe import Job
 from troupe.errors import Cancelled, DamagedFile, NoSpace, SettingsError, WeightsError
 from troupe.files import file_state
 from troupe.process.log_context import set_run_id
@@ -146,7 +145,19 @@ class Run:
         others = [status for job_id, status in committed.items() if job_id not in requested]
         self._heartbeat.start(len(jobs) + len(others), others)
         try:
-            plan = call_stoppable(lambda: self._plan(jobs), self._raise_if_cancelled)
+            plan = call_stoppable(
+                lambda: plan_jobs(
+                    self.run_id,
+                    jobs,
+                    self._store,
+                    self._local_weights,
+                    self._local_detector,
+                    self._config.dtype,
+                    self._raise_if_cancelled,
+                    self._config.policy,
+                ),
+                self._raise_if_cancelled,
+            )
         except Cancelled as error:
             plan = Plan(self.run_id, "", tuple(PlannedJob(job, error=error) for job in jobs))
         # Workers load them before they are hashed; after that, each worker checks that its own stay the same.
@@ -187,45 +198,35 @@ class Run:
         Raises:
             WeightsError, SettingsError, NoSpace: an error that all jobs would meet.
         """
-        damaged = self._make_films(shard, datetime.now(UTC), may_repeat=True)
-        self._make_films(damaged, datetime.now(UTC), may_repeat=False)
-
-    def _make_films(self, films: Sequence[FilmSpec], started: datetime, *, may_repeat: bool) -> list[FilmSpec]:
-        """Make films; with `may_repeat`, return those whose picture turned out to be damaged, and was deleted."""
-        # Jobs with the same film share its future.
-        futures: dict[Future[Any], tuple[Sequence[str], list[FilmSpec]]] = {}
-        for spec in films:
-            items = work_items(spec, has_picture=may_repeat and self._has_picture(spec))
-            *_, film = [self._outcomes.watch(item.key, self._pool.submit(item)) for item in items]
-            futures.setdefault(film, ([item.key for item in items], []))[1].append(spec)
-        again: list[FilmSpec] = []
-        pictures: set[str] = set()
-        for future in as_completed(futures):
-            keys, specs = futures.pop(future)
-            stopped, error = self._stop.is_set(), future.exception()
-            if may_repeat and isinstance(error, DamagedFile) and not stopped:
-                self._listener.note(f"{error.message}; rendered again")
-                again += specs
-            else:
-                for number, spec in enumerate(specs):
-                    self._outcomes.ended(
-                        self._planned.pop(spec.job.job_id),
-                        future,
-                        keys,
-                        started=started,
-                        attempts=max(map(self._pool.attempts, keys[-2:])),
-                        shared=number > 0,
-                        stopped=stopped,
-                    )
+        films: Sequence[FilmSpec] = shard
+        for may_repeat in (True, False):
+            started, again = datetime.now(UTC), list[FilmSpec]()
+            # Jobs with the same film share its future.
+            futures: dict[Future[Any], tuple[Sequence[str], list[FilmSpec]]] = {}
+            for spec in films:
+                items = work_items(spec, has_picture=may_repeat and self._has_picture(spec))
+                *_, film = [self._outcomes.watch(item.key, self._pool.submit(item)) for item in items]
+                futures.setdefault(film, ([item.key for item in items], []))[1].append(spec)
+            pictures: set[str] = set()
+            for future in as_completed(futures):
+                keys, specs = futures.pop(future)
+                stopped, error = self._stop.is_set(), future.exception()
+                if may_repeat and isinstance(error, DamagedFile) and not stopped:
+                    self._listener.note(f"{error.message}; rendered again")
+                    again += specs
+                else:
+                    jobs = [self._planned.pop(spec.job.job_id) for spec in specs]
+                    attempts = max(map(self._pool.attempts, keys[-2:]))
+                    self._outcomes.ended(jobs, future, keys, started=started, attempts=attempts, stopped=stopped)
                     if isinstance(error, WeightsError | SettingsError | NoSpace) and not stopped:
                         self._pool.stop()
                         raise error
-            # No other shard has this film or its picture: nothing of them is kept until the run's end.
-            self._drop(keys[-1])
-            pictures.update(keys[-2:-1])
-        for key in pictures:
-            self._drop(key)
-        return again
+                # No other shard has this film or its picture: nothing of them is kept until the run's end.
+                self._drop(keys[-1])
+                pictures.update(keys[-2:-1])
+            for key in pictures:
+                self._drop(key)
+            films = again
 
     def _drop(self, key: str) -> None:
         self._pool.forget(key)
@@ -258,18 +259,6 @@ class Run:
         )
         self._heartbeat.finish(summary.line())
         return summary
-
-    def _plan(self, jobs: Sequence[Job]) -> Plan:
-        return plan_jobs(
-            self.run_id,
-            jobs,
-            self._store,
-            self._local_weights,
-            self._local_detector,
-            self._config.dtype,
-            self._raise_if_cancelled,
-            self._config.policy,
-        )
 
     def _raise_if_cancelled(self) -> None:
         if self._stop.is_set():

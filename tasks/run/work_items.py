@@ -9,7 +9,7 @@ from __future__ import annotations
 from catalogs.store.uris import name
 from tasks.pool import WorkItem
 from tasks.run.worker_roles import PREPROCESS, RENDER
-from tasks.steps.specs import FilmSpec, MotionSpec, PictureSpec, PortraitSpec, TrackSpec
+from tasks.steps.specs import FilmSpec, MotionSpec, PortraitSpec, TrackSpec
 from tasks.steps.workers import PreprocessWorker, RenderWorker
 
 __all__ = ["portrait_item", "work_items"]
@@ -47,24 +47,25 @@ def work_items(spec: FilmSpec, *, has_picture: bool) -> tuple[WorkItem, ...]:
     """
     if has_picture:
         return (_film_item(spec),)
-    portrait, motion = portrait_item(spec.picture.portrait), _motion_item(spec.picture.motion)
-    picture = _picture_item(spec.picture, needs=(portrait.key, motion.key))
-    return portrait, _track_item(spec.picture.motion.track), motion, picture, _film_item(spec, needs=(picture.key,))
-
-
-def _picture_item(spec: PictureSpec, needs: tuple[str, ...]) -> WorkItem:
-    frames = spec.motion.track.frames * spec.settings.steps
-    return WorkItem(
-        f"picture:{spec.key}",
+    picture = spec.picture
+    passes = picture.motion.track.frames * picture.settings.steps
+    portrait, track, motion = (
+        portrait_item(picture.portrait),
+        _track_item(picture.motion.track),
+        _motion_item(picture.motion),
+    )
+    render = WorkItem(
+        f"picture:{picture.key}",
         RENDER,
         RenderWorker.picture,
-        (spec,),
-        needs=needs,
-        affinity_key=spec.portrait.key,
-        cost=float(frames),
-        timeout=MIN_TIMEOUT + SECONDS_PER_SAMPLER_STEP * frames,
-        label=spec.job.job_id,
+        (picture,),
+        needs=(portrait.key, motion.key),
+        affinity_key=picture.portrait.key,
+        cost=float(passes),
+        timeout=MIN_TIMEOUT + SECONDS_PER_SAMPLER_STEP * passes,
+        label=picture.job.job_id,
     )
+    return portrait, track, motion, render, _film_item(spec, needs=(render.key,))
 
 
 def _film_item(spec: FilmSpec, needs: tuple[str, ...] = ()) -> WorkItem:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator, Iterable, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -88,7 +88,8 @@ def render_picture(
         poster = folder / "poster.jpg"
         measured = (context.input(spec.portrait.picture), spec.portrait.face)
         meter = QualityMeter(context.animator, context.detector, measured, shots, track)
-        infos = write_videos(context, spec, portrait, shots, outputs, paster, timing, poster, meter, watch)
+        with closing(_animate(context, spec, portrait, shots, watch)) as crops:
+            infos = write_videos(context, spec, crops, len(track), outputs, paster, timing, poster, meter, watch)
         facts = _facts(context, spec, portrait, track, outputs, infos[0])
         facts |= {"notes": [*_picture_notes(context, spec, clip), *scaling, *stretched]}
         facts |= {"worker": worker, "quality": meter.compute(), MOUTH: meter.mouth(), "stage_seconds": watch.seconds}
@@ -111,8 +112,8 @@ def render_picture(
 def write_videos(
     context: WorkerContext,
     spec: PictureSpec,
-    portrait: EncodedPortrait,
-    shots: Sequence[Motion],
+    crops: Iterable[Picture],
+    total: int,
     outputs: tuple[Output, ...],
     paster: Callable[[Picture], Picture] | None,
     timing: Timing,
@@ -122,11 +123,13 @@ def write_videos(
 ) -> list[ClipInfo]:
     """Write the videos of all outputs and the poster, a frame from the middle.
 
+    Args:
+        crops: the `total` animated crops.
+
     Returns:
         properties of the videos.
     """
     metadata = VideoMetadata(run_id=spec.run_id, job_id=spec.job.job_id)
-    total = sum(len(shot) for shot in shots)
     with ExitStack() as stack:
         encoders = [
             stack.enter_context(
@@ -141,8 +144,7 @@ def write_videos(
             )
             for output in outputs
         ]
-        frames = stack.enter_context(closing(_animate(context, spec, portrait, shots, watch)))
-        for index, frame in enumerate(frames):
+        for index, frame in enumerate(crops):
             context.raise_if_cancelled()
             meter.update(index, frame)
             with watch("paste"):

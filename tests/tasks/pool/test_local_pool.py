@@ -74,7 +74,8 @@ def test_a_key_is_executed_once_even_after_it_is_done() -> None:
 
 def test_a_forgotten_key_is_executed_again() -> None:
     with LocalPool([PUPPET]) as pool:
-        assert pool.submit(WorkItem("a", "puppet", Puppet.count)).result() == 0
+        kept = pool.submit(WorkItem("a", "puppet", Puppet.count))
+        assert kept.result() == 0
         pool.forget("a")
         assert pool.attempts("a") == 0
         assert pool.submit(WorkItem("a", "puppet", Puppet.count)).result() == 1
