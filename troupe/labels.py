@@ -6,7 +6,7 @@ import unicodedata
 from collections.abc import Iterable
 from difflib import get_close_matches
 
-__all__ = ["label_key", "near_labels"]
+__all__ = ["count_identities", "label_key", "near_labels"]
 
 
 def label_key(label: str) -> str:
@@ -23,6 +23,16 @@ def label_key(label: str) -> str:
     folded = unicodedata.normalize("NFKC", visible).casefold()
     # Again, because some letters fold to letters that fold further, and the key of a key must be that key.
     return " ".join(unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", folded).casefold()).split())
+
+
+def count_identities(labels: Iterable[str | None], unlabelled: Iterable[str]) -> int:
+    """Return how many people there are: one for each label, and one for each portrait of jobs without a label.
+
+    Args:
+        labels: labels as they are written; empty ones do not count.
+        unlabelled: hashes, or keys, of the portraits of jobs without a label.
+    """
+    return len({label_key(label) for label in labels if label}) + len(set(unlabelled))
 
 
 def near_labels(label: str, known: Iterable[str], count: int = 3) -> list[str]:

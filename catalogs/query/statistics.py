@@ -12,7 +12,7 @@ from catalogs.store.store import Store
 from catalogs.table.schema import QUALITIES, SCHEMA, STAGES
 from catalogs.table.snapshot import AsOf, open_table
 from troupe.errors import SettingsError
-from troupe.labels import label_key, near_labels
+from troupe.labels import count_identities, near_labels
 
 __all__ = ["TableState", "costs", "statistics", "table_state"]
 
@@ -20,6 +20,7 @@ _COUNTS = {
     "jobs": "count(*)",
     "runs": "count(DISTINCT run_id)",
     "identities": "list(DISTINCT coalesce(identity_key, identity))",
+    "unlabelled": "list(DISTINCT coalesce(portrait_sha256, portrait)) FILTER (coalesce(identity, '') = '')",
     "driving_clips": "count(DISTINCT driving)",
     "first_finished": "min(finished_at)",
     "last_finished": "max(finished_at)",
@@ -62,7 +63,7 @@ def statistics(store: Store, *, as_of: AsOf | None = None, **filters: Any) -> di
     """
     columns = ", ".join(f"{what} AS {name}" for name, what in _COUNTS.items())
     (numbers,) = sql(store, f"SELECT {columns} FROM jobs", as_of=as_of, **filters).to_pylist()
-    numbers["identities"] = len({label_key(label) for label in numbers["identities"] or () if label is not None})
+    numbers["identities"] = count_identities(numbers["identities"] or (), numbers.pop("unlabelled") or ())
     return {name: dict(value) if isinstance(value, list) else value for name, value in numbers.items()}
 
 

@@ -10,11 +10,12 @@ import os
 import signal
 import sys
 import threading
+from collections import Counter
 from contextlib import suppress
 from typing import Annotated, Any, NoReturn
 
 import typer
-from typer.core import TyperGroup
+from typer.core import TyperCommand, TyperGroup, TyperOption
 
 from catalogs.store.uris import redacted_text
 from flows.cli import catalog, demo, doctor, evaluate, export, forget, plan, report, run, runs, train, weights
@@ -49,6 +50,21 @@ class Commands(TyperGroup):
                 raise
             stderr.print("\ninterrupted at a prompt")
             raise typer.Exit(ExitCode.STOPPED) from None
+
+
+class SingleValues(TyperCommand):
+    """Command that refuses an option of one value which is given twice, also under two names."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Parse the command's words."""
+        *_, given = self.make_parser(ctx).parse_args(args=list(args))
+        options = [option for option in given if isinstance(option, TyperOption)]
+        for option, count in Counter(o for o in options if not (o.multiple or o.is_flag or o.count)).items():
+            if count > 1:
+                names = [name for name in option.opts if any(word.partition("=")[0] == name for word in args)]
+                twice = f"{names[0]} is given {count} times, but takes one value"
+                ctx.fail(f"{' and '.join(names)} are one option with one value" if len(names) > 1 else twice)
+        return super().parse_args(ctx, args)
 
 
 app = typer.Typer(
@@ -96,6 +112,9 @@ app.add_typer(doctor.store_app, name="store")
 app.command()(forget.forget)
 app.add_typer(weights.app, name="weights")
 app.command()(doctor.doctor)
+for group in (app, *(registered.typer_instance for registered in app.registered_groups)):
+    for command in group.registered_commands if group is not None else ():
+        command.cls = SingleValues
 
 
 def main() -> None:

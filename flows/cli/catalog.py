@@ -132,7 +132,11 @@ def show(
         stderr.print("also part of " + ", ".join(f"{other['run_id']} ({other['status']})" for other in rows[1:]))
     if row["picture_key"]:
         films = query.list_jobs(opened, picture=row["picture_key"], columns=["job_id", "language"])
-        others = {f"{film['job_id']} ({film['language']})" for film in films.to_pylist() if film["job_id"] != job}
+        others = {
+            film["job_id"] + (f" ({film['language']})" if film["language"] else "")
+            for film in films.to_pylist()
+            if film["job_id"] != job
+        }
         if others:
             stderr.print(f"films of the same picture (--picture {row['picture_key']}): {', '.join(sorted(others))}")
     stderr.print("to render it again:")

@@ -21,37 +21,23 @@ __all__ = [
     "DEFAULT_STORE",
     "AllowInputOption",
     "AsOfOption",
-    "AudioOption",
     "DetectorOption",
     "DeviceOption",
-    "DrivingsOption",
     "DryRunOption",
     "DtypeOption",
     "ExcelOption",
     "ExitCode",
-    "FitOption",
     "FormatOption",
-    "IdentityFromOption",
-    "JobLimitOption",
-    "JobsArgument",
-    "LanguagesOption",
     "LocalOption",
-    "LoudnessOption",
-    "OutputOption",
-    "PortraitsOption",
-    "PresetOption",
     "PreviewOption",
-    "SeedOption",
     "StoreOption",
     "WeightsOption",
     "explain_empty",
-    "job_defaults",
-    "latest_run_id",
     "parse_bound",
     "parse_duration",
-    "parse_seconds",
     "weights_or_miniature",
     "with_filters",
+    "with_request",
 ]
 
 DEFAULT_STORE = "troupe-store"
@@ -203,8 +189,8 @@ AllowInputOption = Annotated[
     list[str] | None,
     typer.Option(
         metavar="URI",
-        help="Also read inputs of the jobs from this host at a private address, such as http://10.0.0.5:8000/clips; "
-        "may be repeated.",
+        help="Also read inputs of the jobs from this folder, bucket or host. Needed for hosts at private addresses, "
+        "such as http://10.0.0.5:8000/clips, and where policy.toml in the store limits inputs; may be repeated.",
     ),
 ]
 LocalOption = Annotated[bool, typer.Option("--local", help="Run in-process, without Prefect or Ray.")]
@@ -233,12 +219,12 @@ def weights_or_miniature(weights: str | None) -> str:
     return str(SHIPPED_WEIGHTS)
 
 
-def job_defaults(**values: str | int | None) -> dict[str, str]:
+def _job_defaults(**values: str | int | None) -> dict[str, str]:
     """Return the values that were given, by jobs file column, as defaults for jobs that leave the column empty."""
     return {name: str(value) for name, value in values.items() if value is not None}
 
 
-def latest_run_id(store: str) -> str | None:
+def _latest_run_id(store: str) -> str | None:
     """Return the id of the store's latest run; None if it has no runs."""
     from catalogs.query.jobs import latest_run
     from catalogs.store.store import open_store
@@ -324,20 +310,82 @@ def explain_empty(store: Store, filters: dict[str, Any], as_of: Any = None) -> N
 def with_filters(command: Callable[..., None]) -> Callable[..., None]:
     """Replace the command's parameter `filters`, a dictionary, by one option per filter."""
 
-    @wraps(command)
-    def filtered(**values: Any) -> None:
-        filters = _filters(**{name: values.pop(name) for name in inspect.signature(_filters).parameters})
+    def resolved(filters: dict[str, Any], values: dict[str, Any]) -> dict[str, Any]:
         if filters["run"] == "latest":
             # An empty catalog has no latest run; no run is named `latest`, so that the filter then matches nothing.
-            filters["run"] = latest_run_id(values["store"]) or "latest"
-        command(**values, filters=filters)
+            filters["run"] = _latest_run_id(values["store"]) or "latest"
+        return filters
 
-    own = [p for p in inspect.signature(command).parameters.values() if p.name != "filters"]
-    added = inspect.signature(_filters).parameters.values()
-    types = {**get_type_hints(_filters, include_extras=True), **get_type_hints(command, include_extras=True)}
-    parameters = [p.replace(annotation=types[p.name]) for p in (*own, *added)]
+    return _with_group(command, "filters", _filters, resolved)
+
+
+def _parameters(
+    jobs: JobsArgument = None,
+    portraits: PortraitsOption = None,
+    drivings: DrivingsOption = None,
+    store: StoreOption = DEFAULT_STORE,
+    weights: WeightsOption = None,
+    detector: DetectorOption = None,
+    preset: PresetOption = None,
+    seed: SeedOption = None,
+    output: OutputOption = None,
+    audio: AudioOption = None,
+    languages: LanguagesOption = None,
+    fit: FitOption = None,
+    loudness: LoudnessOption = None,
+    identity_from: IdentityFromOption = None,
+    limit: JobLimitOption = None,
+    preview: PreviewOption = None,
+) -> dict[str, Any]:
+    """Return parameters of `tasks.run.request.Request`."""
+    cells = {"preset": preset, "seed": seed, "output": output, "audio": audio, "languages": languages}
+    return {
+        "jobs": jobs,
+        "portraits": portraits,
+        "drivings": drivings,
+        "store": store,
+        "weights": weights_or_miniature(weights),
+        "detector": detector,
+        "defaults": _job_defaults(**cells, fit=fit, loudness=loudness),
+        "identity_from": identity_from,
+        "limit": limit,
+        "preview": preview,
+    }
+
+
+def with_request(command: Callable[..., None]) -> Callable[..., None]:
+    """Replace the command's parameter `parameters`, those of a request, by the options that name the jobs."""
+    return _with_group(command, "parameters", _parameters, lambda parameters, _: parameters, first=True)
+
+
+def _with_group(
+    command: Callable[..., None],
+    name: str,
+    group: Callable[..., dict[str, Any]],
+    resolved: Callable[[dict[str, Any], dict[str, Any]], dict[str, Any]],
+    *,
+    first: bool = False,
+) -> Callable[..., None]:
+    """Replace the command's parameter `name` by the options of a group.
+
+    Args:
+        group: function that has these options and returns the parameter's value.
+        resolved: changes that value by the command's other values.
+        first: whether the group's options precede the command's own in its help.
+    """
+    added = inspect.signature(group).parameters
+
+    @wraps(command)
+    def expanded(**values: Any) -> None:
+        value = group(**{option: values.pop(option) for option in added})
+        command(**values, **{name: resolved(value, values)})
+
+    own = [p for p in inspect.signature(command).parameters.values() if p.name != name]
+    types = {**get_type_hints(group, include_extras=True), **get_type_hints(command, include_extras=True)}
+    ordered = (*added.values(), *own) if first else (*own, *added.values())
+    parameters = [p.replace(annotation=types[p.name]) for p in ordered]
     # Python wants parameters without a default first.
     parameters.sort(key=lambda p: p.default is not inspect.Parameter.empty)
-    filtered.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
-    filtered.__annotations__ = {p.name: p.annotation for p in parameters}
-    return filtered
+    expanded.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+    expanded.__annotations__ = {p.name: p.annotation for p in parameters}
+    return expanded

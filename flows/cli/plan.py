@@ -3,36 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Annotated, Any, cast
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from flows.cli.console import Format, print_json, print_table, stderr
-from flows.cli.options import (
-    DEFAULT_STORE,
-    AllowInputOption,
-    AudioOption,
-    DetectorOption,
-    DrivingsOption,
-    DtypeOption,
-    ExitCode,
-    FitOption,
-    FormatOption,
-    IdentityFromOption,
-    JobLimitOption,
-    JobsArgument,
-    LanguagesOption,
-    LoudnessOption,
-    OutputOption,
-    PortraitsOption,
-    PresetOption,
-    PreviewOption,
-    SeedOption,
-    StoreOption,
-    WeightsOption,
-    job_defaults,
-    weights_or_miniature,
-)
+from flows.cli.options import AllowInputOption, DtypeOption, ExitCode, FormatOption, with_request
 from tasks.run.summary import counted
 
 if TYPE_CHECKING:
@@ -43,23 +19,9 @@ __all__ = ["plan"]
 SHOWN_PROBLEMS = 10
 
 
+@with_request
 def plan(
-    jobs: JobsArgument = None,
-    portraits: PortraitsOption = None,
-    drivings: DrivingsOption = None,
-    store: StoreOption = DEFAULT_STORE,
-    weights: WeightsOption = None,
-    detector: DetectorOption = None,
-    preset: PresetOption = None,
-    seed: SeedOption = None,
-    output: OutputOption = None,
-    audio: AudioOption = None,
-    languages: LanguagesOption = None,
-    fit: FitOption = None,
-    loudness: LoudnessOption = None,
-    identity_from: IdentityFromOption = None,
-    limit: JobLimitOption = None,
-    preview: PreviewOption = None,
+    parameters: dict[str, Any],
     dtype: DtypeOption = "auto",
     workers: Annotated[int, typer.Option(min=1, help="Number of render workers of the run, usually one per GPU.")] = 1,
     price: Annotated[float | None, typer.Option(min=0, help="Price per worker hour, in any currency.")] = None,
@@ -79,39 +41,24 @@ def plan(
     - `troupe plan jobs.csv --weights weights`
     - `troupe plan jobs.csv --weights weights --store s3://bucket/troupe --workers 8 --price 2.50`
     """
-    weights = weights_or_miniature(weights)
     from catalogs.requests.access.input_policy import ANY_PUBLIC
     from catalogs.store.store import open_store
     from tasks.run.check_request import check_request
     from tasks.run.request import Request
     from tasks.weights.local_copy import local_file, local_weights
 
-    request = Request(
-        store=store,
-        weights=weights,
-        jobs=jobs,
-        portraits=portraits,
-        drivings=drivings,
-        detector=detector,
-        dtype=dtype,
-        defaults=job_defaults(
-            preset=preset, seed=seed, output=output, audio=audio, languages=languages, fit=fit, loudness=loudness
-        ),
-        identity_from=cast("Any", identity_from),  # which the request validates
-        limit=limit,
-        preview=preview,
-        allow_input=(*ANY_PUBLIC, *(allow_input or ())),
-    )
+    request = Request.from_parameters(parameters | {"dtype": dtype, "allow_input": (*ANY_PUBLIC, *(allow_input or ()))})
     check_request(request, write=False)
     from tasks.run.estimate import estimate
 
+    store = open_store(request.store)
     estimated = estimate(
         request.job_list,
-        open_store(store),
-        local_weights(weights),
-        local_file(detector) if detector else None,
+        store,
+        local_weights(request.weights),
+        local_file(request.detector) if request.detector else None,
         dtype,
-        request.policy(open_store(store)),
+        request.policy(store),
     )
     for file in request.left_out:
         typer.echo(f"left out {file}", err=True)
@@ -133,7 +80,7 @@ def _print(estimated: Estimate, workers: int, price: float | None) -> None:
     made = f"{counted(estimated.pictures, 'picture')} to render, {counted(estimated.films, 'film')} to make"
     rows = [
         ("jobs", f"{estimated.jobs:,}", f"{made}, {estimated.reused:,} reused"),
-        ("identities", f"{estimated.identities[0]:,}", f"{estimated.identities[1]:,} to encode"),
+        ("identities", f"{estimated.identities[0]:,}", f"{counted(estimated.identities[1], 'portrait')} to encode"),
         ("clips", f"{estimated.clips[0]:,}", f"{estimated.tracks[1]:,} to track, {estimated.clips[1]:,} to encode"),
     ]
     for preset, frames in estimated.frames.items():

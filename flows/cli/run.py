@@ -8,32 +8,14 @@ import typer
 
 from flows.cli.console import console, print_table, stderr
 from flows.cli.options import (
-    DEFAULT_STORE,
     AllowInputOption,
-    AudioOption,
-    DetectorOption,
     DeviceOption,
-    DrivingsOption,
     DtypeOption,
     ExitCode,
-    FitOption,
-    IdentityFromOption,
-    JobLimitOption,
-    JobsArgument,
-    LanguagesOption,
     LocalOption,
-    LoudnessOption,
-    OutputOption,
-    PortraitsOption,
-    PresetOption,
-    PreviewOption,
-    SeedOption,
-    StoreOption,
-    WeightsOption,
-    job_defaults,
     parse_bound,
     parse_duration,
-    weights_or_miniature,
+    with_request,
 )
 from troupe.errors import SettingsError
 
@@ -46,23 +28,9 @@ __all__ = ["perform", "run"]
 SHOWN_JOBS = 20
 
 
+@with_request
 def run(
-    jobs: JobsArgument = None,
-    portraits: PortraitsOption = None,
-    drivings: DrivingsOption = None,
-    store: StoreOption = DEFAULT_STORE,
-    weights: WeightsOption = None,
-    detector: DetectorOption = None,
-    preset: PresetOption = None,
-    seed: SeedOption = None,
-    output: OutputOption = None,
-    audio: AudioOption = None,
-    languages: LanguagesOption = None,
-    fit: FitOption = None,
-    loudness: LoudnessOption = None,
-    identity_from: IdentityFromOption = None,
-    limit: JobLimitOption = None,
-    preview: PreviewOption = None,
+    parameters: dict[str, Any],
     require_consent: Annotated[
         bool, typer.Option("--require-consent", help="Refuse jobs without a consent reference.")
     ] = False,
@@ -147,14 +115,8 @@ def run(
 
     request = Request.from_parameters(
         options
-        | {
-            "weights": weights_or_miniature(weights),
-            "defaults": job_defaults(
-                preset=preset, seed=seed, output=output, audio=audio, languages=languages, fit=fit, loudness=loudness
-            ),
-            "max_quality": dict(max_quality or ()),
-            "allow_input": (*ANY_PUBLIC, *(allow_input or ())),
-        }
+        | parameters
+        | {"max_quality": dict(max_quality or ()), "allow_input": (*ANY_PUBLIC, *(allow_input or ()))}
     )
     raise typer.Exit(exit_code(perform(request, local=local)))
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from flows.cli.console import Format, print_json, print_table, stderr
-from flows.cli.options import DEFAULT_STORE, FormatOption, LocalOption, StoreOption
+from flows.cli.options import DEFAULT_STORE, AllowInputOption, FormatOption, LocalOption, StoreOption
 from flows.cli.run import exit_code, perform
 from troupe.errors import SettingsError
 
@@ -75,6 +75,7 @@ def retry(
         typer.Option(help="Weights directory or URL.", envvar="TROUPE_WEIGHTS", show_default="those of the run"),
     ] = None,
     detector: Annotated[str | None, typer.Option(help="Face detector.", show_default="that of the run")] = None,
+    allow_input: AllowInputOption = None,
     local: LocalOption = False,
 ) -> None:
     """Retry the failed jobs of a run, after their cause is fixed.
@@ -86,7 +87,9 @@ def retry(
 
     - `troupe retry latest`
     - `troupe retry nightly-7 --failed-kind missing_input --failed-kind store`
+    - `troupe retry latest --failed-kind not_allowed --allow-input /data/clips`
     """
+    from catalogs.requests.access.input_policy import ANY_PUBLIC
     from catalogs.store.store import open_store
     from catalogs.table.runs import list_runs, read_run
     from tasks.run.heartbeat import refuse_living
@@ -104,6 +107,8 @@ def retry(
     parameters: dict[str, Any] = {name: value for name, value in before.request.items() if name in names}
     overrides = {"weights": weights, "detector": detector}
     parameters |= {name: value for name, value in overrides.items() if value is not None}
+    # Those of a scheduled run are fewer than those of a run that a person starts.
+    parameters["allow_input"] = (*parameters.get("allow_input", ANY_PUBLIC), *(allow_input or ()))
     request = Request(**parameters | {"store": store, "run_id": run, "retry": tuple(failed_kind or ())})
     if not request.job_list:
         stderr.print(f"run {run} has no failed jobs to retry")

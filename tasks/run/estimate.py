@@ -18,6 +18,7 @@ from models.weights import detector_file
 from tasks.run.planning import Plan, finished_films, plan_jobs
 from tasks.steps.specs import FilmSpec, MotionSpec, PictureSpec, PortraitSpec, TrackSpec
 from troupe import Job
+from troupe.labels import count_identities
 
 __all__ = ["Basis", "Estimate", "estimate"]
 
@@ -58,7 +59,8 @@ class Estimate:
         reused: number of jobs whose film exists already, or is another job's too.
         pictures: number of pictures to render; films that differ in sound only share one.
         films: number of films to make of them, and of pictures that exist.
-        identities, clips, tracks: number of different ones in the request, and of those that the pictures still need.
+        identities: number of people in the request, and of portraits that are still to be encoded.
+        clips, tracks: number of different ones in the request, and of those that the pictures still need.
         frames: number of frames to render, by preset.
         basis: pace by preset; presets that were never rendered have none.
     """
@@ -112,13 +114,18 @@ def estimate(
     frames: Counter[str] = Counter()
     for picture in missing.values():
         frames[picture.job.preset] += picture.motion.track.frames
+    portraits = _count_parts(store, specs, missing, lambda spec: spec.portrait)
+    people = count_identities(
+        [spec.job.identity for spec in specs],
+        [spec.picture.portrait.picture.sha256 for spec in specs if not spec.job.identity],
+    )
     return Estimate(
         jobs=len(jobs),
         problems={planned.job.job_id: str(planned.error) for planned in plan.jobs if planned.error is not None},
         reused=len(specs) - len(films),
         pictures=len(missing),
         films=len(films),
-        identities=_count_parts(store, specs, missing, lambda spec: spec.portrait),
+        identities=(people, portraits[1]),
         clips=_count_parts(store, specs, missing, lambda spec: spec.motion),
         tracks=_count_parts(store, specs, missing, lambda spec: spec.motion.track),
         frames=dict(frames),

@@ -188,7 +188,7 @@ class Run:
         """Encode every portrait that a picture needs. One that cannot be encoded fails its jobs in their shards."""
         needed = [spec.picture for shard in self.shards for spec in shard if not self._has_picture(spec)]
         specs = {picture.portrait.key: picture.portrait for picture in needed}
-        self._listener.note(f"encoding {counted(len(specs), 'identity', 'identities')}")
+        self._listener.note(f"encoding {counted(len(specs), 'portrait')}")
         items = map(portrait_item, specs.values())
         wait([self._outcomes.watch(item.key, self._pool.submit(item)) for item in items])
 

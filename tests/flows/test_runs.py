@@ -106,6 +106,15 @@ def test_retry_does_only_failed_jobs(request_of: Callable[..., Request], cast: P
     assert cli("retry", "unknown", "--store", request.store, "--local").exit_code == 2
 
 
+def test_retry_may_read_more_than_the_run(request_of: Callable[..., Request], cast: Path) -> None:
+    request = request_of(f"{cast}/portraits/ruby.png", run_id="nightly", allow_input=())
+    assert animate_locally(request).counts == {"failed": 1}
+    ended = cli("retry", "nightly", "--store", request.store, "--failed-kind", "not_allowed", "--local")
+    assert ended.exit_code == 3, ended.output
+    ended = cli("retry", "nightly", "--store", request.store, "--allow-input", cast, "--local")
+    assert ended.exit_code == 0, ended.output
+
+
 def test_no_job_starts_after_stop_after(request_of: Callable[..., Request], cast: Path) -> None:
     request = request_of(f"{cast}/portraits/ruby.png", f"{cast}/portraits/olive.png", run_id="short", stop_after=0.0)
     assert animate_locally(request).counts == {"cancelled": 2}
@@ -146,6 +155,7 @@ def test_plan_estimates_a_run_without_doing_it(request_of: Callable[..., Request
     assert not Path(request.store).exists()
     assert (before["jobs"], before["pictures"], before["films"], before["reused"]) == (3, 2, 2, 0)
     assert (before["identities"], before["clips"], before["tracks"]) == ([2, 2], [1, 1], [1, 1])
+    assert plan("--identity-from", "folder")["identities"] == [1, 2]  # two portraits of one label
     assert before["frames"] == {"sketch": 20}
     assert before["worker_hours"] is None
     assert list(before["problems"]) == ["nowhere"]

@@ -258,4 +258,7 @@ def _advice(uri: str) -> str:
         place = str(Path(os.path.realpath(path)).parent)
     else:
         place = "/".join(uris.redacted(uri).split("/")[:3]) + "/"
-    return f"if it may, allow it: --allow-input {place} (`allow_input` of a deployment, {POLICY_FILE} of the store)"
+    return (
+        f"if it may, allow it: --allow-input {place}, a deployment's parameter allow_input "
+        f"(--param 'allow_input=[\"{place}\"]', or in prefect.yaml), or {POLICY_FILE} of the store"
+    )

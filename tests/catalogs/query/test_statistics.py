@@ -25,6 +25,15 @@ def test_statistics(store: Store) -> None:
     assert (state.files if state else None) == (3 if store.delta() else None)
 
 
+def test_identities_are_labels_and_portraits_without_one(folder_store: Store) -> None:
+    with RowBuffer(folder_store, "r1") as buffer:
+        for number, (label, portrait) in enumerate(
+            [("Zo\u00eb", "a"), ("ZOE\u0308", "b"), ("", "c"), ("", "c"), ("", "d")]
+        ):
+            buffer.append({**row("r1", str(number), identity=label), "portrait_sha256": portrait})
+    assert statistics(folder_store)["identities"] == 3
+
+
 def test_costs_by_tag_and_identity(folder_store: Store) -> None:
     """Work done twice counts twice, a nightly repeat's video once."""
     hour: dict[str, Any] = {

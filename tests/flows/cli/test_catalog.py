@@ -149,6 +149,16 @@ def test_show(delivered: str) -> None:
     assert troupe("catalog", "show", "nine", "--store", delivered).exit_code == 2
 
 
+def test_films_of_the_same_picture(tmp_path: Path) -> None:
+    place = open_store(str(tmp_path / "store"))
+    with RowBuffer(place, "r1") as buffer:
+        for name, language in (("one", "fr"), ("two", ""), ("three", "pt-BR")):
+            job = Job(name, "p.png", "d.mp4", language=language)
+            buffer.append(make_row("r1", job, "done", started_at=NOW, finished_at=NOW, picture_key="k"))
+    shown = troupe("catalog", "show", "one", "--store", place.url).stderr
+    assert "films of the same picture (--picture k): three (pt-BR), two\n" in shown
+
+
 def test_show_prints_a_command_that_a_shell_runs(delivered: str, tmp_path: Path) -> None:
     import subprocess
 

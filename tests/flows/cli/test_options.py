@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import inspect
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
 import typer
+from typer.testing import CliRunner
 
+from flows.cli import app
 from flows.cli.options import parse_time
 
 
@@ -26,3 +30,36 @@ def test_days() -> None:
     for wrong in ("tomorrow", "1.5", "h", "1.h", "9" * 400 + "d"):
         with pytest.raises(typer.BadParameter):
             parse_time(wrong)
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ("run --drivings a --driving b", "--drivings and --driving are one option with one value"),
+        ("plan --portrait a.png --portrait b.png", "--portrait is given 2 times"),
+        ("run jobs.csv --preset=draft --preset exact", "--preset is given 2 times"),
+        ("catalog ls --identity ada --identity bob", "--identity is given 2 times"),
+        ("runs --limit 1 --limit 2", "--limit is given 2 times"),
+    ],
+)
+def test_an_option_of_one_value_is_refused_twice(words: str, message: str) -> None:
+    """The last one would be taken, and nothing said of the others."""
+    result = CliRunner().invoke(app, words.split(), env={"COLUMNS": "200"})
+    assert result.exit_code == 2
+    assert message in result.stderr
+
+
+def test_options_that_may_be_repeated(tmp_path: Path) -> None:
+    words = ["catalog", "ls", "--min", "identity=0.5", "--min", "seconds=1", "--tag", "a=1", "--tag", "b=2"]
+    result = CliRunner().invoke(app, [*words, "--store", str(tmp_path / "store")])
+    assert result.exit_code == 0, result.output
+
+
+def test_run_and_plan_share_the_options_that_name_the_jobs() -> None:
+    from flows.cli.plan import plan
+    from flows.cli.run import run
+
+    names = [list(inspect.signature(command).parameters) for command in (run, plan)]
+    shared = names[0][: names[0].index("preview") + 1]
+    assert len(shared) == 16
+    assert shared == names[1][:16]

@@ -127,3 +127,13 @@ def test_an_invalid_policy_is_refused(folder_store: Store, content: str) -> None
 def test_an_invalid_entry_is_refused(folder_store: Store, entry: str) -> None:
     with pytest.raises(SettingsError, match="allow_input"):
         input_policy(folder_store, [entry], [])
+
+
+def test_a_refusal_says_how_to_allow_the_input() -> None:
+    with pytest.raises(NotAllowed) as caught:
+        InputPolicy(("/data",)).check("/media/clips/a.mp4")
+    message = caught.value.message
+    assert "--allow-input /media/clips" in message
+    assert """--param 'allow_input=["/media/clips"]'""" in message
+    assert "prefect.yaml" in message
+    assert "policy.toml" in message
