@@ -55,6 +55,9 @@ class Job:
         fit: what is done where the file in `audio` and the picture differ in length; see `tasks.media.fit.policy`.
         stretch_limit: largest change of the motion's length by `stretch`, as a share of it.
         loudness: integrated loudness to normalise the sound to, in LUFS; None leaves the sound as it is.
+        subtitles: URI of an SRT or WebVTT file with times of the clip; empty for none.
+        subtitles_language: language of the subtitles, BCP 47; empty if it is `language`.
+        subtitles_burn: whether subtitles are drawn into the picture, instead of a track that viewers can switch off.
         size: largest size of the full video; see `fitted_size`. Larger portraits are scaled down.
     """
 
@@ -86,6 +89,9 @@ class Job:
     fit: str = "strict"
     stretch_limit: float = 0.15
     loudness: float | None = None
+    subtitles: str = ""
+    subtitles_language: str = ""
+    subtitles_burn: bool = False
 
 
 def valid_size(text: str) -> bool:

@@ -56,7 +56,7 @@ def parse_cells(cells: Mapping[str, Any], folder: str, where: str, problems: lis
         try:
             if isinstance(cell, str) and len(cell) > _LONGEST_CELL:
                 raise ValueError(f"has {len(cell)} characters; use at most {_LONGEST_CELL}")
-            text = cell if column == "tags" else _text(cell)
+            text = cell if column in _TYPED else _text(cell)
             value = parse(text, folder)
         except SettingsError as error:  # from FaceChoice; the message starts with "face is"
             problems.append(f"{where}: {column}{error.message.removeprefix('face')}")
@@ -210,6 +210,14 @@ def _languages(text: str, folder: str) -> tuple[str, ...]:
     return tags
 
 
+def _flag(cell: Any, _folder: str) -> bool:
+    """Parse `true` and `false`, as spreadsheets and data frames write them."""
+    text = _text(json.dumps(cell) if isinstance(cell, bool) else cell).lower()
+    if text not in _FLAGS:
+        raise ValueError(f"is {_short(text)}; use true or false")
+    return _FLAGS[text]
+
+
 def _one_of(*choices: str) -> Callable[[str, str], str]:
     def parse(text: str, _folder: str) -> str:
         if text not in choices:
@@ -289,6 +297,9 @@ def _short(text: str) -> str:
 
 
 REQUIRED = ("portrait", "driving")
+_TYPED = ("tags", "subtitles_burn")
+"""Columns whose cells need not be text or numbers."""
+_FLAGS = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
 _PARSERS: dict[str, Callable[[Any, str], Any]] = {
     "portrait": _uri,
     "driving": _uri,
@@ -319,6 +330,9 @@ _PARSERS: dict[str, Callable[[Any, str], Any]] = {
     "fit": _one_of(*FITS),
     "stretch_limit": _stretch_limit,
     "loudness": _loudness,
+    "subtitles": _uri,
+    "subtitles_language": _language,
+    "subtitles_burn": _flag,
 }
 COLUMNS = tuple(_PARSERS)
 """Columns of a jobs file; the first two are required."""

@@ -18,7 +18,7 @@ from troupe.errors import TroupeError
 __all__ = ["PLACEHOLDER", "PLACES", "expand"]
 
 PLACEHOLDER = "{language}"
-PLACES = ("audio", "tracks")
+PLACES = ("audio", "tracks", "subtitles")
 """Columns whose URIs may contain the placeholder."""
 
 
@@ -32,7 +32,8 @@ def expand(
     """Return the cells of a row once per language; a row that names a single language, or none, as it is.
 
     The languages are those of the column `languages`, else the single `language`, else those for which the first URI
-    with the placeholder names a file that exists.
+    with the placeholder names a file that exists. Where only `subtitles` has the placeholder, they are languages of the
+    subtitles, for one and the same sound.
 
     Args:
         own: valid values of the row's filled cells, by column.
@@ -46,18 +47,19 @@ def expand(
     languages = fields.get("languages")
     rest = {column: value for column, value in own.items() if column != "languages"}
     if languages and not patterns:
-        text = f"languages is {';'.join(languages)}, but neither audio nor tracks has {PLACEHOLDER}"
+        text = f"languages is {';'.join(languages)}, but none of {', '.join(PLACES)} has {PLACEHOLDER}"
         problems.append(f"{where if 'languages' in own else 'defaults'}: {text}")
-    if languages and fields.get("language"):
-        problems.append(f"{where}: has both language and languages; leave one empty")
+    of = "subtitles_language" if patterns == ["subtitles"] else "language"
+    if languages and fields.get(of):
+        problems.append(f"{where}: has both {of} and languages; leave one empty")
     if not patterns:
         return [rest]
-    if fields.get("language"):
-        return [rest | _filled(fields, patterns, fields["language"])]
+    if single := fields.get(of) or (not languages and fields.get("language")):
+        return [rest | _filled(fields, patterns, single)]
     found = languages or _languages_there(fields[patterns[0]], where, problems, policy)
     rows = []
     for language in found:
-        row = rest | _filled(fields, patterns, language) | {"language": language}
+        row = rest | _filled(fields, patterns, language) | {of: language}
         for column in patterns:
             if (problem := missing(row[column], policy)) is not None:
                 problems.append(f"{where}: {column} for {language}: {problem}")

@@ -22,7 +22,7 @@ _WITHOUT_SOUND_FILE = ("", "driving", "none")
 
 
 def default_ids(rows: Sequence[Mapping[str, Any]], taken: set[str]) -> list[str]:
-    """Return an id for each row: `<portrait>__<clip>`, then its language and the name of its sound file, if it has any.
+    """Return an id for each row: `<portrait>__<clip>`, then what it has of languages and the name of its sound file.
 
     A language that the name of the sound repeats is named once, and so is the clip's name: `ada__welcome__fr`.
 
@@ -70,8 +70,7 @@ def unique_names(files: Iterable[str]) -> dict[str, str]:
 
 def _name(row: Mapping[str, Any]) -> str:
     parts = [_slug(stem(row["portrait"])), _slug(stem(row["driving"]))]
-    if row.get("language"):
-        parts.append(_slug(row["language"]))
+    parts += [_slug(row[column]) for column in ("language", "subtitles_language") if row.get(column)]
     if (audio := row.get("audio", "")) not in _WITHOUT_SOUND_FILE:
         sound = stem(audio)
         rest = _without_language(sound, row.get("language", ""))

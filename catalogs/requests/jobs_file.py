@@ -57,6 +57,7 @@ _TYPES: dict[str, pa.DataType] = {
     "quality": pa.int64(),
     "stretch_limit": pa.float64(),
     "loudness": pa.float64(),
+    "subtitles_burn": pa.bool_(),
     "tags": pa.map_(pa.string(), pa.string()),
 }
 _LISTED = 10
@@ -269,8 +270,10 @@ class _Draft:
 
     @property
     def fields(self) -> dict[str, Any]:
-        """All values, by column."""
-        return {name: value for name, value in (self.defaults | self.own).items() if name != "languages"}
+        """All values, by column of the job."""
+        values = self.defaults | self.own
+        unused = {"languages", *(() if values.get("subtitles") else ("subtitles_burn",))}
+        return {name: value for name, value in values.items() if name not in unused}
 
 
 def _finished(
@@ -289,11 +292,15 @@ def _finished(
             problems.append(f"{draft.where}: end is {end:g}, which is not after start, {start:g}")
         if require_consent and not draft.fields.get("consent"):
             problems.append(f"{draft.where}: consent is empty, and this run requires it")
+        if draft.own.get("subtitles_burn") and not draft.fields.get("subtitles"):
+            problems.append(f"{draft.where}: subtitles_burn is true, but subtitles is empty")
         job_id = draft.fields.get("job_id")
         if job_id in taken:
             problems.append(f"{draft.where}: job_id {job_id!r} is already used in {taken[job_id]}")
         elif job_id is not None:
             taken[job_id] = draft.where
+    if any(draft.defaults.get("subtitles_burn") for draft in drafts) and not any(map(_is_burned, drafts)):
+        problems.append("defaults: subtitles_burn is true, but no job has subtitles")
     if problems:
         if policy is not None:
             problems += missing_files([(d.where, d.fields) for d in drafts], policy, problems)
@@ -313,6 +320,10 @@ def _finished(
         )
         for d in drafts
     ]
+
+
+def _is_burned(draft: _Draft) -> bool:
+    return bool(draft.fields.get("subtitles_burn"))
 
 
 def _identity(portrait: str, source: IdentityFrom | None) -> str:

@@ -16,7 +16,7 @@ __all__ = ["PolicySource", "any_public", "missing", "missing_files"]
 PolicySource = Callable[[], InputPolicy]
 """Returns the policy of a run: it is in the store, which only some requests need before they are valid."""
 
-_FILES = ("portrait", "driving", "tracks", "audio")
+_FILES = ("portrait", "driving", "tracks", "audio", "subtitles")
 _NO_FILE = ("", "driving", "none")
 _MOST_FILES = 10_000
 

@@ -28,7 +28,8 @@ __all__ = ["ForgetList", "ForgetReport", "forget"]
 
 _FOLDER = "tombstones"
 _CLEARED_COLUMNS = (
-    *("full_uri", "crop_uri", "master_uri", "poster_uri", "checksum", "bytes", "face", "portrait"),
+    *("full_uri", "crop_uri", "master_uri", "poster_uri", "subtitles_vtt_uri", "subtitles_srt_uri"),
+    *("checksum", "bytes", "face", "portrait"),
     *("appearance_key", "picture_key", "render_key", "error", "error_kind"),
 )
 """Columns that are cleared in the rows of forgotten jobs. The portrait's hash stays, to recognise the person."""

@@ -8,6 +8,7 @@ cache/lengths/<run_id>.sha256-<digest>.json         lengths of driving clips, by
 cache/traits/<run_id>.sha256-<digest>.json          tracks, colours and size of inputs, by content hash
 cache/pictures/<key>/                               pictures: videos without sound, in the same files as a render's
 renders/<key>/{full.mp4, crop.mp4, master.*}        films; the master in a lossless or editing format, if requested
+renders/<key>/subtitles.{vtt, srt}                  the film's subtitles, if it has any
 renders/<key>/{poster.jpg, render.json}             poster, and the record, whose presence makes the film complete
 catalog/                                            the Delta table of all jobs
 exports/<time>-<hex>.parquet                         the videos of an export, and where they went

@@ -1,8 +1,9 @@
 """Records of rendered videos: `render.json` in the folder of a film or a picture, put last; it makes them exist.
 
-A folder is `renders/KEY` for a film and `cache/pictures/KEY` for a picture, the video without sound. A record lists the
-files with size and SHA-256 under `files`, and carries its own digest as `digest`. Records of earlier versions have
-neither; they get both when they are first read.
+A folder is `renders/KEY` for a film and `cache/pictures/KEY` for a picture, the video without sound. A record has the
+keys of videos in `outputs`, of the poster in `poster`, and of files of subtitles in `subtitles`, if there are any. It
+lists the files with size and SHA-256 under `files`, and carries its own digest as `digest`. Records of earlier versions
+have neither; they get both when they are first read.
 """
 
 from __future__ import annotations
@@ -57,7 +58,7 @@ def encode_record(facts: Mapping[str, Any], puts: Iterable[Put]) -> bytes:
 
 def file_keys(record: Record) -> list[str]:
     """Return the keys of a render's files, the main one first."""
-    return [*record["outputs"].values(), record["poster"]]
+    return [*record["outputs"].values(), record["poster"], *record.get("subtitles", {}).values()]
 
 
 def find_record(store: Store, folder: str) -> Record | None:

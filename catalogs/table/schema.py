@@ -123,6 +123,11 @@ _TYPES: dict[str, Any] = {
     "sync_confidence": _REAL,  # correlation of mouth and sound at that offset, less the median of all offsets
     "sync_lse_c": _REAL,  # SyncNet's confidence, with --syncnet
     "sync_lse_d": _REAL,  # SyncNet's distance
+    "subtitles": _TEXT,  # as requested: URI of the file
+    "subtitles_burn": pa.bool_(),  # as requested: whether they are drawn into the picture
+    "subtitles_language": _TEXT,  # of the track and the files of subtitles
+    "subtitles_vtt_uri": _TEXT,
+    "subtitles_srt_uri": _TEXT,
 }
 
 INDEXED = (
@@ -137,6 +142,7 @@ SCHEMA = pa.schema(_TYPES, metadata={"troupe.schema_version": str(VERSION)})
 _JOB_COLUMNS = (
     *("job_id", "identity", "consent", "tags", "portrait", "driving"),
     *("language", "audio", "output", "preset", "seed", "audio_track", "video_track", "size"),
+    *("subtitles", "subtitles_burn", "subtitles_language"),
 )
 """Columns with the same name as in the job."""
 

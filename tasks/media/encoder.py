@@ -18,6 +18,7 @@ from tasks.media.ffmpeg_process import FLUSH_SECONDS, SCALING, FfmpegProcess, ex
 from tasks.media.mux import fit_audio, mux, retime
 from tasks.media.output_formats import VideoFormat, h264
 from tasks.media.provenance import VideoMetadata
+from tasks.media.subtitles import Subtitles, at_frames, burn
 from tasks.media.timing import Timing
 from troupe.clip_info import ClipInfo
 from troupe.errors import FfmpegError
@@ -46,6 +47,7 @@ class VideoEncoder:
         metadata: metadata of the file.
         timing: presentation times of unevenly spaced frames; `rate` is then their mean.
         video_format: format of the file; H.264 in MP4 if None.
+        subtitles: text that is drawn into the frames, which can be drawn: see `burn_problem`.
 
     Attributes:
         notes: what was converted to write the file, for the user.
@@ -71,11 +73,15 @@ class VideoEncoder:
         metadata: VideoMetadata | None = None,
         timing: Timing | None = None,
         video_format: VideoFormat | None = None,
+        subtitles: Subtitles | None = None,
     ) -> None:
         self._path, self._rate, self._size = path, rate, size
         self._metadata = metadata or VideoMetadata()
         self._timing = timing if timing is not None and not timing.even else None
         self._format = video_format or h264(size=size)
+        if subtitles is not None and self._timing is not None:
+            subtitles = at_frames(subtitles, self._timing)
+        self._subtitles = subtitles
         self.notes: list[str] = []
         # Found and tried now, so that unusable sound is reported before hours of rendering.
         self._audio = None if audio is None else find_audio(audio)
@@ -91,7 +97,9 @@ class VideoEncoder:
         try:
             # Without B-frames, so that the order in the file is the order of presentation, which retiming needs.
             no_reordering: dict[str, int | str] = {} if self._timing is None else {"bf": 0}
-            graph = picture_graph(self._picture, self._rate, self._padded, self._format, no_reordering)
+            graph = picture_graph(
+                self._picture, self._rate, self._padded, self._format, no_reordering, subtitles=self._subtitles
+            )
             self._process = FfmpegProcess(graph, feed=True)
         except BaseException:
             self._folder.cleanup()
@@ -195,6 +203,7 @@ def picture_graph(
     video_format: VideoFormat,
     options: Mapping[str, int | str],
     pixels: str = "rgb24",
+    subtitles: Subtitles | None = None,
 ) -> Any:
     """Build the ffmpeg graph that encodes raw frames from standard input.
 
@@ -205,6 +214,7 @@ def picture_graph(
         video_format: format of the file.
         options: further options of the encoder.
         pixels: ffmpeg's name of the frames' pixel format: RGB, or that of the video format.
+        subtitles: text to draw into the frames.
     """
     width, height = size
     frames = ffmpeg.input(
@@ -215,6 +225,8 @@ def picture_graph(
         s=f"{width}x{height}",
         framerate=str(rate),
     )
+    if subtitles is not None:
+        frames = burn(frames, subtitles, target.with_suffix(".srt"))
     tags: dict[str, str] = {}
     if video_format.pixels.startswith("yuv"):
         if pixels != video_format.pixels:

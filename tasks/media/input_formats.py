@@ -196,6 +196,8 @@ def clip_notes(path: Path, video_track: str = "") -> list[str]:
         notes = _choice_notes("video", videos, video)
         if video is not None and is_interlaced(container, video):
             notes.append("video: the clip is interlaced and was deinterlaced")
+        if container.streams.subtitles:
+            notes.append("subtitles: those in the clip were left out; name a file in the column subtitles")
         is_picture = path.is_dir() or container.format.name.endswith("_pipe")
     return notes + [f"video: {note}" for note in image_folder.colour_notes(path)] if is_picture else notes
 

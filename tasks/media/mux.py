@@ -21,6 +21,7 @@ from tasks.media.input_formats import AUDIO_FORMATS, CLIP_FORMATS, ffmpeg_input
 from tasks.media.languages import iso_639_2
 from tasks.media.output_formats import VideoFormat
 from tasks.media.provenance import VideoMetadata, append_xmp
+from tasks.media.subtitles import SubtitleTrack
 from tasks.media.timing import Timing
 from troupe.errors import FfmpegError, UnreadableMedia
 
@@ -111,6 +112,7 @@ def add_sound(
     rate: Fraction,
     metadata: VideoMetadata,
     video_format: VideoFormat,
+    subtitles: SubtitleTrack | None = None,
 ) -> None:
     """Write a video with the picture of a file, copied bit by bit, and with a sound; replaces an existing file.
 
@@ -119,12 +121,13 @@ def add_sound(
         target: the file to write, with the format's suffix.
         audio: the sound, as `fit_audio` returns it; None gives a file without an audio stream.
         seconds, rate: length and frames per second of the picture; the sound is cut or padded to the length.
+        subtitles: a text track.
 
     Raises:
-        FfmpegError: ffmpeg failed, or the picture or the sound in the file is not what was intended.
+        FfmpegError: ffmpeg failed, or the picture, the sound or the text track in the file is not what was intended.
     """
     partial = target.with_stem(f"{target.stem}.part")
-    mux(partial, picture, audio, seconds, metadata, video_format)
+    mux(partial, picture, audio, seconds, metadata, video_format, subtitles)
     problems = []
     if _picture_digest(partial) != _picture_digest(picture):
         problems.append("the picture was not copied as it is")
@@ -133,6 +136,8 @@ def add_sound(
         problems.append("no sound" if written is None else "unexpected sound")
     elif written is not None and abs(written - seconds) > max(float(1 / rate), AUDIO_TOLERANCE):
         problems.append(f"{written:.3f} s of sound for {seconds:.3f} s of picture")
+    if _text_tracks(partial) != int(subtitles is not None):
+        problems.append("no subtitles" if subtitles is not None else "unexpected subtitles")
     if problems:
         partial.unlink()
         raise FfmpegError(f"verifying {target.name} after muxing failed: {', '.join(problems)}; mux it again")
@@ -164,6 +169,12 @@ def _sound_seconds(path: Path) -> float | None:
         return max(ends, default=0.0)
 
 
+def _text_tracks(path: Path) -> int:
+    """Return the number of a file's text tracks."""
+    with av.open(str(path)) as reader:
+        return len(reader.streams.subtitles)
+
+
 def mux(
     target: Path,
     picture: Path,
@@ -171,13 +182,14 @@ def mux(
     seconds: float,
     metadata: VideoMetadata,
     video_format: VideoFormat,
+    subtitles: SubtitleTrack | None = None,
 ) -> None:
     """Join an encoded picture with an audio stream, and label the file; arguments are those of `mux_graph`.
 
     Raises:
         FfmpegError: ffmpeg failed.
     """
-    with FfmpegProcess(mux_graph(target, picture, audio, seconds, metadata, video_format)) as process:
+    with FfmpegProcess(mux_graph(target, picture, audio, seconds, metadata, video_format, subtitles)) as process:
         expect_success(process, "muxing picture and sound", FLUSH_SECONDS + seconds)
     if video_format.container != "matroska":
         append_xmp(target, metadata.comment)
@@ -190,8 +202,9 @@ def mux_graph(
     seconds: float,
     metadata: VideoMetadata,
     video_format: VideoFormat,
+    subtitles: SubtitleTrack | None = None,
 ) -> Any:
-    """Build the ffmpeg graph that joins an encoded picture with an audio stream.
+    """Build the ffmpeg graph that joins an encoded picture with an audio stream and a text track.
 
     Args:
         target: the file to write.
@@ -200,6 +213,7 @@ def mux_graph(
         seconds: length of the picture, to which the sound is cut or padded.
         metadata: metadata of the file.
         video_format: format of the file.
+        subtitles: a text track.
     """
     streams = [ffmpeg_input(picture, CLIP_FORMATS)["v:0"]]
     options: dict[str, Any] = {}
@@ -212,6 +226,9 @@ def mux_graph(
             options |= {**video_format.audio_options, "flags:a": "+bitexact"}
         if language := metadata.language or audio.language:
             options["metadata:s:a:0"] = f"language={iso_639_2(language)}"
+    if subtitles is not None:
+        streams.append(subtitles.stream)
+        options |= subtitles.options
     if video_format.container != "matroska":
         options["movflags"] = "+faststart"
     return ffmpeg.output(

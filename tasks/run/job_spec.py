@@ -14,6 +14,7 @@ from tasks import media
 from tasks.media.fit import decide_fit
 from tasks.run.inputs.clip_lengths import Length, frames_between
 from tasks.run.inputs.traits import Role, Traits
+from tasks.steps.sound import EXTENDED_TEXT
 from tasks.steps.specs import FilmSpec, MotionSpec, PictureSpec, PortraitSpec, TrackSpec
 from troupe import Job, preset
 from troupe.errors import InputError, UnreadableMedia
@@ -55,6 +56,7 @@ def uris_of(job: Job) -> list[str]:
         job.driving,
         *([job.tracks] if job.tracks else []),
         *([sound] if (sound := _sound(job)) else []),
+        *([job.subtitles] if job.subtitles else []),
     ]
 
 
@@ -119,17 +121,24 @@ def make_spec(
     stretch_to = _sound_seconds(job, traits) if job.fit.startswith("stretch") else None
     if stretch_to is not None:
         seen["stretch"] = [*stretch_to.as_integer_ratio(), job.fit, job.stretch_limit]
+    subtitles = inputs[job.subtitles] if job.subtitles else None
+    drawn, track_of_text = (subtitles, None) if job.subtitles_burn else (None, subtitles)
+    if drawn is not None:
+        seen["subtitles"] = [drawn.sha256, job.subtitles_language or job.language]
     heard = {"audio": audio.sha256 if audio is not None else job.audio, "language": job.language}
     heard |= _sound_part(job, traits) | _fit_part(job)
+    if track_of_text is not None:
+        heard |= {"subtitles": track_of_text.sha256, "subtitles_language": job.subtitles_language}
     # Jobs have most of their parts in common: kept once, they take a fraction of the memory.
     portrait, motion = shared.setdefault(portrait, portrait), shared.setdefault(motion, motion)
     settings = shared.setdefault(settings, settings)
     picture_key = make_key("picture", version=VERSIONS["picture"], **seen)
     picture = shared.setdefault(
-        picture_key, PictureSpec(picture_key, run_id, job, portrait, motion, settings, stretch_to)
+        picture_key, PictureSpec(picture_key, run_id, job, portrait, motion, settings, stretch_to, drawn)
     )
     # Named after the render that earlier versions made at once, so that theirs are reused.
-    return FilmSpec(make_key("render", version=VERSIONS["render"], **seen, **heard), run_id, job, picture, audio)
+    key = make_key("render", version=VERSIONS["render"], **seen, **heard)
+    return FilmSpec(key, run_id, job, picture, audio, track_of_text)
 
 
 def _sound_part(job: Job, traits: JobTraits) -> dict[str, Any]:
@@ -169,7 +178,8 @@ def misfit(job: Job, length: Length | None, traits: JobTraits) -> InputError | N
     frames, rate = frames_between(length, job.start, job.end), Fraction(length[1]).limit_denominator(1001)
     if job.fps is not None:
         frames, rate = max(1, round(frames * job.fps / rate)), job.fps
-    problem = decide_fit(job.fit, frames, rate, sound, stretch_limit=job.stretch_limit).problem
+    fit = decide_fit(job.fit, frames, rate, sound, stretch_limit=job.stretch_limit)
+    problem = fit.problem or (EXTENDED_TEXT if job.subtitles_burn and fit.extension else "")
     return InputError(problem) if problem else None
 
 

@@ -20,6 +20,7 @@ from models import weights
 from models.weights import recogniser_file
 from tasks.media.sandbox import Sandbox
 from tasks.run.inputs.clip_lengths import ClipLengths, Length
+from tasks.run.inputs.subtitle_files import SubtitleFiles
 from tasks.run.inputs.traits import InputTraits
 from tasks.run.job_spec import JobTraits, make_spec, misfit, roles_of, track_error, uris_of
 from tasks.steps.publish import finished_record
@@ -132,6 +133,7 @@ def plan_jobs(
         clip_lengths = lengths.of_many(known, hashes)
         readable = [(role, content, uri) for role, uri in roles if isinstance(content := contents[uri], str)]
         contents |= traits.read_many(readable, hashes)
+        subtitles = SubtitleFiles(jobs, contents, hashes, policy, raise_if_cancelled)
     if run_id:
         traits.save(run_id)
         hashes.save(run_id)
@@ -145,24 +147,36 @@ def plan_jobs(
         found = {uri: contents[uri] for uri in uris_of(job)}
         hashed = {uri: value for uri, value in found.items() if isinstance(value, str)}
         portrait, driving = hashed.get(job.portrait, ""), hashed.get(job.driving, "")
-        unreadable = next((value for value in found.values() if isinstance(value, TroupeError)), None)
-        error = unreadable or forget_list.refusal(job.identity, portrait) or lengths.unreadable(driving)
+        problems = [value for value in found.values() if isinstance(value, TroupeError)]
+        problems += filter(None, (forget_list.refusal(job.identity, portrait), lengths.unreadable(driving)))
+        readable = not problems
+        problems += filter(None, [subtitles.problem(job)])
         spec = None
-        if error is None:
+        if readable:
             known_length = clip_lengths.get(driving)
             length = known_length or _UNKNOWN_LENGTH
             try:
                 inputs = {uri: hashes.input(uri, content) for uri, content in hashed.items()}
                 found_traits = JobTraits(*(traits.of(role, hashed[uri]) for role, uri in roles_of(job)))
                 if unusable := track_error(job, found_traits) or misfit(job, known_length, found_traits):
-                    raise unusable
-                spec = make_spec(run_id, job, inputs, fingerprint, face_networks, dtype, length, shared, found_traits)
+                    problems.append(unusable)
+                if not problems:
+                    spec = make_spec(
+                        run_id, job, inputs, fingerprint, face_networks, dtype, length, shared, found_traits
+                    )
             except InputError as problem:
-                error = problem
+                problems.append(problem)
             except Exception as problem:  # whatever is wrong with one job must not end the run
-                error = InputError(f"the job cannot be planned: {reason(problem)}; correct its row")
-        planned.append(PlannedJob(job, spec, error, portrait, driving))
+                problems.append(InputError(f"the job cannot be planned: {reason(problem)}; correct its row"))
+        planned.append(PlannedJob(job, spec, _together(problems), portrait, driving))
     return Plan(run_id, fingerprint, tuple(planned))
+
+
+def _together(problems: Sequence[TroupeError]) -> TroupeError | None:
+    """Return the problems of a job as one error, of the first one's kind; None if there are none."""
+    if len(problems) < 2:
+        return problems[0] if problems else None
+    return type(problems[0])("; ".join(dict.fromkeys(map(str, problems))))
 
 
 def finished_films(

@@ -67,6 +67,7 @@ def row_of(
             "crop_uri": uris.get("crop"),
             "master_uri": uris.get("master"),
             "poster_uri": store.uri(facts["poster"]),
+            **{f"subtitles_{kind}_uri": store.uri(key) for kind, key in facts.get("subtitles", {}).items()},
             "fps_numerator": facts["fps"][0],
             "fps_denominator": facts["fps"][1],
             "face": facts["face"],
@@ -74,6 +75,7 @@ def row_of(
             "cuts": facts["cuts"],
             "detection_score": facts["detection_score"],
             "language": planned.job.language or facts.get("language"),  # the sound's own
+            "subtitles_language": facts.get("subtitles_language"),
             # Renders that an earlier version made were not measured.
             **{f"quality_{name}": value for name, value in facts.get("quality", {}).items()},
         }

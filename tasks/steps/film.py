@@ -16,10 +16,12 @@ from tasks.media import AudioStream, VideoFormat, VideoMetadata
 from tasks.media.fit import Fit, extend_picture
 from tasks.media.languages import bcp_47
 from tasks.media.sound import measure_file
+from tasks.media.subtitles import Subtitles, SubtitleTrack, subtitle_track
 from tasks.steps.context import WorkerContext
 from tasks.steps.publish import publish, reusable_record
 from tasks.steps.sound import Sound, find_sound, fit_notes, fit_picture, loudness_facts, prepared
 from tasks.steps.specs import FilmDone, FilmSpec, PictureSpec
+from tasks.steps.subtitles import film_subtitles, write_sidecars
 from tasks.steps.sync import MOUTH, sync_facts
 from troupe import __version__
 from troupe.errors import DamagedFile
@@ -37,12 +39,14 @@ class Film:
 
     Attributes:
         outputs: local files by output, the main one first.
+        sidecars: local files of subtitles.
         fit: how the picture fits the sound.
-        facts: what is known of the sound.
+        facts: what is known of the sound and the subtitles.
         notes: what was chosen, converted, added or cut, for the user.
     """
 
     outputs: Mapping[str, Path]
+    sidecars: list[Path]
     fit: Fit
     facts: Mapping[str, Any]
     notes: list[str]
@@ -53,7 +57,7 @@ def make_film(context: WorkerContext, spec: FilmSpec) -> FilmDone:
 
     Raises:
         DamagedFile: the picture is missing or damaged; it is deleted, so that it can be rendered again.
-        InputError: the sound is missing or unreadable, or does not fit the picture.
+        InputError: the sound or the subtitles are missing or unreadable, or the sound does not fit the picture.
         StoreError: the store failed; nothing half finished is visible.
     """
     if (finished := reusable_record(context, spec)) is not None:
@@ -68,9 +72,9 @@ def make_film(context: WorkerContext, spec: FilmSpec) -> FilmDone:
             film = _write_film(context, spec, picture, files, sound, folder)
         facts = _facts(spec, picture, film, watch.seconds)
         with watch("put"):
-            context.check_inputs(spec.picture.motion.track.clip, *([spec.audio] if spec.audio else []))
-            videos = {path.name: path for path in film.outputs.values()}
-            record, puts = publish(context.store, spec, videos | {"poster.jpg": files[picture["poster"]]}, facts)
+            context.check_inputs(*spec.inputs)
+            written = {path.name: path for path in (*film.outputs.values(), *film.sidecars)}
+            record, puts = publish(context.store, spec, written | {"poster.jpg": files[picture["poster"]]}, facts)
     return FilmDone(
         # Another run may have published the same film meanwhile: then the film is that run's.
         reused=(record["run_id"], record["job_id"]) != (spec.run_id, spec.job.job_id),
@@ -113,10 +117,16 @@ def _write_film(
     sound: Sound | None,
     folder: Path,
 ) -> Film:
-    """Write all videos of the film."""
+    """Write all videos of the film, and the files of its subtitles."""
     rate, fit = Fraction(*picture["fps"]), fit_picture(spec, picture, sound)
     metadata = VideoMetadata(run_id=spec.run_id, job_id=spec.job.job_id, language=spec.job.language)
     notes = [] if sound is None else [*sound.notes, *fit_notes(fit, rate)]
+    language = spec.job.language or (bcp_47(sound.audio.language) if sound is not None else "")
+    subtitles: Subtitles | None = None
+    if spec.subtitles is not None:
+        length = picture["seconds"] + float(fit.extended_frames / rate)
+        subtitles, more = film_subtitles(context, spec.subtitles, spec.job, length)
+        notes += more
     outputs: dict[str, Path] = {}
     audios: dict[str, AudioStream] = {}  # by suffix: the videos of one format have the same sound
     for name, key in picture["outputs"].items():
@@ -132,10 +142,20 @@ def _write_film(
             notes += more
         audio = audios.get(video_format.suffix)
         outputs[name] = folder / f"{name}{video_format.suffix}"
-        media.add_sound(source, outputs[name], audio, seconds, rate, metadata, video_format)
+        track: SubtitleTrack | None = None
+        if subtitles is not None and subtitles.cues:
+            text = folder / f"track-{name}.srt"
+            track = subtitle_track(subtitles, text, video_format, language=spec.job.subtitles_language or language)
+        media.add_sound(source, outputs[name], audio, seconds, rate, metadata, video_format, track)
     facts: dict[str, Any] = {"audio": sound is not None}
+    sidecars: list[Path] = []
+    if subtitles is not None:
+        sidecars = list(write_sidecars(subtitles, folder))
+        facts["subtitles"] = {path.suffix[1:]: f"{spec.folder}/{path.name}" for path in sidecars}
+        facts["subtitles_language"] = spec.job.subtitles_language or language
+        notes += _subtitle_notes(subtitles)
     if sound is not None:
-        facts["language"] = spec.job.language or bcp_47(sound.audio.language)
+        facts["language"] = language
         main = next(iter(outputs.values()))
         loudness = measure_file(main)
         sync, more = sync_facts(picture, fit, main)
@@ -148,7 +168,14 @@ def _write_film(
             "fit": spec.job.fit,
             "audio_cut_seconds": float(fit.cut_seconds),
         }
-    return Film(outputs, fit, facts, list(dict.fromkeys(notes)))
+    return Film(outputs, sidecars, fit, facts, list(dict.fromkeys(notes)))
+
+
+def _subtitle_notes(subtitles: Subtitles) -> list[str]:
+    """Return notes for the user about what the videos do not have of their subtitles."""
+    if not subtitles.cues:
+        return ["subtitles: none are within the video, which has no track of them"]
+    return ["subtitles: positions and styles are in the VTT file only"] if subtitles.styled else []
 
 
 def _video_format(spec: FilmSpec, output: str, picture: Record) -> VideoFormat:

@@ -18,6 +18,7 @@ from models.motion.resample import resample_shots
 from tasks import media
 from tasks.media import Timing, VideoEncoder, VideoMetadata
 from tasks.media.fit import decide_fit
+from tasks.media.subtitles import Subtitles
 from tasks.media.timing import even_timing
 from tasks.quality.meter import QualityMeter
 from tasks.steps.appearance import EncodedPortrait
@@ -25,6 +26,7 @@ from tasks.steps.context import WorkerContext
 from tasks.steps.motion import fetch_track
 from tasks.steps.publish import publish, reusable_record
 from tasks.steps.specs import PictureDone, PictureSpec
+from tasks.steps.subtitles import drawn_subtitles
 from tasks.steps.sync import MOUTH
 from troupe import ClipInfo, Picture, Track, __version__
 from troupe.errors import InputError
@@ -82,6 +84,7 @@ def render_picture(
         stretched: list[str] = []
         if spec.stretch_to is not None:
             shots, track, timing, stretched = _stretched(context, spec, shots, track, timing)
+        subtitles, drawn = drawn_subtitles(context, spec.subtitles, spec.job, timing)
         with watch("paste"):
             paster = make_paster(spec.job.blend, picture, box) if picture is not None else None
         outputs = _outputs(context, spec, picture, folder)
@@ -89,13 +92,15 @@ def render_picture(
         measured = (context.input(spec.portrait.picture), spec.portrait.face)
         meter = QualityMeter(context.animator, context.detector, measured, shots, track)
         with closing(_animate(context, spec, portrait, shots, watch)) as crops:
-            infos = write_videos(context, spec, crops, len(track), outputs, paster, timing, poster, meter, watch)
+            count = len(track)
+            infos = write_videos(context, spec, crops, count, outputs, paster, timing, poster, meter, watch, subtitles)
         facts = _facts(context, spec, portrait, track, outputs, infos[0])
-        facts |= {"notes": [*_picture_notes(context, spec, clip), *scaling, *stretched]}
+        facts |= {"notes": [*_picture_notes(context, spec, clip), *scaling, *stretched, *drawn]}
         facts |= {"worker": worker, "quality": meter.compute(), MOUTH: meter.mouth(), "stage_seconds": watch.seconds}
         with watch("put"):
             context.check_weights()
-            context.check_inputs(spec.portrait.picture, spec.motion.track.clip)
+            drawn_files = [spec.subtitles] if spec.subtitles is not None else []
+            context.check_inputs(spec.portrait.picture, spec.motion.track.clip, *drawn_files)
             files = {output.path.name: output.path for output in outputs} | {poster.name: poster}
             record, puts = publish(context.store, spec, files, facts)
     return PictureDone(
@@ -120,11 +125,13 @@ def write_videos(
     poster: Path,
     meter: QualityMeter,
     watch: Stopwatch,
+    subtitles: Subtitles | None = None,
 ) -> list[ClipInfo]:
     """Write the videos of all outputs and the poster, a frame from the middle.
 
     Args:
         crops: the `total` animated crops.
+        subtitles: text that is drawn into the videos.
 
     Returns:
         properties of the videos.
@@ -140,6 +147,7 @@ def write_videos(
                     metadata=metadata,
                     timing=timing,
                     video_format=output.video_format,
+                    subtitles=subtitles,
                 )
             )
             for output in outputs

@@ -16,7 +16,13 @@ from tasks.steps.context import WorkerContext
 from tasks.steps.specs import FilmSpec
 from troupe.errors import InputError, UnreadableMedia
 
-__all__ = ["Sound", "find_sound", "fit_notes", "fit_picture", "loudness_facts", "prepared"]
+__all__ = ["EXTENDED_TEXT", "Sound", "find_sound", "fit_notes", "fit_picture", "loudness_facts", "prepared"]
+
+
+EXTENDED_TEXT = (
+    "subtitles_burn draws text into frames that fit hold and bounce show again; leave subtitles_burn empty, or use "
+    "stretch or cut"
+)
 
 
 @dataclass(frozen=True)
@@ -71,6 +77,8 @@ def fit_picture(spec: FilmSpec, picture: Record, sound: Sound | None) -> Fit:
     fit = decide_fit(policy, frames, rate, sound.seconds, picture=length)
     if fit.problem:
         raise InputError(fit.problem)
+    if fit.extension and spec.picture.subtitles is not None:
+        raise InputError(EXTENDED_TEXT)
     return fit
 
 

@@ -87,6 +87,7 @@ class PictureSpec:
     Attributes:
         run_id, job: the run and the first of its jobs that need the picture.
         stretch_to: length of the sound, in seconds, that the motion is stretched towards; None leaves it as it is.
+        subtitles: the file that is drawn into the picture, if one is.
     """
 
     key: str
@@ -96,6 +97,7 @@ class PictureSpec:
     motion: MotionSpec
     settings: SamplerSettings
     stretch_to: Fraction | None = None
+    subtitles: Input | None = None
 
     @property
     def folder(self) -> str:
@@ -109,6 +111,7 @@ class FilmSpec:
 
     Attributes:
         audio: the file that the job names as its sound, if it names one.
+        subtitles: the file that it names as its subtitles, unless they are drawn into the picture.
     """
 
     key: str
@@ -116,6 +119,13 @@ class FilmSpec:
     job: Job
     picture: PictureSpec
     audio: Input | None = None
+    subtitles: Input | None = None
+
+    @property
+    def inputs(self) -> tuple[Input, ...]:
+        """The user's files that the film is made of, beside its picture."""
+        named = (self.picture.motion.track.clip, self.audio, self.subtitles)
+        return tuple(source for source in named if source is not None)
 
     @property
     def folder(self) -> str:

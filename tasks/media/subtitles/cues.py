@@ -60,6 +60,11 @@ class Subtitles:
     styles: tuple[str, ...] = ()
     regions: tuple[str, ...] = ()
 
+    @property
+    def styled(self) -> bool:
+        """Whether they have positions or styles, which WebVTT alone can hold."""
+        return bool(self.styles or self.regions or any(cue.settings for cue in self.cues))
+
     def with_cues(self, cues: Iterable[Cue]) -> Subtitles:
         """Return other cues with the same styles and regions."""
         return replace(self, cues=tuple(sorted(cues, key=lambda cue: (cue.start, cue.end))))

@@ -30,7 +30,7 @@ _OVERRIDE = re.compile(r"\{\\[a-zA-Z0-9][^{}\n]*\}")
 """Commands of SubStation in SRT, such as `{\\an8}`."""
 
 
-def read_subtitles(path: Path, language: str = "") -> tuple[Subtitles, list[str]]:
+def read_subtitles(path: Path, language: str = "", *, name: str = "") -> tuple[Subtitles, list[str]]:
     """Read an SRT or WebVTT file.
 
     Numbers, and blank lines between and within SRT's cues, may be missing or wrong: what is shown when is clear
@@ -39,6 +39,7 @@ def read_subtitles(path: Path, language: str = "") -> tuple[Subtitles, list[str]
     Args:
         path: the file; its content decides about the format.
         language: language of the text, BCP 47, which helps to find its encoding; may be empty.
+        name: the file's name, for messages; empty for that of `path`.
 
     Returns:
         the subtitles, and notes for the user about what was guessed or left out.
@@ -48,18 +49,19 @@ def read_subtitles(path: Path, language: str = "") -> tuple[Subtitles, list[str]
         TooLarge: it is larger than subtitles are.
         InputError: it is neither SRT nor WebVTT, or broken; the message names lines and reasons.
     """
+    name = name or path.name
     try:
         size = path.stat().st_size
         data = path.read_bytes() if size <= _MAX_BYTES else b""
     except OSError as error:
-        raise MissingInput(f"{path} cannot be read: {error.strerror}") from None
+        raise MissingInput(f"{name} cannot be read: {error.strerror}") from None
     if size > _MAX_BYTES:
-        raise TooLarge(f"{path.name} has {size} bytes; the limit for subtitles is {_MAX_BYTES}")
-    text, notes = decode_text(data, path.name, language)
+        raise TooLarge(f"{name} has {size} bytes; the limit for subtitles is {_MAX_BYTES}")
+    text, notes = decode_text(data, name, language)
     lines = re.split(r"\r\n|\r|\n", text)
     read = _read_vtt if lines[0].startswith("WEBVTT") else _read_srt
     problems: list[str] = []
-    if path.suffix.lower() == ".vtt" and read is _read_srt:
+    if name.lower().endswith(".vtt") and read is _read_srt:
         problems.append("line 1: a WebVTT file starts with WEBVTT")
     subtitles = read(lines, problems, notes)
     if not subtitles.cues and not problems:
@@ -68,7 +70,7 @@ def read_subtitles(path: Path, language: str = "") -> tuple[Subtitles, list[str]
         problems.append(f"{most} are shown at the same time; the limit is {_MAX_AT_ONCE}")
     if problems:
         more = f"; and {len(problems) - _SHOWN} more" if len(problems) > _SHOWN else ""
-        raise InputError(f"subtitles {path.name} cannot be used: {'; '.join(problems[:_SHOWN])}{more}")
+        raise InputError(f"subtitles {name} cannot be used: {'; '.join(problems[:_SHOWN])}{more}")
     return subtitles, notes
 
 

@@ -42,6 +42,9 @@ FULL = Job(
     fit="stretch+bounce",
     stretch_limit=0.25,
     loudness=-23.0,
+    subtitles="/data/ana.vtt",
+    subtitles_language="pt-BR",
+    subtitles_burn=True,
 )
 
 

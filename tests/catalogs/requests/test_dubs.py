@@ -68,6 +68,49 @@ def test_a_portrait_and_a_clip_mean_the_same_in_every_working_folder(
     assert (job.portrait, job.driving) == (f"{folder}/p.png", f"{folder}/c.mp4")
 
 
+def test_subtitles_are_in_the_language_of_their_sound(folder: Path) -> None:
+    for language in ("en", "fr"):
+        (folder / f"dub.{language}.srt").touch()
+    defaults = {"subtitles": f"{folder}/dub.{{language}}.srt"}
+    found = jobs(folder, "a,p.png,c.mp4,dub.{language}.wav,en;fr,", defaults=defaults)
+    assert [(job.language, job.subtitles, job.subtitles_language) for job in found] == [
+        ("en", f"{folder}/dub.en.srt", ""),
+        ("fr", f"{folder}/dub.fr.srt", ""),
+    ]
+    with pytest.raises(BadJob, match=r"row 1 .*: subtitles for pt-BR: .* does not exist"):
+        jobs(folder, "a,p.png,c.mp4,dub.{language}.wav,,", defaults=defaults)
+
+
+@pytest.mark.parametrize("languages", ["", "en;fr"])
+def test_one_sound_with_subtitles_in_many_languages(folder: Path, languages: str) -> None:
+    for language in ("en", "fr"):
+        (folder / f"dub.{language}.srt").touch()
+    defaults = {"subtitles": f"{folder}/dub.{{language}}.srt", "language": "de"} if languages else {}
+    found = jobs(
+        folder, f",p.png,c.mp4,,{languages},", defaults={"subtitles": f"{folder}/dub.{{language}}.srt"} | defaults
+    )
+    spoken = "de" if languages else ""
+    assert [(job.language, job.subtitles_language) for job in found] == [(spoken, "en"), (spoken, "fr")]
+    assert [job.job_id.endswith(f"__{job.subtitles_language}") for job in found] == [True, True]
+
+
+def test_subtitles_that_are_drawn_are_somebodys(folder: Path) -> None:
+    header = "portrait,driving,subtitles,subtitles_burn\n"
+
+    def burned(rows: str, defaults: dict[str, str]) -> list[bool]:
+        (folder / "burn.csv").write_text(header + rows)
+        return [job.subtitles_burn for job in read_jobs(str(folder / "burn.csv"), defaults)]
+
+    assert burned("p.png,c.mp4,a.srt,\np.png,c.mp4,,\n", {"subtitles_burn": "TRUE"}) == [True, False]
+    assert burned("p.png,c.mp4,a.srt,no\np.png,c.mp4,a.srt,1\n", {"subtitles_burn": "true"}) == [False, True]
+    with pytest.raises(BadJob, match="no job has subtitles"):
+        burned("p.png,c.mp4,,\n", {"subtitles_burn": "true"})
+    with pytest.raises(BadJob) as raised:
+        burned("p.png,c.mp4,,yes\np.png,c.mp4,a.srt,maybe\n", {})
+    assert "row 1 (line 2): subtitles_burn is true, but subtitles is empty" in str(raised.value)
+    assert "row 2 (line 3): subtitles_burn is 'maybe'; use true or false" in str(raised.value)
+
+
 def test_all_problems_are_reported_together(folder: Path) -> None:
     with pytest.raises(BadJob) as raised:
         jobs(
@@ -84,7 +127,7 @@ def test_all_problems_are_reported_together(folder: Path) -> None:
     for expected in (
         "row 1 (line 2): audio for de:",
         "row 1 (line 2): audio for ko:",
-        "row 2 (line 3): languages is en;fr, but neither audio nor tracks has {language}",
+        "row 2 (line 3): languages is en;fr, but none of audio, tracks, subtitles has {language}",
         "xx is not a language",
         "names a language twice",
         "row 5 (line 6): has both language and languages",

@@ -58,6 +58,9 @@ def test_every_column_in_every_kind_of_file(tmp_path: Path) -> None:
         "fit": "stretch+bounce",
         "stretch_limit": "25%",
         "loudness": -23,
+        "subtitles": "ana.vtt",
+        "subtitles_language": "pt-BR",
+        "subtitles_burn": "true",
     }
     assert set(cells) | {"tags", "languages"} == set(COLUMNS)
     assert {field.name for field in dataclasses.fields(Job)} <= set(COLUMNS)
@@ -68,7 +71,8 @@ def test_every_column_in_every_kind_of_file(tmp_path: Path) -> None:
         writer.writerow({**cells, "tags": tags})
         (tmp_path / "jobs.csv").write_text("\ufeff" + sink.getvalue(), encoding="utf-8")
         (tmp_path / "jobs.jsonl").write_text(json.dumps({**cells, "tags": tags}))
-        expected = dataclasses.replace(FULL, portrait=f"{tmp_path}/ana.png", audio=f"{tmp_path}/voice.wav")
+        paths = {"portrait": "ana.png", "audio": "voice.wav", "subtitles": "ana.vtt"}
+        expected = dataclasses.replace(FULL, **{column: f"{tmp_path}/{name}" for column, name in paths.items()})
         assert read_jobs(str(tmp_path / "jobs.csv")) == [expected]
         assert read_jobs(str(tmp_path / "jobs.jsonl")) == [expected]
     nested = {**cells, "tags": {"campaign": "spring", "take": 2, "note": None}}

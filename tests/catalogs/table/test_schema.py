@@ -121,6 +121,7 @@ def test_the_schema_only_grows() -> None:
     assert SCHEMA.field("recorded_at").type == pa.timestamp("us", "UTC")
     assert {str(field.type) for field in SCHEMA} == {
         "string",
+        "bool",
         "int64",
         "double",
         "timestamp[us, tz=UTC]",
