@@ -31,6 +31,8 @@ __all__ = [
     "LocalOption",
     "PreviewOption",
     "StoreOption",
+    "SubtitlesBurnOption",
+    "SubtitlesOption",
     "WeightsOption",
     "explain_empty",
     "parse_bound",
@@ -153,6 +155,18 @@ FitOption = Annotated[
 LoudnessOption = Annotated[
     str | None,
     typer.Option(metavar="LUFS", help="Normalise the loudness of every sound, such as -23 or -16.", show_default="off"),
+]
+SubtitlesOption = Annotated[
+    str | None,
+    typer.Option(
+        metavar="URI",
+        help="Subtitles of jobs that set none, SRT or WebVTT; may have {language} in its name, as --audio.",
+        show_default="none",
+    ),
+]
+SubtitlesBurnOption = Annotated[
+    bool,
+    typer.Option("--subtitles-burn", help="Draw the subtitles into the picture, for jobs that do not say otherwise."),
 ]
 PresetOption = Annotated[
     str | None,
@@ -333,12 +347,15 @@ def _parameters(
     languages: LanguagesOption = None,
     fit: FitOption = None,
     loudness: LoudnessOption = None,
+    subtitles: SubtitlesOption = None,
+    subtitles_burn: SubtitlesBurnOption = False,
     identity_from: IdentityFromOption = None,
     limit: JobLimitOption = None,
     preview: PreviewOption = None,
 ) -> dict[str, Any]:
     """Return parameters of `tasks.run.request.Request`."""
-    cells = {"preset": preset, "seed": seed, "output": output, "audio": audio, "languages": languages}
+    cells = {"preset": preset, "seed": seed, "output": output, "audio": audio, "languages": languages, "fit": fit}
+    cells |= {"loudness": loudness, "subtitles": subtitles, "subtitles_burn": subtitles_burn or None}
     return {
         "jobs": jobs,
         "portraits": portraits,
@@ -346,7 +363,7 @@ def _parameters(
         "store": store,
         "weights": weights_or_miniature(weights),
         "detector": detector,
-        "defaults": _job_defaults(**cells, fit=fit, loudness=loudness),
+        "defaults": _job_defaults(**cells),
         "identity_from": identity_from,
         "limit": limit,
         "preview": preview,

@@ -40,6 +40,9 @@ class JobOptions(TypedDict, total=False):
     fit: Literal["strict", "cut", "hold", "bounce", "stretch", "stretch+bounce"]
     stretch_limit: float | str
     loudness: float | None
+    subtitles: PathLike
+    subtitles_language: str
+    subtitles_burn: bool
     audio_track: str
     video_track: str
     language: str
@@ -88,13 +91,16 @@ def call_checks(
     checks: list[Check] = [lambda: make_job(paths[0], paths[1], options)]
     # Files are looked at whatever is wrong with the options.
     sound = options.get("audio")
-    for file in (portrait, driving, options.get("tracks"), None if sound in ("driving", "none") else sound):
+    named = (options.get("tracks"), options.get("subtitles"), None if sound in ("driving", "none") else sound)
+    for file in (portrait, driving, *named):
         if is_path(file) and str(file).strip():
             checks.append(partial(_check_exists, str(file)))
     if not is_path(portrait):
         checks.append(lambda: check_picture(portrait, "the portrait"))
     if not is_path(driving) and not isinstance(driving, Iterable):
         checks.append(lambda: _refuse(f"the driving clip is a {type(driving).__name__}; use a path or frames"))
+    if path is None and options.get("subtitles"):
+        checks.append(lambda: _refuse("subtitles are part of a video, and frames have none; use animate"))
     if path is not None:
         checks.append(lambda: _check_video(str(path), [str(file) for file in (portrait, driving) if is_path(file)]))
     return checks

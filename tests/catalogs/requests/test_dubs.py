@@ -143,7 +143,7 @@ def test_languages_without_a_placeholder_are_reported_once(folder: Path) -> None
     with pytest.raises(BadJob) as raised:
         cross_product(str(folder), f"{folder}/c.mp4", {"languages": "en;fr", "audio": f"{folder}/dub.en.wav"})
     assert len(raised.value.problems) == 1
-    assert "languages is en;fr, but neither audio nor tracks has {language}" in raised.value.problems[0]
+    assert "languages is en;fr, but none of audio, tracks, subtitles has {language}" in raised.value.problems[0]
     with pytest.raises(BadJob) as raised:
         jobs(folder, "a,p.png,c.mp4,,,", "b,p.png,c.mp4,,,", defaults={"languages": "en;fr"})
     assert len(raised.value.problems) == 1

@@ -21,7 +21,7 @@ import troupe
 assert "tasks" not in sys.modules, "imported with troupe"
 try:
     troupe.animate("no.jpg", "no.mp4", "no/out.avi", weights="nowhere", device="gpu", audio="no.wav",
-                   fps="x", preset="scetch", ouptut="crop")
+                   subtitles="no.srt", fps="x", preset="scetch", ouptut="crop")
 except troupe.SettingsError as error:
     print(error)
 assert "torch" not in sys.modules, "a wrong call loads torch"
@@ -39,7 +39,7 @@ def test_all_problems_are_reported_together_before_anything_is_loaded(tmp_path: 
     ran = subprocess.run([sys.executable, "-c", text], cwd=tmp_path, capture_output=True, text=True)
     assert ran.returncode == 0, ran.stderr
     for part in (
-        "the request has 9 problems:\n",
+        "the request has 10 problems:\n",
         "option 'ouptut' is unknown; did you mean 'output'?",
         "fps is 'x'; use 1 to 240 frames per second, such as 25, 29.97 or 30000/1001",
         "preset is 'scetch'; use exact or draft or sketch; did you mean 'sketch'?",
@@ -48,6 +48,7 @@ def test_all_problems_are_reported_together_before_anything_is_loaded(tmp_path: 
         "no.jpg does not exist",
         "no.mp4 does not exist",
         "no.wav does not exist",
+        "no.srt does not exist",
         "no/out.avi does not end in .mp4",
     ):
         assert part in ran.stdout
@@ -84,6 +85,7 @@ def test_outputs_that_cannot_be_written(
         ({"identity": "Ada"}, BadJob, "option 'identity' is unknown; use one of face, "),
         ({"output": "both"}, BadJob, "a call makes one video"),
         ({"start": 2, "end": 1.0}, BadJob, "end is 1, which is not after start, 2"),
+        ({"subtitles": "a.srt"}, SettingsError, "frames have none; use animate"),
         ({"seed": 1.5}, BadJob, "seed is '1.5'; use an integer"),
         ({"tracks": "no.parquet"}, MissingInput, "no.parquet does not exist"),
         ({"portrait": " "}, BadJob, "call: portrait is empty"),
