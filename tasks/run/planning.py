@@ -148,11 +148,11 @@ def plan_jobs(
         hashed = {uri: value for uri, value in found.items() if isinstance(value, str)}
         portrait, driving = hashed.get(job.portrait, ""), hashed.get(job.driving, "")
         problems = [value for value in found.values() if isinstance(value, TroupeError)]
-        problems += filter(None, (forget_list.refusal(job.identity, portrait), lengths.unreadable(driving)))
-        readable = not problems
+        problems += filter(None, (forget_list.refusal(job.identity, portrait), lengths.unusable(driving)))
+        usable = not problems
         problems += filter(None, [subtitles.problem(job)])
         spec = None
-        if readable:
+        if usable:
             known_length = clip_lengths.get(driving)
             length = known_length or _UNKNOWN_LENGTH
             try:
