@@ -148,7 +148,7 @@ def plan_jobs(
         hashed = {uri: value for uri, value in found.items() if isinstance(value, str)}
         portrait, driving = hashed.get(job.portrait, ""), hashed.get(job.driving, "")
         problems = [value for value in found.values() if isinstance(value, TroupeError)]
-        problems += filter(None, (forget_list.refusal(job.identity, portrait), lengths.unusable(driving)))
+        problems += filter(None, (forget_list.refusal(job.identity, portrait), lengths.unreadable(driving)))
         usable = not problems
         problems += filter(None, [subtitles.problem(job)])
         spec = None
