@@ -14,7 +14,7 @@ from troupe.faces import Floats
 
 __all__ = ["MouthMeter", "TrackedMouth"]
 
-_STEP = 4
+_STEP = 3
 """Frames from one detection of the face to the next; heads turn slowly, and mouths open fast."""
 
 _SIDE = 16
@@ -23,6 +23,10 @@ _ABOVE = 0.35
 """Height of the patch above the corners of the mouth, as a share of its width; the rest of the square is below."""
 _BRIGHT = 90
 """Percentile of a patch's grey levels that stands for the lit skin."""
+_CHANGES = 3
+"""Number of main changes that are followed."""
+_STILL = 1e-9
+"""What counts as no change."""
 _MIN_WIDTH = 4.0
 """Pixels between the corners of the mouth below which nothing can be seen of it."""
 
@@ -30,8 +34,9 @@ _MIN_WIDTH = 4.0
 class MouthMeter:
     """Openness of the mouth over a video, updated frame by frame.
 
-    The patch between the corners of the mouth and below is cut out upright, and its main change over the video is
-    followed: that of a speaker is the opening of the mouth. Only differences over time have a meaning.
+    The patch between the corners of the mouth and below is cut out upright, and its main changes over the video are
+    followed: of a speaker, it is the mouth that changes most. They count as far as they look like its opening. Only
+    differences over time have a meaning.
     """
 
     def __init__(self) -> None:
@@ -54,17 +59,15 @@ class MouthMeter:
         if not seen.any():
             return opening
         changes = np.stack([without_trend(column) for column in patches[seen].T], axis=1)
-        main = changes @ np.linalg.eigh(changes.T @ changes)[1][:, -1]
-        # An open mouth is darker than lips and skin; the sign of the main change is not known otherwise.
-        darkness = without_trend(-patches[seen].mean(axis=1))
-        opening[seen] = main if main @ darkness >= 0 else -main
+        main = changes @ np.linalg.eigh(changes.T @ changes)[1][:, -_CHANGES:]
+        opening[seen] = main @ _correlations(main, _looks_open(patches[seen]))
         return opening
 
 
 class TrackedMouth:
     """Openness of the mouth over a video whose faces are not known; a detector finds them.
 
-    The face is detected in every fourth frame, and its keypoints are interpolated in between.
+    The face is detected in every third frame, and its keypoints are interpolated in between.
 
     Args:
         find: returns the keypoints, (5, 2), of the face in a frame; None if there is none.
@@ -100,6 +103,23 @@ class TrackedMouth:
             self._meter.update(skipped, points)
         self._meter.update(frame, after)
         self._before, self._between = after, []
+
+
+def _looks_open(patches: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return a rough measure of openness, (F,), from patches, (F, side * side).
+
+    An open mouth is dark between the lips, or it shows teeth, which are bright, but have edges.
+    """
+    squares = patches.reshape(-1, _SIDE, _SIDE)
+    dark = without_trend(-squares[:, _SIDE // 2 :].mean(axis=(1, 2)))
+    edges = without_trend(np.abs(np.diff(squares, axis=1)).mean(axis=(1, 2)))
+    return np.asarray(dark / max(dark.std(), _STILL) + edges / max(edges.std(), _STILL))
+
+
+def _correlations(columns: NDArray[np.float64], values: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the correlation of each column, (F, N), with values, (F,); 0 for what does not change."""
+    columns, values = columns - columns.mean(axis=0), values - values.mean()
+    return np.asarray(values @ columns / np.maximum(np.linalg.norm(columns, axis=0) * np.linalg.norm(values), _STILL))
 
 
 def _patch(frame: Picture, keypoints: Floats) -> Floats:
