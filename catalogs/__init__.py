@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +17,9 @@ if TYPE_CHECKING:
 __all__ = ["open"]
 
 
-def open(url: str, *, as_of: AsOf | None = None, options: Mapping[str, Any] | None = None) -> Catalog:
+def open(
+    url: str | os.PathLike[str], *, as_of: AsOf | None = None, options: Mapping[str, Any] | None = None
+) -> Catalog:
     """Open the catalog of a store.
 
     Args:
@@ -25,7 +28,7 @@ def open(url: str, *, as_of: AsOf | None = None, options: Mapping[str, Any] | No
         options: options of the fsspec file system; see `catalogs.store.store.open_store`.
 
     Raises:
-        SettingsError: the URL is not a valid store.
+        SettingsError: the URL is not a valid store, or `as_of` names no state.
     """
     # Imported late, because `troupe --help` imports this module.
     from catalogs.query.catalog import Catalog

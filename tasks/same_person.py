@@ -10,7 +10,9 @@ from typing import Any
 import numpy as np
 
 from catalogs.query.jobs import list_jobs
+from catalogs.requests.access.input_policy import PUBLIC, InputPolicy
 from catalogs.requests.inputs import localised
+from catalogs.store.error_text import reason
 from catalogs.store.store import Store
 from models.faces import FaceRecogniser, open_detector
 from models.faces.tracking import SAME_PERSON_COSINE
@@ -34,7 +36,8 @@ class Match:
         portrait_sha256: hash of the portrait.
         portrait: its URI in the latest job.
         identity: label in that job.
-        similarity: cosine of the most similar face; None if no face could be found, or the portrait is gone.
+        similarity: cosine of the most similar face; None if there is none to compare.
+        problem: why the portrait itself was not compared; empty if it was.
         same: whether it shows the person.
     """
 
@@ -42,21 +45,25 @@ class Match:
     portrait: str
     identity: str
     similarity: float | None
+    problem: str = ""
 
     @property
     def same(self) -> bool:
         return self.similarity is not None and self.similarity >= SAME_PERSON_COSINE
 
 
-def find_person(store: Store, picture: Path, weights: str, detector: str | None = None) -> list[Match]:
+def find_person(
+    store: Store, picture: Path, weights: str, detector: str | None = None, policy: InputPolicy = PUBLIC
+) -> list[Match]:
     """Compare the largest face of a picture with every face in the portraits of the store, the most similar first.
 
-    A portrait that has changed or is gone is compared by the thumbnail of its head in the store.
+    A portrait that has changed, is gone or may not be read is compared by the thumbnail of its head in the store.
 
     Args:
         picture: picture of the person.
         weights: weights directory whose networks find and compare faces.
         detector: face detector instead of the directory's own.
+        policy: which portraits may be read.
 
     Raises:
         InputError: the picture is unreadable or shows no face.
@@ -83,26 +90,34 @@ def find_person(store: Store, picture: Path, weights: str, detector: str | None 
             known = latest.setdefault(row["portrait_sha256"], row)
             known["appearance_key"] = known["appearance_key"] or row["appearance_key"]
     found = [
-        Match(content, row["portrait"] or "", row["identity"] or "", _best(store, row, similarity))
+        Match(content, row["portrait"] or "", row["identity"] or "", *_best(store, row, similarity, policy))
         for content, row in latest.items()
     ]
     return sorted(found, key=lambda match: -2 if match.similarity is None else match.similarity, reverse=True)
 
 
-def _best(store: Store, row: dict[str, Any], similarity: Callable[[Picture], float | None]) -> float | None:
-    """Return the similarity of the portrait, or of its thumbnail where the portrait is gone or shows no face."""
+def _best(
+    store: Store, row: dict[str, Any], similarity: Callable[[Picture], float | None], policy: InputPolicy
+) -> tuple[float | None, str]:
+    """Return the similarity of the portrait, or of its thumbnail where that has none, and why it has none."""
     try:
-        with localised(row["portrait"] or "") as path:
-            if file_sha256(path) == row["portrait_sha256"] and (cosine := similarity(read_picture(path))) is not None:
-                return cosine
-    except (InputError, StoreError, OSError):
-        pass
+        with localised(row["portrait"] or "", policy=policy) as path:
+            if file_sha256(path) != row["portrait_sha256"]:
+                problem = "it has changed"
+            elif (cosine := similarity(read_picture(path))) is not None:
+                return cosine, ""
+            else:
+                problem = "no face was found in it"
+    except (InputError, StoreError) as error:
+        problem = error.message
+    except OSError as error:
+        problem = reason(error)
     thumbnail = f"cache/appearance/{row['appearance_key']}.jpg"
     if not row["appearance_key"] or not store.exists(thumbnail):
-        return None
+        return None, problem
     with scratch_folder() as folder:
         store.get(thumbnail, folder / "head.jpg")
         try:
-            return similarity(read_picture(folder / "head.jpg"))
+            return similarity(read_picture(folder / "head.jpg")), problem
         except InputError:
-            return None
+            return None, problem

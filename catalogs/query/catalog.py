@@ -11,7 +11,8 @@ import pyarrow.dataset as ds
 from catalogs.query.jobs import latest_run, list_jobs
 from catalogs.query.sql import sql
 from catalogs.store.store import Store
-from catalogs.table.snapshot import AsOf, snapshot
+from catalogs.table.redaction import redacted_table
+from catalogs.table.snapshot import AsOf, check_as_of, snapshot
 
 __all__ = ["Catalog"]
 
@@ -23,6 +24,9 @@ class Catalog:
         store: store of the catalog.
         as_of: version of the Delta table, or time with a time zone.
 
+    Raises:
+        SettingsError: `as_of` is neither.
+
     Example:
         >>> catalog = catalogs.open("s3://bucket/troupe")
         >>> catalog.jobs(status="failed", run="20261124-060000-ab12", columns=["job_id", "error"]).to_pandas()
@@ -30,6 +34,7 @@ class Catalog:
     """
 
     def __init__(self, store: Store, as_of: AsOf | None = None) -> None:
+        check_as_of(as_of)
         self.store = store
         self.as_of = as_of
 
@@ -63,10 +68,14 @@ class Catalog:
     def dataset(self) -> ds.Dataset:
         """Return every row ever recorded as an Arrow dataset; several per job if its run was resumed.
 
+        Rows are read when the dataset is. Where rows of earlier versions have credentials in their URIs, all rows are
+        read at once and these are masked.
+
         Raises:
             SettingsError, StoreError: as `jobs`.
         """
-        return snapshot(self.store, as_of=self.as_of).data
+        rows = snapshot(self.store, as_of=self.as_of)
+        return ds.dataset(redacted_table(rows.read())) if rows.has_credentials() else rows.data
 
     def _resolved(self, filters: dict[str, Any]) -> dict[str, Any]:
         """Return the filters with the run_id of the latest run, if it is named so."""

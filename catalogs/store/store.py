@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import re
 from collections.abc import Callable
 from contextlib import suppress
@@ -218,7 +219,7 @@ class Store:
             raise kind(f"cannot {action} {where}: {reason(error)}; {advice(error, self.url)}") from error
 
 
-def open_store(url: str, options: Options | None = None) -> Store:
+def open_store(url: str | os.PathLike[str], options: Options | None = None) -> Store:
     """Open the store at `url`: a folder, or any fsspec URL. Nothing is read or written yet; `Store.check` does.
 
     Args:
@@ -229,8 +230,10 @@ def open_store(url: str, options: Options | None = None) -> Store:
     Raises:
         SettingsError: the URL cannot name a store.
     """
-    if not url.strip() or "\0" in url:
-        raise SettingsError("the store's URL is empty; give a folder or a URL such as s3://bucket/folder")
+    url = os.fspath(url) if isinstance(url, os.PathLike) else url
+    if not isinstance(url, str) or not url.strip() or "\0" in url:
+        is_what = "empty" if isinstance(url, str) else repr(url)
+        raise SettingsError(f"the store's URL is {is_what}; give a folder or a URL such as s3://bucket/folder")
     path = uris.local_path(url)
     if path is not None:
         root = path.expanduser().resolve()

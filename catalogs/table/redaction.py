@@ -10,7 +10,7 @@ import pyarrow.compute as pc
 
 from catalogs.store.uris import redacted_text, redacted_value
 
-__all__ = ["redacted_table"]
+__all__ = ["has_credentials", "redacted_table"]
 
 _CANDIDATE = r"(?s)://.*[=@]"
 """What every URI with credentials matches."""
@@ -18,13 +18,22 @@ _PROSE = ("error", "notes")
 """Columns in which a URI ends where a sentence goes on."""
 
 
+def has_credentials(table: pa.Table) -> bool:
+    """Return whether any text of a table may have credentials."""
+    return any(_has_candidate(column) for column in table.columns)
+
+
 def redacted_table(table: pa.Table) -> pa.Table:
     """Return the table with `redacted` URIs in all texts: in columns of texts, tags, lists and structures."""
     for index, field in enumerate(table.schema):
         column = table.column(index)
-        if any(pc.any(pc.match_substring_regex(texts, _CANDIDATE)).as_py() for texts in _texts(column)):
+        if _has_candidate(column):
             table = table.set_column(index, field, _redacted(column, field.name))
     return table
+
+
+def _has_candidate(column: Any) -> bool:
+    return any(pc.any(pc.match_substring_regex(texts, _CANDIDATE)).as_py() for texts in _texts(column))
 
 
 def _redacted(column: Any, name: str) -> Any:

@@ -18,6 +18,7 @@ from troupe.labels import label_key
 
 __all__ = [
     "INDEXED",
+    "MASKED_SINCE",
     "QUALITIES",
     "SCHEMA",
     "STAGES",
@@ -32,6 +33,8 @@ __all__ = [
 ]
 
 VERSION = 5
+MASKED_SINCE = 5
+"""Version of which every row was written without credentials in its URIs."""
 """Version of the schema. Columns are only added, never renamed or changed in type."""
 
 Status: TypeAlias = Literal["done", "reused", "failed", "cancelled", "forgotten"]

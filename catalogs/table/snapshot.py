@@ -24,10 +24,11 @@ from catalogs.store.keys import valid_id
 from catalogs.store.retry import retry_call
 from catalogs.store.store import Store
 from catalogs.table.arrow_fs import arrow_filesystem
-from catalogs.table.schema import SCHEMA, conform
+from catalogs.table.redaction import has_credentials
+from catalogs.table.schema import MASKED_SINCE, SCHEMA, conform
 from troupe.errors import SettingsError, StoreError
 
-__all__ = ["AsOf", "Snapshot", "latest_rows", "open_table", "snapshot"]
+__all__ = ["AsOf", "Snapshot", "check_as_of", "latest_rows", "open_table", "snapshot"]
 
 AsOf: TypeAlias = int | datetime
 """A past state of the catalog: a version of the Delta table, or a time."""
@@ -71,6 +72,19 @@ class Snapshot:
             return retry_call(
                 lambda: self.data.to_table(filter=where, columns=columns, batch_size=2**15, batch_readahead=2)
             )
+        except (DeltaError, OSError, pa.ArrowException) as error:
+            raise StoreError(f"cannot read the catalog of {self.url}: {reason(error)}; run again") from error
+
+    def has_credentials(self) -> bool:
+        """Return whether a row may have credentials in a URI: those of earlier versions were written as they came.
+
+        Raises:
+            StoreError: the rows cannot be read.
+        """
+        version = pc.field("schema_version")
+        old = self.data.filter(version.is_null() | (version < MASKED_SINCE))
+        try:
+            return retry_call(lambda: any(has_credentials(pa.table(batch)) for batch in old.to_batches()))
         except (DeltaError, OSError, pa.ArrowException) as error:
             raise StoreError(f"cannot read the catalog of {self.url}: {reason(error)}; run again") from error
 
@@ -134,6 +148,21 @@ class Snapshot:
                 yield _microseconds(times["max"]) if "max" in times else unknown, part
 
 
+def check_as_of(as_of: object) -> None:
+    """Check that a value names a state of the catalog, which may not exist.
+
+    Raises:
+        SettingsError: it is no version, and no time with a time zone.
+    """
+    if isinstance(as_of, datetime) and as_of.tzinfo is None:
+        raise SettingsError(f"{as_of.isoformat()} has no time zone; add one, such as +00:00")
+    is_version = isinstance(as_of, int) and not isinstance(as_of, bool) and as_of >= 0
+    if not (as_of is None or is_version or isinstance(as_of, datetime)):
+        raise SettingsError(
+            f"as_of is {as_of!r}; use a version of the catalog's table from 0 on, or a datetime with a time zone"
+        )
+
+
 def snapshot(store: Store, run_id: str | None = None, as_of: AsOf | None = None) -> Snapshot:
     """Return the rows of a run, or of all runs. Columns: the schema's, then those a newer version added.
 
@@ -145,8 +174,7 @@ def snapshot(store: Store, run_id: str | None = None, as_of: AsOf | None = None)
         SettingsError: the version does not exist, or the time has no time zone.
         StoreError: the rows cannot be read.
     """
-    if isinstance(as_of, datetime) and as_of.tzinfo is None:
-        raise SettingsError(f"{as_of.isoformat()} has no time zone; add one, such as +00:00")
+    check_as_of(as_of)
     place = store.delta()
     if place is None:
         if isinstance(as_of, int):

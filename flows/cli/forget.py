@@ -9,6 +9,7 @@ import typer
 from flows.cli.console import print_table, stderr
 from flows.cli.options import (
     DEFAULT_STORE,
+    AllowInputOption,
     DetectorOption,
     DryRunOption,
     StoreOption,
@@ -43,6 +44,7 @@ def forget(
     ] = False,
     weights: WeightsOption = None,
     detector: DetectorOption = None,
+    allow_input: AllowInputOption = None,
     dry_run: DryRunOption = False,
     yes: Annotated[bool, typer.Option("--yes", help="Delete without asking for confirmation.")] = False,
 ) -> None:
@@ -66,7 +68,7 @@ def forget(
     - `troupe forget --portrait faces/ada.jpg --alike --weights weights --dry-run`
     """
     from catalogs import report
-    from catalogs.requests.access.input_policy import trusting
+    from catalogs.requests.access.input_policy import ANY_PUBLIC, input_policy, trusting
     from catalogs.requests.inputs import localised
     from catalogs.retention import forget as retention
     from catalogs.store.store import open_store
@@ -82,7 +84,8 @@ def forget(
             if alike:
                 from tasks.same_person import find_person
 
-                pictures += _same(find_person(opened, path, weights_or_miniature(weights), detector))
+                policy = input_policy(opened, (*ANY_PUBLIC, *(allow_input or ())), ())
+                pictures += _same(find_person(opened, path, weights_or_miniature(weights), detector, policy))
     found = retention.forget(opened, identity, pictures, absent_ok=absent_ok, dry_run=True)
     print_table(("run",), [(run,) for run in found.runs])
     for copy in found.exported:
@@ -107,5 +110,5 @@ def _same(matches: list[Match]) -> list[str]:
     )
     for match in matches:
         if match.similarity is None:
-            stderr.print(f"not compared, because no face was found in it or it is gone: {match.portrait}")
+            stderr.print(f"not compared: {match.portrait}: {match.problem}")
     return [match.portrait_sha256 for match in matches if match.same]

@@ -44,11 +44,6 @@ __all__ = [
 
 DEFAULT_STORE = "troupe-store"
 
-MINIATURE_NOTICE = (
-    "No --weights given: using the miniature, the small model that comes with troupe. It animates drawn faces only, at "
-    "128x128 pixels. Run `troupe weights pull DIR` to download the full model."
-)
-
 
 class ExitCode(IntEnum):
     """Exit codes of the commands."""
@@ -227,9 +222,9 @@ def weights_or_miniature(weights: str | None) -> str:
     """Return `weights`, or if None the miniature's directory, after printing a notice."""
     if weights is not None:
         return weights
-    from tasks.weights.shipped import SHIPPED_WEIGHTS
+    from tasks.weights.shipped import MINIATURE_NOTICE, SHIPPED_WEIGHTS
 
-    stderr.print(MINIATURE_NOTICE)
+    stderr.print(f"No --weights given: {MINIATURE_NOTICE}")
     return str(SHIPPED_WEIGHTS)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterator, Mapping
+from collections.abc import Generator, Iterable, Iterator, Mapping
 from contextlib import ExitStack
 from contextvars import copy_context
 from dataclasses import dataclass
@@ -50,8 +50,8 @@ class Animation:
     stage_seconds: Mapping[str, float]
 
     @classmethod
-    def of(cls, path: Path, record: Mapping[str, Any]) -> Self:
-        """Return the animation at `path` with the facts of its `render.json`."""
+    def of(cls, path: Path, record: Mapping[str, Any], notes: Iterable[str] = ()) -> Self:
+        """Return the animation at `path` with the facts of its `render.json`, and further notes."""
         names = ("width", "height", "frames", "seconds", "audio", "quality", "stage_seconds")
         return cls(
             path=path,
@@ -59,7 +59,7 @@ class Animation:
             face=tuple(record["face"]),
             gaps=tuple((first, stop) for first, stop in record["gaps"]),
             cuts=tuple(record["cuts"]),
-            notes=tuple(record["notes"]),
+            notes=(*record["notes"], *notes),
             **{name: record[name] for name in names},
         )
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import tempfile
+import warnings
 import weakref
 from collections.abc import Generator, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
@@ -27,7 +28,7 @@ from tasks.api.options import (
     make_job,
 )
 from tasks.run.check_request import model_checks
-from tasks.weights.shipped import SHIPPED_WEIGHTS
+from tasks.weights.shipped import MINIATURE_NOTICE, SHIPPED_WEIGHTS
 from troupe import Job, Picture
 from troupe.checks import check_all
 from troupe.files import replacing
@@ -108,7 +109,7 @@ class PortraitAnimator:
         video = Path(path).expanduser().absolute()
         with self._job(portrait, driving, options) as job, _reporting(on_progress, video.name):
             try:
-                spec = self._plan(job)
+                spec, notes = self._plan(job)
                 self._encode(spec.picture)
                 self._worker.picture(spec.picture)
                 record = make_film(self._worker.context, spec).facts
@@ -117,7 +118,7 @@ class PortraitAnimator:
             finally:
                 for folder in ("renders", PICTURES):
                     shutil.rmtree(self._store / folder, ignore_errors=True)
-        return Animation.of(video, record)
+        return Animation.of(video, record, notes)
 
     def stream(
         self,
@@ -131,7 +132,7 @@ class PortraitAnimator:
         check_all(call_checks(portrait, driving, options))
         with ExitStack() as stack:
             job = stack.enter_context(self._job(portrait, driving, options))
-            spec = self._plan(replace(job, audio="none")).picture  # so that no sound stretches it
+            spec = self._plan(replace(job, audio="none"))[0].picture  # so that no sound stretches it
             from tasks import media
 
             clip = self._worker.context.input(spec.motion.track.clip)
@@ -192,8 +193,8 @@ class PortraitAnimator:
             # Videos name the run and the job they are from; these are from none.
             yield replace(make_job(paths[0], paths[1], options), job_id="")
 
-    def _plan(self, job: Job) -> FilmSpec:
-        """Return what to render.
+    def _plan(self, job: Job) -> tuple[FilmSpec, tuple[str, ...]]:
+        """Return what to render, and notes on it.
 
         Raises:
             InputError: an input cannot be used.
@@ -216,7 +217,7 @@ class PortraitAnimator:
         if planned.error is not None:
             raise planned.error
         assert planned.spec is not None
-        return planned.spec
+        return planned.spec, planned.notes
 
     def _encode(self, spec: PictureSpec) -> PictureSpec:
         """Encode the portrait and the clip, unless they are; return the spec."""
@@ -299,7 +300,13 @@ def stream(
 
 
 def _model(weights: PathLike | None, detector: PathLike | None) -> tuple[str, str]:
-    """Return the URIs of weights and detector, which mean the same in every working folder."""
+    """Return the URIs of weights and detector, which mean the same in every working folder.
+
+    To be called by what the user calls: its caller is the place of the warning about a default that photographs need
+    another model for.
+    """
+    if weights is None:
+        warnings.warn(f"no weights given: {MINIATURE_NOTICE}", stacklevel=3)
     named = uris.from_here(str(SHIPPED_WEIGHTS if weights is None else weights))
     return named, uris.from_here(str(detector)) if detector else ""
 

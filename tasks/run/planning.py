@@ -25,6 +25,7 @@ from tasks.run.inputs.traits import InputTraits
 from tasks.run.job_spec import JobTraits, make_spec, misfit, roles_of, track_error, uris_of
 from tasks.steps.publish import finished_record
 from tasks.steps.specs import FilmSpec, PictureSpec
+from tasks.weights.shipped import MINIATURE_NOTE, is_miniature
 from troupe import Job
 from troupe.errors import Cancelled, InputError, TroupeError
 from troupe.process.signals import map_stoppable
@@ -52,7 +53,7 @@ class PlannedJob:
         error: why it cannot be rendered.
         portrait_hash, driving_hash: SHA-256 of the files, where they could be read.
         has_picture: whether the film's picture exists already; known once `finished_films` has looked it up.
-        notes: what is damaged of its render.
+        notes: what to know of its render: the model's limits, and what is damaged.
     """
 
     job: Job
@@ -139,6 +140,7 @@ def plan_jobs(
         hashes.save(run_id)
         lengths.save(run_id)
     forget_list = ForgetList(store)
+    notes = (MINIATURE_NOTE,) if is_miniature(weights_directory) else ()
     shared: dict[Any, Any] = {}
 
     planned: list[PlannedJob] = []
@@ -168,7 +170,7 @@ def plan_jobs(
                 problems.append(problem)
             except Exception as problem:  # whatever is wrong with one job must not end the run
                 problems.append(InputError(f"the job cannot be planned: {reason(problem)}; correct its row"))
-        planned.append(PlannedJob(job, spec, _together(problems), portrait, driving))
+        planned.append(PlannedJob(job, spec, _together(problems), portrait, driving, notes=() if problems else notes))
     return Plan(run_id, fingerprint, tuple(planned))
 
 
@@ -221,7 +223,7 @@ def finished_films(
             _log.warning(note)
         if record is None:
             planned = replace(planned, has_picture=has_picture(planned.spec.picture))
-        return replace(planned, notes=tuple(notes)) if notes else planned, record
+        return replace(planned, notes=(*planned.notes, *notes)) if notes else planned, record
 
     jobs = iter(jobs)
     while batch := list(islice(jobs, _BATCH)):

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+from catalogs.requests.access.input_policy import InputPolicy
 from catalogs.store.store import open_store
 from catalogs.table.row_buffer import RowBuffer
 from models.miniature import SHIPPED_WEIGHTS
@@ -39,6 +40,11 @@ def test_the_person_is_found_by_face(tmp_path: Path) -> None:
     assert {name for name, match in found.items() if match.same} == {"scaled", "gone"}
     assert found["lost"].similarity is None
     assert list(found)[-1] == "lost"
+    # The store's policy also limits what is read here; what the store itself has is compared.
+    elsewhere = InputPolicy((str(tmp_path / "elsewhere"),))
+    limited = find_person(store, tmp_path / "ada.png", str(SHIPPED_WEIGHTS), policy=elsewhere)
+    assert {match.identity for match in limited if match.same} == {"gone"}
+    assert "outside of what this run may read" in next(match.problem for match in limited if match.identity == "bob")
     Image.new("RGB", (64, 64)).save(tmp_path / "grey.png")
     with pytest.raises(NoFace):
         find_person(store, tmp_path / "grey.png", str(SHIPPED_WEIGHTS))

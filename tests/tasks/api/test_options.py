@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import warnings
+from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +16,10 @@ import pytest
 import troupe
 from catalogs.requests.columns import COLUMNS
 from tasks.api.options import OPTIONS
+from tasks.weights.shipped import SHIPPED_WEIGHTS
 from troupe.errors import BadJob, MissingInput, SettingsError
+
+pytestmark = pytest.mark.filterwarnings("ignore:no weights given")
 
 WRONG = """
 import sys
@@ -102,3 +108,19 @@ def test_wrong_arguments(
     with pytest.raises(error) as caught:
         troupe.stream(**arguments)
     assert message in str(caught.value)
+
+
+def test_a_call_without_weights_says_what_the_miniature_is_for(portrait: Path, tmp_path: Path) -> None:
+    arguments = portrait, "nowhere.mp4"
+    calls: list[Callable[[], object]] = [
+        lambda: troupe.animate(*arguments, tmp_path / "a.mp4"),
+        lambda: troupe.stream(*arguments),
+        troupe.PortraitAnimator,
+    ]
+    for call in calls:
+        with pytest.warns(UserWarning, match="drawn faces only.* full model") as caught, suppress(MissingInput):
+            call()
+        assert [warning.filename for warning in caught] == [__file__]
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        troupe.PortraitAnimator(SHIPPED_WEIGHTS).close()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import resource
+import shutil
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,7 @@ from catalogs.requests.jobs_file import cross_product, read_request, write_reque
 from catalogs.store.keys import make_key
 from catalogs.store.renders import encode_record
 from catalogs.store.store import open_store
+from models.miniature import SHIPPED_WEIGHTS
 from models.miniature.init_weights import init_weights
 from models.weights import convert
 from tasks.run.planning import finished_films, plan_jobs, shards, weights_fingerprint
@@ -63,6 +65,20 @@ def test_files_that_claim_what_no_memory_holds_fail_their_jobs_only(tmp_path: Pa
         assert good.spec
         assert [planned.error.kind if planned.error else "" for planned in others] == ["too_large", "too_large"]
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 300_000, "kB"
+
+
+def test_what_the_miniature_renders_says_so(tmp_path: Path) -> None:
+    portrait, clip = f"{tmp_path}/p.png", tmp_path / "c.mp4"
+    Image.new("RGB", (64, 64)).save(portrait)
+    write_clip(clip, frames=5, rate="25")
+    init_weights(tmp_path / "other", 0, SMALL)
+    shutil.copytree(SHIPPED_WEIGHTS, tmp_path / "copy")
+    store, jobs = open_store(str(tmp_path / "store")), [Job("a", portrait, str(clip))]
+    for weights, noted in ((SHIPPED_WEIGHTS, True), (tmp_path / "copy", True), (tmp_path / "other", False)):
+        plan = plan_jobs("", jobs, store, weights, weights / "detector.onnx", "float32")
+        ((planned, _),) = finished_films(store, plan.jobs)
+        assert planned.spec is not None
+        assert any("drawn faces only" in note for note in planned.notes) == noted
 
 
 @given(identities=st.lists(st.integers(0, 60), max_size=300), most=st.integers(1, 20), enough=st.integers(1, 100))
