@@ -15,6 +15,7 @@ catalog's `error_kind` column.
      ├─ QualityError         a render misses a quality threshold
      ├─ SettingsError        a setting, option or combination of them is invalid
      ├─ WeightsError         the weights directory is incomplete or invalid
+     ├─ SigningError         Content Credentials cannot be signed; retry once the signer works
      ├─ FfmpegError          ffmpeg is missing, or failed on a valid input
      ├─ StoreError           the store could not read, write or list; retrying may help
      │   ├─ NoSpace          no space left in the store or in the temporary folder
@@ -43,6 +44,7 @@ __all__ = [
     "Overdue",
     "QualityError",
     "SettingsError",
+    "SigningError",
     "StoreError",
     "TooLarge",
     "TroupeError",
@@ -144,6 +146,12 @@ class WeightsError(_ErrorList):
     """The weights directory is incomplete or invalid; `problems` lists the files and tensors concerned."""
 
     kind = "weights"
+
+
+class SigningError(_ErrorList):
+    """Content Credentials cannot be signed; `problems` lists what is wrong with the signer's settings."""
+
+    kind = "signing"
 
 
 class FfmpegError(TroupeError):
