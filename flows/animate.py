@@ -81,6 +81,8 @@ def animate(
     stop_after: Seconds | None = None,
     allow_input: list[str] | None = None,
     retry: list[str] | None = None,
+    credentials: str | None = None,
+    require_signature: bool = False,
 ) -> State[Any]:
     """Animate portraits: every row of a jobs file, or every picture of one folder with every clip of another.
 
@@ -112,6 +114,9 @@ def animate(
         allow_input: folders, buckets and hosts from which jobs may read inputs, beside the folder of the jobs file (or
             those of portraits and clips) and the store's bucket, such as https://media.example.com/.
         retry: kinds of error; the failed jobs of `run_id` with one of them are done again. An empty list means all.
+        credentials: folder of the signing certificate and its key, the same path on every machine; if empty, each
+            worker's environment names them (TROUPE_SIGNING_...).
+        require_signature: whether to refuse the run if there is no signer.
     """
     parameters = locals()
     artifacts = Artifacts()

@@ -58,7 +58,8 @@ def encode_record(facts: Mapping[str, Any], puts: Iterable[Put]) -> bytes:
 
 def file_keys(record: Record) -> list[str]:
     """Return the keys of a render's files, the main one first."""
-    return [*record["outputs"].values(), record["poster"], *record.get("subtitles", {}).values()]
+    others = (*record.get("subtitles", {}).values(), *record.get("manifests", {}).values())
+    return [*record["outputs"].values(), record["poster"], *others]
 
 
 def find_record(store: Store, folder: str) -> Record | None:

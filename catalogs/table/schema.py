@@ -40,7 +40,7 @@ MASKED_SINCE = 5
 Status: TypeAlias = Literal["done", "reused", "failed", "cancelled", "forgotten"]
 """How a job ended; `forgotten`: it was done, and its files were deleted because the person withdrew consent."""
 STATUSES: tuple[Status, ...] = get_args(Status)
-STAGES = ("fetch", "decode", "detect", "encode", "denoise", "vae", "paste", "encode_video", "put", "queue")
+STAGES = ("fetch", "decode", "detect", "encode", "denoise", "vae", "paste", "encode_video", "put", "sign", "queue")
 """Stages of a job; columns `seconds_<stage>`."""
 QUALITIES = ("identity", "landmarks", "expression", "pose", "flicker")
 """Quality measures of a render; columns `quality_<name>`, null where not measured."""
@@ -90,7 +90,7 @@ _TYPES: dict[str, Any] = {
     "settings": _TEXT,  # JSON
     "weights": _TEXT,  # fingerprint
     "code_version": _TEXT,
-    **{f"seconds_{stage}": _REAL for stage in STAGES},
+    **{f"seconds_{stage}": _REAL for stage in STAGES if stage != "sign"},
     "device": _TEXT,
     "peak_gpu_bytes": _WHOLE,
     "worker": _TEXT,
@@ -131,6 +131,9 @@ _TYPES: dict[str, Any] = {
     "subtitles_language": _TEXT,  # of the track and the files of subtitles
     "subtitles_vtt_uri": _TEXT,
     "subtitles_srt_uri": _TEXT,
+    "signature": _TEXT,  # `signed`: the files have Content Credentials; `unsigned`; null for jobs without a video
+    "signer": _TEXT,  # subject of the signing certificate, RFC 4514
+    "seconds_sign": _REAL,
 }
 
 INDEXED = (

@@ -202,6 +202,15 @@ AllowInputOption = Annotated[
         "such as http://10.0.0.5:8000/clips, and where policy.toml in the store limits inputs; may be repeated.",
     ),
 ]
+CredentialsOption = Annotated[
+    str | None,
+    typer.Option(
+        metavar="DIR",
+        help="Sign every video and poster: folder with certificate.pem and key.pem; see docs/provenance.md.",
+        envvar="TROUPE_CREDENTIALS",
+        show_default="TROUPE_SIGNING_... of each worker's environment",
+    ),
+]
 LocalOption = Annotated[bool, typer.Option("--local", help="Run in-process, without Prefect or Ray.")]
 DeviceOption = Annotated[str, typer.Option(help="Device: auto, cpu, cuda or cuda:N.")]
 DtypeOption = Annotated[str, typer.Option(help="Number type: auto, float32, bfloat16 or float16.")]
@@ -347,6 +356,7 @@ def _parameters(
     identity_from: IdentityFromOption = None,
     limit: JobLimitOption = None,
     preview: PreviewOption = None,
+    credentials: CredentialsOption = None,
 ) -> dict[str, Any]:
     """Return parameters of `tasks.run.request.Request`."""
     cells = {"preset": preset, "seed": seed, "output": output, "audio": audio, "languages": languages, "fit": fit}
@@ -362,6 +372,7 @@ def _parameters(
         "identity_from": identity_from,
         "limit": limit,
         "preview": preview,
+        "credentials": credentials,
     }
 
 

@@ -59,6 +59,7 @@ def plan(
         local_file(request.detector) if request.detector else None,
         dtype,
         request.policy(store),
+        request.signer.key if request.signer is not None else "",
     )
     for file in request.left_out:
         typer.echo(f"left out {file}", err=True)

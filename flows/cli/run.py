@@ -34,6 +34,9 @@ def run(
     require_consent: Annotated[
         bool, typer.Option("--require-consent", help="Refuse jobs without a consent reference.")
     ] = False,
+    require_signature: Annotated[
+        bool, typer.Option("--require-signature", help="Refuse to run without a signer: publish nothing unsigned.")
+    ] = False,
     min_identity: Annotated[
         float | None, typer.Option(help="Flag renders whose similarity to the portrait is lower, such as 0.5.")
     ] = None,

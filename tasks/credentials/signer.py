@@ -25,10 +25,10 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed25519, padding, rsa,
 from PIL import Image
 
 from catalogs.store.uris import redacted_text
-from tasks.credentials.settings import SigningSettings
+from tasks.credentials.settings import SigningSettings, signing_settings
 from troupe.errors import SigningError
 
-__all__ = ["Signer", "reading_context"]
+__all__ = ["Signer", "configured_signer", "reading_context"]
 
 Sign: TypeAlias = Callable[[bytes], bytes]
 Prepare: TypeAlias = Callable[[c2pa.Builder], None]
@@ -130,11 +130,10 @@ class Signer:
             SigningError: nothing was signed.
         """
         algorithm, _ = self._algorithm
-        self._error = None
+        self._error, url = None, self._settings.timestamp_url or None
         try:
             with ExitStack() as stack:
                 library = stack.enter_context(c2pa.Settings.from_dict(_SIGNING))
-                url = self._settings.timestamp_url or None
                 signer = c2pa.Signer.from_callback(self._call_back, algorithm, self.chain, url)
                 context = stack.enter_context(c2pa.Context(library, signer))
                 builder = stack.enter_context(c2pa.Builder(definition, context))
@@ -146,8 +145,8 @@ class Signer:
         except c2pa.C2paError as error:
             if self._error is not None:
                 raise self._error from error
-            what = "the signer or the time stamp service" if self._settings.timestamp_url else "the signer"
-            raise SigningError(f"{what} failed: {error}") from error
+            service = f" and time stamps of {url}" if url else ""
+            raise SigningError(f"signing with {self._settings.certificate}{service} failed: {error}") from error
 
     def _call_back(self, data: bytes) -> bytes:
         """Sign for the library, which replaces the errors of functions that it calls: they are kept."""
@@ -196,7 +195,8 @@ class Signer:
         if isinstance(key, ed25519.Ed25519PublicKey):
             return c2pa.C2paSigningAlg.ED25519, hashes.SHA512()
         raise SigningError(
-            f"the key of {self._settings.certificate} is of a type that C2PA does not support; use P-256, RSA or Ed25519"
+            f"the key of {self._settings.certificate} is of a type that C2PA does not support; use P-256, RSA or "
+            "Ed25519"
         )
 
     def _check_dates(self) -> None:
@@ -220,11 +220,21 @@ class Signer:
                 key.verify(signature, data)
         except InvalidSignature:
             settings = self._settings
-            what = settings.command and "the command" or settings.callback or settings.key
+            what = (settings.command and "the command") or settings.callback or settings.key
             raise SigningError(
                 f"{what} did not sign with the key of {settings.certificate}; use a key and a certificate that belong "
                 "together"
             ) from None
+
+
+def configured_signer(folder: str = "") -> Signer | None:
+    """Return the signer that a folder, or this process's environment, configures; None if there is none.
+
+    Raises:
+        SigningError: the settings are incomplete or contradict each other.
+    """
+    settings = signing_settings(folder)
+    return None if settings is None else Signer(settings)
 
 
 def reading_context(trust: str = "") -> c2pa.Context:
@@ -264,9 +274,7 @@ def _der(signature: bytes, size: int) -> bytes:
     """Return an ECDSA signature in DER, which may have been two numbers of `size` bytes."""
     if len(signature) != 2 * size:
         return signature
-    return utils.encode_dss_signature(
-        int.from_bytes(signature[:size], "big"), int.from_bytes(signature[size:], "big")
-    )
+    return utils.encode_dss_signature(int.from_bytes(signature[:size], "big"), int.from_bytes(signature[size:], "big"))
 
 
 def _imported(name: str) -> Sign:

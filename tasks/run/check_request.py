@@ -14,7 +14,7 @@ from tasks.quality.thresholds import Thresholds
 from tasks.run.request import Request
 from tasks.weights.local_copy import local_file, local_weights
 from troupe.checks import check_all
-from troupe.errors import SettingsError
+from troupe.errors import SettingsError, SigningError
 
 __all__ = ["check_request", "model_checks"]
 
@@ -39,6 +39,7 @@ def check_request(request: Request, *, write: bool = True) -> None:
         lambda: Thresholds(request.min_identity, request.max_quality, request.fail_quality),
         *model_checks(request.weights, request.detector, request.device, request.dtype),
         lambda: allowed_entries(request.allow_input),
+        lambda: _check_signer(request),
     ]
     check_all(checks, lambda: _check_store(request) if write else None)
 
@@ -52,6 +53,16 @@ def model_checks(weights: str, detector: str | None, device: str, dtype: str) ->
         lambda: local_weights(weights) if local else None,
         lambda: local_file(detector) if detector else detector_file(local_weights(weights)) if local else None,
     ]
+
+
+def _check_signer(request: Request) -> None:
+    if request.signer is not None:
+        request.signer.check()
+    elif request.require_signature:
+        raise SigningError(
+            "--require-signature, and no signer is configured: give --credentials DIR, or set "
+            "TROUPE_SIGNING_CERTIFICATE and TROUPE_SIGNING_KEY; see docs/provenance.md"
+        )
 
 
 def _check_store(request: Request) -> None:

@@ -22,7 +22,7 @@ from troupe.labels import count_identities
 
 __all__ = ["Basis", "Estimate", "estimate"]
 
-BUSY_STAGES = ("detect", "encode", "denoise", "vae", "paste", "encode_video", "fetch", "decode", "put")
+BUSY_STAGES = ("detect", "encode", "denoise", "vae", "paste", "encode_video", "fetch", "decode", "put", "sign")
 """Stages in which a worker is busy with a job."""
 _THREADS = 16
 
@@ -91,18 +91,20 @@ def estimate(
     detector: Path | None = None,
     dtype: str = "auto",
     policy: InputPolicy = PUBLIC,
+    signer: str = "",
 ) -> Estimate:
     """Estimate a request. The store is only read.
 
     Args:
         detector: face detector that replaces the weights' own.
         policy: which inputs may be read.
+        signer: key of the run's signer; empty for none.
 
     Raises:
         WeightsError: weights or detector cannot be used.
         StoreError: the store cannot be read.
     """
-    plan = plan_jobs("", jobs, store, weights, detector or detector_file(weights), dtype, policy=policy)
+    plan = plan_jobs("", jobs, store, weights, detector or detector_file(weights), dtype, policy=policy, signer=signer)
     specs = [planned.spec for planned in plan.jobs if planned.spec is not None]
     films: set[str] = set()
     missing: dict[str, PictureSpec] = {}

@@ -70,6 +70,7 @@ def make_spec(
     length: Length,
     shared: dict[Any, Any],
     traits: JobTraits,
+    signer: str = "",
 ) -> FilmSpec:
     settings = replace(preset(job.preset), seed=job.seed)
     portrait = PortraitSpec(
@@ -126,7 +127,7 @@ def make_spec(
     if drawn is not None:
         seen["subtitles"] = [drawn.sha256, job.subtitles_language or job.language]
     heard = {"audio": audio.sha256 if audio is not None else job.audio, "language": job.language}
-    heard |= _sound_part(job, traits) | _fit_part(job)
+    heard |= _sound_part(job, traits) | _fit_part(job) | ({"signer": signer} if signer else {})
     if track_of_text is not None:
         heard |= {"subtitles": track_of_text.sha256, "subtitles_language": job.subtitles_language}
     # Jobs have most of their parts in common: kept once, they take a fraction of the memory.
@@ -138,7 +139,7 @@ def make_spec(
     )
     # Named after the render that earlier versions made at once, so that theirs are reused.
     key = make_key("render", version=VERSIONS["render"], **seen, **heard)
-    return FilmSpec(key, run_id, job, picture, audio, track_of_text)
+    return FilmSpec(key, run_id, job, picture, audio, track_of_text, signer, fingerprint)
 
 
 def _sound_part(job: Job, traits: JobTraits) -> dict[str, Any]:

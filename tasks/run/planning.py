@@ -88,6 +88,7 @@ def plan_jobs(
     dtype: str,
     raise_if_cancelled: Callable[[], None] = lambda: None,
     policy: InputPolicy = PUBLIC,
+    signer: str = "",
 ) -> Plan:
     """Hash what the jobs depend on, and make their keys.
 
@@ -98,6 +99,7 @@ def plan_jobs(
         run_id: name under which facts about the inputs are stored for later runs; empty stores none.
         raise_if_cancelled: called often; stops planning by raising.
         policy: which inputs may be read.
+        signer: key of the run's signer; empty for none.
 
     Raises:
         WeightsError: the weights directory or the detector cannot be used.
@@ -164,7 +166,7 @@ def plan_jobs(
                     problems.append(unusable)
                 if not problems:
                     spec = make_spec(
-                        run_id, job, inputs, fingerprint, face_networks, dtype, length, shared, found_traits
+                        run_id, job, inputs, fingerprint, face_networks, dtype, length, shared, found_traits, signer
                     )
             except InputError as problem:
                 problems.append(problem)

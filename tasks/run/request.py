@@ -11,6 +11,7 @@ from catalogs.requests.access.input_policy import ANY_PUBLIC, InputPolicy, input
 from catalogs.requests.jobs_file import IdentityFrom, cross_product, read_jobs, read_request
 from catalogs.store import uris
 from catalogs.store.store import Store, open_store
+from tasks.credentials.signer import Signer, configured_signer
 from troupe import Job
 from troupe.errors import SettingsError
 
@@ -28,6 +29,9 @@ class Request:
         allow_input: folders, buckets and hosts from which the jobs' inputs may be read; see `policy`.
         retry: kinds of error; the failed jobs of `run_id` with one of them are done again, or all if there are none
             given. None requests a new run.
+        credentials: folder of the signer's certificate and key, the same path on every machine; None for what the
+            environment of each worker names.
+        require_signature: whether to refuse the request if there is no signer.
     """
 
     store: str
@@ -54,6 +58,8 @@ class Request:
     stop_after: float | None = None
     allow_input: Sequence[str] = ANY_PUBLIC
     retry: tuple[str, ...] | None = None
+    credentials: str | None = None
+    require_signature: bool = False
 
     @classmethod
     def from_parameters(cls, parameters: Mapping[str, Any]) -> Self:
@@ -85,6 +91,15 @@ class Request:
     @cached_property
     def _policy(self) -> InputPolicy:
         return self.policy(open_store(self.store))
+
+    @cached_property
+    def signer(self) -> Signer | None:
+        """The signer of the films, as this process has it; None if none is configured.
+
+        Raises:
+            SigningError: its settings are incomplete or contradict each other.
+        """
+        return configured_signer(self.credentials or "")
 
     @cached_property
     def left_out(self) -> list[str]:

@@ -62,6 +62,7 @@ def row_of(
     if facts is not None:
         uris = {name: store.uri(key) for name, key in facts["outputs"].items()}
         columns |= {name: facts.get(name) for name in SOUND_COLUMNS}
+        columns |= {"signature": facts.get("signature", "unsigned"), "signer": facts.get("signer")}
         columns |= {name: facts[name] for name in RECORD_COLUMNS} | {
             "full_uri": uris.get("full"),
             "crop_uri": uris.get("crop"),

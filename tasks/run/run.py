@@ -69,7 +69,12 @@ class Run:
         self._store = open_store(request.store)
         self._weights_uri = uris.from_here(request.weights)
         self._detector_uri = uris.from_here(request.detector) if request.detector else ""
-        places = {"weights": self._weights_uri, "detector": self._detector_uri or None}
+        self._credentials = uris.from_here(request.credentials) if request.credentials else ""
+        places = {
+            "weights": self._weights_uri,
+            "detector": self._detector_uri or None,
+            "credentials": self._credentials or None,
+        }
         self._heartbeat = Heartbeat(self._store, self.run_id, request.parameters() | places)
         self._stack = ExitStack()
         self._ray = ray
@@ -92,6 +97,7 @@ class Run:
                 compile=request.compile,
                 gpu_memory=request.gpu_memory,
                 policy=request.policy(self._store),
+                credentials=self._credentials,
             )
             self._local_weights, self._local_detector = local_weights(self._weights_uri), local_detector(self._config)
             weights_files = [*model_files(self._local_weights), self._local_detector]
@@ -155,6 +161,7 @@ class Run:
                     self._config.dtype,
                     self._raise_if_cancelled,
                     self._config.policy,
+                    self._request.signer.key if self._request.signer is not None else "",
                 ),
                 self._raise_if_cancelled,
             )

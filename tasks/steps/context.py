@@ -25,6 +25,7 @@ from models.animator import load as load_animator
 from models.faces import FaceDetector, FaceRecogniser, open_detector
 from models.miniature import SHIPPED_WEIGHTS
 from models.weights import detector_file, model_files, recogniser_file
+from tasks.credentials.signer import Signer, configured_signer
 from tasks.weights.local_copy import local_file, local_weights
 from troupe import Face, Floats, Picture
 from troupe.errors import Cancelled, InputError, NoFace, WeightsError
@@ -55,6 +56,8 @@ class WorkerConfig:
         compile, gpu_memory: see `models.animator.load`.
         scratch: folder of the run for temporary files; the same path on every machine.
         policy: which inputs may be read.
+        credentials: folder of the signer's files, the same path on every machine; empty for those that each worker's
+            environment names.
     """
 
     store: str
@@ -66,6 +69,7 @@ class WorkerConfig:
     compile: bool = False
     gpu_memory: float | None = None
     policy: InputPolicy = PUBLIC
+    credentials: str = ""
 
 
 def local_detector(config: WorkerConfig) -> Path:
@@ -120,6 +124,11 @@ class WorkerContext:
     def store(self) -> Store:
         """The store, opened in this process."""
         return open_store(self.config.store)
+
+    @cached_property
+    def signer(self) -> Signer | None:
+        """The signer of this machine; None if none is configured."""
+        return configured_signer(self.config.credentials)
 
     @cached_property
     def animator(self) -> Animator:

@@ -19,6 +19,7 @@ from tasks.media.sound import measure_file
 from tasks.media.subtitles import Subtitles, SubtitleTrack, subtitle_track
 from tasks.steps.context import WorkerContext
 from tasks.steps.publish import publish, reusable_record
+from tasks.steps.sign import SignedFilm, sign_film
 from tasks.steps.sound import Sound, find_sound, fit_notes, fit_picture, loudness_facts, prepared
 from tasks.steps.specs import FilmDone, FilmSpec, PictureSpec
 from tasks.steps.subtitles import film_subtitles, write_sidecars
@@ -58,6 +59,7 @@ def make_film(context: WorkerContext, spec: FilmSpec) -> FilmDone:
     Raises:
         DamagedFile: the picture is missing or damaged; it is deleted, so that it can be rendered again.
         InputError: the sound or the subtitles are missing or unreadable, or the sound does not fit the picture.
+        SigningError: the videos cannot be signed; nothing is published.
         StoreError: the store failed; nothing half finished is visible.
     """
     if (finished := reusable_record(context, spec)) is not None:
@@ -70,11 +72,16 @@ def make_film(context: WorkerContext, spec: FilmSpec) -> FilmDone:
             sound = find_sound(context, spec)
         with watch("encode_video"):
             film = _write_film(context, spec, picture, files, sound, folder)
-        facts = _facts(spec, picture, film, watch.seconds)
+        signed = SignedFilm(film.outputs, files[picture["poster"]])
+        if spec.signer:
+            with watch("sign"):
+                signed = sign_film(context, spec, signed, folder)
+        facts = _facts(spec, picture, film, signed, watch.seconds)
         with watch("put"):
             context.check_inputs(*spec.inputs)
-            written = {path.name: path for path in (*film.outputs.values(), *film.sidecars)}
-            record, puts = publish(context.store, spec, written | {"poster.jpg": files[picture["poster"]]}, facts)
+            published = (*signed.outputs.values(), *signed.manifests.values(), *film.sidecars)
+            written = {path.name: path for path in published} | {"poster.jpg": signed.poster}
+            record, puts = publish(context.store, spec, written, facts)
     return FilmDone(
         # Another run may have published the same film meanwhile: then the film is that run's.
         reused=(record["run_id"], record["job_id"]) != (spec.run_id, spec.job.job_id),
@@ -193,23 +200,28 @@ def _extended(source: Path, fit: Fit, rate: Fraction, video_format: VideoFormat)
     return target, seconds, notes
 
 
-def _facts(spec: FilmSpec, picture: Record, film: Film, seconds: Mapping[str, float]) -> dict[str, Any]:
+def _facts(
+    spec: FilmSpec, picture: Record, film: Film, signed: SignedFilm, seconds: Mapping[str, float]
+) -> dict[str, Any]:
     """Return the content of the film's `render.json`: what the picture's has, and what the film adds."""
     own = (picture["run_id"], picture["job_id"]) == (spec.run_id, spec.job.job_id)
     stages = Counter(picture["stage_seconds"] if own else {})
     stages.update(seconds)
+    manifests = {name: f"{spec.folder}/{path.name}" for name, path in signed.manifests.items()}
     extended = float(film.fit.extended_frames / Fraction(*picture["fps"]))
     return {name: value for name, value in picture.items() if name not in _OF_PICTURE_ALONE} | {
         "key": spec.key,
         "picture_key": spec.picture.key,
         "run_id": spec.run_id,
         "job_id": spec.job.job_id,
-        "outputs": {name: f"{spec.folder}/{path.name}" for name, path in film.outputs.items()},
+        "outputs": {name: f"{spec.folder}/{path.name}" for name, path in signed.outputs.items()},
+        **({"manifests": manifests} if manifests else {}),
         "poster": f"{spec.folder}/poster.jpg",
         "frames": film.fit.frames,
         "seconds": picture["seconds"] + extended,
         **film.facts,
-        "notes": list(dict.fromkeys((*picture["notes"], *film.notes))),
+        **signed.facts,
+        "notes": list(dict.fromkeys((*picture["notes"], *film.notes, *signed.notes))),
         "stage_seconds": dict(stages),
         "code_version": __version__,
         "finished_at": datetime.now(UTC).isoformat(),

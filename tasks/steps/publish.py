@@ -37,8 +37,9 @@ def publish(
     puts = {f"{spec.folder}/{name}": _put(store, path, f"{spec.folder}/{name}") for name, path in files.items()}
     outputs = {name: puts[key].key for name, key in facts["outputs"].items()}
     facts = {**facts, "outputs": outputs, "poster": puts[facts["poster"]].key}
-    if "subtitles" in facts:
-        facts["subtitles"] = {kind: puts[key].key for kind, key in facts["subtitles"].items()}
+    for kind in ("subtitles", "manifests"):
+        if kind in facts:
+            facts[kind] = {name: puts[key].key for name, key in facts[kind].items()}
     last = store.put_bytes(encode_record(facts, puts.values()), record_key(spec.folder))
     record = find_record(store, spec.folder)
     if record is None:

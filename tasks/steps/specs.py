@@ -112,6 +112,8 @@ class FilmSpec:
     Attributes:
         audio: the file that the job names as its sound, if it names one.
         subtitles: the file that it names as its subtitles, unless they are drawn into the picture.
+        signer: key of the signer of its files; empty for none.
+        weights: fingerprint of the model, for the files' Content Credentials; not part of the key.
     """
 
     key: str
@@ -120,6 +122,8 @@ class FilmSpec:
     picture: PictureSpec
     audio: Input | None = None
     subtitles: Input | None = None
+    signer: str = ""
+    weights: str = ""
 
     @property
     def inputs(self) -> tuple[Input, ...]:

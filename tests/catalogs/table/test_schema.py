@@ -46,7 +46,7 @@ def test_a_full_row() -> None:
     assert full["face"] == {"x1": 1.0, "y1": 2.0, "x2": 3.5, "y2": 4.0}
     assert full["gaps"] == [{"first": 3, "stop": 5}]
     assert json.loads(full["settings"])["steps"] == 10
-    assert (full["seconds_fetch"], full["seconds_queue"]) == (0.0, 9.0)
+    assert (full["seconds_fetch"], full["seconds_queue"]) == (0.0, 10.0)
     assert (full["width"], full["seconds"], full["quality_identity"]) == (512, 0.5, 0.75)
     assert full["quality_flicker"] is None
     assert full["error_kind"] is None
@@ -115,7 +115,7 @@ def test_the_schema_only_grows() -> None:
     """Tables out there have these columns with these types; a change here needs a new column instead."""
     assert VERSION == 5
     assert all(field.nullable for field in SCHEMA)
-    assert [f"seconds_{stage}" in SCHEMA.names for stage in STAGES] == [True] * 10
+    assert [f"seconds_{stage}" in SCHEMA.names for stage in STAGES] == [True] * 11
     assert [f"quality_{name}" in SCHEMA.names for name in QUALITIES] == [True] * 5
     assert SCHEMA.field("tags").type == pa.map_(pa.string(), pa.string())
     assert SCHEMA.field("recorded_at").type == pa.timestamp("us", "UTC")

@@ -14,8 +14,8 @@ from tasks.credentials.manifest import Generation, Ingredient, sign_file
 from tasks.credentials.settings import SigningSettings
 from tasks.credentials.signer import Signer
 from tasks.media import VideoMetadata, encode
-from troupe.files import file_sha256
 from tests.clips import HEIGHT, WIDTH, numbered
+from troupe.files import file_sha256
 
 SignCopy = Callable[..., Path]
 
