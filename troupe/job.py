@@ -9,7 +9,20 @@ from fractions import Fraction
 
 from troupe.faces import LARGEST, FaceChoice
 
-__all__ = ["BLENDS", "CROPS", "FITS", "GAPS", "LOUDNESS", "MASTERS", "SIZE", "Job", "fitted_size", "valid_size"]
+__all__ = [
+    "BLENDS",
+    "CROPS",
+    "FITS",
+    "GAPS",
+    "LABELS",
+    "LOUDNESS",
+    "MASTERS",
+    "SIZE",
+    "WATERMARKS",
+    "Job",
+    "fitted_size",
+    "valid_size",
+]
 
 GAPS = ("hold", "cut", "fail")
 CROPS = ("first", "follow")
@@ -17,6 +30,9 @@ BLENDS = ("seamless", "reference")
 MASTERS = ("none", "lossless", "prores")
 FITS = ("strict", "cut", "hold", "bounce", "stretch", "stretch+bounce")
 """What is done where sound and picture differ in length; see `tasks.media.fit`."""
+LABELS = ("none", "ai-generated", "ai-modified")
+"""Labels whose text depends on the language; others are texts."""
+WATERMARKS = ("on", "off", "required")
 LOUDNESS = (-40.0, -8.0)
 """Lowest and highest loudness that sound is normalised to, in LUFS."""
 SIZE = "2160p"
@@ -59,6 +75,10 @@ class Job:
         subtitles_language: language of the subtitles, BCP 47; empty if it is `language`.
         subtitles_burn: whether subtitles are drawn into the picture, instead of a track that viewers can switch off.
         size: largest size of the full video; see `fitted_size`. Larger portraits are scaled down.
+        label: text in the upper right corner of every frame: `none`, `ai-generated` or `ai-modified` in the film's
+            language, or any other text as it is.
+        watermark: whether an invisible watermark is embedded: `on`, `off`, or `required`, which does not reuse films
+            that versions without watermarks made.
     """
 
     job_id: str
@@ -92,6 +112,8 @@ class Job:
     subtitles: str = ""
     subtitles_language: str = ""
     subtitles_burn: bool = False
+    label: str = "none"
+    watermark: str = "on"
 
 
 def valid_size(text: str) -> bool:

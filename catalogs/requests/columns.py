@@ -19,7 +19,7 @@ from catalogs.store import uris
 from catalogs.store.keys import JOB_ID, valid_job_id
 from troupe import PRESETS, FaceChoice
 from troupe.errors import SettingsError
-from troupe.job import BLENDS, CROPS, FITS, GAPS, LOUDNESS, MASTERS, valid_size
+from troupe.job import BLENDS, CROPS, FITS, GAPS, LABELS, LOUDNESS, MASTERS, WATERMARKS, valid_size
 
 __all__ = ["COLUMNS", "LANGUAGE", "REQUIRED", "is_empty", "parse_cells", "suggestion"]
 
@@ -33,6 +33,9 @@ _NUMBER = re.compile(r"(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)
 _FRACTION = re.compile(r"\d{1,9}(\.\d{0,9})?|\.\d{1,9}|\d{1,9}/0*[1-9]\d{0,8}", re.ASCII)
 _LONGEST_CELL = 32_767
 """Characters, as in a spreadsheet; each of a run's jobs is kept in memory and repeated in its row and its report."""
+
+_LONGEST_LABEL = 60
+"""Characters: two or three lines in a square frame."""
 
 LANGUAGE = re.compile(r"[A-Za-z]{2,3}(-[A-Za-z0-9]{1,8})*")
 """BCP 47 tags, as far as their form."""
@@ -188,6 +191,17 @@ def _loudness(text: str, _folder: str) -> float:
     return value
 
 
+def _label(text: str, _folder: str) -> str:
+    if text.casefold() in LABELS:
+        return text.casefold()
+    if len(text) > _LONGEST_LABEL or re.search(r"[{}\\]", text):
+        raise ValueError(
+            f"is {_short(text)}; use {', '.join(LABELS)}, or a text of at most {_LONGEST_LABEL} characters without "
+            f"braces and backslashes"
+        )
+    return text
+
+
 def _track(text: str, _folder: str) -> str:
     name, _, value = text.partition(":")
     if not (name == "index" and re.fullmatch(r"[0-9]{1,3}", value)) and not (
@@ -333,6 +347,8 @@ _PARSERS: dict[str, Callable[[Any, str], Any]] = {
     "subtitles": _uri,
     "subtitles_language": _language,
     "subtitles_burn": _flag,
+    "label": _label,
+    "watermark": _one_of(*WATERMARKS),
 }
 COLUMNS = tuple(_PARSERS)
 """Columns of a jobs file; the first two are required."""

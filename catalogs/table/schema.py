@@ -134,6 +134,8 @@ _TYPES: dict[str, Any] = {
     "signature": _TEXT,  # `signed`: the files have Content Credentials; `unsigned`; null for jobs without a video
     "signer": _TEXT,  # subject of the signing certificate, RFC 4514
     "seconds_sign": _REAL,
+    "label": _TEXT,  # as requested: text in the upper right corner of every frame
+    "watermark": _TEXT,  # id of the key of the video's watermark; `off`, or null where an earlier version made it
 }
 
 INDEXED = (
@@ -148,7 +150,7 @@ SCHEMA = pa.schema(_TYPES, metadata={"troupe.schema_version": str(VERSION)})
 _JOB_COLUMNS = (
     *("job_id", "identity", "consent", "tags", "portrait", "driving"),
     *("language", "audio", "output", "preset", "seed", "audio_track", "video_track", "size"),
-    *("subtitles", "subtitles_burn", "subtitles_language"),
+    *("subtitles", "subtitles_burn", "subtitles_language", "label"),
 )
 """Columns with the same name as in the job."""
 

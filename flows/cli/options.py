@@ -163,6 +163,23 @@ SubtitlesBurnOption = Annotated[
     bool,
     typer.Option("--subtitles-burn", help="Draw the subtitles into the picture, for jobs that do not say otherwise."),
 ]
+LabelOption = Annotated[
+    str | None,
+    typer.Option(
+        help="Text in the upper right corner of every frame: none, ai-generated or ai-modified in the video's "
+        "language, or any other text.",
+        show_default="none",
+    ),
+]
+WatermarkOption = Annotated[
+    str | None,
+    typer.Option(
+        metavar="on|off|required",
+        help="Invisible watermark, by which `troupe verify` recognises copies; required renders videos of versions "
+        "without watermarks again. See docs/provenance.md.",
+        show_default="on",
+    ),
+]
 PresetOption = Annotated[
     str | None,
     typer.Option(
@@ -353,6 +370,8 @@ def _parameters(
     loudness: LoudnessOption = None,
     subtitles: SubtitlesOption = None,
     subtitles_burn: SubtitlesBurnOption = False,
+    label: LabelOption = None,
+    watermark: WatermarkOption = None,
     identity_from: IdentityFromOption = None,
     limit: JobLimitOption = None,
     preview: PreviewOption = None,
@@ -360,7 +379,8 @@ def _parameters(
 ) -> dict[str, Any]:
     """Return parameters of `tasks.run.request.Request`."""
     cells = {"preset": preset, "seed": seed, "output": output, "audio": audio, "languages": languages, "fit": fit}
-    cells |= {"loudness": loudness, "subtitles": subtitles, "subtitles_burn": subtitles_burn or None}
+    cells |= {"loudness": loudness, "subtitles": subtitles, "subtitles_burn": subtitles_burn or None, "label": label}
+    cells |= {"watermark": watermark}
     return {
         "jobs": jobs,
         "portraits": portraits,

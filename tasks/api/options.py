@@ -55,6 +55,8 @@ class JobOptions(TypedDict, total=False):
     quality: int
     preset: Literal["exact", "draft", "sketch"]
     seed: int
+    label: str
+    watermark: Literal["on", "off", "required"]
 
 
 OPTIONS = tuple(JobOptions.__annotations__)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from functools import partial
 
 from catalogs.requests.access.input_policy import allowed_entries
 from catalogs.store import uris
@@ -13,6 +14,7 @@ from models.face_files import detector_file
 from tasks.quality.thresholds import Thresholds
 from tasks.run.request import Request
 from tasks.weights.local_copy import local_file, local_weights
+from troupe import Job
 from troupe.checks import check_all
 from troupe.errors import SettingsError, SigningError
 
@@ -35,13 +37,31 @@ def check_request(request: Request, *, write: bool = True) -> None:
         SettingsError: several problems.
     """
     checks: list[Callable[[], object]] = [
-        lambda: request.job_list,
+        lambda: check_marks(request.job_list),
         lambda: Thresholds(request.min_identity, request.max_quality, request.fail_quality),
         *model_checks(request.weights, request.detector, request.device, request.dtype),
         lambda: allowed_entries(request.allow_input),
         lambda: _check_signer(request),
     ]
     check_all(checks, lambda: _check_store(request) if write else None)
+
+
+def check_marks(jobs: Iterable[Job]) -> None:
+    """Check that the watermark key can be loaded and that the labels can be drawn, as far as jobs need them.
+
+    Raises:
+        SettingsError: one cannot; all problems are reported together.
+    """
+    from tasks.media.label import label_problem, label_text
+    from tasks.media.watermark import load_key
+
+    def check(text: str) -> None:
+        if problem := label_problem(text):
+            raise SettingsError(f"label {text!r}: {problem}")
+
+    texts = {label_text(job.label, job.language) for job in jobs} - {""}
+    marked = any(job.watermark != "off" for job in jobs)
+    check_all([load_key] * marked + [partial(check, text) for text in sorted(texts)])
 
 
 def model_checks(weights: str, detector: str | None, device: str, dtype: str) -> list[Callable[[], object]]:

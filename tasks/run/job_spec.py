@@ -12,6 +12,7 @@ from catalogs.store.keys import make_key
 from catalogs.store.uris import name
 from tasks import media
 from tasks.media.fit import decide_fit
+from tasks.media.label import label_text
 from tasks.run.inputs.clip_lengths import Length, frames_between
 from tasks.run.inputs.traits import Role, Traits
 from tasks.steps.sound import EXTENDED_TEXT
@@ -22,7 +23,7 @@ from troupe.job import fitted_size
 
 __all__ = ["JobTraits", "make_spec", "misfit", "roles_of", "track_error", "uris_of"]
 
-VERSIONS = {"appearance": 1, "track": 2, "motion": 2, "picture": 1, "render": 2}
+VERSIONS = {"appearance": 1, "track": 2, "motion": 2, "picture": 1, "render": 2, "label": 1, "watermark": 1}
 """Step versions; raised when a step's result changes for the same inputs, so that old results are not reused."""
 
 
@@ -71,7 +72,14 @@ def make_spec(
     shared: dict[Any, Any],
     traits: JobTraits,
     signer: str = "",
+    watermark: str = "",
 ) -> FilmSpec:
+    """Return the spec of a job.
+
+    Args:
+        signer: key of the signer of the film's files; empty for none.
+        watermark: id of the key of watermarks; empty for none.
+    """
     settings = replace(preset(job.preset), seed=job.seed)
     portrait = PortraitSpec(
         key=make_key(
@@ -130,16 +138,28 @@ def make_spec(
     heard |= _sound_part(job, traits) | _fit_part(job) | ({"signer": signer} if signer else {})
     if track_of_text is not None:
         heard |= {"subtitles": track_of_text.sha256, "subtitles_language": job.subtitles_language}
+    label, watermark = label_text(job.label, job.language), "" if job.watermark == "off" else watermark
+    if label:
+        seen["label"] = [VERSIONS["label"], label]
+
+    def keys(seen: dict[str, Any]) -> tuple[str, str]:
+        # The film's is named after the render that earlier versions made at once, so that theirs are reused.
+        film = make_key("render", version=VERSIONS["render"], **seen, **heard)
+        return film, make_key("picture", version=VERSIONS["picture"], **seen)
+
+    unmarked = keys(seen)
+    film_key, picture_key = keys(seen | {"watermark": [VERSIONS["watermark"], watermark]}) if watermark else unmarked
     # Jobs have most of their parts in common: kept once, they take a fraction of the memory.
     portrait, motion = shared.setdefault(portrait, portrait), shared.setdefault(motion, motion)
     settings = shared.setdefault(settings, settings)
-    picture_key = make_key("picture", version=VERSIONS["picture"], **seen)
     picture = shared.setdefault(
-        picture_key, PictureSpec(picture_key, run_id, job, portrait, motion, settings, stretch_to, drawn)
+        picture_key,
+        PictureSpec(picture_key, run_id, job, portrait, motion, settings, stretch_to, drawn, label, watermark),
     )
-    # Named after the render that earlier versions made at once, so that theirs are reused.
-    key = make_key("render", version=VERSIONS["render"], **seen, **heard)
-    return FilmSpec(key, run_id, job, picture, audio, track_of_text, signer, fingerprint)
+    # Earlier versions neither drew labels nor signed.
+    reusable = watermark and job.watermark == "on" and not label and not signer
+    earlier = unmarked if reusable else None
+    return FilmSpec(film_key, run_id, job, picture, audio, track_of_text, signer, fingerprint, earlier)
 
 
 def _sound_part(job: Job, traits: JobTraits) -> dict[str, Any]:

@@ -14,11 +14,12 @@ from catalogs.requests.access.input_policy import PUBLIC, InputPolicy
 from catalogs.retention.forget import ForgetList
 from catalogs.store.error_text import reason
 from catalogs.store.keys import make_key
-from catalogs.store.renders import complete_record
+from catalogs.store.renders import Record, complete_record
 from catalogs.store.store import Store
 from models import weights
 from models.weights import recogniser_file
 from tasks.media.sandbox import Sandbox
+from tasks.media.watermark import load_key
 from tasks.run.inputs.clip_lengths import ClipLengths, Length
 from tasks.run.inputs.subtitle_files import SubtitleFiles
 from tasks.run.inputs.traits import InputTraits
@@ -37,6 +38,7 @@ _log = logging.getLogger(__name__)
 Shard: TypeAlias = tuple[FilmSpec, ...]
 """Specs that a step of the run does together: those of a few portraits."""
 
+NOT_MARKED = "watermark: none, because an earlier version made the film; use `--watermark required` to render it again"
 _THREADS = 16
 _UNKNOWN_LENGTH: Length = (250, 25.0)
 """Frames and rate that are assumed for a clip whose headers have none."""
@@ -143,6 +145,7 @@ def plan_jobs(
         lengths.save(run_id)
     forget_list = ForgetList(store)
     notes = (MINIATURE_NOTE,) if is_miniature(weights_directory) else ()
+    watermark = load_key().id
     shared: dict[Any, Any] = {}
 
     planned: list[PlannedJob] = []
@@ -166,7 +169,17 @@ def plan_jobs(
                     problems.append(unusable)
                 if not problems:
                     spec = make_spec(
-                        run_id, job, inputs, fingerprint, face_networks, dtype, length, shared, found_traits, signer
+                        run_id,
+                        job,
+                        inputs,
+                        fingerprint,
+                        face_networks,
+                        dtype,
+                        length,
+                        shared,
+                        found_traits,
+                        signer,
+                        watermark,
                     )
             except InputError as problem:
                 problems.append(problem)
@@ -218,13 +231,16 @@ def finished_films(
         except Cancelled as error:
             return cancelled(planned, error)
         notes: list[str] = []
-        record = finished_record(store, planned.spec, notes.append)
+        spec = planned.spec
+        record = finished_record(store, spec, notes.append)
+        if record is None and (earlier := _before_watermarks(store, planned)) is not None:
+            planned, record = earlier
         if record is not None and complete:
             record = complete_record(store, record)
         for note in notes:
             _log.warning(note)
         if record is None:
-            planned = replace(planned, has_picture=has_picture(planned.spec.picture))
+            planned = replace(planned, has_picture=has_picture(spec.picture))
         return replace(planned, notes=(*planned.notes, *notes)) if notes else planned, record
 
     jobs = iter(jobs)
@@ -235,6 +251,22 @@ def finished_films(
         except Cancelled as error:
             found = [cancelled(planned, error) for planned in batch]
         yield from found
+
+
+def _before_watermarks(store: Store, planned: PlannedJob) -> tuple[PlannedJob, Record] | None:
+    """Return the job with the film that a version without watermarks made of it, and the film's record.
+
+    None if there is none. A film that was made without a watermark on request is not one of these: its record says so.
+    """
+    spec = planned.spec
+    if spec is None or spec.unmarked is None:
+        return None
+    film, picture = spec.unmarked
+    earlier = replace(spec, key=film, picture=replace(spec.picture, key=picture, watermark=""), unmarked=None)
+    record = finished_record(store, earlier, _log.warning)
+    if record is None or "watermark" in record:
+        return None
+    return replace(planned, spec=earlier, notes=(*planned.notes, NOT_MARKED)), record
 
 
 def shards(specs: Iterable[FilmSpec], most: int = 200, at_once: int = 4, enough: int = 8) -> tuple[Shard, ...]:

@@ -75,6 +75,7 @@ def row_of(
             "gaps": [tuple(gap) for gap in facts["gaps"]],
             "cuts": facts["cuts"],
             "detection_score": facts["detection_score"],
+            "watermark": facts.get("watermark", "off" if planned.job.watermark == "off" else None),
             "language": planned.job.language or facts.get("language"),  # the sound's own
             "subtitles_language": facts.get("subtitles_language"),
             # Renders that an earlier version made were not measured.

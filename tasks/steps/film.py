@@ -212,6 +212,7 @@ def _facts(
     return {name: value for name, value in picture.items() if name not in _OF_PICTURE_ALONE} | {
         "key": spec.key,
         "picture_key": spec.picture.key,
+        "watermark": picture.get("watermark", "off"),
         "run_id": spec.run_id,
         "job_id": spec.job.job_id,
         "outputs": {name: f"{spec.folder}/{path.name}" for name, path in signed.outputs.items()},

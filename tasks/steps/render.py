@@ -23,6 +23,7 @@ from tasks.media.timing import even_timing
 from tasks.quality.meter import QualityMeter
 from tasks.steps.appearance import EncodedPortrait
 from tasks.steps.context import WorkerContext
+from tasks.steps.marking import Marking
 from tasks.steps.motion import fetch_track
 from tasks.steps.publish import publish, reusable_record
 from tasks.steps.specs import PictureDone, PictureSpec
@@ -136,6 +137,7 @@ def write_videos(
     Returns:
         properties of the videos.
     """
+    marking = Marking(spec, timing.rate)
     metadata = VideoMetadata(run_id=spec.run_id, job_id=spec.job.job_id)
     with ExitStack() as stack:
         encoders = [
@@ -157,9 +159,13 @@ def write_videos(
             meter.update(index, frame)
             with watch("paste"):
                 whole = paster(frame) if paster is not None else frame
+            with watch("encode_video"):
+                whole = crop = marking(whole, index)
+                if paster is not None and any(output.name == "crop" for output in outputs):
+                    crop = marking(frame, index)
             for output, encoder in zip(outputs, encoders, strict=True):
                 with watch("encode_video"):
-                    encoder.write(frame if output.name == "crop" else whole)
+                    encoder.write(crop if output.name == "crop" else whole)
             if index == total // 2:
                 media.write_poster(whole, poster)
             report_progress("writing", index + 1, total, "frames")
@@ -183,9 +189,12 @@ def stream_frames(
     """
     picture, box, _ = _scaled_portrait(context, spec, portrait)
     paster = make_paster(spec.job.blend, picture, box) if picture is not None else None
+    job = spec.job
+    rate = media.timing_of(context.input(spec.motion.track.clip), job.start, job.end, job.fps, job.video_track).rate
+    marking = Marking(spec, rate)
     with closing(_animate(context, spec, portrait, shots, Stopwatch())) as crops:
-        for crop in crops:
-            yield paster(crop) if paster is not None else crop
+        for index, crop in enumerate(crops):
+            yield marking(paster(crop) if paster is not None else crop, index)
 
 
 def _animate(
@@ -260,7 +269,8 @@ def _stretched(
 def _picture_notes(context: WorkerContext, spec: PictureSpec, clip: Path) -> list[str]:
     """Return notes on what was chosen or converted when the portrait and the clip were read."""
     portrait = context.input(spec.portrait.picture)
-    return [*media.picture_notes(portrait), *media.clip_notes(clip, spec.job.video_track)]
+    label = [f"label: {spec.label}"] if spec.label else []
+    return [*media.picture_notes(portrait), *media.clip_notes(clip, spec.job.video_track), *label]
 
 
 def _facts(
@@ -289,6 +299,7 @@ def _facts(
         "seconds": main.seconds,
         "settings": json.dumps(dataclasses.asdict(spec.settings), sort_keys=True),
         "device": context.animator.device_name,
+        "watermark": spec.watermark or "off",
         "peak_gpu_bytes": context.animator.peak_gpu_bytes,
         "code_version": __version__,
         "finished_at": datetime.now(UTC).isoformat(),

@@ -88,6 +88,8 @@ class PictureSpec:
         run_id, job: the run and the first of its jobs that need the picture.
         stretch_to: length of the sound, in seconds, that the motion is stretched towards; None leaves it as it is.
         subtitles: the file that is drawn into the picture, if one is.
+        label: text in the upper right corner of every frame, in the language of the job; empty for none.
+        watermark: id of the key of the watermark; empty for none. The payload is the start of the picture's key.
     """
 
     key: str
@@ -98,6 +100,8 @@ class PictureSpec:
     settings: SamplerSettings
     stretch_to: Fraction | None = None
     subtitles: Input | None = None
+    label: str = ""
+    watermark: str = ""
 
     @property
     def folder(self) -> str:
@@ -114,6 +118,7 @@ class FilmSpec:
         subtitles: the file that it names as its subtitles, unless they are drawn into the picture.
         signer: key of the signer of its files; empty for none.
         weights: fingerprint of the model, for the files' Content Credentials; not part of the key.
+        unmarked: keys that the film and its picture had before there were watermarks, if such a film may be reused.
     """
 
     key: str
@@ -124,6 +129,7 @@ class FilmSpec:
     subtitles: Input | None = None
     signer: str = ""
     weights: str = ""
+    unmarked: tuple[str, str] | None = None
 
     @property
     def inputs(self) -> tuple[Input, ...]:

@@ -46,10 +46,10 @@ def pictures(video: Path) -> NDArray[np.uint8]:
 def run(tmp_path: Path, weights: Path, cast: Path) -> Callable[..., Summary]:
     """Return a function that renders one portrait and clip with a seed, into a store of this test."""
 
-    def run(seed: int = 0, portrait: Path = cast / "portraits" / "ruby.png") -> Summary:
+    def run(seed: int = 0, portrait: Path = cast / "portraits" / "ruby.png", **columns: str) -> Summary:
         jobs = tmp_path / "jobs.jsonl"
         job = {"job_id": "job", "portrait": str(portrait), "driving": str(cast / "clips" / "hello.mp4"), "seed": seed}
-        jobs.write_text(json.dumps(job))
+        jobs.write_text(json.dumps(job | columns))
         store = str(tmp_path / "store")
         return animate_locally(Request(store, str(weights), jobs=str(jobs), defaults={"preset": "sketch"}))
 
@@ -214,6 +214,35 @@ def test_a_store_of_an_earlier_version_is_used_and_completed(
     for path, content in digests.items():
         assert path.read_text().splitlines() == content.decode().splitlines()[: len(path.read_text().splitlines())]
     assert run().counts == {"reused": 1}
+
+
+def test_films_from_before_watermarks_are_reused_unless_one_is_required(
+    run: Callable[..., Summary], tmp_path: Path
+) -> None:
+    first = run(watermark="off")
+    assert manifest_rows(first)["job"]["watermark"] == "off"
+    (record,) = tmp_path.glob("store/renders/*/render.json")
+    whole = record.read_bytes()
+    record.write_text(json.dumps({name: value for name, value in json.loads(whole).items() if name != "watermark"}))
+    remove_digests(tmp_path / "store")
+    again = run()
+    assert (again.counts, again.files_put) == ({"reused": 1}, 0)
+    row = manifest_rows(again)["job"]
+    assert row["render_key"] == manifest_rows(first)["job"]["render_key"]
+    assert row["watermark"] is None
+    assert "earlier version" in row["notes"]
+    record.write_bytes(whole)
+    marked = run()
+    assert marked.counts == {"done": 1}, "a film that was made without a watermark on request is another one"
+    row = manifest_rows(marked)["job"]
+    assert row["watermark"] == "public"
+    assert "watermark" not in (row["notes"] or "")
+    assert run(watermark="required").counts == run().counts == run(watermark="off").counts == {"reused": 1}
+    labelled = manifest_rows(run(label="ai-generated", language="de"))["job"]
+    assert labelled["label"] == "ai-generated"
+    assert "label: KI-generiert" in labelled["notes"]
+    corner = (..., slice(0, 24), slice(-48, None), slice(None))
+    assert pictures(Path(labelled["full_uri"]))[corner].max() > pictures(Path(row["full_uri"]))[corner].max()
 
 
 @pytest.mark.parametrize("damage", ["missing", "shorter"])

@@ -45,6 +45,8 @@ FULL = Job(
     subtitles="/data/ana.vtt",
     subtitles_language="pt-BR",
     subtitles_burn=True,
+    label="ai-generated",
+    watermark="required",
 )
 
 

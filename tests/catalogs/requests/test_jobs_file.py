@@ -61,6 +61,8 @@ def test_every_column_in_every_kind_of_file(tmp_path: Path) -> None:
         "subtitles": "ana.vtt",
         "subtitles_language": "pt-BR",
         "subtitles_burn": "true",
+        "label": "AI-generated",
+        "watermark": "required",
     }
     assert set(cells) | {"tags", "languages"} == set(COLUMNS)
     assert {field.name for field in dataclasses.fields(Job)} <= set(COLUMNS)

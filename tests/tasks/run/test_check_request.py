@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -81,3 +82,14 @@ def test_a_missing_bucket_is_one_line(valid: Request, s3: str) -> None:
         check_request(Request(f"s3://{BUCKET}-that-does-not-exist/troupe", valid.weights, valid.jobs))
     assert "does not exist" in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+def test_labels_and_the_watermark_key_are_checked(valid: Request, monkeypatch: pytest.MonkeyPatch) -> None:
+    request = replace(valid, defaults={"label": "ai-generated", "language": "de"})
+    check_request(request)
+    monkeypatch.setenv("TROUPE_WATERMARK_KEY", "short")
+    with pytest.raises(SettingsError, match="the watermark key has 5 bytes"):
+        check_request(request)
+    check_request(replace(request, defaults={"watermark": "off"}))
+    with pytest.raises(SettingsError, match=r"2 problems:(\n.*)*label '\U00012345': no font(\n.*)*|watermark key"):
+        check_request(replace(valid, defaults={"label": "\U00012345"}))
