@@ -34,6 +34,8 @@ _log = logging.getLogger(__name__)
 
 _MANIFEST = "manifest.parquet"
 _DEFAULT_NAME = "{identity}/{job_id}.mp4"
+_SIDECARS = {"poster_file": ".jpg", "subtitles_vtt_file": ".vtt", "subtitles_srt_file": ".srt"}
+"""Columns of the manifest for files beside a video, and their suffixes."""
 
 
 @dataclass(frozen=True)
@@ -65,9 +67,9 @@ def deliver(
 ) -> DeliveryReport:
     """Copy the videos of these rows, with `manifest.parquet` and `manifest.csv` beside them; the store records it.
 
-    Idempotent: existing files are kept and never overwritten. The first column of the manifests is `file`, relative to
-    their folder; they keep the rows of earlier exports into it. Rows with the same video and name, such as those of a
-    nightly run, are one file and one row, the latest.
+    Idempotent: existing files are kept and never overwritten. Subtitles are copied beside their video, with its name.
+    The first column of the manifests is `file`, relative to their folder; they keep the rows of earlier exports into
+    it. Rows with the same video and name, such as those of a nightly run, are one file and one row, the latest.
 
     Args:
         store: store of the catalog that the rows are from.
@@ -98,33 +100,36 @@ def deliver(
     taken = {file: _content(row) for file, row in earlier.items()}
     named = list(zip(_numbered(videos, taken), videos.values(), strict=True))
 
+    def sidecars(file: str, row: Mapping[str, Any]) -> dict[str, tuple[str, str]]:
+        """Return URI and name of each file beside a video, by column of the manifest."""
+        columns = _SIDECARS if posters else [column for column in _SIDECARS if column != "poster_file"]
+        found = {column: row.get(column.replace("_file", "_uri")) for column in columns}
+        stem = file[: -len(".mp4")]
+        return {column: (uri, f"{stem}{_SIDECARS[column]}") for column, uri in found.items() if uri}
+
     def copy(entry: tuple[str, dict[str, Any]]) -> bool | TroupeError:
         file, row = entry
         with scratch_folder() as folder:
             try:
                 video = _fetch(store, row, (row["crop_uri"] if crop else None) or _main(row), folder)
-                poster = _fetch(store, row, row["poster_uri"], folder) if posters and row["poster_uri"] else None
+                beside = [(name, _fetch(store, row, uri, folder)) for uri, name in sidecars(file, row).values()]
             except TroupeError as error:
                 return error
             created = _put(target, video, file)
-            if poster is not None:
-                _put(target, poster, _poster_file(file))
+            for name, fetched in beside:
+                _put(target, fetched, name)
             return created
 
     with ThreadPoolExecutor(_THREADS, thread_name_prefix="deliver") as threads:
         outcomes = list(threads.map(copy, named))
     copied = {
-        file: {
-            "file": file,
-            "poster_file": _poster_file(file) if posters and row["poster_uri"] else None,
-            **_shown(row),
-        }
+        file: {"file": file} | {column: name for column, (_, name) in sidecars(file, row).items()} | _shown(row)
         for (file, row), outcome in zip(named, outcomes, strict=True)
         if isinstance(outcome, bool)
     }
     # Recorded before the manifest is written: whoever is interrupted here repeats it.
     _record(store, target, [row for file, row in copied.items() if file not in earlier])
-    listed = _manifest({**earlier, **copied}, rows.schema, posters)
+    listed = _manifest({**earlier, **copied}, rows.schema)
     target.replace(to_csv(listed, excel=excel).encode(), "manifest.csv")
     target.replace(to_parquet(listed), _MANIFEST)
     problems = [
@@ -181,11 +186,10 @@ def _earlier_rows(target: Store) -> dict[str, dict[str, Any]]:
         ) from error
 
 
-def _manifest(listed: Mapping[str, dict[str, Any]], schema: pa.Schema, posters: bool) -> pa.Table:
+def _manifest(listed: Mapping[str, dict[str, Any]], schema: pa.Schema) -> pa.Table:
     """Return the rows of the manifest, sorted by file. Rows of another version of troupe lack columns, or have more."""
-    first = [pa.field("file", pa.string())]
-    if posters or any("poster_file" in row for row in listed.values() if row.get("poster_file")):
-        first.append(pa.field("poster_file", pa.string()))
+    beside = [column for column in _SIDECARS if any(row.get(column) for row in listed.values())]
+    first = [pa.field(column, pa.string()) for column in ("file", *beside)]
     return pa.Table.from_pylist([listed[file] for file in sorted(listed)], pa.schema([*first, *schema]))
 
 
@@ -201,10 +205,6 @@ def _record(store: Store, target: Store, rows: list[dict[str, Any]]) -> None:
 def _content(row: dict[str, Any]) -> str:
     """Return what is equal for rows with the same video."""
     return str(row["render_key"] or row["full_uri"] or row["crop_uri"])
-
-
-def _poster_file(file: str) -> str:
-    return file.removesuffix(".mp4") + ".jpg"
 
 
 def _main(row: dict[str, Any]) -> str:

@@ -144,12 +144,13 @@ def forget(
 
 
 def _exported(store: Store, rows: pa.Table) -> tuple[str, ...]:
-    """Return the URIs of the exported copies of these jobs' videos and posters."""
+    """Return the URIs of the exported copies of these jobs' videos, posters and subtitles."""
     exports = read_exports(store).to_pylist()
-    columns = [rows.column(name).to_pylist() for name in ("run_id", "job_id")] if exports else [[], []]
-    jobs = set(zip(*columns, strict=True))
+    ids = [rows.column(name).to_pylist() for name in ("run_id", "job_id")] if exports else [[], []]
+    jobs = set(zip(*ids, strict=True))
     found = [entry for entry in exports if (entry["run_id"], entry["job_id"]) in jobs]
-    files = {(entry["target"], file) for entry in found for file in (entry["file"], entry["poster_file"]) if file}
+    columns = ("file", "poster_file", "subtitles_vtt_file", "subtitles_srt_file")
+    files = {(entry["target"], entry[column]) for entry in found for column in columns if entry[column]}
     return tuple(sorted(f"{target}/{file}" for target, file in files))
 
 

@@ -27,6 +27,8 @@ _TYPES: dict[str, Any] = {
     "run_id": _TEXT,  # with job_id: the row of the job
     "job_id": _TEXT,
     "render_key": _TEXT,  # equal for jobs with the same video
+    "subtitles_vtt_file": _TEXT,
+    "subtitles_srt_file": _TEXT,
 }
 EXPORTS = pa.schema(_TYPES)
 

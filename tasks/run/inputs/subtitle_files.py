@@ -6,10 +6,11 @@ from collections.abc import Callable, Iterable, Mapping
 
 from catalogs.requests.access.content_hashes import ContentHashes
 from catalogs.requests.access.input_policy import InputPolicy
+from catalogs.requests.inputs import input_error
 from catalogs.store.uris import name
 from tasks.media.subtitles import Subtitles, burn_problem, read_subtitles
 from troupe import Job
-from troupe.errors import InputError, StoreError, TroupeError
+from troupe.errors import Cancelled, InputError, TroupeError
 from troupe.process.signals import map_stoppable
 
 __all__ = ["SubtitleFiles"]
@@ -50,8 +51,10 @@ class SubtitleFiles:
             try:
                 with hashes.reading(uri, content, policy) as path:
                     subtitles, _ = read_subtitles(path, language, name=name(uri))
-            except (InputError, StoreError) as error:
-                self._errors[file] = error
+            except Cancelled:
+                raise
+            except Exception as error:  # whatever is wrong with a file concerns only the jobs that name it
+                self._errors[file] = input_error(uri, error)
             else:
                 if file in burned:
                     drawn[file] = subtitles

@@ -18,6 +18,7 @@ from catalogs.export.deliver import DeliveryReport, deliver
 from catalogs.export.filenames import NameTemplate
 from catalogs.query.jobs import list_jobs
 from catalogs.query.sql import sql
+from catalogs.retention.forget import forget
 from catalogs.store.store import Store, open_store
 from catalogs.table.row_buffer import RowBuffer
 from catalogs.table.schema import SCHEMA
@@ -205,6 +206,36 @@ def test_an_absent_tag_is_named(filled: Store, tmp_path: Path) -> None:
         assert message in refused.value.message
     assert files(tmp_path / "out") == {}
     assert deliver(filled, list_jobs(filled, tags=["scene"]), target, "{tags.scene}/{job_id}").copied == 1
+
+
+def test_subtitles_are_delivered_with_the_name_of_their_video(folder_store: Store, tmp_path: Path) -> None:
+    with RowBuffer(folder_store, "r1") as buffer:
+        for language in ("fr", "en"):
+            columns = render(folder_store, language)
+            for kind in ("vtt", "srt") if language == "fr" else ():
+                folder_store.put_bytes(f"{kind} {language}".encode(), f"renders/{language}/subtitles.{kind}")
+                columns[f"subtitles_{kind}_uri"] = folder_store.uri(f"renders/{language}/subtitles.{kind}")
+            buffer.append({**row("r1", language, identity="Ana", **columns), "language": language})
+    target = open_store(str(tmp_path / "out"))
+    for _ in range(2):  # the second time, everything is there
+        done = deliver(folder_store, list_jobs(folder_store), target, "welcome_{language}.MP4")
+    assert not done.missing
+    assert {key: target.read(key) for key in target.list() if not key.startswith("manifest")} == {
+        "welcome_en.MP4": b"full en",
+        "welcome_fr.MP4": b"full fr",
+        "welcome_fr.vtt": b"vtt fr",
+        "welcome_fr.srt": b"srt fr",
+    }
+    manifest = pq.read_table(done.manifest)
+    assert manifest.column_names[:3] == ["file", "subtitles_vtt_file", "subtitles_srt_file"]
+    assert manifest["subtitles_srt_file"].to_pylist() == [None, "welcome_fr.srt"]
+    exported = forget(folder_store, "ana", dry_run=True).exported
+    assert [uri.rpartition("/")[2] for uri in exported] == [
+        *("welcome_en.MP4", "welcome_fr.MP4", "welcome_fr.srt", "welcome_fr.vtt")
+    ]
+    Path(folder_store.url, "renders/fr/subtitles.srt").unlink()
+    done = deliver(folder_store, list_jobs(folder_store), open_store(str(tmp_path / "other")), "{job_id}.mp4")
+    assert (done.copied, [problem.split(":")[0] for problem in done.missing]) == (1, ["fr"])
 
 
 def test_posters(filled: Store, tmp_path: Path) -> None:

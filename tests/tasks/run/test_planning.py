@@ -170,12 +170,12 @@ def test_jobs_do_not_reach_what_the_run_may_not_read(tmp_path: Path) -> None:
     store, weights, inside = open_store(str(tmp_path / "store")), tmp_path / "weights", f"{tmp_path}/in"
     with serving() as secret:
         for other in (f"http://127.0.0.1:{secret.port}/a.png", f"{tmp_path}/p", f"{inside}/../p", "https://h/a.png"):
-            columns = ("portrait", "driving", "tracks", "audio")
+            columns = ("portrait", "driving", "tracks", "audio", "subtitles")
             good = Job("good", f"{inside}/p", f"{inside}/c")
             jobs = [replace(good, job_id=column, **{column: other}) for column in columns]
             detector, policy = weights / "detector.onnx", InputPolicy((inside,))
             plan = plan_jobs("", [*jobs, good], store, weights, detector, "float32", policy=policy)
-            assert [planned.error.kind if planned.error else "" for planned in plan.jobs] == ["not_allowed"] * 4 + [""]
+            assert [planned.error.kind if planned.error else "" for planned in plan.jobs] == ["not_allowed"] * 5 + [""]
         assert secret.connections == 0
 
 
@@ -270,3 +270,9 @@ def test_keys_change_only_for_inputs_that_are_decoded_in_another_way(tmp_path: P
     assert planned("plain", audio_track="index:0").picture.motion.key == plain.picture.motion.key
     assert planned("plain", audio_track="index:0").key != plain.key
     assert planned("plain", video_track="index:0").picture.motion.key != plain.picture.motion.key
+    text = tmp_path / "text.srt"
+    text.write_text("00:00:00,000 --> 00:00:01,000\nA\n")
+    titled, drawn = planned("plain", subtitles=str(text)), planned("plain", subtitles=str(text), subtitles_burn=True)
+    assert titled.picture.key == plain.picture.key != drawn.picture.key
+    assert len({titled.key, drawn.key, plain.key}) == 3
+    assert (titled.picture.subtitles, drawn.subtitles) == (None, None)
