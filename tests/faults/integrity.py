@@ -292,13 +292,15 @@ def _is_video(key: str) -> bool:
 def _made_again(trial: Trial, key: str) -> bool:
     """Return whether nothing has to be said of damage: what was damaged counts as absent, and was made again if needed.
 
-    A film or picture without its record is unfinished; a cached file without its digest or thumbnail gets them anew.
+    A film or picture without its record is unfinished, a deleted file of the cache is a cache miss, and a cached file
+    without its digest or thumbnail gets them anew.
     """
     if _is_video(key):
         record = f"{key.rpartition('/')[0]}/render.json"
         deleted = any(f"delete {record}" in done for done in trial.result.damage)
         return deleted and (key.startswith("cache/") or (trial.store / record).exists())
-    return key.endswith((".sha256", ".jpg")) or not (trial.store / key).exists()
+    deleted = any(f"delete {key}" in done for done in trial.result.damage)
+    return deleted or key.endswith((".sha256", ".jpg")) or not (trial.store / key).exists()
 
 
 @contextmanager
