@@ -11,6 +11,7 @@ catalog's `error_kind` column.
      │   ├─ UnreadableMedia  a picture or clip cannot be decoded
      │   ├─ NoFace           no face was found
      │   ├─ Withdrawn        the person withdrew consent
+     │   ├─ NotPermitted     no permission covers the job
      │   └─ TooLarge         an input exceeds a limit
      ├─ QualityError         a render misses a quality threshold
      ├─ SettingsError        a setting, option or combination of them is invalid
@@ -40,6 +41,7 @@ __all__ = [
     "NoFace",
     "NoSpace",
     "NotAllowed",
+    "NotPermitted",
     "OutOfMemory",
     "Overdue",
     "QualityError",
@@ -122,6 +124,12 @@ class Withdrawn(InputError):
     """The person shown withdrew consent."""
 
     kind = "withdrawn"
+
+
+class NotPermitted(InputError):
+    """No permission of the person shown covers the job."""
+
+    kind = "consent"
 
 
 class TooLarge(InputError):

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
 import unicodedata
 from collections.abc import Iterable
 from difflib import get_close_matches
 
-__all__ = ["count_identities", "label_key", "near_labels"]
+__all__ = ["count_identities", "label_key", "label_sha256", "near_labels"]
 
 
 def label_key(label: str) -> str:
@@ -33,6 +34,11 @@ def count_identities(labels: Iterable[str | None], unlabelled: Iterable[str]) ->
         unlabelled: hashes, or keys, of the portraits of jobs without a label.
     """
     return len({label_key(label) for label in labels if label}) + len(set(unlabelled))
+
+
+def label_sha256(label: str) -> str:
+    """Return a hash that is equal for equal labels, to recognise people without storing their names."""
+    return hashlib.sha256(label_key(label).encode()).hexdigest()
 
 
 def near_labels(label: str, known: Iterable[str], count: int = 3) -> list[str]:

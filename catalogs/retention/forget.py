@@ -17,6 +17,7 @@ from catalogs.query.jobs import list_jobs
 from catalogs.store.renders import PICTURES
 from catalogs.store.sealed import seal, unseal
 from catalogs.store.store import Store
+from catalogs.table.audit import append_audit
 from catalogs.table.exports import read_exports
 from catalogs.table.manifest import write_manifest
 from catalogs.table.row_buffer import RowBuffer
@@ -24,7 +25,7 @@ from catalogs.table.snapshot import latest_rows, snapshot
 from troupe.errors import SettingsError, StoreError, Withdrawn
 from troupe.labels import label_key, near_labels
 
-__all__ = ["ForgetList", "ForgetReport", "forget"]
+__all__ = ["ForgetList", "ForgetReport", "delete_renders", "exported_copies", "files_of", "forget", "is_forgotten"]
 
 _FOLDER = "tombstones"
 _CLEARED_COLUMNS = (
@@ -86,6 +87,15 @@ class ForgetList:
         return None
 
 
+def is_forgotten(store: Store, identity: str) -> bool:
+    """Return whether an identity is on the forget list by its label; for jobs that were planned before.
+
+    Raises:
+        StoreError: the store cannot be read.
+    """
+    return bool(label_key(identity)) and store.exists(_keys(identity, ())[0])
+
+
 def forget(
     store: Store,
     identity: str = "",
@@ -120,10 +130,10 @@ def forget(
     rows = latest_rows(pa.concat_tables([table for table in (labelled, pictured) if table is not None]))
     if not len(rows) and earlier is None and not absent_ok:
         raise SettingsError(_absent(store, identity))
-    files = _files(store, rows)
+    files = files_of(store, rows)
     jobs = rows.filter(pc.field("status") != "forgotten")
     runs = tuple(sorted({str(run) for run in jobs.column("run_id").to_pylist()}))
-    report = ForgetReport(len(jobs), len(files), runs, _exported(store, rows))
+    report = ForgetReport(len(jobs), len(files), runs, exported_copies(store, rows))
     if dry_run:
         return report
     # The forget list comes first, so that nothing deleted is rendered again.
@@ -133,17 +143,32 @@ def forget(
         "forgotten_at": datetime.now(UTC).isoformat(timespec="seconds"),
     }
     store.replace(seal(entry), _keys(identity, portraits)[0])
+    delete_renders(store, jobs, files)
+    facts = {"jobs": report.jobs, "files": report.files, "runs": report.runs, "exported": len(report.exported)}
+    append_audit(store, "forget", facts, [identity])
+    return report
+
+
+def delete_renders(store: Store, jobs: pa.Table, files: Sequence[str]) -> None:
+    """Delete the files of jobs, and give the jobs rows that say so.
+
+    Args:
+        jobs: their rows, with all columns.
+        files: keys of their files, as `files_of` returns them.
+
+    Raises:
+        StoreError: something could not be deleted; run again.
+    """
     for key in files:
         store.delete(key)
-    for run in runs:
+    for run in sorted({str(run) for run in jobs.column("run_id").to_pylist()}):
         with RowBuffer(store, run) as buffer:
             for row in jobs.filter(pc.field("run_id") == run).to_pylist():
                 buffer.append({**row, "status": "forgotten", **dict.fromkeys(_CLEARED_COLUMNS)})
         write_manifest(store, run)
-    return report
 
 
-def _exported(store: Store, rows: pa.Table) -> tuple[str, ...]:
+def exported_copies(store: Store, rows: pa.Table) -> tuple[str, ...]:
     """Return the URIs of the exported copies of these jobs' videos, posters and subtitles."""
     exports = read_exports(store).to_pylist()
     ids = [rows.column(name).to_pylist() for name in ("run_id", "job_id")] if exports else [[], []]
@@ -154,7 +179,7 @@ def _exported(store: Store, rows: pa.Table) -> tuple[str, ...]:
     return tuple(sorted(f"{target}/{file}" for target, file in files))
 
 
-def _files(store: Store, rows: pa.Table) -> list[str]:
+def files_of(store: Store, rows: pa.Table) -> list[str]:
     """Return the keys of the rows' films, pictures and encoded portraits, the records first."""
 
     def values(column: str) -> Iterable[str]:

@@ -13,6 +13,7 @@ import pyarrow.parquet as pq
 
 from catalogs.store.error_text import reason
 from catalogs.store.store import Store
+from catalogs.table.audit import append_audit
 from troupe.errors import StoreError
 
 __all__ = ["EXPORTS", "EXPORTS_FOLDER", "read_export", "read_exports", "record_export"]
@@ -34,7 +35,10 @@ EXPORTS = pa.schema(_TYPES)
 
 
 def record_export(store: Store, target: str, rows: Sequence[dict[str, Any]]) -> None:
-    """Record the export of videos; columns are those of `EXPORTS` without the first two.
+    """Record the export of videos, also in the audit log.
+
+    Args:
+        rows: rows with the columns of `EXPORTS` but the first two, and with `identity` for the audit log.
 
     Raises:
         StoreError: the store cannot be written.
@@ -43,7 +47,10 @@ def record_export(store: Store, target: str, rows: Sequence[dict[str, Any]]) -> 
     named = [{name: row.get(name) for name in EXPORTS.names} | {"exported_at": now, "target": target} for row in rows]
     sink = io.BytesIO()
     pq.write_table(pa.Table.from_pylist(named, EXPORTS), sink, write_page_checksum=True)
-    store.put_bytes(sink.getvalue(), f"{EXPORTS_FOLDER}/{now:%Y%m%d-%H%M%S}-{secrets.token_hex(4)}.parquet")
+    key = f"{EXPORTS_FOLDER}/{now:%Y%m%d-%H%M%S}-{secrets.token_hex(4)}.parquet"
+    put = store.put_bytes(sink.getvalue(), key)
+    facts = {"target": target, "files": len(named), "record": key, "record_sha256": put.sha256}
+    append_audit(store, "export", facts, [row.get("identity") or "" for row in rows])
 
 
 def read_exports(store: Store) -> pa.Table:

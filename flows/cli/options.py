@@ -37,6 +37,7 @@ __all__ = [
     "explain_empty",
     "parse_bound",
     "parse_duration",
+    "parse_time",
     "weights_or_miniature",
     "with_filters",
     "with_request",

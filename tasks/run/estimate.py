@@ -92,6 +92,8 @@ def estimate(
     dtype: str = "auto",
     policy: InputPolicy = PUBLIC,
     signer: str = "",
+    *,
+    require_consent: bool = False,
 ) -> Estimate:
     """Estimate a request. The store is only read.
 
@@ -99,12 +101,16 @@ def estimate(
         detector: face detector that replaces the weights' own.
         policy: which inputs may be read.
         signer: key of the run's signer; empty for none.
+        require_consent: see `plan_jobs`.
 
     Raises:
         WeightsError: weights or detector cannot be used.
         StoreError: the store cannot be read.
     """
-    plan = plan_jobs("", jobs, store, weights, detector or detector_file(weights), dtype, policy=policy, signer=signer)
+    network = detector or detector_file(weights)
+    plan = plan_jobs(
+        "", jobs, store, weights, network, dtype, policy=policy, signer=signer, require_consent=require_consent
+    )
     specs = [planned.spec for planned in plan.jobs if planned.spec is not None]
     films: set[str] = set()
     missing: dict[str, PictureSpec] = {}

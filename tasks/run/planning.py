@@ -9,6 +9,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, TypeAlias
 
+from catalogs.consent.register import ConsentCheck
 from catalogs.requests.access.content_hashes import ContentHashes
 from catalogs.requests.access.input_policy import PUBLIC, InputPolicy
 from catalogs.retention.forget import ForgetList
@@ -55,7 +56,7 @@ class PlannedJob:
         error: why it cannot be rendered.
         portrait_hash, driving_hash: SHA-256 of the files, where they could be read.
         has_picture: whether the film's picture exists already; known once `finished_films` has looked it up.
-        notes: what to know of its render: the model's limits, and what is damaged.
+        notes: what to know of its render: the model's limits, what is damaged, and what its permission does not cover.
     """
 
     job: Job
@@ -91,6 +92,8 @@ def plan_jobs(
     raise_if_cancelled: Callable[[], None] = lambda: None,
     policy: InputPolicy = PUBLIC,
     signer: str = "",
+    *,
+    require_consent: bool = False,
 ) -> Plan:
     """Hash what the jobs depend on, and make their keys.
 
@@ -102,6 +105,7 @@ def plan_jobs(
         raise_if_cancelled: called often; stops planning by raising.
         policy: which inputs may be read.
         signer: key of the run's signer; empty for none.
+        require_consent: whether every job needs a permission of the store's register that covers it.
 
     Raises:
         WeightsError: the weights directory or the detector cannot be used.
@@ -143,7 +147,7 @@ def plan_jobs(
         traits.save(run_id)
         hashes.save(run_id)
         lengths.save(run_id)
-    forget_list = ForgetList(store)
+    forget_list, consent = ForgetList(store), ConsentCheck(store, required=require_consent)
     notes = (MINIATURE_NOTE,) if is_miniature(weights_directory) else ()
     watermark = load_key().id
     shared: dict[Any, Any] = {}
@@ -155,7 +159,8 @@ def plan_jobs(
         hashed = {uri: value for uri, value in found.items() if isinstance(value, str)}
         portrait, driving = hashed.get(job.portrait, ""), hashed.get(job.driving, "")
         problems = [value for value in found.values() if isinstance(value, TroupeError)]
-        problems += filter(None, (forget_list.refusal(job.identity, portrait), lengths.unreadable(driving)))
+        withdrawn = forget_list.refusal(job.identity, portrait) or consent.refusal(job)
+        problems += filter(None, (withdrawn, lengths.unreadable(driving)))
         usable = not problems
         problems += filter(None, [subtitles.problem(job)])
         spec = None
@@ -185,7 +190,8 @@ def plan_jobs(
                 problems.append(problem)
             except Exception as problem:  # whatever is wrong with one job must not end the run
                 problems.append(InputError(f"the job cannot be planned: {reason(problem)}; correct its row"))
-        planned.append(PlannedJob(job, spec, _together(problems), portrait, driving, notes=() if problems else notes))
+        own = () if problems else (*notes, *filter(None, [consent.note(job)]))
+        planned.append(PlannedJob(job, spec, _together(problems), portrait, driving, notes=own))
     return Plan(run_id, fingerprint, tuple(planned))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import secrets
 import threading
 import time
@@ -16,6 +17,7 @@ from catalogs.report import write_report
 from catalogs.requests.jobs_file import write_request
 from catalogs.store import uris
 from catalogs.store.store import open_store
+from catalogs.table.audit import append_audit
 from catalogs.table.check import check_store
 from catalogs.table.manifest import write_manifest
 from catalogs.table.row_buffer import RowBuffer
@@ -162,6 +164,7 @@ class Run:
                     self._raise_if_cancelled,
                     self._config.policy,
                     self._request.signer.key if self._request.signer is not None else "",
+                    require_consent=self._request.requires_permission(self._store),
                 ),
                 self._raise_if_cancelled,
             )
@@ -264,6 +267,13 @@ class Run:
             manifest=self._store.uri(manifest),
             report=self._store.uri(report),
         )
+        identities = {job.identity for job in self._request.job_list}
+        facts = {
+            "run_id": self.run_id,
+            "counts": summary.counts,
+            "manifest_sha256": hashlib.sha256(self._store.read(manifest)).hexdigest(),
+        }
+        append_audit(self._store, "run", facts, identities)
         self._heartbeat.finish(summary.line())
         return summary
 

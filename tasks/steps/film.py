@@ -18,7 +18,7 @@ from tasks.media.languages import bcp_47
 from tasks.media.sound import measure_file
 from tasks.media.subtitles import Subtitles, SubtitleTrack, subtitle_track
 from tasks.steps.context import WorkerContext
-from tasks.steps.publish import publish, reusable_record
+from tasks.steps.publish import publish, refuse_withdrawn, reusable_record
 from tasks.steps.sign import SignedFilm, sign_film
 from tasks.steps.sound import Sound, find_sound, fit_notes, fit_picture, loudness_facts, prepared
 from tasks.steps.specs import FilmDone, FilmSpec, PictureSpec
@@ -58,7 +58,8 @@ def make_film(context: WorkerContext, spec: FilmSpec) -> FilmDone:
 
     Raises:
         DamagedFile: the picture is missing or damaged; it is deleted, so that it can be rendered again.
-        InputError: the sound or the subtitles are missing or unreadable, or the sound does not fit the picture.
+        InputError: the sound or the subtitles are missing or unreadable, the sound does not fit the picture, or consent
+            was withdrawn.
         SigningError: the videos cannot be signed; nothing is published.
         StoreError: the store failed; nothing half finished is visible.
     """
@@ -79,6 +80,7 @@ def make_film(context: WorkerContext, spec: FilmSpec) -> FilmDone:
         facts = _facts(spec, picture, film, signed, watch.seconds)
         with watch("put"):
             context.check_inputs(*spec.inputs)
+            refuse_withdrawn(context.store, spec.job)
             published = (*signed.outputs.values(), *signed.manifests.values(), *film.sidecars)
             written = {path.name: path for path in published} | {"poster.jpg": signed.poster}
             record, puts = publish(context.store, spec, written, facts)

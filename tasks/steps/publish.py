@@ -6,14 +6,17 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+from catalogs.consent.register import is_revoked
+from catalogs.retention.forget import is_forgotten
 from catalogs.store.renders import Record, discard_render, encode_record, file_keys, find_record, record_key
 from catalogs.store.store import Put, Store
 from tasks.steps.context import WorkerContext
 from tasks.steps.specs import FilmSpec, PictureSpec
-from troupe.errors import DamagedFile
+from troupe import Job
+from troupe.errors import DamagedFile, Withdrawn
 from troupe.files import file_sha256
 
-__all__ = ["finished_record", "publish", "reusable_record"]
+__all__ = ["finished_record", "publish", "refuse_withdrawn", "reusable_record"]
 
 
 def publish(
@@ -65,6 +68,17 @@ def finished_record(store: Store, spec: PictureSpec | FilmSpec, note: Callable[[
     except DamagedFile as error:
         note(f"{error.message}; made again")
         return None
+
+
+def refuse_withdrawn(store: Store, job: Job) -> None:
+    """Refuse a job whose person was forgotten, or whose permission was revoked, since the run was planned.
+
+    Raises:
+        Withdrawn: that is so.
+        StoreError: the store cannot be read.
+    """
+    if is_forgotten(store, job.identity) or is_revoked(store, job.consent):
+        raise Withdrawn("the person withdrew their consent while the run was going on; remove the job from the request")
 
 
 def reusable_record(context: WorkerContext, spec: PictureSpec | FilmSpec) -> Record | None:

@@ -11,19 +11,18 @@ import ipaddress
 import os
 import posixpath
 import socket
-import tomllib
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import SplitResult, unquote, urlsplit
 
 from catalogs.store import uris
+from catalogs.store.policy import POLICY_FILE, read_policy
 from catalogs.store.store import Store
 from troupe.errors import MissingInput, NotAllowed, SettingsError
 
 __all__ = [
     "ANY_PUBLIC",
-    "POLICY_FILE",
     "PUBLIC",
     "SCHEMES",
     "InputPolicy",
@@ -39,9 +38,6 @@ SCHEMES = ("file", "http", "https", "s3", "s3a", "gs", "gcs", "abfs", "abfss", "
 
 ANY_PUBLIC = ("file://", "http://", "s3://", "gs://", "abfs://")
 """What a run that a person starts may read: every file and bucket, and hosts at public addresses."""
-
-POLICY_FILE = "policy.toml"
-"""Key of a store's policy: `allow_input = [...]` limits the rows of every run into the store."""
 
 _IN_MEMORY = "memory"
 """Scheme of files in this process, for programs that call troupe as a library."""
@@ -110,7 +106,7 @@ def input_policy(store: Store, allow: Iterable[str], named: Iterable[str]) -> In
     """Return the policy of a run.
 
     Args:
-        store: store of the run. Its policy file, if there is one, replaces `ANY_PUBLIC` and the store itself.
+        store: store of the run. The list of its policy, if it has one, replaces `ANY_PUBLIC` and the store itself.
         allow: what the request allows; without `ANY_PUBLIC` in it, the store itself is added.
         named: URIs of folders that the request names, which are allowed too.
 
@@ -121,8 +117,10 @@ def input_policy(store: Store, allow: Iterable[str], named: Iterable[str]) -> In
     given = allowed_entries(allow)
     everything = set(ANY_PUBLIC) <= set(given)
     own = [entry for entry in given if entry not in ANY_PUBLIC] if everything else given
-    base = _store_policy(store)
-    if base is None:
+    listed = read_policy(store).allow_input
+    if listed is not None:
+        base = allowed_entries(listed, store.uri(POLICY_FILE))
+    else:
         base = ANY_PUBLIC if everything else (_bucket(store.url),)
     return InputPolicy(tuple(dict.fromkeys((*base, *map(uris.from_here, named), *own))))
 
@@ -160,22 +158,6 @@ def numeric(host: str) -> str:
     except (OSError, UnicodeError):
         return ""
     return str(found[0][4][0])
-
-
-def _store_policy(store: Store) -> tuple[str, ...] | None:
-    if not store.exists(POLICY_FILE):
-        return None
-    where = store.uri(POLICY_FILE)
-    try:
-        content = tomllib.loads(store.read(POLICY_FILE).decode())
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise SettingsError(f"{where} is not TOML: {error}") from error
-    allowed = content.get("allow_input")
-    if set(content) != {"allow_input"} or not isinstance(allowed, list) or not all(isinstance(e, str) for e in allowed):
-        raise SettingsError(
-            f'{where} is invalid; write one list, such as allow_input = ["/data", "https://host/clips"]'
-        )
-    return allowed_entries(allowed, where)
 
 
 def _entry(text: str, where: str) -> str:

@@ -65,8 +65,15 @@ def test_all_problems_are_reported_together(valid: Request, tmp_path: Path) -> N
     with pytest.raises(SettingsError) as caught:
         check_request(request)
     text = str(caught.value)
-    assert text.startswith("the request has 5 problems:\n  ")
-    for part in ("driving", "invalid device 'gpu'", "invalid dtype 'float8'", "'beauty'", "/nowhere does not exist"):
+    assert text.startswith("the request has 6 problems:\n  ")
+    for part in (
+        "driving",
+        "a.png",
+        "invalid device 'gpu'",
+        "invalid dtype 'float8'",
+        "'beauty'",
+        "/nowhere does not exist",
+    ):
         assert part in text
     assert not (tmp_path / "store").exists()
 

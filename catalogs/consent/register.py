@@ -1,0 +1,201 @@
+"""The register of permissions in a store: one file per permission, and one per revocation, which is never removed."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import Any
+
+from catalogs.consent.permission import Permission, permission_from
+from catalogs.store.sealed import seal, unseal
+from catalogs.store.store import Store
+from catalogs.table.audit import append_audit
+from troupe import Job
+from troupe.errors import NotPermitted, SettingsError, StoreError, Withdrawn
+from troupe.labels import label_key, label_sha256, near_labels
+
+__all__ = [
+    "CONSENT_FOLDER",
+    "ConsentCheck",
+    "add_permissions",
+    "find_permission",
+    "is_revoked",
+    "list_permissions",
+    "mark_revoked",
+]
+
+CONSENT_FOLDER = "consent"
+_PERMISSIONS, _REVOKED = f"{CONSENT_FOLDER}/permissions", f"{CONSENT_FOLDER}/revoked"
+_THREADS = 16
+
+
+class ConsentCheck:
+    """Whether permissions cover jobs; each permission is read once.
+
+    Args:
+        required: whether every job needs one; if not, only revoked ones refuse their jobs.
+    """
+
+    def __init__(self, store: Store, *, required: bool) -> None:
+        self._store, self._required = store, required
+        self._found: dict[str, Permission | None] = {}
+        self._exists = bool(store.list(CONSENT_FOLDER))
+
+    def refusal(self, job: Job) -> NotPermitted | Withdrawn | None:
+        """Return the error of a job that no permission covers; None if it may run.
+
+        Raises:
+            StoreError: the register cannot be read, or an entry is damaged.
+        """
+        permission = self._permission(job.consent)
+        if permission is not None and permission.revoked_at is not None:
+            return Withdrawn(f"consent: {permission.reference}: it was revoked; remove the job from the request")
+        if not self._required:
+            return None
+        if not label_key(job.consent):
+            return NotPermitted(
+                "consent is empty, and this store requires a permission; `troupe consent ls` lists them"
+            )
+        if permission is None:
+            known = [one.reference for one in list_permissions(self._store)]
+            near = near_labels(job.consent, known)
+            hint = f"did you mean {' or '.join(near)}?" if near else "add it with `troupe consent add`"
+            return NotPermitted(f"consent: {job.consent} is not in the register; {hint}")
+        objections = permission.objections(job)
+        return NotPermitted(f"consent: {permission.reference}: {'; '.join(objections)}") if objections else None
+
+    def note(self, job: Job) -> str | None:
+        """Return a note about a job that may run though its permission does not cover it; None otherwise."""
+        permission = self._permission(job.consent)
+        objections = permission.objections(job) if permission is not None else []
+        return f"consent: {job.consent} does not cover this job: {'; '.join(objections)}" if objections else None
+
+    def _permission(self, reference: str) -> Permission | None:
+        key = label_key(reference)
+        if not self._exists or not key:
+            return None
+        if key not in self._found:
+            self._found[key] = find_permission(self._store, reference)
+        return self._found[key]
+
+
+def add_permissions(store: Store, permissions: Iterable[Permission], *, replace_existing: bool = False) -> int:
+    """Add permissions to the register; return how many.
+
+    Args:
+        replace_existing: whether one with the same reference is replaced.
+
+    Raises:
+        SettingsError: references are given twice, exist, or were revoked; nothing is added then.
+        StoreError: the store cannot be written.
+    """
+    added = list(permissions)
+    problems: list[str] = []
+    seen: set[str] = set()
+    for permission in added:
+        key = label_key(permission.reference)
+        if key in seen:
+            problems.append(f"{permission.reference} is there twice")
+        seen.add(key)
+        existing = find_permission(store, permission.reference)
+        if existing is not None and existing.revoked_at is not None:
+            problems.append(f"{permission.reference} was revoked; give a new permission another reference")
+        elif existing is not None and not replace_existing and existing != permission:
+            problems.append(f"{permission.reference} exists with other values; --replace replaces it")
+    if problems:
+        raise SettingsError(*problems) if len(problems) == 1 else SettingsError("nothing was added", problems)
+    for permission in added:
+        store.replace(seal(permission.values()), _key(_PERMISSIONS, permission.reference))
+        append_audit(store, "consent", _facts(permission), [permission.identity])
+    return len(added)
+
+
+def find_permission(store: Store, reference: str) -> Permission | None:
+    """Return a permission by its reference, in any spelling; None if there is none.
+
+    Raises:
+        StoreError: it cannot be read, or is damaged.
+    """
+    key = _key(_PERMISSIONS, reference)
+    found = _read(store, key) if store.exists(key) else None
+    if (revoked := _revocation(store, reference)) is None:
+        return found
+    moment, reason = revoked
+    return replace(found or Permission(reference, ""), revoked_at=moment, reason=reason)
+
+
+def list_permissions(store: Store, identity: str = "") -> list[Permission]:
+    """Return the permissions of a store, by reference; only those of a person if one is named.
+
+    Raises:
+        StoreError: they cannot be read.
+    """
+    keys = [key for key in store.list(_PERMISSIONS) if key.endswith(".json")]
+    revoked = set(store.list(_REVOKED))
+    with ThreadPoolExecutor(_THREADS, thread_name_prefix="consent") as pool:
+        found = list(pool.map(lambda key: _read(store, key), keys))
+    wanted = [one for one in found if not identity or label_key(one.identity) == label_key(identity)]
+    listed = [
+        find_permission(store, one.reference) or one if _key(_REVOKED, one.reference) in revoked else one
+        for one in wanted
+    ]
+    return sorted(listed, key=lambda one: label_key(one.reference))
+
+
+def mark_revoked(store: Store, reference: str, reason: str) -> None:
+    """Revoke a permission: jobs with it are refused from now on, and running ones are not published.
+
+    Raises:
+        StoreError: the store cannot be written.
+    """
+    values = {"reference": reference, "reason": reason, "revoked_at": datetime.now(UTC).isoformat()}
+    store.put_bytes(seal(values), _key(_REVOKED, reference))
+
+
+def is_revoked(store: Store, reference: str) -> bool:
+    """Return whether a permission was revoked.
+
+    Raises:
+        StoreError: the store cannot be read.
+    """
+    return bool(label_key(reference)) and store.exists(_key(_REVOKED, reference))
+
+
+def _revocation(store: Store, reference: str) -> tuple[datetime, str] | None:
+    key = _key(_REVOKED, reference)
+    if not store.exists(key):
+        return None
+    values = _unsealed(store, key)
+    return datetime.fromisoformat(values["revoked_at"]), str(values["reason"])
+
+
+def _read(store: Store, key: str) -> Permission:
+    values = _unsealed(store, key)
+    values.pop("digest", None)
+    try:
+        return permission_from(values, store.uri(key))
+    except SettingsError as error:
+        raise StoreError(f"{store.uri(key)} is damaged: {error}; add the permission again") from error
+
+
+def _unsealed(store: Store, key: str) -> dict[str, Any]:
+    try:
+        return unseal(store.read(key))
+    except ValueError as error:
+        # No run is better than one that shows a person without their permission.
+        raise StoreError(f"{store.uri(key)} is damaged: {error}; add or revoke the permission again") from error
+
+
+def _facts(permission: Permission) -> dict[str, Any]:
+    """Return what the audit log says of a permission; the log does not name people."""
+    values = {
+        name: value for name, value in permission.values().items() if value and name not in ("identity", "document")
+    }
+    return values | {"permission_sha256": hashlib.sha256(seal(permission.values())).hexdigest()}
+
+
+def _key(folder: str, reference: str) -> str:
+    return f"{folder}/{label_sha256(reference)[:32]}.json"

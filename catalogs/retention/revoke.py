@@ -1,0 +1,69 @@
+"""Revoke a permission: delete what was made with it, and refuse new jobs that name it."""
+
+from __future__ import annotations
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from catalogs.consent.permission import Permission
+from catalogs.consent.register import find_permission, list_permissions, mark_revoked
+from catalogs.retention.forget import ForgetReport, delete_renders, exported_copies, files_of
+from catalogs.store.store import Store
+from catalogs.table.audit import append_audit
+from catalogs.table.snapshot import latest_rows, snapshot
+from troupe.errors import SettingsError
+from troupe.labels import label_key, near_labels
+
+__all__ = ["revoke"]
+
+
+def revoke(store: Store, reference: str, reason: str, *, dry_run: bool = False) -> tuple[Permission, ForgetReport]:
+    """Revoke a permission, and delete the renders of the jobs that name it; the person's other permissions stay.
+
+    Runs that are going on do not publish such jobs any more. Can be repeated, and should be after a run that was in
+    progress meanwhile. A video that other jobs share is deleted for these, too.
+
+    Args:
+        reference: the permission, in any spelling.
+        reason: why, for the register and the audit log.
+        dry_run: whether to count only.
+
+    Returns:
+        the permission, and what was deleted; the exported copies are listed and not deleted.
+
+    Raises:
+        SettingsError: there is no such permission, or no reason is given.
+        StoreError: something could not be deleted; run again.
+    """
+    if not reason.strip():
+        raise SettingsError("give the reason of the revocation")
+    permission = find_permission(store, reference)
+    if permission is None:
+        near = near_labels(reference, [one.reference for one in list_permissions(store)])
+        hint = f"did you mean {' or '.join(near)}?" if near else "`troupe consent ls` lists them"
+        raise SettingsError(f"{store.url} has no permission {reference}; {hint}")
+    rows = _rows_with(store, reference)
+    jobs = rows.filter(pc.field("status") != "forgotten")
+    files = files_of(store, rows)
+    runs = tuple(sorted({str(run) for run in jobs.column("run_id").to_pylist()}))
+    report = ForgetReport(len(jobs), len(files), runs, exported_copies(store, rows))
+    if dry_run:
+        return permission, report
+    # First, so that nothing deleted is rendered again.
+    mark_revoked(store, reference, reason)
+    delete_renders(store, jobs, files)
+    facts = {"reference": permission.reference, "reason": reason, "jobs": report.jobs, "files": report.files}
+    append_audit(store, "revoke", facts | {"exported": len(report.exported)}, [permission.identity])
+    return permission, report
+
+
+def _rows_with(store: Store, reference: str) -> pa.Table:
+    """Return the rows of the jobs that name a permission, and of those that share a video with one."""
+    everything = snapshot(store)
+    written = pc.unique(everything.read(columns=["consent"]).column("consent")).to_pylist()
+    named = pc.field("consent").isin([text for text in written if text and label_key(text) == label_key(reference)])
+    keys = pc.unique(everything.read(named, ["render_key"]).column("render_key").drop_null()).to_pylist()
+    wanted = named | pc.field("render_key").isin(keys)
+    # A forgotten job has an older row that is not.
+    runs = pc.unique(everything.read(wanted, ["run_id"]).column("run_id")).to_pylist()
+    return latest_rows(everything.read(pc.field("run_id").isin(runs))).filter(wanted)

@@ -1,0 +1,228 @@
+"""`troupe consent`: the register of people's permissions to be shown."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from flows.cli.console import Format, print_json, print_table, stderr
+from flows.cli.options import DEFAULT_STORE, DryRunOption, FormatOption, StoreOption
+from troupe.errors import SettingsError
+
+__all__ = ["app"]
+
+app = typer.Typer(no_args_is_help=True)
+
+ReferenceArgument = Annotated[str, typer.Argument(metavar="REFERENCE", help="Reference of the permission.")]
+ReplaceOption = Annotated[bool, typer.Option("--replace", help="Replace a permission with the same reference.")]
+
+
+@app.callback()
+def consent() -> None:
+    """Keep the register of people's permissions in a store.
+
+    The column `consent` of a job names a permission by its reference. `troupe store policy require_consent=true`
+    refuses every job that no valid permission covers, before anything is rendered.
+    """
+
+
+@app.command()
+def add(
+    reference: ReferenceArgument,
+    identity: Annotated[str, typer.Option(help="The person, as in the column `identity` of the jobs.")],
+    document: Annotated[
+        str, typer.Option(metavar="URI", help="The signed document; its hash is kept.", show_default=False)
+    ] = "",
+    purposes: Annotated[
+        list[str] | None, typer.Option("--purpose", help="Value that the tag `purpose` of a job may have; repeatable.")
+    ] = None,
+    languages: Annotated[
+        list[str] | None, typer.Option("--language", help="Language that may be spoken, such as fr; repeatable.")
+    ] = None,
+    territories: Annotated[
+        list[str] | None,
+        typer.Option("--territory", help="Value that the tag `territory` of a job may have; repeatable."),
+    ] = None,
+    clips: Annotated[
+        list[str] | None, typer.Option("--clip", help="Driving clip by name or URI, with * and ?; repeatable.")
+    ] = None,
+    valid_from: Annotated[str, typer.Option("--from", metavar="DAY", help="First day, UTC.", show_default=False)] = "",
+    valid_until: Annotated[str, typer.Option("--until", metavar="DAY", help="Last day, UTC.", show_default=False)] = "",
+    replace: ReplaceOption = False,
+    store: StoreOption = DEFAULT_STORE,
+) -> None:
+    """Add a permission. What is not limited is permitted.
+
+    Examples:
+
+    - `troupe consent add release-2026-014 --identity ada --document contracts/ada.pdf --until 2027-12-31`
+    - `troupe consent add release-2026-015 --identity bo --purpose advertisement --language fr --language de`
+    """
+    from catalogs.consent.permission import permission_from
+    from catalogs.consent.register import add_permissions
+    from catalogs.store.store import open_store
+
+    values: dict[str, Any] = {
+        "reference": reference,
+        "identity": identity,
+        "document": document,
+        "purposes": purposes or [],
+        "languages": languages or [],
+        "territories": territories or [],
+        "clips": clips or [],
+        "valid_from": valid_from,
+        "valid_until": valid_until,
+    }
+    opened = open_store(store)
+    add_permissions(opened, [permission_from(_with_hash(values), reference)], replace_existing=replace)
+    stderr.print(f"added {reference}")
+
+
+@app.command("import")
+def import_file(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="Table of permissions: CSV, JSONL or Parquet.")],
+    replace: ReplaceOption = False,
+    store: StoreOption = DEFAULT_STORE,
+) -> None:
+    """Add the permissions of a table: all of them, or none if one is invalid.
+
+    Columns: `reference`, `identity`, and optionally `document`, `purposes`, `languages`, `territories`, `clips` (with
+    `;` between several), `valid_from` and `valid_until`.
+
+    Examples:
+
+    - `troupe consent import releases.csv --store s3://bucket/troupe`
+    """
+    from catalogs.consent.permission import Permission, permission_from
+    from catalogs.consent.register import add_permissions
+    from catalogs.requests.tables import read_table
+    from catalogs.store.store import open_store
+
+    permissions: list[Permission] = []
+    problems: list[str] = []
+    try:
+        table = read_table(file.read_bytes(), file.name)
+    except OSError as error:
+        raise SettingsError(f"{file} cannot be read: {error.strerror}") from error
+    for row in table.rows:
+        cells = {name: cell for name, cell in row.cells.items() if name in table.columns}
+        try:
+            permissions.append(permission_from(_with_hash(cells), row.where))
+        except SettingsError as error:
+            problems += error.problems or [str(error)]
+    problems += table.problems
+    if problems:
+        raise SettingsError(f"{file} has invalid permissions; nothing was added", problems)
+    count = add_permissions(open_store(store), permissions, replace_existing=replace)
+    stderr.print(f"added {count} permissions")
+
+
+@app.command()
+def ls(
+    identity: Annotated[str, typer.Option(help="Only permissions of this person.", show_default=False)] = "",
+    store: StoreOption = DEFAULT_STORE,
+    format: FormatOption = Format.table,
+) -> None:
+    """List the permissions of a store.
+
+    Examples:
+
+    - `troupe consent ls --identity ada`
+    """
+    from catalogs.consent.register import list_permissions
+    from catalogs.store.store import open_store
+
+    found = list_permissions(open_store(store), identity)
+    if format is Format.json:
+        print_json([permission.values() | {"state": permission.state()} for permission in found])
+        return
+    print_table(
+        ("reference", "identity", "state", "until", "limited to"),
+        [(p.reference, p.identity, p.state(), str(p.valid_until or ""), _limits(p)) for p in found],
+    )
+    if not found:
+        stderr.print("no permissions; `troupe consent add` adds one")
+
+
+@app.command()
+def show(reference: ReferenceArgument, store: StoreOption = DEFAULT_STORE, format: FormatOption = Format.table) -> None:
+    """Show a permission.
+
+    Examples:
+
+    - `troupe consent show release-2026-014`
+    """
+    from catalogs.consent.register import find_permission
+    from catalogs.store.store import open_store
+
+    permission = find_permission(open_store(store), reference)
+    if permission is None:
+        raise SettingsError(f"{store} has no permission {reference}; `troupe consent ls` lists them")
+    values = permission.values() | {"state": permission.state()}
+    if format is Format.json:
+        print_json(values)
+        return
+    rows = [
+        (name, "; ".join(value) if isinstance(value, list) else str(value)) for name, value in values.items() if value
+    ]
+    print_table(("value", "of the permission"), rows)
+
+
+@app.command()
+def revoke(
+    reference: ReferenceArgument,
+    reason: Annotated[str, typer.Option(help="Why; kept in the register and the audit log.")],
+    store: StoreOption = DEFAULT_STORE,
+    dry_run: DryRunOption = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Delete without asking for confirmation.")] = False,
+) -> None:
+    """Revoke a permission: delete the renders of the jobs that name it, and refuse such jobs from now on.
+
+    Running jobs with it are not published any more. The person's other permissions stay; `troupe forget` deletes
+    everything of a person. Exported copies are listed; they are not deleted.
+
+    Examples:
+
+    - `troupe consent revoke release-2026-014 --reason "withdrawn by letter of 3 May" --dry-run`
+    """
+    from catalogs import report
+    from catalogs.retention.revoke import revoke as revoke_permission
+    from catalogs.store.store import open_store
+
+    opened = open_store(store)
+    permission, found = revoke_permission(opened, reference, reason, dry_run=True)
+    print_table(("run",), [(run,) for run in found.runs])
+    for copy in found.exported:
+        stderr.print(f"exported copy, which you have to delete yourself: {copy}")
+    stderr.print(f"{found.jobs} jobs in {len(found.runs)} runs, {found.files} files")
+    if dry_run:
+        return
+    if not yes:
+        typer.confirm(f"Delete these for good and revoke {permission.reference}?", abort=True, err=True)
+    _, done = revoke_permission(opened, reference, reason)
+    for run in done.runs:
+        report.write_report(opened, run)
+    stderr.print(f"{done.files} files deleted; jobs with {permission.reference} are refused from now on")
+
+
+def _with_hash(values: dict[str, Any]) -> dict[str, Any]:
+    """Return the values of a permission with the hash of its document."""
+    from catalogs.requests.access.input_policy import trusting
+    from catalogs.requests.inputs import localised
+    from troupe.files import file_sha256
+
+    document = str(values.get("document") or "")
+    if not document or values.get("document_sha256"):
+        return values
+    with localised(document, policy=trusting(document)) as path:
+        return values | {"document_sha256": file_sha256(path)}
+
+
+def _limits(permission: Any) -> str:
+    from catalogs.consent.permission import SCOPES
+
+    return "; ".join(
+        f"{scope}: {', '.join(getattr(permission, scope))}" for scope in SCOPES if getattr(permission, scope)
+    )

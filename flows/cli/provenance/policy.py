@@ -1,0 +1,67 @@
+"""`troupe store policy`: what every run into a store has to keep to."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Annotated, Any
+
+import typer
+
+from flows.cli.console import print_json, print_table, stderr
+from flows.cli.options import DEFAULT_STORE, StoreOption
+
+__all__ = ["policy"]
+
+
+def policy(
+    changes: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="[NAME=VALUE]...", help="Settings to change; without any, the policy is shown."),
+    ] = None,
+    store: StoreOption = DEFAULT_STORE,
+    as_json: Annotated[bool, typer.Option("--json", help="Print as JSON.")] = False,
+) -> None:
+    """Show or change the policy of a store, which a run may tighten and never loosen.
+
+    - `require_consent=true`: every job needs a permission of the register that covers it, see `troupe consent`
+    - `require_signature=true`: nothing is published without signed Content Credentials
+    - `label=ai-generated`: visible label of every video; `none` for none
+    - `watermark=true`: every picture has the invisible watermark
+    - `allow_input=/data;s3://media`: folders, buckets and hosts that rows may name; empty: the default
+
+    Changes are in the audit log. Renders that exist already stay as they are; a run that would reuse them makes new
+    ones where the policy asks for more.
+
+    Examples:
+
+    - `troupe store policy`
+    - `troupe store policy require_consent=true label=ai-generated --store s3://bucket/troupe`
+    """
+    from catalogs.store.policy import read_policy
+    from catalogs.store.store import open_store
+    from catalogs.table.store_policy import change_policy
+
+    opened = open_store(store)
+    current = read_policy(opened)
+    if changes:
+        current = change_policy(opened, dict(map(_parsed, changes)))
+        stderr.print(f"changed {', '.join(text.partition('=')[0] for text in changes)}")
+    if as_json:
+        print_json(asdict(current))
+    else:
+        print_table(("setting", "value"), [(name, _shown(value)) for name, value in asdict(current).items()])
+
+
+def _parsed(text: str) -> tuple[str, Any]:
+    name, separator, value = text.partition("=")
+    if not separator:
+        raise typer.BadParameter(f"{text!r} is not NAME=VALUE")
+    if name == "allow_input":
+        return name, [entry.strip() for entry in value.split(";") if entry.strip()] or None
+    return name, {"true": True, "false": False}.get(value.lower(), value)
+
+
+def _shown(value: Any) -> str:
+    if value is None:
+        return "(default)"
+    return str(value).lower() if isinstance(value, bool) else "; ".join(value) if isinstance(value, tuple) else value
