@@ -61,9 +61,10 @@ def _rows_with(store: Store, reference: str) -> pa.Table:
     """Return the rows of the jobs that name a permission, and of those that share a video with one."""
     everything = snapshot(store)
     written = pc.unique(everything.read(columns=["consent"]).column("consent")).to_pylist()
-    named = pc.field("consent").isin([text for text in written if text and label_key(text) == label_key(reference)])
-    keys = pc.unique(everything.read(named, ["render_key"]).column("render_key").drop_null()).to_pylist()
+    spellings = [text for text in written if text and label_key(text) == label_key(reference)]
+    named = pc.field("consent").isin(pa.array(spellings, pa.string()))
+    keys = pc.unique(everything.read(named, ["render_key"]).column("render_key").drop_null())
     wanted = named | pc.field("render_key").isin(keys)
     # A forgotten job has an older row that is not.
-    runs = pc.unique(everything.read(wanted, ["run_id"]).column("run_id")).to_pylist()
+    runs = pc.unique(everything.read(wanted, ["run_id"]).column("run_id"))
     return latest_rows(everything.read(pc.field("run_id").isin(runs))).filter(wanted)

@@ -125,5 +125,5 @@ def test_without_a_policy_what_a_permission_does_not_cover_is_noted(run_jobs: Ru
     job = JOB | {"identity": "Ruby", "consent": "R-french"}
     (row,) = manifest_rows(run_jobs(job)).values()
     assert row["status"] == "done"
-    assert any("language is not named" in note for note in row["notes"])
+    assert "language is not named" in row["notes"]
     assert run_jobs(job, require_consent=True).counts == {"failed": 1}
