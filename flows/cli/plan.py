@@ -60,7 +60,7 @@ def plan(
         dtype,
         request.policy(store),
         request.signer.key if request.signer is not None else "",
-        require_consent=request.requires_permission(store),
+        require_consent=request.require_consent,
     )
     for file in request.left_out:
         typer.echo(f"left out {file}", err=True)

@@ -8,6 +8,7 @@ from functools import partial
 
 from catalogs.requests.access.input_policy import allowed_entries
 from catalogs.store import uris
+from catalogs.store.policy import read_policy
 from catalogs.store.store import open_store
 from catalogs.table.check import check_store
 from models.face_files import detector_file
@@ -21,6 +22,10 @@ from troupe.errors import SettingsError, SigningError
 __all__ = ["check_request", "model_checks"]
 
 _DEVICE = re.compile(r"auto|cpu|cuda(:\d+)?")
+_NO_SIGNER = (
+    "no signer is configured: give --credentials DIR, or set TROUPE_SIGNING_CERTIFICATE and TROUPE_SIGNING_KEY; see "
+    "docs/provenance.md"
+)
 _DTYPES = ("auto", "float32", "bfloat16", "float16")
 
 
@@ -43,7 +48,7 @@ def check_request(request: Request, *, write: bool = True) -> None:
         lambda: allowed_entries(request.allow_input),
         lambda: _check_signer(request),
     ]
-    check_all(checks, lambda: _check_store(request) if write else None)
+    check_all(checks, lambda: _check_store(request, write=write))
 
 
 def check_marks(jobs: Iterable[Job]) -> None:
@@ -79,16 +84,19 @@ def _check_signer(request: Request) -> None:
     if request.signer is not None:
         request.signer.check()
     elif request.require_signature:
-        raise SigningError(
-            "--require-signature, and no signer is configured: give --credentials DIR, or set "
-            "TROUPE_SIGNING_CERTIFICATE and TROUPE_SIGNING_KEY; see docs/provenance.md"
-        )
+        raise SigningError(f"--require-signature, and {_NO_SIGNER}")
 
 
-def _check_store(request: Request) -> None:
+def _check_store(request: Request, *, write: bool) -> None:
     store = open_store(request.store)
-    check_store(store)
+    if write:
+        check_store(store)
     request.policy(store)
+    rules = read_policy(store)
+    languages = {job.language for job in request.job_list} if rules.label != "none" else set()
+    check_marks([Job("", "", "", label=rules.label, language=language) for language in languages])
+    if rules.require_signature and request.signer is None:
+        raise SigningError(f"the policy of {request.store} requires signatures, and {_NO_SIGNER}")
 
 
 def _check_device(device: str) -> None:

@@ -9,10 +9,9 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, TypeAlias
 
-from catalogs.consent.register import ConsentCheck
 from catalogs.requests.access.content_hashes import ContentHashes
 from catalogs.requests.access.input_policy import PUBLIC, InputPolicy
-from catalogs.retention.forget import ForgetList
+from catalogs.retention.store_rules import StoreRules
 from catalogs.store.error_text import reason
 from catalogs.store.keys import make_key
 from catalogs.store.renders import Record, complete_record
@@ -105,7 +104,7 @@ def plan_jobs(
         raise_if_cancelled: called often; stops planning by raising.
         policy: which inputs may be read.
         signer: key of the run's signer; empty for none.
-        require_consent: whether every job needs a permission of the store's register that covers it.
+        require_consent: whether the run asks for permissions, as the policy of the store may do anyway.
 
     Raises:
         WeightsError: the weights directory or the detector cannot be used.
@@ -147,20 +146,19 @@ def plan_jobs(
         traits.save(run_id)
         hashes.save(run_id)
         lengths.save(run_id)
-    forget_list, consent = ForgetList(store), ConsentCheck(store, required=require_consent)
+    rules = StoreRules(store, require_consent=require_consent)
     notes = (MINIATURE_NOTE,) if is_miniature(weights_directory) else ()
     watermark = load_key().id
     shared: dict[Any, Any] = {}
 
     planned: list[PlannedJob] = []
-    for job in jobs:
+    for job in map(rules.governed, jobs):
         raise_if_cancelled()
         found = {uri: contents[uri] for uri in uris_of(job)}
         hashed = {uri: value for uri, value in found.items() if isinstance(value, str)}
         portrait, driving = hashed.get(job.portrait, ""), hashed.get(job.driving, "")
         problems = [value for value in found.values() if isinstance(value, TroupeError)]
-        withdrawn = forget_list.refusal(job.identity, portrait) or consent.refusal(job)
-        problems += filter(None, (withdrawn, lengths.unreadable(driving)))
+        problems += filter(None, (rules.refusal(job, portrait), lengths.unreadable(driving)))
         usable = not problems
         problems += filter(None, [subtitles.problem(job)])
         spec = None
@@ -190,7 +188,7 @@ def plan_jobs(
                 problems.append(problem)
             except Exception as problem:  # whatever is wrong with one job must not end the run
                 problems.append(InputError(f"the job cannot be planned: {reason(problem)}; correct its row"))
-        own = () if problems else (*notes, *filter(None, [consent.note(job)]))
+        own = () if problems else (*notes, *filter(None, [rules.note(job)]))
         planned.append(PlannedJob(job, spec, _together(problems), portrait, driving, notes=own))
     return Plan(run_id, fingerprint, tuple(planned))
 

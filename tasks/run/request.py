@@ -7,11 +7,9 @@ from dataclasses import dataclass, field, fields, replace
 from functools import cached_property
 from typing import Any, Self, get_args
 
-from catalogs.consent.register import CONSENT_FOLDER
 from catalogs.requests.access.input_policy import ANY_PUBLIC, InputPolicy, input_policy
 from catalogs.requests.jobs_file import IdentityFrom, cross_product, read_jobs, read_request
 from catalogs.store import uris
-from catalogs.store.policy import read_policy
 from catalogs.store.store import Store, open_store
 from tasks.credentials.signer import Signer, configured_signer
 from troupe import Job
@@ -89,13 +87,6 @@ class Request:
         """
         folders = [self.portraits, self.drivings, uris.parent(self.jobs) if self.jobs else None]
         return input_policy(store, self.allow_input, [folder for folder in folders if folder])
-
-    def requires_permission(self, store: Store) -> bool:
-        """Return whether every job needs a permission of the store's register that covers it.
-
-        With `require_consent` alone, jobs into a store without permissions need only a reference to one.
-        """
-        return read_policy(store).require_consent or (self.require_consent and bool(store.list(CONSENT_FOLDER)))
 
     @cached_property
     def _policy(self) -> InputPolicy:

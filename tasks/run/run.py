@@ -164,7 +164,7 @@ class Run:
                     self._raise_if_cancelled,
                     self._config.policy,
                     self._request.signer.key if self._request.signer is not None else "",
-                    require_consent=self._request.requires_permission(self._store),
+                    require_consent=self._request.require_consent,
                 ),
                 self._raise_if_cancelled,
             )
