@@ -40,6 +40,7 @@ class CatalogQuery:
         run, job: run_id and job_id.
         error_kind: kind of error, such as `no_face`.
         picture: key of the picture, column `picture_key`: the job is one of its films, in any language.
+        checksum: SHA-256 of the main video.
         since, until: time with a time zone at or after, and before, which the job finished.
         least, most: lower and upper bounds by numeric column; `identity` is short for `quality_identity`, and so on.
             Jobs without a value do not match.
@@ -60,6 +61,7 @@ class CatalogQuery:
     job: str | None = None
     error_kind: str | None = None
     picture: str | None = None
+    checksum: str | None = None
     since: datetime | None = None
     until: datetime | None = None
     least: Mapping[str, float] = field(default_factory=dict)
@@ -92,7 +94,7 @@ class CatalogQuery:
 
     def _problems(self) -> Iterator[str]:
         """Yield what is wrong with the values."""
-        for name in ("status", "identity", "driving", "language", "run", "job", "error_kind", "picture"):
+        for name in ("status", "identity", "driving", "language", "run", "job", "error_kind", "picture", "checksum"):
             if not isinstance(value := getattr(self, name), str | None):
                 yield f"{name} is {value!r}; use text"
         if self.status is not None and self.status not in STATUSES:
@@ -171,6 +173,8 @@ class CatalogQuery:
             yield pc.field("error_kind") == self.error_kind
         if self.picture is not None:
             yield pc.field("picture_key") == self.picture
+        if self.checksum is not None:
+            yield pc.field("checksum") == self.checksum
         if self.since is not None:
             yield pc.field("finished_at") >= _timestamp(self.since)
         if self.until is not None:

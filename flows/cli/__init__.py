@@ -21,7 +21,7 @@ from catalogs.store.uris import redacted_text
 from flows.cli import catalog, demo, doctor, evaluate, export, plan, report, run, runs, train, weights
 from flows.cli.console import print_error, stderr
 from flows.cli.options import ExitCode
-from flows.cli.provenance import audit, consent, forget, policy
+from flows.cli.provenance import audit, consent, credentials, forget, policy, verify
 from flows.server.proxy import bypass_proxies_on_loopback
 from troupe import __version__
 from troupe.errors import Cancelled, TroupeError
@@ -114,6 +114,8 @@ catalog.app.command()(audit.audit)
 app.add_typer(doctor.store_app, name="store")
 app.command()(forget.forget)
 app.add_typer(consent.app, name="consent")
+app.add_typer(credentials.app, name="credentials")
+app.command()(verify.verify)
 app.add_typer(weights.app, name="weights")
 app.command()(doctor.doctor)
 for group in (app, *(registered.typer_instance for registered in app.registered_groups)):

@@ -1,1 +1,1 @@
-"""Commands about whose picture may be used for what, and what was done with it."""
+"""Commands about what a file is, whose picture may be used for what, and what was done with it."""
