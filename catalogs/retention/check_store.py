@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import json
-import shlex
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -16,9 +15,9 @@ import pyarrow.parquet as pq
 
 from catalogs.query.jobs import list_jobs
 from catalogs.requests.access.persistent_dict import digest_name, name_fits
+from catalogs.retention.check_people import check_people
 from catalogs.retention.check_rows import check_rows
 from catalogs.retention.evict import CACHES
-from catalogs.retention.forget import ForgetList
 from catalogs.store.digests import add_digest, digest_key, discard, read_digests
 from catalogs.store.renders import (
     PICTURES,
@@ -143,7 +142,8 @@ class _Check:
         checks += [lambda key=key: self._export(key) for key in self._store.list(EXPORTS_FOLDER)]  # type: ignore[misc]
         with ThreadPoolExecutor(_THREADS, thread_name_prefix="check") as threads:
             list(threads.map(lambda check: check(), checks))
-        self._forget_list()
+        for what, remedy in check_people(self._store, self._forgotten):
+            self._problems.append(Problem(what, False, remedy))
         for what, repaired, remedy in check_rows(self._store, runs, deep=self._deep, repair=self._repair):
             self._problems.append(Problem(what, repaired, remedy))
         problems = tuple(sorted(self._problems, key=lambda problem: problem.what))
@@ -182,11 +182,12 @@ class _Check:
 
     def _read_jobs(self) -> None:
         """Read the jobs of the catalog, as far as it can be read: otherwise `check_rows` reports it."""
-        names = ("status", "render_key", "run_id", "job_id", "checksum", "identity")
+        names = ("status", "render_key", "run_id", "job_id", "checksum", "identity", "error_kind")
         with suppress(StoreError):
             for row in list_jobs(self._store, columns=names).to_pylist():
                 if row["status"] == "forgotten" and row["identity"]:
-                    self._forgotten.add(row["identity"])
+                    if row["error_kind"] is None:  # not because one permission was revoked
+                        self._forgotten.add(row["identity"])
                 elif row["status"] in ("done", "reused") and row["render_key"]:
                     job = _Job(row["run_id"], row["job_id"], row["checksum"])
                     self._finished.setdefault(f"renders/{row['render_key']}", []).append(job)
@@ -275,19 +276,6 @@ class _Check:
         except StoreError as error:
             remedy = "restore it from a backup, or remove it: `troupe forget` will not list the copies of this export"
             self._problems.append(Problem(error.message.removesuffix("; remove it"), False, remedy))
-
-    def _forget_list(self) -> None:
-        """Check that its entries are whole, and that there is one for each person whose jobs are forgotten."""
-        try:
-            entries = ForgetList(self._store)
-        except StoreError as error:
-            self._problems.append(Problem(error.message, False, "run `troupe forget` for that person again"))
-            return
-        for identity in sorted(self._forgotten):
-            if entries.refusal(identity, "") is None:
-                what = f"{self._store.url}: jobs of {identity!r} are forgotten, but the forget list has no entry"
-                remedy = f"run `troupe forget --identity {shlex.quote(identity)}`"
-                self._problems.append(Problem(what, False, remedy))
 
     def _damaged(self, error: StoreError, repair: Callable[[], None], remedy: str = "") -> None:
         if self._repair:

@@ -149,12 +149,13 @@ def forget(
     return report
 
 
-def delete_renders(store: Store, jobs: pa.Table, files: Sequence[str]) -> None:
+def delete_renders(store: Store, jobs: pa.Table, files: Sequence[str], withdrawn: str = "") -> None:
     """Delete the files of jobs, and give the jobs rows that say so.
 
     Args:
         jobs: their rows, with all columns.
         files: keys of their files, as `files_of` returns them.
+        withdrawn: why, for the rows; empty if the person is on the forget list.
 
     Raises:
         StoreError: something could not be deleted; run again.
@@ -164,7 +165,9 @@ def delete_renders(store: Store, jobs: pa.Table, files: Sequence[str]) -> None:
     for run in sorted({str(run) for run in jobs.column("run_id").to_pylist()}):
         with RowBuffer(store, run) as buffer:
             for row in jobs.filter(pc.field("run_id") == run).to_pylist():
-                buffer.append({**row, "status": "forgotten", **dict.fromkeys(_CLEARED_COLUMNS)})
+                cleared = {**row, "status": "forgotten", **dict.fromkeys(_CLEARED_COLUMNS)}
+                why = {"error_kind": Withdrawn.kind, "error": withdrawn} if withdrawn else {}
+                buffer.append(cleared | why)
         write_manifest(store, run)
 
 

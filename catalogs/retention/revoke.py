@@ -51,7 +51,7 @@ def revoke(store: Store, reference: str, reason: str, *, dry_run: bool = False) 
         return permission, report
     # First, so that nothing deleted is rendered again.
     mark_revoked(store, reference, reason)
-    delete_renders(store, jobs, files)
+    delete_renders(store, jobs, files, f"the permission {permission.reference} was revoked: {reason}")
     facts = {"reference": permission.reference, "reason": reason, "jobs": report.jobs, "files": report.files}
     append_audit(store, "revoke", facts | {"exported": len(report.exported)}, [permission.identity])
     return permission, report

@@ -18,6 +18,10 @@ runs/<run_id>/parts/NNNNN.parquet                   its rows, where deltalake do
 runs/<run_id>/report/index.html                     its report
 evaluations/<run_id>/{jobs.jsonl, portraits/, clips.parquet, summary.md}
 tombstones/<hash of an identity or a portrait>.json entries of the forget list
+consent/permissions/<hash of a reference>.json      permissions of the people shown
+consent/revoked/<hash of a reference>.json          revocations; never removed
+audit/<number>.json                                 the audit log, each entry with the hash of the one before it
+policy.toml                                         what every run has to keep to
 """
 
 from __future__ import annotations

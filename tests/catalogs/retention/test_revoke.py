@@ -10,6 +10,7 @@ from catalogs.consent.permission import Permission
 from catalogs.consent.register import add_permissions, is_revoked
 from catalogs.export.deliver import deliver
 from catalogs.query.jobs import list_jobs
+from catalogs.retention.check_store import check_store
 from catalogs.retention.revoke import revoke
 from catalogs.store.store import Store, open_store
 from catalogs.table.audit import read_audit
@@ -54,6 +55,9 @@ def test_what_was_made_with_the_permission_is_deleted(filled: Store, tmp_path: P
         "three": "forgotten",
         "four": "done",
     }
+    (row,) = (r for r in list_jobs(filled).to_pylist() if r["job_id"] == "one")
+    assert (row["error_kind"], row["error"]) == ("withdrawn", "the permission R-1 was revoked: by letter")
+    assert not [problem for problem in check_store(filled).problems if "forget" in problem.what]
     assert not filled.list("renders/k1")
     assert filled.list("renders/k2")
     assert is_revoked(filled, "R-1")
