@@ -5,11 +5,11 @@ from __future__ import annotations
 import dataclasses
 import io
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from fractions import Fraction
 from itertools import product
 from pathlib import Path
-from typing import IO, Any, Literal, TypeAlias
+from typing import IO, Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -17,10 +17,10 @@ import pyarrow.parquet as pq
 from catalogs.requests.access.input_policy import trusting
 from catalogs.requests.access.limits import MAX_ROWS, limit
 from catalogs.requests.columns import COLUMNS, REQUIRED, is_empty, parse_cells, suggestion
+from catalogs.requests.drafts import Draft, IdentityFrom, Rules, finished_jobs
 from catalogs.requests.dubs import expand
 from catalogs.requests.inputs import content_type, files_in, opened
-from catalogs.requests.job_ids import default_ids, stem
-from catalogs.requests.missing_files import PolicySource, any_public, missing_files
+from catalogs.requests.missing_files import FileProblem, PolicySource, any_public
 from catalogs.requests.tables import MOST_PROBLEMS, TABLE_SUFFIXES, read_table
 from catalogs.store import uris
 from catalogs.store.keys import run_key
@@ -41,8 +41,6 @@ __all__ = [
     "write_request",
 ]
 
-IdentityFrom: TypeAlias = Literal["stem", "folder"]
-"""Part of a portrait's path that names its identity: the file name without its suffix, or the folder's name."""
 _CONTENT_TYPES = {
     "text/csv": ".csv",
     "application/csv": ".csv",
@@ -61,8 +59,6 @@ _TYPES: dict[str, pa.DataType] = {
     "tags": pa.map_(pa.string(), pa.string()),
 }
 _LISTED = 10
-_LONGEST_PROBLEM = 1000
-"""Characters."""
 _FIELDS = [field.name for field in dataclasses.fields(Job)]
 _REQUEST = pa.schema([(name, _TYPES.get(name, pa.string())) for name in _FIELDS])
 
@@ -75,6 +71,7 @@ def read_jobs(
     identity_from: IdentityFrom | None = None,
     first: int | None = None,
     policy: PolicySource = any_public,
+    file_problem: FileProblem | None = None,
 ) -> list[Job]:
     """Return the jobs of a CSV, JSONL or Parquet file. Relative paths in it are relative to its folder.
 
@@ -85,10 +82,11 @@ def read_jobs(
         identity_from: part of the portrait's path that is the identity of jobs without one.
         first: number of jobs, after which no further rows are read; all if None.
         policy: which inputs may be looked at.
+        file_problem: returns why a local file cannot be used; asked only if there are other problems.
 
     Raises:
-        BadJob: the file is invalid. All problems are reported together, by row, local files that do not exist among
-            them; row 1 is the first below the header.
+        BadJob: the file is invalid. All problems are reported together, by row, local files that do not exist, or have
+            a `file_problem`, among them; row 1 is the first below the header.
         MissingInput, StoreError: the file cannot be read.
     """
     with opened(uri, trusting(uri)) as file:
@@ -101,6 +99,7 @@ def read_jobs(
             identity_from=identity_from,
             first=first,
             policy=policy,
+            file_problem=file_problem,
         )
 
 
@@ -123,6 +122,7 @@ def parse_jobs(
     identity_from: IdentityFrom | None = None,
     first: int | None = None,
     policy: PolicySource | None = None,
+    file_problem: FileProblem | None = None,
 ) -> list[Job]:
     """Return the jobs of a jobs file's content; see `read_jobs`, also for the other arguments.
 
@@ -135,13 +135,13 @@ def parse_jobs(
     table = read_table(data, name)
     settings: list[str] = []
     fallback = _defaults(defaults or {}, settings)
-    drafts: list[_Draft] = []
+    drafts: list[Draft] = []
     found: list[tuple[str, str]] = []
     for row in table.rows:
         wrong: list[str] = []
         cells = parse_cells(row.cells, folder, row.where, wrong)
         rows = expand(cells, fallback, row.where, wrong, policy or any_public)
-        drafts += [_Draft(row.where, own, fallback) for own in rows]
+        drafts += [Draft(row.where, own, fallback) for own in rows]
         found += [("", problem) for problem in wrong if ("", problem) not in found]
         found += [(column, f"{row.where}: {column} is empty") for column in REQUIRED if is_empty(row.cells.get(column))]
         if len(found) + len(table.problems) >= MOST_PROBLEMS or (first is not None and len(drafts) >= first):
@@ -156,7 +156,7 @@ def parse_jobs(
     drafts = drafts[:first]
     if not drafts and not problems:
         problems.append("there are no rows; write one row per job")
-    return _finished(drafts, problems, name, require_consent, identity_from, policy)
+    return finished_jobs(drafts, problems, name, Rules(require_consent, identity_from, policy, file_problem))
 
 
 def parse_job(cells: Mapping[str, Any], where: str, problems: list[str]) -> Job:
@@ -170,8 +170,8 @@ def parse_job(cells: Mapping[str, Any], where: str, problems: list[str]) -> Job:
     Raises:
         BadJob: a cell is invalid, or there are other problems.
     """
-    draft = _Draft(where, parse_cells(cells, str(Path.cwd()), where, problems), {})
-    return _finished([draft], problems, "the request", False, None, None)[0]
+    draft = Draft(where, parse_cells(cells, str(Path.cwd()), where, problems), {})
+    return finished_jobs([draft], problems, "the request", Rules())[0]
 
 
 def cross_product(
@@ -184,13 +184,14 @@ def cross_product(
     identity_from: IdentityFrom | None = None,
     first: int | None = None,
     policy: PolicySource = any_public,
+    file_problem: FileProblem | None = None,
 ) -> list[Job]:
     """Return one job for every picture in one folder with every clip in another, in the order of their names.
 
     Args:
         defaults: values of the other columns.
         left_out: list that files which cannot be read are added to, with the reason.
-        first, policy: as for `read_jobs`.
+        first, policy, file_problem: as for `read_jobs`.
 
     Raises:
         BadJob: a folder contains none, or a default is invalid.
@@ -203,14 +204,14 @@ def cross_product(
         raise BadJob(f"the request has more than {most} jobs, the limit: divide it into parts, or set {MAX_ROWS}")
     fallback = _defaults(defaults or {}, problems)
     rows = expand({}, fallback, "defaults", problems, policy)
-    drafts: list[_Draft] = []
+    drafts: list[Draft] = []
     for picture, clip in product(pictures, clips):
         if first is not None and len(drafts) >= first:
             break
         where = f"{uris.name(picture)} with {uris.name(clip)}"
-        drafts += [_Draft(where, {"portrait": picture, "driving": clip} | row, fallback) for row in rows]
+        drafts += [Draft(where, {"portrait": picture, "driving": clip} | row, fallback) for row in rows]
     drafts = drafts[:first]
-    return _finished(drafts, problems, "the request", require_consent, identity_from, policy)
+    return finished_jobs(drafts, problems, "the request", Rules(require_consent, identity_from, policy, file_problem))
 
 
 def write_request(store: Store, run_id: str, jobs: Sequence[Job]) -> str:
@@ -252,85 +253,6 @@ def read_request(store: Store, run_id: str) -> list[Job]:
     """
     key = run_key(run_id, "request.parquet")
     return parse_jobs(store.read(key), "request.parquet", uris.parent(store.uri(key)))
-
-
-@dataclass(frozen=True, slots=True)
-class _Draft:
-    """A job before its row is validated as a whole.
-
-    Attributes:
-        where: row of the file, for messages.
-        own: valid values of the filled cells, by column.
-        defaults: values of the other columns, where the request sets them.
-    """
-
-    where: str
-    own: dict[str, Any]
-    defaults: dict[str, Any]
-
-    @property
-    def fields(self) -> dict[str, Any]:
-        """All values, by column of the job."""
-        values = self.defaults | self.own
-        unused = {"languages", *(() if values.get("subtitles") else ("subtitles_burn",))}
-        return {name: value for name, value in values.items() if name not in unused}
-
-
-def _finished(
-    drafts: Sequence[_Draft],
-    problems: list[str],
-    name: str,
-    require_consent: bool,
-    identity_from: IdentityFrom | None,
-    policy: PolicySource | None,
-) -> list[Job]:
-    """Check what concerns several fields or rows, and return the jobs, or raise all the problems."""
-    taken: dict[str, str] = {}
-    for draft in drafts:
-        start, end = draft.fields.get("start", 0.0), draft.fields.get("end")
-        if end is not None and end <= start:
-            problems.append(f"{draft.where}: end is {end:g}, which is not after start, {start:g}")
-        if require_consent and not draft.fields.get("consent"):
-            problems.append(f"{draft.where}: consent is empty, and this run requires it")
-        if draft.own.get("subtitles_burn") and not draft.fields.get("subtitles"):
-            problems.append(f"{draft.where}: subtitles_burn is true, but subtitles is empty")
-        job_id = draft.fields.get("job_id")
-        if job_id in taken:
-            problems.append(f"{draft.where}: job_id {job_id!r} is already used in {taken[job_id]}")
-        elif job_id is not None:
-            taken[job_id] = draft.where
-    if any(draft.defaults.get("subtitles_burn") for draft in drafts) and not any(map(_is_burned, drafts)):
-        problems.append("defaults: subtitles_burn is true, but no job has subtitles")
-    if problems:
-        if policy is not None:
-            problems += missing_files([(d.where, d.fields) for d in drafts], policy, problems)
-        many = f"{len(problems)} problems" if len(problems) < MOST_PROBLEMS else f"at least {MOST_PROBLEMS} problems"
-        count = "a problem" if len(problems) == 1 else many
-        listed = [problem[:_LONGEST_PROBLEM] for problem in problems[:MOST_PROBLEMS]]
-        more = [f"and {len(problems) - len(listed)} more"] if len(problems) > len(listed) else []
-        raise BadJob(f"{name} has {count}:", listed + more)
-    names = iter(default_ids([draft.own for draft in drafts if "job_id" not in draft.fields], set(taken)))
-    return [
-        Job(
-            **{
-                "identity": _identity(d.own["portrait"], identity_from),
-                **d.fields,
-                "job_id": d.own.get("job_id") or next(names),
-            }
-        )
-        for d in drafts
-    ]
-
-
-def _is_burned(draft: _Draft) -> bool:
-    return bool(draft.fields.get("subtitles_burn"))
-
-
-def _identity(portrait: str, source: IdentityFrom | None) -> str:
-    """Return the identity that a portrait's path names."""
-    if source is None:
-        return ""
-    return stem(portrait) if source == "stem" else uris.name(uris.parent(portrait))
 
 
 def _of_kind(

@@ -12,6 +12,7 @@ from catalogs.requests.jobs_file import IdentityFrom, cross_product, read_jobs, 
 from catalogs.store import uris
 from catalogs.store.store import Store, open_store
 from tasks.credentials.signer import Signer, configured_signer
+from tasks.run.inputs.file_problems import FileProblems
 from troupe import Job
 from troupe.errors import SettingsError
 
@@ -126,12 +127,14 @@ class Request:
         }
         if self.jobs is not None and (self.portraits or self.drivings):
             raise SettingsError("give a jobs file or --portraits and --drivings, not both")
-        if self.jobs is not None:
-            jobs = read_jobs(self.jobs, self.defaults, **options)
-        elif self.portraits and self.drivings:
-            jobs = cross_product(self.portraits, self.drivings, self.defaults, left_out=self.left_out, **options)
-        else:
-            raise SettingsError("nothing to do: give a jobs file, or --portraits DIR and --drivings DIR")
+        with FileProblems() as file_problem:
+            options["file_problem"] = file_problem
+            if self.jobs is not None:
+                jobs = read_jobs(self.jobs, self.defaults, **options)
+            elif self.portraits and self.drivings:
+                jobs = cross_product(self.portraits, self.drivings, self.defaults, left_out=self.left_out, **options)
+            else:
+                raise SettingsError("nothing to do: give a jobs file, or --portraits DIR and --drivings DIR")
         if self.preview is not None:
             jobs = [_shortened(job, self.preview) for job in jobs]
         return jobs

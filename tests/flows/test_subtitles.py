@@ -189,7 +189,9 @@ def test_what_cannot_be_used_is_refused_before_anything_is_rendered(run_jobs: Ru
     assert "use stretch or cut" in errors["bounced"]
 
 
-def test_all_problems_of_a_request_are_reported_together(run_jobs: RunJobs) -> None:
+def test_all_problems_of_a_request_are_reported_together(run_jobs: RunJobs, cast: Path) -> None:
+    """Those of its cells, of files that do not exist, and of what is in the files."""
+    (cast / "broken.srt").write_text("1\n00:00:02 -> 00:00:03\nBad\n")
     spoken = {"language": ""}
     with pytest.raises(BadJob) as raised:
         run_jobs(
@@ -200,6 +202,7 @@ def test_all_problems_of_a_request_are_reported_together(run_jobs: RunJobs) -> N
             TITLED | {"job_id": "e", "stretch_limit": "300%"},
             TITLED | {"job_id": "f", "subtitles": "", "subtitles_burn": "true"},
             TITLED | {"job_id": "g", "subtitles": "lost.srt"},
+            JOB | {"job_id": "h", "audio": "silent.mp4", "subtitles": "broken.srt"},
         )
     for problem in (
         "row 1 (line 2): there is no file like",
@@ -209,5 +212,7 @@ def test_all_problems_of_a_request_are_reported_together(run_jobs: RunJobs) -> N
         "row 5 (line 6): stretch_limit is '300%'",
         "row 6 (line 7): subtitles_burn is true, but subtitles is empty",
         "row 7 (line 8): subtitles: ",
+        "row 8 (line 9): audio: silent.mp4 has no sound; name another file, or `none`",
+        "row 8 (line 9): subtitles: subtitles broken.srt cannot be used: line 2: ",
     ):
         assert problem in str(raised.value), str(raised.value)
