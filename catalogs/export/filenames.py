@@ -5,13 +5,13 @@ from __future__ import annotations
 import re
 import string
 import unicodedata
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from troupe.errors import SettingsError
 from troupe.labels import near_labels
 
-__all__ = ["NameTemplate"]
+__all__ = ["NameTemplate", "numbered"]
 
 _UNKNOWN = "unknown"
 _NAMED_JOBS = 5
@@ -61,6 +61,15 @@ class NameTemplate:
             raise SettingsError(
                 f"name template {text!r} leads out of the folder; use a relative path such as {{job_id}}.mp4"
             )
+
+    @property
+    def columns(self) -> list[str]:
+        """Columns that the template uses."""
+        return [column for _, column in self._parts if column is not None]
+
+    def value(self, row: Mapping[str, Any], column: str) -> Any:
+        """Return the value of one of the columns in a row."""
+        return _value(row, column)
 
     def check_tags(self, jobs: Sequence[Mapping[str, Any]]) -> None:
         """Check that every job has the tags that the template names.
@@ -130,3 +139,23 @@ def _part(part: str) -> str:
         stem, dot, suffix = part, "", ""
     room = _MAX_BYTES - len(f"{dot}{suffix}".encode())
     return stem.encode()[:room].decode(errors="ignore").rstrip(" .") + dot + suffix
+
+
+def numbered(wanted: Iterable[tuple[str, str]], there: Mapping[str, str], suffix: str = ".mp4") -> Iterator[str]:
+    """Yield names for files, numbering those that other files have.
+
+    Compared without case, for case-insensitive file systems.
+
+    Args:
+        wanted: wanted names, which end in `suffix`, and what is in the files.
+        there: files of earlier exports, and what is in them.
+        suffix: what follows the number.
+    """
+    taken = {file.casefold(): content for file, content in there.items()}
+    for name, content in wanted:
+        stem = name[: -len(suffix)]
+        candidate, number = name, 1
+        while taken.setdefault(candidate.casefold(), content) != content:
+            number += 1
+            candidate = f"{stem}-{number}{name[-len(suffix) :]}"
+        yield candidate

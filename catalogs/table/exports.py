@@ -30,6 +30,7 @@ _TYPES: dict[str, Any] = {
     "render_key": _TEXT,  # equal for jobs with the same video
     "subtitles_vtt_file": _TEXT,
     "subtitles_srt_file": _TEXT,
+    "package": _TEXT,  # kind of package that the file is, with films of other jobs; null for a single video
 }
 EXPORTS = pa.schema(_TYPES)
 

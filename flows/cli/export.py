@@ -2,16 +2,26 @@
 
 from __future__ import annotations
 
+from enum import StrEnum
 from typing import Annotated, Any
 
 import typer
 
 from flows.cli.console import stderr
 from flows.cli.options import DEFAULT_STORE, ExcelOption, ExitCode, StoreOption, explain_empty, with_filters
+from flows.observe.progress import console_export_progress
 from tasks.run.summary import counted
 from troupe.errors import SettingsError
 
 __all__ = ["export"]
+
+
+class PackageOption(StrEnum):
+    """Kinds of packages."""
+
+    mp4 = "mp4"
+    mkv = "mkv"
+    hls = "hls"
 
 
 @with_filters
@@ -22,7 +32,15 @@ def export(
     store: StoreOption = DEFAULT_STORE,
     name: Annotated[
         str, typer.Option(help="File name template: columns in braces, `{tags.NAME}` for a tag.")
-    ] = "{identity}/{job_id}.mp4",
+    ] = "{identity}/{job_id}",
+    package: Annotated[
+        PackageOption | None,
+        typer.Option(help="Export the films of each picture as one file with a track per language, or as HLS."),
+    ] = None,
+    default_language: Annotated[
+        str,
+        typer.Option(metavar="TAG", help="Language that players of packages choose, BCP 47; default the first film's."),
+    ] = "",
     crop: Annotated[
         bool, typer.Option("--crop", help="Export the animated square where a job has both it and the full picture.")
     ] = False,
@@ -34,12 +52,20 @@ def export(
     Safe to repeat: existing files are never overwritten, and videos exported before are skipped. The manifest keeps the
     rows of earlier exports into the folder. The store records every export: `troupe catalog sql "FROM exports"`.
 
+    With `--package`, every picture is one package: its video once, copied bit by bit, and the sound and subtitles of
+    every film as a track with language and title. `mp4` has subtitles as `mov_text`, `mkv` as SRT; `hls` is a folder
+    with `master.m3u8`, fragmented MP4 and WebVTT. `{job_id}` is then what the jobs have in common: `welcome` for
+    `welcome.en` and `welcome.fr`. Films whose lengths differ cannot share a video; they become packages of their own,
+    which is reported. `packages.jsonl` lists languages, tracks and files with their SHA-256.
+
     Exit code: 0 if all videos were exported, 3 if some are missing from the store, 2 for an invalid request.
 
     Examples:
 
     - `troupe export latest delivery`
     - `troupe export 20261124-061500-ab12 s3://client/videos --name "{identity}/{job_id}_{language}.mp4"`
+    - `troupe export latest delivery --package mp4 --default-language en`
+    - `troupe export latest s3://client/videos --package hls --name "{tags.campaign}/{job_id}"`
     - `troupe export all best --min identity=0.7 --status done`
     - `troupe export "SELECT * FROM jobs WHERE tags['scene'] = '2'" scene2`
     """
@@ -50,7 +76,10 @@ def export(
     from catalogs.query import jobs as query
     from catalogs.query.sql import sql
     from catalogs.store.store import open_store
+    from tasks.delivery import deliver_packages
 
+    if default_language and package is None:
+        raise SettingsError("--default-language is for packages; add --package mp4, mkv or hls")
     source = open_store(store)
     selected: pa.Table | None = None
     if what.lstrip().lower().startswith(("select ", "with ", "from ")):
@@ -68,12 +97,29 @@ def export(
     if not len(rows):
         explain_empty(source, filters)
         raise SettingsError(f"no finished videos of {what} in {store} match; run `troupe catalog ls` to list jobs")
-    done = deliver(source, rows, open_store(destination), name, crop=crop, posters=posters, excel=excel)
-    for problem in done.missing:
+    target = open_store(destination)
+    common: dict[str, Any] = {"crop": crop, "posters": posters, "excel": excel}
+    notes: tuple[str, ...] = ()
+    with console_export_progress(stderr) as on_progress:
+        common["on_progress"] = on_progress
+        if package is None:
+            videos = deliver(source, rows, target, name, **common)
+            missing, manifest = videos.missing, videos.manifest
+            summary = f"{counted(videos.copied, 'video')} exported, {videos.unchanged} already there"
+        else:
+            packages = deliver_packages(
+                source, rows, target, package.value, name, default_language=default_language, **common
+            )
+            missing, manifest, notes = packages.missing, packages.manifest, packages.notes
+            summary = (
+                f"{counted(packages.created, 'package')} exported, {packages.unchanged} already there, "
+                f"with {counted(packages.films, 'film')}"
+            )
+    for note in notes:
+        stderr.print(f"note: {note}")
+    for problem in missing:
         stderr.print(f"missing: {problem}")
-    stderr.print(
-        f"{counted(done.copied, 'video')} exported, {done.unchanged} already there, {len(done.missing)} missing"
-    )
-    typer.echo(done.manifest)
-    if done.missing:
+    stderr.print(f"{summary}, {len(missing)} missing")
+    typer.echo(manifest)
+    if missing:
         raise typer.Exit(ExitCode.INCOMPLETE)

@@ -24,6 +24,7 @@ __all__ = [
     "RunProgress",
     "TrainingProgress",
     "configured_listener",
+    "console_export_progress",
     "console_listener",
     "console_training_progress",
     "current_listener",
@@ -36,8 +37,8 @@ SHOWN_ITEMS = 3
 """Number of items whose progress is shown at a time."""
 WORKING_SECONDS = 5.0
 """Seconds after which an item that reports nothing is no longer shown."""
-TRAINING_LINE_SECONDS = 10.0
-"""Least seconds between two lines of a training."""
+LINE_SECONDS = 10.0
+"""Least seconds between two lines of a training or an export."""
 
 
 class RunProgress:
@@ -230,11 +231,26 @@ def console_listener(console: Console) -> Iterator[Listener]:
 
 
 @contextmanager
+def console_export_progress(console: Console) -> Iterator[Callable[[int, int], None]]:
+    """Display an export on the console; yields what takes the number of videos that are done, and of all."""
+    bars = shows_bars(console)
+    with BarDisplay(console, transient=True) if bars else LineDisplay(console, LINE_SECONDS) as display:
+
+        def on_progress(done: int, total: int) -> None:
+            if done == 0:
+                display.start("exporting", total, "video" if total == 1 else "videos")
+            else:
+                display.update(done, "", f"{done}/{total} videos")
+
+        yield on_progress
+
+
+@contextmanager
 def console_training_progress(console: Console) -> Iterator[TrainingProgress]:
     """Display a training on the console, as bars on a terminal and as lines elsewhere."""
     if shows_bars(console):
         with BarDisplay(console, transient=False) as bars:
             yield TrainingProgress(bars)
     else:
-        with LineDisplay(console, TRAINING_LINE_SECONDS) as lines:
+        with LineDisplay(console, LINE_SECONDS) as lines:
             yield TrainingProgress(lines)

@@ -10,7 +10,7 @@ import select
 import shutil
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from types import TracebackType
 from typing import IO, Any, Self
@@ -123,6 +123,7 @@ class FfmpegProcess:
     Args:
         output: the graph, built with ffmpeg-python.
         feed: whether to open standard input for `write`.
+        repeated: options of the output that are given several times, which ffmpeg-python has no form for.
 
     Example:
         >>> with FfmpegProcess(ffmpeg.output(ffmpeg.input("file:/clip.mp4"), "pipe:1", format="framecrc")) as process:
@@ -130,9 +131,12 @@ class FfmpegProcess:
         ...     code = process.finish()
     """
 
-    def __init__(self, output: Any, *, feed: bool = False) -> None:
+    def __init__(self, output: Any, *, feed: bool = False, repeated: Iterable[tuple[str, str]] = ()) -> None:
+        *arguments, target = ffmpeg.get_args(output)
+        for name, value in repeated:
+            arguments += [f"-{name}", value]
         self._child = subprocess.Popen(
-            [ffmpeg_binary(), *_COMMON_OPTIONS, *ffmpeg.get_args(output)],
+            [ffmpeg_binary(), *_COMMON_OPTIONS, *arguments, target],
             stdin=subprocess.PIPE if feed else subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,

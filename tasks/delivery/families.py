@@ -1,0 +1,137 @@
+"""Families: the films of one picture, which become one package."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from catalogs.export.filenames import NameTemplate
+from catalogs.export.films import film_content, with_one_spelling
+from tasks.media.languages import UNKNOWN, language_name, same_language, standard_tag
+from troupe.errors import SettingsError
+from troupe.labels import near_labels
+
+__all__ = ["Family", "Film", "check_default", "default_of", "families_of"]
+
+_SHOWN = 5
+
+
+@dataclass(frozen=True)
+class Film:
+    """A film and what its track is called.
+
+    Attributes:
+        row: its row of the catalog.
+        language: language of its sound, BCP 47; `und` if unknown.
+        name: name of its track, different from those of the other films of its picture.
+    """
+
+    row: dict[str, Any]
+    language: str
+    name: str
+
+
+@dataclass(frozen=True)
+class Family:
+    """The films of a picture.
+
+    Attributes:
+        films: one per sound, in the order of their jobs.
+        name: name of the package, without suffix.
+        variants: how many packages the films need at most: those of different lengths cannot share a video.
+        notes: what a user should know about the tracks.
+    """
+
+    films: tuple[Film, ...]
+    name: str
+    variants: int
+    notes: tuple[str, ...]
+
+
+def families_of(rows: Sequence[dict[str, Any]], template: NameTemplate, suffix: str) -> list[Family]:
+    """Group films by their picture.
+
+    Rows with the same film, such as those of a nightly run, are one film, the latest. A film of an earlier version,
+    which has no picture, is a family of its own.
+
+    Args:
+        rows: rows with a video, in the order of jobs.
+        template: names of the packages.
+        suffix: what the names end in.
+
+    Raises:
+        SettingsError: the template uses a column in which the films of a picture differ.
+    """
+    films = {film_content(row): (row, named) for row, named in zip(rows, with_one_spelling(rows), strict=True)}
+    pictures: dict[str, list[tuple[dict[str, Any], dict[str, Any]]]] = {}
+    for content, (row, named) in films.items():
+        pictures.setdefault(row.get("picture_key") or f"film {content}", []).append((row, named))
+    problems: list[str] = []
+    families: list[Family] = []
+    for pairs in pictures.values():
+        members = [row for row, _ in pairs]
+        first = pairs[0][1] | {"job_id": _stem(members)}
+        for column in template.columns:
+            values = {str(template.value(named, column)): None for _, named in pairs}
+            if column not in ("job_id", "run_id") and len(values) > 1:
+                problems.append(f"{first['job_id']}: {column} is {' and '.join(list(values)[:_SHOWN])}")
+        families.append(_family(members, template.name(first, suffix)))
+    if problems:
+        more = ", ..." if len(problems) > _SHOWN else ""
+        raise SettingsError(
+            f"the name of a package cannot use a column in which its films differ: {'; '.join(problems[:_SHOWN])}{more}"
+        )
+    return families
+
+
+def default_of(films: Sequence[Film], wanted: str) -> int:
+    """Return the number of the film that players choose: in the wanted language, else the first."""
+    languages = [film.language for film in films]
+    exact = standard_tag(wanted)
+    if exact in languages:
+        return languages.index(exact)
+    return next((n for n, language in enumerate(languages) if wanted and same_language(language, wanted)), 0)
+
+
+def check_default(families: Iterable[Family], wanted: str) -> None:
+    """Check that there are films in the default language.
+
+    Raises:
+        SettingsError: there are none.
+    """
+    languages = {film.language for family in families for film in family.films}
+    if wanted and not any(standard_tag(wanted) == tag or same_language(tag, wanted) for tag in languages):
+        near = near_labels(wanted, languages) or sorted(languages)[:_SHOWN]
+        raise SettingsError(f"no film is in the default language {wanted!r}; there are: {', '.join(near)}")
+
+
+def _family(members: Sequence[dict[str, Any]], name: str) -> Family:
+    tags = [standard_tag(row["language"]) for row in members]
+    counts = Counter(tags)
+    jobs = Counter((tag, row["job_id"]) for tag, row in zip(tags, members, strict=True))
+    films, repeated = [], dict[str, list[str]]()
+    for tag, row in zip(tags, members, strict=True):
+        title = language_name(tag)
+        if counts[tag] > 1:
+            job = row["job_id"] if jobs[tag, row["job_id"]] == 1 else f"{row['run_id']}/{row['job_id']}"
+            title = f"{title} ({job})"
+            repeated.setdefault(tag, []).append(job)
+        films.append(Film(row, tag, title))
+    notes = [
+        f"{len(names)} films are in {tag}, and their tracks are named by job: {', '.join(names[:_SHOWN])}"
+        + (", ..." if len(names) > _SHOWN else "")
+        for tag, names in repeated.items()
+    ]
+    unknown = [row["job_id"] for tag, row in zip(tags, members, strict=True) if tag == UNKNOWN]
+    if unknown:
+        notes.append(f"the language of {', '.join(unknown[:_SHOWN])} is unknown (und); set language in the jobs")
+    variants = {(row["frames"], row.get("fit"), row["audio"] == "none") for row in members}
+    return Family(tuple(films), name, len(variants), tuple(notes))
+
+
+def _stem(members: Sequence[dict[str, Any]]) -> str:
+    """Return the job_id of a package: `welcome` for `welcome.en` and `welcome.fr`, else the first film's."""
+    stems = {str(row["job_id"]).removesuffix(f".{row['language']}") for row in members}
+    return stems.pop() if len(stems) == 1 else str(members[0]["job_id"])
