@@ -54,8 +54,8 @@ def export(
 
     With `--package`, every picture is one package: its video once, copied bit by bit, and the sound and subtitles of
     every film as a track with language and title. `mp4` has subtitles as `mov_text`, `mkv` as SRT; `hls` is a folder
-    with `master.m3u8`, fragmented MP4 and WebVTT. `{job_id}` is then what the jobs have in common: `welcome` for
-    `welcome.en` and `welcome.fr`. Films whose lengths differ cannot share a video; they become packages of their own,
+    with `master.m3u8`, fragmented MP4 and WebVTT. `{job_id}` is then the first film's without its language:
+    `welcome` for `welcome.en`. Films whose lengths differ cannot share a video; they become packages of their own,
     which is reported. `packages.jsonl` lists languages, tracks and files with their SHA-256.
 
     Exit code: 0 if all videos were exported, 3 if some are missing from the store, 2 for an invalid request.

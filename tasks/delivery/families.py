@@ -72,7 +72,7 @@ def families_of(rows: Sequence[dict[str, Any]], template: NameTemplate, suffix: 
     families: list[Family] = []
     for pairs in pictures.values():
         members = [row for row, _ in pairs]
-        first = pairs[0][1] | {"job_id": _stem(members)}
+        first = pairs[0][1] | {"job_id": _stem(members[0])}
         for column in template.columns:
             values = {str(template.value(named, column)): None for _, named in pairs}
             if column not in ("job_id", "run_id") and len(values) > 1:
@@ -124,14 +124,15 @@ def _family(members: Sequence[dict[str, Any]], name: str) -> Family:
         + (", ..." if len(names) > _SHOWN else "")
         for tag, names in repeated.items()
     ]
-    unknown = [row["job_id"] for tag, row in zip(tags, members, strict=True) if tag == UNKNOWN]
+    unknown = [
+        row["job_id"] for tag, row in zip(tags, members, strict=True) if tag == UNKNOWN and row["audio"] != "none"
+    ]
     if unknown:
         notes.append(f"the language of {', '.join(unknown[:_SHOWN])} is unknown (und); set language in the jobs")
     variants = {(row["frames"], row.get("fit"), row["audio"] == "none") for row in members}
     return Family(tuple(films), name, len(variants), tuple(notes))
 
 
-def _stem(members: Sequence[dict[str, Any]]) -> str:
-    """Return the job_id of a package: `welcome` for `welcome.en` and `welcome.fr`, else the first film's."""
-    stems = {str(row["job_id"]).removesuffix(f".{row['language']}") for row in members}
-    return stems.pop() if len(stems) == 1 else str(members[0]["job_id"])
+def _stem(row: dict[str, Any]) -> str:
+    """Return the job_id of a package by its first film: `welcome` for `welcome.en`."""
+    return str(row["job_id"]).removesuffix(f".{row['language']}")

@@ -21,7 +21,15 @@ from catalogs.store.store import Store
 from tasks.delivery.families import Family, Film, check_default, default_of, families_of
 from tasks.delivery.listing import PACKAGES_FILE, Entry, read_packages, write_packages
 from tasks.media.languages import same_language
-from tasks.media.packages import Package, PackageKind, PackageTrack, package_suffix, stream_digests, write_package
+from tasks.media.packages import (
+    Package,
+    PackageKind,
+    PackageTrack,
+    StreamDigest,
+    package_suffix,
+    stream_digests,
+    write_package,
+)
 from tasks.media.provenance import VideoMetadata
 from troupe.errors import TroupeError
 from troupe.files import file_sha256
@@ -53,11 +61,13 @@ class PackagesReport:
 
 @dataclass(frozen=True)
 class _LocalFilm:
-    """A film and its files on this machine."""
+    """A film and its files on this machine; films of one `picture` can share a video."""
 
     film: Film
     video: Path
     subtitles: Path | None
+    picture: Sequence[StreamDigest]
+    silent: bool
 
 
 @dataclass
@@ -95,7 +105,7 @@ def deliver_packages(
         rows: rows with all columns; those without a video are skipped.
         target: destination of the packages.
         kind: kind of package.
-        name: template, see `NameTemplate`; `job_id` is what the films' ids have in common.
+        name: template, see `NameTemplate`; `job_id` is the first film's without its language.
         default_language: language that players choose; empty for that of the first film.
         crop: whether to pack the animated square instead of the full picture, where a job has both.
         posters: whether to copy the poster of each package, too.
@@ -189,7 +199,8 @@ class _Delivery:
         folder.mkdir()
         video, _ = fetch_file(self.store, film.row, chosen_uri(film.row, crop=self.crop), folder)
         subtitles = film.row.get("subtitles_vtt_uri")
-        return _LocalFilm(film, video, fetch_file(self.store, film.row, subtitles, folder)[0] if subtitles else None)
+        text = fetch_file(self.store, film.row, subtitles, folder)[0] if subtitles else None
+        return _LocalFilm(film, video, text, stream_digests(video, "video"), not stream_digests(video, "audio"))
 
     def _write(self, group: Sequence[_LocalFilm], folder: Path) -> tuple[Package, list[PackageTrack]]:
         """Write a package to a folder; return it and its tracks."""
@@ -228,8 +239,9 @@ class _Delivery:
         poster = self._put_poster(group[default].film.row, folder, file)
         notes = [*package.notes]
         wanted = self.default_language
-        if wanted and not same_language(tracks[default].language, wanted):
+        if wanted and not group[0].silent and not same_language(tracks[default].language, wanted):
             notes.append(f"there is no film in {wanted}, so that {tracks[default].language} is the default")
+        languages = [] if group[0].silent else list(dict.fromkeys(track.language for track in tracks))
         packed.created += created
         packed.notes += [f"{file}: {note}" for note in notes]
         packed.entries.append(
@@ -237,8 +249,8 @@ class _Delivery:
                 "file": file,
                 "package": self.kind,
                 "key": key,
-                "languages": list(dict.fromkeys(track.language for track in tracks)),
-                "default_language": tracks[default].language,
+                "languages": languages,
+                "default_language": tracks[default].language if languages else None,
                 "subtitles": [track.language for track in tracks if track.subtitles],
                 "seconds": group[0].film.row["seconds"],
                 "poster_file": poster,
@@ -274,6 +286,5 @@ def _groups(films: Sequence[_LocalFilm]) -> list[list[_LocalFilm]]:
     """Group films that can share a video, because their pictures are the same bit by bit; silent ones are apart."""
     groups: dict[Any, list[_LocalFilm]] = {}
     for local in films:
-        silent = not stream_digests(local.video, "audio")
-        groups.setdefault((*stream_digests(local.video, "video"), silent), []).append(local)
+        groups.setdefault((*local.picture, local.silent), []).append(local)
     return list(groups.values())
