@@ -18,7 +18,7 @@ from models.faces import FaceDetector, Portrait, crop_head, head_box, prepare_po
 from models.miniature import CLIP_SIZE, FIRST_HELD_OUT_SEED, PORTRAIT_SIZE, Identity, Performance, render
 from models.motion import Motion
 from models.training.sampling import sample_moment, swap_outfit
-from troupe import LARGEST, Floats, Picture, SamplerSettings
+from troupe import LARGEST, Floats, Picture, SamplerSettings, Track
 
 __all__ = [
     "ABLATIONS",
@@ -54,11 +54,13 @@ class EncodedClip:
         traits: name -> (F,), what the driver truly does.
         heads: (F, S, S, 3), the head crops.
         motion: the clip as the model encodes it.
+        track: its face, as the model's detector finds it.
     """
 
     traits: Mapping[str, Floats]
     heads: Picture
     motion: Motion
+    track: Track
 
 
 @dataclass(frozen=True, eq=False)
@@ -80,7 +82,7 @@ def encode_clip(
     box = head_box(reference_boxes(track, "first")[0], *CLIP_SIZE)
     heads = np.stack([crop_head(picture, box, SIDE) for picture in pictures])
     traits = {name: np.array([true_traits(moment)[name] for moment in moments], np.float32) for name in TRAITS}
-    clip = EncodedClip(traits, heads, animator.encode_motion(pictures, track))
+    clip = EncodedClip(traits, heads, animator.encode_motion(pictures, track), track)
     return clip, _encode_portrait(pictures[0], number, animator, detector)
 
 
