@@ -35,7 +35,7 @@ from tasks.media.sound.envelope import speech_envelope
 from tasks.quality.mouth import TrackedMouth
 from tasks.quality.sync import Sync, measure_sync
 from troupe import LARGEST, PRESETS, Floats, Picture, SamplerSettings, preset
-from troupe.scratch import scratch_folder
+from troupe.process.scratch import scratch_folder
 
 __all__ = ["measure", "parser"]
 

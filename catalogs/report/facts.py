@@ -6,11 +6,12 @@ import statistics
 from bisect import insort
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 from urllib.parse import quote
 
+from catalogs.report.films import FILM_LABELS, Film, family_status, family_title, film_facts
 from catalogs.requests.image_sequences import display_name
 from catalogs.store import uris
 from catalogs.table.schema import QUALITIES, STAGES
@@ -37,9 +38,13 @@ _LABELS = {
 
 @dataclass(frozen=True)
 class Card:
-    """A job in the gallery.
+    """A job in the gallery, or a picture with several films.
 
     Attributes:
+        job_id: its name; of several, what their names have in common.
+        status: status, for people; of several, how many have which.
+        picture: key of the picture, which films in other languages share; empty if unknown.
+        films: the job's film, or all of the picture; empty if the job has no video.
         portrait, clip, poster, video: links relative to the page; empty if missing.
         qualities: (name, label, value) of the quality measures.
         facts: (label, value) of further details.
@@ -47,6 +52,8 @@ class Card:
 
     job_id: str
     status: str
+    picture: str
+    films: tuple[Film, ...]
     identity: str
     driving: str
     portrait: str
@@ -60,6 +67,11 @@ class Card:
     tags: tuple[tuple[str, str], ...]
     qualities: tuple[tuple[str, str, float], ...]
     facts: tuple[tuple[str, str], ...]
+
+    @property
+    def film_labels(self) -> tuple[str, ...]:
+        """Labels of the films' facts, without those that no film has."""
+        return tuple(label for label in FILM_LABELS if any(label in film.facts for film in self.films))
 
 
 @dataclass(frozen=True)
@@ -177,7 +189,7 @@ def collect_facts(run_id: str, rows: Iterable[Mapping[str, Any]], max_cards: int
         flagged=tuple(flagged),
         outliers=_outliers(measured),
         curve=_curve(ends),
-        cards=tuple(sorted(cards, key=lambda card: card.job_id)),
+        cards=tuple(sorted(_families(cards), key=lambda card: card.job_id)),
         left_out=counts.total() - len(cards),
     )
 
@@ -234,27 +246,32 @@ def _card(row: Mapping[str, Any]) -> Card:
     rate = f"{row['fps_numerator'] / row['fps_denominator']:.4g}" if row["fps_denominator"] else ""
     size = f"{row['width']}x{row['height']}, {row['frames']} frames at {rate}/s" if row["frames"] else ""
     gaps = sum(gap["stop"] - gap["first"] for gap in row["gaps"] or ())
+    film, video = film_facts(row), _output(row, row["full_uri"] or row["crop_uri"])
     facts = (
         ("language", row["language"]),
-        ("sound", _sound(row["audio"] or "")),
+        ("sound", film.get("sound")),
         ("preset", row["preset"]),
         ("video", size),
+        *((label, film.get(label)) for label in ("fit", "loudness", "sync")),
         ("frames without a face", str(gaps) if gaps else ""),
         ("consent", row["consent"]),
         ("notes", row["notes"]),
     )
+    flagged = row["flagged"] or ""
     return Card(
         job_id=row["job_id"],
         status=row["status"],
+        picture=row["picture_key"] or "",
+        films=(Film(row["job_id"], row["status"], row["language"] or "", video, flagged, film),) if video else (),
         identity=row["identity"] or "",
         driving=display_name(row["driving"] or ""),
         portrait=_link("cache/appearance", row["appearance_key"], ".jpg") if row["full_uri"] or row["crop_uri"] else "",
         clip=_link("cache/motion", row["motion_key"], ".jpg") if row["full_uri"] or row["crop_uri"] else "",
         poster=_output(row, row["poster_uri"]),
-        video=_output(row, row["full_uri"] or row["crop_uri"]),
+        video=video,
         seconds=row["seconds"] or 0.0,
         finished=row["finished_at"].isoformat(timespec="seconds") if row["finished_at"] else "",
-        flagged=row["flagged"] or "",
+        flagged=flagged,
         error=row["error"] or "",
         tags=tuple((str(name), str(value)) for name, value in row["tags"] or ()),
         qualities=tuple((name, words, value) for name, words, value in qualities if value is not None),
@@ -262,9 +279,30 @@ def _card(row: Mapping[str, Any]) -> Card:
     )
 
 
-def _sound(audio: str) -> str:
-    """Return the source of the sound, of a file its name."""
-    return {"driving": "of the clip"}.get(audio) or display_name(audio)
+def _families(cards: Iterable[Card]) -> list[Card]:
+    """Return the cards, one for all films of a picture."""
+    families: dict[str, list[Card]] = {}
+    for card in cards:
+        families.setdefault(card.picture if card.picture and card.films else f"job {card.job_id}", []).append(card)
+    return [family[0] if len(family) == 1 else _family(family) for family in families.values()]
+
+
+def _family(cards: Sequence[Card]) -> Card:
+    """Return the card of a picture with several films."""
+    films = tuple(sorted((film for card in cards for film in card.films), key=lambda film: film.job_id))
+    own = {"language", "video", *(label for film in films for label in film.facts)}
+    return replace(
+        min(cards, key=lambda card: card.job_id),
+        job_id=family_title(films),
+        status=family_status(films),
+        films=films,
+        identity=", ".join(dict.fromkeys(card.identity for card in cards if card.identity)),
+        seconds=max(card.seconds for card in cards),
+        finished=max(card.finished for card in cards),
+        flagged="; ".join(f"{film.job_id}: {film.flagged}" for film in films if film.flagged),
+        tags=tuple(dict.fromkeys(tag for card in cards for tag in card.tags)),
+        facts=tuple(fact for fact in cards[0].facts if fact[0] not in own),
+    )
 
 
 def _output(row: Mapping[str, Any], uri: str | None) -> str:

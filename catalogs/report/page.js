@@ -3,6 +3,7 @@
 const place = document.getElementById("jobs");
 const jobs = [...place.children];
 const field = (name) => document.getElementById(name);
+const total = jobs.reduce((sum, job) => sum + Number(job.dataset.jobs), 0);
 const texts = new Map(jobs.map((job) => [job, job.textContent.toLowerCase()]));
 
 const order = {
@@ -34,12 +35,12 @@ function show() {
   let count = 0;
   for (const job of jobs) {
     job.hidden =
-      (status && job.dataset.status !== status) ||
+      (status && !job.dataset.status.split(" ").includes(status)) ||
       (flagged && !("flagged" in job.dataset)) ||
       !texts.get(job).includes(wanted);
-    count += job.hidden ? 0 : 1;
+    count += job.hidden ? 0 : Number(job.dataset.jobs);
   }
-  field("count").textContent = `${count} of ${jobs.length} jobs`;
+  field("count").textContent = `${count} of ${total} jobs`;
 }
 
 function sort() {
@@ -48,19 +49,42 @@ function sort() {
 }
 
 function play(event) {
-  const link = event.target.closest("a.play");
+  const link = event.target.closest("a.play, a.film");
   if (!link || event.ctrlKey || event.metaKey || event.shiftKey) return;
   event.preventDefault();
+  const job = link.closest(".job");
+  const video = job.querySelector("video");
+  for (const film of job.querySelectorAll("a.film")) film.ariaCurrent = film.href === link.href ? "true" : null;
+  if (video) change(video, link);
+  else start(job.querySelector("a.play"), link, link.matches(".play"));
+}
+
+function start(frame, link, focused) {
   const video = document.createElement("video");
   video.controls = true;
   video.loop = true;
   video.playsInline = true;
+  frame.closest(".trio").classList.add("playing");
+  frame.replaceWith(video);
+  showFilm(video, link);
+  if (focused) video.focus();
+}
+
+// Another film of the same picture continues at the same time, and stays paused if it was.
+function change(video, link) {
+  if (video.src === link.href) return;
+  const { currentTime, paused } = video;
+  const resume = () => {
+    video.currentTime = Math.min(currentTime, video.duration);
+  };
+  video.addEventListener("loadedmetadata", resume, { once: true });
+  showFilm(video, link, paused);
+}
+
+function showFilm(video, link, paused = false) {
   video.src = link.href;
-  video.setAttribute("aria-label", link.getAttribute("aria-label").replace("Play the", "The"));
-  link.closest(".trio").classList.add("playing");
-  link.replaceWith(video);
-  video.focus();
-  video.play().catch(() => {}); // autoplay may be blocked; the controls remain
+  video.setAttribute("aria-label", link.getAttribute("aria-label").replace(/^Play (the )?/, "The film "));
+  if (!paused) video.play().catch(() => {}); // autoplay may be blocked; the controls remain
 }
 
 field("controls").hidden = false;

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.support.ui import Select, WebDriverWait
 
 from catalogs.report import render_page
+from tasks.media import VideoMetadata, encode
 from tests.browser.conftest import AXE, Browser
-from tests.catalogs.report.test_page import NASTY, made
+from tests.catalogs.report.test_page import NASTY, family, made
 
 
 def shown(browser: Browser) -> list[str]:
@@ -83,6 +86,38 @@ def test_accessibility(browser: Browser, report: Path, width: int, dark: bool) -
     assert browser.execute_script("return document.documentElement.scrollWidth <= window.innerWidth")
     background = browser.execute_script("return getComputedStyle(document.body).backgroundColor")
     assert (background == "rgb(21, 20, 18)") == dark
+
+
+def test_films_of_a_picture_share_one_player(browser: Browser, tmp_path: Path) -> None:
+    """The language is switched with the keyboard; the time stays, and a paused video stays paused."""
+    page = tmp_path / "runs/r1/report/index.html"
+    page.parent.mkdir(parents=True)
+    rows = family("en", "fr", notes="picture: extended by 0.40 s to fit the sound (hold)")
+    page.write_text(render_page("store", "r1", rows))
+    for entry in rows:
+        folder = tmp_path / "renders" / entry["render_key"]
+        folder.mkdir(parents=True)
+        about = VideoMetadata(run_id="r1", job_id=entry["job_id"])
+        frames = (np.full((64, 64, 3), 5 * n, np.uint8) for n in range(50))
+        encode(frames, folder / "full.mp4", rate=Fraction(25), size=(64, 64), metadata=about)
+    browser.set_screen()
+    browser.get(page.as_uri())
+    browser.execute_script("document.querySelector('a.play').click()")
+    browser.execute_script("const v = document.querySelector('video'); v.pause(); v.currentTime = 1.2")
+    links = browser.find_elements(By.CSS_SELECTOR, "a.film")
+    links[1].send_keys(Keys.ENTER)
+    state = """const video = document.querySelector('video');
+        const current = [...document.querySelectorAll('a.film[aria-current=true]')].map(link => link.textContent);
+        const time = video.readyState > 1 && video.currentTime;
+        return [video.src.split('/').at(-2), time, video.paused, document.querySelectorAll('video').length, current]"""
+    expected = ["key-welcome.fr", 1.2, True, 1, ["fr"]]
+    WebDriverWait(browser, 20).until(lambda _: browser.execute_script(state) == expected)
+    browser.find_element(By.ID, "search").send_keys("welcome.fr")
+    assert browser.find_element(By.ID, "count").text == "2 of 2 jobs"
+    for width, dark in ((1280, True), (390, False)):
+        browser.set_screen(width=width, height=844, dark=dark, touch=width < 500)
+        assert browser.execute_script("return document.documentElement.scrollWidth <= window.innerWidth")
+        assert not AXE.exists() or browser.axe() == []
 
 
 def test_html_in_rows_is_escaped(browser: Browser, tmp_path: Path) -> None:

@@ -168,3 +168,43 @@ def test_a_manifest_of_the_first_version() -> None:
     old = pq.read_table(Path(__file__).parents[1] / "version1" / "runs/old/manifest.parquet")
     assert "no face found" in Page(render_page("/store", "old", conform(old).to_pylist())).text
     assert conform(old).schema == table_of([]).schema
+
+
+def family(*languages: str, **columns: Any) -> list[dict[str, Any]]:
+    """Rows of the films of one picture."""
+    sound = {"fit": "hold", "loudness_lufs": -23.04, "sync_offset_frames": -2, "sync_confidence": 0.71}
+    film = {"picture_key": "pic", "identity": "Ana", **sound, **columns}
+    return [
+        made(f"welcome.{tag}", language=tag, audio=f"/dubs/{tag}.wav", audio_cut_seconds=n / 10, **film)
+        for n, tag in enumerate(languages)
+    ]
+
+
+def test_films_of_a_picture_are_shown_together() -> None:
+    rows = [*family("en", "fr", "pt-BR"), made("other", picture_key="pic2"), made("old", picture_key=None)]
+    rows[1] |= {"status": "reused", "flagged": "too late", "tags": [("client", "acme")]}
+    page = Page(render_page("/store", "r1", rows))
+    assert "5 jobs" in page.text
+    articles = {article["data-job"]: article for article in page.all("article")}
+    assert list(articles) == ["old", "other", "welcome"]
+    assert articles["welcome"]["data-status"] == "done reused"
+    assert articles["welcome"]["data-jobs"] == "3"
+    assert "data-flagged" in articles["welcome"]
+    links = [a for a in page.all("a") if a.get("class") == "film"]
+    assert [a["href"] for a in links] == [
+        f"../../../renders/key-welcome.{tag}/full.mp4" for tag in ("en", "fr", "pt-BR")
+    ]
+    assert [a.get("aria-current") for a in links] == ["true", None, None]
+    for expected in ("2 done, 1 reused", "welcome.pt-BR", "-23.0 LUFS", "hold, 0.20 s cut", "fr.wav"):
+        assert expected in page.text
+    assert "welcome.fr: too late" in page.text
+    assert "sound 2 frames early, confidence 0.71" in page.text
+    assert page.text.count("acme") == 1
+
+
+def test_a_single_film_tells_its_sound() -> None:
+    page = Page(render_page("/store", "r1", family("en", sync_lse_c=6.5, sync_lse_d=7.25, sync_offset_frames=0)))
+    assert [article["data-job"] for article in page.all("article")] == ["welcome.en"]
+    assert not [a for a in page.all("a") if a.get("class") == "film"]
+    assert "in sync, confidence 0.71, LSE-C 6.50, LSE-D 7.25" in page.text
+    assert "-23.0 LUFS" in page.text
