@@ -281,9 +281,9 @@ def _card(row: Mapping[str, Any]) -> Card:
 
 def _families(cards: Iterable[Card]) -> list[Card]:
     """Return the cards, one for all films of a picture."""
-    families: dict[str, list[Card]] = {}
-    for card in cards:
-        families.setdefault(card.picture if card.picture and card.films else f"job {card.job_id}", []).append(card)
+    families: dict[str | int, list[Card]] = {}
+    for number, card in enumerate(cards):
+        families.setdefault(card.picture if card.picture and card.films else number, []).append(card)
     return [family[0] if len(family) == 1 else _family(family) for family in families.values()]
 
 
