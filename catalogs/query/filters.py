@@ -39,7 +39,7 @@ class CatalogQuery:
         language: BCP 47 tag, as in the request; case makes no difference.
         run, job: run_id and job_id.
         error_kind: kind of error, such as `no_face`.
-        picture: key of the picture, column `picture_key`: the job is one of its films, in any language.
+        picture: key of the picture, column `picture_key`, or its start: the job is one of its films, in any language.
         checksum: SHA-256 of the main video.
         since, until: time with a time zone at or after, and before, which the job finished.
         least, most: lower and upper bounds by numeric column; `identity` is short for `quality_identity`, and so on.
@@ -172,7 +172,7 @@ class CatalogQuery:
         if self.error_kind is not None:
             yield pc.field("error_kind") == self.error_kind
         if self.picture is not None:
-            yield pc.field("picture_key") == self.picture
+            yield pc.starts_with(pc.field("picture_key"), self.picture)
         if self.checksum is not None:
             yield pc.field("checksum") == self.checksum
         if self.since is not None:

@@ -6,20 +6,32 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
 
+from catalogs.consent.register import find_permission
 from catalogs.query.jobs import list_jobs
 from catalogs.retention.forget import ForgetList
 from catalogs.store.renders import find_record
 from catalogs.store.store import Store
 from troupe.errors import DamagedFile
+from troupe.labels import label_key
 
-__all__ = ["Match", "Origin", "Permission", "find_origin"]
+__all__ = ["Match", "Origin", "PermissionState", "find_origin"]
 
 Match: TypeAlias = Literal["checksum", "watermark", "claims", "none"]
 """How a file was found: by its content; by the mark in its frames; only by the run and job that it names, of which the
 content differs; or not at all."""
-Permission: TypeAlias = Literal["referenced", "missing", "withdrawn", "unknown"]
-"""`referenced`: the job names a permission; `missing`: it names none; `withdrawn`: the person withdrew it; `unknown`:
-the store does not know the job, nor the portrait."""
+PermissionState: TypeAlias = Literal[
+    "valid", "not yet valid", "expired", "withdrawn", "unregistered", "missing", "unknown"
+]
+"""State of a permission today: as the register has it; `unregistered`: the job names one that the register does not
+have; `missing`: the job names none; `withdrawn`: it was revoked, or the person is on the forget list; `unknown`: the
+store does not know the job."""
+
+_STATES: dict[str, PermissionState] = {
+    "valid": "valid",
+    "not yet valid": "not yet valid",
+    "expired": "expired",
+    "revoked": "withdrawn",
+}
 
 
 @dataclass(frozen=True)
@@ -33,7 +45,7 @@ class Origin:
     """
 
     match: Match
-    permission: Permission
+    permission: PermissionState
     row: Mapping[str, Any]
 
 
@@ -45,20 +57,21 @@ def find_origin(
     job_id: str = "",
     picture_key: str = "",
     portrait_sha256: str = "",
+    consent: str = "",
 ) -> Origin:
     """Find the job that a file is from.
 
     Args:
         sha256: hash of the file.
         run_id, job_id: run and job that the file names.
-        picture_key: key of the picture that a watermark names.
-        portrait_sha256: hash of the portrait that the file names.
+        picture_key: key of the picture that a watermark names, or its start.
+        portrait_sha256, consent: hash of the portrait and reference to the permission that the file names.
 
     Raises:
         StoreError: the store cannot be read.
     """
     match, row = _find(store, sha256, run_id, job_id, picture_key)
-    return Origin(match, _permission(store, row, portrait_sha256), row)
+    return Origin(match, _permission_state(store, row, portrait_sha256, consent), row)
 
 
 def _find(store: Store, sha256: str, run_id: str, job_id: str, picture_key: str) -> tuple[Match, Mapping[str, Any]]:
@@ -84,14 +97,17 @@ def _published(store: Store, row: Mapping[str, Any]) -> set[str]:
     return {str(entry["sha256"]) for entry in (record or {}).get("files", {}).values()}
 
 
-def _permission(store: Store, row: Mapping[str, Any], portrait_sha256: str) -> Permission:
-    """Return the state of the permission; the one place that knows where permissions are kept."""
-    portraits = {portrait_sha256, row.get("portrait_sha256") or ""} - {""}
+def _permission_state(store: Store, row: Mapping[str, Any], portrait_sha256: str, consent: str) -> PermissionState:
+    identity, portrait = row.get("identity") or "", row.get("portrait_sha256") or ""
     forgotten = ForgetList(store)
     if row.get("status") == "forgotten" or any(
-        forgotten.refusal(row.get("identity") or "", portrait) for portrait in portraits or {""}
+        forgotten.refusal(identity, content) for content in {portrait, portrait_sha256}
     ):
         return "withdrawn"
+    reference = row.get("consent") or consent
+    permission = find_permission(store, reference) if label_key(reference) else None
+    if permission is not None:
+        return _STATES[permission.state()]
     if not row:
         return "unknown"
-    return "referenced" if row["consent"] else "missing"
+    return "unregistered" if reference else "missing"

@@ -42,6 +42,7 @@ def plan(
     - `troupe plan jobs.csv --weights weights --store s3://bucket/troupe --workers 8 --price 2.50`
     """
     from catalogs.requests.access.input_policy import ANY_PUBLIC
+    from catalogs.store.policy import read_policy
     from catalogs.store.store import open_store
     from tasks.run.check_request import check_request
     from tasks.run.request import Request
@@ -59,7 +60,7 @@ def plan(
         local_file(request.detector) if request.detector else None,
         dtype,
         request.policy(store),
-        request.signer.key if request.signer is not None else "",
+        request.signing_key(read_policy(store)),
         require_consent=request.require_consent,
     )
     for file in request.left_out:

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, TypeAlias, get_args
 
-from catalogs.retention.origin import Match, Origin, Permission, find_origin
+from catalogs.retention.origin import Match, Origin, PermissionState, find_origin
 from catalogs.store.store import Store
 from tasks.credentials.reader import Claims, Credentials, SignatureState, read_credentials, read_unsigned_claims
+from tasks.media.watermark import PUBLIC_KEY, WatermarkKey, read_watermark
+from troupe.errors import FfmpegError, InputError
 from troupe.files import file_sha256
 
-__all__ = ["STATES", "FindMark", "State", "Verification", "verify_file"]
+__all__ = ["STATES", "State", "Verification", "verify_file"]
 
 State: TypeAlias = Literal["verified", "untrusted", "unsigned", "unknown", "withdrawn", "invalid", "unreadable"]
 STATES: tuple[State, ...] = get_args(State)
@@ -23,9 +25,6 @@ anyone may have made it. `unsigned`: the file only says that it was generated, o
 nothing. `withdrawn`: the person shown withdrew the permission. `invalid`: the file is not what was signed.
 `unreadable`: there is no such file, or it cannot be read.
 """
-
-FindMark: TypeAlias = Callable[[Path], str]
-"""Returns the key of the picture that a watermark in a file's frames names; empty if there is none."""
 
 
 @dataclass(frozen=True)
@@ -48,6 +47,7 @@ class Verification:
         portrait_sha256: content of the portrait.
         consent: reference to the permission.
         weights: fingerprint of the model.
+        watermark: start of the key of the picture that the watermark names.
         history: files that it was made from whose own Content Credentials are in it.
         match: how the store knows the file; None without a store.
         status: of the job in the store.
@@ -71,21 +71,22 @@ class Verification:
     driving: str = ""
     consent: str = ""
     weights: str = ""
+    watermark: str = ""
     history: tuple[str, ...] = field(default_factory=tuple)
     match: Match | None = None
     status: str = ""
-    permission: Permission | None = None
+    permission: PermissionState | None = None
 
 
 def verify_file(
-    path: Path, store: Store | None = None, trust: str = "", find_mark: FindMark = lambda _: ""
+    path: Path, store: Store | None = None, trust: str = "", key: WatermarkKey = PUBLIC_KEY
 ) -> Verification:
     """Verify a file. Whatever is wrong with it is in the result.
 
     Args:
         store: store to look the file up in.
         trust: PEM of the certificates that are trusted.
-        find_mark: reads a watermark.
+        key: key of the watermark, which is looked for in files without a signature.
 
     Raises:
         StoreError: the store cannot be read.
@@ -99,7 +100,7 @@ def verify_file(
     except OSError as error:
         return Verification(str(path), "unreadable", error.strerror or str(error))
     claims = credentials.claims if unsigned is None else unsigned
-    mark = find_mark(path) if credentials.state == "none" else ""
+    mark = _picture_of_mark(path, key) if credentials.state == "none" else ""
     portrait = claims.inputs.get("portrait", {})
     origin = None
     if store is not None:
@@ -110,6 +111,7 @@ def verify_file(
             job_id=claims.job_id,
             picture_key=mark,
             portrait_sha256=portrait.get("sha256", ""),
+            consent=claims.consent,
         )
     state, reason = _state(credentials, claims, origin, mark)
     return Verification(
@@ -120,12 +122,21 @@ def verify_file(
         signature=credentials.state,
         signer=credentials.signer,
         signed_at=credentials.signed_at,
+        watermark=mark,
         history=credentials.history,
         match=None if origin is None else origin.match,
         status="" if origin is None else str(origin.row.get("status") or ""),
         permission=None if origin is None else origin.permission,
         **_described(credentials, claims, origin),
     )
+
+
+def _picture_of_mark(path: Path, key: WatermarkKey) -> str:
+    """Return the start of the key of the picture that a watermark names; empty if none can be read."""
+    with suppress(InputError, FfmpegError):
+        if (found := read_watermark(path, key)) is not None:
+            return found.payload
+    return ""
 
 
 def _state(credentials: Credentials, claims: Claims, origin: Origin | None, mark: str) -> tuple[State, str]:

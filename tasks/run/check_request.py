@@ -8,7 +8,7 @@ from functools import partial
 
 from catalogs.requests.access.input_policy import allowed_entries
 from catalogs.store import uris
-from catalogs.store.policy import read_policy
+from catalogs.store.policy import StorePolicy, read_policy
 from catalogs.store.store import open_store
 from catalogs.table.check import check_store
 from models.face_files import detector_file
@@ -17,15 +17,11 @@ from tasks.run.request import Request
 from tasks.weights.local_copy import local_file, local_weights
 from troupe import Job
 from troupe.checks import check_all
-from troupe.errors import SettingsError, SigningError
+from troupe.errors import SettingsError
 
 __all__ = ["check_request", "model_checks"]
 
 _DEVICE = re.compile(r"auto|cpu|cuda(:\d+)?")
-_NO_SIGNER = (
-    "no signer is configured: give --credentials DIR, or set TROUPE_SIGNING_CERTIFICATE and TROUPE_SIGNING_KEY; see "
-    "docs/provenance.md"
-)
 _DTYPES = ("auto", "float32", "bfloat16", "float16")
 
 
@@ -81,10 +77,9 @@ def model_checks(weights: str, detector: str | None, device: str, dtype: str) ->
 
 
 def _check_signer(request: Request) -> None:
+    request.signing_key(StorePolicy())
     if request.signer is not None:
         request.signer.check()
-    elif request.require_signature:
-        raise SigningError(f"--require-signature, and {_NO_SIGNER}")
 
 
 def _check_store(request: Request, *, write: bool) -> None:
@@ -93,10 +88,9 @@ def _check_store(request: Request, *, write: bool) -> None:
         check_store(store)
     request.policy(store)
     rules = read_policy(store)
+    request.signing_key(rules)
     languages = {job.language for job in request.job_list} if rules.label != "none" else set()
     check_marks([Job("", "", "", label=rules.label, language=language) for language in languages])
-    if rules.require_signature and request.signer is None:
-        raise SigningError(f"the policy of {request.store} requires signatures, and {_NO_SIGNER}")
 
 
 def _check_device(device: str) -> None:

@@ -10,11 +10,12 @@ from typing import Any, Self, get_args
 from catalogs.requests.access.input_policy import ANY_PUBLIC, InputPolicy, input_policy
 from catalogs.requests.jobs_file import IdentityFrom, cross_product, read_jobs, read_request
 from catalogs.store import uris
+from catalogs.store.policy import StorePolicy
 from catalogs.store.store import Store, open_store
 from tasks.credentials.signer import Signer, configured_signer
 from tasks.run.inputs.file_problems import FileProblems
 from troupe import Job
-from troupe.errors import SettingsError
+from troupe.errors import SettingsError, SigningError
 
 __all__ = ["Request"]
 
@@ -101,6 +102,25 @@ class Request:
             SigningError: its settings are incomplete or contradict each other.
         """
         return configured_signer(self.credentials or "")
+
+    def signing_key(self, policy: StorePolicy) -> str:
+        """Return the key of the run's signer; empty for none.
+
+        Args:
+            policy: the policy of the store.
+
+        Raises:
+            SigningError: there is no signer, and the request or the policy requires one; or its settings are invalid.
+        """
+        if self.signer is not None:
+            return self.signer.key
+        if self.require_signature or policy.require_signature:
+            who = "--require-signature" if self.require_signature else f"the policy of {self.store}"
+            raise SigningError(
+                f"{who} requires signatures, and no signer is configured; give --credentials DIR, or set "
+                "TROUPE_SIGNING_CERTIFICATE and TROUPE_SIGNING_KEY; see docs/provenance.md"
+            )
+        return ""
 
     @cached_property
     def left_out(self) -> list[str]:

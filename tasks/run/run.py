@@ -16,6 +16,7 @@ from typing import Any, Self
 from catalogs.report import write_report
 from catalogs.requests.jobs_file import write_request
 from catalogs.store import uris
+from catalogs.store.policy import read_policy
 from catalogs.store.store import open_store
 from catalogs.table.audit import append_audit
 from catalogs.table.check import check_store
@@ -163,7 +164,7 @@ class Run:
                     self._config.dtype,
                     self._raise_if_cancelled,
                     self._config.policy,
-                    self._request.signer.key if self._request.signer is not None else "",
+                    self._request.signing_key(read_policy(self._store)),
                     require_consent=self._request.require_consent,
                 ),
                 self._raise_if_cancelled,

@@ -96,7 +96,9 @@ def test_an_unusable_signer_is_refused_before_anything_starts(tmp_path: Path, we
         folders = {"portraits": f"{cast}/portraits", "drivings": f"{cast}/clips"}
         return Request(str(tmp_path / "store"), str(weights), require_signature=True, **folders | more)  # type: ignore[arg-type]
 
-    with pytest.raises(SigningError, match=r"^--require-signature, and no signer is configured: give"):
+    with pytest.raises(
+        SigningError, match=r"^--require-signature requires signatures, and no signer is configured; give"
+    ):
         check_request(request())
     create_authority(tmp_path / "old", days=-1)
     with pytest.raises(SettingsError) as raised:

@@ -41,6 +41,7 @@ _LABELS = {
     "driving": "driving clip",
     "consent": "consent",
     "weights": "model",
+    "watermark": "watermark of picture",
     "history": "signed inputs",
     "match": "in the store by",
     "status": "job's status",
@@ -71,16 +72,17 @@ def verify(
 
     Content Credentials (C2PA) in the file, or in a sidecar of the same name that ends in .c2pa, are validated. Without
     a signature, the unsigned note that every video of troupe has is reported as what it is: a claim that anyone can
-    write, and that a re-encoding may keep or lose. With --store, files are looked up by their content, and the job's
-    permission by the forget list. Nothing is fetched from the network.
+    write, and that a re-encoding may keep or lose; and the watermark is read, with the key in TROUPE_WATERMARK_KEY.
+    With --store, files are looked up by their content and their watermark, and the job's permission in the register and
+    the forget list. Nothing is fetched from the network.
 
     States and exit codes; all files are reported, and the highest code counts:
 
     - 0 verified: signed by someone whom --trust names, or the store has this very file
     - 4 untrusted: the signature is valid, but nobody vouches for who signed
-    - 5 unsigned: no signature; the file says of itself that it was generated
+    - 5 unsigned: no signature; the file says of itself that it was generated, or has a watermark
     - 6 unknown: no signature, and the file says nothing
-    - 7 withdrawn: the person shown withdrew the permission
+    - 7 withdrawn: the permission was revoked, or the person shown is on the forget list
     - 8 invalid: the file, its manifest or its signature was changed or damaged
     - 9 unreadable: there is no such file, or it cannot be read
     - 2: the request is invalid
@@ -93,7 +95,9 @@ def verify(
     from catalogs.store.store import open_store
     from tasks.credentials.reader import check_trust
     from tasks.credentials.verify import verify_file
+    from tasks.media.watermark import load_key
 
+    key = load_key()
     pem = ""
     if trust is not None:
         try:
@@ -105,7 +109,7 @@ def verify(
     opened = open_store(store) if store else None
     found = []
     for path in files:
-        found.append(verify_file(path, opened, pem))
+        found.append(verify_file(path, opened, pem, key))
         if not as_json:
             _print(found[-1])
     if as_json:

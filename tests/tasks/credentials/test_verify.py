@@ -3,22 +3,28 @@
 from __future__ import annotations
 
 import shutil
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
+from fractions import Fraction
 from pathlib import Path
 
 import pytest
 
+from catalogs.consent.permission import Permission
+from catalogs.consent.register import add_permissions, mark_revoked
 from catalogs.retention.forget import forget
 from catalogs.store.renders import encode_record
 from catalogs.store.store import Store, open_store
 from catalogs.table.row_buffer import RowBuffer
 from catalogs.table.schema import make_row
 from tasks.credentials.verify import verify_file
+from tasks.media.watermark import PUBLIC_KEY, Watermarker
 from tests.clips import make, make_clip, numbered
 from tests.tasks.credentials.conftest import SignCopy
+from tests.tasks.media.watermark.test_read import SIDE, drawn
 from troupe import Job
 from troupe.files import file_sha256
 
+PICTURE = "0123456789abcdef" * 2
 NOW = datetime(2026, 11, 22, 17, 5, tzinfo=UTC)
 
 
@@ -37,7 +43,7 @@ def store(signed: Path, sign_copy: SignCopy, portrait: Path, tmp_path: Path) -> 
     facts = {"key": "abc", "run_id": "run-7", "job_id": "anna", "outputs": {"full": puts[0].key}, "poster": puts[1].key}
     facts |= {"frames": 10, "fps": [25, 1], "face": [0, 0, 1, 1], "gaps": []}
     store.put_bytes(encode_record(facts, puts), "renders/abc/render.json")
-    columns = {"render_key": "abc", "picture_key": "p7", "checksum": puts[0].sha256}
+    columns = {"render_key": "abc", "picture_key": PICTURE, "checksum": puts[0].sha256}
     columns |= {"portrait_sha256": file_sha256(portrait), "weights": "fedc"}
     job = Job("anna", "/p/ada.png", "/c/clip.mp4", identity="Ada", consent="consent-12")
     with RowBuffer(store, "run-7") as buffer:
@@ -51,7 +57,7 @@ def test_the_original_is_verified_under_any_name(signed: Path, store: Store, tru
     assert (found.claimed_by, found.generated) == ("signature", "compositeWithTrainedAlgorithmicMedia")
     assert (found.run_id, found.job_id, found.portrait, found.driving) == ("run-7", "anna", "ada.png", "clip.mp4")
     assert (found.consent, found.weights) == ("consent-12", "fedc")
-    assert (found.match, found.status, found.permission) == ("checksum", "done", "referenced")
+    assert (found.match, found.status, found.permission) == ("checksum", "done", "unregistered")
 
 
 def test_the_store_knows_its_posters(store: Store, tmp_path: Path) -> None:
@@ -75,7 +81,7 @@ def test_copies_that_lost_their_signature_still_say_what_they_are(
     found = verify_file(make(tmp_path / "copy.mp4", "-i", str(signed), *change), store, trust)
     assert (found.state, found.signature, found.claimed_by) == ("unsigned", "none", "metadata")
     assert (found.generated, found.run_id, found.job_id) == ("trainedAlgorithmicMedia", "run-7", "anna")
-    assert (found.match, found.status, found.permission) == ("claims", "done", "referenced")
+    assert (found.match, found.status, found.permission) == ("claims", "done", "unregistered")
 
 
 def test_what_has_no_signature_and_is_in_the_store(video: Path, store: Store) -> None:
@@ -133,7 +139,21 @@ def test_a_permission_that_was_withdrawn(signed: Path, store: Store, trust: str,
     assert verify_file(signed, other, trust).state == "withdrawn"
 
 
+def test_the_register_says_whether_a_permission_is_valid_today(signed: Path, store: Store, trust: str) -> None:
+    add_permissions(store, [Permission("consent-12", "Ada", valid_until=date(2026, 1, 31))])
+    assert verify_file(signed, store, trust).permission == "expired"
+    add_permissions(store, [Permission("consent-12", "Ada")], replace_existing=True)
+    assert verify_file(signed, store, trust).permission == "valid"
+    mark_revoked(store, "consent-12", "a change of mind")
+    found = verify_file(signed, store, trust)
+    assert (found.state, found.status, found.permission) == ("withdrawn", "done", "withdrawn")
+
+
 def test_a_watermark_names_the_picture(store: Store, tmp_path: Path) -> None:
-    clip = make_clip(tmp_path / "clip.mp4", numbered(3))
-    found = verify_file(clip, store, find_mark=lambda _: "p7")
+    """A copy that was encoded anew, and has no note either."""
+    frames = drawn(1)
+    watermarker = Watermarker(PUBLIC_KEY, bytes.fromhex(PICTURE[:16]), (SIDE, SIDE), Fraction(25))
+    marked = (watermarker(frame, number) for number, frame in enumerate(frames))
+    found = verify_file(make_clip(tmp_path / "clip.mp4", marked), store)
     assert (found.state, found.match, found.claimed_by, found.job_id) == ("unsigned", "watermark", "store", "anna")
+    assert found.watermark == PICTURE[:16]
