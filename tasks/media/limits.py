@@ -21,6 +21,7 @@ class Limits:
         clip_pixels: pixels per frame; 8K.
         clip_frames: frames per clip; an hour at 60 frames per second.
         clip_seconds: seconds per clip, by its presentation times.
+        sound_seconds: seconds of a sound; 12 hours.
         clip_bytes: bytes of all decoded frames of a clip; an hour of 4K at 30 frames per second.
         scan_seconds: seconds that decoding a clip once may take.
         header_bytes: bytes of memory that reading a file's headers may take.
@@ -31,6 +32,7 @@ class Limits:
     clip_pixels: int = 36_000_000
     clip_frames: int = 216_000
     clip_seconds: int = 3600
+    sound_seconds: int = 43_200
     clip_bytes: int = 2_700_000_000_000
     scan_seconds: int = 3600
     header_bytes: int = 300_000_000

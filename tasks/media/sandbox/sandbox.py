@@ -63,12 +63,13 @@ class Sandbox:
         for child in self._children:
             child.kill()
 
-    def __call__(self, function: Callable[[Path], T], path: Path) -> T:
+    def __call__(self, function: Callable[[Path], T], path: Path, seconds: int | None = None) -> T:
         """Return `function(path)`.
 
         Args:
             function: function of a module; it returns what JSON has.
             path: the file, or a folder of pictures.
+            seconds: seconds of a processor that it may take; None for those to read headers.
 
         Raises:
             TooLarge: it takes more memory or time than `limits` allow.
@@ -79,7 +80,7 @@ class Sandbox:
             if child is None:
                 child = _Child()
                 self._children.append(child)
-            reply = child.ask(function, path, self._raise_if_cancelled)
+            reply = child.ask(function, path, seconds, self._raise_if_cancelled)
         except BaseException:
             if child is not None:
                 child.kill()
@@ -132,14 +133,20 @@ class _Child:
             if pipe is not None:
                 pipe.close()
 
-    def ask(self, function: Callable[[Path], Any], path: Path, raise_if_cancelled: Callable[[], None]) -> Any:
+    def ask(
+        self,
+        function: Callable[[Path], Any],
+        path: Path,
+        seconds: int | None,
+        raise_if_cancelled: Callable[[], None],
+    ) -> Any:
         """Return the reply to a request.
 
         Raises:
             TooLarge, UnreadableMedia: there is none.
         """
         pictures = sum(1 for _ in path.iterdir()) if path.is_dir() else 0
-        seconds = limits().header_seconds * (1 + pictures // _PICTURES)
+        seconds = seconds or limits().header_seconds * (1 + pictures // _PICTURES)
         request = {
             "function": f"{function.__module__}:{function.__qualname__}",
             "path": str(path),

@@ -12,8 +12,21 @@ import av.error
 
 from tasks.media.audio import AudioStream, decodes, sound_of
 from tasks.media.input_formats import AUDIO_FORMATS, clip_traits, open_container
+from tasks.media.limits import limits
+from troupe.errors import TooLarge
 
-__all__ = ["sound_seconds", "sound_traits"]
+__all__ = ["processor_seconds", "sound_seconds", "sound_traits"]
+
+_BYTES_PER_SECOND = 100_000
+_SOUND_PER_SECOND = 100
+"""What a second of a processor decodes at least. Usual formats take 3.6 s an hour, and are 10 MB then or more."""
+
+
+def processor_seconds(path: Path) -> int:
+    """Return how many seconds of a processor it may take to measure a sound: by its size and the longest sound."""
+    most = limits()
+    by_size = path.stat().st_size // _BYTES_PER_SECOND if path.is_file() else 0
+    return most.header_seconds + min(by_size, most.sound_seconds // _SOUND_PER_SECOND)
 
 
 def sound_seconds(audio: AudioStream) -> Fraction:
@@ -22,11 +35,15 @@ def sound_seconds(audio: AudioStream) -> Fraction:
     Headers may be wrong, and packets contain priming that is not heard: the stream is decoded.
 
     Raises:
-        MissingInput, UnreadableMedia, TooLarge: the file cannot be used.
+        MissingInput, UnreadableMedia, TooLarge: the file cannot be used, or its sound is too long.
     """
     start, last = Fraction(audio.start).limit_denominator(10**9), Fraction(0)
+    maximum = limits()
     with open_container(audio.path, AUDIO_FORMATS) as container, suppress(av.error.FFmpegError):
         for packet in container.demux(container.streams[audio.stream]):
+            if last - start > maximum.sound_seconds:
+                advice = maximum.advice("sound_seconds", "cut it into parts")
+                raise TooLarge(f"the sound of {audio.path.name} is longer than {maximum.sound_seconds} s; {advice}")
             with suppress(av.error.FFmpegError, ValueError):  # a damaged packet
                 for frame in packet.decode():
                     if isinstance(frame, av.AudioFrame) and frame.pts is not None and frame.time_base is not None:

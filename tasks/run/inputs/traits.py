@@ -14,7 +14,7 @@ from catalogs.requests.access.persistent_dict import PersistentDict
 from catalogs.store.store import Store
 from tasks import media
 from tasks.media.sandbox import Sandbox
-from tasks.media.sound import sound_traits
+from tasks.media.sound import processor_seconds, sound_traits
 from troupe.errors import InputError, StoreError, TooLarge
 from troupe.process.signals import map_stoppable
 
@@ -39,7 +39,7 @@ def _read_tracks(sandbox: Sandbox, path: Path) -> dict[str, Any]:
 _READERS: dict[Role, Callable[[Sandbox, Path], dict[str, Any]]] = {
     "picture": lambda sandbox, path: sandbox(media.picture_traits, path),
     "clip": lambda sandbox, path: sandbox(media.clip_traits, path),
-    "sound": lambda sandbox, path: sandbox(sound_traits, path),
+    "sound": lambda sandbox, path: sandbox(sound_traits, path, processor_seconds(path)),
     "tracks": _read_tracks,
 }
 

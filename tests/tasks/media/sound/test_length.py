@@ -6,11 +6,13 @@ from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
+import pytest
 
 from tasks.media import AudioSource, find_audio
 from tasks.media.sandbox import Sandbox
-from tasks.media.sound import sound_seconds, sound_traits
+from tasks.media.sound import processor_seconds, sound_seconds, sound_traits
 from tests.clips import make
+from troupe.errors import TooLarge
 
 
 def test_a_clip_with_a_large_picture_may_be_the_sound(tmp_path: Path) -> None:
@@ -37,3 +39,28 @@ def test_every_track_has_a_length(tmp_path: Path) -> None:
     seconds = {choice: float(Fraction(*pair)) for choice, pair in sound_traits(clip)["seconds"].items()}
     assert list(seconds) == ["", "index:0", "index:1"]
     assert np.allclose(list(seconds.values()), [0.25, 0.5, 0.25], atol=0.001)  # Matroska counts milliseconds
+
+
+def test_a_sound_has_a_limit_in_seconds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    sound = make(tmp_path / "sound.wav", "-f", "lavfi", "-i", "sine=r=8000:d=2.5")
+    monkeypatch.setenv("TROUPE_MAX_SOUND_SECONDS", "2")
+    with pytest.raises(TooLarge, match=r"sound.wav is longer than 2 s; the limit is 2: .*set TROUPE_MAX_SOUND_SECONDS"):
+        sound_traits(sound)
+
+
+def test_the_time_to_measure_a_sound_is_in_proportion_to_it(tmp_path: Path) -> None:
+    for size, seconds in ((13_000, 5), (3_000_000, 35), (10**12, 437)):
+        with (tmp_path / "sound.mp3").open("wb") as file:
+            file.truncate(size)
+        assert processor_seconds(tmp_path / "sound.mp3") == seconds
+
+
+@pytest.mark.long
+def test_a_long_sound_is_measured(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By a processor for longer than headers may take, as hours of sound do with the usual limit."""
+    book = make(tmp_path / "book.flac", "-f", "lavfi", "-i", "anullsrc=r=48000:d=2400", "-t", "2400", "-c:a", "flac")
+    monkeypatch.setenv("TROUPE_MAX_HEADER_SECONDS", "1")
+    with Sandbox() as sandbox:
+        with pytest.raises(TooLarge):
+            sandbox(sound_traits, book)
+        assert sandbox(sound_traits, book, processor_seconds(book))["seconds"] == {"": [2400, 1]}
