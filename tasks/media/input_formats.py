@@ -123,8 +123,9 @@ def open_container(path: Path, formats: str, **options: str) -> Iterator[av.cont
             f"convert any other clip to MP4"
         ) from error
     with container:
-        # Where the memory for an index is refused, libav leaves the index empty and says nothing.
-        if any(stream.frames > _MANY_FRAMES and not len(stream.index_entries) for stream in container.streams):
+        # Where the memory for an index is refused, libav leaves the index empty and says nothing. Others have none.
+        indexed = "mov" in container.format.name or "avi" in container.format.name
+        if indexed and any(s.frames > _MANY_FRAMES and not len(s.index_entries) for s in container.streams):
             raise _large_headers(path)
         yield container
 

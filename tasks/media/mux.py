@@ -189,8 +189,19 @@ def mux(
     Raises:
         FfmpegError: ffmpeg failed.
     """
-    with FfmpegProcess(mux_graph(target, picture, audio, seconds, metadata, video_format, subtitles)) as process:
-        expect_success(process, "muxing picture and sound", FLUSH_SECONDS + seconds)
+
+    def write(audio: AudioStream | None) -> None:
+        graph = mux_graph(target, picture, audio, seconds, metadata, video_format, subtitles)
+        with FfmpegProcess(ffmpeg.overwrite_output(graph)) as process:
+            expect_success(process, "muxing picture and sound", FLUSH_SECONDS + seconds)
+
+    try:
+        write(audio)
+    except FfmpegError:
+        # Damaged packets may be refused where they are copied, while a decoder goes on after them.
+        if audio is None or not audio.copyable:
+            raise
+        write(replace(audio, copyable=False))
     if video_format.container != "matroska":
         append_xmp(target, metadata.comment)
 

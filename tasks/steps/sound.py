@@ -11,7 +11,7 @@ from catalogs.store.renders import Record
 from tasks import media
 from tasks.media import AudioSource, AudioStream, VideoFormat
 from tasks.media.fit import Fit, decide_fit
-from tasks.media.sound import Loudness, normalise, sound_seconds
+from tasks.media.sound import Loudness, measure_sound, normalise
 from tasks.steps.context import WorkerContext
 from tasks.steps.specs import FilmSpec
 from troupe.errors import InputError, UnreadableMedia
@@ -57,7 +57,9 @@ def find_sound(context: WorkerContext, spec: FilmSpec) -> Sound | None:
     audio = media.find_audio(AudioSource(path, track=job.audio_track))
     if audio is None:
         raise UnreadableMedia(f"{job.audio} has no sound; name another file, or `none`")
-    return Sound(audio, sound_seconds(audio), media.sound_notes(path, job.audio_track))
+    seconds, damaged = measure_sound(audio)
+    notes = [f"sound: {damaged} of its packets are damaged, and not heard"] if damaged else []
+    return Sound(audio, seconds, [*media.sound_notes(path, job.audio_track), *notes])
 
 
 def fit_picture(spec: FilmSpec, picture: Record, sound: Sound | None) -> Fit:

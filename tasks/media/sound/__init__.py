@@ -1,6 +1,6 @@
 """Length and loudness of sound: measured by ITU-R BS.1770, and normalised with a limited true peak."""
 
-from tasks.media.sound.length import processor_seconds, sound_seconds, sound_traits
+from tasks.media.sound.length import measure_sound, processor_seconds, sound_seconds, sound_traits
 from tasks.media.sound.loudness import Loudness, measure_file, measure_loudness
 from tasks.media.sound.normalise import NormalisedSound, check_target, default_ceiling, lower_ceiling, normalise
 
@@ -12,6 +12,7 @@ __all__ = [
     "lower_ceiling",
     "measure_file",
     "measure_loudness",
+    "measure_sound",
     "normalise",
     "processor_seconds",
     "sound_seconds",

@@ -15,7 +15,7 @@ from tasks.media.input_formats import AUDIO_FORMATS, clip_traits, open_container
 from tasks.media.limits import limits
 from troupe.errors import TooLarge
 
-__all__ = ["processor_seconds", "sound_seconds", "sound_traits"]
+__all__ = ["measure_sound", "processor_seconds", "sound_seconds", "sound_traits"]
 
 _BYTES_PER_SECOND = 100_000
 _SOUND_PER_SECOND = 100
@@ -30,27 +30,37 @@ def processor_seconds(path: Path) -> int:
 
 
 def sound_seconds(audio: AudioStream) -> Fraction:
+    """Return the length of a part of an audio stream; see `measure_sound`."""
+    return measure_sound(audio)[0]
+
+
+def measure_sound(audio: AudioStream) -> tuple[Fraction, int]:
     """Return the seconds from the start of a part of an audio stream to the end of its last sample that decodes.
 
     Headers may be wrong, and packets contain priming that is not heard: the stream is decoded.
+
+    Returns:
+        the seconds, and the number of packets that do not decode.
 
     Raises:
         MissingInput, UnreadableMedia, TooLarge: the file cannot be used, or its sound is too long.
     """
     start, last = Fraction(audio.start).limit_denominator(10**9), Fraction(0)
-    maximum = limits()
+    maximum, damaged = limits(), 0
     with open_container(audio.path, AUDIO_FORMATS) as container, suppress(av.error.FFmpegError):
         for packet in container.demux(container.streams[audio.stream]):
             if last - start > maximum.sound_seconds:
                 advice = maximum.advice("sound_seconds", "cut it into parts")
                 raise TooLarge(f"the sound of {audio.path.name} is longer than {maximum.sound_seconds} s; {advice}")
-            with suppress(av.error.FFmpegError, ValueError):  # a damaged packet
+            try:
                 for frame in packet.decode():
                     if isinstance(frame, av.AudioFrame) and frame.pts is not None and frame.time_base is not None:
                         last = max(last, frame.pts * frame.time_base + Fraction(frame.samples, frame.sample_rate))
+            except (av.error.FFmpegError, ValueError):
+                damaged += 1
     if audio.end is not None:
         last = min(last, Fraction(audio.end).limit_denominator(10**9))
-    return max(last - start, Fraction(0))
+    return max(last - start, Fraction(0)), damaged
 
 
 def sound_traits(path: Path) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import re
 import wave
 from fractions import Fraction
@@ -92,3 +93,17 @@ def test_sound_that_cannot_be_encoded_is_refused_before_the_work(tmp_path: Path)
             audio=AudioSource(tmp_path / "voice.wav"),
             video_format=odd,
         )
+
+
+@pytest.mark.parametrize("name", ["voice.aac", "voice.ts"])
+def test_damaged_packets_that_cannot_be_copied_are_encoded(tmp_path: Path, name: str) -> None:
+    """Only the muxer of MP4 notices, after the picture has been rendered."""
+    sound = make(tmp_path / name, "-f", "lavfi", "-i", "sine=r=48000:d=10", "-ac", "2", "-c:a", "aac")
+    data, rng = bytearray(sound.read_bytes()), random.Random(1)
+    for _ in range(200):
+        data[rng.randrange(len(data) // 3, len(data))] ^= 1 << rng.randrange(8)
+    sound.write_bytes(data)
+    with VideoEncoder(tmp_path / "out.mp4", rate=RATE, size=SIZE, audio=AudioSource(sound)) as encoder:
+        for frame in flash(200, 12):
+            encoder.write(frame)
+        assert encoder.finish().audio

@@ -10,7 +10,7 @@ import pytest
 
 from tasks.media import AudioSource, find_audio
 from tasks.media.sandbox import Sandbox
-from tasks.media.sound import processor_seconds, sound_seconds, sound_traits
+from tasks.media.sound import measure_sound, processor_seconds, sound_seconds, sound_traits
 from tests.clips import make
 from troupe.errors import TooLarge
 
@@ -39,6 +39,26 @@ def test_every_track_has_a_length(tmp_path: Path) -> None:
     seconds = {choice: float(Fraction(*pair)) for choice, pair in sound_traits(clip)["seconds"].items()}
     assert list(seconds) == ["", "index:0", "index:1"]
     assert np.allclose(list(seconds.values()), [0.25, 0.5, 0.25], atol=0.001)  # Matroska counts milliseconds
+
+
+@pytest.mark.parametrize("suffix", ["aiff", "caf"])
+def test_formats_that_count_samples_as_frames(tmp_path: Path, suffix: str) -> None:
+    sound = make(tmp_path / f"sound.{suffix}", "-f", "lavfi", "-i", "sine=r=48000:d=1")
+    assert sound_traits(sound)["seconds"] == {"": (1, 1)}
+
+
+def test_damaged_packets_are_counted(tmp_path: Path) -> None:
+    sound = make(tmp_path / "sound.m4a", "-f", "lavfi", "-i", "sine=r=48000:d=2", "-c:a", "aac")
+    audio = find_audio(AudioSource(sound))
+    assert audio is not None
+    whole, damaged = measure_sound(audio)
+    assert (round(whole, 1), damaged) == (2, 0)
+    data = bytearray(sound.read_bytes())
+    data[len(data) // 2 : len(data) // 2 + 2000] = bytes(range(250)) * 8
+    sound.write_bytes(data)
+    seconds, damaged = measure_sound(audio)
+    assert 0 < damaged < 20
+    assert seconds <= whole
 
 
 def test_a_sound_has_a_limit_in_seconds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
