@@ -24,10 +24,12 @@ class PriorityQueue:
 
     Attributes:
         cost: total cost of the items.
+        finishing: number of items that finish what others prepared.
     """
 
     def __init__(self) -> None:
         self.cost = 0.0
+        self.finishing = 0
         self._items: dict[str, WorkItem] = {}
         self._all: list[_Entry] = []
         self._unclaimed: list[_Entry] = []
@@ -44,6 +46,7 @@ class PriorityQueue:
         entry = (not item.finishing, -item.cost, number, item.key)
         self._items[item.key] = item
         self.cost += item.cost
+        self.finishing += item.finishing
         heapq.heappush(self._all, entry)
         heapq.heappush(self._unclaimed, entry)
         if item.affinity_key:
@@ -52,6 +55,7 @@ class PriorityQueue:
     def remove(self, key: str) -> None:
         """Remove an item."""
         item = self._items.pop(key)
+        self.finishing -= item.finishing
         # Sums of floats drift; an empty queue is the moment to be exact again.
         self.cost = self.cost - item.cost if self._items else 0.0
 

@@ -181,9 +181,9 @@ class RoleQueue:
             if item is None or not item.finishing:
                 return
             self._send(worker, self._queued[item.key])
-        if (item := self._priorities.longest()) and item.finishing and now >= self.not_before:
+        if self._priorities.finishing and now >= self.not_before:
             self.not_before = 0.0
-            self._start_workers()
+            self._start_workers(self._priorities.finishing)
 
     def assign(self, now: float) -> None:
         """Send items to the workers, and start the workers that are missing."""
@@ -203,7 +203,7 @@ class RoleQueue:
             self._send_ahead()
         if now >= self.not_before:
             self.not_before = 0.0
-            self._start_workers()
+            self._start_workers(self.ready)
 
     def remove_worker(self, worker: Worker) -> list[QueuedItem]:
         """Remove a worker that is gone; return the items it had."""
@@ -265,9 +265,10 @@ class RoleQueue:
                 left.append(worker)
         return left
 
-    def _start_workers(self) -> None:
+    def _start_workers(self, wanted: int) -> None:
+        """Start workers, as far as the role has some left, until `wanted` ones are being started."""
         starting = sum(not worker.ready for worker in self.workers.values())
-        for _ in range(min(self.ready - starting, self.role.workers - len(self.workers))):
+        for _ in range(min(wanted - starting, self.role.workers - len(self.workers))):
             worker = Worker(next(self._numbers))
             self.workers[worker.id] = worker
             self._commands.append(StartWorker(worker.id, self.role))

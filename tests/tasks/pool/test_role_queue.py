@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
+from itertools import count
 from random import Random
 
 import pytest
 
+from tasks.pool.messages import Command, ResolveItem, StartWorker
+from tasks.pool.role_queue import QueuedItem, RoleQueue
 from tasks.pool.work_item import Role, WorkItem
 from tests.tasks.pool.simulation import Simulation, item, order, role
 
@@ -106,6 +109,20 @@ class TestOrder:
         started = order(simulation)
         assert started.index("film") < started.index("track"), started
         assert started.index("film") <= 2, started
+
+    def test_workers_start_for_what_finishes_only_while_others_are_held_back(self) -> None:
+        commands: list[Command | ResolveItem] = []
+        queue = RoleQueue(Role("prepare", object, workers=4), 1, count(), commands)
+        film = replace(item("film", role="prepare"), finishing=True)
+        for number, ready in enumerate([film, *(item(i, role="prepare") for i in range(3))]):
+            queued = QueuedItem(ready, number, 0)
+            queue.admit(queued)
+            queue.enqueue(queued)
+        queue.assign_finishing(0.0)
+        queue.assign_finishing(1.0)
+        assert [type(command) for command in commands] == [StartWorker]
+        queue.assign(2.0)
+        assert len(commands) == 4
 
     def test_backpressure_pauses_preparation(self) -> None:
         """A clip is prepared only while fewer than three renders are ready: no worker waits, none is far behind."""
