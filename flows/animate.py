@@ -83,6 +83,7 @@ def animate(
     retry: list[str] | None = None,
     credentials: str | None = None,
     require_signature: bool = False,
+    syncnet: str | None = None,
 ) -> State[Any]:
     """Animate portraits: every row of a jobs file, or every picture of one folder with every clip of another.
 
@@ -100,7 +101,8 @@ def animate(
         identity_from: identity of jobs that set none: `stem`, the portrait's file name without its suffix, or `folder`,
             its folder's name.
         min_identity: similarity to the portrait below which a render is flagged.
-        max_quality: landmarks, expression, pose or flicker above which a render is flagged.
+        max_quality: landmarks, expression, pose, flicker, sync_offset_frames (either way) or sync_lse_d above which a
+            render is flagged.
         fail_quality: whether such jobs fail.
         device: device of the networks; `auto` is a GPU if there is one.
         dtype: number type of the networks; `auto` is what suits the device.
@@ -117,6 +119,7 @@ def animate(
         credentials: folder of the signing certificate and its key, the same path on every machine; if empty, each
             worker's environment names them (TROUPE_SIGNING_...).
         require_signature: whether to refuse the run if there is no signer.
+        syncnet: TorchScript file of a SyncNet that measures new films, a path or URL that every worker has.
     """
     parameters = locals()
     artifacts = Artifacts()

@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from catalogs.requests.columns import suggestion
-from catalogs.table.schema import QUALITIES, SCHEMA, STATUSES
+from catalogs.table.schema import EITHER_SIGN, QUALITIES, SCHEMA, STATUSES
 from catalogs.table.snapshot import Snapshot
 from troupe.errors import SettingsError
 from troupe.labels import label_key
@@ -180,9 +180,9 @@ class CatalogQuery:
         if self.until is not None:
             yield pc.field("finished_at") < _timestamp(self.until)
         for name, bound in self.least.items():
-            yield pc.field(_number_column(name)) >= bound
+            yield _magnitude(name) >= bound
         for name, bound in self.most.items():
-            yield pc.field(_number_column(name)) <= bound
+            yield _magnitude(name) <= bound
 
 
 def all_of(*conditions: pc.Expression | None) -> pc.Expression | None:
@@ -197,6 +197,12 @@ def _timestamp(time: datetime) -> pa.TimestampScalar[Any, Any]:
 
 def _number_column(name: str) -> str:
     return f"quality_{name}" if name in QUALITIES else name
+
+
+def _magnitude(name: str) -> pc.Expression:
+    """Return the column's value, or its absolute value where both signs mean the same."""
+    value = pc.field(_number_column(name))
+    return pc.abs(value) if name in EITHER_SIGN else value
 
 
 def _is_number(name: str) -> bool:

@@ -36,6 +36,8 @@ _COUNTS = {
     "by_error": "histogram(error_kind) FILTER (error_kind IS NOT NULL)",
     **{f"seconds_{stage}": f"coalesce(sum(seconds_{stage}), 0)" for stage in STAGES},
     **{f"median_{name}": f"approx_quantile(quality_{name}, 0.5)" for name in QUALITIES},
+    "median_sync_offset_frames": "approx_quantile(abs(sync_offset_frames), 0.5)",
+    "median_sync_confidence": "approx_quantile(sync_confidence, 0.5)",
 }
 
 

@@ -17,6 +17,7 @@ from troupe.errors import TroupeError
 from troupe.labels import label_key
 
 __all__ = [
+    "EITHER_SIGN",
     "INDEXED",
     "MASKED_SINCE",
     "QUALITIES",
@@ -46,6 +47,8 @@ QUALITIES = ("identity", "landmarks", "expression", "pose", "flicker")
 """Quality measures of a render; columns `quality_<name>`, null where not measured."""
 SYNC_COLUMNS = ("sync_offset_frames", "sync_confidence", "sync_lse_c", "sync_lse_d")
 """Measures of how the mouth moves with the sound, null where not measured."""
+EITHER_SIGN = ("sync_offset_frames",)
+"""Measures whose absolute value is compared with bounds."""
 
 Row: TypeAlias = dict[str, Any]
 

@@ -46,7 +46,14 @@ def run(
             "--max",
             parser=parse_bound,
             metavar="NAME=NUMBER",
-            help="Flag renders with a higher value of landmarks, expression, pose or flicker; may be repeated.",
+            help="Flag videos with a higher value of landmarks, expression, pose, flicker, sync_lse_d or, either way, "
+            "sync_offset_frames; may be repeated.",
+        ),
+    ] = None,
+    syncnet: Annotated[
+        str | None,
+        typer.Option(
+            metavar="FILE", help="SyncNet (TorchScript) that measures new films: columns sync_lse_c and sync_lse_d."
         ),
     ] = None,
     fail_quality: Annotated[

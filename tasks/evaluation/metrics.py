@@ -18,7 +18,7 @@ from torchmetrics.image.fid import FrechetInceptionDistance
 from models.animator import Animator
 from models.faces import FaceDetector, align_face, crop_head, head_box
 from models.motion import Motion
-from tasks.evaluation.networks import Embedder, Networks, TorchScript, batch
+from tasks.evaluation.networks import Embedder, Networks, batch
 from tasks.quality.distances import (
     Flicker,
     expression_distance,
@@ -28,6 +28,7 @@ from tasks.quality.distances import (
     similarity,
 )
 from tasks.quality.meter import aligned_portrait, track_of
+from tasks.quality.torchscript import TorchScript
 from troupe import FaceChoice, Picture, Track
 from troupe.errors import InputError
 from troupe.faces import LARGEST, Face

@@ -27,9 +27,10 @@ from models.motion import load_shots
 from models.runtime.device import pick_device
 from tasks import media
 from tasks.evaluation.metrics import CROSS, SELF, Evaluator, Subject
-from tasks.evaluation.networks import Embedder, Networks, TorchScript
+from tasks.evaluation.networks import Embedder, Networks
 from tasks.evaluation.request import EvaluationRequest, check_evaluation
 from tasks.evaluation.summary import Evaluation
+from tasks.quality.torchscript import TorchScript
 from tasks.run.request import Request
 from tasks.steps.context import WorkerConfig, WorkerContext
 from troupe import FaceChoice, Picture

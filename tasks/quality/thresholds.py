@@ -6,14 +6,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from catalogs.table.schema import QUALITIES, SYNC_COLUMNS, Status
+from catalogs.table.schema import EITHER_SIGN, QUALITIES, SYNC_COLUMNS, Status
 from troupe.errors import QualityError, SettingsError
 
 __all__ = ["Thresholds"]
 
 _ON_FACES = ("identity", "landmarks", "expression", "pose")
-_EITHER_SIGN = ("sync_offset_frames",)
-"""Measures whose absolute value is compared."""
 _HIGHER_IS_BETTER = ("identity", "sync_confidence", "sync_lse_c")
 
 
@@ -56,9 +54,9 @@ class Thresholds:
                 continue
             if name == "identity" and value < bound:
                 misses.append(f"identity {value:.2f} is below the minimum of {bound:g}")
-            elif name in _EITHER_SIGN and abs(value) > bound:
+            elif name in EITHER_SIGN and abs(value) > bound:
                 misses.append(f"{name} {value:+g} is beyond the maximum of {bound:g} either way")
-            elif name not in ("identity", *_EITHER_SIGN) and value > bound:
+            elif name not in ("identity", *EITHER_SIGN) and value > bound:
                 misses.append(f"{name} {value:.3g} is above the maximum of {bound:g}")
         return "; ".join(misses)
 

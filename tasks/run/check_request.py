@@ -43,6 +43,7 @@ def check_request(request: Request, *, write: bool = True) -> None:
         *model_checks(request.weights, request.detector, request.device, request.dtype),
         lambda: allowed_entries(request.allow_input),
         lambda: _check_signer(request),
+        lambda: _check_syncnet(request),
     ]
     check_all(checks, lambda: _check_store(request, write=write))
 
@@ -80,6 +81,16 @@ def _check_signer(request: Request) -> None:
     request.signing_key(StorePolicy())
     if request.signer is not None:
         request.signer.check()
+
+
+def _check_syncnet(request: Request) -> None:
+    if request.syncnet is None:
+        return
+    from torch import device
+
+    from tasks.quality.syncnet import SyncNet
+
+    SyncNet(local_file(uris.from_here(request.syncnet)), device("cpu"))
 
 
 def _check_store(request: Request, *, write: bool) -> None:

@@ -28,6 +28,7 @@ class Request:
         defaults: cells by column of the jobs file, for jobs that leave them empty.
         identity_from: part of the portrait's path that is the identity of jobs without one.
         min_identity, max_quality, fail_quality: see `tasks.quality.Thresholds`.
+        syncnet: file of the SyncNet that measures new films; see `tasks.quality.syncnet`.
         allow_input: folders, buckets and hosts from which the jobs' inputs may be read; see `policy`.
         retry: kinds of error; the failed jobs of `run_id` with one of them are done again, or all if there are none
             given. None requests a new run.
@@ -62,6 +63,7 @@ class Request:
     retry: tuple[str, ...] | None = None
     credentials: str | None = None
     require_signature: bool = False
+    syncnet: str | None = None
 
     @classmethod
     def from_parameters(cls, parameters: Mapping[str, Any]) -> Self:

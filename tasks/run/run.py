@@ -72,11 +72,13 @@ class Run:
         self._store = open_store(request.store)
         self._weights_uri = uris.from_here(request.weights)
         self._detector_uri = uris.from_here(request.detector) if request.detector else ""
+        self._syncnet_uri = uris.from_here(request.syncnet) if request.syncnet else ""
         self._credentials = uris.from_here(request.credentials) if request.credentials else ""
         places = {
             "weights": self._weights_uri,
             "detector": self._detector_uri or None,
             "credentials": self._credentials or None,
+            "syncnet": self._syncnet_uri or None,
         }
         self._heartbeat = Heartbeat(self._store, self.run_id, request.parameters() | places)
         self._stack = ExitStack()
@@ -101,6 +103,7 @@ class Run:
                 gpu_memory=request.gpu_memory,
                 policy=request.policy(self._store),
                 credentials=self._credentials,
+                syncnet=self._syncnet_uri,
             )
             self._local_weights, self._local_detector = local_weights(self._weights_uri), local_detector(self._config)
             weights_files = [*model_files(self._local_weights), self._local_detector]

@@ -15,6 +15,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import Generic, TypeVar
 
+import torch
+
 from catalogs.requests.access.content_hashes import Input, content_hash
 from catalogs.requests.access.input_policy import PUBLIC, InputPolicy
 from catalogs.requests.inputs import InputStat, localise, stat
@@ -26,6 +28,7 @@ from models.faces import FaceDetector, FaceRecogniser, open_detector
 from models.miniature import SHIPPED_WEIGHTS
 from models.weights import detector_file, model_files, recogniser_file
 from tasks.credentials.signer import Signer, configured_signer
+from tasks.quality.syncnet import SyncNet
 from tasks.weights.local_copy import local_file, local_weights
 from troupe import Face, Floats, Picture
 from troupe.errors import Cancelled, InputError, NoFace, WeightsError
@@ -56,6 +59,7 @@ class WorkerConfig:
         compile, gpu_memory: see `models.animator.load`.
         scratch: folder of the run for temporary files; the same path on every machine.
         policy: which inputs may be read.
+        syncnet: file of a SyncNet that measures every film, a path or URL; empty for none.
         credentials: folder of the signer's files, the same path on every machine; empty for those that each worker's
             environment names.
     """
@@ -70,6 +74,7 @@ class WorkerConfig:
     gpu_memory: float | None = None
     policy: InputPolicy = PUBLIC
     credentials: str = ""
+    syncnet: str = ""
 
 
 def local_detector(config: WorkerConfig) -> Path:
@@ -150,6 +155,15 @@ class WorkerContext:
         path = local_detector(self.config)
         self._loaded[path] = file_state(path)
         return open_detector(path)
+
+    @cached_property
+    def syncnet(self) -> SyncNet | None:
+        """The SyncNet that measures films, on the CPU; None if the run has none."""
+        if not self.config.syncnet:
+            return None
+        path = local_file(self.config.syncnet)
+        self._loaded[path] = file_state(path)
+        return SyncNet(path, torch.device("cpu"))
 
     @contextmanager
     def detecting(self) -> Iterator[FaceDetector]:

@@ -23,7 +23,7 @@ from tasks.steps.sign import SignedFilm, sign_film
 from tasks.steps.sound import Sound, find_sound, fit_notes, fit_picture, loudness_facts, prepared
 from tasks.steps.specs import FilmDone, FilmSpec, PictureSpec
 from tasks.steps.subtitles import film_subtitles, write_sidecars
-from tasks.steps.sync import MOUTH, sync_facts
+from tasks.steps.sync import MOUTH, sync_facts, syncnet_facts
 from troupe import __version__
 from troupe.errors import DamagedFile
 from troupe.files import file_sha256
@@ -167,9 +167,10 @@ def _write_film(
         facts["language"] = language
         main = next(iter(outputs.values()))
         loudness = measure_file(main)
-        sync, more = sync_facts(picture, fit, main)
-        facts |= loudness_facts(loudness) | sync
-        notes += more
+        facts |= loudness_facts(loudness)
+        for sync, more in (sync_facts(picture, fit, main), syncnet_facts(context, main)):
+            facts |= sync
+            notes += more
         notes += [] if loudness is None or spec.job.loudness is not None else loudness.notes
     if sound is not None and sound.seconds is not None:
         facts |= {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -14,10 +15,13 @@ from tasks import media
 from tasks.media import AudioSource
 from tasks.media.fit import Fit
 from tasks.media.fit.join import packet_index
-from tasks.media.sound.envelope import speech_envelope
+from tasks.media.sound.envelope import mono_samples, speech_envelope
 from tasks.quality.sync import MAX_OFFSET, MIN_FRAMES, measure_sync
+from tasks.quality.syncnet import FRAME_RATE, crop_faces
+from tasks.steps.context import WorkerContext
+from troupe import LARGEST, Floats, Picture
 
-__all__ = ["MOUTH", "opening_at", "sync_facts"]
+__all__ = ["MOUTH", "opening_at", "sync_facts", "syncnet_facts"]
 
 MOUTH = "mouth"
 """Name, in a picture's record, of the opening of the mouth in each of its frames; see `QualityMeter.mouth`."""
@@ -57,6 +61,33 @@ def sync_facts(picture: Record, fit: Fit, film: Path) -> tuple[dict[str, Any], l
     if sync is None:
         return {}, ["sync: not measured, the mouth was seen in too few frames, or it or the sound is constant"]
     return {"sync_offset_frames": sync.offset_frames, "sync_confidence": round(sync.confidence, 4)}, []
+
+
+def syncnet_facts(context: WorkerContext, film: Path) -> tuple[dict[str, Any], list[str]]:
+    """Measure a film with the run's SyncNet, if it has one.
+
+    Returns:
+        as `sync_facts`.
+
+    Raises:
+        WeightsError: the network fails.
+        FfmpegError: ffmpeg failed.
+    """
+    network, audio = context.syncnet, media.find_audio(AudioSource(film))
+    if network is None or audio is None:
+        return {}, []
+
+    def find(frame: Picture) -> Floats | None:
+        context.raise_if_cancelled()
+        faces = context.detector.detect(frame)
+        return LARGEST.pick(faces, "the film").box if faces else None
+
+    samples = mono_samples(audio, media.probe(film).seconds)
+    with closing(media.decode(film, fps=Fraction(FRAME_RATE))) as frames:
+        found = network.measure(crop_faces(frames, find), samples)
+    if found is None:
+        return {}, ["sync: not measured by SyncNet, the face is shown for less than 1.4 s"]
+    return {"sync_lse_c": round(found[0], 4), "sync_lse_d": round(found[1], 4)}, []
 
 
 def opening_at(opening: Series, fit: Fit, film: Path, rate: Fraction) -> Series:

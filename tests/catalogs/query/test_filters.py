@@ -20,9 +20,17 @@ def test_filters(folder_store: Store) -> None:
     late = NOON + timedelta(days=1)
     no_face = NoFace("none")
     rows = [
-        row("r1", "a", identity="Ana", tags=[("scene", "1"), ("take", "2")], quality_identity=0.9, frames=10),
+        row(
+            "r1",
+            "a",
+            identity="Ana",
+            tags=[("scene", "1"), ("take", "2")],
+            quality_identity=0.9,
+            frames=10,
+            sync_offset_frames=-5,
+        ),
         row("r1", "b", "failed", error=no_face, identity="Bo", tags=[("scene", "2")]),
-        row("r1", "c", identity="Ana", quality_identity=0.3, frames=99),
+        row("r1", "c", identity="Ana", quality_identity=0.3, frames=99, sync_offset_frames=1),
         {**row("r1", "d"), "driving": "s3://clips/laugh.mp4", "language": "pt-BR", "finished_at": late},
     ]
     record(folder_store, "r1", rows, every_rows=1)
@@ -42,6 +50,8 @@ def test_filters(folder_store: Store) -> None:
     assert found(least={"identity": 0.5}) == "a"
     assert found(most={"identity": 0.5}) == "c"
     assert found(least={"frames": 10}, most={"quality_identity": 0.5}) == "c"
+    assert found(most={"sync_offset_frames": 2}) == "c"  # either way
+    assert found(least={"sync_offset_frames": 3}) == "a"
     assert found(job="b") == "b"
     assert found(identity="Ana", status="failed") == ""
     for wrong in ({"least": {"job_id": 1}}, {"most": {"identity') OR 1=1": 1}}, {"since": late.replace(tzinfo=None)}):

@@ -19,8 +19,9 @@ from models.miniature.init_weights import init_weights
 from models.synthetic.world import draw_clip, draw_portrait
 from tasks import media
 from tasks.evaluation.metrics import MAX_PSNR, Evaluator, FrechetDistance, LpipsMeter, Subject, psnr, ssim
-from tasks.evaluation.networks import Embedder, Networks, TorchScript
+from tasks.evaluation.networks import Embedder, Networks
 from tasks.quality.distances import similarity
+from tasks.quality.torchscript import TorchScript
 from tests.small import SMALL
 from troupe import FaceChoice, Picture
 from troupe.errors import InputError, WeightsError
