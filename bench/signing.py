@@ -105,7 +105,7 @@ def run_signed(request: Request) -> tuple[float, float, int]:
     seconds = time.perf_counter() - started
     rows = read_manifest(open_store(request.store), summary.run_id)
     assert set(rows["signature"].to_pylist()) == {"signed"}
-    return seconds, sum(rows["seconds_sign"].to_pylist()), len(rows)
+    return seconds, sum(value or 0.0 for value in rows["seconds_sign"].to_pylist()), len(rows)
 
 
 def sign_large(folder: Path, size: int) -> Large:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from pathlib import PurePosixPath
 from typing import Any
 
 import pyarrow as pa
@@ -15,6 +16,7 @@ from catalogs.export.films import film_content, films_of, with_one_spelling
 from catalogs.export.manifest import MANIFEST_FILES, manifest_row, read_manifest, save_manifest
 from catalogs.export.target import put_file, refuse_stores
 from catalogs.store.store import Store
+from catalogs.store.uris import name as name_of
 from troupe.errors import TroupeError
 from troupe.process.scratch import scratch_folder
 
@@ -23,8 +25,8 @@ __all__ = ["THREADS", "DeliveryReport", "deliver"]
 THREADS = 8
 """Number of threads that copy files."""
 _DEFAULT_NAME = "{identity}/{job_id}.mp4"
-_SIDECARS = {"poster_file": ".jpg", "subtitles_vtt_file": ".vtt", "subtitles_srt_file": ".srt"}
-"""Columns of the manifest for files beside a video, and their suffixes."""
+_SIDECARS = ("poster_file", "subtitles_vtt_file", "subtitles_srt_file", "master_file", "master_c2pa_file")
+"""Columns of the manifest for files beside a video."""
 
 
 @dataclass(frozen=True)
@@ -52,6 +54,7 @@ def deliver(
     *,
     crop: bool = False,
     posters: bool = False,
+    masters: bool = False,
     excel: bool = False,
     on_progress: Callable[[int, int], None] = lambda *_: None,
 ) -> DeliveryReport:
@@ -68,6 +71,7 @@ def deliver(
         name: template, see `NameTemplate`; equal names are numbered.
         crop: whether to copy the animated square instead of the full picture, where a job has both.
         posters: whether to copy posters, too, as JPEG beside the videos.
+        masters: whether to copy masters, too, with the sidecar of one that cannot contain its Content Credentials.
         excel: whether Excel shall show the text in `manifest.csv` right; see `to_csv`.
         on_progress: called with the number of videos that are done, and of all.
 
@@ -90,10 +94,11 @@ def deliver(
 
     def sidecars(file: str, row: Mapping[str, Any]) -> dict[str, tuple[str, str]]:
         """Return URI and name of each file beside a video, by column of the manifest."""
-        columns = _SIDECARS if posters else [column for column in _SIDECARS if column != "poster_file"]
+        left_out = ("poster",) * (not posters) + ("master",) * (not masters)
+        columns = [column for column in _SIDECARS if not column.startswith(left_out)]
         found = {column: row.get(column.replace("_file", "_uri")) for column in columns}
         stem = file[: -len(".mp4")]
-        return {column: (uri, f"{stem}{_SIDECARS[column]}") for column, uri in found.items() if uri}
+        return {column: (uri, f"{stem}{PurePosixPath(name_of(uri)).suffix}") for column, uri in found.items() if uri}
 
     def copy(entry: tuple[str, dict[str, Any]]) -> bool | TroupeError:
         file, row = entry

@@ -30,6 +30,7 @@ __all__ = ["ForgetList", "ForgetReport", "delete_renders", "exported_copies", "f
 _FOLDER = "tombstones"
 _CLEARED_COLUMNS = (
     *("full_uri", "crop_uri", "master_uri", "poster_uri", "subtitles_vtt_uri", "subtitles_srt_uri"),
+    "master_c2pa_uri",
     *("checksum", "bytes", "face", "portrait"),
     *("appearance_key", "picture_key", "render_key", "error", "error_kind"),
 )
@@ -177,7 +178,7 @@ def exported_copies(store: Store, rows: pa.Table) -> tuple[str, ...]:
     ids = [rows.column(name).to_pylist() for name in ("run_id", "job_id")] if exports else [[], []]
     jobs = set(zip(*ids, strict=True))
     found = [entry for entry in exports if (entry["run_id"], entry["job_id"]) in jobs]
-    columns = ("file", "poster_file", "subtitles_vtt_file", "subtitles_srt_file")
+    columns = [column for column in exports[0] if column == "file" or column.endswith("_file")] if exports else []
     files = {(entry["target"], entry[column]) for entry in found for column in columns if entry[column]}
     return tuple(sorted(f"{target}/{file}" for target, file in files))
 

@@ -31,6 +31,8 @@ _TYPES: dict[str, Any] = {
     "subtitles_vtt_file": _TEXT,
     "subtitles_srt_file": _TEXT,
     "package": _TEXT,  # kind of package that the file is, with films of other jobs; null for a single video
+    "master_file": _TEXT,
+    "master_c2pa_file": _TEXT,
 }
 EXPORTS = pa.schema(_TYPES)
 

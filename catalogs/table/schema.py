@@ -136,6 +136,7 @@ _TYPES: dict[str, Any] = {
     "subtitles_srt_uri": _TEXT,
     "signature": _TEXT,  # `signed`: the files have Content Credentials; `unsigned`; null for jobs without a video
     "signer": _TEXT,  # subject of the signing certificate, RFC 4514
+    "master_c2pa_uri": _TEXT,  # Content Credentials of a master whose format cannot contain them
     "seconds_sign": _REAL,
     "label": _TEXT,  # as requested: text in the upper right corner of every frame
     "watermark": _TEXT,  # id of the key of the video's watermark; `off`, or null where an earlier version made it

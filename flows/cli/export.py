@@ -45,6 +45,10 @@ def export(
         bool, typer.Option("--crop", help="Export the animated square where a job has both it and the full picture.")
     ] = False,
     posters: Annotated[bool, typer.Option("--posters", help="Export posters, too, as JPEG beside the videos.")] = False,
+    masters: Annotated[
+        bool,
+        typer.Option("--masters", help="Export masters, too, beside the videos, with the .c2pa of those in Matroska."),
+    ] = False,
     excel: ExcelOption = False,
 ) -> None:
     """Export finished videos under readable names, with a manifest beside them.
@@ -78,6 +82,8 @@ def export(
     from catalogs.store.store import open_store
     from tasks.delivery import deliver_packages
 
+    if masters and package is not None:
+        raise SettingsError("--masters is for single videos; leave out --package")
     if default_language and package is None:
         raise SettingsError("--default-language is for packages; add --package mp4, mkv or hls")
     source = open_store(store)
@@ -103,7 +109,7 @@ def export(
     with console_export_progress(stderr) as on_progress:
         common["on_progress"] = on_progress
         if package is None:
-            videos = deliver(source, rows, target, name, **common)
+            videos = deliver(source, rows, target, name, masters=masters, **common)
             missing, manifest = videos.missing, videos.manifest
             summary = f"{counted(videos.copied, 'video')} exported, {videos.unchanged} already there"
         else:

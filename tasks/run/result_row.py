@@ -67,6 +67,7 @@ def row_of(
             "full_uri": uris.get("full"),
             "crop_uri": uris.get("crop"),
             "master_uri": uris.get("master"),
+            "master_c2pa_uri": store.uri(manifests["master"]) if (manifests := facts.get("manifests")) else None,
             "poster_uri": store.uri(facts["poster"]),
             **{f"subtitles_{kind}_uri": store.uri(key) for kind, key in facts.get("subtitles", {}).items()},
             "fps_numerator": facts["fps"][0],

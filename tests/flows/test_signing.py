@@ -8,7 +8,10 @@ from pathlib import Path
 
 import pytest
 
+from catalogs.export.deliver import deliver
+from catalogs.query.jobs import list_jobs
 from catalogs.retention.check_store import check_store
+from catalogs.retention.forget import forget
 from catalogs.store.store import open_store
 from tasks.credentials.authority import create_authority
 from tasks.credentials.reader import read_credentials
@@ -50,9 +53,14 @@ def test_all_files_are_signed_and_share_the_unsigned_picture(
         assert found.claims.inputs["portrait"] == {"title": "ruby.png", "sha256": row["portrait_sha256"]}
         assert found.claims.inputs["driving"]["sha256"] == row["driving_sha256"]
     assert packets(row["full_uri"]) == packets(plain["full_uri"])
-    assert Path(row["master_uri"]).with_suffix(".c2pa").is_file()
-    # The store vouches for sidecars as for all files, and a film is reused with its signer, and without.
+    assert row["master_c2pa_uri"] == str(Path(row["master_uri"]).with_suffix(".c2pa"))
     store = open_store(str(tmp_path / "store"))
+    deliver(store, list_jobs(store, run=summary.run_id), open_store(f"{tmp_path}/out"), "a.mp4", masters=True)
+    assert read_credentials(tmp_path / "out" / "a.mkv", trust).state == "trusted"
+    assert forget(store, portraits=[row["portrait_sha256"]], dry_run=True).exported == tuple(
+        f"{tmp_path}/out/a.{suffix}" for suffix in ("c2pa", "mkv", "mp4")
+    )
+    # The store vouches for sidecars as for all files, and a film is reused with its signer, and without.
     assert not check_store(store, deep=True).problems
     again = run_jobs(job, credentials=str(authority))
     assert (again.counts, manifest_rows(again)["ruby"]["signature"]) == ({"reused": 1}, "signed")
