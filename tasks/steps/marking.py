@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from fractions import Fraction
 
 from tasks.media.label import draw_label
-from tasks.media.watermark import Watermarker, load_key
+from tasks.media.watermark import load_key, make_watermarker
 from tasks.steps.specs import PictureSpec
 from troupe import Picture
 from troupe.errors import SettingsError
@@ -29,7 +30,7 @@ class Marking:
 
     def __init__(self, spec: PictureSpec, rate: Fraction) -> None:
         self._spec, self._rate = spec, rate
-        self._watermarkers: dict[tuple[int, int], Watermarker] = {}
+        self._watermarkers: dict[tuple[int, int], Callable[[Picture, int], Picture]] = {}
         if spec.watermark:
             self._key = load_key()
             if self._key.id != spec.watermark:
@@ -46,6 +47,6 @@ class Marking:
         if self._spec.watermark:
             if size not in self._watermarkers:
                 payload = bytes.fromhex(self._spec.key[:PAYLOAD_DIGITS])
-                self._watermarkers[size] = Watermarker(self._key, payload, size, self._rate)
+                self._watermarkers[size] = make_watermarker(self._key, payload, size, self._rate)
             frame = self._watermarkers[size](frame, index)
         return frame

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from fractions import Fraction
 
 import cv2
@@ -9,10 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tasks.media.watermark.keys import WatermarkKey
+from tasks.media.watermark.model import ModelWatermarker
 from tasks.media.watermark.pattern import HOLD_SECONDS, tile_of, tile_side
 from troupe.faces import Picture
 
-__all__ = ["PSNR", "Watermarker"]
+__all__ = ["PSNR", "Watermarker", "make_watermarker"]
 
 PSNR = 42.6
 """Lowest PSNR of a marked frame, dB."""
@@ -55,3 +57,14 @@ class Watermarker:
         scale = min(1.0, (_MOST_MSE / mse) ** 0.5) * (1 if index // self._hold % 2 == 0 else -1)
         change = cv2.merge([cv2.multiply(change, scale)] * 3)
         return np.asarray(cv2.add(frame, change, dtype=cv2.CV_8U), np.uint8)
+
+
+def make_watermarker(
+    key: WatermarkKey, payload: bytes, size: tuple[int, int], rate: Fraction
+) -> Callable[[Picture, int], Picture]:
+    """Return what adds a payload to frames: troupe's own watermark, or the key's model; arguments of `Watermarker`.
+
+    Raises:
+        SettingsError: the model cannot be used.
+    """
+    return ModelWatermarker(key, payload) if key.model else Watermarker(key, payload, size, rate)

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import hashlib
 import os
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from troupe.errors import SettingsError
+from troupe.files import file_sha256
 
-__all__ = ["KEY", "KEY_FILE", "PUBLIC_KEY", "WatermarkKey", "load_key"]
+__all__ = ["KEY", "KEY_FILE", "MODEL", "PUBLIC_KEY", "WatermarkKey", "load_key"]
 
 KEY = "TROUPE_WATERMARK_KEY"
 KEY_FILE = "TROUPE_WATERMARK_KEY_FILE"
+MODEL = "TROUPE_WATERMARK_MODEL"
+"""Path of a TorchScript module that replaces troupe's watermark; see `tasks.media.watermark.model`."""
 _SHORTEST = 16
 _LONGEST = 4096
 _ID_DIGITS = 8
@@ -24,11 +27,13 @@ class WatermarkKey:
 
     Attributes:
         secret: the key itself; never shown, logged or stored.
-        id: what rows and records have of it: 8 hex digits of a hash, or `public`.
+        id: what rows and records have of it: 8 hex digits of a hash, or `public`; with a model also `-` and 8 of its.
+        model: path of a TorchScript module that replaces troupe's own watermark; empty for none.
     """
 
     secret: bytes = field(repr=False)
     id: str
+    model: str = ""
 
     @classmethod
     def of(cls, secret: bytes) -> WatermarkKey:
@@ -54,11 +59,22 @@ PUBLIC_KEY = WatermarkKey(b"troupe: the public watermark key, which everybody kn
 def load_key() -> WatermarkKey:
     """Return the key in `TROUPE_WATERMARK_KEY`, or in the file that `TROUPE_WATERMARK_KEY_FILE` names.
 
-    Where neither is set, it is the public key.
+    Where neither is set, it is the public key. `TROUPE_WATERMARK_MODEL` is the model that it is used with.
 
     Raises:
-        SettingsError: both are set, the file cannot be read, or the key is too short.
+        SettingsError: both are set, a file cannot be read, or the key is too short.
     """
+    key, model = _load_secret(), os.environ.get(MODEL, "")
+    if not model:
+        return key
+    try:
+        digest = file_sha256(Path(model))
+    except OSError as error:
+        raise SettingsError(f"cannot read the watermark model {model}: {error.strerror}") from None
+    return replace(key, id=f"{key.id}-{digest[:_ID_DIGITS]}", model=model)
+
+
+def _load_secret() -> WatermarkKey:
     text, path = os.environ.get(KEY, ""), os.environ.get(KEY_FILE, "")
     if text and path:
         raise SettingsError(f"{KEY} and {KEY_FILE} are both set; unset one")

@@ -22,6 +22,7 @@ from tasks.media.decoder import decode, timing_of
 from tasks.media.pictures.stills import read_picture
 from tasks.media.watermark.code import CODED_BITS, decode_bits
 from tasks.media.watermark.keys import WatermarkKey, load_key
+from tasks.media.watermark.model import read_payload
 from tasks.media.watermark.pattern import BAND, HOLD_SECONDS, SIDE, TILES, Carriers, carriers
 from troupe.faces import Floats, Picture
 from troupe.file_suffixes import PORTRAIT_SUFFIXES
@@ -96,6 +97,9 @@ def read_watermark(video: Path, key: WatermarkKey | None = None) -> Watermark | 
 
 def read_frames(frames: Iterable[tuple[Picture, float]], key: WatermarkKey) -> Watermark | None:
     """Return the watermark of frames with their times in seconds; as `read_watermark`."""
+    if key.model:
+        read = read_payload(frames, key)
+        return None if read is None else Watermark(read[0].hex(), read[1], key.id)
     own = carriers(key.secret)
     residuals = _residuals(frames)
     search = _Search(own)
