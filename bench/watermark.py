@@ -31,7 +31,7 @@ from troupe.process.scratch import scratch_folder
 __all__ = ["ATTACKS", "measure", "parser"]
 
 RATE = Fraction(25)
-FRAMES = 60
+FRAMES = 50
 ATTACKS = {
     "remux": ["-c", "copy"],
     "crf_18": ["-crf", "18"],

@@ -20,6 +20,8 @@ PSNR = 42.6
 """Lowest PSNR of a marked frame, dB."""
 _FLOOR, _GAIN, _CEILING = 1.0, 0.3, 3.5
 """Strength of the pattern, levels of 255: `_FLOOR` and `_GAIN` times the local activity, at most `_CEILING`."""
+_PER_TILE = -0.1
+"""Exponent by which the strength decreases with the number of tiles, each of which a reader adds to the others."""
 _WINDOW = 9
 _MOST_MSE = 255.0**2 / 10 ** (PSNR / 10)
 
@@ -44,7 +46,9 @@ class Watermarker:
         self._pattern: NDArray[np.float32] = np.tile(tile, repeats)[:height, :width].copy()
         self._hold = max(1, round(rate * HOLD_SECONDS))
         self._around = np.ones((5, 5), np.uint8)
-        self._strengths = np.clip(_FLOOR + _GAIN * np.arange(256), 0, _CEILING).astype(np.float32)
+        strengths = np.clip(_FLOOR + _GAIN * np.arange(256), 0, _CEILING)
+        tiles = width * height / len(tile) ** 2
+        self._strengths = (strengths * min(1.0, tiles**_PER_TILE)).astype(np.float32)
 
     def __call__(self, frame: Picture, index: int) -> Picture:
         """Return frame number `index`, (height, width, 3) uint8, with the watermark."""

@@ -25,7 +25,7 @@ SIDE = 128
 TILES = 4
 HOLD_SECONDS = 1.0
 """Time after which the pattern's sign changes: what stands still in the picture is not mistaken for the pattern."""
-BAND = (11.0, 30.0)
+BAND = (7.0, 20.0)
 """Lowest and highest frequency, in cycles per tile."""
 _PILOTS = 0.25
 """Share of the coefficients that are pilots."""
