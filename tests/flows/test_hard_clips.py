@@ -113,7 +113,7 @@ def test_frame_times_are_kept_or_resampled(run: Run, tmp_path: Path) -> None:
 
 def test_masters_quality_blends_and_moving_crops(run: Run, tmp_path: Path) -> None:
     driving = write(tmp_path / "clip.mp4", performance(6))
-    common = {"driving": driving, "output": "full"}
+    common = {"driving": driving, "output": "full", "watermark": "off"}
     rows = run(
         {"job_id": "lossless", **common, "master": "lossless"},
         {"job_id": "prores", **common, "master": "prores", "blend": "reference"},

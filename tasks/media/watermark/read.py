@@ -43,6 +43,8 @@ _SIGMA, _LIMIT = 2.5, 1.5
 _PHASES = 4
 _MOST_TILES, _FEWEST_TILES = 6.5, 0.8
 """Number of tiles along the shorter side."""
+_LEAST_SIDE = 2 * BAND[1]
+"""Side of a tile, pixels, below which its highest frequencies are lost."""
 _STEP = 0.03
 """Relative step between two sizes, times the number of tiles: neighbouring sizes shift the edges by a quarter wave."""
 _LEAST_SCORE = 5.0
@@ -149,7 +151,7 @@ def _likely_sizes(shorter: int) -> Iterator[float]:
 
 
 def _all_sizes(shorter: int) -> Iterator[float]:
-    tiles = _MOST_TILES
+    tiles = min(_MOST_TILES, shorter / _LEAST_SIDE)
     while tiles > _FEWEST_TILES:
         yield shorter / tiles
         tiles -= _STEP * min(tiles, 1.0)

@@ -25,6 +25,8 @@ ATTACKS = {
     "remux": ["-c", "copy"],
     "crf 18": ["-crf", "18"],
     "crf 23": ["-crf", "23"],
+    "crf 28": ["-crf", "28"],
+    "half size": ["-vf", "scale=iw/2:ih/2", "-crf", "23"],
     "crop": ["-vf", "crop=iw*0.9:ih*0.9:iw*0.07:ih*0.03", "-crf", "23"],
     "brighter": ["-vf", "eq=brightness=0.05", "-crf", "23"],
     "screen": ["-vf", "scale=720:720", "-b:v", "2M", "-preset", "veryfast"],
