@@ -15,6 +15,7 @@ from catalogs.requests.columns import suggestion
 from catalogs.requests.inputs import stat
 from catalogs.requests.jobs_file import parse_job
 from catalogs.store import uris
+from tasks.run.check_request import check_marks
 from troupe import FaceChoice, Job, Picture
 from troupe.errors import BadJob, SettingsError, TroupeError
 
@@ -90,7 +91,7 @@ def call_checks(
 ) -> list[Check]:
     """Return the checks of a call's arguments, which take a moment."""
     paths = [str(source) if is_path(source) else "array" for source in (portrait, driving)]
-    checks: list[Check] = [lambda: make_job(paths[0], paths[1], options)]
+    checks: list[Check] = [lambda: check_marks([make_job(paths[0], paths[1], options)])]
     # Files are looked at whatever is wrong with the options.
     sound = options.get("audio")
     named = (options.get("tracks"), options.get("subtitles"), None if sound in ("driving", "none") else sound)

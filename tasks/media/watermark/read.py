@@ -146,8 +146,8 @@ def _detail(frame: Picture) -> Residual:
 
 
 def _likely_sizes(shorter: int) -> Iterator[float]:
-    """Yield the sides of tiles in frames as they were written, at half their size, and those of large ones."""
-    yield from dict.fromkeys((max(float(SIDE), shorter / TILES), float(SIDE), SIDE / 2, shorter / TILES))
+    """Yield the sides of tiles in frames as they were written, at half their size, and of any size if not cut."""
+    yield from dict.fromkeys((float(SIDE), SIDE / 2, shorter / TILES, 2 * shorter / TILES, float(shorter)))
 
 
 def _all_sizes(shorter: int) -> Iterator[float]:
