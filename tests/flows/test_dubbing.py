@@ -64,7 +64,7 @@ def packets(video: str) -> str:
         return hashlib.md5(b"".join(bytes(packet) for packet in file.demux(video=0))).hexdigest()
 
 
-def test_languages_share_one_picture(run_jobs: RunJobs, dubs: dict[str, dict[str, str]]) -> None:
+def test_languages_share_one_picture(run_jobs: RunJobs, dubs: dict[str, dict[str, str]], tmp_path: Path) -> None:
     one = run_jobs(dubs["en"])
     assert (one.pictures, one.films, one.frames) == (1, 1, 10)
     rest = run_jobs(dubs["fr"], dubs["pt-BR"])
@@ -78,6 +78,11 @@ def test_languages_share_one_picture(run_jobs: RunJobs, dubs: dict[str, dict[str
     with av.open(rows["pt-BR"]["full_uri"]) as file:
         assert file.streams.audio[0].language == "por"
     assert {row["quality_flicker"] for row in rows.values()} == {rows["en"]["quality_flicker"]}
+    assert all("sync: not measured, " in row["notes"] for row in rows.values())  # too short
+    (picture,) = (tmp_path / "store" / "cache" / "pictures").glob("*/render.json")
+    assert "mouth" in json.loads(picture.read_text())
+    films = [json.loads(record.read_text()) for record in (tmp_path / "store" / "renders").glob("*/render.json")]
+    assert [film for film in films if "mouth" in film] == []
     assert "1 picture and 1 film made" in one.line()
 
 
