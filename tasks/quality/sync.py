@@ -31,7 +31,7 @@ class Sync:
     Attributes:
         offset_frames: frames by which the sound comes after the mouth; negative if before it.
         confidence: correlation of mouth and sound at that offset, less the median of all offsets: 0.5 to 0.9 where the
-            mouth follows the sound; where it does not, up to 0.5 in 3 s, by chance, and less in longer clips.
+            mouth follows the sound; where it does not, up to 0.6 in 3 s, by chance, and less in longer clips.
     """
 
     offset_frames: int
