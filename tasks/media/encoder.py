@@ -79,9 +79,7 @@ class VideoEncoder:
         self._metadata = metadata or VideoMetadata()
         self._timing = timing if timing is not None and not timing.even else None
         self._format = video_format or h264(size=size)
-        if subtitles is not None and self._timing is not None:
-            subtitles = at_frames(subtitles, self._timing)
-        self._subtitles = subtitles
+        self._subtitles = None if subtitles is None else at_frames(subtitles, rate, timing)
         self.notes: list[str] = []
         # Found and tried now, so that unusable sound is reported before hours of rendering.
         self._audio = None if audio is None else find_audio(audio)
@@ -186,10 +184,18 @@ def encode(
     metadata: VideoMetadata | None = None,
     timing: Timing | None = None,
     video_format: VideoFormat | None = None,
+    subtitles: Subtitles | None = None,
 ) -> ClipInfo:
     """Encode all of `frames` to one video; arguments and errors are those of `VideoEncoder`."""
     with VideoEncoder(
-        path, rate=rate, size=size, audio=audio, metadata=metadata, timing=timing, video_format=video_format
+        path,
+        rate=rate,
+        size=size,
+        audio=audio,
+        metadata=metadata,
+        timing=timing,
+        video_format=video_format,
+        subtitles=subtitles,
     ) as encoder:
         for frame in frames:
             encoder.write(frame)

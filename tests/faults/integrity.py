@@ -145,6 +145,11 @@ class Trial:
                 self.wrong(f"{name}: {path.name} of {row['run_id']} is not what its row says")
             elif self.truth.get(row["render_key"]) not in (None, pictures(path)):
                 self.wrong(f"{name}: {path.name} of {row['run_id']} is a wrong picture")
+            for suffix in ("vtt", "srt"):
+                text = path.with_suffix(f".{suffix}")
+                whole = self.base / "store" / "renders" / row["render_key"] / f"subtitles.{suffix}"
+                if text.exists() and whole.exists() and text.read_bytes() != whole.read_bytes():
+                    self.wrong(f"{name}: {text.name} of {row['run_id']} is not what was made")
         return len(list(target.rglob("*.mp4")))
 
     def check_renders(self) -> None:
@@ -170,8 +175,10 @@ def prepare(folder: Path) -> dict[str, str]:
     for number in range(2):
         write_portrait(inputs / f"p{number}.png", 5 * number)
     write_clip(inputs / "c.mp4", frames=5, rate="25")
+    (inputs / "c.srt").write_text("1\n00:00:00,000 --> 00:00:00,160\nHello\n")
     jobs = [
         {"job_id": f"p{number}-{seed}", "portrait": f"p{number}.png", "driving": "c.mp4", "seed": seed}
+        | ({} if number else {"subtitles": "c.srt"})
         for seed in range(2)
         for number in range(2)
     ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 import re
 from collections import deque
 from collections.abc import Iterable
@@ -26,6 +27,8 @@ __all__ = [
 
 _TIME_TAG = re.compile(r"<(?:(\d+):)?(\d\d):(\d\d)\.(\d{3})>")
 """A tag of WebVTT that says when the text after it appears."""
+_ROUNDING = 1e-3
+"""Seconds by which a text may start after the frame that it is meant for, because its times are whole milliseconds."""
 _COMMAND = re.compile(r"\\(?=[Nnh])|&lt;(?=[A-Za-z/])")
 """What ffmpeg takes in texts for a line break or space of SubStation, or for a tag."""
 
@@ -123,13 +126,20 @@ def most_at_once(subtitles: Subtitles) -> int:
     return max(itertools.accumulate(step for _, step in changes), default=0)
 
 
-def at_frames(subtitles: Subtitles, timing: Timing) -> Subtitles:
-    """Return the times at which frames are drawn that are encoded evenly now and get the times of `timing` later."""
-    ends = np.append(timing.times, timing.seconds)
+def at_frames(subtitles: Subtitles, rate: Fraction, timing: Timing | None = None) -> Subtitles:
+    """Return the times at which frames are drawn that are encoded evenly, at `rate`.
+
+    They are half a frame early, so that no rounding moves a text to the next frame.
+
+    Args:
+        timing: times that the frames get later, where those are uneven.
+    """
+    ends = None if timing is None or timing.even else np.append(timing.times, timing.seconds)
 
     def moved(time: int) -> int:
-        frame = int(np.searchsorted(ends, time / 1000 - 1e-4))
-        return round(Fraction(1000 * frame) / timing.rate)
+        seconds = time / 1000 - _ROUNDING
+        frame = math.ceil(seconds * float(rate)) if ends is None else int(np.searchsorted(ends, seconds))
+        return max(round(Fraction(500 * (2 * frame - 1)) / rate), 0)
 
     cues = (replace(cue, start=moved(cue.start), end=moved(cue.end)) for cue in subtitles.cues)
     return subtitles.with_cues(cue for cue in cues if cue.start < cue.end)

@@ -26,6 +26,7 @@ from tasks.media import (
     probe,
     timing_of,
 )
+from tasks.media.subtitles import Cue, Subtitles
 from tests.clips import (
     HEIGHT,
     WIDTH,
@@ -124,6 +125,18 @@ class TestPicture:
         # Matroska does not say how long the last one is shown.
         assert info.seconds == pytest.approx(0.6, abs=0.1 if video_format is LOSSLESS else 2e-3)
         assert numbers(decode(path)) == list(range(9))
+
+    @pytest.mark.parametrize("even", [True, False])
+    def test_text_is_drawn_into_the_frames_of_its_time(self, tmp_path: Path, even: bool) -> None:
+        times = np.array([0, 40, 80, 120, 160, 200]) / 1000 if even else np.array([0, 40, 80, 200, 233, 266]) / 1000
+        timing = Timing(times, RATE if even else Fraction(18), 0.24 if even else 0.3, even=even)
+        black: Picture = np.zeros((128, 128, 3), np.uint8)
+        text = Subtitles((Cue(80, 240 if even else 235, "Hello"),))
+        path = tmp_path / "out.mp4"
+        encode([black] * 6, path, rate=timing.rate, size=(128, 128), timing=timing, subtitles=text)
+        bright = [bool(frame.max() > 150) for frame in decode(path)]
+        assert bright == [False, False, True, True, True, even]
+        assert [file.name for file in tmp_path.iterdir()] == ["out.mp4"]
 
     def test_times_of_other_frames_are_refused(self, tmp_path: Path) -> None:
         timing = Timing(np.array([0, 0.1]), Fraction(10), 0.3, even=False)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from fractions import Fraction
 
 import numpy as np
@@ -63,6 +64,16 @@ def test_separated_cues_show_the_same_at_any_time(cues: list[tuple[int, int, str
 
 
 def test_times_of_unevenly_spaced_frames() -> None:
-    timing = Timing(np.array([0.0, 0.1, 0.4, 0.5]), Fraction(4, 1) / Fraction(1), 1.0, even=False)
+    timing = Timing(np.array([0.0, 0.1, 0.4, 0.5]), Fraction(4), 1.0, even=False)
     # The cue covers the frames at 0.4 and 0.5 s, which are encoded as the third and fourth at 4 a second.
-    assert at_frames(Subtitles((Cue(300, 900, "a"), Cue(110, 390, "b"))), timing).cues == (Cue(500, 1000, "a"),)
+    found = at_frames(Subtitles((Cue(300, 900, "a"), Cue(110, 390, "b"))), timing.rate, timing)
+    assert found.cues == (Cue(375, 875, "a"),)
+
+
+@pytest.mark.parametrize("rate", [Fraction(25), Fraction(30), Fraction(30000, 1001), Fraction(24000, 1001)])
+def test_times_of_frames_are_exact_however_they_are_rounded(rate: Fraction) -> None:
+    for frame in range(1, 5000, 7):
+        exact = 1000 * frame / rate
+        for time in {math.floor(exact), math.ceil(exact)}:
+            (cue,) = at_frames(Subtitles((Cue(time, time + 1000, "a"),)), rate).cues
+            assert 1000 * (frame - 1) / rate < cue.start < exact
