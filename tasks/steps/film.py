@@ -134,8 +134,9 @@ def _write_film(
     subtitles: Subtitles | None = None
     if spec.subtitles is not None:
         length = picture["seconds"] + float(fit.extended_frames / rate)
-        subtitles, more = film_subtitles(context, spec.subtitles, spec.job, length)
-        notes += more
+        found, more = film_subtitles(context, spec.subtitles, spec.job, length)
+        subtitles = found if found.cues else None
+        notes += [*more, *_subtitle_notes(found)]
     outputs: dict[str, Path] = {}
     audios: dict[str, AudioStream] = {}  # by suffix: the videos of one format have the same sound
     for name, key in picture["outputs"].items():
@@ -152,7 +153,7 @@ def _write_film(
         audio = audios.get(video_format.suffix)
         outputs[name] = folder / f"{name}{video_format.suffix}"
         track: SubtitleTrack | None = None
-        if subtitles is not None and subtitles.cues:
+        if subtitles is not None:
             text = folder / f"track-{name}.srt"
             track = subtitle_track(subtitles, text, video_format, language=spec.job.subtitles_language or language)
         media.add_sound(source, outputs[name], audio, seconds, rate, metadata, video_format, track)
@@ -162,7 +163,6 @@ def _write_film(
         sidecars = list(write_sidecars(subtitles, folder))
         facts["subtitles"] = {path.suffix[1:]: f"{spec.folder}/{path.name}" for path in sidecars}
         facts["subtitles_language"] = spec.job.subtitles_language or language
-        notes += _subtitle_notes(subtitles)
     if sound is not None:
         facts["language"] = language
         main = next(iter(outputs.values()))
@@ -184,7 +184,7 @@ def _write_film(
 def _subtitle_notes(subtitles: Subtitles) -> list[str]:
     """Return notes for the user about what the videos do not have of their subtitles."""
     if not subtitles.cues:
-        return ["subtitles: none are within the video, which has no track of them"]
+        return ["subtitles: none are within the video, which has neither a track nor files of them"]
     return ["subtitles: positions and styles are in the VTT file only"] if subtitles.styled else []
 
 
