@@ -78,7 +78,7 @@ def row_of(
             "detection_score": facts["detection_score"],
             "watermark": facts.get("watermark", "off" if planned.job.watermark == "off" else None),
             "language": planned.job.language or facts.get("language"),  # the sound's own
-            "subtitles_language": facts.get("subtitles_language"),
+            "subtitles_language": facts.get("subtitles_language") or planned.job.subtitles_language,
             # Renders that an earlier version made were not measured.
             **{f"quality_{name}": value for name, value in facts.get("quality", {}).items()},
         }
