@@ -10,8 +10,11 @@ import pytest
 from PIL import Image
 
 from tasks.credentials.file_types import sidecar_path
+from tasks.credentials.manifest import Generation, Ingredient, sign_file
 from tasks.credentials.reader import read_credentials
+from tasks.credentials.signer import Signer
 from tests.tasks.credentials.conftest import SignCopy
+from troupe.files import file_sha256
 
 
 def packets(path: Path) -> list[bytes]:
@@ -84,3 +87,17 @@ def test_other_formats(sign_copy: SignCopy, video: Path, trust: str, tmp_path: P
                     packet.stream = stream
                     made.mux(packet)
     assert read_credentials(sign_copy(tmp_path / f"signed.{suffix}", source), trust).state == "trusted"
+
+
+def test_an_ingredient_whose_history_is_damaged_is_named_without_it(
+    sign_copy: SignCopy, signer: Signer, portrait: Path, trust: str, tmp_path: Path
+) -> None:
+    signed = sign_copy(tmp_path / "signed.png", portrait, composite=False)
+    signed.write_bytes(signed.read_bytes()[:3000])
+    ingredient = Ingredient("portrait", signed, "ada.png", file_sha256(signed))
+    generation, target = Generation("r", "j", "p", "w", "", [ingredient]), tmp_path / "out.png"
+    notes = sign_file(signer, portrait, target, generation, composite=False)
+    found = read_credentials(target, trust)
+    assert (found.state, found.claims.inputs["portrait"]["title"]) == ("trusted", "ada.png")
+    assert notes == ["portrait: its own Content Credentials are damaged, and were left out of the video's"]
+    assert found.history == ()
