@@ -26,11 +26,14 @@ class Film:
         row: its row of the catalog.
         language: language of its sound, BCP 47; `und` if unknown.
         name: name of its track, different from those of the other films of its picture.
+        subtitles_language, subtitles_name: the same of its subtitles.
     """
 
     row: dict[str, Any]
     language: str
     name: str
+    subtitles_language: str
+    subtitles_name: str
 
 
 @dataclass(frozen=True)
@@ -109,21 +112,10 @@ def check_default(families: Iterable[Family], wanted: str) -> None:
 
 def _family(members: Sequence[dict[str, Any]], name: str) -> Family:
     tags = [standard_tag(row["language"]) for row in members]
-    counts = Counter(tags)
-    jobs = Counter((tag, row["job_id"]) for tag, row in zip(tags, members, strict=True))
-    films, repeated = [], dict[str, list[str]]()
-    for tag, row in zip(tags, members, strict=True):
-        title = language_name(tag)
-        if counts[tag] > 1:
-            job = row["job_id"] if jobs[tag, row["job_id"]] == 1 else f"{row['run_id']}/{row['job_id']}"
-            title = f"{title} ({job})"
-            repeated.setdefault(tag, []).append(job)
-        films.append(Film(row, tag, title))
-    notes = [
-        f"{len(names)} films are in {tag}, and their tracks are named by job: {', '.join(names[:_SHOWN])}"
-        + (", ..." if len(names) > _SHOWN else "")
-        for tag, names in repeated.items()
-    ]
+    text_tags = [standard_tag(row.get("subtitles_language") or row["language"]) for row in members]
+    names, notes = _names(members, tags)
+    texts, _ = _names(members, text_tags)
+    films = [Film(*film) for film in zip(members, tags, names, text_tags, texts, strict=True)]
     unknown = [
         row["job_id"] for tag, row in zip(tags, members, strict=True) if tag == UNKNOWN and row["audio"] != "none"
     ]
@@ -131,6 +123,25 @@ def _family(members: Sequence[dict[str, Any]], name: str) -> Family:
         notes.append(f"the language of {', '.join(unknown[:_SHOWN])} is unknown (und); set language in the jobs")
     variants = {(row["frames"], row.get("fit"), row["audio"] == "none") for row in members}
     return Family(tuple(films), name, len(variants), tuple(notes))
+
+
+def _names(members: Sequence[dict[str, Any]], tags: Sequence[str]) -> tuple[list[str], list[str]]:
+    """Return names for the tracks of films, and notes about those that have the language of others."""
+    counts = Counter(tags)
+    jobs = Counter((tag, row["job_id"]) for tag, row in zip(tags, members, strict=True))
+    names, repeated = [], dict[str, list[str]]()
+    for tag, row in zip(tags, members, strict=True):
+        name = language_name(tag)
+        if counts[tag] > 1:
+            job = row["job_id"] if jobs[tag, row["job_id"]] == 1 else f"{row['run_id']}/{row['job_id']}"
+            name = f"{name} ({job})"
+            repeated.setdefault(tag, []).append(job)
+        names.append(name)
+    return names, [
+        f"{len(same)} films are in {tag}, and their tracks are named by job: {', '.join(same[:_SHOWN])}"
+        + (", ..." if len(same) > _SHOWN else "")
+        for tag, same in repeated.items()
+    ]
 
 
 def _stem(row: dict[str, Any]) -> str:

@@ -207,7 +207,15 @@ class _Delivery:
         folder.mkdir()
         default = default_of([local.film for local in group], self.default_language)
         tracks = [
-            PackageTrack(local.video, local.film.language, local.film.name, n == default, local.subtitles)
+            PackageTrack(
+                local.video,
+                local.film.language,
+                local.film.name,
+                n == default,
+                local.subtitles,
+                local.film.subtitles_language,
+                local.film.subtitles_name,
+            )
             for n, local in enumerate(group)
         ]
         runs, jobs = ({str(local.film.row[column]): None for local in group} for column in ("run_id", "job_id"))
@@ -224,7 +232,7 @@ class _Delivery:
     ) -> None:
         """Put the files of a package, the one that makes it playable last, and note what is in it."""
         films = [
-            [film_content(local.film.row), track.name, track.language, track.default, track.subtitles is not None]
+            [film_content(local.film.row), track.title, track.default, track.text.title if track.subtitles else ""]
             for local, track in zip(group, tracks, strict=True)
         ]
         key = make_key("package", package=self.kind, crop=self.crop, films=films)
@@ -251,7 +259,7 @@ class _Delivery:
                 "key": key,
                 "languages": languages,
                 "default_language": tracks[default].language if languages else None,
-                "subtitles": [track.language for track in tracks if track.subtitles],
+                "subtitles": [track.text.language for track in tracks if track.subtitles],
                 "seconds": group[0].film.row["seconds"],
                 "poster_file": poster,
                 "tracks": [
@@ -259,7 +267,7 @@ class _Delivery:
                         "language": track.language,
                         "title": track.title,
                         "default": track.default,
-                        "subtitles": track.subtitles is not None,
+                        "subtitles": track.text.title if track.subtitles else None,
                         **{name: local.film.row[name] for name in ("run_id", "job_id", "render_key", "checksum")},
                     }
                     for local, track in zip(group, tracks, strict=True)

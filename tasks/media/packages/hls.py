@@ -80,7 +80,10 @@ def write_hls(folder: Path, tracks: Sequence[PackageTrack], metadata: VideoMetad
         playlist = media_playlist(rendition.segments, target, _INITIALISATION)
         (folder / rendition.uri).write_text(playlist, encoding="utf-8")
     seconds = sum(segment.seconds for segment in video.segments)
-    subtitles = [_subtitles(folder / f"subtitles-{names[t]}", t, t.subtitles, seconds) for t in tracks if t.subtitles]
+    texts = [track.text for track in tracks if track.subtitles]
+    subtitles = [
+        _subtitles(folder / f"subtitles-{name}", text, seconds) for text, name in zip(texts, _names(texts), strict=True)
+    ]
     text = multivariant_playlist(video, audio, subtitles, **info, comment=metadata.comment)
     (folder / MULTIVARIANT).write_text(text, encoding="utf-8")
     return notes
@@ -139,8 +142,11 @@ def _rendition(
         return Rendition(f"{folder.name}/{_PLAYLIST}", segments, rfc_6381(stream), channels, track), {}
 
 
-def _subtitles(folder: Path, track: PackageTrack, subtitles: Path, seconds: float) -> Rendition:
+def _subtitles(folder: Path, track: PackageTrack, seconds: float) -> Rendition:
     """Write subtitles as one segment of WebVTT, which keeps all that is in the file."""
+    subtitles = track.subtitles
+    if subtitles is None:
+        raise ValueError(f"{track.name} has no subtitles")
     folder.mkdir()
     shutil.copyfile(subtitles, folder / _TEXT)
     segment = Segment(_TEXT, seconds, subtitles.stat().st_size)

@@ -51,7 +51,7 @@ def write_package(kind: PackageKind, folder: Path, tracks: Sequence[PackageTrack
         InputError: subtitles cannot be read, or have no cues.
         FfmpegError: ffmpeg failed, or what it wrote is not what the films contain.
     """
-    texts = [read_subtitles(track.subtitles, track.language)[0] if track.subtitles else None for track in tracks]
+    texts = [read_subtitles(track.subtitles, track.text.language)[0] if track.subtitles else None for track in tracks]
     if kind == "hls":
         target = folder / "hls"
         target.mkdir()

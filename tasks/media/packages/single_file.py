@@ -71,10 +71,10 @@ def _write(
     shown = [(track, cues) for track, cues in zip(tracks, subtitles, strict=True) if cues is not None]
     for number, (track, cues) in enumerate(shown):
         text = target.with_name(f"{target.name}.{number}.srt")
-        added = subtitle_track(cues, text, video_format, language=track.language, index=number)
+        added = subtitle_track(cues, text, video_format, language=track.text.language, index=number)
         streams.append(added.stream)
         options |= {**added.options, f"disposition:s:{number}": "0"}
-        tags += [(f"metadata:s:s:{number}", tag) for tag in _tags(track, matroska)]
+        tags += [(f"metadata:s:s:{number}", tag) for tag in _tags(track.text, matroska)]
     graph = ffmpeg.output(
         *streams,
         f"file:{target.absolute()}",

@@ -138,6 +138,20 @@ def test_tracks_of_the_same_language(tracks: list[PackageTrack], tmp_path: Path)
     assert [m.autoselect for m in audio] == ["YES", "YES", "NO", "YES"]
 
 
+def test_subtitles_in_another_language_than_the_sound(tracks: list[PackageTrack], tmp_path: Path) -> None:
+    translated = [replace(tracks[0], subtitles_language=tag, subtitles_name=tag.upper()) for tag in ("de", "ja")]
+    package, playlist = packed(tmp_path, translated)
+    texts = [(m.language, m.name, m.autoselect, m.uri) for m in playlist.media if m.type == "SUBTITLES"]
+    assert texts == [
+        ("de", "DE", "YES", "subtitles-de/playlist.m3u8"),
+        ("ja", "JA", "YES", "subtitles-ja/playlist.m3u8"),
+    ]
+    assert "subtitles-ja/subtitles.vtt" in package.files
+    path = write_package("mp4", tmp_path, translated, METADATA).files[""]
+    with av.open(str(path)) as container:
+        assert [stream.language for stream in container.streams.subtitles] == ["deu", "jpn"]
+
+
 def test_one_film_without_sound(tmp_path: Path) -> None:
     silent = write_picture(tmp_path / "silent.mp4", 25)
     _, playlist = packed(tmp_path, [PackageTrack(silent, "und", "Unknown language", default=True)])
