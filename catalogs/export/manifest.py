@@ -27,8 +27,8 @@ _CSV = "manifest.csv"
 MANIFEST_FILES: Mapping[str, str] = {MANIFEST: "", _CSV: ""}
 """Names that no exported file may have, and what is in them."""
 _FIRST = (
-    *("file", "poster_file", "subtitles_vtt_file", "subtitles_srt_file", "package", "track"),
-    *("master_file", "master_c2pa_file"),
+    *("file", "poster_file", "subtitles_vtt_file", "subtitles_srt_file", "master_file", "master_c2pa_file"),
+    *("package", "track"),
 )
 """Columns before those of the catalog; all but the first only where a row has them."""
 

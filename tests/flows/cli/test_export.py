@@ -7,7 +7,12 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 
-from tests.flows.cli.conftest import troupe
+from catalogs.store.store import open_store
+from catalogs.table.row_buffer import RowBuffer
+from catalogs.table.schema import make_row
+from tests.films import write_films
+from tests.flows.cli.conftest import NOW, troupe
+from troupe import Job
 
 
 @pytest.mark.parametrize(
@@ -36,6 +41,9 @@ def test_invalid_exports(delivered: str, tmp_path: Path) -> None:
         (["all", out, "--name", "../{job_id}"], "leads out"),
         (["SELECT identity FROM jobs", out], "must select the columns run_id and job_id"),
         (["SELECT nonsense", out], "the query failed"),
+        (["all", out, "--default-language", "en"], "add --package"),
+        (["all", out, "--package", "mkv", "--masters"], "leave out --package"),
+        (["all", out, "--package", "mkv", "--default-language", "eng-"], "no film is in the default language 'eng-'"),
     ):
         result = troupe("export", *words, "--store", delivered)
         assert (result.exit_code, message in result.stderr) == (2, True), result.output
@@ -54,3 +62,26 @@ def test_csv_for_excel(delivered: str, tmp_path: Path) -> None:
     rows = tmp_path / "rows.csv"
     assert troupe("catalog", "export", str(rows), "--store", delivered, "--excel").exit_code == 0
     assert rows.read_bytes().startswith(b"\xef\xbb\xbf")
+
+
+def test_packages(tmp_path: Path) -> None:
+    store = open_store(str(tmp_path / "store"))
+    films = write_films(tmp_path, frames=10)
+    with RowBuffer(store, "r1") as buffer:
+        for language, film in films.items():
+            key = f"key-{language}"
+            store.put(film, f"renders/{key}/full.mp4")
+            job = Job(f"welcome.{language}", "/p/ada.png", "/c/wave.mp4", identity="ada", language=language)
+            columns = {"render_key": key, "picture_key": "p", "full_uri": store.uri(f"renders/{key}/full.mp4")}
+            buffer.append(make_row("r1", job, "done", started_at=NOW, finished_at=NOW, frames=10, **columns))
+    out = tmp_path / "out"
+    words = ["export", "all", str(out), "--store", store.url, "--package"]
+    result = troupe(*words, "hls", "--default-language", "fr")
+    assert result.exit_code == 0, result.output
+    assert "1 package exported, 0 already there, with 3 films, 0 missing" in result.stderr
+    assert 'LANGUAGE="fr",NAME="French",DEFAULT=YES' in (out / "ada/welcome/master.m3u8").read_text()
+    (Path(store.url) / "renders/key-fr/full.mp4").unlink()
+    result = troupe(*words, "mp4")
+    assert result.exit_code == 3
+    assert "missing: welcome.fr" in result.stderr
+    assert not (out / "ada/welcome.mp4").exists()
