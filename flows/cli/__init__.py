@@ -25,6 +25,7 @@ from flows.cli.provenance import audit, consent, credentials, forget, policy, ve
 from flows.server.proxy import bypass_proxies_on_loopback
 from troupe import __version__
 from troupe.errors import Cancelled, TroupeError
+from troupe.process.memory import limit_arenas
 from troupe.process.terminal import private_terminal
 
 __all__ = ["app", "main"]
@@ -125,6 +126,7 @@ for group in (app, *(registered.typer_instance for registered in app.registered_
 
 def main() -> None:
     """Run the command line."""
+    limit_arenas()
     private_terminal()
     bypass_proxies_on_loopback()
     # Read when torch is imported; see `tasks.pool.ray_actor`.

@@ -15,11 +15,13 @@ import time
 
 from bench.support.machine import peak_memory
 from tests.faults.rows.trial import trials
+from troupe.process.memory import limit_arenas
 from troupe.process.scratch import scratch_folder
 
 
 def main() -> int:
     """Run the seeds; return the exit code."""
+    limit_arenas()  # as the command line does
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seeds", default="0-9", help="first and last")
     first, _, last = parser.parse_args().seeds.partition("-")
