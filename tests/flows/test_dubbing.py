@@ -220,3 +220,22 @@ def test_an_evicted_picture_is_rendered_again_and_a_forgotten_person_has_none(
     assert store.list("cache/pictures")
     forget(store, "ruby")
     assert not [*store.list("cache/pictures"), *store.list("renders")]
+
+
+def test_films_of_a_run_become_a_package(run_jobs: RunJobs, dubs: dict[str, dict[str, str]], tmp_path: Path) -> None:
+    for language, job in dubs.items():
+        texts = tmp_path / f"{language}.srt"
+        texts.write_text(f"1\n00:00:00,000 --> 00:00:00,300\nHello in {language}\n")
+        job |= {"subtitles": str(texts), "job_id": f"welcome.{language}"}
+    summary = run_jobs(*dubs.values())
+    films = manifest_rows(summary)
+    store, out = str(Path(summary.manifest).parents[2]), tmp_path / "out"
+    for kind in ("mp4", "hls"):
+        done = CliRunner().invoke(app, ["export", "latest", str(out), "--store", store, "--package", kind])
+        assert done.exit_code == 0, done.output
+        assert "1 package exported, 0 already there, with 3 films" in done.stderr
+    with av.open(str(out / "Ruby/welcome.mp4")) as file:
+        assert [stream.language for stream in file.streams.audio] == ["eng", "fra", "por"]
+        assert [stream.language for stream in file.streams.subtitles] == ["eng", "fra", "por"]
+    assert {packets(str(out / "Ruby/welcome.mp4"))} == {packets(row["full_uri"]) for row in films.values()}
+    assert "Hello in pt-BR" in (out / "Ruby/welcome/subtitles-pt-BR/subtitles.vtt").read_text()
