@@ -38,4 +38,6 @@ def windows(frames: int, window: int, overlap: int, shift: int) -> Tensor:
 
 def frame_counts(indices: Tensor, frames: int) -> Tensor:
     """Count how often each frame occurs in windows (N, W): (frames,) int64, at least 1."""
-    return torch.bincount(indices.flatten(), minlength=frames)
+    flat = indices.flatten()
+    # `bincount` would wait for the GPU to know the size of its result.
+    return flat.new_zeros(frames).index_add_(0, flat, torch.ones_like(flat))
