@@ -1,4 +1,4 @@
-"""The model on a GPU, as far as it can be known without one: devices, dtypes, waiting, memory; at the released sizes."""
+"""The model on a GPU, as far as it can be known without one: devices, dtypes, waiting and memory, at full size."""
 
 from __future__ import annotations
 
