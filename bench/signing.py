@@ -1,8 +1,8 @@
 """Signing: its share of a small run, and its time and memory for large files.
 
 The demo's jobs run with a test authority; then a video of each size, most of it empty media data, is
-signed and verified in a process of its own. The library hashes a file in parts of 256 MB, two at a time: its memory
-grows up to files of 512 MB, and not beyond.
+signed and verified in a process of its own. The library hashes a file in parts of
+at most 256 MB, a few at a time: its memory is bounded, and need not grow with the file.
 """
 
 from __future__ import annotations
