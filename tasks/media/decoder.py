@@ -10,7 +10,7 @@ from typing import Any
 import ffmpeg  # type: ignore[import-untyped]
 import numpy as np
 
-from tasks.media.ffmpeg_process import SCALING, FfmpegProcess
+from tasks.media.ffmpeg_process import DECODER_BYTES, SCALING, FfmpegProcess
 from tasks.media.input_formats import CLIP_FORMATS, ffmpeg_input
 from tasks.media.pictures.colour import profile_to_srgb
 from tasks.media.scan import ScannedClip, passthrough_options, scan_clip
@@ -83,7 +83,7 @@ def decode(
     if fps is not None:
         shown = clip.timing.part(first, last).resampled(fps)[1]
         repeats = np.bincount(shown, minlength=last - first)
-    with FfmpegProcess(_graph(clip, first, last)) as process:
+    with FfmpegProcess(_graph(clip, first, last), memory=DECODER_BYTES) as process:
         for number in range(first if clip.is_ordered else 0, last):
             frame = _read(process, clip, number)
             for repeat in range(int(repeats[number - first]) if number >= first else 0):

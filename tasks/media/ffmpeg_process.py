@@ -22,6 +22,7 @@ from troupe.errors import FfmpegError
 from troupe.process.terminal import without_stdin
 
 __all__ = [
+    "DECODER_BYTES",
     "FLUSH_SECONDS",
     "SCALING",
     "STALL_SECONDS",
@@ -36,6 +37,8 @@ FLUSH_SECONDS = 600.0
 """Seconds to wait for the frames that x264 still holds, about 50: they may be large and the machine slow."""
 STALL_SECONDS = 60.0
 """Seconds without a byte read or written after which ffmpeg counts as stuck."""
+DECODER_BYTES = 16 << 30
+"""Bytes of address space of a decoder: those of two dozen frames of the largest clips in the widest format, twice."""
 THREADS = 2
 """Number of threads per decoder and encoder: many run in parallel, and H.264's bytes depend on the number."""
 SCALING = "bicubic+accurate_rnd+full_chroma_int"
@@ -124,6 +127,8 @@ class FfmpegProcess:
         output: the graph, built with ffmpeg-python.
         feed: whether to open standard input for `write`.
         repeated: options of the output that are given several times, which ffmpeg-python has no form for.
+        processor_seconds: seconds of all processors after which the kernel ends it; None for work without a limit.
+        memory: bytes of address space that it may take; None where it may use a GPU, which maps what the machine has.
 
     Example:
         >>> with FfmpegProcess(ffmpeg.output(ffmpeg.input("file:/clip.mp4"), "pipe:1", format="framecrc")) as process:
@@ -131,7 +136,15 @@ class FfmpegProcess:
         ...     code = process.finish()
     """
 
-    def __init__(self, output: Any, *, feed: bool = False, repeated: Iterable[tuple[str, str]] = ()) -> None:
+    def __init__(
+        self,
+        output: Any,
+        *,
+        feed: bool = False,
+        repeated: Iterable[tuple[str, str]] = (),
+        processor_seconds: int | None = None,
+        memory: int | None = None,
+    ) -> None:
         *arguments, target = ffmpeg.get_args(output)
         for name, value in repeated:
             arguments += [f"-{name}", value]
@@ -148,6 +161,10 @@ class FfmpegProcess:
         with suppress(OSError):  # it has ended already
             resource.prlimit(self._child.pid, resource.RLIMIT_CORE, (0, 0))
             resource.prlimit(self._child.pid, resource.RLIMIT_NOFILE, (_MAX_FILES, _MAX_FILES))
+            for kind, most in ((resource.RLIMIT_CPU, processor_seconds), (resource.RLIMIT_AS, memory)):
+                hard = resource.getrlimit(kind)[1]
+                if most is not None and (hard == resource.RLIM_INFINITY or most < hard):
+                    resource.prlimit(self._child.pid, kind, (most, most))
         self._head, self._tail = bytearray(), bytearray()
         self._stderr_ended = False
         for pipe in (self._child.stdin, self._child.stdout):

@@ -16,7 +16,7 @@ import numpy as np
 
 from tasks.media.audio import AudioStream
 from tasks.media.decoder import AUDIO_TOLERANCE
-from tasks.media.ffmpeg_process import FLUSH_SECONDS, FfmpegProcess, expect_success
+from tasks.media.ffmpeg_process import DECODER_BYTES, FLUSH_SECONDS, FfmpegProcess, expect_success
 from tasks.media.input_formats import AUDIO_FORMATS, CLIP_FORMATS, ffmpeg_input
 from tasks.media.languages import iso_639_2
 from tasks.media.output_formats import VideoFormat
@@ -30,6 +30,7 @@ __all__ = ["add_sound", "audio_graph", "fit_audio", "mux", "mux_graph", "retime"
 TICK = Fraction(1, 90000)
 """Time base in seconds, MPEG's; rounding to it loses at most a few microseconds."""
 _TRIAL_SECONDS = 0.25
+_TRIAL_PROCESSOR_SECONDS = 60
 
 
 def fit_audio(audio: AudioStream, video_format: VideoFormat) -> tuple[AudioStream, list[str]]:
@@ -78,7 +79,7 @@ def _trial(audio: AudioStream, video_format: VideoFormat, *, copied: bool = Fals
     with tempfile.TemporaryDirectory(prefix="troupe-sound-") as folder:
         target = f"file:{folder}/sound{video_format.suffix}"
         graph = ffmpeg.output(stream, target, format=video_format.container, t=_TRIAL_SECONDS, **options)
-        with FfmpegProcess(graph) as process:
+        with FfmpegProcess(graph, processor_seconds=_TRIAL_PROCESSOR_SECONDS, memory=DECODER_BYTES) as process:
             failed = process.finish() != 0
             return process.errors.partition(" | ")[0] or "ffmpeg gave no reason" if failed else ""
 

@@ -15,7 +15,7 @@ import av.video.stream
 import ffmpeg  # type: ignore[import-untyped]
 import numpy as np
 
-from tasks.media.ffmpeg_process import FfmpegProcess
+from tasks.media.ffmpeg_process import DECODER_BYTES, THREADS, FfmpegProcess
 from tasks.media.input_formats import (
     CLIP_FORMATS,
     audio_stream,
@@ -256,7 +256,8 @@ def _decode_headers(path: Path, stream: int, tick: Fraction) -> tuple[dict[str, 
     ticks: list[int] = []
     duration, maximum = 0, limits()
     deadline = time.monotonic() + maximum.scan_seconds
-    with FfmpegProcess(output) as process:
+    seconds = THREADS * maximum.scan_seconds
+    with FfmpegProcess(output, processor_seconds=seconds, memory=DECODER_BYTES) as process:
         try:
             for line in process.lines():
                 if line.startswith("#"):

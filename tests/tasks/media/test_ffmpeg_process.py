@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import resource
 from collections.abc import Iterator
 from fractions import Fraction
@@ -13,7 +14,7 @@ import numpy as np
 import pytest
 
 from tasks.media import VideoEncoder, decode, ffmpeg_binary, ffmpeg_process
-from tasks.media.ffmpeg_process import FfmpegProcess
+from tasks.media.ffmpeg_process import DECODER_BYTES, FfmpegProcess
 from tests.clips import make_clip, numbered
 from troupe import Picture
 from troupe.errors import FfmpegError, UnreadableMedia
@@ -173,3 +174,11 @@ def test_ffmpeg_gets_neither_credentials_nor_more_files_than_it_needs(
         text = "\n".join(process.lines())
     assert "PATH=" in text
     assert "c0ffee" not in text
+
+
+def test_limits_of_a_child() -> None:
+    graph = ffmpeg.output(ffmpeg.input("pipe:0", format="s16le"), "pipe:1", format="null")
+    with FfmpegProcess(graph, feed=True, processor_seconds=60, memory=DECODER_BYTES) as process:
+        found = Path(f"/proc/{process._child.pid}/limits").read_text()
+    assert re.search(r"Max cpu time +60 +60 ", found)
+    assert re.search(rf"Max address space +{DECODER_BYTES} ", found)
