@@ -110,6 +110,6 @@ def test_languages_and_subtitles_in_a_browser(browser: Browser, page: str) -> No
     assert state[3] == []
     # The segments follow each other without a gap.
     browser.execute_script("video.currentTime = 28")
-    wait(browser, "video.currentTime > 29.9")
+    wait(browser, "video.ended")
     assert browser.execute_script("return [video.buffered.length, video.buffered.start(0)]") == [1, 0]
     assert browser.console_messages() == []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import math
 import re
 import shutil
 from collections.abc import Mapping, Sequence
@@ -13,7 +14,7 @@ import av
 import ffmpeg  # type: ignore[import-untyped]
 
 from tasks.media.ffmpeg_process import FLUSH_SECONDS, FfmpegProcess, expect_success
-from tasks.media.input_formats import CLIP_FORMATS, ffmpeg_input
+from tasks.media.input_formats import CLIP_FORMATS, ffmpeg_input, open_container
 from tasks.media.packages.codecs import rfc_6381
 from tasks.media.packages.digests import packets_digest, stream_digests
 from tasks.media.packages.playlists import (
@@ -70,7 +71,8 @@ def write_hls(folder: Path, tracks: Sequence[PackageTrack], metadata: VideoMetad
             else:
                 notes.append(f"sound of {track.name}: {sound.codec} was converted to AAC, which HLS players need")
             options = _COPIED if sound.codec == "aac" else _CONVERTED
-            outputs.append(_output(folder / f"audio-{name}", ffmpeg_input(track.film, CLIP_FORMATS)["a:0"], options))
+            source = ffmpeg_input(track.film, CLIP_FORMATS)["a:0"]
+            outputs.append(_output(folder / f"audio-{name}", source, options, _sound_seconds(track.film)))
     with FfmpegProcess(ffmpeg.merge_outputs(*outputs)) as process:
         expect_success(process, "writing the segments", FLUSH_SECONDS)
     video, info = _rendition(folder / "video", copied)
@@ -99,14 +101,21 @@ def _names(tracks: Sequence[PackageTrack]) -> list[str]:
     return names
 
 
-def _output(folder: Path, stream: Any, options: Mapping[str, str]) -> Any:
+def _sound_seconds(film: Path) -> float:
+    """Return the length of the segments of sound: equal parts, because players never fetch a bit after the picture."""
+    with open_container(film, CLIP_FORMATS) as container:
+        seconds = (container.duration or 0) / av.time_base
+    return (seconds + 0.1) / max(math.ceil(seconds / _SEGMENT_SECONDS), 1)
+
+
+def _output(folder: Path, stream: Any, options: Mapping[str, str], seconds: float = _SEGMENT_SECONDS) -> Any:
     folder.mkdir()
     return ffmpeg.output(
         stream,
         str((folder / _PLAYLIST).absolute()),
         format="hls",
         hls_segment_type="fmp4",
-        hls_time=_SEGMENT_SECONDS,
+        hls_time=seconds,
         hls_playlist_type="vod",
         hls_fmp4_init_filename=_INITIALISATION,
         hls_segment_filename=str((folder / "%05d.m4s").absolute()),
