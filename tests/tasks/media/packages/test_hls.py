@@ -180,3 +180,11 @@ def test_peak_bandwidth(sizes: list[tuple[float, int]]) -> None:
             assert peak >= 8 * sum(s.bytes for s in segments[first:last]) / seconds
     assert peak >= 0
     assert all(a <= b for a, b in pairwise([0, peak]))
+
+
+@pytest.mark.parametrize("frames", [25, 150, 300])
+def test_no_sound_begins_after_the_end_of_the_picture(tmp_path: Path, frames: int) -> None:
+    film = write_film(tmp_path / "film.mp4", write_picture(tmp_path / "picture.mp4", frames))
+    package, _ = packed(tmp_path, [PackageTrack(film, "en", "English", default=True)])
+    media = m3u8.load(str(package.files["audio-en/playlist.m3u8"]))
+    assert sum(segment.duration for segment in media.segments[:-1]) < frames / 25 - 0.5
