@@ -10,7 +10,8 @@ import fsspec  # type: ignore[import-untyped]
 import fsspec.callbacks  # type: ignore[import-untyped]
 from fsspec.config import apply_config  # type: ignore[import-untyped]
 
-from catalogs.store import s3, uris
+from catalogs.store import uris
+from catalogs.store.backends import s3
 from catalogs.store.error_text import reason
 from troupe.errors import SettingsError
 

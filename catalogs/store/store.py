@@ -13,10 +13,10 @@ from typing import Protocol, TypeVar
 from uuid import uuid4
 
 from catalogs.store import uris
-from catalogs.store.bucket import EXCLUSIVE_SCHEMES, Bucket
+from catalogs.store.backends.bucket import EXCLUSIVE_SCHEMES, Bucket
+from catalogs.store.backends.folder import Folder
 from catalogs.store.error_text import DISK_FULL, advice, reason
 from catalogs.store.filesystem import Options, filesystem_class
-from catalogs.store.folder import Folder
 from catalogs.store.listing import Entry, Upload
 from catalogs.store.retry import is_transient, retry_call
 from troupe.errors import NoSpace, SettingsError, StoreError

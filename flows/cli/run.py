@@ -13,10 +13,9 @@ from flows.cli.options import (
     DtypeOption,
     ExitCode,
     LocalOption,
-    parse_bound,
-    parse_duration,
     with_request,
 )
+from flows.cli.parsing import parse_bound, parse_duration
 from troupe.errors import SettingsError
 
 if TYPE_CHECKING:

@@ -104,7 +104,7 @@ class PortraitAnimator:
         """Write a video of the portrait with the motion of the clip, and the clip's sound; see `animate`."""
         check_all(call_checks(portrait, driving, options, path))
         from catalogs.store.renders import PICTURES
-        from tasks.steps.film import make_film
+        from tasks.steps.films.film import make_film
 
         video = Path(path).expanduser().absolute()
         with self._job(portrait, driving, options) as job, _reporting(on_progress, video.name):

@@ -15,7 +15,7 @@ from tasks.media.fit import decide_fit
 from tasks.media.label import label_text
 from tasks.run.inputs.clip_lengths import Length, frames_between
 from tasks.run.inputs.traits import Role, Traits
-from tasks.steps.sound import EXTENDED_TEXT
+from tasks.steps.films.sound import EXTENDED_TEXT
 from tasks.steps.specs import FilmSpec, MotionSpec, PictureSpec, PortraitSpec, TrackSpec
 from troupe import Job, preset
 from troupe.errors import InputError, UnreadableMedia

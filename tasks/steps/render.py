@@ -23,12 +23,12 @@ from tasks.media.timing import even_timing
 from tasks.quality.meter import QualityMeter
 from tasks.steps.appearance import EncodedPortrait
 from tasks.steps.context import WorkerContext
+from tasks.steps.films.subtitles import drawn_subtitles
+from tasks.steps.films.sync import MOUTH
 from tasks.steps.marking import Marking
 from tasks.steps.motion import fetch_track
 from tasks.steps.publish import publish, reusable_record
 from tasks.steps.specs import PictureDone, PictureSpec
-from tasks.steps.subtitles import drawn_subtitles
-from tasks.steps.sync import MOUTH
 from troupe import ClipInfo, Picture, Track, __version__
 from troupe.errors import InputError
 from troupe.job import fitted_size

@@ -9,7 +9,7 @@ from itertools import islice
 from models.motion import Motion
 from tasks.steps.appearance import EncodedPortrait, encode_portrait, read_encoded_portrait
 from tasks.steps.context import LRUCache, WorkerConfig, WorkerContext
-from tasks.steps.film import make_film
+from tasks.steps.films.film import make_film
 from tasks.steps.motion import encode_clip, read_motion, track_clip
 from tasks.steps.render import render_picture, stream_frames
 from tasks.steps.specs import Done, FilmDone, FilmSpec, MotionSpec, PictureDone, PictureSpec, PortraitSpec, TrackSpec
@@ -32,7 +32,7 @@ class PreprocessWorker:
         return track_clip(self._context, spec)
 
     def film(self, spec: FilmSpec) -> FilmDone:
-        """See `tasks.steps.film.make_film`."""
+        """See `tasks.steps.films.film.make_film`."""
         return make_film(self._context, spec)
 
 

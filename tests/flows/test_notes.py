@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from PIL import Image
 
@@ -10,6 +12,11 @@ from tasks import media
 from tests.clips import make, wide_gamut_profile
 from tests.flows.cli.conftest import troupe
 from tests.flows.jobs import JOB, RunJobs, manifest_rows
+
+
+def own_notes(row: Mapping[str, Any]) -> list[str]:
+    """Return the notes of a row, without that about the lips, which the untrained model does not move."""
+    return [note for note in (row["notes"] or "").split("; ") if note and not note.startswith("sync:")]
 
 
 def test_notes_of_a_job(run_jobs: RunJobs, cast: Path, tmp_path: Path) -> None:
@@ -26,12 +33,12 @@ def test_notes_of_a_job(run_jobs: RunJobs, cast: Path, tmp_path: Path) -> None:
     summary = run_jobs(JOB | {"job_id": "plain"}, job | {"job_id": "noted"})
     assert summary.counts == {"done": 2}
     rows = manifest_rows(summary)
-    assert rows["plain"]["notes"] is None
+    assert own_notes(rows["plain"]) == []
     assert [(rows[job]["language"], rows[job]["size"]) for job in ("plain", "noted")] == [
         ("", "2160p"),
         ("en", f"{width}x{height}"),
     ]
-    colours, size, tracks = rows["noted"]["notes"].split("; ")
+    colours, size, tracks = own_notes(rows["noted"])
     assert "converted from" in colours
     assert tracks == "audio: track index:1 (eng) of 2 was used, not index:0"
     assert size == f"size: the video is {width}x{height}, the portrait {portrait.width}x{portrait.height} " + (

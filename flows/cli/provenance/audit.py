@@ -9,7 +9,8 @@ from typing import Annotated, Any
 import typer
 
 from flows.cli.console import Format, print_json, print_table, stderr
-from flows.cli.options import DEFAULT_STORE, ExitCode, FormatOption, StoreOption, parse_time
+from flows.cli.options import DEFAULT_STORE, ExitCode, FormatOption, StoreOption
+from flows.cli.parsing import parse_time
 
 __all__ = ["audit"]
 

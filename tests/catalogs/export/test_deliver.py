@@ -1,4 +1,4 @@
-"""catalogs.export.deliver and catalogs.export.filenames: videos under readable names."""
+"""catalogs.export.deliver: videos under readable names."""
 
 from __future__ import annotations
 
@@ -11,8 +11,6 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from catalogs.export.deliver import DeliveryReport, deliver
 from catalogs.export.filenames import NameTemplate
@@ -115,50 +113,6 @@ def test_to_a_bucket(filled: Store, s3: str) -> None:
     target = open_store("s3://cast/delivery")
     assert deliver(filled, list_jobs(filled), target, "{job_id}.mp4").copied == 2
     assert target.list() == ["manifest.csv", "manifest.parquet", "one.mp4", "two.mp4"]
-
-
-@pytest.mark.parametrize(
-    ("text", "message"),
-    [
-        ("../{job_id}.mp4", "leads out"),
-        ("a/../../{job_id}.mp4", "leads out"),
-        ("/etc/{job_id}.mp4", "leads out"),
-        ("a\\{job_id}.mp4", "leads out"),
-        ("", "leads out"),
-        ("{jobid}.mp4", "no job has"),
-        ("{job_id.__class__}.mp4", "no job has"),
-        ("{job_id[0]}.mp4", "no job has"),
-        ("{job_id!r}.mp4", "only a column"),
-        ("{job_id:>99}.mp4", "only a column"),
-        ("{job_id", "invalid name template"),
-        ("{}.mp4", "no job has"),
-    ],
-)
-def test_templates_that_are_refused(text: str, message: str) -> None:
-    with pytest.raises(SettingsError, match=message):
-        NameTemplate(text, COLUMNS)
-
-
-def test_names() -> None:
-    template = NameTemplate("{identity}/{tags.scene}/{job_id}", COLUMNS)
-    entry = {"identity": "Jos\u0065\u0301 Ü", "tags": [("scene", "2/b")], "job_id": "a"}
-    assert template.name(entry, ".mp4") == "José Ü/2-b/a.mp4"
-    assert template.name({"identity": "CON", "tags": None, "job_id": "nul"}, ".mp4") == "_CON/unknown/_nul.mp4"
-    assert NameTemplate("{{{job_id}}}.MP4", COLUMNS).name(entry, ".mp4") == "{a}.MP4"
-
-
-@given(st.text(max_size=300), st.text(max_size=300))
-def test_any_text_makes_a_name_inside_the_folder(identity: str, language: str) -> None:
-    template = NameTemplate("x/{identity}/{language}_{tags.t}.mp4", COLUMNS)
-    name = template.name({"identity": identity, "language": language, "tags": [("t", identity)]}, ".mp4")
-    first, second, third = name.split("/")
-    assert first == "x"
-    assert second not in ("", ".", "..")
-    for part in (second, third):
-        assert len(part.encode()) <= 255
-        assert part.isprintable()
-        assert not set(part) & set('<>:"/\\|?*')
-    assert open_store("memory://names").uri(name)
 
 
 def test_a_second_export_keeps_the_earlier_rows(filled: Store, tmp_path: Path) -> None:

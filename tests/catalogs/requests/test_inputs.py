@@ -117,7 +117,7 @@ def test_a_server_that_does_not_respond(monkeypatch: pytest.MonkeyPatch) -> None
     monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "tester")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "Sesame-123")
-    monkeypatch.setattr("catalogs.store.s3._RETRIES", {"total_max_attempts": 1})
+    monkeypatch.setattr("catalogs.store.backends.s3._RETRIES", {"total_max_attempts": 1})
     with pytest.raises(StoreError, match=r"cannot read s3://unreachable/a\.png"):
         stat("s3://unreachable/a.png")
 

@@ -130,5 +130,5 @@ def test_uploads_that_were_never_finished(s3: str, monkeypatch: pytest.MonkeyPat
     assert maintain(store.url).uploads == 0, "it may be under way"
     store.abort(young)
     store.abort(young)
-    monkeypatch.setattr("catalogs.store.s3.uploads", Mock(side_effect=PermissionError("not yours")))
+    monkeypatch.setattr("catalogs.store.backends.s3.uploads", Mock(side_effect=PermissionError("not yours")))
     assert "not yours" in maintain(store.url).line()

@@ -11,7 +11,7 @@ import typer
 from typer.testing import CliRunner
 
 from flows.cli import app
-from flows.cli.options import parse_time
+from flows.cli.parsing import parse_time
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""catalogs.store.gcs_azure: options for deltalake. No such store runs here; that deltalake accepts them is tested."""
+"""catalogs.store.backends.gcs_azure: options for deltalake, which accepts them; no such store runs here."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from deltalake import DeltaTable
 
-from catalogs.store.gcs_azure import SCHEMES, delta_place
+from catalogs.store.backends.gcs_azure import SCHEMES, delta_place
 
 
 @pytest.mark.parametrize(

@@ -19,8 +19,8 @@ from tasks import media
 from tasks.media.subtitles import read_subtitles, subtitle_track
 from tasks.run.summary import Summary
 from tests.flows.cast import write_clip, write_sound
+from tests.flows.dubbing.test_dubbing import packets
 from tests.flows.jobs import JOB, RunJobs, jobs_runner, manifest_rows
-from tests.flows.test_dubbing import packets
 from tests.tasks.media.subtitles.test_track import events
 from troupe.errors import BadJob
 

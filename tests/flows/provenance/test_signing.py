@@ -15,9 +15,9 @@ from catalogs.retention.forget import forget
 from catalogs.store.store import open_store
 from tasks.credentials.authority import create_authority
 from tasks.credentials.reader import read_credentials
+from tests.flows.dubbing.test_dubbing import packets
 from tests.flows.jobs import JOB as PAIR
 from tests.flows.jobs import RunJobs, manifest_rows
-from tests.flows.test_dubbing import packets
 from troupe.errors import SettingsError, SigningError
 
 JOB = PAIR | {"job_id": "ruby"}

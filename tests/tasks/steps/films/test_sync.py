@@ -14,7 +14,7 @@ from models.synthetic.performance import Performance
 from models.synthetic.voice import synthesise_voice
 from tasks.media import AudioSource, Timing, VideoEncoder, VideoMetadata, add_sound, find_audio, h264
 from tasks.media.fit import Fit
-from tasks.steps.sync import MOUTH, opening_at, sync_facts
+from tasks.steps.films.sync import MOUTH, opening_at, sync_facts
 
 FRAMES, RATE, SAMPLES, SEED = 75, Fraction(25), 16_000, 3
 MOUTHS = [moment.mouth for moment in Performance.from_seed(SEED, FRAMES, RATE).moments]

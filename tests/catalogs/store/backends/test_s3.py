@@ -160,6 +160,6 @@ def test_a_lost_response_does_not_hide_who_created_the_file(s3: str) -> None:
 
 def test_a_server_that_stays_busy(s3: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("catalogs.store.retry.time.sleep", lambda _: None)
-    monkeypatch.setattr("catalogs.store.s3._RETRIES", {"total_max_attempts": 1})
+    monkeypatch.setattr("catalogs.store.backends.s3._RETRIES", {"total_max_attempts": 1})
     with faults(s3, ["busy"] * 1000) as store, pytest.raises(StoreError, match=r"cannot read .*faults/x"):
         store.read("x")

@@ -18,12 +18,12 @@ from tasks.media.languages import bcp_47
 from tasks.media.sound import measure_file
 from tasks.media.subtitles import Subtitles, SubtitleTrack, subtitle_track
 from tasks.steps.context import WorkerContext
+from tasks.steps.films.sign import SignedFilm, sign_film
+from tasks.steps.films.sound import Sound, find_sound, fit_notes, fit_picture, loudness_facts, prepared
+from tasks.steps.films.subtitles import film_subtitles, write_sidecars
+from tasks.steps.films.sync import MOUTH, sync_facts, syncnet_facts
 from tasks.steps.publish import publish, refuse_withdrawn, reusable_record
-from tasks.steps.sign import SignedFilm, sign_film
-from tasks.steps.sound import Sound, find_sound, fit_notes, fit_picture, loudness_facts, prepared
 from tasks.steps.specs import FilmDone, FilmSpec, PictureSpec
-from tasks.steps.subtitles import film_subtitles, write_sidecars
-from tasks.steps.sync import MOUTH, sync_facts, syncnet_facts
 from troupe import __version__
 from troupe.errors import DamagedFile
 from troupe.files import file_sha256

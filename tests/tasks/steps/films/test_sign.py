@@ -9,7 +9,7 @@ import pytest
 
 from tasks.credentials.authority import create_authority
 from tasks.steps.context import WorkerConfig, WorkerContext
-from tasks.steps.sign import SignedFilm, sign_film
+from tasks.steps.films.sign import SignedFilm, sign_film
 from tasks.steps.specs import FilmSpec
 from troupe import Job
 from troupe.errors import SigningError

@@ -14,7 +14,8 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from catalogs.store import gcs_azure, s3, uris
+from catalogs.store import uris
+from catalogs.store.backends import gcs_azure, s3
 from catalogs.store.filesystem import Options, download, open_filesystem
 from catalogs.store.listing import Entry, Upload
 

@@ -1,0 +1,1 @@
+"""Where a store is: a folder, or a bucket of one of the clouds."""

@@ -1,0 +1,1 @@
+"""Films: a picture with its sound, subtitles and signature."""
