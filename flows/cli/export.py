@@ -79,6 +79,7 @@ def export(
     from catalogs.export.deliver import deliver
     from catalogs.query import jobs as query
     from catalogs.query.sql import sql
+    from catalogs.store.policy import read_policy
     from catalogs.store.store import open_store
     from tasks.delivery import deliver_packages
 
@@ -87,6 +88,10 @@ def export(
     if default_language and package is None:
         raise SettingsError("--default-language is for packages; add --package mp4, mkv or hls")
     source = open_store(store)
+    if package is not None and read_policy(source).require_signature:
+        raise SettingsError(
+            f"the policy of {store} requires signatures, and packages are not signed; export single videos"
+        )
     selected: pa.Table | None = None
     if what.lstrip().lower().startswith(("select ", "with ", "from ")):
         selected = sql(source, what)

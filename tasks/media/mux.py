@@ -19,6 +19,7 @@ from tasks.media.decoder import AUDIO_TOLERANCE
 from tasks.media.ffmpeg_process import DECODER_BYTES, FLUSH_SECONDS, FfmpegProcess, expect_success
 from tasks.media.input_formats import AUDIO_FORMATS, CLIP_FORMATS, ffmpeg_input
 from tasks.media.languages import iso_639_2
+from tasks.media.mp4_boxes import MP4_SUFFIXES, hide_subtitles
 from tasks.media.output_formats import VideoFormat
 from tasks.media.provenance import VideoMetadata, append_xmp
 from tasks.media.subtitles import SubtitleTrack
@@ -129,6 +130,8 @@ def add_sound(
     """
     partial = target.with_stem(f"{target.stem}.part")
     mux(partial, picture, audio, seconds, metadata, video_format, subtitles)
+    if subtitles is not None and video_format.suffix in MP4_SUFFIXES:
+        hide_subtitles(partial)
     problems = []
     if _picture_digest(partial) != _picture_digest(picture):
         problems.append("the picture was not copied as it is")

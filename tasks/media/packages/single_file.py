@@ -12,9 +12,9 @@ import ffmpeg  # type: ignore[import-untyped]
 from tasks.media.ffmpeg_process import FLUSH_SECONDS, FfmpegProcess, expect_success
 from tasks.media.input_formats import CLIP_FORMATS, ffmpeg_input
 from tasks.media.languages import iso_639_2
+from tasks.media.mp4_boxes import hide_subtitles
 from tasks.media.output_formats import LOSSLESS, VideoFormat, h264
 from tasks.media.packages.digests import stream_digests
-from tasks.media.packages.mp4_boxes import hide_subtitles
 from tasks.media.packages.track import PackageTrack
 from tasks.media.provenance import VideoMetadata, append_xmp
 from tasks.media.subtitles import Subtitles, subtitle_track

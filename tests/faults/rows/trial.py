@@ -128,7 +128,9 @@ class Trials:
         try:
             return self._run(rows, form)
         except BadJob as error:
-            refused = {int(number) for problem in error.problems for number in _ROW.findall(problem)[:1]}
+            # A file that is missing is named with the rest, and by itself fails only its job.
+            invalid = [problem for problem in error.problems if "does not exist" not in problem]
+            refused = {int(number) for problem in invalid for number in _ROW.findall(problem)[:1]}
             left = [row for number, row in enumerate(rows, 1) if number not in refused]
             self.kinds["bad_job"] = self.kinds.get("bad_job", 0) + len(rows) - len(left)
             if not refused or all(row["job_id"] != "good" for row in left):

@@ -10,6 +10,7 @@ import pytest
 from catalogs.store.store import open_store
 from catalogs.table.row_buffer import RowBuffer
 from catalogs.table.schema import make_row
+from catalogs.table.store_policy import change_policy
 from tests.films import write_films
 from tests.flows.cli.conftest import NOW, troupe
 from troupe import Job
@@ -47,6 +48,9 @@ def test_invalid_exports(delivered: str, tmp_path: Path) -> None:
     ):
         result = troupe("export", *words, "--store", delivered)
         assert (result.exit_code, message in result.stderr) == (2, True), result.output
+    change_policy(open_store(delivered), {"require_signature": True})
+    result = troupe("export", "all", out, "--package", "mp4", "--store", delivered)
+    assert (result.exit_code, "packages are not signed" in result.stderr) == (2, True), result.output
     (Path(delivered) / "renders/key-two/full.mp4").unlink()
     result = troupe("export", "all", out, "--store", delivered)
     assert result.exit_code == 3

@@ -96,6 +96,8 @@ def test_a_film_has_a_track_and_files_of_its_subtitles(films: Summary, rows: Row
     assert packets(row["full_uri"]) == packets(plain["full_uri"])
     texts, language = events(Path(row["full_uri"]))
     assert (language, texts) == ("deu", [(0.04, 0.2, "Grüezi mitenand"), (0.24, 0.4, "Ende")])
+    with av.open(row["full_uri"]) as file:  # players show them only if the viewer chooses them
+        assert not file.streams.subtitles[0].disposition & av.stream.Disposition.default
     assert media.probe(Path(row["full_uri"])).frames == 10
     assert row["subtitles"].endswith("/hello.de.srt")
     assert (row["subtitles_burn"], row["subtitles_language"]) == (False, "de")

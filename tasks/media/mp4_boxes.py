@@ -6,8 +6,10 @@ import struct
 from pathlib import Path
 from typing import BinaryIO
 
-__all__ = ["hide_subtitles"]
+__all__ = ["MP4_SUFFIXES", "hide_subtitles"]
 
+MP4_SUFFIXES = (".mp4", ".mov")
+"""Files that consist of such boxes."""
 _TEXT_HANDLERS = (b"sbtl", b"subt", b"text")
 
 
