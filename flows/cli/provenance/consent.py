@@ -9,6 +9,7 @@ import typer
 
 from flows.cli.console import Format, print_json, print_table, stderr
 from flows.cli.options import DEFAULT_STORE, DryRunOption, FormatOption, StoreOption
+from flows.cli.provenance.forget import show_deletion
 from troupe.errors import SettingsError
 
 __all__ = ["app"]
@@ -193,10 +194,7 @@ def revoke(
 
     opened = open_store(store)
     permission, found = revoke_permission(opened, reference, reason, dry_run=True)
-    print_table(("run",), [(run,) for run in found.runs])
-    for copy in found.exported:
-        stderr.print(f"exported copy, which you have to delete yourself: {copy}")
-    stderr.print(f"{found.jobs} jobs in {len(found.runs)} runs, {found.files} files")
+    show_deletion(found)
     if dry_run:
         return
     if not yes:

@@ -16,12 +16,14 @@ from flows.cli.options import (
     WeightsOption,
     weights_or_miniature,
 )
+from tasks.run.summary import counted
 from troupe.errors import SettingsError
 
 if TYPE_CHECKING:
+    from catalogs.retention.forget import ForgetReport
     from tasks.same_person import Match
 
-__all__ = ["forget"]
+__all__ = ["forget", "show_deletion"]
 
 
 def forget(
@@ -87,10 +89,7 @@ def forget(
                 policy = input_policy(opened, (*ANY_PUBLIC, *(allow_input or ())), ())
                 pictures += _same(find_person(opened, path, weights_or_miniature(weights), detector, policy))
     found = retention.forget(opened, identity, pictures, absent_ok=absent_ok, dry_run=True)
-    print_table(("run",), [(run,) for run in found.runs])
-    for copy in found.exported:
-        stderr.print(f"exported copy, which you have to delete yourself: {copy}")
-    stderr.print(f"{found.jobs} jobs in {len(found.runs)} runs, {found.files} files")
+    show_deletion(found)
     if dry_run:
         return
     if not yes:
@@ -99,6 +98,15 @@ def forget(
     for run in done.runs:
         report.write_report(opened, run)
     stderr.print(f"{done.files} files deleted; later runs will refuse {identity or portrait}")
+
+
+def show_deletion(found: ForgetReport) -> None:
+    """Print what is going to be deleted, and what is not."""
+    print_table(("run",), [(run,) for run in found.runs])
+    for copy in found.exported:
+        stderr.print(f"exported copy, which you have to delete yourself: {copy}")
+    runs, files = counted(len(found.runs), "run"), counted(found.files, "file")
+    stderr.print(f"{counted(found.jobs, 'job')} in {runs}, {files}")
 
 
 def _same(matches: list[Match]) -> list[str]:
