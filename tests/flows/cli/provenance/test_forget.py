@@ -9,7 +9,7 @@ from tests.flows.cli.conftest import troupe
 
 def test_forget(delivered: str) -> None:
     dry = troupe("forget", "--store", delivered, "--identity", "ada", "--dry-run")
-    assert "1 jobs in 1 runs, 1 files" in dry.stderr
+    assert "1 job in 1 run, 1 file" in dry.stderr
     kept = troupe("forget", "--store", delivered, "--identity", "ada", give="n\n")
     assert kept.exit_code == 1
     assert (Path(delivered) / "renders/key-one/full.mp4").exists()
