@@ -12,6 +12,11 @@
 - `python -m bench.tracks`: tracks of real clips: gaps, cuts and identity switches, with pictures
 - `python -m bench.models.paste_back`: what pasting back changes in the portrait, with pictures
 - `python -m bench.models.training`: training and fine-tuning converge; stops and workers do not change the result
+- `python -m bench.models.neighbours`: two processes that share the cores, by how their threads wait
+- `python -m bench.dubbing`: ten languages of one picture against one job
+- `python -m bench.sync`: whether displaced and exchanged sounds are found, and what stretching does to the motion
+- `python -m bench.signing`: what Content Credentials cost
+- `python -m bench.watermark`: what the watermark survives, and what it costs
 - `python -m bench.miniature`: the shipped model's output against the truth: likeness, acting, ablations, variants
 
 Each prints a table, and with `--json FILE` also writes JSON (`bench.support.report`). docs/performance.md lists the
