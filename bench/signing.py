@@ -109,7 +109,7 @@ def run_signed(request: Request) -> tuple[float, float, int]:
 
 
 def sign_large(folder: Path, size: int) -> Large:
-    """Sign and verify a video of so many megabytes."""
+    """Sign and verify a video of that size, in megabytes."""
     source, target = folder / "large.mp4", folder / "signed.mp4"
     with source.open("wb") as file:
         file.write(struct.pack(">I4s4sI4s", 20, b"ftyp", b"isom", 0, b"isom"))

@@ -5,7 +5,7 @@
   stretch   the motion of a few clips, slower and faster: what `bench.support.judge` reads in the renders, correlated
             with the resampled truth, beside the same without stretching.
 
-The voices of one render are not independent of each other: that the pairs are told apart holds for as many renders.
+The voices of one render are not independent of each other: the result holds for as many renders.
 """
 
 from __future__ import annotations
@@ -144,7 +144,7 @@ def _offsets(renders: Sequence[Render], compare: Callable[..., Sync]) -> Case:
 
 
 def _pairs(renders: Sequence[Render], voices: int, compare: Callable[..., Sync]) -> Case:
-    """Tell true voices from exchanged ones by the confidence."""
+    """Separate true voices from exchanged ones by the confidence."""
     true, exchanged = [], []
     for render in renders:
         for voice in range(voices):

@@ -47,7 +47,7 @@ MIN_RATE, MIN_CROP_RATE = 0.98, 0.9
 MIN_PSNR = 42.0
 MAX_MILLISECONDS = 5.0
 REAL_SHARE = 4
-"""One clip in so many is a part of a real one."""
+"""Every n-th clip is a part of a real one."""
 
 
 def measure(args: Namespace) -> Findings:

@@ -104,7 +104,7 @@ def read_jobs(
 
 
 def _table_name(uri: str) -> str:
-    """Return the file's name, with the suffix of its format where only its query or its content type tells that."""
+    """Return the file's name, with the suffix of its format where only its query or its content type names it."""
     names = uris.file_names(uri)
     name = next((name for name in names if name.lower().endswith(TABLE_SUFFIXES)), names[0])
     if name.lower().endswith(TABLE_SUFFIXES) or uris.scheme(uri) not in ("http", "https"):

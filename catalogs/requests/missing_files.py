@@ -1,4 +1,4 @@
-"""Files that a request names and that cannot be read, as far as a look at them tells."""
+"""Files that a request names and that cannot be read, as far as a look at them shows."""
 
 from __future__ import annotations
 

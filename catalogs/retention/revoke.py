@@ -20,7 +20,7 @@ __all__ = ["revoke"]
 def revoke(store: Store, reference: str, reason: str, *, dry_run: bool = False) -> tuple[Permission, ForgetReport]:
     """Revoke a permission, and delete the renders of the jobs that name it; the person's other permissions stay.
 
-    Runs that are going on do not publish such jobs any more. Can be repeated, and should be after a run that was in
+    Live runs do not publish such jobs any more. Can be repeated, and should be after a run that was in
     progress meanwhile. A video that other jobs share is deleted for these, too.
 
     Args:

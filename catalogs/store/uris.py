@@ -133,7 +133,7 @@ def name(uri: str) -> str:
 
 
 def file_names(uri: str) -> list[str]:
-    """Return names that may tell the file's format: the last part of the path, then the values of an HTTP query."""
+    """Return names that may contain the file's format: the last part of the path, then the values of an HTTP query."""
     values = parse_qsl(urlsplit(uri).query) if scheme(uri) in ("http", "https") else []
     return [name(uri), *(value if "." in value else f"{name(uri)}.{value}" for _, value in values)]
 

@@ -15,7 +15,7 @@ __all__ = ["has_credentials", "redacted_table"]
 _CANDIDATE = r"(?s)://.*[=@]"
 """What every URI with credentials matches."""
 _PROSE = ("error", "notes")
-"""Columns in which a URI ends where a sentence goes on."""
+"""Columns in which a URI ends in the middle of a sentence."""
 
 
 def has_credentials(table: pa.Table) -> bool:

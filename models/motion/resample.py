@@ -38,7 +38,7 @@ def resample_shots(
     """Resample the motion and the track of a clip to another number of frames.
 
     Expression features, boxes and keypoints are interpolated linearly and rotations spherically, within a scene only:
-    next to a cut, the nearer frame is taken. Intensities are measured anew, on the resampled keypoints. The first and
+    next to a cut, the nearer frame is taken. Intensities are measured again, on the resampled keypoints. The first and
     the last frame stay the first and the last one.
 
     Args:
@@ -75,13 +75,13 @@ def resample_shots(
 
 
 def resample_positions(count: int, frames: int, *, times: ArrayLike | None = None, cuts: Iterable[int] = ()) -> Series:
-    """Return where in a clip the frames of a resampled one lie.
+    """Return the positions in a clip of the frames of a resampled one.
 
     Args:
         count: number of frames of the clip.
         frames: number of frames of the resampled clip.
         times: (count,) seconds of the clip's frames if they are uneven.
-        cuts: first frames of the scenes after the first one, between which no position may lie.
+        cuts: first frames of the scenes after the first one, between which there is no position.
 
     Returns:
         (frames,) positions in frames of the clip, from 0 to `count` - 1, in non-decreasing order.

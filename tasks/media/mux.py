@@ -202,7 +202,7 @@ def mux(
     try:
         write(audio)
     except FfmpegError:
-        # Damaged packets may be refused where they are copied, while a decoder goes on after them.
+        # Damaged packets may be refused where they are copied, while a decoder continues after them.
         if audio is None or not audio.copyable:
             raise
         write(replace(audio, copyable=False))

@@ -78,7 +78,7 @@ def refuse_withdrawn(store: Store, job: Job) -> None:
         StoreError: the store cannot be read.
     """
     if is_forgotten(store, job.identity) or is_revoked(store, job.consent):
-        raise Withdrawn("the person withdrew their consent while the run was going on; remove the job from the request")
+        raise Withdrawn("the person withdrew their consent during the run; remove the job from the request")
 
 
 def reusable_record(context: WorkerContext, spec: PictureSpec | FilmSpec) -> Record | None:

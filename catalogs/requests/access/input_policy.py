@@ -62,7 +62,7 @@ class InputPolicy:
     allowed: tuple[str, ...]
 
     def check(self, uri: str) -> None:
-        """Check that an input may be read, as far as its URI tells; `allows_private` concerns its address.
+        """Check that an input may be read, as far as its URI shows; `allows_private` concerns its address.
 
         Raises:
             MissingInput: its scheme is not supported.
@@ -190,7 +190,7 @@ def _contains(entry: str, uri: str) -> bool:
     """Return whether a URI is at or below an entry."""
     path, root = uris.local_path(uri), uris.local_path(entry)
     if path is not None:
-        # Where links lead counts, not where they lie.
+        # The targets of links count, not their own places.
         return entry == "file://" or (root is not None and _is_below(os.path.realpath(path), os.path.realpath(root)))
     if root is not None or _family(entry) != _family(uri):
         return False

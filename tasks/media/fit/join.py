@@ -1,4 +1,4 @@
-"""Join encoded pictures to one stream: packets are copied, and only their times are set anew."""
+"""Join encoded pictures to one stream: packets are copied, and only their times are set again."""
 
 from __future__ import annotations
 

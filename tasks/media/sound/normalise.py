@@ -29,7 +29,7 @@ _OVERSAMPLED = 192_000
 _TOLERANCE = 0.1
 """LU from the target that ends the search."""
 _REPORTED = 0.2
-"""LU from the target above which the user is told."""
+"""LU from the target above which a note says so."""
 _MARGIN = 0.1
 """dB by which the limiter is set lower than what an attempt exceeded."""
 _LOWEST_LIMIT = -24.0
@@ -124,7 +124,7 @@ def normalise(
 
 
 def lower_ceiling(sound: NormalisedSound, written: Loudness) -> float | None:
-    """Return the ceiling to normalise with anew, if a written file exceeds the target's limit; None if it does not.
+    """Return the ceiling to normalise with again, if a written file exceeds the target's limit; None if it does not.
 
     Args:
         sound: what the file was written with.

@@ -40,7 +40,7 @@ _CODE_PAGES = {
 def decode_text(data: bytes, name: str, language: str = "") -> tuple[str, list[str]]:
     """Decode a text in UTF-8, UTF-16, UTF-32 or a code page of Windows.
 
-    Western and Central European code pages are hard to tell apart: a language tells them apart.
+    Western and Central European code pages are hard to distinguish: a language distinguishes them.
 
     Args:
         data: content of the file.
