@@ -57,6 +57,9 @@ JOB_ID = f"letters and digits of any script, '.', '_' and '-', at most {ID_BYTES
 _ID = re.compile(r"[A-Za-z0-9._-]{1,128}")
 
 
+_PLAIN = frozenset((str, int, float, bool, type(None)))
+
+
 def make_key(kind: str, **parts: Any) -> str:
     """Return the content key of a step's result: 32 hex digits, the same for equal parts and no others.
 
@@ -108,6 +111,8 @@ def is_id_character(character: str) -> bool:
 
 def _check_names(value: Any) -> None:
     """Refuse names that are not text: JSON would turn the name 1 into "1", and two different keys into one."""
+    if type(value) in _PLAIN:  # nearly all of them
+        return
     if isinstance(value, Mapping):
         for name, inner in value.items():
             if not isinstance(name, str):

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from typing import Any
 
@@ -81,45 +81,27 @@ def make_spec(
         watermark: id of the key of watermarks; empty for none.
     """
     settings = replace(preset(job.preset), seed=job.seed)
-    portrait = PortraitSpec(
-        key=make_key(
-            "appearance",
-            version=VERSIONS["appearance"],
-            portrait=inputs[job.portrait].sha256,
-            face=job.face.text,
-            detector=face_networks["detector"],
-            weights=fingerprint,
-            **_some(traits.portrait, "colour"),
-        ),
-        picture=inputs[job.portrait],
-        face=job.face,
+
+    def once(names: tuple[Any, ...], make: Callable[[], Any]) -> Any:
+        """Make a part that many jobs have in common once: it takes most of the time and of the memory."""
+        if names not in shared:
+            shared[names] = make()
+        return shared[names]
+
+    portrait: PortraitSpec = once(
+        ("portrait", job.portrait, job.face.text),
+        lambda: _portrait(job, inputs, fingerprint, face_networks, traits),
     )
-    seen_by = {"tracks": inputs[job.tracks].sha256} if job.tracks else {**face_networks, "face": job.driving_face.text}
-    part = {"clip": inputs[job.driving].sha256, "start": job.start, "end": job.end, "fps": str(job.fps or "")}
-    part |= _some(traits.clip, "video", "interlaced", "colour")
-    part |= {"video": job.video_track} if job.video_track else {}
-    track = TrackSpec(
-        key=make_key("track", version=VERSIONS["track"], **part, gaps=job.gaps, **seen_by),
-        clip=inputs[job.driving],
-        start=job.start,
-        end=job.end,
-        fps=job.fps,
-        face=job.driving_face,
-        gaps=job.gaps,
-        tracks=inputs.get(job.tracks),
-        frames=frames_between(length, job.start, job.end),
-        video_track=job.video_track,
-    )
-    motion = MotionSpec(
-        key=make_key("motion", version=VERSIONS["motion"], **part, track=track.key, crop=job.crop, weights=fingerprint),
-        track=track,
-        crop=job.crop,
+    part = ("track", job.driving, job.start, job.end, job.fps, job.video_track, job.gaps, job.tracks)
+    motion: MotionSpec = once(
+        (*part, job.driving_face.text, job.crop),
+        lambda: _motion(job, inputs, fingerprint, face_networks, length, traits),
     )
     audio = inputs[sound] if (sound := _sound(job)) else None
     seen = {
         "appearance": portrait.key,
         "motion": motion.key,
-        "settings": asdict(settings),
+        "settings": vars(settings),
         "dtype": dtype,
         "output": job.output,
         "blend": job.blend,
@@ -149,8 +131,6 @@ def make_spec(
 
     unmarked = keys(seen)
     film_key, picture_key = keys(seen | {"watermark": [VERSIONS["watermark"], watermark]}) if watermark else unmarked
-    # Jobs have most of their parts in common: kept once, they take a fraction of the memory.
-    portrait, motion = shared.setdefault(portrait, portrait), shared.setdefault(motion, motion)
     settings = shared.setdefault(settings, settings)
     picture = shared.setdefault(
         picture_key,
@@ -160,6 +140,59 @@ def make_spec(
     reusable = watermark and job.watermark == "on" and not label and not signer
     earlier = unmarked if reusable else None
     return FilmSpec(film_key, run_id, job, picture, audio, track_of_text, signer, fingerprint, earlier)
+
+
+def _portrait(
+    job: Job,
+    inputs: Mapping[str, Input],
+    fingerprint: str,
+    face_networks: Mapping[str, str],
+    traits: JobTraits,
+) -> PortraitSpec:
+    return PortraitSpec(
+        key=make_key(
+            "appearance",
+            version=VERSIONS["appearance"],
+            portrait=inputs[job.portrait].sha256,
+            face=job.face.text,
+            detector=face_networks["detector"],
+            weights=fingerprint,
+            **_some(traits.portrait, "colour"),
+        ),
+        picture=inputs[job.portrait],
+        face=job.face,
+    )
+
+
+def _motion(
+    job: Job,
+    inputs: Mapping[str, Input],
+    fingerprint: str,
+    face_networks: Mapping[str, str],
+    length: Length,
+    traits: JobTraits,
+) -> MotionSpec:
+    seen_by = {"tracks": inputs[job.tracks].sha256} if job.tracks else {**face_networks, "face": job.driving_face.text}
+    part = {"clip": inputs[job.driving].sha256, "start": job.start, "end": job.end, "fps": str(job.fps or "")}
+    part |= _some(traits.clip, "video", "interlaced", "colour")
+    part |= {"video": job.video_track} if job.video_track else {}
+    track = TrackSpec(
+        key=make_key("track", version=VERSIONS["track"], **part, gaps=job.gaps, **seen_by),
+        clip=inputs[job.driving],
+        start=job.start,
+        end=job.end,
+        fps=job.fps,
+        face=job.driving_face,
+        gaps=job.gaps,
+        tracks=inputs.get(job.tracks),
+        frames=frames_between(length, job.start, job.end),
+        video_track=job.video_track,
+    )
+    return MotionSpec(
+        key=make_key("motion", version=VERSIONS["motion"], **part, track=track.key, crop=job.crop, weights=fingerprint),
+        track=track,
+        crop=job.crop,
+    )
 
 
 def _sound_part(job: Job, traits: JobTraits) -> dict[str, Any]:

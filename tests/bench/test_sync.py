@@ -8,7 +8,7 @@ from bench import sync
 from bench.sync import measure
 
 
-@pytest.mark.long
+@pytest.mark.slow
 def test_one_render() -> None:
     arguments = ["--pictures", "1", "--voices", "1", "--frames", "41", "--stretched", "0"]
     findings = measure(sync.parser().parse_args(arguments))

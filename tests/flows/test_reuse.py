@@ -204,7 +204,7 @@ def test_a_store_of_an_earlier_version_is_used_and_completed(
     assert "damaged" not in caplog.text
     assert (other.counts, other.files_put) == ({"done": 1}, 6)  # a picture and a film; the caches are reused
     row = manifest_rows(other)["job"]
-    assert row["notes"] is None
+    assert row["notes"] == "sync: not measured, no mouth was found in the picture"
     assert np.array_equal(pictures(Path(row["full_uri"])), pictures(rendered / "seed-1.mp4"))
     assert json.loads(record.read_bytes()) == whole
     assert len(check_store(open_store(str(store)), deep=True).unverified) > 0, "what was not read"
@@ -266,8 +266,8 @@ def test_weights_that_are_exchanged_while_the_run_goes_on(
 
     plan_jobs, path = run_module.plan_jobs, weights / "hyportrait" / "unet.pth"
 
-    def plan_then_touch(*args: Any) -> Any:
-        plan = plan_jobs(*args)
+    def plan_then_touch(*args: Any, **options: Any) -> Any:
+        plan = plan_jobs(*args, **options)
         path.touch()
         return plan
 
@@ -286,8 +286,8 @@ def test_a_portrait_that_is_exchanged_while_the_run_goes_on(
     shutil.copyfile(cast / "portraits" / "ruby.png", portrait)
     plan_jobs = run_module.plan_jobs
 
-    def plan_then_exchange(*args: Any) -> Any:
-        plan = plan_jobs(*args)
+    def plan_then_exchange(*args: Any, **options: Any) -> Any:
+        plan = plan_jobs(*args, **options)
         write_portrait(portrait, 5)
         return plan
 

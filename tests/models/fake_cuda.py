@@ -127,6 +127,8 @@ class _Watch(TorchDispatchMode):
                 self.ledger.live += size
         if self.ledger.live > self.ledger.peak:  # as far as is known: looking for what was freed takes time
             self._forget_dead(self._recent)
+            if self.ledger.live > self.ledger.peak:
+                self._forget_dead(self._settled)
             self.ledger.peak = max(self.ledger.peak, self.ledger.live)
 
 

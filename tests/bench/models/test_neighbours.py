@@ -10,7 +10,7 @@ from bench.models import neighbours
 from bench.models.neighbours import measure
 
 
-@pytest.mark.long
+@pytest.mark.slow
 def test_tiny(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OMP_WAIT_POLICY", "ACTIVE")
     findings = measure(

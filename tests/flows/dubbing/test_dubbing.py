@@ -229,7 +229,7 @@ def test_films_of_a_run_become_a_package(run_jobs: RunJobs, dubs: dict[str, dict
         job |= {"subtitles": str(texts), "job_id": f"welcome.{language}"}
     summary = run_jobs(*dubs.values())
     films = manifest_rows(summary)
-    store, out = str(Path(summary.manifest).parents[3]), tmp_path / "out"
+    store, out = str(Path(summary.manifest).parents[2]), tmp_path / "out"
     for kind in ("mp4", "hls"):
         done = CliRunner().invoke(app, ["export", "latest", str(out), "--store", store, "--package", kind])
         assert done.exit_code == 0, done.output
