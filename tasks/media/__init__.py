@@ -5,7 +5,7 @@ writes single images. Reading never follows references: only local files in the 
 and scripts are refused.
 """
 
-from tasks.media.audio import AudioSource, AudioStream, find_audio
+from tasks.media.audio import AudioSource, AudioStream, find_audio, sound_of
 from tasks.media.decoder import decode, probe, timing_of, verify
 from tasks.media.encoder import VideoEncoder, encode
 from tasks.media.ffmpeg_process import ffmpeg_binary
@@ -48,6 +48,7 @@ __all__ = [
     "read_picture",
     "resized",
     "sound_notes",
+    "sound_of",
     "sound_problems",
     "timing_of",
     "track_error",

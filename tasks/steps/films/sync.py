@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import closing
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ from numpy.typing import NDArray
 
 from catalogs.store.renders import Record
 from tasks import media
-from tasks.media import AudioSource
+from tasks.media import AudioStream
 from tasks.media.fit import Fit
 from tasks.media.fit.join import packet_index
 from tasks.media.sound.envelope import mono_samples, speech_envelope
@@ -47,7 +48,7 @@ def sync_facts(picture: Record, fit: Fit, film: Path) -> tuple[dict[str, Any], l
         return {}, ["sync: not measured, the picture was rendered before troupe measured mouths"]
     if not opening:
         return {}, ["sync: not measured, no mouth was found in the picture"]
-    audio = media.find_audio(AudioSource(film))
+    audio = _sound_of(film)
     if audio is None:
         return {}, ["sync: not measured, the film has no sound"]
     rate = Fraction(*picture["fps"])
@@ -73,8 +74,7 @@ def syncnet_facts(context: WorkerContext, film: Path) -> tuple[dict[str, Any], l
         WeightsError: the network fails.
         FfmpegError: ffmpeg failed.
     """
-    network, audio = context.syncnet, media.find_audio(AudioSource(film))
-    if network is None or audio is None:
+    if (network := context.syncnet) is None or (audio := _sound_of(film)) is None:
         return {}, []
 
     def find(frame: Picture) -> Floats | None:
@@ -88,6 +88,12 @@ def syncnet_facts(context: WorkerContext, film: Path) -> tuple[dict[str, Any], l
     if found is None:
         return {}, ["sync: not measured by SyncNet, the face is shown for less than 1.4 s"]
     return {"sync_lse_c": round(found[0], 4), "sync_lse_d": round(found[1], 4)}, []
+
+
+def _sound_of(film: Path) -> AudioStream | None:
+    """Return the sound of a written film from the start of its picture, which is at 0."""
+    sound = media.sound_of(film)
+    return None if sound is None else replace(sound, start=0.0)
 
 
 def opening_at(opening: Series, fit: Fit, film: Path, rate: Fraction) -> Series:
