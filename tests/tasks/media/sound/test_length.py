@@ -73,14 +73,3 @@ def test_the_time_to_measure_a_sound_is_in_proportion_to_it(tmp_path: Path) -> N
         with (tmp_path / "sound.mp3").open("wb") as file:
             file.truncate(size)
         assert processor_seconds(tmp_path / "sound.mp3") == seconds
-
-
-@pytest.mark.long
-def test_a_long_sound_is_measured(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """By a processor for longer than headers may take, as hours of sound do with the usual limit."""
-    book = make(tmp_path / "book.flac", "-f", "lavfi", "-i", "anullsrc=r=48000:d=2400", "-t", "2400", "-c:a", "flac")
-    monkeypatch.setenv("TROUPE_MAX_HEADER_SECONDS", "1")
-    with Sandbox() as sandbox:
-        with pytest.raises(TooLarge):
-            sandbox(sound_traits, book)
-        assert sandbox(sound_traits, book, processor_seconds(book))["seconds"] == {"": [2400, 1]}
