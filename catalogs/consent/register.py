@@ -37,12 +37,14 @@ class ConsentCheck:
 
     Args:
         required: whether every job needs one; if not, only revoked ones refuse their jobs.
+        required_if_any: the same, in a store that has a register.
     """
 
-    def __init__(self, store: Store, *, required: bool) -> None:
-        self._store, self._required = store, required
+    def __init__(self, store: Store, *, required: bool, required_if_any: bool = False) -> None:
+        self._store = store
         self._found: dict[str, Permission | None] = {}
         self._exists = bool(store.list(CONSENT_FOLDER))
+        self._required = required or (required_if_any and self._exists)
 
     def refusal(self, job: Job) -> NotPermitted | Withdrawn | None:
         """Return the error of a job that no permission covers; None if it may run.
@@ -121,10 +123,9 @@ def find_permission(store: Store, reference: str) -> Permission | None:
     """
     key = _key(_PERMISSIONS, reference)
     found = _read(store, key) if store.exists(key) else None
-    if (revoked := _revocation(store, reference)) is None:
+    if not is_revoked(store, reference):
         return found
-    moment, reason = revoked
-    return replace(found or Permission(reference, ""), revoked_at=moment, reason=reason)
+    return _revoked(store, found or Permission(reference, ""))
 
 
 def list_permissions(store: Store, identity: str = "") -> list[Permission]:
@@ -138,10 +139,7 @@ def list_permissions(store: Store, identity: str = "") -> list[Permission]:
     with ThreadPoolExecutor(_THREADS, thread_name_prefix="consent") as pool:
         found = list(pool.map(lambda key: _read(store, key), keys))
     wanted = [one for one in found if not identity or label_key(one.identity) == label_key(identity)]
-    listed = [
-        find_permission(store, one.reference) or one if _key(_REVOKED, one.reference) in revoked else one
-        for one in wanted
-    ]
+    listed = [_revoked(store, one) if _key(_REVOKED, one.reference) in revoked else one for one in wanted]
     return sorted(listed, key=lambda one: label_key(one.reference))
 
 
@@ -164,12 +162,11 @@ def is_revoked(store: Store, reference: str) -> bool:
     return bool(label_key(reference)) and store.exists(_key(_REVOKED, reference))
 
 
-def _revocation(store: Store, reference: str) -> tuple[datetime, str] | None:
-    key = _key(_REVOKED, reference)
-    if not store.exists(key):
-        return None
-    values = _unsealed(store, key)
-    return datetime.fromisoformat(values["revoked_at"]), str(values["reason"])
+def _revoked(store: Store, permission: Permission) -> Permission:
+    """Return a permission with its revocation, which exists."""
+    values = _unsealed(store, _key(_REVOKED, permission.reference))
+    moment = datetime.fromisoformat(values["revoked_at"])
+    return replace(permission, revoked_at=moment, reason=str(values["reason"]))
 
 
 def _read(store: Store, key: str) -> Permission:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from catalogs.consent.register import CONSENT_FOLDER, ConsentCheck
+from catalogs.consent.register import ConsentCheck
 from catalogs.retention.forget import ForgetList
 from catalogs.store.policy import read_policy
 from catalogs.store.store import Store
@@ -31,8 +31,7 @@ class StoreRules:
 
     def __init__(self, store: Store, *, require_consent: bool = False) -> None:
         self._policy = read_policy(store)
-        registered = require_consent and bool(store.list(CONSENT_FOLDER))
-        self._consent = ConsentCheck(store, required=self._policy.require_consent or registered)
+        self._consent = ConsentCheck(store, required=self._policy.require_consent, required_if_any=require_consent)
         self._forget_list = ForgetList(store)
 
     def governed(self, job: Job) -> Job:

@@ -14,7 +14,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any, Literal, TypeAlias, get_args
+from typing import Any, Literal, TypeAlias
 
 from catalogs.store.store import Store
 from catalogs.store.uris import redacted_value
@@ -22,11 +22,10 @@ from troupe.errors import StoreError
 from troupe.labels import label_key, label_sha256
 from troupe.process.log_context import process_name
 
-__all__ = ["AUDIT_FOLDER", "EVENTS", "AuditEntry", "Event", "Verdict", "append_audit", "read_audit", "verify_audit"]
+__all__ = ["AUDIT_FOLDER", "AuditEntry", "Event", "Verdict", "append_audit", "read_audit", "verify_audit"]
 
 AUDIT_FOLDER = "audit"
 Event: TypeAlias = Literal["run", "export", "forget", "consent", "revoke", "policy"]
-EVENTS: tuple[Event, ...] = get_args(Event)
 _FIRST = "0" * 64
 _ATTEMPTS = 1000
 _THREADS = 16
@@ -39,7 +38,7 @@ class AuditEntry:
     Attributes:
         number: its place, from 1.
         at: when it was added, UTC.
-        event: what happened, one of `EVENTS`.
+        event: what happened, an `Event`.
         by: who did it: user, host and process.
         identities: people whom it concerns, as hashes of their labels: `troupe.labels.label_sha256`.
         facts: details, by name.

@@ -129,8 +129,7 @@ def make_spec(
         film = make_key("render", version=VERSIONS["render"], **seen, **heard)
         return film, make_key("picture", version=VERSIONS["picture"], **seen)
 
-    unmarked = keys(seen)
-    film_key, picture_key = keys(seen | {"watermark": [VERSIONS["watermark"], watermark]}) if watermark else unmarked
+    film_key, picture_key = keys(seen | ({"watermark": [VERSIONS["watermark"], watermark]} if watermark else {}))
     settings = shared.setdefault(settings, settings)
     picture = shared.setdefault(
         picture_key,
@@ -138,7 +137,7 @@ def make_spec(
     )
     # Earlier versions neither drew labels nor signed.
     reusable = watermark and job.watermark == "on" and not label and not signer
-    earlier = unmarked if reusable else None
+    earlier = keys(seen) if reusable else None
     return FilmSpec(film_key, run_id, job, picture, audio, track_of_text, signer, fingerprint, earlier)
 
 
