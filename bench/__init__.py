@@ -3,6 +3,7 @@
 - `python -m bench.models.sampler`: frames per second, against the minimum operations and the machine's limit
 - `python -m bench.models.memory`: peak memory against the clip's length
 - `python -m bench.models.load`: seconds and memory to load a model
+- `python -m bench.gpu`: all that only a machine with a GPU can measure, on one page
 - `python -m bench.media`: frames per second of decoding, tracking and cropping a clip
 - `python -m bench.end_to_end`: the whole pipeline against the bare animator
 - `python -m bench.engine`: jobs per second and the driver's memory with an animator that does nothing

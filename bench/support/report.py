@@ -32,7 +32,7 @@ from rich.table import Table
 from bench.support.machine import describe
 from troupe.errors import TroupeError
 
-__all__ = ["Case", "Check", "Findings", "log", "main", "make_parser", "positive_int"]
+__all__ = ["Case", "Check", "Findings", "format_value", "label", "log", "main", "make_parser", "positive_int"]
 
 Value: TypeAlias = float | int | str | bool | None
 WIDTH = 120
@@ -185,7 +185,7 @@ def _standard_output(json_only: bool) -> Iterator[TextIO]:
 def _print_tables(document: Mapping[str, Any], file: TextIO) -> None:
     console = Console(file=file, highlight=False, markup=False, width=None if file.isatty() else WIDTH)
     known = {name: value for name, value in document["machine"].items() if value is not None}
-    console.print(", ".join(f"{_label(name)} {_format(name, value)}" for name, value in known.items()))
+    console.print(", ".join(f"{label(name)} {format_value(name, value)}" for name, value in known.items()))
     cases: Mapping[str, Mapping[str, Value]] = document["figures"]
     groups = groupby(cases, lambda name: tuple(cases[name]) if len(cases) > MAX_COLUMNS else ())
     for group in [list(names) for _, names in groups] or [[]]:
@@ -193,21 +193,22 @@ def _print_tables(document: Mapping[str, Any], file: TextIO) -> None:
         for column in table.columns[1:]:
             column.justify = "right"
         for name in dict.fromkeys(name for case in group for name in cases[case]):
-            table.add_row(_label(name), *(_format(name, cases[case].get(name)) for case in group))
+            table.add_row(label(name), *(format_value(name, cases[case].get(name)) for case in group))
         console.print(table)
     if document["checks"]:
         table = Table("check", "value", "target", "", box=SIMPLE_HEAD, pad_edge=False)
         for name, check in document["checks"].items():
             verdict = "ok" if check["ok"] else "missed"
-            table.add_row(_label(name), _format(name, check["value"]), _format(name, check["target"]), verdict)
+            table.add_row(label(name), format_value(name, check["value"]), format_value(name, check["target"]), verdict)
         console.print(table)
 
 
-def _label(name: str) -> str:
+def label(name: str) -> str:
+    """Return the name of a figure or check for people."""
     return name.removesuffix("_bytes").replace("_", " ")
 
 
-def _format(name: str, value: Value) -> str:
+def format_value(name: str, value: Value) -> str:
     """Format a value in the unit that its name ends in, with as many digits as a measurement deserves."""
     if value is None:
         return ""
