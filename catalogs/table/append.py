@@ -85,18 +85,24 @@ class _DeltaAppender:
         self._table = table
 
 
-def create_table(store: Store) -> DeltaTable:
-    """Return the store's Delta table; create it if it does not exist."""
-    uri, options = store.delta() or ("", {})
+def create_table(store: Store, key: str = "catalog", schema: pa.Schema | None = None) -> DeltaTable:
+    """Return a Delta table of the store; create it if it does not exist.
+
+    Args:
+        store: store of the table.
+        key: key of the table; default the catalog's.
+        schema: its columns, if it is not the catalog.
+    """
+    uri, options = store.delta(key) or ("", {})
     # Without retries: a retry after a concurrent creation would overwrite the other writer's schema.
     no_retry = CommitProperties(max_commit_retries=0)
     return DeltaTable.create(
         uri,
-        _physical(),
+        schema or _physical(),
         mode="ignore",
         storage_options=options,
         commit_properties=no_retry,
-        configuration={"delta.dataSkippingStatsColumns": ",".join(INDEXED)},
+        configuration={"delta.dataSkippingStatsColumns": ",".join(INDEXED)} if schema is None else {},
     )
 
 

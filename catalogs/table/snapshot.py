@@ -196,14 +196,19 @@ def snapshot(store: Store, run_id: str | None = None, as_of: AsOf | None = None)
     return Snapshot(store.url, data, *_statistics(files))
 
 
-def open_table(store: Store, as_of: AsOf | None = None) -> DeltaTable | None:
-    """Open the store's Delta table, now or as of a past state; None if nothing was ever committed.
+def open_table(store: Store, as_of: AsOf | None = None, key: str = "catalog") -> DeltaTable | None:
+    """Open a Delta table of the store, now or as of a past state; None if nothing was ever committed.
+
+    Args:
+        store: store of the table.
+        as_of: past state.
+        key: key of the table; default the catalog's.
 
     Raises:
         SettingsError: the version does not exist.
         StoreError: it cannot be read, or the store has no Delta table.
     """
-    place = store.delta()
+    place = store.delta(key)
     if place is None:
         raise StoreError(f"{store.url} cannot hold a Delta table; use a local folder, S3, GCS or Azure")
     uri, options = place

@@ -1,0 +1,1 @@
+"""What reviewers decided about films, beside the catalog: an append-only table, claims of items, and rules."""

@@ -1,0 +1,189 @@
+"""What was decided about the films of a store: append-only, by any number of reviewers at once.
+
+The last verdict about a film counts, whether it was made about the film or about its picture, and a person's always
+over a rule's. Nothing is ever changed: who changes their mind adds a decision, and undoing adds one, too.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
+from itertools import zip_longest
+from threading import RLock
+
+from catalogs.review.decision import PENDING, Decision, DecisionKind, ReviewState, Scope, State
+from catalogs.review.log import open_log, retrying
+from catalogs.store.store import Store
+from troupe.errors import SettingsError
+
+__all__ = ["Decision", "DecisionKind", "Decisions", "ReviewState", "Scope", "State"]
+
+Subject = tuple[Scope, str]
+"""What a decision is about: scope and key."""
+
+
+class Decisions:
+    """The decisions of a store, kept in memory and brought up to date by every call. Thread-safe.
+
+    Args:
+        store: store of the catalog.
+        until: only decisions made by then; default all.
+
+    Raises:
+        StoreError: from every method: the decisions cannot be read or written.
+
+    Example:
+        >>> decisions = Decisions(open_store("troupe-store"))
+        >>> decisions.add(Decision("Ana", "film", row["render_key"], "rejected", reason="mouth"))
+        >>> decisions.of([row["render_key"]], [row["picture_key"]])[row["render_key"]].state
+        'rejected'
+    """
+
+    def __init__(self, store: Store, until: datetime | None = None) -> None:
+        self._store = store
+        self._until = until
+        self._log = open_log(store)
+        self._lock = RLock()
+        self._clear()
+
+    def add(self, decision: Decision) -> bool:
+        """Add a decision, and return whether it is new; one with its decision_id is never stored twice.
+
+        Raises:
+            SettingsError: it undoes a decision that does not exist, or one about something else.
+        """
+        return self.add_all([decision]) == 1
+
+    def add_all(self, decisions: Iterable[Decision]) -> int:
+        """Add decisions in one commit, and return the number of new ones.
+
+        Raises:
+            SettingsError: as `add`; nothing is added.
+        """
+        given = {decision.decision_id: decision for decision in decisions}
+
+        def attempt() -> int:
+            # Read again by every attempt: the one before may have succeeded although its answer was lost.
+            self._refresh()
+            new = [decision for key, decision in given.items() if key not in self._by_id]
+            for decision in new:
+                self._check_undo(decision, given)
+            if new:
+                mine.update(decision.decision_id for decision in new)
+                self._log.append(new)
+                self._refresh()
+            return len(mine & self._by_id.keys())
+
+        mine: set[str] = set()
+        with self._lock:
+            count: int = retrying("add to", self._store, attempt)
+            return count
+
+    def of(self, film_keys: Sequence[str], picture_keys: Sequence[str | None] = ()) -> Mapping[str, ReviewState]:
+        """Return the state of films by their keys.
+
+        Args:
+            film_keys: `render_key` of the films.
+            picture_keys: `picture_key` of each film, None where it has none.
+        """
+        with self._lock:
+            self._update()
+            pairs = zip_longest(film_keys, picture_keys)
+            return {film: self._state(film, picture) for film, picture in pairs if film is not None}
+
+    def history(self, film_key: str, picture_key: str | None = None) -> list[Decision]:
+        """Return everything that was decided and said about a film and its picture, the earliest first."""
+        with self._lock:
+            self._update()
+            subjects: list[Subject] = [("film", film_key)]
+            if picture_key:
+                subjects.append(("picture", picture_key))
+            return sorted((d for subject in subjects for d in self._about.get(subject, ())), key=lambda d: d.order)
+
+    def all(self) -> list[Decision]:
+        """Return the whole history, the earliest first."""
+        with self._lock:
+            self._update()
+            return sorted(self._by_id.values(), key=lambda decision: decision.order)
+
+    def decided(self) -> tuple[set[str], set[str]]:
+        """Return the keys of the films, and of the pictures, that have a verdict; all others are pending."""
+        with self._lock:
+            self._update()
+            subjects = [subject for subject in self._about if any(self._verdicts(subject))]
+            return {key for scope, key in subjects if scope == "film"}, {
+                key for scope, key in subjects if scope == "picture"
+            }
+
+    def touched_by_people(self) -> tuple[set[str], set[str]]:
+        """Return the keys of the films, and of the pictures, about which a person decided or undid something."""
+        with self._lock:
+            self._update()
+            touched = {(d.scope, d.key) for d in self._by_id.values() if d.automatic is None and d.kind != "comment"}
+            return {key for scope, key in touched if scope == "film"}, {
+                key for scope, key in touched if scope == "picture"
+            }
+
+    def _clear(self) -> None:
+        self._by_id: dict[str, Decision] = {}
+        self._about: dict[Subject, list[Decision]] = defaultdict(list)
+        self._undone: set[str] = set()
+        self._verdicts_of: dict[Subject, tuple[Decision | None, Decision | None]] = {}
+
+    def _update(self) -> None:
+        retrying("read", self._store, self._refresh)
+
+    def _refresh(self) -> None:
+        """Read what was stored since the last time."""
+        everything, new = self._log.read_new()
+        if everything:
+            self._clear()
+        for decision in new:
+            if decision.decision_id in self._by_id or (self._until and decision.decided_at > self._until):
+                continue
+            subject: Subject = (decision.scope, decision.key)
+            self._by_id[decision.decision_id] = decision
+            self._about[subject].append(decision)
+            self._verdicts_of.pop(subject, None)
+            if decision.undoes is not None:
+                self._undone.add(decision.undoes)
+
+    def _state(self, film: str, picture: str | None) -> ReviewState:
+        by_film = self._verdicts(("film", film))
+        by_picture = self._verdicts(("picture", picture)) if picture else (None, None)
+        for verdicts in zip(by_film, by_picture, strict=True):  # those of people, then those of rules
+            given = [verdict for verdict in verdicts if verdict is not None]
+            if given:
+                return ReviewState.by(max(given, key=lambda verdict: verdict.order))
+        return PENDING
+
+    def _verdicts(self, subject: Subject) -> tuple[Decision | None, Decision | None]:
+        """Return the last verdict of people, and the last of rules, that was not undone."""
+        if subject not in self._about:
+            return None, None
+        found = self._verdicts_of.get(subject)
+        if found is None:
+            standing = [
+                decision
+                for decision in self._about[subject]
+                if decision.kind in ("approved", "rejected") and decision.decision_id not in self._undone
+            ]
+            by_people = [decision for decision in standing if decision.automatic is None]
+            by_rules = [decision for decision in standing if decision.automatic is not None]
+            found = self._verdicts_of[subject] = (
+                max(by_people, key=lambda decision: decision.order, default=None),
+                max(by_rules, key=lambda decision: decision.order, default=None),
+            )
+        return found
+
+    def _check_undo(self, decision: Decision, given: Mapping[str, Decision]) -> None:
+        if decision.undoes is None:
+            return
+        undone = self._by_id.get(decision.undoes) or given.get(decision.undoes)
+        if undone is None or undone is decision:
+            raise SettingsError(f"there is no decision {decision.undoes} to undo")
+        if undone.kind == "undo":
+            raise SettingsError(f"{decision.undoes} undoes a decision; decide again instead of undoing that")
+        if (undone.scope, undone.key) != (decision.scope, decision.key):
+            raise SettingsError(f"decision {decision.undoes} is about another {undone.scope}; undo it there")
