@@ -18,7 +18,7 @@ import typer
 from typer.core import TyperCommand, TyperGroup, TyperOption
 
 from catalogs.store.uris import redacted_text
-from flows.cli import catalog, demo, doctor, evaluate, export, plan, report, run, runs, train, weights
+from flows.cli import catalog, demo, doctor, evaluate, export, plan, report, review, run, runs, train, weights
 from flows.cli.console import print_error, stderr
 from flows.cli.options import ExitCode
 from flows.cli.provenance import audit, consent, credentials, forget, policy, verify
@@ -107,6 +107,7 @@ app.command()(runs.retry)
 app.command()(demo.demo)
 app.add_typer(catalog.app, name="catalog")
 app.command()(report.report)
+app.command()(review.review)
 app.command()(evaluate.evaluate)
 app.command()(train.train)
 app.command()(export.export)

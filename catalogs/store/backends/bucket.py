@@ -51,6 +51,11 @@ class Bucket:
         files, path = self._at(key)
         return bytes(files.cat_file(path))
 
+    def read_range(self, key: str, start: int, stop: int) -> bytes:
+        """Return the bytes [start, stop) of a file."""
+        files, path = self._at(key)
+        return bytes(files.cat_file(path, start=start, end=stop))
+
     def get(self, key: str, local: Path) -> None:
         """Copy a file to `local`."""
         files, path = self._at(key)

@@ -1,0 +1,38 @@
+"""What the pages of the review application share."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from catalogs.query.catalog import Catalog
+from catalogs.store.store import Store
+from flows.review.calls import BoundedCalls
+from flows.review.media import MediaSigner
+from flows.review.security import Secrets
+
+__all__ = ["ReviewContext"]
+
+
+@dataclass(frozen=True)
+class ReviewContext:
+    """What the pages of the review application share.
+
+    Attributes:
+        store, catalog, decisions: what is reviewed, and where decisions are written.
+        secrets: token of the URL, and the keys of sessions, forms and media paths.
+        filters: filters of the command line, as `catalogs.query.filters.CatalogQuery` takes them; pages add theirs.
+        reviewer: name of reviewers who have not set theirs on the page.
+        media: makes signed paths for files that rows name.
+        calls: makes blocking calls; pages read the store through nothing else.
+    """
+
+    store: Store
+    catalog: Catalog
+    decisions: Any
+    secrets: Secrets
+    media: MediaSigner
+    filters: Mapping[str, Any] = field(default_factory=dict)
+    reviewer: str = ""
+    calls: BoundedCalls = field(default_factory=BoundedCalls)

@@ -1,0 +1,1 @@
+"""Pages of the review application; each module has `routes(context)`."""
