@@ -64,6 +64,7 @@ def review(
     """
     from catalogs.query.catalog import Catalog
     from catalogs.query.jobs import latest_run
+    from catalogs.review.decisions import Decisions
     from catalogs.store.store import open_store
     from flows.review import ReviewContext, make_app
     from flows.review.media import MediaSigner
@@ -86,7 +87,7 @@ def review(
     context = ReviewContext(
         store=opened,
         catalog=Catalog(opened),
-        decisions=None,
+        decisions=Decisions(opened),
         secrets=secrets,
         media=MediaSigner(secrets, opened, inputs or ()),
         filters={name: value for name, value in filters.items() if value},

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from catalogs.query.catalog import Catalog
+from catalogs.review.decisions import Decisions
 from catalogs.store.store import Store
 from flows.review.calls import BoundedCalls
 from flows.review.media import MediaSigner
@@ -30,7 +31,7 @@ class ReviewContext:
 
     store: Store
     catalog: Catalog
-    decisions: Any
+    decisions: Decisions
     secrets: Secrets
     media: MediaSigner
     filters: Mapping[str, Any] = field(default_factory=dict)

@@ -10,6 +10,7 @@ from starlette.testclient import TestClient
 from starlette.types import ASGIApp
 
 from catalogs.query.catalog import Catalog
+from catalogs.review.decisions import Decisions
 from catalogs.store.store import Store
 from flows.review import ReviewContext, make_app
 from flows.review.media import MediaSigner
@@ -38,7 +39,7 @@ def review_of(store: Store, *inputs: Path, **filters: str) -> Review:
     """Return the application over a store."""
     secrets = Secrets()
     context = ReviewContext(
-        store, Catalog(store), None, secrets, MediaSigner(secrets, store, inputs), filters, reviewer="ada"
+        store, Catalog(store), Decisions(store), secrets, MediaSigner(secrets, store, inputs), filters, reviewer="ada"
     )
     return Review(context, make_app(context))
 
