@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -19,13 +21,13 @@ from models.faces.tracking import SAME_PERSON_COSINE
 from models.weights import detector_file, recogniser_file
 from tasks.media import read_picture
 from tasks.weights.local_copy import local_file, local_weights
-from troupe import Picture
+from troupe import FaceChoice, Floats, Picture
 from troupe.errors import InputError, NoFace, StoreError
 from troupe.faces import LARGEST
 from troupe.files import file_sha256
 from troupe.process.scratch import scratch_folder
 
-__all__ = ["Match", "find_person"]
+__all__ = ["FaceNetworks", "Match", "face_values", "find_person"]
 
 
 @dataclass(frozen=True)
@@ -52,6 +54,56 @@ class Match:
         return self.similarity is not None and self.similarity >= SAME_PERSON_COSINE
 
 
+class FaceNetworks:
+    """The networks that find and compare faces.
+
+    Args:
+        detector, recogniser: their files.
+
+    Raises:
+        WeightsError: they cannot be loaded.
+    """
+
+    def __init__(self, detector: Path, recogniser: Path) -> None:
+        self.detector, self.recognise = open_detector(detector), FaceRecogniser(recogniser)
+
+    def embed(self, picture: Path, choice: FaceChoice = LARGEST) -> Floats | None:
+        """Return the embedding of the chosen face, of unit norm; None if it cannot be aligned.
+
+        Raises:
+            InputError: the picture is unreadable or does not show that face.
+        """
+        pixels = read_picture(picture)
+        vector = self.recognise(pixels, choice.pick(self.detector.detect(pixels), str(picture)))
+        return vector if vector.size > 1 else None
+
+
+def face_values(picture: Path, weights: str, detector: str | None = None) -> dict[str, str]:
+    """Return the largest face in a picture as the values `face` and `face_recogniser` of a permission.
+
+    Raises:
+        InputError: the picture is unreadable or shows no face.
+        WeightsError: the networks cannot be loaded.
+    """
+    vector = _largest_face(_networks(weights, detector), picture)
+    return {
+        "face": base64.b64encode(vector.astype("<f4").tobytes()).decode(),
+        "face_recogniser": file_sha256(recogniser_file(local_weights(weights))),
+    }
+
+
+@lru_cache(maxsize=1)
+def _networks(weights: str, detector: str | None) -> FaceNetworks:
+    directory = local_weights(weights)
+    return FaceNetworks(local_file(detector) if detector else detector_file(directory), recogniser_file(directory))
+
+
+def _largest_face(networks: FaceNetworks, picture: Path) -> Floats:
+    if (vector := networks.embed(picture)) is None:
+        raise NoFace(f"the face in {picture} cannot be aligned; give a picture that shows it from the front")
+    return vector
+
+
 def find_person(
     store: Store, picture: Path, weights: str, detector: str | None = None, policy: InputPolicy = PUBLIC
 ) -> list[Match]:
@@ -70,17 +122,11 @@ def find_person(
         WeightsError: the networks cannot be loaded.
         StoreError: the store cannot be read.
     """
-    directory = local_weights(weights)
-    find = open_detector(local_file(detector) if detector else detector_file(directory))
-    recognise = FaceRecogniser(recogniser_file(directory))
-    pixels = read_picture(picture)
-    person = recognise(pixels, LARGEST.pick(find.detect(pixels), str(picture)))
-
-    if person.size == 1:
-        raise NoFace(f"the face in {picture} cannot be aligned; give a picture that shows it from the front")
+    networks = _networks(weights, detector)
+    person = _largest_face(networks, picture)
 
     def similarity(shown: Picture) -> float | None:
-        vectors = [recognise(shown, face) for face in find.detect(shown)]
+        vectors = [networks.recognise(shown, face) for face in networks.detector.detect(shown)]
         return max((float(np.dot(vector, person)) for vector in vectors if vector.size > 1), default=None)
 
     columns = ["portrait_sha256", "portrait", "identity", "appearance_key", "status"]

@@ -13,10 +13,12 @@ from troupe import Job
 from troupe.errors import SettingsError
 from troupe.labels import label_key
 
-__all__ = ["SCOPES", "Permission", "permission_from"]
+__all__ = ["FACE", "SCOPES", "Permission", "permission_from"]
 
 SCOPES = ("purposes", "languages", "territories", "clips")
 """What a permission may be limited to; an empty list is no limit."""
+FACE = ("face", "face_recogniser")
+"""Values that are biometric: they are kept only as long as the permission can be used, and not logged."""
 _TAGS = {"purposes": "purpose", "territories": "territory"}
 """Tags of a job that are compared with a scope."""
 
@@ -37,6 +39,8 @@ class Permission:
         valid_from, valid_until: first and last day, UTC; None: no limit.
         revoked_at: when it was revoked; None: it was not.
         reason: why it was revoked.
+        face: embedding of the person's face: float32 numbers, little endian, in base64; empty if there is none.
+        face_recogniser: SHA-256 of the face recognition network that computed it.
     """
 
     reference: str
@@ -51,6 +55,8 @@ class Permission:
     valid_until: date | None = None
     revoked_at: datetime | None = None
     reason: str = ""
+    face: str = ""
+    face_recogniser: str = ""
 
     def state(self, today: date | None = None) -> str:
         """Return `valid`, `revoked`, `expired`, or `not yet valid`."""
@@ -82,10 +88,11 @@ class Permission:
         return found
 
     def values(self) -> dict[str, Any]:
-        """Return all values as JSON has them."""
+        """Return all values as JSON has them; those of a face only if there is one."""
         return {
             name: value.isoformat() if isinstance(value, date) else list(value) if isinstance(value, tuple) else value
             for name, value in asdict(self).items()
+            if value or name not in FACE
         }
 
 

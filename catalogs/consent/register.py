@@ -9,7 +9,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
-from catalogs.consent.permission import Permission, permission_from
+from catalogs.consent.permission import FACE, Permission, permission_from
 from catalogs.store.sealed import seal, unseal
 from catalogs.store.store import Store
 from catalogs.table.audit import append_audit
@@ -21,10 +21,12 @@ __all__ = [
     "CONSENT_FOLDER",
     "ConsentCheck",
     "add_permissions",
+    "drop_faces",
     "find_permission",
     "is_revoked",
     "list_permissions",
     "mark_revoked",
+    "near_references",
 ]
 
 CONSENT_FOLDER = "consent"
@@ -46,13 +48,16 @@ class ConsentCheck:
         self._exists = bool(store.list(CONSENT_FOLDER))
         self._required = required or (required_if_any and self._exists)
 
-    def refusal(self, job: Job) -> NotPermitted | Withdrawn | None:
+    def refusal(self, job: Job, face: str = "") -> NotPermitted | Withdrawn | None:
         """Return the error of a job that no permission covers; None if it may run.
+
+        Args:
+            face: objection to the face in the portrait, which `permission` may know; empty if there is none.
 
         Raises:
             StoreError: the register cannot be read, or an entry is damaged.
         """
-        permission = self._permission(job.consent)
+        permission = self.permission(job)
         if permission is not None and permission.revoked_at is not None:
             return Withdrawn(f"consent: {permission.reference}: it was revoked; remove the job from the request")
         if not self._required:
@@ -62,25 +67,28 @@ class ConsentCheck:
                 "consent is empty, and this store requires a permission; `troupe consent ls` lists them"
             )
         if permission is None:
-            known = [one.reference for one in list_permissions(self._store)]
-            near = near_labels(job.consent, known)
-            hint = f"did you mean {' or '.join(near)}?" if near else "add it with `troupe consent add`"
+            hint = near_references(self._store, job.consent) or "add it with `troupe consent add`"
             return NotPermitted(f"consent: {job.consent} is not in the register; {hint}")
-        objections = permission.objections(job)
+        objections = [*permission.objections(job), *filter(None, [face])]
         return NotPermitted(f"consent: {permission.reference}: {'; '.join(objections)}") if objections else None
 
-    def note(self, job: Job) -> str | None:
+    def note(self, job: Job, face: str = "") -> str | None:
         """Return a note about a job that may run though its permission does not cover it; None otherwise."""
-        permission = self._permission(job.consent)
-        objections = permission.objections(job) if permission is not None else []
+        permission = self.permission(job)
+        objections = [*permission.objections(job), *filter(None, [face])] if permission is not None else []
         return f"consent: {job.consent} does not cover this job: {'; '.join(objections)}" if objections else None
 
-    def _permission(self, reference: str) -> Permission | None:
-        key = label_key(reference)
+    def permission(self, job: Job) -> Permission | None:
+        """Return the permission that a job names; None if the register has none.
+
+        Raises:
+            StoreError: the register cannot be read, or an entry is damaged.
+        """
+        key = label_key(job.consent)
         if not self._exists or not key:
             return None
         if key not in self._found:
-            self._found[key] = find_permission(self._store, reference)
+            self._found[key] = find_permission(self._store, job.consent)
         return self._found[key]
 
 
@@ -128,6 +136,16 @@ def find_permission(store: Store, reference: str) -> Permission | None:
     return _revoked(store, found or Permission(reference, ""))
 
 
+def near_references(store: Store, reference: str) -> str:
+    """Return the question whether a similar reference was meant; empty if the register has none.
+
+    Raises:
+        StoreError: the register cannot be read.
+    """
+    near = near_labels(reference, [one.reference for one in list_permissions(store)])
+    return f"did you mean {' or '.join(near)}?" if near else ""
+
+
 def list_permissions(store: Store, identity: str = "") -> list[Permission]:
     """Return the permissions of a store, by reference; only those of a person if one is named.
 
@@ -151,6 +169,19 @@ def mark_revoked(store: Store, reference: str, reason: str) -> None:
     """
     values = {"reference": reference, "reason": reason, "revoked_at": datetime.now(UTC).isoformat()}
     store.put_bytes(seal(values), _key(_REVOKED, reference))
+    drop_faces(store, [reference])
+
+
+def drop_faces(store: Store, references: Iterable[str]) -> None:
+    """Delete the embeddings of faces from permissions, which stay.
+
+    Raises:
+        StoreError: the store cannot be written.
+    """
+    for reference in references:
+        key = _key(_PERMISSIONS, reference)
+        if store.exists(key) and (permission := _read(store, key)).face:
+            store.replace(seal(replace(permission, face="", face_recogniser="").values()), key)
 
 
 def is_revoked(store: Store, reference: str) -> bool:
@@ -189,7 +220,9 @@ def _unsealed(store: Store, key: str) -> dict[str, Any]:
 def _facts(permission: Permission) -> dict[str, Any]:
     """Return what the audit log says of a permission; the log does not name people."""
     values = {
-        name: value for name, value in permission.values().items() if value and name not in ("identity", "document")
+        name: value
+        for name, value in permission.values().items()
+        if value and name not in ("identity", "document", *FACE)
     }
     return values | {"permission_sha256": hashlib.sha256(seal(permission.values())).hexdigest()}
 

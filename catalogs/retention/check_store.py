@@ -39,7 +39,7 @@ from troupe.process.scratch import scratch_folder
 __all__ = ["CheckReport", "Problem", "check_store"]
 
 RENDERS = ("renders", PICTURES)
-MEMOS = ("cache/hashes", "cache/lengths", "cache/traits")
+MEMOS = ("cache/hashes", "cache/lengths", "cache/traits", "cache/faces")
 _THREADS = 8
 RUN_AGAIN = "run its jobs again"
 

@@ -13,6 +13,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from catalogs.consent.register import drop_faces, list_permissions
 from catalogs.query.jobs import list_jobs
 from catalogs.store.renders import PICTURES
 from catalogs.store.sealed import seal, unseal
@@ -144,10 +145,17 @@ def forget(
         "forgotten_at": datetime.now(UTC).isoformat(timespec="seconds"),
     }
     store.replace(seal(entry), _keys(identity, portraits)[0])
+    drop_faces(store, _references(store, rows, identity))
     delete_renders(store, jobs, files)
     facts = {"jobs": report.jobs, "files": report.files, "runs": report.runs, "exported": len(report.exported)}
     append_audit(store, "forget", facts, [identity])
     return report
+
+
+def _references(store: Store, rows: pa.Table, identity: str) -> set[str]:
+    """Return the references of the permissions of a person: those of the label, and those that their jobs name."""
+    named = {text for text in rows.column("consent").to_pylist() if text}
+    return named | ({one.reference for one in list_permissions(store, identity)} if identity else set())
 
 
 def delete_renders(store: Store, jobs: pa.Table, files: Sequence[str], withdrawn: str = "") -> None:

@@ -6,13 +6,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from catalogs.consent.permission import Permission
-from catalogs.consent.register import find_permission, list_permissions, mark_revoked
+from catalogs.consent.register import find_permission, mark_revoked, near_references
 from catalogs.retention.forget import ForgetReport, delete_renders, exported_copies, files_of
 from catalogs.store.store import Store
 from catalogs.table.audit import append_audit
 from catalogs.table.snapshot import latest_rows, snapshot
 from troupe.errors import SettingsError
-from troupe.labels import label_key, near_labels
+from troupe.labels import label_key
 
 __all__ = ["revoke"]
 
@@ -39,8 +39,7 @@ def revoke(store: Store, reference: str, reason: str, *, dry_run: bool = False) 
         raise SettingsError("give the reason of the revocation")
     permission = find_permission(store, reference)
     if permission is None:
-        near = near_labels(reference, [one.reference for one in list_permissions(store)])
-        hint = f"did you mean {' or '.join(near)}?" if near else "`troupe consent ls` lists them"
+        hint = near_references(store, reference) or "`troupe consent ls` lists them"
         raise SettingsError(f"{store.url} has no permission {reference}; {hint}")
     rows = _rows_with(store, reference)
     jobs = rows.filter(pc.field("status") != "forgotten")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from catalogs.consent.permission import Permission
 from catalogs.consent.register import ConsentCheck
 from catalogs.retention.forget import ForgetList
 from catalogs.store.policy import read_policy
@@ -42,14 +43,19 @@ class StoreRules:
             job = replace(job, watermark="required")
         return job
 
-    def refusal(self, job: Job, portrait_sha256: str) -> InputError | None:
+    def permission(self, job: Job) -> Permission | None:
+        """Return the permission that a job names; None if the register has none."""
+        return self._consent.permission(job)
+
+    def refusal(self, job: Job, portrait_sha256: str, face: str = "") -> InputError | None:
         """Return the error of a job that the store does not allow; None if it may run.
 
         Args:
             job: as `governed` returns it.
             portrait_sha256: hash of its portrait.
+            face: objection to the portrait's face, of the job's permission; empty if there is none.
         """
-        if withdrawn := self._forget_list.refusal(job.identity, portrait_sha256) or self._consent.refusal(job):
+        if withdrawn := self._forget_list.refusal(job.identity, portrait_sha256) or self._consent.refusal(job, face):
             return withdrawn
         if self._policy.watermark and job.watermark == "off":
             return NotAllowed("watermark is off, and the policy of the store requires it")
@@ -58,6 +64,6 @@ class StoreRules:
             return NotAllowed(f"label is {job.label!r}, and the policy of the store requires {wanted!r}")
         return None
 
-    def note(self, job: Job) -> str | None:
-        """Return what to know of a job that may run nevertheless; None if there is nothing."""
-        return self._consent.note(job)
+    def note(self, job: Job, face: str = "") -> str | None:
+        """Return what to know of a job that may run nevertheless; None if there is nothing. `face`: see `refusal`."""
+        return self._consent.note(job, face)

@@ -6,6 +6,7 @@ cache/tracks/<key>.{parquet, sha256}                tracks, with digests
 cache/hashes/<run_id>.sha256-<digest>.parquet       content hashes of inputs
 cache/lengths/<run_id>.sha256-<digest>.json         lengths of driving clips, by content hash
 cache/traits/<run_id>.sha256-<digest>.json          tracks, colours and size of inputs, by content hash
+cache/faces/<run_id>.sha256-<digest>.json           how similar portraits are to the faces in permissions, by hash
 cache/pictures/<key>/                               pictures: videos without sound, in the same files as a render's
 renders/<key>/{full.mp4, crop.mp4, master.*}        films; the master in a lossless or editing format, if requested
 renders/<key>/subtitles.{vtt, srt}                  the film's subtitles, if it has any

@@ -33,7 +33,7 @@ __all__ = [
     "table_of",
 ]
 
-VERSION = 5
+VERSION = 6
 MASKED_SINCE = 5
 """Version of which every row was written without credentials in its URIs."""
 """Version of the schema. Columns are only added, never renamed or changed in type."""
@@ -109,7 +109,7 @@ _TYPES: dict[str, Any] = {
     "appearance_key": _TEXT,  # key in the cache
     "track_key": _TEXT,
     "motion_key": _TEXT,
-    "flagged": _TEXT,  # which quality thresholds the render missed, in words
+    "flagged": _TEXT,  # which quality thresholds the render missed, or that another person is shown, in words
     # Since version 3.
     "identity_key": _TEXT,  # what identities are compared by: `troupe.labels.label_key`
     "notes": _TEXT,  # what was converted, mixed, chosen, left out or made again after damage, in words
@@ -140,6 +140,8 @@ _TYPES: dict[str, Any] = {
     "seconds_sign": _REAL,
     "label": _TEXT,  # as requested: text in the upper right corner of every frame
     "watermark": _TEXT,  # id of the key of the video's watermark; `off`, or null where an earlier version made it
+    # Since version 6.
+    "consent_similarity": _REAL,  # cosine of the portrait's face and the permission's; null where not compared
 }
 
 INDEXED = (

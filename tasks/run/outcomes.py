@@ -41,7 +41,7 @@ class Outcomes:
 
     Attributes:
         counts: number of jobs by status.
-        pictures, films, frames, evaluations, files_put: see `Summary`.
+        pictures, films, flagged, frames, evaluations, files_put: see `Summary`.
     """
 
     def __init__(
@@ -56,7 +56,7 @@ class Outcomes:
         committed: Mapping[str, str],
     ) -> None:
         self.counts: Counter[str] = Counter()
-        self.pictures = self.films = self.frames = self.evaluations = self.files_put = 0
+        self.pictures = self.films = self.flagged = self.frames = self.evaluations = self.files_put = 0
         self._store, self._run_id, self._weights = store, run_id, weights
         self._thresholds, self._rows, self._heartbeat, self._listener = thresholds, rows, heartbeat, listener
         self._committed = committed
@@ -168,6 +168,7 @@ class Outcomes:
             self._rows.append(row, may_wait=status == "cancelled")
         with self._lock:
             self.counts[status] += 1
+            self.flagged += bool(row["flagged"])
         self._heartbeat.count(status)
         self._listener.finished(row)
 

@@ -21,6 +21,7 @@ from models.weights import recogniser_file
 from tasks.media.sandbox import Sandbox
 from tasks.media.watermark import load_key
 from tasks.run.inputs.clip_lengths import ClipLengths, Length
+from tasks.run.inputs.permitted_faces import PermittedFaces, PortraitCheck
 from tasks.run.inputs.subtitle_files import SubtitleFiles
 from tasks.run.inputs.traits import InputTraits
 from tasks.run.job_spec import JobTraits, make_spec, misfit, roles_of, track_error, uris_of
@@ -28,7 +29,7 @@ from tasks.steps.publish import finished_record
 from tasks.steps.specs import FilmSpec, PictureSpec
 from tasks.weights.shipped import MINIATURE_NOTE, is_miniature
 from troupe import Job
-from troupe.errors import Cancelled, InputError, TroupeError
+from troupe.errors import Cancelled, InputError, StoreError, TroupeError
 from troupe.process.signals import map_stoppable
 
 __all__ = ["Plan", "PlannedJob", "Shard", "finished_films", "plan_jobs", "shards", "weights_fingerprint"]
@@ -56,6 +57,8 @@ class PlannedJob:
         portrait_hash, driving_hash: SHA-256 of the files, where they could be read.
         has_picture: whether the film's picture exists already; known once `finished_films` has looked it up.
         notes: what to know of its render: the model's limits, what is damaged, and what its permission does not cover.
+        flagged: that the portrait shows another person than its permission, in words.
+        consent_similarity: cosine of the portrait's face and the permission's; None if they were not compared.
     """
 
     job: Job
@@ -65,6 +68,8 @@ class PlannedJob:
     driving_hash: str = ""
     has_picture: bool = False
     notes: tuple[str, ...] = ()
+    flagged: str = ""
+    consent_similarity: float | None = None
 
 
 @dataclass(frozen=True)
@@ -147,6 +152,7 @@ def plan_jobs(
         hashes.save(run_id)
         lengths.save(run_id)
     rules = StoreRules(store, require_consent=require_consent)
+    faces = PermittedFaces(store, detector, recogniser, face_networks, hashes, policy)
     notes = (MINIATURE_NOTE,) if is_miniature(weights_directory) else ()
     watermark = load_key().id
     shared: dict[Any, Any] = {}
@@ -158,7 +164,12 @@ def plan_jobs(
         hashed = {uri: value for uri, value in found.items() if isinstance(value, str)}
         portrait, driving = hashed.get(job.portrait, ""), hashed.get(job.driving, "")
         problems = [value for value in found.values() if isinstance(value, TroupeError)]
-        problems += filter(None, (rules.refusal(job, portrait), lengths.unreadable(driving)))
+        shown = PortraitCheck()
+        try:
+            shown = faces.check(job, rules.permission(job), portrait)
+        except (InputError, StoreError) as problem:
+            problems.append(problem)
+        problems += filter(None, (rules.refusal(job, portrait, shown.objection), lengths.unreadable(driving)))
         usable = not problems
         problems += filter(None, [subtitles.problem(job)])
         spec = None
@@ -188,8 +199,21 @@ def plan_jobs(
                 problems.append(problem)
             except Exception as problem:  # whatever is wrong with one job must not end the run
                 problems.append(InputError(f"the job cannot be planned: {reason(problem)}; correct its row"))
-        own = () if problems else (*notes, *filter(None, [rules.note(job)]))
-        planned.append(PlannedJob(job, spec, _together(problems), portrait, driving, notes=own))
+        own = () if problems else (*notes, *filter(None, [rules.note(job, shown.objection)]))
+        planned.append(
+            PlannedJob(
+                job,
+                spec,
+                _together(problems),
+                portrait,
+                driving,
+                notes=own,
+                flagged=shown.objection if shown.other_person else "",
+                consent_similarity=shown.similarity,
+            )
+        )
+    if run_id:
+        faces.save(run_id)
     return Plan(run_id, fingerprint, tuple(planned))
 
 

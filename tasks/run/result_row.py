@@ -45,7 +45,7 @@ def row_of(
         error: why there is none.
         stages: seconds by stage that this run spent on the job.
         attempts: how often a worker was given the picture or the film.
-        flagged: thresholds that the render misses, in words.
+        flagged: thresholds that the render misses, in words; that it shows another person is in `planned`.
         notes: what was damaged in the store and was made again.
     """
     spec = planned.spec
@@ -94,7 +94,8 @@ def row_of(
         driving_sha256=planned.driving_hash or None,
         weights=weights,
         attempts=attempts,
-        flagged=flagged,
+        flagged="; ".join(filter(None, (planned.flagged, flagged))) or None,
+        consent_similarity=planned.consent_similarity,
         notes="; ".join(dict.fromkeys((*(facts or {}).get("notes", ()), *planned.notes, *notes))) or None,
         **columns,
     )

@@ -264,6 +264,7 @@ class Run:
             counts=dict(outcomes.counts),
             pictures=outcomes.pictures,
             films=outcomes.films,
+            flagged=outcomes.flagged,
             frames=outcomes.frames,
             evaluations=outcomes.evaluations,
             files_put=outcomes.files_put,

@@ -26,6 +26,7 @@ class Summary:
         counts: number of jobs by status.
         pictures: number of pictures, videos without sound, rendered in this run; films may share one.
         films: number of films made in this run: pictures with their sound.
+        flagged: number of jobs that are flagged.
         frames: number of frames rendered in this run.
         evaluations: number of frames that went through the denoiser in this run, once per branch and step.
         files_put: number of files put into caches and renders in this run.
@@ -44,11 +45,13 @@ class Summary:
     report: str = ""
     pictures: int = 0
     films: int = 0
+    flagged: int = 0
 
     def jobs_line(self) -> str:
         """Return the number of jobs by status: `1 done, 1 failed`."""
         order = ("done", "reused", "failed", "cancelled")
-        return ", ".join(f"{self.counts[status]} {status}" for status in order if self.counts.get(status)) or "no jobs"
+        jobs = ", ".join(f"{self.counts[status]} {status}" for status in order if self.counts.get(status)) or "no jobs"
+        return f"{jobs}, {self.flagged} of them flagged" if self.flagged else jobs
 
     def line(self) -> str:
         """Return the summary in one line."""

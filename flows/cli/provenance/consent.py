@@ -2,15 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from flows.cli.console import Format, print_json, print_table, stderr
-from flows.cli.options import DEFAULT_STORE, DryRunOption, FormatOption, StoreOption
+from flows.cli.options import (
+    DEFAULT_STORE,
+    DetectorOption,
+    DryRunOption,
+    FormatOption,
+    StoreOption,
+    WeightsOption,
+    weights_or_miniature,
+)
 from flows.cli.provenance.forget import show_deletion
-from troupe.errors import SettingsError
+from troupe.errors import InputError, SettingsError
 
 __all__ = ["app"]
 
@@ -51,15 +61,30 @@ def add(
     ] = None,
     valid_from: Annotated[str, typer.Option("--from", metavar="DAY", help="First day, UTC.", show_default=False)] = "",
     valid_until: Annotated[str, typer.Option("--until", metavar="DAY", help="Last day, UTC.", show_default=False)] = "",
+    face: Annotated[
+        str,
+        typer.Option(
+            metavar="URI",
+            help="Picture of the person, whose face every portrait is compared with; the picture is not kept, the "
+            "embedding of the face is.",
+            show_default=False,
+        ),
+    ] = "",
+    weights: WeightsOption = None,
+    detector: DetectorOption = None,
     replace: ReplaceOption = False,
     store: StoreOption = DEFAULT_STORE,
 ) -> None:
     """Add a permission. What is not limited is permitted.
 
+    With --face, a job with this permission whose portrait shows somebody else is flagged, or refused if the policy of
+    the store requires consent. Faces are compared by the networks of --weights: name those of the runs.
+
     Examples:
 
     - `troupe consent add release-2026-014 --identity ada --document contracts/ada.pdf --until 2027-12-31`
     - `troupe consent add release-2026-015 --identity bo --purpose advertisement --language fr --language de`
+    - `troupe consent add release-2026-016 --identity cy --face contracts/cy.jpg --weights weights`
     """
     from catalogs.consent.permission import permission_from
     from catalogs.consent.register import add_permissions
@@ -77,6 +102,7 @@ def add(
         "valid_until": valid_until,
     }
     opened = open_store(store)
+    values = _with_face(values | {"face": face}, _chosen(weights), detector)
     add_permissions(opened, [permission_from(_with_hash(values), reference)], replace_existing=replace)
     stderr.print(f"added {reference}")
 
@@ -84,13 +110,15 @@ def add(
 @app.command("import")
 def import_file(
     file: Annotated[Path, typer.Argument(metavar="FILE", help="Table of permissions: CSV, JSONL or Parquet.")],
+    weights: WeightsOption = None,
+    detector: DetectorOption = None,
     replace: ReplaceOption = False,
     store: StoreOption = DEFAULT_STORE,
 ) -> None:
     """Add the permissions of a table: all of them, or none if one is invalid.
 
     Columns: `reference`, `identity`, and optionally `document`, `purposes`, `languages`, `territories`, `clips` (with
-    `;` between several), `valid_from` and `valid_until`.
+    `;` between several), `valid_from`, `valid_until` and `face`, a picture of the person as in `troupe consent add`.
 
     Examples:
 
@@ -102,6 +130,7 @@ def import_file(
     from catalogs.store.store import open_store
 
     permissions: list[Permission] = []
+    chosen = _chosen(weights)
     problems: list[str] = []
     try:
         table = read_table(file.read_bytes(), file.name)
@@ -110,9 +139,11 @@ def import_file(
     for row in table.rows:
         cells = {name: cell for name, cell in row.cells.items() if name in table.columns}
         try:
-            permissions.append(permission_from(_with_hash(cells), row.where))
+            permissions.append(permission_from(_with_hash(_with_face(cells, chosen, detector)), row.where))
         except SettingsError as error:
             problems += error.problems or [str(error)]
+        except InputError as error:
+            problems.append(f"{row.where}: {error}")
     problems += table.problems
     if problems:
         raise SettingsError(f"{file} has invalid permissions; nothing was added", problems)
@@ -155,18 +186,21 @@ def show(reference: ReferenceArgument, store: StoreOption = DEFAULT_STORE, forma
 
     - `troupe consent show release-2026-014`
     """
-    from catalogs.consent.register import find_permission
+    from catalogs.consent.register import find_permission, near_references
     from catalogs.store.store import open_store
 
-    permission = find_permission(open_store(store), reference)
+    opened = open_store(store)
+    permission = find_permission(opened, reference)
     if permission is None:
-        raise SettingsError(f"{store} has no permission {reference}; `troupe consent ls` lists them")
+        hint = near_references(opened, reference) or "`troupe consent ls` lists them"
+        raise SettingsError(f"{store} has no permission {reference}; {hint}")
     values = permission.values() | {"state": permission.state()}
     if format is Format.json:
         print_json(values)
         return
+    shown = values | ({"face": "an embedding, with which portraits are compared"} if permission.face else {})
     rows = [
-        (name, "; ".join(value) if isinstance(value, list) else str(value)) for name, value in values.items() if value
+        (name, "; ".join(value) if isinstance(value, list) else str(value)) for name, value in shown.items() if value
     ]
     print_table(("value", "of the permission"), rows)
 
@@ -216,6 +250,25 @@ def _with_hash(values: dict[str, Any]) -> dict[str, Any]:
         return values
     with localised(document, policy=trusting(document)) as path:
         return values | {"document_sha256": file_sha256(path)}
+
+
+def _chosen(weights: str | None) -> Callable[[], str]:
+    """Return what returns the weights, with a notice if there are none; they are needed for faces only."""
+    return cache(lambda: weights_or_miniature(weights))
+
+
+def _with_face(values: dict[str, Any], weights: Callable[[], str], detector: str | None) -> dict[str, Any]:
+    """Return the values of a permission with the embedding of the face in the picture that `face` names."""
+    from catalogs.requests.access.input_policy import trusting
+    from catalogs.requests.inputs import localised
+
+    picture = str(values.get("face") or "")
+    if not picture:
+        return values
+    from tasks.same_person import face_values
+
+    with localised(picture, policy=trusting(picture)) as path:
+        return values | face_values(path, weights(), detector)
 
 
 def _limits(permission: Any) -> str:

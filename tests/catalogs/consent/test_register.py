@@ -94,6 +94,23 @@ def test_all_or_none_are_added(register: Store) -> None:
     assert "Cy" not in str(log)
 
 
+def test_a_face_is_kept_while_the_permission_can_be_used(register: Store) -> None:
+    """And never in the audit log, which cannot be changed."""
+    add_permissions(register, [Permission("R-3", "Cy", face="QUJD", face_recogniser="e" * 64)])
+    found = find_permission(register, "r-3")
+    assert found is not None
+    assert (found.face, found.face_recogniser) == ("QUJD", "e" * 64)
+    assert "QUJD" not in str(list(read_audit(register)))
+    assert "not Cy's" in str(ConsentCheck(register, required=True).refusal(job("R-3", "Cy"), "it is not Cy's"))
+    assert "not Cy's" in str(ConsentCheck(register, required=False).note(job("R-3", "Cy"), "it is not Cy's"))
+    mark_revoked(register, "R-3", "by letter")
+    found = find_permission(register, "R-3")
+    assert found is not None
+    assert found.face == ""
+    assert not any(b"QUJD" in register.read(key) for key in register.list("consent"))
+    assert "face" not in R1.values()  # as versions without faces write and read them
+
+
 def test_a_damaged_permission_ends_the_check(register: Store) -> None:
     for key in register.list("consent/permissions"):
         register.replace(b"{}", key)

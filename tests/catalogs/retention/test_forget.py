@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from catalogs.consent.permission import Permission
+from catalogs.consent.register import add_permissions, list_permissions
 from catalogs.export.deliver import deliver
 from catalogs.query.jobs import list_jobs
 from catalogs.query.sql import sql
@@ -87,6 +89,13 @@ def test_the_forget_list(filled: Store) -> None:
         assert "withdrew" in refusal.message
     assert forget_list.refusal("Bo", BO) is None
     assert forget_list.refusal("", "") is None
+
+
+def test_the_embeddings_of_the_person_are_deleted(folder_store: Store) -> None:
+    faces = {"face": "QUJD", "face_recogniser": "e" * 64}
+    add_permissions(folder_store, [Permission("R-1", "Ana", **faces), Permission("R-2", "Bo", **faces)])
+    forget(folder_store, "ana", absent_ok=True)
+    assert [one.face for one in list_permissions(folder_store)] == ["", "QUJD"]
 
 
 def test_forgetting_twice_forgets_what_came_meanwhile(filled: Store) -> None:

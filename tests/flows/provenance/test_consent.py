@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Callable, Mapping
 from datetime import date
 from pathlib import Path
 from typing import Any
+
+import numpy as np
+import pytest
 
 from catalogs.consent.permission import Permission
 from catalogs.consent.register import add_permissions
@@ -15,6 +19,7 @@ from catalogs.store.store import Store, open_store
 from catalogs.table.audit import read_audit, verify_audit
 from catalogs.table.store_policy import change_policy
 from flows.observe.progress import use_listener
+from tasks.same_person import face_values
 from tests.flows.jobs import JOB, RunJobs, manifest_rows
 from troupe.progress import Progress
 
@@ -119,11 +124,20 @@ def test_consent_that_is_withdrawn_during_a_run(run_jobs: RunJobs, tmp_path: Pat
     assert len(store.list("renders")) == 3  # video, poster and record of the one that is kept
 
 
-def test_without_a_policy_what_a_permission_does_not_cover_is_noted(run_jobs: RunJobs, tmp_path: Path) -> None:
+def test_without_a_policy_what_a_permission_does_not_cover_is_noted(
+    run_jobs: RunJobs, tmp_path: Path, cast: Path, weights: Path
+) -> None:
+    """A language, and the face in the portrait: here the permission's is as different from it as can be."""
     store = open_store(str(tmp_path / "store"))
-    add_permissions(store, [Permission("R-french", "Ruby", languages=("fr",))])
+    face = face_values(cast / "portraits/ruby.png", str(weights))
+    opposite = base64.b64encode((-np.frombuffer(base64.b64decode(face["face"]), "<f4")).tobytes()).decode()
+    add_permissions(store, [Permission("R-french", "Ruby", languages=("fr",), **face | {"face": opposite})])
     job = JOB | {"identity": "Ruby", "consent": "R-french"}
-    (row,) = manifest_rows(run_jobs(job)).values()
+    summary = run_jobs(job)
+    (row,) = manifest_rows(summary).values()
     assert row["status"] == "done"
     assert "language is not named" in row["notes"]
+    assert row["consent_similarity"] == pytest.approx(-1, abs=1e-4)
+    assert "not Ruby's" in row["flagged"]
+    assert "1 done, 1 of them flagged" in summary.line()
     assert run_jobs(job, require_consent=True).counts == {"failed": 1}
