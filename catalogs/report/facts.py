@@ -14,7 +14,7 @@ from urllib.parse import quote
 from catalogs.report.films import FILM_LABELS, Film, family_status, family_title, film_facts
 from catalogs.requests.image_sequences import display_name
 from catalogs.store import uris
-from catalogs.table.schema import QUALITIES, STAGES
+from catalogs.table.schema import HIGHER_IS_BETTER, QUALITIES, STAGES
 
 __all__ = ["Card", "Facts", "Outlier", "Stage", "collect_facts"]
 
@@ -26,7 +26,6 @@ _MIN_JOBS = 8
 """Fewest jobs with a measure for outliers to be reported."""
 _OUTLIER_SCORE = 3.5
 """Modified z-score of an outlier (Iglewicz and Hoaglin, 1993)."""
-_HIGHER_IS_BETTER = ("identity",)
 _LABELS = {
     "identity": "identity similarity",
     "landmarks": "landmark distance",
@@ -220,7 +219,7 @@ def _outliers(measured: Mapping[str, Sequence[tuple[str, float]]]) -> tuple[Outl
         median = statistics.median(value for _, value in values)
         deviation = statistics.median(abs(value - median) for _, value in values)
         for job_id, value in values:
-            worse = median - value if name in _HIGHER_IS_BETTER else value - median
+            worse = median - value if name in HIGHER_IS_BETTER else value - median
             # 0.6745 scales the median deviation to the standard deviation of a normal distribution.
             score = 0.6745 * worse / deviation if deviation > 0 else 0.0
             if score > _OUTLIER_SCORE:

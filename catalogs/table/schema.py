@@ -18,6 +18,7 @@ from troupe.labels import label_key
 
 __all__ = [
     "EITHER_SIGN",
+    "HIGHER_IS_BETTER",
     "INDEXED",
     "MASKED_SINCE",
     "QUALITIES",
@@ -49,6 +50,8 @@ SYNC_COLUMNS = ("sync_offset_frames", "sync_confidence", "sync_lse_c", "sync_lse
 """Measures of how the mouth moves with the sound, null where not measured."""
 EITHER_SIGN = ("sync_offset_frames",)
 """Measures whose absolute value is compared with bounds."""
+HIGHER_IS_BETTER = ("identity", "sync_confidence", "sync_lse_c")
+"""Measures of which more is better; of all others less is."""
 
 Row: TypeAlias = dict[str, Any]
 

@@ -6,13 +6,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from catalogs.table.schema import EITHER_SIGN, QUALITIES, SYNC_COLUMNS, Status
+from catalogs.table.schema import EITHER_SIGN, HIGHER_IS_BETTER, QUALITIES, SYNC_COLUMNS, Status
 from troupe.errors import QualityError, SettingsError
 
 __all__ = ["Thresholds"]
 
 _ON_FACES = ("identity", "landmarks", "expression", "pose")
-_HIGHER_IS_BETTER = ("identity", "sync_confidence", "sync_lse_c")
 
 
 @dataclass(frozen=True)
@@ -33,7 +32,7 @@ class Thresholds:
     fail: bool = False
 
     def __post_init__(self) -> None:
-        known = [name for name in (*QUALITIES, *SYNC_COLUMNS) if name not in _HIGHER_IS_BETTER]
+        known = [name for name in (*QUALITIES, *SYNC_COLUMNS) if name not in HIGHER_IS_BETTER]
         for name in self.maximum:
             if name not in known:
                 raise SettingsError(f"unknown measure {name!r} for --max; use one of {', '.join(known)}")
