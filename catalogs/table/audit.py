@@ -22,7 +22,17 @@ from troupe.errors import StoreError
 from troupe.labels import label_key, label_sha256
 from troupe.process.log_context import process_name
 
-__all__ = ["AUDIT_FOLDER", "AuditEntry", "Event", "Verdict", "append_audit", "read_audit", "verify_audit"]
+__all__ = [
+    "AUDIT_FOLDER",
+    "AuditEntry",
+    "Event",
+    "Verdict",
+    "append_audit",
+    "last_entry",
+    "read_audit",
+    "read_entry",
+    "verify_audit",
+]
 
 AUDIT_FOLDER = "audit"
 Event: TypeAlias = Literal["run", "export", "forget", "consent", "revoke", "policy"]
@@ -115,6 +125,31 @@ def read_audit(store: Store, since: datetime | None = None, identity: str = "") 
             entry = _parsed(store, key, data)
             if (since is None or entry.at >= since) and (not identity or label_sha256(identity) in entry.identities):
                 yield entry
+
+
+def last_entry(store: Store, known: int = 0) -> int:
+    """Return the number of the last entry; 0 without any.
+
+    Args:
+        known: number of an entry that exists; the ones after it are looked for one by one, without listing all.
+
+    Raises:
+        StoreError: the store cannot be read.
+    """
+    if not known:
+        return _number(keys[-1]) if (keys := _keys(store)) else 0
+    while store.exists(_key(known + 1)):
+        known += 1
+    return known
+
+
+def read_entry(store: Store, number: int) -> AuditEntry:
+    """Return an entry of the log.
+
+    Raises:
+        StoreError: it does not exist, or is damaged.
+    """
+    return _parsed(store, _key(number), store.read(_key(number)))
 
 
 def verify_audit(store: Store, expected: str = "") -> Verdict:
