@@ -22,7 +22,16 @@ from catalogs.store.sealed import seal, unseal
 from catalogs.store.store import Store
 from troupe.errors import SettingsError, StoreError
 
-__all__ = ["Endpoint", "State", "add_endpoint", "list_endpoints", "read_state", "remove_endpoint", "write_state"]
+__all__ = [
+    "Endpoint",
+    "State",
+    "add_endpoint",
+    "find_endpoint",
+    "list_endpoints",
+    "read_state",
+    "remove_endpoint",
+    "write_state",
+]
 
 _SETTINGS, _STATE = "events/endpoints", "events/state"
 _NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
@@ -107,11 +116,22 @@ def remove_endpoint(store: Store, name: str) -> None:
         SettingsError: it does not exist.
         StoreError: the store cannot be written.
     """
-    if not _NAME.fullmatch(name) or not store.exists(_settings_key(name)):
-        known = ", ".join(endpoint.name for endpoint in list_endpoints(store)) or "none"
-        raise SettingsError(f"{store.url} has no endpoint {name}; it has {known}")
+    find_endpoint(store, name)
     store.delete(_settings_key(name))
     store.delete(_state_key(name))
+
+
+def find_endpoint(store: Store, name: str) -> Endpoint:
+    """Return an endpoint by its name.
+
+    Raises:
+        SettingsError: it does not exist.
+        StoreError: it cannot be read.
+    """
+    if _NAME.fullmatch(name) and store.exists(_settings_key(name)):
+        return _endpoint(store, _settings_key(name))
+    known = ", ".join(endpoint.name for endpoint in list_endpoints(store)) or "none"
+    raise SettingsError(f"{store.url} has no webhook {name}; it has {known}")
 
 
 def list_endpoints(store: Store) -> list[Endpoint]:

@@ -149,7 +149,7 @@ class Outbox:
             return []
         if self._failures >= _DOWN:
             most = 1 if self.waiting == len(self._events) else 0  # one at a time
-        found = []
+        found: list[Event] = []
         while self._events and self._events[0][0] <= now and len(found) < most:
             found.append(heapq.heappop(self._events)[2])
         return found

@@ -1,8 +1,8 @@
 """The queue of events: the catalog itself.
 
-Rows of jobs, decisions and entries of the audit log are only ever added, in an order that stays. So nothing is written to queue an
-event, and none is lost with a killed process: an endpoint has a cursor, its place in these logs, which is moved after
-what lies before it was delivered.
+Rows of jobs, decisions and entries of the audit log are only ever added, in an order that stays. So nothing is written
+to queue an event, and none is lost with a killed process: an endpoint has a cursor, its place in these logs, which is
+moved after what lies before it was delivered.
 """
 
 from __future__ import annotations
@@ -55,8 +55,10 @@ class Cursor:
 
     def after(self, batch: Batch) -> Cursor:
         """Return the cursor after a batch."""
-        places: dict[str, Any] = {batch.log: batch.place}
-        return replace(self, **places, **({"at": batch.at} if batch.log == "rows" else {}))
+        values: dict[str, Any] = {batch.log: batch.place}
+        if batch.log == "rows":
+            values["at"] = batch.at
+        return replace(self, **values)
 
 
 @dataclass(frozen=True)
@@ -150,7 +152,8 @@ class Queue:
         since = max(cursor.at, _EVER + _MARGIN) - _MARGIN
         runs = [run.run_id for run in list_runs(self._store) if run.updated_at >= since]
         recorded = pc.field("recorded_at") >= pa.scalar(since, pa.timestamp("us", "UTC"))
-        return snapshot(self._store).read(recorded | pc.field("run_id").isin(runs), list(JOB_COLUMNS))
+        in_runs = pc.field("run_id").isin(pa.array(runs, pa.string()))
+        return snapshot(self._store).read(recorded | in_runs, list(JOB_COLUMNS))
 
 
 class _People:

@@ -18,7 +18,7 @@ import typer
 from typer.core import TyperCommand, TyperGroup, TyperOption
 
 from catalogs.store.uris import redacted_text
-from flows.cli import catalog, demo, doctor, evaluate, export, plan, report, review, run, runs, train, weights
+from flows.cli import catalog, demo, doctor, evaluate, events, export, plan, report, review, run, runs, train, weights
 from flows.cli.console import print_error, stderr
 from flows.cli.options import ExitCode
 from flows.cli.provenance import audit, consent, credentials, forget, policy, verify
@@ -118,6 +118,7 @@ app.command()(forget.forget)
 app.add_typer(consent.app, name="consent")
 app.add_typer(credentials.app, name="credentials")
 app.command()(verify.verify)
+app.add_typer(events.app, name="events")
 app.add_typer(weights.app, name="weights")
 app.command()(doctor.doctor)
 for group in (app, *(registered.typer_instance for registered in app.registered_groups)):

@@ -82,6 +82,7 @@ def export(
     from catalogs.store.policy import read_policy
     from catalogs.store.store import open_store
     from tasks.delivery import deliver_packages
+    from tasks.events import sending_events
 
     if masters and package is not None:
         raise SettingsError("--masters is for single videos; leave out --package")
@@ -111,7 +112,7 @@ def export(
     target = open_store(destination)
     common: dict[str, Any] = {"crop": crop, "posters": posters, "excel": excel}
     notes: tuple[str, ...] = ()
-    with console_export_progress(stderr) as on_progress:
+    with sending_events(source, stderr.print), console_export_progress(stderr) as on_progress:
         common["on_progress"] = on_progress
         if package is None:
             videos = deliver(source, rows, target, name, masters=masters, **common)

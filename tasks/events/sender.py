@@ -17,19 +17,21 @@ from catalogs.events import (
     Endpoint,
     Event,
     Outbox,
+    Outcome,
     Queue,
     Retries,
     Signer,
     list_endpoints,
     load_signer,
     read_state,
+    trial_event,
     write_state,
 )
 from catalogs.store.store import Store
 from tasks.events.post import open_session, post_event
 from troupe.errors import StoreError, TroupeError
 
-__all__ = ["Sender", "deliver_events", "sending_events"]
+__all__ = ["Sender", "deliver_events", "send_test", "sending_events"]
 
 SHARE = 0.02
 """Of one processor that sending takes at most while a run is live."""
@@ -40,8 +42,8 @@ _BURST = 0.1
 _POLL_SECONDS, _SAVE_SECONDS = 2.0, 1.0
 _AT_ONCE, _AT_ONCE_BESIDE = 16, 4
 """Requests to an endpoint at the same time, and beside a run."""
-_PATIENCE = 60.0
-"""Seconds until its next try from which on an event is left for later."""
+_PATIENCE, _PATIENCE_BESIDE = 60.0, 2.0
+"""Seconds until the next try from which on an event is left for later, and at the end of a run."""
 _JOIN_SECONDS = 2.0
 
 _log = logging.getLogger(__name__)
@@ -86,6 +88,7 @@ class Sender:
             for each in endpoints
         ]
         self._share: float | None = share
+        self._patience = _PATIENCE if share is None else _PATIENCE_BESIDE
         self._closing, self._finishing, self._finished = threading.Event(), threading.Event(), threading.Event()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._wake: asyncio.Event | None = None
@@ -210,7 +213,7 @@ class Sender:
     def _is_done(self, lane: _Lane) -> bool:
         """Return whether there is nothing to send for a while."""
         due = lane.outbox.next_due()
-        return not lane.tasks and (due is None or due > time.monotonic() + _PATIENCE)
+        return not lane.tasks and (due is None or due > time.monotonic() + self._patience)
 
     def _start_due(self, most: int) -> None:
         for lane in self._lanes:
@@ -300,6 +303,21 @@ def deliver_events(
     finally:
         sender.close()
     return sender.left()
+
+
+def send_test(store: Store, endpoint: Endpoint) -> Outcome:
+    """Send a test event to an endpoint, once.
+
+    Raises:
+        SettingsError: its secret cannot be read.
+    """
+    signer = load_signer(endpoint.secret_file)
+
+    async def send() -> Outcome:
+        async with await open_session(endpoint) as session:
+            return await post_event(session, endpoint, signer, trial_event(store))
+
+    return asyncio.run(send())
 
 
 def _opened(store: Store, note: Callable[[str], None]) -> Sender | None:

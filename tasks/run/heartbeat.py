@@ -52,7 +52,7 @@ class Heartbeat:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self._thread.ident is None:
+        if not self.started:
             return
         if error is not None:
             self.fail(error)
@@ -94,6 +94,17 @@ class Heartbeat:
                 state: RunState = "cancelled" if isinstance(error, Cancelled | KeyboardInterrupt) else "failed"
                 note = str(error) or type(error).__name__
                 self._info = replace(self._info, state=state, note=note)
+
+    @property
+    def started(self) -> bool:
+        """Whether the run has a record."""
+        return self._thread.ident is not None
+
+    def outcome(self) -> dict[str, Any]:
+        """Return state, counts and note of the run, as they are now."""
+        with self._lock:
+            counts = {status: count for status, count in self._counts.items() if count}
+            return {"state": self._info.state, "counts": counts, "note": self._info.note}
 
     def _beat(self) -> None:
         self._write()

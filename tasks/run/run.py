@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 import secrets
 import threading
 import time
@@ -24,6 +25,7 @@ from catalogs.table.manifest import write_manifest
 from catalogs.table.row_buffer import RowBuffer
 from catalogs.table.snapshot import latest_rows, snapshot
 from models.weights import model_files
+from tasks.events import sending_events
 from tasks.pool import LocalPool, Pool, RayPool, Role
 from tasks.quality.thresholds import Thresholds
 from tasks.run.heartbeat import Heartbeat
@@ -37,13 +39,15 @@ from tasks.run.worker_roles import RENDER, cluster_roles, worker_roles
 from tasks.steps.context import WorkerConfig, local_detector
 from tasks.steps.specs import FilmSpec
 from tasks.weights.local_copy import local_weights
-from troupe.errors import Cancelled, DamagedFile, NoSpace, SettingsError, WeightsError
+from troupe.errors import Cancelled, DamagedFile, NoSpace, SettingsError, StoreError, WeightsError
 from troupe.files import file_state
 from troupe.process.log_context import set_run_id
 from troupe.process.scratch import scratch_folder
 from troupe.process.signals import call_stoppable
 
 __all__ = ["Run", "Shard"]
+
+_log = logging.getLogger(__name__)
 
 JOBS_PER_RENDER_WORKER = 8
 """Jobs in a shard, of which a few are worked on at once: enough for the pool to choose from."""
@@ -90,6 +94,8 @@ class Run:
         set_run_id(self.run_id)
         check_store(self._store)
         with self._stack:
+            # Entered first, so that it also sends what the others write when they are left.
+            self._stack.enter_context(sending_events(self._store, self._listener.note, self._stop.is_set))
             self._stack.enter_context(self._heartbeat)
             scratch = self._stack.enter_context(scratch_folder())
             self._config = WorkerConfig(
@@ -138,6 +144,8 @@ class Run:
     ) -> None:
         if error is not None:
             self._heartbeat.fail(error)
+            if self._heartbeat.started:
+                self._log_failure()
         self._opened.__exit__(kind, error, trace)
 
     def plan(self) -> None:
@@ -281,6 +289,13 @@ class Run:
         append_audit(self._store, "run", facts, identities)
         self._heartbeat.finish(summary.line())
         return summary
+
+    def _log_failure(self) -> None:
+        """Record in the audit log, from which events are made, that the run ended without a manifest."""
+        try:
+            append_audit(self._store, "run", {"run_id": self.run_id, **self._heartbeat.outcome()})
+        except StoreError as error:  # the one that ended the run is raised
+            _log.warning("cannot record the end of run %s in the audit log: %s", self.run_id, error)
 
     def _raise_if_cancelled(self) -> None:
         if self._stop.is_set():
