@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
+from typing import Any
 
 from troupe.errors import SettingsError
 
@@ -22,6 +23,10 @@ class SamplerSettings:
         decode_chunk: number of frames decoded together; chunk borders change the result.
         fps: frames per second passed to the denoiser, whatever the clip's rate.
         seed: seed of the noise, drawn on the CPU in float32 so that it is the same everywhere.
+        guidance_interval: (lowest, highest) noise level with guidance; None for all (Kynkäänniemi et al. 2024).
+        guidance_every: steps for which one evaluation of the guidance serves; 1 evaluates it in every step.
+        deep_every: steps for which one evaluation of the denoiser's inner stages serves; 1 evaluates them in every step
+            (Ma et al. 2024, here by frame, as windows move).
     """
 
     steps: int = 25
@@ -33,13 +38,29 @@ class SamplerSettings:
     decode_chunk: int = 8
     fps: float = 12.5
     seed: int = 0
+    guidance_interval: tuple[float, float] | None = None
+    guidance_every: int = 1
+    deep_every: int = 1
 
     def __post_init__(self) -> None:
         if self.steps < 1 or self.decode_chunk < 1:
             raise SettingsError("steps and decode_chunk must be at least 1")
         if self.overlap < 0 or self.shift < 0 or self.padding < 0:
             raise SettingsError("overlap, shift and padding must not be negative")
+        if self.guidance_every < 1 or self.deep_every < 1:
+            raise SettingsError("guidance_every and deep_every must be at least 1")
+        if self.guidance_interval is not None and not 0 <= self.guidance_interval[0] <= self.guidance_interval[1]:
+            raise SettingsError("guidance_interval must be (lowest, highest) noise level, neither negative")
 
+    @property
+    def values(self) -> dict[str, Any]:
+        """All fields by name, without the savings that are off: settings of before they existed keep their keys."""
+        everything = {field.name: getattr(self, field.name) for field in fields(self)}
+        off = {field.name: field.default for field in fields(self) if field.name in _SAVINGS}
+        return {name: value for name, value in everything.items() if name not in off or value != off[name]}
+
+
+_SAVINGS = ("guidance_interval", "guidance_every", "deep_every")
 
 PRESETS = {
     "exact": SamplerSettings(),

@@ -20,7 +20,8 @@ from models.autoencoder import autoencoder_for, decode
 from models.config import ModelConfig
 from models.denoiser import Context, Denoiser
 from models.sampler import evaluations
-from models.sampler.guidance import Branch, branches, guidance_schedule
+from models.sampler.guidance import Branch
+from models.sampler.steps import plan_steps
 from troupe.sampler_settings import SamplerSettings
 
 __all__ = ["ClipCost", "FrameCost", "Operations", "count_clip_cost", "count_frame_cost"]
@@ -58,11 +59,13 @@ class FrameCost:
 
     Attributes:
         branches: one evaluation of the denoiser, by guidance branch.
+        outer: one evaluation of the denoiser's outermost stages only, by guidance branch.
         motion: projecting the motion to keys and values.
         decode: decoding the latents to pixels.
     """
 
     branches: Mapping[Branch, Operations]
+    outer: Mapping[Branch, Operations]
     motion: Operations
     decode: Operations
 
@@ -115,10 +118,13 @@ def count_frame_cost(config: ModelConfig, chunk: int) -> FrameCost:
             Branch.FULL: (appearance, motion.of(torch.arange(window)[None])),
         }
 
-        def evaluate(branch: Branch) -> None:
+        def evaluate(branch: Branch, inner: torch.Tensor | None = None) -> torch.Tensor:
             sample = torch.empty(1, window, config.unet.in_channels, side, side)
             pose = torch.empty(config.unet.block_out_channels[0], side, side)
-            denoiser(sample, torch.empty(1), torch.empty(1, 3), pose, conditioning[branch])
+            made: list[torch.Tensor] = []
+            contexts = conditioning[branch]
+            denoiser(sample, torch.empty(1), torch.empty(1, 3), pose, contexts, inner, made.append)
+            return made[0]
 
         def project() -> None:
             denoiser.project_motion(torch.empty(window, tokens, width), 2**62)
@@ -126,8 +132,10 @@ def count_frame_cost(config: ModelConfig, chunk: int) -> FrameCost:
         def decode_chunk() -> None:
             decode(vae, torch.empty(chunk, config.vae.latent_channels, side, side))
 
+        inner = evaluate(Branch.FULL)
         return FrameCost(
             branches={branch: _count(partial(evaluate, branch)) * (1 / window) for branch in Branch},
+            outer={branch: _count(partial(evaluate, branch, inner)) * (1 / window) for branch in Branch},
             motion=_count(project) * (1 / window),
             decode=_count(decode_chunk) * (1 / chunk),
         )
@@ -141,12 +149,13 @@ def count_clip_cost(frames: int, config: ModelConfig, settings: SamplerSettings,
         frame_cost: `count_frame_cost` of the same model and decode chunk.
     """
     padded = frames + 2 * settings.padding
-    every = [branch for strength in guidance_schedule(settings) for branch in branches(*strength)]
-    evaluated = evaluations(padded, config.window, settings)
+    steps = plan_steps(config.scheduler, settings)
+    every = [(branch, deep) for step in steps for branch, deep in step.evaluated.items()]
+    evaluated = evaluations(padded, config, settings)
     step_frames = evaluated // len(every)
     denoise = frame_cost.motion * padded
-    for branch in every:
-        denoise += frame_cost.branches[branch] * step_frames
+    for branch, deep in every:
+        denoise += (frame_cost.branches if deep else frame_cost.outer)[branch] * step_frames
     least = len(every) * (frame_cost.branches[Branch.FULL] + frame_cost.motion).products + frame_cost.decode.products
     return ClipCost(
         frames=frames,

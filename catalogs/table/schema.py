@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import math
 from collections.abc import Iterable, Mapping
 from datetime import datetime
@@ -209,7 +208,7 @@ def make_row(
         "end_seconds": job.end,
         "started_at": started_at,
         "finished_at": finished_at,
-        "settings": canonical(dataclasses.asdict(settings)) if settings else None,
+        "settings": canonical(settings.values) if settings else None,
         "face": dict(zip(("x1", "y1", "x2", "y2"), map(float, face), strict=True)) if face is not None else None,
         "gaps": [{"first": first, "stop": stop} for first, stop in gaps] if gaps is not None else None,
         **{f"seconds_{stage}": seconds for stage, seconds in (stages or {}).items()},

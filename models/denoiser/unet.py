@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import islice, repeat
 from typing import cast
 
@@ -12,7 +12,7 @@ from diffusers.models.embeddings import TimestepEmbedding, Timesteps
 from torch import Tensor, nn
 
 from models.config import UNetConfig
-from models.denoiser.conditioning import Context, MotionContext
+from models.denoiser.conditioning import Context, LayerContext, MotionContext
 from models.denoiser.norm import GroupNorm
 from models.denoiser.resnet import Downsample, ResBlock, Upsample
 from models.denoiser.transformer import Transformer
@@ -124,7 +124,14 @@ class Denoiser(nn.Module):
         return self.conv_in.weight.dtype
 
     def forward(
-        self, sample: Tensor, timestep: Tensor, time_ids: Tensor, pose: Tensor, contexts: Sequence[Context] = ()
+        self,
+        sample: Tensor,
+        timestep: Tensor,
+        time_ids: Tensor,
+        pose: Tensor,
+        contexts: Sequence[Context] = (),
+        inner: Tensor | None = None,
+        on_inner: Callable[[Tensor], None] = lambda _: None,
     ) -> Tensor:
         """Predict v.
 
@@ -134,6 +141,9 @@ class Denoiser(nn.Module):
             time_ids: (B, 3), or (1, 3) for all: frames per second, motion bucket, noise augmentation.
             pose: the pose guider's feature map, anything that broadcasts to (B, F, C, h, w).
             contexts: none to two contexts of the windows; absent ones count as zeros.
+            inner: (B * F, C, h / 2, w / 2), what the inner stages made at another noise level: only the outermost
+                stages are evaluated.
+            on_inner: called with what the inner stages made.
 
         Returns:
             (B, F, 4, h, w).
@@ -143,13 +153,33 @@ class Denoiser(nn.Module):
         x = self.conv_in(sample.flatten(0, 1).contiguous(memory_format=torch.channels_last))
         x = (x.view(*sample.shape[:2], *x.shape[1:]) + pose).flatten(0, 1)
 
-        layer_contexts = zip(*(context.layers for context in contexts), strict=True) if contexts else repeat(())
-        maps = [x]
-        for down in cast("Iterable[DownStage]", self.down_blocks):
-            maps += down(maps[-1], activated, frames, list(islice(layer_contexts, len(down.attentions))))
-        x = self.mid_block(maps[-1], activated, frames, list(islice(layer_contexts, 1)))
-        for up in cast("Iterable[UpStage]", self.up_blocks):
-            x = up(x, maps, activated, frames, list(islice(layer_contexts, len(up.attentions))))
+        layers: Iterator[tuple[LayerContext, ...]] = (
+            zip(*(context.layers for context in contexts), strict=True) if contexts else repeat(())
+        )
+
+        def contexts_of(stage: DownStage | MiddleStage | UpStage) -> list[tuple[LayerContext, ...]]:
+            return list(islice(layers, len(stage.attentions)))
+
+        first, *downs = cast("Iterable[DownStage]", self.down_blocks)
+        *ups, last = cast("Iterable[UpStage]", self.up_blocks)
+        middle: MiddleStage = self.mid_block
+        maps = [x, *first(x, activated, frames, contexts_of(first))]
+        outer = maps[: len(last.resnets)]
+        if inner is None:
+            for down in downs:
+                maps += down(maps[-1], activated, frames, contexts_of(down))
+            inner = middle(maps[-1], activated, frames, contexts_of(middle))
+            for below, up in zip([None, *ups], ups, strict=False):
+                if below is not None:
+                    inner = below.enlarge(inner, maps[-1].shape[-2:])
+                inner = up(inner, maps, activated, frames, contexts_of(up))
+        else:
+            left_out: tuple[DownStage | MiddleStage | UpStage, ...] = (*downs, middle, *ups)
+            for stage in left_out:
+                contexts_of(stage)
+        on_inner(inner)
+        x = ups[-1].enlarge(inner, outer[-1].shape[-2:])
+        x = last(x, outer, activated, frames, contexts_of(last))
         out: Tensor = self.conv_out(F.silu(self.conv_norm_out(x)))
         return out.reshape(*sample.shape[:2], *out.shape[1:])
 

@@ -85,11 +85,15 @@ class UpStage(nn.Module):
         self.upsamplers = nn.ModuleList([upsample] if upsample is not None else [])
 
     def forward(self, x: Tensor, maps: list[Tensor], activated: Tensor, frames: int, contexts: Contexts) -> Tensor:
-        """(B * F, C, h, w) -> (B * F, C', H, W); removes the skip connections used from the end of `maps`."""
+        """(B * F, C, h, w) -> (B * F, C', h, w); removes the skip connections used from the end of `maps`."""
         for i, resnet in enumerate(self.resnets):
             x = resnet(torch.cat((x, maps.pop()), 1), activated, frames)
             if self.attentions:
                 x = self.attentions[i](x, frames, contexts[i])
+        return x
+
+    def enlarge(self, x: Tensor, size: torch.Size) -> Tensor:
+        """Upsample the stage's output to the height and width of the stage above."""
         for upsample in self.upsamplers:
-            x = upsample(x, maps[-1].shape[-2:])
+            x = upsample(x, size)
         return x

@@ -5,6 +5,8 @@ v = u + g_appearance (a - u) + g_motion (f - a), with u unconditional, a given t
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
 from enum import StrEnum
 
 import torch
@@ -22,14 +24,20 @@ class Branch(StrEnum):
     FULL = "full"
 
 
-def guidance_schedule(settings: SamplerSettings) -> list[tuple[float, float]]:
-    """Return the (appearance, motion) guidance strength of each step, linear from the first to the last value."""
+def guidance_schedule(settings: SamplerSettings, sigmas: Sequence[float]) -> list[tuple[float, float]]:
+    """Return the (appearance, motion) guidance strength of each step, linear from the first to the last value.
+
+    Args:
+        sigmas: noise level of each step; outside of the settings' interval the strengths are 1.
+    """
 
     def line(ends: tuple[float, float]) -> list[float]:
         values: list[float] = torch.linspace(*ends, settings.steps, dtype=torch.float64).tolist()
         return values
 
-    return list(zip(line(settings.appearance_guidance), line(settings.motion_guidance), strict=True))
+    strengths = zip(line(settings.appearance_guidance), line(settings.motion_guidance), strict=True)
+    low, high = settings.guidance_interval or (0.0, math.inf)
+    return [strength if low <= sigma <= high else (1.0, 1.0) for strength, sigma in zip(strengths, sigmas, strict=True)]
 
 
 def branches(appearance: float, motion: float) -> dict[Branch, float]:

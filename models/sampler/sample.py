@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 from torch import Tensor
 
 from models.config import ModelConfig
 from models.denoiser import Context, Denoiser, MotionContext
-from models.sampler.guidance import Branch, branches, guidance_schedule
-from models.sampler.schedule import euler_step, karras_schedule, scale_model_input
+from models.sampler.guidance import Branch
+from models.sampler.saved import Saved
+from models.sampler.schedule import euler_step, scale_model_input
+from models.sampler.steps import Step, plan_steps
 from models.sampler.windows import check_overlap, frame_counts, windows
 from troupe.sampler_settings import SamplerSettings
 
@@ -84,15 +87,15 @@ def draw_noise(seed: int, frames: int, config: ModelConfig) -> Tensor:
     return torch.randn(shape, generator=torch.Generator().manual_seed(seed))
 
 
-def evaluations(frames: int, window: int, settings: SamplerSettings) -> int:
+def evaluations(frames: int, config: ModelConfig, settings: SamplerSettings) -> int:
     """Return how many frames will go through the denoiser for a clip of `frames`, padding included.
 
     Raises:
         SettingsError: the overlap does not fit the window.
     """
-    check_overlap(window, settings.overlap)
-    seen = windows(frames, window, settings.overlap, 0).numel()
-    return sum(seen * len(branches(*strength)) for strength in guidance_schedule(settings))
+    check_overlap(config.window, settings.overlap)
+    seen = windows(frames, config.window, settings.overlap, 0).numel()
+    return sum(seen * len(step.evaluated) for step in plan_steps(config.scheduler, settings))
 
 
 def window_bytes(config: ModelConfig, dtype: torch.dtype) -> int:
@@ -146,30 +149,31 @@ def sample(
     frames = len(noise)
     if frames != len(scene.motion):
         raise ValueError(f"noise has {frames} frames but motion has {len(scene.motion)}; both must include the padding")
-    done, total = 0, evaluations(frames, config.window, settings)
+    done, total = 0, evaluations(frames, config, settings)
     device = scene.portrait.device
-    schedule = karras_schedule(config.scheduler, settings.steps)
-    sigmas, timesteps = schedule.sigmas.tolist(), schedule.timesteps.to(device)
     time_ids = torch.tensor([[settings.fps, 0.0, 0.0]], device=device)
+    steps = plan_steps(config.scheduler, settings)
+    saved = Saved(settings)
 
-    latents = config.vae.scaling_factor * scene.portrait + sigmas[0] * noise.to(device)
-    for number, strength in enumerate(guidance_schedule(settings)):
-        factors = branches(*strength)
-        sigma, next_sigma, timestep = sigmas[number], sigmas[number + 1], timesteps[number : number + 1]
+    latents = config.vae.scaling_factor * scene.portrait + steps[0].sigma * noise.to(device)
+    for number, step in enumerate(steps):
+        timestep = torch.full((1,), step.timestep, device=device)
         shift = number * settings.shift % config.window
         indices = windows(frames, config.window, settings.overlap, shift).to(device)
+        counts = frame_counts(indices, frames)[:, None, None, None]
         summed = torch.zeros_like(latents)
         # Batches of even size: a smaller last one would be compiled separately.
         for batch in indices.tensor_split(-(-len(indices) // windows_per_call)):
             noisy = latents[batch]
-            scaled = scale_model_input(noisy, sigma)
-            v = _guided_prediction(denoiser, scene, batch, scaled, timestep, time_ids, factors)
-            stepped = euler_step(noisy, v, sigma, next_sigma)
+            scaled = scale_model_input(noisy, step.sigma)
+            v = _guided_prediction(denoiser, scene, batch, scaled, timestep, time_ids, step, saved)
+            stepped = euler_step(noisy, v, step.sigma, step.next_sigma)
             summed.index_add_(0, batch.flatten(), stepped.flatten(0, 1))
-            done += batch.numel() * len(factors)
+            done += batch.numel() * len(step.evaluated)
             if on_progress is not None:
                 on_progress(done, total)
-        latents = summed / frame_counts(indices, frames)[:, None, None, None]
+        latents = summed / counts
+        saved.close(counts)
     return Sampled(latents, done)
 
 
@@ -180,22 +184,49 @@ def _guided_prediction(
     noisy: Tensor,
     timestep: Tensor,
     time_ids: Tensor,
-    factors: Mapping[Branch, float],
+    step: Step,
+    saved: Saved,
 ) -> Tensor:
     """Return the guided prediction, (B, W, 4, h, w) float32, for scaled noisy latents of windows (B, W).
 
     Args:
-        factors: factor of each branch, as `branches` returns them; the denoiser is called once per branch.
+        step: which branches are evaluated, and how.
+        saved: what earlier steps evaluated.
     """
     contexts: dict[Branch, tuple[Context, ...]] = {
         Branch.UNCOND: (),
         Branch.APPEARANCE: (scene.appearance,),
         Branch.FULL: (scene.appearance, scene.motion.of(indices)),
     }
-    predictions: list[Tensor] = []
-    for branch, factor in factors.items():
+    predictions: dict[Branch, Tensor] = {}
+    frames = len(scene.motion)
+    for branch, deep in step.evaluated.items():
         portrait = torch.zeros_like(scene.portrait) if branch is Branch.UNCOND else scene.portrait
         model_input = torch.cat((noisy, portrait.expand_as(noisy)), 2).to(denoiser.dtype)
-        v: Tensor = denoiser(model_input, timestep, time_ids, scene.pose, contexts[branch])
-        predictions.append(factor * v.float())
-    return sum(predictions[1:], predictions[0])
+        v: Tensor = denoiser(
+            model_input,
+            timestep,
+            time_ids,
+            scene.pose,
+            contexts[branch],
+            inner=None if deep else saved.inner(branch, indices),
+            on_inner=partial(saved.keep_inner, branch, indices, frames) if deep else _ignore,
+        )
+        predictions[branch] = v.float()
+    for branch, prediction in predictions.items() if Branch.FULL in predictions else ():
+        if branch is not Branch.FULL:
+            saved.keep_difference(branch, indices, frames, prediction - predictions[Branch.FULL])
+    terms = [
+        factor * (predictions[branch] if branch in predictions else _reused(branch, indices, predictions, saved))
+        for branch, factor in step.factors.items()
+    ]
+    return sum(terms[1:], terms[0])
+
+
+def _reused(branch: Branch, indices: Tensor, predictions: Mapping[Branch, Tensor], saved: Saved) -> Tensor:
+    """Return an earlier step's difference of a branch, added to this step's prediction with all conditions."""
+    return predictions[Branch.FULL] + saved.difference(branch, indices)
+
+
+def _ignore(_: Tensor) -> None:
+    """Keep nothing."""

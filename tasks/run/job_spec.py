@@ -101,7 +101,7 @@ def make_spec(
     seen = {
         "appearance": portrait.key,
         "motion": motion.key,
-        "settings": vars(settings),
+        "settings": settings.values,
         "dtype": dtype,
         "output": job.output,
         "blend": job.blend,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
 from collections.abc import Callable, Generator, Iterable, Sequence
 from contextlib import ExitStack, closing
@@ -297,7 +296,7 @@ def _facts(
         "fps": [main.rate.numerator, main.rate.denominator],
         "frames": main.frames,
         "seconds": main.seconds,
-        "settings": json.dumps(dataclasses.asdict(spec.settings), sort_keys=True),
+        "settings": json.dumps(spec.settings.values, sort_keys=True),
         "device": context.animator.device_name,
         "watermark": spec.watermark or "off",
         "peak_gpu_bytes": context.animator.peak_gpu_bytes,

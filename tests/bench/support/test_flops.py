@@ -13,7 +13,8 @@ from models.sampler.guidance import Branch
 from troupe import SamplerSettings
 
 ONE = Operations(1, 0)
-COSTS = FrameCost(dict.fromkeys(Branch, ONE), motion=Operations(0, 0), decode=ONE)
+HALF = Operations(0.5, 0)
+COSTS = FrameCost(dict.fromkeys(Branch, ONE), dict.fromkeys(Branch, HALF), motion=Operations(0, 0), decode=ONE)
 
 
 @pytest.mark.parametrize(("frames", "per_frame"), [(1500, 58.3), (250, 65), (100, 75), (25, 150)])
@@ -50,3 +51,13 @@ def test_limit_at_full_size() -> None:
     assert costs.guided <= 1.13e12
     assert costs.decode.products <= 3.02e12
     assert costs.branches[Branch.UNCOND].attention < costs.branches[Branch.FULL].attention
+    assert 0.2 < costs.outer[Branch.FULL].products / costs.branches[Branch.FULL].products < 0.6
+
+
+def test_savings_are_counted() -> None:
+    every = count_clip_cost(30, ModelConfig(), SamplerSettings(steps=6), COSTS)
+    guidance = count_clip_cost(30, ModelConfig(), SamplerSettings(steps=6, guidance_every=3), COSTS)
+    inner = count_clip_cost(30, ModelConfig(), SamplerSettings(steps=6, deep_every=3), COSTS)
+    assert guidance.evaluations * 12 == every.evaluations * 8
+    assert inner.evaluations == every.evaluations
+    assert inner.denoise.products * 12 == every.denoise.products * (4 + 8 / 2)

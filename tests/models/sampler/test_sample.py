@@ -15,6 +15,8 @@ from models.denoiser import Denoiser
 from models.sampler import Scene, draw_noise, evaluations, fitting_windows, pad_motion, sample
 from models.sampler.guidance import Branch, branches
 from models.sampler.sample import _guided_prediction
+from models.sampler.saved import Saved
+from models.sampler.steps import Step, plan_steps
 from models.sampler.windows import windows
 from tests.models import golden
 from tests.models.networks import SMALL, randn, small_denoiser
@@ -52,16 +54,17 @@ def test_guided_prediction(denoiser: Denoiser, strength: tuple[float, float]) ->
     class Predictor:
         dtype = torch.float32
 
-        def __call__(self, model_input: Tensor, *conditioning: Any) -> Tensor:
+        def __call__(self, model_input: Tensor, *conditioning: Any, **_: Any) -> Tensor:
             *_, contexts = conditioning
             evaluated.append(branch := list(Branch)[len(contexts)])
             assert model_input[:, :, 4:].any() == (branch is not Branch.UNCOND)
             return predictions[branch]
 
     timestep, time_ids = torch.zeros(1), torch.zeros(1, 3)
-    indices, factors = torch.arange(4)[None], branches(*strength)
+    factors = branches(*strength)
+    step, indices = Step(1, 0, 0, factors, dict.fromkeys(factors, True)), torch.arange(4)[None]
     predictor: Any = Predictor()
-    found = _guided_prediction(predictor, scene(denoiser, 4), indices, noisy, timestep, time_ids, factors)
+    found = _guided_prediction(predictor, scene(denoiser, 4), indices, noisy, timestep, time_ids, step, Saved(SETTINGS))
 
     nothing, appearance, full = (predictions[branch] for branch in Branch)
     expected = nothing + strength[0] * (appearance - nothing) + strength[1] * (full - appearance)
@@ -141,7 +144,7 @@ def test_branches_without_weight_are_not_evaluated(
     result = sample(denoiser, scene(denoiser, frames), draw_noise(0, frames, CONFIG), settings, CONFIG)
     covering = len(windows(frames, CONFIG.window, settings.overlap, 0))
     assert calls.count(denoiser) == covering * branches
-    assert result.evaluations == evaluations(frames, CONFIG.window, settings)
+    assert result.evaluations == evaluations(frames, CONFIG, settings)
     assert result.evaluations == covering * CONFIG.window * branches
 
 
@@ -236,3 +239,43 @@ def test_windows_that_fit() -> None:
     assert fitting_windows(full, torch.bfloat16, 0) == 1
     # A GPU's fused attention has a maximum number of sequences, independent of memory.
     assert fitting_windows(full, torch.bfloat16, 2**60) * full.latent_size**2 < 2**16
+
+
+SAVINGS = (
+    SamplerSettings(steps=4, overlap=1, shift=2, padding=0, guidance_every=2),
+    SamplerSettings(steps=4, overlap=1, shift=2, padding=0, deep_every=3),
+    SamplerSettings(steps=4, overlap=1, shift=2, padding=0, guidance_every=3, deep_every=2),
+    SamplerSettings(steps=4, overlap=1, shift=2, padding=0, guidance_interval=(1.0, 100.0)),
+    replace(UNEQUAL, steps=4, guidance_every=2, deep_every=2),
+)
+
+
+@pytest.mark.parametrize("settings", SAVINGS)
+def test_savings_do_not_depend_on_the_windows_per_call(denoiser: Denoiser, settings: SamplerSettings) -> None:
+    once = latents(denoiser, 7, settings)
+    golden.assert_close(latents(denoiser, 7, settings, windows_per_call=3), once)
+    everything = latents(denoiser, 7, SamplerSettings(steps=4, overlap=1, shift=2, padding=0))
+    assert (once - everything).abs().max() > 0
+
+
+@pytest.mark.parametrize("settings", SAVINGS)
+def test_savings_evaluate_what_the_plan_says(
+    denoiser: Denoiser, calls: list[nn.Module], settings: SamplerSettings
+) -> None:
+    inner = []
+    hook = denoiser.mid_block.register_forward_pre_hook(lambda *_: inner.append(True))
+    noise, given = draw_noise(0, 7, CONFIG), scene(denoiser, 7)
+    result = sample(denoiser, given, noise, settings, CONFIG)
+    hook.remove()
+    steps, covering = plan_steps(CONFIG.scheduler, settings), len(windows(7, CONFIG.window, settings.overlap, 0))
+    evaluated = [deep for step in steps for deep in step.evaluated.values()]
+    assert calls.count(denoiser) == covering * len(evaluated)
+    assert len(inner) == covering * sum(evaluated)
+    assert result.evaluations == covering * CONFIG.window * len(evaluated)
+
+
+def test_savings_that_reuse_nothing_change_nothing(denoiser: Denoiser) -> None:
+    """A reused difference is exact where nothing moves from step to step, so one step has nothing to lose."""
+    one = SamplerSettings(steps=1, overlap=1, shift=2, padding=0)
+    saving = replace(one, guidance_every=5, deep_every=5, guidance_interval=(0.0, 1e6))
+    assert torch.equal(latents(denoiser, 5, saving), latents(denoiser, 5, one))
