@@ -7,7 +7,7 @@ VENV   ?= .venv
 BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
 
-# Files of quick tests run in two processes, each with a Ray and a Prefect server of its own.
+# Files of tests run in two processes, each with a Ray and a Prefect server of its own.
 PARALLEL := --numprocesses 2 --dist loadfile
 
 .PHONY: setup demo test long lint bench clean
@@ -33,7 +33,7 @@ test: setup
 
 # Runs that are killed, stopped and starved, with their own Ray, and the benchmarks at their smallest sizes: some minutes.
 long: setup
-	$(BIN)/python -m pytest -m long
+	$(BIN)/python -m pytest -m long $(PARALLEL)
 
 lint: setup
 	$(BIN)/ruff check .

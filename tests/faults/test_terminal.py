@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 
@@ -15,15 +16,17 @@ pytestmark = pytest.mark.long
 
 
 @pytest.fixture(scope="module")
-def workspace(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Workspace]:
+def workspace() -> Iterator[Workspace]:
     """Create a workspace with one portrait and one clip, and run a Prefect server.
 
     Commands run in a folder with modules of the user that have the names of packages.
     """
-    workspace = prepare(tmp_path_factory.mktemp("t") / "g", portraits=1, clips=1)
-    hostile_names(workspace.folder, workspace.folder)
-    with server(workspace):
-        yield workspace
+    # Not pytest's folder: Ray's sockets are in the folder for temporary files, and their paths must be short.
+    with TemporaryDirectory(prefix="t") as folder:
+        workspace = prepare(Path(folder) / "g", portraits=1, clips=1)
+        hostile_names(workspace.folder, workspace.folder)
+        with server(workspace):
+            yield workspace
 
 
 @pytest.fixture(scope="module")
