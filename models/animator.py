@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterable
+from collections.abc import Callable, Generator, Iterable, Iterator
+from contextlib import ExitStack
 from itertools import islice
 from pathlib import Path
 from weakref import WeakKeyDictionary
@@ -20,6 +21,7 @@ from models.picture import unit
 from models.runtime.compile import compile_blocks
 from models.runtime.device import Budget, memory_budget, pick_device, pick_dtype, translate_oom
 from models.runtime.offload import on_device
+from models.runtime.turns import Turns
 from models.sampler.sample import Scene, draw_noise, fitting_windows, pad_motion, sample, window_bytes
 from models.weights import Networks, load_networks, recogniser_file
 from troupe import Picture, SamplerSettings, Track
@@ -33,7 +35,7 @@ MOTION_BATCH = 16
 
 
 class Animator:
-    """A loaded model.
+    """A loaded model. Threads may share it: one at a time computes, and a clip is denoised while others are decoded.
 
     Attributes:
         config: configuration from the weights directory.
@@ -59,6 +61,7 @@ class Animator:
         self.evaluations = 0
         self._networks = networks
         self._identity = identity
+        self._turns = Turns()
         # A portrait's keys and values live as long as its appearance is referenced.
         self._contexts: WeakKeyDictionary[Appearance, Context] = WeakKeyDictionary()
         with torch.inference_mode(), on_device(device, networks.pose_guider):
@@ -81,15 +84,16 @@ class Animator:
         Called after the device ran out of memory: first fewer windows per call, then no stored keys and values, finally
         offloading of networks that are not in use.
         """
-        shrunk = self.budget.shrunk(window_bytes(self.config, self.dtype))
-        if shrunk is None or self.device.type == "cpu":
-            return False
-        if shrunk.offload and not self.budget.offload:
-            for network in self._networks.all:
-                network.to("cpu")
-        self.budget = shrunk
-        torch.cuda.empty_cache()
-        return True
+        with self._turns.long():
+            shrunk = self.budget.shrunk(window_bytes(self.config, self.dtype))
+            if shrunk is None or self.device.type == "cpu":
+                return False
+            if shrunk.offload and not self.budget.offload:
+                for network in self._networks.all:
+                    network.to("cpu")
+            self.budget = shrunk
+            torch.cuda.empty_cache()
+            return True
 
     @torch.inference_mode()
     def encode_appearance(self, portrait: Portrait) -> Appearance:
@@ -99,12 +103,16 @@ class Animator:
             portrait: head crop in the model's image size, and aligned face.
         """
         networks = self._networks
-        crop = unit(portrait.crop, self.device)
-        identity = self._identity(portrait.aligned).to(self.device)
-        with translate_oom(), on_device(self.device, networks.transformer, networks.projector):
+        with (
+            self._turns.short(),
+            translate_oom(),
+            on_device(self.device, networks.transformer, networks.projector),
+        ):
+            crop = unit(portrait.crop, self.device)
+            identity = self._identity(portrait.aligned).to(self.device)
             seen = transformer_input(crop, self.config.appearance.input_size)
-            tokens = networks.projector(networks.transformer(seen[None], identity))[0]
-        return Appearance(tokens=tokens.float().cpu(), latents=self.encode_crop(portrait.crop))
+            tokens = networks.projector(networks.transformer(seen[None], identity))[0].float().cpu()
+        return Appearance(tokens=tokens, latents=self.encode_crop(portrait.crop))
 
     @torch.inference_mode()
     def encode_crop(self, crop: Picture) -> Tensor:
@@ -116,7 +124,7 @@ class Animator:
         Returns:
             (4, h, w) float32 on the CPU, the mean, unscaled.
         """
-        with translate_oom(), on_device(self.device, self._networks.vae):
+        with self._turns.short(), translate_oom(), on_device(self.device, self._networks.vae):
             picture = unit(crop, self.device)
             return encode_portrait(self._networks.vae, (picture - 0.5) / 0.5).cpu()
 
@@ -151,8 +159,12 @@ class Animator:
         networks = self._networks
         framing = reference_boxes(track, crop)
         crops = clip_crops(frames, track, self.config.image_size, self.config.face_size, framing)
-        with translate_oom(), on_device(self.device, networks.expression, networks.headpose):
-            while batch := list(islice(crops, MOTION_BATCH)):
+        while batch := list(islice(crops, MOTION_BATCH)):
+            with (
+                self._turns.short(),
+                translate_oom(),
+                on_device(self.device, networks.expression, networks.headpose),
+            ):
                 face = torch.stack([unit(crop.face, self.device) for crop in batch])
                 head = torch.stack([unit(crop.head, self.device) for crop in batch])
                 expressions.append(networks.expression(face).float().cpu())
@@ -176,7 +188,7 @@ class Animator:
         Args:
             appearance, motion: encoded by this model.
             settings: sampler settings; the release's by default.
-            watch: measures the seconds of `denoise` and `vae`.
+            watch: measures the seconds of `denoise` and `vae`, and in between those of `queue`, when others compute.
             on_progress: called with (frame evaluations done, total); may raise to stop.
 
         Yields:
@@ -189,12 +201,27 @@ class Animator:
         settings = settings or SamplerSettings()
         watch = watch or Stopwatch()
         networks = self._networks
-        with watch("denoise"), translate_oom(), on_device(self.device, networks.denoiser, networks.refiner):
-            latents = self._denoise(appearance, motion, settings, on_progress)
-        with translate_oom(), on_device(self.device, networks.vae):
-            chunks = decode_stream(networks.vae, latents, settings.decode_chunk, settings.padding)
-            for chunk in watch.each("vae", chunks):
-                yield from (chunk * 255).to(torch.uint8).permute(0, 2, 3, 1).cpu().numpy()
+
+        def on_call(done: int, total: int) -> None:
+            on_progress(done, total)
+            if self._turns.wanted and not self.budget.offload:
+                with watch("queue"):
+                    self._turns.give_way()
+
+        with ExitStack() as turn:
+            turn.enter_context(self._turns.long())
+            with watch("denoise"), translate_oom(), on_device(self.device, networks.denoiser, networks.refiner):
+                latents = self._denoise(appearance, motion, settings, on_call)
+            if not self.budget.offload:
+                turn.close()  # else there is no memory for two clips
+            chunks = self._decode(latents, settings)
+            while True:
+                with self._turns.short(), watch("vae"), translate_oom(), on_device(self.device, networks.vae):
+                    chunk = next(chunks, None)
+                    if chunk is None:
+                        return
+                    frames = (chunk * 255).to(torch.uint8).permute(0, 2, 3, 1).cpu().numpy()
+                yield from frames
 
     @torch.inference_mode()
     def _denoise(
@@ -225,6 +252,10 @@ class Animator:
         )
         self.evaluations += sampled.evaluations
         return sampled.latents
+
+    def _decode(self, latents: Tensor, settings: SamplerSettings) -> Iterator[Tensor]:
+        """Yield the frames, (n, 3, S, S) float32 in [0, 1], without padding, a chunk at a time."""
+        return decode_stream(self._networks.vae, latents, settings.decode_chunk, settings.padding)
 
     def _refine(self, motion: Motion) -> Tensor:
         """Return the refined motion tokens of every frame, without pose; frames are refined independently."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -12,7 +13,7 @@ from typing import TypeAlias, TypeVar
 __all__ = ["OnProgress", "Progress", "ProgressReporter", "report_each", "report_progress"]
 
 REPORT_INTERVAL = 1.0
-"""Least seconds between two reports of a worker; those in between are dropped."""
+"""Least seconds between two reports of a work item; those in between are dropped."""
 
 T = TypeVar("T")
 
@@ -46,7 +47,7 @@ _current: ContextVar[tuple[ProgressReporter, str] | None] = ContextVar("progress
 
 
 class ProgressReporter:
-    """Sends a worker's progress on, at most once per `REPORT_INTERVAL`.
+    """Sends the progress of a worker's items on, of each at most once per `REPORT_INTERVAL`.
 
     Args:
         send: receives the progress; returns at once.
@@ -55,7 +56,7 @@ class ProgressReporter:
 
     def __init__(self, send: OnProgress, clock: Callable[[], float] = time.monotonic) -> None:
         self._send, self._clock = send, clock
-        self._sent_at = float("-inf")
+        self._sent_at: dict[str, float] = {}
 
     @contextmanager
     def reporting(self, item: str) -> Iterator[None]:
@@ -65,12 +66,13 @@ class ProgressReporter:
             yield
         finally:
             _current.reset(token)
+            self._sent_at.pop(item, None)
 
     def report(self, item: str, stage: str, done: int, total: int, unit: str) -> None:
         """Send the progress, or drop it."""
         now = self._clock()
-        if now - self._sent_at >= REPORT_INTERVAL:
-            self._sent_at = now
+        if now - self._sent_at.get(item, -math.inf) >= REPORT_INTERVAL:
+            self._sent_at[item] = now
             self._send(Progress(item, stage, done, total, unit))
 
 

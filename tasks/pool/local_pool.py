@@ -6,6 +6,7 @@ import threading
 from collections.abc import Sequence
 from concurrent.futures import Future
 from dataclasses import replace
+from queue import SimpleQueue
 from typing import Any
 
 from tasks.pool.base import ThreadedPool
@@ -30,7 +31,7 @@ __all__ = ["LocalPool"]
 
 
 class LocalPool(ThreadedPool):
-    """Executes one item at a time on a thread of this process, with one worker per role, constructed on first use.
+    """Executes items on threads of this process, with one worker per role, constructed on first use.
 
     Python cannot kill a thread: a method that runs when the pool stops is abandoned and its result discarded. For the
     same reason items have no timeout here.
@@ -38,7 +39,7 @@ class LocalPool(ThreadedPool):
     Args:
         roles: roles of the workers; their names differ. `workers`, `cpus`, `gpus` and `threads` have no effect here.
         stop: when set, the pool stops.
-        on_progress: receives the progress of the running item; some is lost.
+        on_progress: receives the progress of the running items; some is lost.
     """
 
     def __init__(
@@ -54,28 +55,22 @@ class LocalPool(ThreadedPool):
 
 class _LocalTransport(Transport):
     def __init__(self, emit: Emit) -> None:
-        self._workers: dict[int, Any] = {}
+        self._workers: dict[int, _LocalWorker] = {}
         self._reporter = ProgressReporter(emit)
-        # Filled while the thread is busy.
-        self._killed: set[int] = set()
         super().__init__(emit)
-
-    def enqueue(self, command: Command) -> None:
-        if isinstance(command, KillWorker):
-            self._killed.add(command.worker)
-        super().enqueue(command)
 
     def open(self) -> None:
         """There is nothing to open."""
 
     def execute(self, command: Command) -> None:
         match command:
-            case KillWorker(worker=worker):
-                self._workers.pop(worker, None)
-            case StartWorker(worker=worker, role=role) if worker not in self._killed:
-                self._start(worker, role)
-            case SendItem(worker=worker, item=item) if worker not in self._killed:
-                self._call(worker, item)
+            case KillWorker(worker=number):
+                if worker := self._workers.pop(number, None):
+                    worker.end()
+            case StartWorker(worker=number, role=role):
+                self._workers[number] = _LocalWorker(number, role, self.emit, self._reporter)
+            case SendItem(worker=number, item=item) if number in self._workers:
+                self._workers[number].items.put(item)
             case RecallItem():
                 pass  # Nothing is sent ahead here.
 
@@ -86,34 +81,74 @@ class _LocalTransport(Transport):
         pass  # It is emitted at once.
 
     def shut_down(self) -> None:
+        for worker in self._workers.values():
+            worker.end()
+        for worker in self._workers.values():
+            worker.join()
         self._workers.clear()
 
-    def _start(self, worker: int, role: Role) -> None:
-        try:
-            outcome = construct_worker(role)
-        except BaseException as error:
-            self.emit(WorkerDied(worker, _exit_reason(error)))
-            return
-        if outcome.broken:
-            self.emit(WorkerDied(worker, outcome.broken))
-        elif outcome.error:
-            self.emit(StartFailed(worker, outcome.error))
-        else:
-            self._workers[worker] = outcome.result
-            self.emit(WorkerStarted(worker))
 
-    def _call(self, worker: int, item: WorkItem) -> None:
+class _LocalWorker:
+    """A worker and its threads, as many as it runs items at once.
+
+    Attributes:
+        items: items to run.
+    """
+
+    def __init__(self, number: int, role: Role, emit: Emit, reporter: ProgressReporter) -> None:
+        self.items: SimpleQueue[WorkItem | None] = SimpleQueue()
+        self._number, self._role, self._emit, self._reporter = number, role, emit, reporter
+        self._worker: Any = None
+        self._ended = False
+        self._threads = [
+            threading.Thread(target=run, name=f"{role.name} {number}", daemon=True)
+            for run in (self._construct, *[self._run] * (role.concurrency - 1))
+        ]
+        for thread in self._threads:
+            thread.start()
+
+    def end(self) -> None:
+        """Start no item any more."""
+        self._ended = True
+        for _ in self._threads:
+            self.items.put(None)
+
+    def join(self) -> None:
+        """Wait for the running items."""
+        for thread in self._threads:
+            thread.join()
+
+    def _construct(self) -> None:
         try:
-            outcome = call_method(self._workers[worker], item.method.__name__, item.args, item.name, self._reporter)
+            outcome = construct_worker(self._role)
         except BaseException as error:
             outcome = CallOutcome(broken=_exit_reason(error))
         if outcome.broken:
-            del self._workers[worker]
-            self.emit(WorkerDied(worker, outcome.broken))
+            self._die(outcome.broken)
         elif outcome.error:
-            self.emit(ItemFailed(worker, item.key, outcome.error))
+            self._emit(StartFailed(self._number, outcome.error))
         else:
-            self.emit(ItemDone(worker, item.key, outcome.result))
+            self._worker = outcome.result
+            self._emit(WorkerStarted(self._number))
+            self._run()
+
+    def _run(self) -> None:
+        while (item := self.items.get()) is not None and not self._ended:
+            try:
+                outcome = call_method(self._worker, item.method.__name__, item.args, item.name, self._reporter)
+            except BaseException as error:
+                outcome = CallOutcome(broken=_exit_reason(error))
+            if outcome.broken:
+                self._die(outcome.broken)
+            elif outcome.error:
+                self._emit(ItemFailed(self._number, item.key, outcome.error))
+            else:
+                self._emit(ItemDone(self._number, item.key, outcome.result))
+
+    def _die(self, reason: str) -> None:
+        self._worker = None
+        self._emit(WorkerDied(self._number, reason))
+        self.end()
 
 
 def _exit_reason(error: BaseException) -> str:

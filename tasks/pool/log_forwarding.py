@@ -19,20 +19,25 @@ _MAX_LINES = 100
 
 
 class _CaptureHandler(logging.Handler):
-    def __init__(self, lines: list[LogLine]) -> None:
+    def __init__(self, job: str, lines: list[LogLine]) -> None:
         super().__init__(logging.INFO)
-        self._lines = lines
+        self._job, self._lines = job, lines
 
     def emit(self, record: logging.LogRecord) -> None:
+        about = current_context()
+        # Other calls of this process collect their own lines; those of a library's threads belong to the first.
+        if getattr(record, "captured", False) or about["job"] not in ("", self._job):
+            return
+        record.captured = True
         if len(self._lines) < _MAX_LINES:
-            self._lines.append((record.name, record.levelno, record.getMessage(), current_context()))
+            self._lines.append((record.name, record.levelno, record.getMessage(), about))
 
 
 @contextmanager
-def capture_logs() -> Iterator[list[LogLine]]:
-    """Collect what troupe's own packages log inside the `with` block."""
+def capture_logs(job: str) -> Iterator[list[LogLine]]:
+    """Collect what troupe's own packages log about a job, or a work item, inside the `with` block."""
     lines: list[LogLine] = []
-    handler = _CaptureHandler(lines)
+    handler = _CaptureHandler(job, lines)
     for name in _LOGGERS:
         logging.getLogger(name).addHandler(handler)
     try:

@@ -38,7 +38,10 @@ class StartWorker:
 
 @dataclass(frozen=True, slots=True)
 class SendItem:
-    """Send an item to a worker, to run after those sent before; answered by ItemDone, ItemFailed or WorkerDied."""
+    """Send an item to a worker, which runs it when it may; answered by ItemDone, ItemFailed or WorkerDied.
+
+    A worker runs as many items at once as its role says, the oldest first.
+    """
 
     worker: int
     item: WorkItem

@@ -46,7 +46,8 @@ class _WorkerActor:
         close_stdin()  # before its role is unpickled, which imports libraries
         self._name = name
         self._worker: Any = None
-        self._reporter = ProgressReporter(_put_progress)
+        self._reporter = ProgressReporter(self._put_progress)
+        self._progress: dict[str, Progress] = {}  # by item
 
     def construct(self, role: Role) -> CallOutcome:
         """Construct the worker: in a call and not in `__init__`, so that its error is returned as it is."""
@@ -58,9 +59,14 @@ class _WorkerActor:
 
     def call(self, method: str, args: tuple[Any, ...], name: str) -> CallOutcome:
         """Call the worker's method."""
-        with capture_logs() as lines:
+        with capture_logs(name) as lines:
             outcome = call_method(self._worker, method, args, name, self._reporter)
+        self._progress.pop(name, None)
         return replace(_picklable(outcome), lines=tuple(lines))
+
+    def _put_progress(self, progress: Progress) -> None:
+        self._progress[progress.item] = progress
+        _put_progress(tuple(self._progress.copy().values()))
 
     def __repr__(self) -> str:
         return self._name
@@ -84,18 +90,19 @@ def start_actor(role: Role, *, on_cluster: bool) -> Any:
         num_gpus=role.gpus,
         max_restarts=0,
         max_task_retries=0,
+        max_concurrency=role.concurrency,
         # On a cluster a role's workers are spread, so that each node prepares for the workers it has.
         scheduling_strategy="SPREAD" if on_cluster else "DEFAULT",
         runtime_env={"env_vars": environment},
     ).remote(role.name)
 
 
-def fetch_progress(actor: Any) -> Progress | None:
-    """Return what a worker reported last; None if it has not reported anything."""
+def fetch_progress(actor: Any) -> tuple[Progress, ...]:
+    """Return what a worker reported last, of each item that it runs."""
     with suppress(RayError, OSError, RuntimeError):
         value = _key_values().internal_kv_get(_progress_key(actor), _PROGRESS_NAMESPACE, _PROGRESS_TIMEOUT)
-        return pickle.loads(value) if value else None
-    return None
+        return pickle.loads(value) if value else ()
+    return ()
 
 
 def delete_progress(actor: Any) -> None:
@@ -104,7 +111,7 @@ def delete_progress(actor: Any) -> None:
         _key_values().internal_kv_del(_progress_key(actor), False, _PROGRESS_NAMESPACE, _PROGRESS_TIMEOUT)
 
 
-def _put_progress(progress: Progress) -> None:
+def _put_progress(progress: tuple[Progress, ...]) -> None:
     key = str(ray.get_runtime_context().get_actor_id()).encode()
     with suppress(RayError, OSError, RuntimeError):
         _key_values().internal_kv_put(key, pickle.dumps(progress), True, _PROGRESS_NAMESPACE, _PROGRESS_TIMEOUT)

@@ -78,14 +78,14 @@ class _Worker:
         process: its process, where that is on this machine and known.
         suspended: time at which its process was first found suspended; None while it runs.
         progress: what it reported last.
-        items: names of the items that it was sent, by key; it runs the first.
+        items: names of the items that it was sent, by key; it runs the first ones.
     """
 
     actor: Any
     role: str
     process: psutil.Process | None = None
     suspended: float | None = None
-    progress: Progress | None = None
+    progress: tuple[Progress, ...] = ()
     items: dict[str, str] = field(default_factory=dict)
 
 
@@ -158,9 +158,11 @@ class RayTransport(Transport):
         self._drop_answers()
         for number in {number for number, key in self._pending if key}:
             worker = self._workers.get(number)
-            if worker and (progress := fetch_progress(worker.actor)) not in (None, worker.progress):
-                worker.progress = progress
-                self.emit(progress)
+            if worker:
+                previous, worker.progress = worker.progress, fetch_progress(worker.actor)
+                for progress in worker.progress:
+                    if progress not in previous:
+                        self.emit(progress)
 
     def check_health(self) -> None:
         # Without the node that this process is connected to, Ray neither starts an actor nor reports that it cannot.

@@ -3,8 +3,9 @@
 An idle worker gets, of the items that are ready: an item longer than an equal share of all remaining cost, which would
 otherwise be waited for at the end; else the longest of an affinity key that the worker has; else the longest whose
 affinity key no worker has; else the longest of all, whose affinity key another worker has but is too busy to start it.
-A busy worker is sent one item ahead, so that it need not wait for messages to travel; but only while enough items are
-ready to keep all workers busy for longer than that one, so that nothing queues behind a long item while others idle.
+A busy worker is sent more items, as many as it runs at once, or one ahead so that it need not wait for messages to
+travel; but only while enough items are ready to keep all workers busy for longer than what it has, so that nothing
+queues behind a long item while others idle. A role's only worker always gets what it can run.
 
 An item that may harm others is in quarantine: it goes to a worker that has no other item, and that gets none until
 it is done.
@@ -12,6 +13,7 @@ it is done.
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -68,7 +70,7 @@ class Worker:
         id: its number.
         ready: whether its constructor has returned.
         used: whether it was sent an item.
-        in_flight: items sent to it, the running one first.
+        in_flight: items sent to it, the oldest first; it runs as many as the role's concurrency.
         affinity_keys: keys of the items it ran, the latest last.
     """
 
@@ -84,7 +86,7 @@ class RoleQueue:
 
     Args:
         role: role of the workers.
-        ahead: number of items a worker may have beyond the one it runs, 0 or 1.
+        ahead: number of items a worker may have beyond the one it runs, 0 or 1, where it runs one at a time.
         numbers: yields a number for every new worker.
         commands: list to which commands are appended, in the order of their execution.
 
@@ -101,7 +103,7 @@ class RoleQueue:
         self.error: TroupeError | None = None
         self.failed_starts = 0
         self.not_before = 0.0
-        self._ahead = ahead
+        self._capacity = max(role.concurrency, 1 + ahead)
         self._numbers = numbers
         self._commands = commands
         self._queued: dict[str, QueuedItem] = {}
@@ -120,15 +122,22 @@ class RoleQueue:
         """Number of items that could start now."""
         return len(self._priorities) + len(self._quarantine)
 
+    def is_running(self, queued: QueuedItem) -> bool:
+        """Whether its worker runs an item, as far as is known."""
+        return queued.worker is not None and queued in queued.worker.in_flight[: self.role.concurrency]
+
     def is_held_back(self, ready_elsewhere: int) -> bool:
         """Whether this number of ready items of other roles reaches the backpressure limit."""
         limit = self.role.backpressure_limit
         return limit is not None and ready_elsewhere >= limit
 
     def timed_out(self, now: float) -> list[QueuedItem]:
-        """Return the items that ran for longer than their timeout; notes when newly running items started."""
+        """Return the items that ran for longer than their timeout; notes when newly running items started.
+
+        Of the items that a worker runs at once, the time of the oldest counts: the others may wait for it.
+        """
         late = []
-        for queued in self._running():
+        for queued in self._oldest():
             if queued.started is None:
                 queued.started = now
             elif queued.item.timeout is not None and now - queued.started >= queued.item.timeout:
@@ -136,11 +145,11 @@ class RoleQueue:
         return late
 
     def next_timeout(self) -> float | None:
-        """Return when the next of the running items times out."""
+        """Return when the next of the items whose time counts times out."""
         return min(
             (
                 queued.started + queued.item.timeout
-                for queued in self._running()
+                for queued in self._oldest()
                 if queued.started is not None and queued.item.timeout is not None
             ),
             default=None,
@@ -199,8 +208,8 @@ class RoleQueue:
         for worker in unfed:
             if item := self._priorities.longest():
                 self._send(worker, self._queued[item.key])
-        if self._ahead and not self._quarantine:
-            self._send_ahead()
+        if not self._quarantine:
+            self._send_more()
         if now >= self.not_before:
             self.not_before = 0.0
             self._start_workers(self.ready)
@@ -221,7 +230,7 @@ class RoleQueue:
         for queued in self.remove_worker(worker):
             self.enqueue(queued)
 
-    def _running(self) -> Iterator[QueuedItem]:
+    def _oldest(self) -> Iterator[QueuedItem]:
         return (worker.in_flight[0] for worker in self.workers.values() if worker.in_flight)
 
     def _choose(self, worker: Worker) -> WorkItem | None:
@@ -232,17 +241,19 @@ class RoleQueue:
             self._claims.__contains__
         )
 
-    def _send_ahead(self) -> None:
-        for worker in self.workers.values():
-            share = self._priorities.cost / self.role.workers
-            if len(worker.in_flight) != 1:
-                continue
-            running = worker.in_flight[0]
-            if running.quarantined or running.item.cost > share:
-                continue
-            item = self._choose(worker)
-            if item and running.item.cost + item.cost <= share:
-                self._send(worker, self._queued[item.key])
+    def _send_more(self) -> None:
+        """Send further items to busy workers, to those with the fewest first."""
+        for count in range(1, self._capacity):
+            for worker in self.workers.values():
+                if len(worker.in_flight) == count and not any(queued.quarantined for queued in worker.in_flight):
+                    self._send_another(worker)
+
+    def _send_another(self, worker: Worker) -> None:
+        alone = self.role.workers == 1 and len(worker.in_flight) < self.role.concurrency
+        left = math.inf if alone else self._priorities.cost / self.role.workers
+        left -= sum(queued.item.cost for queued in worker.in_flight)
+        if left >= 0 and (item := self._choose(worker)) and item.cost <= left:
+            self._send(worker, self._queued[item.key])
 
     def _assign_quarantined(self, idle: list[Worker]) -> list[Worker]:
         """Send quarantined items to idle workers; return the workers that are left."""

@@ -56,7 +56,7 @@ class Scheduler:
 
     Args:
         roles: roles of the workers; their names differ.
-        ahead: number of items a worker is sent beyond the one it runs, 0 or 1.
+        ahead: number of items a worker is sent beyond the one it runs, 0 or 1, where it runs one at a time.
         rng: spreads the pauses before a retry.
     """
 
@@ -168,7 +168,7 @@ class Scheduler:
             queue.not_before = 0.0
         # Later items first, so that each is cancelled for itself and not for what it needs.
         for queued in reversed(list(self._items.values())):
-            if queued.worker and queued.worker.in_flight[0] is queued:
+            if self._queues[queued.item.role].is_running(queued):
                 continue
             if queued.worker:
                 self._commands.append(RecallItem(queued.worker.id, queued.item.key))

@@ -63,6 +63,7 @@ class Role:
         factory: class or function that can be imported by name where the worker runs.
         args: arguments of the factory, small and picklable.
         workers: maximum number of workers; each is started when there is an item for it.
+        concurrency: number of items that a worker runs at once, each on a thread of its own.
         cpus: number of CPUs that Ray reserves for a worker.
         gpus: number of GPUs, or a fraction of one, that a worker gets; with 0 it sees none.
         threads: number of threads for the arithmetic of a worker's process (OpenMP and libraries that follow its
@@ -71,22 +72,24 @@ class Role:
             means no limit. For roles that prepare the input of others.
 
     Raises:
-        ValueError: the number of workers, the number of threads or the backpressure limit is below one, or the number
-            of CPUs or GPUs is negative.
+        ValueError: the number of workers, of items at once, of threads or the backpressure limit is below one, or the
+            number of CPUs or GPUs is negative.
     """
 
     name: str
     factory: Callable[..., Any]
     args: tuple[Any, ...] = ()
     workers: int = 1
+    concurrency: int = 1
     cpus: float = 1.0
     gpus: float = 0.0
     threads: int = 1
     backpressure_limit: int | None = None
 
     def __post_init__(self) -> None:
-        if min(self.workers, self.threads, self.backpressure_limit or 1) < 1 or self.cpus < 0 or self.gpus < 0:
+        least = min(self.workers, self.concurrency, self.threads, self.backpressure_limit or 1)
+        if least < 1 or self.cpus < 0 or self.gpus < 0:
             raise ValueError(
-                f"role {self.name}: needs at least one worker and thread, a backpressure limit of at least 1 or None, "
-                "and no negative number of CPUs or GPUs"
+                f"role {self.name}: needs at least one worker, one item at once and one thread, a backpressure limit "
+                "of at least 1 or None, and no negative number of CPUs or GPUs"
             )

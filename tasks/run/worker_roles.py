@@ -17,6 +17,9 @@ PREPROCESS, RENDER = "preprocess", "render"
 CORES_PER_RENDER_WORKER = 4
 """Without a GPU: more threads gain little for one clip, more clips at once gain more."""
 CORES_PER_PREPROCESS_WORKER = 4
+ITEMS_PER_GPU = 3
+"""Number of items that a render worker with a GPU runs at once: one is denoised while one is finished and one prepared.
+Without a GPU, all of them would compete for the same cores."""
 READY_PER_RENDER_WORKER = 8
 """Number of ready items per render worker at which preprocessing pauses; more would only take cores from rendering."""
 
@@ -91,6 +94,7 @@ def cluster_roles(config: WorkerConfig, address: str, workers: int | None = None
             RenderWorker,
             (config,),
             workers=render_workers,
+            concurrency=ITEMS_PER_GPU if on_gpus else 1,
             cpus=1.0 if on_gpus else float(cores),
             gpus=1.0 if on_gpus else 0.0,
             threads=cores,
@@ -133,6 +137,7 @@ def worker_roles(
             RenderWorker,
             (config, stopped) if stopped else (config,),
             workers=render_workers,
+            concurrency=ITEMS_PER_GPU if machine.gpus else 1,
             cpus=1.0,
             gpus=min(machine.gpus, 1),
             threads=threads,

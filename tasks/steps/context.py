@@ -6,14 +6,14 @@ import logging
 import os
 import shutil
 import tempfile
+import threading
 import weakref
-from collections import OrderedDict
+from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Generic, TypeVar
 
 import torch
 
@@ -29,15 +29,17 @@ from models.miniature import SHIPPED_WEIGHTS
 from models.weights import detector_file, model_files, recogniser_file
 from tasks.credentials.signer import Signer, configured_signer
 from tasks.quality.syncnet import SyncNet
+from tasks.steps.lru_cache import LRUCache
 from tasks.weights.local_copy import local_file, local_weights
 from troupe import Face, Floats, Picture
 from troupe.errors import Cancelled, InputError, NoFace, WeightsError
 from troupe.files import FileState, file_state
 from troupe.process.scratch import claim
 
-__all__ = ["LRUCache", "WorkerConfig", "WorkerContext", "local_detector"]
+__all__ = ["WorkerConfig", "WorkerContext", "local_detector"]
 
-T = TypeVar("T")
+INPUTS = 4
+"""Number of inputs that one item needs at once at most, and that are kept for the next items."""
 
 _log = logging.getLogger(__name__)
 
@@ -86,30 +88,31 @@ def local_detector(config: WorkerConfig) -> Path:
     return local_file(config.detector) if config.detector else detector_file(local_weights(config.weights))
 
 
-class LRUCache(Generic[T]):
-    """The most recently used values by key, so that neighbouring jobs need not fetch or load them again.
+class _LocalInput:
+    """An input on this machine.
 
-    Args:
-        size: number of values.
-        on_evict: called with every value that is dropped.
+    Attributes:
+        path: the user's file, or a copy of it.
+        folder: folder of the copy, removed when nobody refers to this any more.
     """
 
-    def __init__(self, size: int, on_evict: Callable[[T], None] = lambda _: None) -> None:
-        self._size, self._on_evict = size, on_evict
-        self._values: OrderedDict[str, T] = OrderedDict()
+    def __init__(self, path: Path, folder: Path) -> None:
+        self.path = path
+        weakref.finalize(self, shutil.rmtree, folder, ignore_errors=True)
 
-    def get(self, key: str, make: Callable[[], T]) -> T:
-        """Return the value of the key, made if it is not cached."""
-        if key not in self._values:
-            self._values[key] = make()
-            while len(self._values) > self._size:
-                self._on_evict(self._values.popitem(last=False)[1])
-        self._values.move_to_end(key)
-        return self._values[key]
+
+class _ThreadState(threading.local):
+    """What belongs to the item that a thread works on: notes, and the inputs that must not be removed."""
+
+    def __init__(self) -> None:
+        self.notes: list[str] = []
+        self.inputs: deque[_LocalInput] = deque(maxlen=INPUTS)
 
 
 class WorkerContext:
     """Store, networks and inputs of a worker. Each is made when it is first used, and kept: networks load once.
+
+    Threads may share it, each with an item of its own.
 
     Args:
         config: configuration of the worker.
@@ -120,9 +123,9 @@ class WorkerContext:
         self.config = config
         self._stopped = stopped
         weakref.finalize(self, os.close, claim(config.scratch))
-        self._inputs: LRUCache[tuple[Path, Path]] = LRUCache(4, lambda entry: shutil.rmtree(entry[1]))
+        self._inputs: LRUCache[_LocalInput] = LRUCache(INPUTS)
+        self._thread = _ThreadState()
         self._verified: dict[Input, InputStat] = {}
-        self._notes: list[str] = []
         self._loaded: dict[Path, FileState | None] = {}
 
     @cached_property
@@ -197,7 +200,7 @@ class WorkerContext:
             StoreError: it cannot be fetched.
         """
 
-        def fetch() -> tuple[Path, Path]:
+        def fetch() -> _LocalInput:
             folder = Path(tempfile.mkdtemp(prefix="input-", dir=self.config.scratch))
             try:
                 path = localise(source.uri, folder, policy=self.config.policy)
@@ -206,11 +209,13 @@ class WorkerContext:
             except BaseException:
                 shutil.rmtree(folder)
                 raise
-            return path, folder
+            return _LocalInput(path, folder)
 
-        path = self._inputs.get(f"{source.sha256} {source.uri}", fetch)[0]
+        found = self._inputs.get(f"{source.sha256} {source.uri}", fetch)
+        if found not in self._thread.inputs:
+            self._thread.inputs.append(found)
         self.check_inputs(source)
-        return path
+        return found.path
 
     def check_inputs(self, *sources: Input) -> None:
         """Check that local files, which are used in place, still are those that the run was planned for.
@@ -237,18 +242,18 @@ class WorkerContext:
         Raises:
             WeightsError: one of them changed.
         """
-        changed = [str(path) for path, state in self._loaded.items() if file_state(path) != state]
+        changed = [str(path) for path, state in list(self._loaded.items()) if file_state(path) != state]
         if changed:
             raise WeightsError("the weights changed during the run; run again", changed)
 
     def note(self, text: str) -> None:
         """Log what was damaged in the store, and keep it for the row of a job."""
         _log.warning(text)
-        self._notes.append(text)
+        self._thread.notes.append(text)
 
     def take_notes(self) -> tuple[str, ...]:
-        """Return the notes since the last call."""
-        notes, self._notes = tuple(self._notes), []
+        """Return this thread's notes since the last call."""
+        notes, self._thread.notes = tuple(self._thread.notes), []
         return notes
 
     def raise_if_cancelled(self) -> None:

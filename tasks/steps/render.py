@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Callable, Generator, Iterable, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import dataclass
@@ -73,7 +74,7 @@ def render_picture(
     worker = process_name()
     if reusable_record(context, spec) is not None:
         return PictureDone(reused=True)
-    watch, evaluations = Stopwatch(), context.animator.evaluations
+    watch, evaluations = Stopwatch(), Counter[int]()
     with context.scratch() as folder:
         with watch("fetch"):
             picture, box, scaling = _scaled_portrait(context, spec, portrait)
@@ -91,7 +92,7 @@ def render_picture(
         poster = folder / "poster.jpg"
         measured = (context.input(spec.portrait.picture), spec.portrait.face)
         meter = QualityMeter(context.animator, context.detector, measured, shots, track)
-        with closing(_animate(context, spec, portrait, shots, watch)) as crops:
+        with closing(_animate(context, spec, portrait, shots, watch, evaluations)) as crops:
             count = len(track)
             infos = write_videos(context, spec, crops, count, outputs, paster, timing, poster, meter, watch, subtitles)
         facts = _facts(context, spec, portrait, track, outputs, infos[0])
@@ -110,7 +111,7 @@ def render_picture(
         puts=puts,
         notes=context.take_notes(),
         frames=record["frames"],
-        evaluations=context.animator.evaluations - evaluations,
+        evaluations=evaluations.total(),
     )
 
 
@@ -191,20 +192,30 @@ def stream_frames(
     job = spec.job
     rate = media.timing_of(context.input(spec.motion.track.clip), job.start, job.end, job.fps, job.video_track).rate
     marking = Marking(spec, rate)
-    with closing(_animate(context, spec, portrait, shots, Stopwatch())) as crops:
+    with closing(_animate(context, spec, portrait, shots, Stopwatch(), Counter())) as crops:
         for index, crop in enumerate(crops):
             yield marking(paster(crop) if paster is not None else crop, index)
 
 
 def _animate(
-    context: WorkerContext, spec: PictureSpec, portrait: EncodedPortrait, shots: Sequence[Motion], watch: Stopwatch
+    context: WorkerContext,
+    spec: PictureSpec,
+    portrait: EncodedPortrait,
+    shots: Sequence[Motion],
+    watch: Stopwatch,
+    evaluations: Counter[int],
 ) -> Generator[Picture, None, None]:
-    """Yield the animated crops of all shots, each sampled by itself."""
+    """Yield the animated crops of all shots, each sampled by itself.
+
+    Args:
+        evaluations: receives the denoiser's evaluations by shot.
+    """
     for number, shot in enumerate(shots, 1):
         stage = f"denoising shot {number} of {len(shots)}," if len(shots) > 1 else "denoising"
 
-        def on_evaluations(done: int, total: int, stage: str = stage) -> None:
+        def on_evaluations(done: int, total: int, stage: str = stage, number: int = number) -> None:
             context.raise_if_cancelled()
+            evaluations[number] = done
             report_progress(stage, done, total, "evaluations")
 
         yield from context.animator.animate(portrait.appearance, shot, spec.settings, watch, on_evaluations)

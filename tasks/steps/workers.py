@@ -8,8 +8,9 @@ from itertools import islice
 
 from models.motion import Motion
 from tasks.steps.appearance import EncodedPortrait, encode_portrait, read_encoded_portrait
-from tasks.steps.context import LRUCache, WorkerConfig, WorkerContext
+from tasks.steps.context import WorkerConfig, WorkerContext
 from tasks.steps.films.film import make_film
+from tasks.steps.lru_cache import LRUCache
 from tasks.steps.motion import encode_clip, read_motion, track_clip
 from tasks.steps.render import render_picture, stream_frames
 from tasks.steps.specs import Done, FilmDone, FilmSpec, MotionSpec, PictureDone, PictureSpec, PortraitSpec, TrackSpec
@@ -38,6 +39,10 @@ class PreprocessWorker:
 
 class RenderWorker:
     """Encodes portraits and clips, and renders; keeps the portraits and motions that it used last.
+
+    Several items may be given to it at once, each on a thread of its own: while the frames of one picture are decoded,
+    pasted, measured, encoded and put, the next is denoised, and the one after that prepared. See `models.runtime.turns`
+    for who computes on the device.
 
     Args:
         config: configuration of the run's workers.

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor
@@ -91,6 +94,27 @@ def test_a_cancelled_render_does_not_affect_the_next(animator: Animator) -> None
     half.close()
     again = list(animator.animate(appearance, motion, SETTINGS))
     assert all((a == b).all() for a, b in zip(again, expected, strict=True))
+
+
+@pytest.mark.parametrize("offload", [False, True])
+def test_a_clip_is_decoded_while_another_is_denoised(animator: Animator, offload: bool) -> None:
+    """Unless there is memory for one of them only; the frames are the same."""
+    settings = replace(SETTINGS, decode_chunk=2)
+    motions = [random_motion(count, animator.config) for count in (9, 4)]
+    appearance = animator.encode_appearance(random_portrait(animator.config))
+    alone = [np.stack(list(animator.animate(appearance, motion, settings))) for motion in motions]
+    animator.budget = replace(animator.budget, offload=offload)
+    first, started = animator.animate(appearance, motions[0], settings), threading.Event()
+    frames = [next(first)]
+    with ThreadPoolExecutor(1) as pool:
+        second = pool.submit(
+            lambda: list(animator.animate(appearance, motions[1], settings, on_progress=lambda *_: started.set()))
+        )
+        if not offload:
+            assert started.wait(20), "it does not wait until the first is decoded"
+        frames += first
+        assert (np.stack(frames) == alone[0]).all()
+        assert (np.stack(second.result(20)) == alone[1]).all()
 
 
 def test_a_budget_on_a_cpu_does_not_shrink(animator: Animator) -> None:

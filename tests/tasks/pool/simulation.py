@@ -42,6 +42,7 @@ class _Process:
     started: bool = False
     calls: int = 0
     queue: list[WorkItem] = field(default_factory=list)
+    running: set[str] = field(default_factory=set)
 
 
 class Simulation:
@@ -71,7 +72,7 @@ class Simulation:
         self._calls: Counter[str] = Counter()
         self._deadly: Counter[str] = Counter()
         self._out_of_memory: set[str] = set()
-        self._events: list[tuple[float, int, int, Event]] = []
+        self._events: list[tuple[float, int, int, Event, WorkItem | None]] = []
         self._number = itertools.count()
 
     def run(self, items: Iterable[WorkItem], until: float = float("inf")) -> dict[str, TroupeError | None]:
@@ -87,9 +88,9 @@ class Simulation:
                 return self.ended
             self.now = max(self.now, min(times))
             while self._events and self._events[0][0] <= self.now:
-                _, _, worker, event = heapq.heappop(self._events)
+                _, _, worker, event, ended = heapq.heappop(self._events)
                 if worker in self._processes:
-                    self._happen(worker, event)
+                    self._happen(worker, event, ended)
                     self.execute()
             self.execute()
 
@@ -122,18 +123,19 @@ class Simulation:
         assert all(self.ended[need] is None for need in item.needs), "a need is not done"
         assert not any(item in other.queue for other in self._processes.values()), "an item runs twice at once"
         if process.queue:
-            assert not self._deadly[process.queue[0].key], "a suspect is not alone"
+            assert not any(self._deadly[other.key] for other in process.queue), "a suspect is not alone"
             assert not self._deadly[item.key], "a suspect is not alone"
         if item.key in self._out_of_memory:
             assert not process.calls, "the process is not fresh"
         process.calls += 1
         process.queue.append(item)
         self.max_queue = max(self.max_queue, len(process.queue))
-        if len(process.queue) == 1:
+        if len(process.queue) <= self._roles[process.role].concurrency:
             self._start_call(worker, item)
 
     def _start_call(self, worker: int, item: WorkItem) -> None:
         fate = self._fate(item, self._calls[item.key])
+        self._processes[worker].running.add(item.key)
         event: Event = ItemDone(worker, item.key, item.key)
         if fate == "die":
             event = WorkerDied(worker, "simulated")
@@ -143,34 +145,35 @@ class Simulation:
             return
         elif isinstance(fate, TroupeError):
             event = ItemFailed(worker, item.key, fate)
-        self._later(item.cost, worker, event)
+        self._later(item.cost, worker, event, item)
 
-    def _happen(self, worker: int, event: Event) -> None:
+    def _happen(self, worker: int, event: Event, item: WorkItem | None) -> None:
         process = self._processes[worker]
-        if isinstance(event, WorkerStarted):
+        if item is None:
             process.started = True
             self.scheduler.handle(event, self.now)
             return
-        self._calls[process.queue[0].key] += 1  # Not before: a call that is cut short does not count.
+        self._calls[item.key] += 1  # Not before: a call that is cut short does not count.
         if isinstance(event, WorkerDied):
             if not event.with_node:
                 self._deadly.update(item.key for item in process.queue)
             del self._processes[worker]
         else:
-            item = process.queue.pop(0)
+            process.queue.remove(item)
+            process.running.remove(item.key)
             self.log.append((self.now - item.cost, self.now, worker, item.key))
             if isinstance(event, ItemFailed) and event.error.kind == "out_of_memory":
                 self._out_of_memory.add(item.key)
-            if process.queue:
-                self._start_call(worker, process.queue[0])
+            if waiting := [item for item in process.queue if item.key not in process.running]:
+                self._start_call(worker, waiting[0])
         self.scheduler.handle(event, self.now)
 
-    def _later(self, delay: float, worker: int, event: Event) -> None:
-        heapq.heappush(self._events, (self.now + delay, next(self._number), worker, event))
+    def _later(self, delay: float, worker: int, event: Event, item: WorkItem | None = None) -> None:
+        heapq.heappush(self._events, (self.now + delay, next(self._number), worker, event, item))
 
 
-def role(workers: int = 1, name: str = "play") -> Role:
-    return Role(name, object, workers=workers)
+def role(workers: int = 1, name: str = "play", concurrency: int = 1) -> Role:
+    return Role(name, object, workers=workers, concurrency=concurrency)
 
 
 def item(key: object, **attributes: object) -> WorkItem:

@@ -74,6 +74,13 @@ class TestItems:
         assert about["job"] == "talk"
         assert not about["worker"].endswith(f":{os.getpid()}")
 
+    def test_a_worker_runs_several_items_at_once(self, caplog: pytest.LogCaptureFixture) -> None:
+        with RayPool([puppets(concurrency=2)]) as pool:
+            for future in [pool.submit(WorkItem(key, "puppet", Puppet.meet, (f"I am {key}",))) for key in "ab"]:
+                future.result(60)
+        said = [(record.__dict__["about"]["job"], record.getMessage()) for record in caplog.records]
+        assert sorted(line for line in said if line[1].startswith("I am")) == [("a", "I am a"), ("b", "I am b")]
+
     def test_progress_of_an_item(self, tmp_path: Path) -> None:
         mark, reported = tmp_path / "reported", list[Progress]()
 

@@ -72,6 +72,21 @@ class TestOrder:
         assert simulation.max_queue == 2
         assert simulation.now == math.ceil(100 / 3)
 
+    def test_an_only_worker_runs_as_many_as_it_may_until_the_last(self) -> None:
+        simulation = Simulation([role(concurrency=2)])
+        simulation.run([item(i) for i in range(10)])
+        assert simulation.max_queue == 2
+        assert simulation.now == 5
+
+    def test_items_at_once_do_not_unbalance_workers(self) -> None:
+        simulation = Simulation([role(2, concurrency=3)])
+        simulation.run([item(i, cost=9) for i in range(2)])
+        assert simulation.max_queue == 1
+        assert len({worker for *_, worker, _ in simulation.log}) == 2
+        simulation = Simulation([role(2, concurrency=3)])
+        simulation.run([item(i) for i in range(30)])
+        assert simulation.max_queue == 3
+
     def test_nothing_queues_behind_a_long_item_while_a_worker_is_idle(self) -> None:
         simulation = Simulation([role(2)])
         simulation.run([item("long", cost=100), *(item(i, cost=10) for i in range(5))])

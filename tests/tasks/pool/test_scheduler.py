@@ -42,6 +42,13 @@ class TestStop:
         assert finished.keys() == {str(i) for i in range(1, 9)}
         assert all(key in str(error) for key, error in finished.items()), "each is cancelled for itself"
 
+    def test_all_that_a_worker_runs_at_once_may_end(self) -> None:
+        simulation = Simulation([role(concurrency=2)])
+        simulation.run([item(i) for i in range(9)], until=0)
+        simulation.scheduler.stop()
+        ended = simulation.run([])
+        assert {key for key, error in ended.items() if error is None} == {"0", "1"}
+
     def test_a_retry_or_a_death_after_the_stop_is_a_cancellation(self) -> None:
         errors: dict[str, TroupeError | str] = {
             "a": StoreError("busy"),
@@ -83,13 +90,20 @@ def test_invalid_items_and_roles_are_rejected() -> None:
 
 
 @settings(max_examples=200, deadline=None)
-@given(plan=plans(), workers=st.integers(1, 4), ahead=st.integers(0, 1), start=st.floats(0, 20))
-def test_every_item_ends_as_planned(plan: Plan, workers: int, ahead: int, start: float) -> None:
-    simulation = Simulation([role(workers), role(workers, "prepare")], plan.fate, ahead=ahead, start=start)
+@given(
+    plan=plans(),
+    workers=st.integers(1, 4),
+    ahead=st.integers(0, 1),
+    concurrency=st.integers(1, 3),
+    start=st.floats(0, 20),
+)
+def test_every_item_ends_as_planned(plan: Plan, workers: int, ahead: int, concurrency: int, start: float) -> None:
+    roles = [role(workers, concurrency=concurrency), role(workers, "prepare")]
+    simulation = Simulation(roles, plan.fate, ahead=ahead, start=start)
     ended = simulation.run(plan.items)
     kinds = plan.expected()
     assert ended.keys() == kinds.keys()
     for key, error in ended.items():
         assert kind(error) in kinds[key]
-    assert simulation.max_queue <= 1 + ahead
+    assert simulation.max_queue <= max(1 + ahead, concurrency)
     assert not simulation.scheduler.busy

@@ -63,6 +63,23 @@ class TestErrors:
         assert simulation.scheduler.attempts("other") <= 2
         assert simulation.counts.workers_lost == 0
 
+    def test_an_item_that_times_out_beside_another(self) -> None:
+        """The time of the second of two items at once counts when the first has ended, for which it may wait."""
+        simulation = Simulation([role(concurrency=2)], fates(stuck="hang"))
+        ended = simulation.run([item("other", cost=5, timeout=9), item("stuck", cost=2, timeout=3)])
+        assert isinstance(ended.pop("stuck"), Overdue)
+        assert ended == {"other": None}
+        assert simulation.now == 5 + 3 + 3
+
+    def test_all_that_a_dead_worker_ran_is_retried_and_counted_once(self) -> None:
+        def once(item: WorkItem, call: int) -> str | None:
+            return "die" if item.key == "a" and not call else None
+
+        simulation = Simulation([role(concurrency=3)], once)
+        assert set(simulation.run([item("a", cost=2), item("b", cost=3), item("c", cost=4)]).values()) == {None}
+        assert sorted(key for *_, key in simulation.log) == ["a", "b", "c"]
+        assert [simulation.scheduler.attempts(key) for key in "abc"] == [2, 2, 2]
+
     def test_the_timeout_counts_from_the_start_of_an_item(self) -> None:
         simulation = Simulation([role()])
         assert set(simulation.run([item(i, cost=5, timeout=6) for i in range(9)]).values()) == {None}

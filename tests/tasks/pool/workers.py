@@ -26,6 +26,7 @@ class Puppet:
         self.calls = 0
         self.affinity_key = ""
         self.switches = 0
+        self.meeting = threading.Barrier(2)
 
     def count(self) -> int:
         """Return how often it was called before."""
@@ -59,6 +60,12 @@ class Puppet:
         """Log a line of troupe's, and one of another package."""
         logging.getLogger("tasks.puppet").warning(text)
         logging.getLogger("elsewhere").warning(text)
+
+    def meet(self, text: str) -> None:
+        """Wait until another call waits, too, then log."""
+        self.meeting.wait(20)
+        self.say(text)
+        self.meeting.wait(20)
 
     def report(self, mark: str = "") -> None:
         """Report its progress; with `mark`, until that file exists."""
@@ -137,9 +144,9 @@ def eventually(condition: Callable[[], bool]) -> bool:
     return False
 
 
-def puppets(workers: int = 1) -> Role:
+def puppets(workers: int = 1, concurrency: int = 1) -> Role:
     """Return a role of puppets with one CPU and three threads each."""
-    return Role("puppet", Puppet, workers=workers, cpus=1, threads=3)
+    return Role("puppet", Puppet, workers=workers, concurrency=concurrency, cpus=1, threads=3)
 
 
 def gone(pid: int) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
@@ -90,6 +91,26 @@ def test_a_fetched_input_is_compared_with_its_hash(context: WorkerContext) -> No
     files.pipe_file("/inputs/a.png", b"one")
     assert context.input(source).read_bytes() == b"one"
     assert [path.name for path in (context.config.scratch).glob("input-*/*")] != []
+
+
+def test_threads_keep_their_inputs_and_notes_apart(context: WorkerContext) -> None:
+    """A fetched input is there as long as the item that uses it, however many others are fetched meanwhile."""
+    files = fsspec.filesystem("memory")
+    for name in "abcdefgh":
+        files.pipe_file(f"/threads/{name}", name.encode())
+
+    def fetch(names: str) -> list[Path]:
+        for name in names:
+            context.note(f"damaged {name}")
+        return [context.input(Input(f"memory://threads/{name}")) for name in names]
+
+    (used,) = fetch("a")
+    with ThreadPoolExecutor(1) as thread:
+        thread.submit(fetch, "bcdefgh").result()
+        assert used.read_bytes() == b"a"
+        assert thread.submit(context.take_notes).result() == tuple(f"damaged {name}" for name in "bcdefgh")
+    assert context.take_notes() == ("damaged a",)
+    assert not fetch("bcdefgh")[0].exists(), "only the last ones are kept"
 
 
 def test_a_picture_of_a_sequence_changes(context: WorkerContext, tmp_path: Path) -> None:
