@@ -6,10 +6,12 @@ import hashlib
 import unicodedata
 from collections.abc import Iterable
 from difflib import get_close_matches
+from functools import lru_cache
 
 __all__ = ["count_identities", "label_key", "label_sha256", "near_labels"]
 
 
+@lru_cache(maxsize=1024)  # jobs share people and permissions
 def label_key(label: str) -> str:
     """Return a text that is equal for labels a reader takes for the same; the only way in which labels are compared.
 

@@ -32,6 +32,7 @@ import json
 import re
 import unicodedata
 from collections.abc import Mapping
+from json.encoder import encode_basestring_ascii
 from typing import Any
 
 from troupe.errors import SettingsError
@@ -41,7 +42,9 @@ __all__ = [
     "ID_BYTES",
     "JOB_ID",
     "canonical",
+    "encode_parts",
     "is_id_character",
+    "key_of",
     "make_key",
     "run_key",
     "valid_id",
@@ -58,9 +61,6 @@ JOB_ID = f"letters and digits of any script, '.', '_' and '-', at most {ID_BYTES
 _ID = re.compile(r"[A-Za-z0-9._-]{1,128}")
 
 
-_PLAIN = frozenset((str, int, float, bool, type(None)))
-
-
 def make_key(kind: str, **parts: Any) -> str:
     """Return the content key of a step's result: 32 hex digits, the same for equal parts and no others.
 
@@ -71,17 +71,49 @@ def make_key(kind: str, **parts: Any) -> str:
     Raises:
         TypeError, ValueError: a part is something else, or not finite.
     """
-    return hashlib.sha256(canonical({"kind": kind, "parts": parts}).encode()).hexdigest()[:32]
+    return key_of(kind, encode_parts(parts))
+
+
+def encode_parts(parts: Mapping[str, Any]) -> dict[str, str]:
+    """Return each part as canonical JSON, to make several keys with `key_of` of parts that they share.
+
+    Raises:
+        TypeError, ValueError: a part is no JSON.
+    """
+    return {name: canonical(value) for name, value in parts.items()}
+
+
+def key_of(kind: str, encoded: Mapping[str, str]) -> str:
+    """Return the key that `make_key` makes of the parts that `encode_parts` returned."""
+    return hashlib.sha256(f'{{"kind":{canonical(kind)},"parts":{_object(encoded)}}}'.encode()).hexdigest()[:32]
 
 
 def canonical(value: Any) -> str:
     """Return the value as canonical JSON: sorted names, no spaces, ASCII.
 
+    Names must be text: JSON would turn the name 1 into "1", and two different keys into one.
+
     Raises:
         TypeError, ValueError: the value is not JSON.
     """
-    _check_names(value)
-    return json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False)
+    # By type, because a run has a few keys for each of thousands of jobs, and `json.dumps` sets up much for each.
+    kind = type(value)
+    if kind is str:
+        return encode_basestring_ascii(value)
+    if kind is int:
+        return repr(value)
+    if isinstance(value, dict):
+        if not all(isinstance(name, str) for name in value):
+            raise TypeError(f"the names in a part of a key, {sorted(map(repr, value))}, are not all text")
+        return _object({name: canonical(inner) for name, inner in value.items()})
+    if isinstance(value, list | tuple):
+        return f"[{','.join(map(canonical, value))}]"
+    return json.dumps(value, allow_nan=False)
+
+
+def _object(encoded: Mapping[str, str]) -> str:
+    """Return a JSON object of encoded values."""
+    return f"{{{','.join([f'{encode_basestring_ascii(name)}:{encoded[name]}' for name in sorted(encoded)])}}}"
 
 
 def run_key(run_id: str, name: str) -> str:
@@ -108,17 +140,3 @@ def valid_job_id(text: str) -> bool:
 def is_id_character(character: str) -> bool:
     """Return whether a job_id may contain the character: a letter or digit of any script, with its marks, or `._-`."""
     return character in "._-" or unicodedata.category(character)[0] in "LMN"
-
-
-def _check_names(value: Any) -> None:
-    """Refuse names that are not text: JSON would turn the name 1 into "1", and two different keys into one."""
-    if type(value) in _PLAIN:  # nearly all of them
-        return
-    if isinstance(value, Mapping):
-        for name, inner in value.items():
-            if not isinstance(name, str):
-                raise TypeError(f"the name {name!r} in a part of a key is not text")
-            _check_names(inner)
-    elif isinstance(value, list | tuple):
-        for inner in value:
-            _check_names(inner)

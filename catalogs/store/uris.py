@@ -9,6 +9,7 @@ import os
 import posixpath
 import re
 from collections.abc import Mapping
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl, unquote, unquote_to_bytes, urlsplit
@@ -126,6 +127,7 @@ def _masked(parameter: re.Match[str]) -> str:
     return f"{parameter['start']}{parameter['name']}=***" if secret else parameter[0]
 
 
+@lru_cache(maxsize=1024)  # jobs share inputs
 def name(uri: str) -> str:
     """Return the last part of the path, without an HTTP query: `a.png`."""
     path = local_path(uri)

@@ -8,7 +8,7 @@ from fractions import Fraction
 from typing import Any
 
 from catalogs.requests.access.content_hashes import Input
-from catalogs.store.keys import make_key
+from catalogs.store.keys import encode_parts, key_of, make_key
 from catalogs.store.uris import name
 from tasks import media
 from tasks.media.fit import decide_fit
@@ -25,6 +25,7 @@ __all__ = ["JobTraits", "make_spec", "misfit", "roles_of", "track_error", "uris_
 
 VERSIONS = {"appearance": 1, "track": 2, "motion": 2, "picture": 1, "render": 2, "label": 1, "watermark": 1}
 """Step versions; raised when a step's result changes for the same inputs, so that old results are not reused."""
+_RENDER_VERSION, _PICTURE_VERSION = (encode_parts({"version": VERSIONS[kind]}) for kind in ("render", "picture"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,12 +125,14 @@ def make_spec(
     if label:
         seen["label"] = [VERSIONS["label"], label]
 
-    def keys(seen: dict[str, Any]) -> tuple[str, str]:
-        # The film's is named after the render that earlier versions made at once, so that theirs are reused.
-        film = make_key("render", version=VERSIONS["render"], **seen, **heard)
-        return film, make_key("picture", version=VERSIONS["picture"], **seen)
+    seen_parts, heard_parts = encode_parts(seen), encode_parts(heard)
 
-    film_key, picture_key = keys(seen | ({"watermark": [VERSIONS["watermark"], watermark]} if watermark else {}))
+    def keys(marked: dict[str, str]) -> tuple[str, str]:
+        # The film's is named after the render that earlier versions made at once, so that theirs are reused.
+        film = key_of("render", _RENDER_VERSION | seen_parts | heard_parts | marked)
+        return film, key_of("picture", _PICTURE_VERSION | seen_parts | marked)
+
+    film_key, picture_key = keys(encode_parts({"watermark": [VERSIONS["watermark"], watermark]} if watermark else {}))
     settings = shared.setdefault(settings, settings)
     picture = shared.setdefault(
         picture_key,
@@ -137,7 +140,7 @@ def make_spec(
     )
     # Earlier versions neither drew labels nor signed.
     reusable = watermark and job.watermark == "on" and not label and not signer
-    earlier = keys(seen) if reusable else None
+    earlier = keys({}) if reusable else None
     return FilmSpec(film_key, run_id, job, picture, audio, track_of_text, signer, fingerprint, earlier)
 
 

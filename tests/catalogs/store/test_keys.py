@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
 from typing import Any
@@ -10,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from catalogs.store.keys import canonical, make_key, run_key, valid_id, valid_job_id
+from catalogs.store.keys import canonical, encode_parts, key_of, make_key, run_key, valid_id, valid_job_id
 from troupe.errors import SettingsError
 
 VALUES = st.recursive(
@@ -34,6 +35,17 @@ def test_the_same_parts_give_the_same_key(parts: dict[str, Any]) -> None:
 def test_other_parts_give_another_key(one: Any, other: Any) -> None:
     same = make_key("k", part=one) == make_key("k", part=other)
     assert same == (json.dumps(one, sort_keys=True) == json.dumps(other, sort_keys=True))
+
+
+@given(VALUES)
+def test_canonical_json_is_that_of_the_library(value: Any) -> None:
+    assert canonical(value) == json.dumps(value, sort_keys=True, separators=(",", ":"))
+
+
+@given(st.dictionaries(st.text(), VALUES), st.dictionaries(st.text(), VALUES))
+def test_keys_of_parts_that_are_encoded_once(shared: dict[str, Any], own: dict[str, Any]) -> None:
+    plain = json.dumps({"kind": "k", "parts": shared | own}, sort_keys=True, separators=(",", ":"))
+    assert key_of("k", encode_parts(shared) | encode_parts(own)) == hashlib.sha256(plain.encode()).hexdigest()[:32]
 
 
 def test_a_key_stays_what_it_is() -> None:
