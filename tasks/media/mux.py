@@ -26,7 +26,7 @@ from tasks.media.subtitles import SubtitleTrack
 from tasks.media.timing import Timing
 from troupe.errors import FfmpegError, UnreadableMedia
 
-__all__ = ["add_sound", "audio_graph", "fit_audio", "mux", "mux_graph", "retime"]
+__all__ = ["USUAL_LAYOUTS", "add_sound", "audio_graph", "fit_audio", "mux", "mux_graph", "retime"]
 
 TICK = Fraction(1, 90000)
 """Time base in seconds, MPEG's; rounding to it loses at most a few microseconds."""
@@ -34,8 +34,18 @@ _TRIAL_SECONDS = 0.25
 _TRIAL_PROCESSOR_SECONDS = 60
 
 
-def fit_audio(audio: AudioStream, video_format: VideoFormat) -> tuple[AudioStream, list[str]]:
+USUAL_LAYOUTS = ("mono", "stereo", "1 channels", "2 channels")
+"""Layouts that every encoder accepts."""
+
+
+def fit_audio(
+    audio: AudioStream, video_format: VideoFormat, *, try_usual: bool = True
+) -> tuple[AudioStream, list[str]]:
     """Find how a format can hold an audio stream, by encoding its beginning with the format's encoder and container.
+
+    Args:
+        try_usual: whether to try layouts that every encoder accepts, too: before long work, but not where muxing, which
+            also finds out whether packets can be copied, follows at once.
 
     Returns:
         the stream, to be mixed and copied as the format can, and notes for the user about that.
@@ -43,6 +53,8 @@ def fit_audio(audio: AudioStream, video_format: VideoFormat) -> tuple[AudioStrea
     Raises:
         UnreadableMedia: it cannot be encoded at all.
     """
+    if not try_usual and audio.layout in USUAL_LAYOUTS:
+        return audio, []
     if audio.codec in video_format.copied_codecs:
         audio = replace(audio, copyable=not _trial(audio, video_format, copied=True))
     notes = [] if audio.right is None else ["sound: two tracks, left and right, were joined to stereo"]

@@ -17,7 +17,7 @@ from tasks.media.input_formats import (
     usable_streams,
 )
 from tasks.media.limits import limits
-from tasks.media.mux import fit_audio
+from tasks.media.mux import USUAL_LAYOUTS, fit_audio
 from tasks.media.output_formats import h264, master_format
 from troupe.errors import InputError, UnreadableMedia
 from troupe.job import MASTERS
@@ -27,9 +27,6 @@ __all__ = ["TrackList", "list_tracks", "sound_problems", "track_error"]
 TrackList = Mapping[str, Sequence[Mapping[str, Any]]]
 """Tracks with a decoder, by `video` and `audio`: their `language` and whether they are the file's `default`; of sound
 also whether it is `heard`, whether its layout is `unusual`, and its `problems` by master, see `sound_problems`."""
-
-_USUAL_LAYOUTS = ("mono", "stereo", "1 channels", "2 channels")
-"""Layouts that every encoder accepts."""
 
 
 def list_tracks(path: Path) -> dict[str, list[dict[str, Any]]]:
@@ -46,7 +43,7 @@ def list_tracks(path: Path) -> dict[str, list[dict[str, Any]]]:
                 {
                     "language": stream.language or "",
                     "default": is_default(stream),
-                    "unusual": stream.layout.name not in _USUAL_LAYOUTS,
+                    "unusual": stream.layout.name not in USUAL_LAYOUTS,
                     "heard": decodes(path, stream.index),
                 }
                 for stream in sounds

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,16 @@ from tasks.media.input_formats import AUDIO_FORMATS, open_container
 from tasks.media.mux import audio_graph
 from troupe.errors import FfmpegError
 
-__all__ = ["MIN_SECONDS", "SAMPLE_RATE", "Loudness", "measure_file", "measure_loudness"]
+__all__ = [
+    "MIN_SECONDS",
+    "SAMPLE_RATE",
+    "Loudness",
+    "loudness_graph",
+    "measure_file",
+    "measure_loudness",
+    "read_loudness",
+    "written_sound",
+]
 
 SAMPLE_RATE = 48_000
 """Samples per second for which BS.1770 defines its weighting."""
@@ -62,6 +72,19 @@ def measure_loudness(audio: AudioStream, seconds: float | None = None) -> Loudne
     Raises:
         FfmpegError: ffmpeg failed.
     """
+    with FfmpegProcess(ffmpeg.output(loudness_graph(audio, seconds), "-", format="null")) as process:
+        loudness = read_loudness(process.lines())
+        if process.finish() != 0:
+            raise FfmpegError(f"ffmpeg failed at measuring the loudness: {process.errors or 'no error message'}")
+    return loudness
+
+
+def loudness_graph(audio: AudioStream, seconds: float | None = None, file: str = "-") -> Any:
+    """Build the graph that prints the measures of a part of an audio stream.
+
+    Args:
+        file: file that it prints to; `-` is standard output.
+    """
     # The true peak is measured by astats: ebur128 leaves the last fraction of 100 ms out and rounds to 0.001 of full
     # scale, which is several dB in a quiet sound. Both oversample to 192 kHz with the same resampler.
     # In floating point throughout, because 16 bits clip; at 48 kHz, because at others the weighting differs.
@@ -69,8 +92,19 @@ def measure_loudness(audio: AudioStream, seconds: float | None = None) -> Loudne
     graph = graph.filter("ebur128", metadata=1, framelog="quiet")
     graph = graph.filter("aresample", _OVERSAMPLED).filter("aformat", sample_fmts="dbl")
     graph = graph.filter("astats", metadata=1, measure_perchannel="none", measure_overall="Peak_level")
-    graph = graph.filter("ametadata", "print", file="-")
-    values, short_term = _last_values(ffmpeg.output(graph, "-", format="null"))
+    return graph.filter("ametadata", "print", file=file)
+
+
+def read_loudness(lines: Iterable[str]) -> Loudness:
+    """Return the loudness that the lines of a `loudness_graph` say."""
+    values: dict[str, float] = {}
+    short_term = []
+    for line in lines:
+        key, _, value = line.strip().removeprefix("lavfi.").partition("=")
+        if value:
+            values[key] = float(value)
+            if key == "r128.S":
+                short_term.append(values[key])
     peak = values.get("astats.Overall.Peak_level", -math.inf)
     integrated = values.get("r128.I", _SILENCE_LUFS)
     low, high = values.get("r128.LRA.low", 0.0), values.get("r128.LRA.high", 0.0)
@@ -92,28 +126,21 @@ def measure_file(path: Path) -> Loudness | None:
         MissingInput, UnreadableMedia: the file cannot be read.
         FfmpegError: ffmpeg failed.
     """
+    audio = written_sound(path)
+    return None if audio is None else measure_loudness(audio)
+
+
+def written_sound(path: Path) -> AudioStream | None:
+    """Return the first audio stream of a written file; None if it has none.
+
+    Raises:
+        MissingInput, UnreadableMedia: the file cannot be read.
+    """
     with open_container(path, AUDIO_FORMATS) as container:
         stream = next(iter(container.streams.audio), None)
         if stream is None:
             return None
-        audio = AudioStream(path, stream.index, start=0.0, end=None, codec=stream.codec_context.name)
-    return measure_loudness(audio)
-
-
-def _last_values(graph: Any) -> tuple[dict[str, float], list[float]]:
-    """Run a graph that prints metadata; return the last value of each key, and all short-term loudnesses."""
-    values: dict[str, float] = {}
-    short_term = []
-    with FfmpegProcess(graph) as process:
-        for line in process.lines():
-            key, _, value = line.removeprefix("lavfi.").partition("=")
-            if value:
-                values[key] = float(value)
-                if key == "r128.S":
-                    short_term.append(values[key])
-        if process.finish() != 0:
-            raise FfmpegError(f"ffmpeg failed at measuring the loudness: {process.errors or 'no error message'}")
-    return values, short_term
+        return AudioStream(path, stream.index, start=0.0, end=None, codec=stream.codec_context.name)
 
 
 def _reason(blocks: int, peak: float) -> str:

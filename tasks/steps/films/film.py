@@ -15,17 +15,16 @@ from tasks import media
 from tasks.media import AudioStream, VideoFormat, VideoMetadata
 from tasks.media.fit import Fit, extend_picture
 from tasks.media.languages import bcp_47
-from tasks.media.sound import measure_file
 from tasks.media.subtitles import Subtitles, SubtitleTrack, subtitle_track
 from tasks.steps.context import WorkerContext
 from tasks.steps.films.sign import SignedFilm, sign_film
 from tasks.steps.films.sound import Sound, find_sound, fit_notes, fit_picture, loudness_facts, prepared
 from tasks.steps.films.subtitles import film_subtitles, write_sidecars
-from tasks.steps.films.sync import MOUTH, sync_facts, syncnet_facts
+from tasks.steps.films.sync import MOUTH, measure_sound_and_sync, syncnet_facts
 from tasks.steps.publish import publish, refuse_withdrawn, reusable_record
 from tasks.steps.specs import FilmDone, FilmSpec, PictureSpec
 from troupe import __version__
-from troupe.errors import DamagedFile
+from troupe.errors import DamagedFile, FfmpegError
 from troupe.files import file_sha256
 from troupe.stopwatch import Stopwatch
 
@@ -156,7 +155,12 @@ def _write_film(
         if subtitles is not None:
             text = folder / f"track-{name}.srt"
             track = subtitle_track(subtitles, text, video_format, language=spec.job.subtitles_language or language)
-        media.add_sound(source, outputs[name], audio, seconds, rate, metadata, video_format, track)
+        try:
+            media.add_sound(source, outputs[name], audio, seconds, rate, metadata, video_format, track)
+        except FfmpegError:
+            if audio is not None:  # whose kinds of trouble have messages of their own
+                media.fit_audio(audio, video_format)
+            raise
     facts: dict[str, Any] = {"audio": sound is not None}
     sidecars: list[Path] = []
     if subtitles is not None:
@@ -166,11 +170,10 @@ def _write_film(
     if sound is not None:
         facts["language"] = language
         main = next(iter(outputs.values()))
-        loudness = measure_file(main)
-        facts |= loudness_facts(loudness)
-        for sync, more in (sync_facts(picture, fit, main), syncnet_facts(context, main)):
-            facts |= sync
-            notes += more
+        loudness, sync, silent = measure_sound_and_sync(picture, fit, main)
+        network, more = syncnet_facts(context, main)
+        facts |= loudness_facts(loudness) | sync | network
+        notes += [*silent, *more]
         notes += [] if loudness is None or spec.job.loudness is not None else loudness.notes
     if sound is not None and sound.seconds is not None:
         facts |= {

@@ -105,10 +105,10 @@ def prepared(
         path: file to write a normalised sound to.
 
     Raises:
-        UnreadableMedia: it cannot be encoded.
+        UnreadableMedia: it cannot be encoded; of layouts that every encoder accepts, muxing finds that out.
         FfmpegError: ffmpeg failed.
     """
-    audio, notes = media.fit_audio(sound.audio, video_format)
+    audio, notes = media.fit_audio(sound.audio, video_format, try_usual=False)
     if spec.job.loudness is None:
         return audio, notes
     normalised = normalise(audio, seconds, path, video_format, target=spec.job.loudness)

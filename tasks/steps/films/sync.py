@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from contextlib import closing
-from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -13,24 +12,25 @@ from numpy.typing import NDArray
 
 from catalogs.store.renders import Record
 from tasks import media
-from tasks.media import AudioStream
 from tasks.media.fit import Fit
 from tasks.media.fit.join import packet_index
-from tasks.media.sound.envelope import mono_samples, speech_envelope
+from tasks.media.sound import Loudness, measure_loudness
+from tasks.media.sound.envelope import measure_film, mono_samples
+from tasks.media.sound.loudness import written_sound
 from tasks.quality.sync import MAX_OFFSET, MIN_FRAMES, measure_sync
 from tasks.quality.syncnet import FRAME_RATE, crop_faces
 from tasks.steps.context import WorkerContext
 from troupe import LARGEST, Floats, Picture
 
-__all__ = ["MOUTH", "opening_at", "sync_facts", "syncnet_facts"]
+__all__ = ["MOUTH", "measure_sound_and_sync", "opening_at", "syncnet_facts"]
 
 MOUTH = "mouth"
 """Name, in a picture's record, of the opening of the mouth in each of its frames; see `QualityMeter.mouth`."""
 Series = NDArray[np.float64]
 
 
-def sync_facts(picture: Record, fit: Fit, film: Path) -> tuple[dict[str, Any], list[str]]:
-    """Compare a film's sound with the mouth of its picture.
+def measure_sound_and_sync(picture: Record, fit: Fit, film: Path) -> tuple[Loudness | None, dict[str, Any], list[str]]:
+    """Measure the loudness of a film's sound, and compare it with the mouth of its picture.
 
     Args:
         picture: record of the picture, whose mouth was measured when it was rendered.
@@ -38,43 +38,52 @@ def sync_facts(picture: Record, fit: Fit, film: Path) -> tuple[dict[str, Any], l
         film: the written film.
 
     Returns:
-        values of the film's record, as the catalog's columns name them, and notes on why there are none.
+        loudness; values of the film's record, as the catalog's columns name them; notes on why there are none.
 
     Raises:
         FfmpegError: ffmpeg failed.
     """
-    opening = picture.get(MOUTH)
-    if opening is None:
-        return {}, ["sync: not measured, the picture was rendered before troupe measured mouths"]
-    if not opening:
-        return {}, ["sync: not measured, no mouth was found in the picture"]
-    audio = _sound_of(film)
+    audio = written_sound(film)
     if audio is None:
-        return {}, ["sync: not measured, the film has no sound"]
+        return None, {}, ["sync: not measured, the film has no sound"]
     rate = Fraction(*picture["fps"])
-    mouth = opening_at(np.array(opening, np.float64), fit, film, rate)
-    if len(mouth) < MIN_FRAMES + MAX_OFFSET:
-        return {}, [f"sync: not measured, the video has fewer than {MIN_FRAMES + MAX_OFFSET} frames"]
-    envelope = speech_envelope(audio, len(mouth), rate)
+    mouth, reason = _mouth(picture, fit, film, rate)
+    if reason:
+        return measure_loudness(audio), {}, [f"sync: not measured, {reason}"]
+    loudness, envelope = measure_film(audio, len(mouth), rate)
     if not envelope.any():
-        return {}, ["sync: not measured, the sound is silent"]
+        return loudness, {}, ["sync: not measured, the sound is silent"]
     sync = measure_sync(mouth, envelope)
     if sync is None:
-        return {}, ["sync: not measured, the mouth was seen in too few frames, or it or the sound is constant"]
-    return {"sync_offset_frames": sync.offset_frames, "sync_confidence": round(sync.confidence, 4)}, []
+        reason = "the mouth was seen in too few frames, or it or the sound is constant"
+        return loudness, {}, [f"sync: not measured, {reason}"]
+    return loudness, {"sync_offset_frames": sync.offset_frames, "sync_confidence": round(sync.confidence, 4)}, []
+
+
+def _mouth(picture: Record, fit: Fit, film: Path, rate: Fraction) -> tuple[Series, str]:
+    """Return the opening of the mouth over a film, or why it cannot be compared with a sound."""
+    unknown, opening = np.zeros(0), picture.get(MOUTH)
+    if opening is None:
+        return unknown, "the picture was rendered before troupe measured mouths"
+    if not opening:
+        return unknown, "no mouth was found in the picture"
+    mouth = opening_at(np.array(opening, np.float64), fit, film, rate)
+    if len(mouth) < MIN_FRAMES + MAX_OFFSET:
+        return unknown, f"the video has fewer than {MIN_FRAMES + MAX_OFFSET} frames"
+    return mouth, ""
 
 
 def syncnet_facts(context: WorkerContext, film: Path) -> tuple[dict[str, Any], list[str]]:
     """Measure a film with the run's SyncNet, if it has one.
 
     Returns:
-        as `sync_facts`.
+        values of the film's record, and notes on why there are none.
 
     Raises:
         WeightsError: the network fails.
         FfmpegError: ffmpeg failed.
     """
-    if (network := context.syncnet) is None or (audio := _sound_of(film)) is None:
+    if (network := context.syncnet) is None or (audio := written_sound(film)) is None:
         return {}, []
 
     def find(frame: Picture) -> Floats | None:
@@ -88,12 +97,6 @@ def syncnet_facts(context: WorkerContext, film: Path) -> tuple[dict[str, Any], l
     if found is None:
         return {}, ["sync: not measured by SyncNet, the face is shown for less than 1.4 s"]
     return {"sync_lse_c": round(found[0], 4), "sync_lse_d": round(found[1], 4)}, []
-
-
-def _sound_of(film: Path) -> AudioStream | None:
-    """Return the sound of a written film from the start of its picture, which is at 0."""
-    sound = media.sound_of(film)
-    return None if sound is None else replace(sound, start=0.0)
 
 
 def opening_at(opening: Series, fit: Fit, film: Path, rate: Fraction) -> Series:

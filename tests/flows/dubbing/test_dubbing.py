@@ -6,6 +6,7 @@ import hashlib
 import json
 import wave
 from pathlib import Path
+from typing import Any
 
 import av
 import numpy as np
@@ -17,6 +18,7 @@ from catalogs.retention.forget import forget
 from catalogs.store.store import open_store
 from flows.cli import app
 from tasks import media
+from tasks.media.ffmpeg_process import FfmpegProcess
 from tests.flows.cast import write_clip, write_sound
 from tests.flows.jobs import JOB, RunJobs, manifest_rows
 
@@ -64,10 +66,21 @@ def packets(video: str) -> str:
         return hashlib.md5(b"".join(bytes(packet) for packet in file.demux(video=0))).hexdigest()
 
 
-def test_languages_share_one_picture(run_jobs: RunJobs, dubs: dict[str, dict[str, str]], tmp_path: Path) -> None:
+def test_languages_share_one_picture(
+    run_jobs: RunJobs, dubs: dict[str, dict[str, str]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     one = run_jobs(dubs["en"])
     assert (one.pictures, one.films, one.frames) == (1, 1, 10)
+    started: list[str] = []
+    start = FfmpegProcess.__init__
+
+    def counted(process: FfmpegProcess, output: Any, **options: Any) -> None:
+        started.append(str(output))
+        start(process, output, **options)
+
+    monkeypatch.setattr(FfmpegProcess, "__init__", counted)
     rest = run_jobs(dubs["fr"], dubs["pt-BR"])
+    assert len(started) == 2 * 2  # each takes a tenth of a second: a film is muxed, and its sound is measured
     assert rest.counts == {"done": 2}
     assert (rest.pictures, rest.films, rest.frames, rest.evaluations) == (0, 2, 0, 0)
     rows = manifest_rows(one) | manifest_rows(rest)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 import re
 import wave
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 
@@ -12,7 +13,7 @@ import av
 import numpy as np
 import pytest
 
-from tasks.media import AudioSource, VideoEncoder, VideoFormat
+from tasks.media import AudioSource, VideoEncoder, VideoFormat, find_audio, fit_audio, h264, mux
 from tests.clips import HEIGHT, SAMPLE_RATE, WIDTH, beep, beep_time, flash, make, sound_of, write_wave
 from troupe.errors import UnreadableMedia
 
@@ -46,6 +47,17 @@ def test_any_layout_and_format_of_sound(
     assert beep_time(path) == pytest.approx(0.5, abs=0.05)
     with av.open(str(path)) as container:
         assert container.streams.audio[0].layout.nb_channels == channels
+
+
+def test_usual_layouts_need_no_trial_where_muxing_follows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_wave(tmp_path / "voice.wav", beep(2, 0.5))
+    found = find_audio(AudioSource(tmp_path / "voice.wav"))
+    assert found is not None
+    tried = fit_audio(found, h264())
+    monkeypatch.setattr(mux, "FfmpegProcess", None)  # cannot be started
+    assert fit_audio(found, h264(), try_usual=False) == tried
+    with pytest.raises(TypeError):
+        fit_audio(replace(found, layout="5.1.4", channels=10), h264(), try_usual=False)
 
 
 def test_channels_without_positions_are_all_heard(tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ from models.synthetic.performance import Performance
 from models.synthetic.voice import synthesise_voice
 from tasks.media import AudioSource, Timing, VideoEncoder, VideoMetadata, add_sound, find_audio, h264
 from tasks.media.fit import Fit
-from tasks.steps.films.sync import MOUTH, opening_at, sync_facts
+from tasks.steps.films.sync import MOUTH, measure_sound_and_sync, opening_at
 
 FRAMES, RATE, SAMPLES, SEED = 75, Fraction(25), 16_000, 3
 MOUTHS = [moment.mouth for moment in Performance.from_seed(SEED, FRAMES, RATE).moments]
@@ -43,7 +43,7 @@ def film(
 
 @pytest.mark.parametrize("shift", [-8, 5])
 def test_the_offset_of_a_film(tmp_path: Path, shift: int) -> None:
-    facts, notes = sync_facts(RECORD, WHOLE, film(tmp_path, shift=shift))
+    _, facts, notes = measure_sound_and_sync(RECORD, WHOLE, film(tmp_path, shift=shift))
     assert abs(facts["sync_offset_frames"] - shift) <= 1
     assert facts["sync_confidence"] > 0.5
     assert notes == []
@@ -56,11 +56,14 @@ def test_what_is_not_measured_is_said(tmp_path: Path) -> None:
         (RECORD | {MOUTH: []}, "no mouth was found"),
         (RECORD | {MOUTH: [None] * 60 + [1] * 15}, "too few frames"),
     ):
-        facts, (note,) = sync_facts(record, WHOLE, loud)
+        _, facts, (note,) = measure_sound_and_sync(record, WHOLE, loud)
         assert facts == {}
         assert words in note
-    assert sync_facts(RECORD, WHOLE, film(tmp_path, loud=0)) == ({}, ["sync: not measured, the sound is silent"])
-    brief, (note,) = sync_facts(RECORD | {MOUTH: [1, 2, 3]}, Fit(3, 3), film(tmp_path, frames=3))
+    loudness, *silent = measure_sound_and_sync(RECORD, WHOLE, film(tmp_path, loud=0))
+    assert silent == [{}, ["sync: not measured, the sound is silent"]]
+    assert loudness is not None
+    assert loudness.integrated is None
+    _, brief, (note,) = measure_sound_and_sync(RECORD | {MOUTH: [1, 2, 3]}, Fit(3, 3), film(tmp_path, frames=3))
     assert "fewer than 40 frames" in note
     assert brief == {}
 
