@@ -15,6 +15,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from catalogs.requests.columns import suggestion
+from catalogs.review.decision import REVIEW_STATES
 from catalogs.table.schema import EITHER_SIGN, QUALITIES, SCHEMA, STATUSES
 from catalogs.table.snapshot import Snapshot
 from troupe.errors import SettingsError
@@ -41,6 +42,8 @@ class CatalogQuery:
         error_kind: kind of error, such as `no_face`.
         picture: key of the picture, column `picture_key`, or its start: the job is one of its films, in any language.
         checksum: SHA-256 of the main video.
+        review: `pending`, `approved` or `rejected`; jobs without a film do not match. Not part of `outcome_filter`,
+            because it is not a column of the rows.
         since, until: time with a time zone at or after, and before, which the job finished.
         least, most: lower and upper bounds by numeric column; `identity` is short for `quality_identity`, and so on.
             Jobs without a value do not match.
@@ -62,6 +65,7 @@ class CatalogQuery:
     error_kind: str | None = None
     picture: str | None = None
     checksum: str | None = None
+    review: str | None = None
     since: datetime | None = None
     until: datetime | None = None
     least: Mapping[str, float] = field(default_factory=dict)
@@ -94,15 +98,29 @@ class CatalogQuery:
 
     def _problems(self) -> Iterator[str]:
         """Yield what is wrong with the values."""
-        for name in ("status", "identity", "driving", "language", "run", "job", "error_kind", "picture", "checksum"):
+        texts = (
+            "status",
+            "identity",
+            "driving",
+            "language",
+            "run",
+            "job",
+            "error_kind",
+            "picture",
+            "checksum",
+            "review",
+        )
+        for name in texts:
             if not isinstance(value := getattr(self, name), str | None):
                 yield f"{name} is {value!r}; use text"
         if self.status is not None and self.status not in STATUSES:
             yield f"unknown status {self.status!r}; use one of {', '.join(STATUSES)}"
+        if self.review is not None and self.review not in REVIEW_STATES:
+            yield f"unknown review {self.review!r}; use one of {', '.join(REVIEW_STATES)}"
         for name in ("tags", "portraits"):
             value = getattr(self, name)
-            texts = isinstance(value, Sequence) and not isinstance(value, str)
-            if not texts or not all(isinstance(text, str) for text in value):
+            is_list = isinstance(value, Sequence) and not isinstance(value, str)
+            if not is_list or not all(isinstance(text, str) for text in value):
                 yield f"{name} is {value!r}; use a list of texts"
         for name, moment in (("since", self.since), ("until", self.until)):
             if not isinstance(moment, datetime | None):

@@ -16,9 +16,11 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from catalogs.query.filters import CatalogQuery, all_of
+from catalogs.review.columns import REVIEW_COLUMNS, REVIEW_KEYS, with_review
+from catalogs.review.decisions import Decisions
 from catalogs.store.store import Store
 from catalogs.table.redaction import redacted_table
-from catalogs.table.snapshot import AsOf, Snapshot, latest_rows, snapshot
+from catalogs.table.snapshot import AsOf, Snapshot, latest_rows, snapshot, time_of
 from troupe.errors import SettingsError
 
 __all__ = ["LISTED_COLUMNS", "latest_run", "list_jobs", "plain_rows", "to_csv", "to_json", "to_parquet"]
@@ -34,6 +36,7 @@ LISTED_COLUMNS = (
     "full_uri",
     "crop_uri",
     "error",
+    "review",
 )
 """Columns of the table that `troupe catalog ls` prints."""
 
@@ -54,6 +57,7 @@ def list_jobs(
     limit: int | None = None,
     columns: Sequence[str] | None = None,
     as_of: AsOf | None = None,
+    decisions: Decisions | None = None,
     **filters: Any,
 ) -> pa.Table:
     """Return rows of the catalog, one per job and run, the newest first.
@@ -64,8 +68,9 @@ def list_jobs(
     Args:
         store: store of the catalog.
         limit: maximum number of rows.
-        columns: columns to return, in this order; default all.
+        columns: columns to return, in this order, those of the schema and `REVIEW_COLUMNS`; default all.
         as_of: past state of the catalog to read.
+        decisions: the store's decisions, for a caller that keeps them; default those of `as_of`.
         filters: as `catalogs.query.filters.CatalogQuery.of` takes them.
 
     Raises:
@@ -79,14 +84,23 @@ def list_jobs(
         raise SettingsError(f"columns is {columns!r}; use a list of names")
     rows = snapshot(store, query.run if store.delta() is None else None, as_of)
     query = query.completed(rows)
-    wanted = list(columns) if columns is not None else rows.data.schema.names
-    needed = list(dict.fromkeys([*wanted, *_LATEST_KEY]))
+    wanted = list(columns) if columns is not None else [*rows.data.schema.names, *REVIEW_COLUMNS]
+    reviewed = query.review is not None or not REVIEW_COLUMNS.keys().isdisjoint(wanted)
+    if reviewed and decisions is None:
+        decisions = Decisions(store, time_of(rows, as_of))
+    stored = [name for name in (*wanted, *(REVIEW_KEYS if reviewed else ())) if name not in REVIEW_COLUMNS]
+    needed = list(dict.fromkeys([*stored, *_LATEST_KEY]))
     where = all_of(query.request_filter, query.outcome_filter)
     found: list[pa.Table] = []
     for part, rest in rows.newest_first() if limit is not None else [(rows, None)]:
         candidates = part.read(where, needed)
         whole = query.outcome_filter is None and part is rows
-        found.append(latest_rows(candidates) if whole else _latest_only(rows, candidates))
+        latest = latest_rows(candidates) if whole else _latest_only(rows, candidates)
+        if reviewed and decisions is not None:
+            latest = with_review(latest, decisions)
+        if query.review is not None:
+            latest = latest.filter(pc.field("review") == query.review)
+        found.append(latest)
         if limit is not None and rest is not None and _count_newer(found, rest) >= limit:
             break
     return redacted_table(pa.concat_tables(found).sort_by(_NEWEST_FIRST).slice(0, limit).select(wanted))

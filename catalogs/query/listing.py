@@ -103,13 +103,14 @@ def list_page(
         after: cursor of the page before; empty for the first page.
         limit: maximum number of rows.
         decisions: what was decided about the store's films.
-        review: only films in this state, `pending`, `approved` or `rejected`; empty for all jobs.
+        review: only films in this state, `pending`, `approved` or `rejected`; empty: as the filters say.
 
     Raises:
         SettingsError: a filter, the order, the state or the cursor is invalid.
         StoreError: the catalog or the decisions cannot be read.
     """
     query = CatalogQuery.of(filters)
+    review = review or query.review or ""
     for what, value, known in (("order", order, ORDERS), ("state of review", review, ("", *REVIEW_STATES))):
         if value not in known:
             raise SettingsError(f"unknown {what} {value!r}; use one of {', '.join(filter(None, known))}")

@@ -1,13 +1,14 @@
 """SQL queries over the catalog, run by DuckDB inside this process.
 
-A query sees three tables, `jobs` with the latest row of every job and run, `rows` with every row ever recorded, and
-`exports` with every exported video, and nothing else: no files, no network, no extensions, no settings, no variables of
-this program.
+A query sees four tables, `jobs` with the latest row of every job and run, `rows` with every row ever recorded,
+`exports` with every exported video, and `decisions` with the history of reviews, and nothing else: no files, no
+network, no extensions, no settings, no variables of this program.
 """
 
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from typing import Any
 
 import duckdb
@@ -16,11 +17,15 @@ import pyarrow as pa
 import pyarrow.dataset as ds
 
 from catalogs.query.filters import CatalogQuery, all_of
+from catalogs.review.columns import REVIEW_COLUMNS, verdict_values
+from catalogs.review.decision import Decision
+from catalogs.review.decisions import Decisions
+from catalogs.review.log import decisions_table
 from catalogs.store.error_text import reason
 from catalogs.store.store import Store
 from catalogs.table.exports import EXPORTS, read_exports
 from catalogs.table.redaction import redacted_table
-from catalogs.table.snapshot import AsOf, Snapshot, latest_rows, snapshot
+from catalogs.table.snapshot import AsOf, Snapshot, latest_rows, snapshot, time_of
 from troupe.errors import SettingsError, StoreError
 
 __all__ = ["sql"]
@@ -40,12 +45,17 @@ _REPEATED = """
 """Rows of jobs that have several; hash collisions may add a few others, which is harmless."""
 
 
+_REVIEW_NAMES = re.compile(r"review|columns|\*|\(\s*(from|table)\b")
+"""What a query has that uses `REVIEW_COLUMNS`: their names, or something that stands for all columns."""
+_VERDICTS = pa.schema([("scope", pa.string()), ("key", pa.string()), ("rank", pa.int64()), *REVIEW_COLUMNS.items()])
+
+
 def sql(store: Store, query: str, *, as_of: AsOf | None = None, **filters: Any) -> pa.Table:
     """Run a query in DuckDB's SQL.
 
     Args:
         store: store of the catalog.
-        query: one SELECT (or WITH, DESCRIBE, SUMMARIZE, EXPLAIN) over `jobs` and `rows`.
+        query: one SELECT (or WITH, DESCRIBE, SUMMARIZE, EXPLAIN) over `jobs`, `rows`, `exports` and `decisions`.
         as_of: past state of the catalog to read.
         filters: fields of `catalogs.query.filters.CatalogQuery`, which restrict both tables.
 
@@ -66,7 +76,18 @@ def sql(store: Store, query: str, *, as_of: AsOf | None = None, **filters: Any) 
         # Only for queries that use `jobs`, because it scans every row.
         uses_jobs = re.search(r"\bjobs\b", query, re.IGNORECASE) is not None
         superseded = _superseded(connection, rows, scope, store) if uses_jobs else None
-        connection.register("rows", data)
+        uses_decisions = re.search(r"\bdecisions\b", query, re.IGNORECASE) is not None
+        reviewed = scope.review is not None or _uses_review(query)
+        decisions = Decisions(store, time_of(rows, as_of)) if reviewed or uses_decisions else None
+        connection.register("decisions", decisions_table(decisions.all() if decisions and uses_decisions else []))
+        connection.register("stored", data)
+        every_row = "FROM stored"
+        if decisions is not None and reviewed:
+            verdicts, every_row = _with_review(decisions.verdicts().values())
+            connection.register("verdicts", verdicts)
+        if scope.review is not None:
+            every_row = f"FROM ({every_row}) WHERE review = '{scope.review}'"
+        connection.execute(f"CREATE VIEW rows AS {every_row}")
         uses_exports = re.search(r"\bexports\b", query, re.IGNORECASE) is not None
         connection.register("exports", read_exports(store) if uses_exports else EXPORTS.empty_table())
         if superseded is None or not len(superseded):
@@ -76,6 +97,30 @@ def sql(store: Store, query: str, *, as_of: AsOf | None = None, **filters: Any) 
             connection.execute("CREATE VIEW jobs AS FROM rows ANTI JOIN superseded USING (run_id, job_id, recorded_at)")
         connection.execute("SET lock_configuration = true")
         return redacted_table(_execute(connection, query, store))
+
+
+def _uses_review(query: str) -> bool:
+    """Return whether a query may use a column of a review; if in doubt, it does."""
+    text = re.sub(r"count\(\s*\*\s*\)", "", query.strip().lower())
+    return not text.startswith(("select", "with")) or _REVIEW_NAMES.search(text) is not None
+
+
+def _with_review(verdicts: Iterable[Decision]) -> tuple[pa.Table, str]:
+    """Return a table of verdicts, and the query for all rows with `REVIEW_COLUMNS` that uses it as `verdicts`."""
+    ranked = [
+        {"scope": verdict.scope, "key": verdict.key, "rank": rank} | verdict_values(verdict)
+        for rank, verdict in enumerate(sorted(verdicts, key=lambda verdict: verdict.weight))
+    ]
+    finished = "status IN ('done', 'reused') AND render_key IS NOT NULL"
+    others = ", ".join(f"v.{name}" for name in REVIEW_COLUMNS if name != "review")
+    # Of the verdicts about a film and about its picture, the one of the higher rank counts.
+    query = f"""
+        SELECT stored.*, CASE WHEN {finished} THEN coalesce(v.review, 'pending') END AS review, {others} FROM stored
+        LEFT JOIN verdicts AS f ON {finished} AND f.scope = 'film' AND f.key = render_key
+        LEFT JOIN verdicts AS p ON {finished} AND p.scope = 'picture' AND p.key = picture_key
+        LEFT JOIN verdicts AS v ON v.rank = greatest(f.rank, p.rank)
+    """
+    return pa.Table.from_pylist(ranked, _VERDICTS), query
 
 
 def _execute(connection: duckdb.DuckDBPyConnection, query: str, store: Store) -> pa.Table:

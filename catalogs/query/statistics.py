@@ -33,6 +33,7 @@ _COUNTS = {
     "video_bytes": "coalesce(sum(bytes) FILTER (status = 'done'), 0)::BIGINT",
     "flagged": "count(flagged)",
     "by_status": "histogram(status)",
+    "by_review": "histogram(review) FILTER (review IS NOT NULL)",
     "by_error": "histogram(error_kind) FILTER (error_kind IS NOT NULL)",
     **{f"seconds_{stage}": f"coalesce(sum(seconds_{stage}), 0)" for stage in STAGES},
     **{f"median_{name}": f"approx_quantile(quality_{name}, 0.5)" for name in QUALITIES},

@@ -75,6 +75,11 @@ class Decision:
         """Place in the history: of two decisions, the one with the larger value is the later one."""
         return self.decided_at, self.decision_id
 
+    @property
+    def weight(self) -> tuple[bool, datetime, str]:
+        """Of two verdicts, the one with the larger value counts: a person's over a rule's, then the later one."""
+        return self.automatic is None, *self.order
+
     def _problem(self) -> str | None:
         """Return what is wrong with the values."""
         if self.scope not in get_args(Scope):

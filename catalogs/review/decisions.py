@@ -11,15 +11,16 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from itertools import zip_longest
 from threading import RLock
+from typing import TypeAlias
 
-from catalogs.review.decision import PENDING, Decision, DecisionKind, ReviewState, Scope, State
+from catalogs.review.decision import Decision, DecisionKind, ReviewState, Scope, State
 from catalogs.review.log import open_log, retrying
 from catalogs.store.store import Store
 from troupe.errors import SettingsError
 
-__all__ = ["Decision", "DecisionKind", "Decisions", "ReviewState", "Scope", "State"]
+__all__ = ["Decision", "DecisionKind", "Decisions", "ReviewState", "Scope", "State", "Subject"]
 
-Subject = tuple[Scope, str]
+Subject: TypeAlias = tuple[Scope, str]
 """What a decision is about: scope and key."""
 
 
@@ -107,29 +108,30 @@ class Decisions:
             self._update()
             return sorted(self._by_id.values(), key=lambda decision: decision.order)
 
+    def verdicts(self) -> dict[Subject, Decision]:
+        """Return the verdict that stands for each film and each picture that has one."""
+        with self._lock:
+            self._update()
+            found = {subject: self._verdict(subject) for subject in self._about}
+            return {subject: verdict for subject, verdict in found.items() if verdict is not None}
+
     def decided(self) -> tuple[set[str], set[str]]:
         """Return the keys of the films, and of the pictures, that have a verdict; all others are pending."""
-        with self._lock:
-            self._update()
-            subjects = [subject for subject in self._about if any(self._verdicts(subject))]
-            return {key for scope, key in subjects if scope == "film"}, {
-                key for scope, key in subjects if scope == "picture"
-            }
+        films, pictures = ({key for found, key in self.verdicts() if found == scope} for scope in ("film", "picture"))
+        return films, pictures
 
-    def touched_by_people(self) -> tuple[set[str], set[str]]:
-        """Return the keys of the films, and of the pictures, about which a person decided or undid something."""
+    def touched_by_people(self) -> set[Subject]:
+        """Return the films and pictures about which a person decided or undid something."""
         with self._lock:
             self._update()
-            touched = {(d.scope, d.key) for d in self._by_id.values() if d.automatic is None and d.kind != "comment"}
-            return {key for scope, key in touched if scope == "film"}, {
-                key for scope, key in touched if scope == "picture"
-            }
+            given = (d for d in self._by_id.values() if d.automatic is None and d.kind != "comment")
+            return {(decision.scope, decision.key) for decision in given}
 
     def _clear(self) -> None:
         self._by_id: dict[str, Decision] = {}
         self._about: dict[Subject, list[Decision]] = defaultdict(list)
         self._undone: set[str] = set()
-        self._verdicts_of: dict[Subject, tuple[Decision | None, Decision | None]] = {}
+        self._standing: dict[Subject, Decision | None] = {}
 
     def _update(self) -> None:
         retrying("read", self._store, self._refresh)
@@ -145,37 +147,27 @@ class Decisions:
             subject: Subject = (decision.scope, decision.key)
             self._by_id[decision.decision_id] = decision
             self._about[subject].append(decision)
-            self._verdicts_of.pop(subject, None)
+            self._standing.pop(subject, None)
             if decision.undoes is not None:
                 self._undone.add(decision.undoes)
 
     def _state(self, film: str, picture: str | None) -> ReviewState:
-        by_film = self._verdicts(("film", film))
-        by_picture = self._verdicts(("picture", picture)) if picture else (None, None)
-        for verdicts in zip(by_film, by_picture, strict=True):  # those of people, then those of rules
-            given = [verdict for verdict in verdicts if verdict is not None]
-            if given:
-                return ReviewState.by(max(given, key=lambda verdict: verdict.order))
-        return PENDING
+        subjects: list[Subject] = [("film", film), ("picture", picture or "")]
+        verdicts = [verdict for subject in subjects if (verdict := self._verdict(subject)) is not None]
+        return ReviewState.by(max(verdicts, key=lambda verdict: verdict.weight, default=None))
 
-    def _verdicts(self, subject: Subject) -> tuple[Decision | None, Decision | None]:
-        """Return the last verdict of people, and the last of rules, that was not undone."""
+    def _verdict(self, subject: Subject) -> Decision | None:
+        """Return the verdict that counts, of those that were not undone."""
         if subject not in self._about:
-            return None, None
-        found = self._verdicts_of.get(subject)
-        if found is None:
+            return None
+        if subject not in self._standing:
             standing = [
                 decision
                 for decision in self._about[subject]
                 if decision.kind in ("approved", "rejected") and decision.decision_id not in self._undone
             ]
-            by_people = [decision for decision in standing if decision.automatic is None]
-            by_rules = [decision for decision in standing if decision.automatic is not None]
-            found = self._verdicts_of[subject] = (
-                max(by_people, key=lambda decision: decision.order, default=None),
-                max(by_rules, key=lambda decision: decision.order, default=None),
-            )
-        return found
+            self._standing[subject] = max(standing, key=lambda verdict: verdict.weight, default=None)
+        return self._standing[subject]
 
     def _check_undo(self, decision: Decision, given: Mapping[str, Decision]) -> None:
         if decision.undoes is None:

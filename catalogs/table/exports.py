@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import secrets
+from collections import Counter
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
@@ -33,6 +34,8 @@ _TYPES: dict[str, Any] = {
     "package": _TEXT,  # kind of package that the file is, with films of other jobs; null for a single video
     "master_file": _TEXT,
     "master_c2pa_file": _TEXT,
+    "review": _TEXT,  # state of the film in review when it was exported
+    "reviewer": _TEXT,  # who decided
 }
 EXPORTS = pa.schema(_TYPES)
 
@@ -52,7 +55,8 @@ def record_export(store: Store, target: str, rows: Sequence[dict[str, Any]]) -> 
     pq.write_table(pa.Table.from_pylist(named, EXPORTS), sink, write_page_checksum=True)
     key = f"{EXPORTS_FOLDER}/{now:%Y%m%d-%H%M%S}-{secrets.token_hex(4)}.parquet"
     put = store.put_bytes(sink.getvalue(), key)
-    facts = {"target": target, "files": len(named), "record": key, "record_sha256": put.sha256}
+    reviews = dict(Counter(row["review"] or "none" for row in named))
+    facts = {"target": target, "files": len(named), "reviews": reviews, "record": key, "record_sha256": put.sha256}
     append_audit(store, "export", facts, [row.get("identity") or "" for row in rows])
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
 from itertools import groupby
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -28,7 +28,7 @@ from catalogs.table.redaction import has_credentials
 from catalogs.table.schema import MASKED_SINCE, SCHEMA, conform
 from troupe.errors import SettingsError, StoreError
 
-__all__ = ["AsOf", "Snapshot", "check_as_of", "latest_rows", "open_table", "snapshot"]
+__all__ = ["AsOf", "Snapshot", "check_as_of", "latest_rows", "open_table", "snapshot", "time_of"]
 
 AsOf: TypeAlias = int | datetime
 """A past state of the catalog: a version of the Delta table, or a time."""
@@ -227,6 +227,17 @@ def open_table(store: Store, as_of: AsOf | None = None, key: str = "catalog") ->
                 f"the catalog of {store.url} has no state {as_of}: {reason(error)}; it is at version {table.version()}"
             ) from error
     return table
+
+
+def time_of(rows: Snapshot, as_of: AsOf | None) -> datetime | None:
+    """Return the time of a past state: for a version, when its last row was recorded. None for the current state.
+
+    Args:
+        rows: the rows as of that state.
+    """
+    if not isinstance(as_of, int):
+        return as_of
+    return datetime.fromtimestamp(max(rows.newest.values(), default=0) / 1e6, UTC)
 
 
 def latest_rows(rows: pa.Table) -> pa.Table:

@@ -72,6 +72,7 @@ def ls(
     - `troupe catalog ls`
     - `troupe catalog ls --status failed --run latest`
     - `troupe catalog ls --since 7d --max identity=0.4 --tag scene=2`
+    - `troupe catalog ls --review rejected`
     - `troupe catalog ls --store s3://bucket/troupe --identity ada --format csv > ada.csv`
     """
     from catalogs.query import jobs as query
@@ -152,13 +153,14 @@ def sql(
 ) -> None:
     """Query the catalog in SQL, in DuckDB's dialect.
 
-    There are three tables: `jobs` has one row per job and run, `rows` every row ever recorded, including those that a
-    resumed run has replaced, and `exports` every exported video. `DESCRIBE jobs` lists the columns. Queries are
-    read-only and cannot access files or the network.
+    There are four tables: `jobs` has one row per job and run, `rows` every row ever recorded, including those that a
+    resumed run has replaced, `exports` every exported video, and `decisions` everything that reviewers and rules
+    decided. `DESCRIBE jobs` lists the columns. Queries are read-only and cannot access files or the network.
 
     Examples:
 
     - `troupe catalog sql "SELECT error_kind, count(*) FROM jobs WHERE status = 'failed' GROUP BY ALL"`
+    - `troupe catalog sql "SELECT reviewer, review, count(*) FROM jobs WHERE review <> 'pending' GROUP BY ALL"`
     - `troupe catalog sql "SELECT tags['scene'], avg(quality_identity) FROM jobs GROUP BY ALL" --format csv`
     """
     from catalogs.query import sql as queries
@@ -358,13 +360,14 @@ def _encode(rows: pa.Table, format: RowFormat, excel: bool = False) -> bytes:
 
 def _print_jobs(rows: list[dict[str, Any]]) -> None:
     print_table(
-        ("finished (UTC)", "run", "job", "status", "identity", "frames", "seconds", "video or error"),
+        ("finished (UTC)", "run", "job", "status", "review", "identity", "frames", "seconds", "video or error"),
         (
             (
                 f"{row['finished_at']:%Y-%m-%d %H:%M}" if row["finished_at"] else "",
                 row["run_id"],
                 row["job_id"],
                 row["status"],
+                row["review"] if row["review"] in ("approved", "rejected") else "",
                 row["identity"] or "",
                 "" if row["frames"] is None else str(row["frames"]),
                 "" if row["seconds"] is None else f"{row['seconds']:.2f}",
@@ -373,6 +376,7 @@ def _print_jobs(rows: list[dict[str, Any]]) -> None:
             for row in rows
         ),
         right=("frames", "seconds"),
+        optional=("review",),
     )
 
 

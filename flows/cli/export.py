@@ -50,11 +50,18 @@ def export(
         typer.Option("--masters", help="Export masters, too, beside the videos, with the .c2pa of those in Matroska."),
     ] = False,
     excel: ExcelOption = False,
+    approved: Annotated[
+        bool, typer.Option("--approved", help="Export only films that were approved in review; short for --review.")
+    ] = False,
 ) -> None:
     """Export finished videos under readable names, with a manifest beside them.
 
     Safe to repeat: existing files are never overwritten, and videos exported before are skipped. The manifest keeps the
     rows of earlier exports into the folder. The store records every export: `troupe catalog sql "FROM exports"`.
+
+    `--approved` exports exactly the films that a reviewer, or a rule of the store's policy, approved: see
+    `troupe review`. The columns `review`, `reviewer`, `review_reason` and `reviewed_at` of the manifest say who decided
+    about each film and when, and the store's record of the export keeps it.
 
     With `--package`, every picture is one package: its video once, copied bit by bit, and the sound and subtitles of
     every film as a track with language and title. `mp4` has subtitles as `mov_text`, `mkv` as SRT; `hls` is a folder
@@ -70,6 +77,7 @@ def export(
     - `troupe export 20261124-061500-ab12 s3://client/videos --name "{identity}/{job_id}_{language}.mp4"`
     - `troupe export latest delivery --package mp4 --default-language en`
     - `troupe export latest s3://client/videos --package hls --name "{tags.campaign}/{job_id}"`
+    - `troupe export latest delivery --approved`
     - `troupe export all best --min identity=0.7 --status done`
     - `troupe export "SELECT * FROM jobs WHERE tags['scene'] = '2'" scene2`
     """
@@ -84,6 +92,9 @@ def export(
     from tasks.delivery import deliver_packages
     from tasks.events import sending_events
 
+    if approved and filters["review"] not in (None, "approved"):
+        raise SettingsError(f"--approved and --review {filters['review']} contradict each other; give one of them")
+    filters = {**filters, "review": "approved" if approved else filters["review"]}
     if masters and package is not None:
         raise SettingsError("--masters is for single videos; leave out --package")
     if default_language and package is None:

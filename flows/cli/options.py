@@ -236,6 +236,12 @@ def _filters(
     picture: Annotated[
         str | None, typer.Option(metavar="KEY", help="Only the films of this picture, in all languages.")
     ] = None,
+    review: Annotated[
+        str | None,
+        typer.Option(
+            metavar="STATE", help="Only jobs whose film is pending, approved or rejected in review; see docs/review.md."
+        ),
+    ] = None,
     since: Annotated[
         Any,
         typer.Option(
@@ -276,6 +282,7 @@ def _filters(
         "run": run,
         "error_kind": error_kind,
         "picture": picture,
+        "review": review,
         "since": since,
         "until": until,
         "least": dict(least or ()),

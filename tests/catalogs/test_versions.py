@@ -13,6 +13,7 @@ from deltalake import write_deltalake
 
 from catalogs.query.jobs import list_jobs
 from catalogs.query.sql import sql
+from catalogs.review.columns import REVIEW_COLUMNS
 from catalogs.store.store import Store, open_store
 from catalogs.table.compaction import compact
 from catalogs.table.manifest import write_manifest
@@ -39,7 +40,7 @@ def test_version_1(old: Store) -> None:
     assert VERSION > 1
     assert "flagged" not in pq.read_schema(VERSION_1 / "runs/old/manifest.parquet").names
     read = list_jobs(old)
-    assert read.column_names == SCHEMA.names
+    assert read.column_names == [*SCHEMA.names, *REVIEW_COLUMNS]
     first = {entry["job_id"]: entry for entry in read.to_pylist()}
     assert (first["a"]["frames"], first["a"]["tags"], first["a"]["quality_identity"]) == (10, [("scene", "1")], 0.75)
     assert (first["b"]["error_kind"], first["b"]["flagged"], first["b"]["schema_version"]) == ("no_face", None, 1)
@@ -75,7 +76,7 @@ def test_a_column_from_the_future(old: Store) -> None:
         old.put_bytes(sink.getvalue(), "runs/future/parts/00000.parquet")
     with RowBuffer(old, "future") as buffer:
         buffer.append(row("future", "y"))
-    assert list_jobs(old).column_names == [*SCHEMA.names, "mood"]
+    assert list_jobs(old).column_names == [*SCHEMA.names, "mood", *REVIEW_COLUMNS]
     moods = {entry["job_id"]: entry["mood"] for entry in list_jobs(old, columns=["job_id", "mood"]).to_pylist()}
     assert moods == {"a": None, "b": None, "y": None, "z": "calm"}
     assert sql(old, "SELECT job_id FROM jobs WHERE mood = 'calm'").column(0).to_pylist() == ["z"]

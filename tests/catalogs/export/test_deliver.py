@@ -17,6 +17,7 @@ from catalogs.export.filenames import NameTemplate
 from catalogs.query.jobs import list_jobs
 from catalogs.query.sql import sql
 from catalogs.retention.forget import forget
+from catalogs.review.columns import REVIEW_COLUMNS
 from catalogs.store.store import Store, open_store
 from catalogs.table.row_buffer import RowBuffer
 from catalogs.table.schema import SCHEMA
@@ -68,7 +69,7 @@ def test_delivery(filled: Store, tmp_path: Path) -> None:
     assert done == DeliveryReport(2, 0, (), str(tmp_path / "out" / "manifest.parquet"))
     assert files(tmp_path / "out") == {"Ana-..-Bo/one_unknown.mp4": "full k1", "Ana/two_fr.mp4": "full k2"}
     manifest = pq.read_table(done.manifest)
-    assert manifest.column_names == ["file", *SCHEMA.names]
+    assert manifest.column_names == ["file", *SCHEMA.names, *REVIEW_COLUMNS]
     assert manifest.column("file").to_pylist() == ["Ana-..-Bo/one_unknown.mp4", "Ana/two_fr.mp4"]
     listed = list(csv.DictReader(io.StringIO((tmp_path / "out" / "manifest.csv").read_text())))
     assert [entry["job_id"] for entry in listed] == ["one", "two"]

@@ -12,6 +12,7 @@ import pyarrow as pa
 import pytest
 
 from catalogs.query.jobs import latest_run, list_jobs, to_csv, to_json
+from catalogs.review.columns import REVIEW_COLUMNS
 from catalogs.store.store import Store, open_store
 from catalogs.table.schema import SCHEMA
 from tests.catalogs.conftest import job_ids, record, row
@@ -20,7 +21,7 @@ from troupe.errors import SettingsError, StoreError
 
 def test_list_jobs(two_runs: Store) -> None:
     everything = list_jobs(two_runs)
-    assert everything.column_names == SCHEMA.names
+    assert everything.column_names == [*SCHEMA.names, *REVIEW_COLUMNS]
     listed = [(entry["run_id"], entry["job_id"], entry["status"]) for entry in everything.to_pylist()]
     assert listed == [
         ("r1", "d", "cancelled"),
@@ -84,7 +85,7 @@ def test_json(folder_store: Store) -> None:
     nasty = '<script>"é'
     record(folder_store, "r1", [row("r1", "a", identity=nasty, tags=[("k", "v")], face=(1, 2, 3, 4), gaps=[(1, 2)])])
     (entry,) = json.loads(to_json(list_jobs(folder_store)))
-    assert list(entry) == SCHEMA.names
+    assert list(entry) == [*SCHEMA.names, *REVIEW_COLUMNS]
     assert (entry["identity"], entry["tags"], entry["face"]) == (
         nasty,
         {"k": "v"},

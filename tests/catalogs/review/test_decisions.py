@@ -56,7 +56,7 @@ def test_the_last_decision_counts_be_it_by_film_or_by_picture(folder_store: Stor
     assert state(decisions, "f2") == "rejected"
     decisions.add(made(3, "undo", undoes=film.decision_id))
     assert decisions.of(["f1"], ["p1"])["f1"].scope == "picture"
-    assert decisions.decided() == ({"f1"}, {"p1"})
+    assert set(decisions.verdicts()) == {("film", "f1"), ("picture", "p1")}
 
 
 def test_a_person_is_never_overruled_by_a_rule(folder_store: Store) -> None:
@@ -71,7 +71,7 @@ def test_a_person_is_never_overruled_by_a_rule(folder_store: Store) -> None:
     assert state(decisions) == "rejected"
     decisions.add(made(3, "undo", "p1", "picture", undoes=mine.decision_id))
     assert state(decisions) == "approved"
-    assert decisions.touched_by_people() == (set(), {"p1"})
+    assert decisions.touched_by_people() == {("picture", "p1")}
 
 
 def test_only_what_exists_can_be_undone(folder_store: Store) -> None:

@@ -11,6 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 from typer.testing import CliRunner, Result
 
+from catalogs.review.columns import REVIEW_COLUMNS
 from catalogs.store.store import open_store
 from catalogs.table.row_buffer import RowBuffer
 from catalogs.table.runs import RunInfo, write_run
@@ -47,16 +48,26 @@ def ls(store: str, *words: str) -> Result:
 def cells(result: Result) -> list[list[str]]:
     assert result.exit_code == 0, result.output
     header, *rows = (line.split("\t") for line in result.stdout.splitlines())
-    assert header == ["finished (UTC)", "run", "job", "status", "identity", "frames", "seconds", "video or error"]
+    assert header == [
+        "finished (UTC)",
+        "run",
+        "job",
+        "status",
+        "review",
+        "identity",
+        "frames",
+        "seconds",
+        "video or error",
+    ]
     return rows
 
 
 def test_table_shows_the_newest(store: str) -> None:
     result = ls(store)
     rows = cells(result)
-    assert rows[0] == ["2026-11-22 17:05", "second", "bad", "failed", "ada", "", "", "no face found in p.png"]
-    assert rows[1][2:] == ["good", "reused", "bob", "10", "0.40", "crop.mp4"]
-    assert rows[2][2:] == ["job-24", "done", "ada", "44", "1.76", "24.mp4"]
+    assert rows[0] == ["2026-11-22 17:05", "second", "bad", "failed", "", "ada", "", "", "no face found in p.png"]
+    assert rows[1][2:] == ["good", "reused", "", "bob", "10", "0.40", "crop.mp4"]
+    assert rows[2][2:] == ["job-24", "done", "", "ada", "44", "1.76", "24.mp4"]
     assert len(rows) == 20
     assert "--limit" in result.stderr
 
@@ -88,7 +99,7 @@ def test_filters(words: list[str], jobs: list[str], store: str) -> None:
 def test_json_has_every_column_and_row(store: str) -> None:
     rows = json.loads(ls(store, "--format", "json").stdout)
     assert len(rows) == 27
-    assert set(rows[0]) == set(SCHEMA.names)
+    assert set(rows[0]) == {*SCHEMA.names, *REVIEW_COLUMNS}
 
 
 def test_csv_has_every_column_and_row(store: str) -> None:
@@ -96,7 +107,7 @@ def test_csv_has_every_column_and_row(store: str) -> None:
     assert result.stderr == ""
     rows = list(csv.DictReader(io.StringIO(result.stdout)))
     assert len(rows) == 25
-    assert set(rows[0]) == set(SCHEMA.names)
+    assert set(rows[0]) == {*SCHEMA.names, *REVIEW_COLUMNS}
 
 
 def test_empty_results_are_reported_on_standard_error(tmp_path: Path, store: str) -> None:

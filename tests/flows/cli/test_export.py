@@ -7,7 +7,11 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 
+from catalogs.query.sql import sql
+from catalogs.review.decision import Decision
+from catalogs.review.decisions import Decisions
 from catalogs.store.store import open_store
+from catalogs.table.audit import read_audit
 from catalogs.table.row_buffer import RowBuffer
 from catalogs.table.schema import make_row
 from catalogs.table.store_policy import change_policy
@@ -55,6 +59,26 @@ def test_invalid_exports(delivered: str, tmp_path: Path) -> None:
     result = troupe("export", "all", out, "--store", delivered)
     assert result.exit_code == 3
     assert "missing: two" in result.stderr
+
+
+def test_only_what_was_approved(delivered: str, tmp_path: Path) -> None:
+    out, store = tmp_path / "out", open_store(delivered)
+    words = ["export", "all", str(out), "--store", delivered, "--approved"]
+    assert "no finished videos" in troupe(*words).stderr
+    Decisions(store).add_all(
+        [Decision("Ana", "film", "key-two", "approved"), Decision("Bo", "film", "key-one", "rejected", "mouth")]
+    )
+    assert troupe(*words, "--review", "pending").exit_code == 2
+    assert troupe(*words).exit_code == 0
+    (row,) = pq.read_table(out / "manifest.parquet").to_pylist()
+    assert (row["job_id"], row["review"], row["reviewer"]) == ("two", "approved", "Ana")
+    assert [path.name for path in out.rglob("*.mp4")] == ["two.mp4"]
+    (exported,) = sql(store, "SELECT job_id, review, reviewer FROM exports").to_pylist()
+    assert exported == {"job_id": "two", "review": "approved", "reviewer": "Ana"}
+    assert [entry.facts["reviews"] for entry in read_audit(store)] == [{"approved": 1}]
+    listed = troupe("catalog", "ls", "--store", delivered, "--review", "rejected", "--format", "csv").stdout
+    assert "one,done" in listed
+    assert ",rejected,Bo,mouth," in listed
 
 
 def test_csv_for_excel(delivered: str, tmp_path: Path) -> None:
