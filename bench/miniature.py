@@ -48,7 +48,7 @@ from tasks.evaluation.metrics import psnr, ssim
 from troupe import PRESETS, Floats, Picture, SamplerSettings, preset
 from troupe.errors import SettingsError
 
-__all__ = ["measure", "parser"]
+__all__ = ["cross_reenactment", "measure", "parser"]
 
 MIN_CORRELATION = {"yaw": 0.8, "pitch": 0.8, "roll": 0.8, "mouth": 0.6, "eyes": 0.6}
 SELF_AIMS = {"psnr_aim_db": 24.0, "ssim_aim": 0.85, "gain_aim_db": 4.0}
@@ -120,7 +120,7 @@ def measure(args: Namespace) -> Findings:
             for number, (pair, (frames, _)) in enumerate(zip(_pairs(subjects, clips), outputs, strict=True)):
                 Image.fromarray(contact_sheet(*pair, frames)).save(args.pictures / f"{name}-{number:02}.png")
     self_case = _self_reenactment(selves, clips, [frames for frames, _ in self_outputs])
-    cross_case = _cross_reenactment(clips, [frames for frames, _ in cross_outputs], judge, galleries)
+    cross_case = cross_reenactment(clips, [frames for frames, _ in cross_outputs], judge, galleries)
     seconds = [taken / args.frames for _, taken in self_outputs + cross_outputs]
     few = min(args.ablated, args.clips, args.pairs)
     cases = {
@@ -179,7 +179,7 @@ def _self_reenactment(
     return Case({name: fmean(values) for name, values in samples.items()}, samples)
 
 
-def _cross_reenactment(
+def cross_reenactment(
     clips: Sequence[EncodedClip], outputs: Sequence[Picture], judge: Judge, galleries: Sequence[Floats]
 ) -> Case:
     """Compare the judge's readings of the outputs with the truth, and look for their people in the galleries."""
@@ -207,7 +207,7 @@ def _both(
     """Self- and cross-reenactment of an ablation, from the outputs of each."""
     self_frames, cross_frames = ([frames for frames, _ in results] for results in outputs)
     own = _self_reenactment(subjects, clips, self_frames)
-    cross = _cross_reenactment(clips, cross_frames, judge, galleries)
+    cross = cross_reenactment(clips, cross_frames, judge, galleries)
     figures = {name: own.figures[name] for name in ("psnr_db", "ssim", "gain_db")}
     figures |= {name: cross.figures[name] for name in (*TRAITS, "found_share", "found_elsewhere_share")}
     return Case(figures, {**own.samples, **cross.samples})
