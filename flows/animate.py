@@ -17,12 +17,14 @@ from prefect.states import Completed as completed
 from prefect.task_runners import TaskRunner, ThreadPoolTaskRunner
 
 from catalogs.requests.jobs_file import IdentityFrom
+from catalogs.store.store import open_store
 from catalogs.store.uris import redacted_value
 from flows.observe.prefect_artifacts import Artifacts
+from flows.observe.prefect_events import PrefectEvents
 from flows.observe.progress import Listeners, configured_listener, current_listener, has_listener
 from flows.parameters import Cells, Count, Device, Dtype, Gibibytes, Limits, Seconds, Similarity
 from flows.prefect_tasks import call_as_task, state_of
-from flows.server.prefect_server import prefect_server
+from flows.server.prefect_server import is_temporary, prefect_server
 from flows.steps import execute
 from tasks.run.check_request import check_request
 from tasks.run.request import Request
@@ -136,10 +138,13 @@ def animate(
                 # What a person types is in `_request`; a schedule may read less, unless its parameters say so.
                 request = Request.from_parameters(parameters | {"allow_input": allow_input or ()})
                 check_request(request)
-            summary = execute(request, Listeners(own, artifacts), ray=True, call=call_as_task)
+            events = [] if is_temporary() else [PrefectEvents(open_store(request.store))]
+            summary = execute(request, Listeners(own, artifacts, *events), ray=True, call=call_as_task)
         except TroupeError as error:
             return state_of(error)
     artifacts.end(summary)
+    for each in events:
+        each.end(summary)
     if summary.counts.get("cancelled"):
         return cancelled(message=summary.line(), data=Stopped(summary))
     return completed(message=summary.jobs_line(), data=summary.as_dict())

@@ -10,7 +10,7 @@ from catalogs.events.endpoints import (
     remove_endpoint,
     write_state,
 )
-from catalogs.events.event import TYPES, Event, trial_event
+from catalogs.events.event import TYPES, Event, decision_event, export_event, job_event, run_event, trial_event
 from catalogs.events.outbox import Outbox, Outcome, Retries
 from catalogs.events.queue import Queue
 from catalogs.events.signature import SECRET_VARIABLE, Signer, create_secret_file, load_signer
@@ -28,11 +28,15 @@ __all__ = [
     "State",
     "add_endpoint",
     "create_secret_file",
+    "decision_event",
+    "export_event",
     "find_endpoint",
+    "job_event",
     "list_endpoints",
     "load_signer",
     "read_state",
     "remove_endpoint",
+    "run_event",
     "trial_event",
     "write_state",
 ]

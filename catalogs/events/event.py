@@ -14,7 +14,17 @@ from catalogs.store.store import Store
 from catalogs.table.audit import AuditEntry
 from catalogs.table.schema import QUALITIES, SYNC_COLUMNS
 
-__all__ = ["JOB_COLUMNS", "TYPES", "VERSION", "Event", "audit_event", "decision_event", "job_event", "trial_event"]
+__all__ = [
+    "JOB_COLUMNS",
+    "TYPES",
+    "VERSION",
+    "Event",
+    "audit_event",
+    "decision_event",
+    "job_event",
+    "run_event",
+    "trial_event",
+]
 
 VERSION = 1
 """Version of the payload. Fields are only added, never renamed or changed in type."""
@@ -90,27 +100,55 @@ def audit_event(store: Store, entry: AuditEntry) -> Event | None:
     """Return the event of an entry of the audit log: of a run, or an export; None for other entries."""
     facts = dict(entry.facts)
     if entry.event == "run":
-        counts = facts.get("counts", {})
-        state = facts.get("state") or ("cancelled" if counts.get("cancelled") else "completed")
-        run_id = facts.get("run_id", "")
-        files = (
-            {} if "manifest_sha256" not in facts else {"manifest": "manifest.parquet", "report": "report/index.html"}
+        return run_event(
+            store,
+            facts.get("run_id", ""),
+            facts.get("counts", {}),
+            entry.at,
+            state=facts.get("state", ""),
+            note=facts.get("note", ""),
+            sha256=entry.sha256,
         )
-        data = {
-            "store": store.url,
-            "run_id": run_id,
-            "state": state,
-            "counts": counts,
-            "note": facts.get("note"),
-            **{name: store.uri(run_key(run_id, file)) for name, file in files.items()},
-        }
-    elif entry.event == "export":
-        state = "completed"
-        data = {"store": store.url, "target": facts.get("target"), "files": facts.get("files")}
-        data["record"] = store.uri(facts["record"]) if "record" in facts else None
-    else:
-        return None
-    return Event(_id(entry.sha256), f"{entry.event}.{state}", entry.at, _filled(data))
+    return export_event(store, facts, entry.at, entry.sha256) if entry.event == "export" else None
+
+
+def export_event(store: Store, facts: Mapping[str, Any], at: datetime, sha256: str) -> Event:
+    """Return the event of an export.
+
+    Args:
+        facts: target, number of files, and key of its record.
+        sha256: what no other export has, the hash of its entry in the audit log.
+    """
+    data = {"store": store.url, "target": facts.get("target"), "files": facts.get("files")}
+    data["record"] = store.uri(facts["record"]) if "record" in facts else None
+    return Event(_id(sha256), "export.completed", at, _filled(data))
+
+
+def run_event(
+    store: Store,
+    run_id: str,
+    counts: Mapping[str, int],
+    at: datetime,
+    *,
+    state: str = "",
+    note: str = "",
+    sha256: str = "",
+) -> Event:
+    """Return the event of a run that ended.
+
+    Args:
+        counts: number of jobs by status.
+        state: `completed`, `cancelled` or `failed`; empty for a run with a manifest.
+        note: why it failed.
+        sha256: hash of its entry in the audit log.
+    """
+    data = {"store": store.url, "run_id": run_id, "counts": dict(counts), "note": note}
+    if not state:
+        state = "cancelled" if counts.get("cancelled") else "completed"
+        files = {"manifest": "manifest.parquet", "report": "report/index.html"}
+        data |= {name: store.uri(run_key(run_id, file)) for name, file in files.items()}
+    id = _id(sha256) if sha256 else _id("run", run_id, at.isoformat())
+    return Event(id, f"run.{state}", at, _filled({**data, "state": state}))
 
 
 def decision_event(store: Store, row: Mapping[str, Any]) -> Event:

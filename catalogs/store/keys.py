@@ -22,6 +22,8 @@ tombstones/<hash of an identity or a portrait>.json entries of the forget list
 consent/permissions/<hash of a reference>.json      permissions of the people shown
 consent/revoked/<hash of a reference>.json          revocations; never removed
 audit/<number>.json                                 the audit log, each entry with the hash of the one before it
+events/endpoints/<name>.json                        webhooks: URL, types, and where their secret is
+events/state/<name>.json                            how far each of them is
 policy.toml                                         what every run has to keep to
 """
 

@@ -89,6 +89,7 @@ def export(
     from catalogs.query.sql import sql
     from catalogs.store.policy import read_policy
     from catalogs.store.store import open_store
+    from flows.observe.prefect_events import emit_export
     from tasks.delivery import deliver_packages
     from tasks.events import sending_events
 
@@ -138,6 +139,8 @@ def export(
                 f"{counted(packages.created, 'package')} exported, {packages.unchanged} already there, "
                 f"with {counted(packages.films, 'film')}"
             )
+    if new := videos.copied if package is None else packages.created:
+        emit_export(source, target.url, new)
     for note in notes:
         stderr.print(f"note: {note}")
     for problem in missing:

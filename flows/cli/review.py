@@ -70,6 +70,7 @@ def review(
     from flows.review.media import MediaSigner
     from flows.review.security import Secrets, allowed_hosts, is_any, is_loopback
     from flows.review.server import bind, serve
+    from tasks.events import sending_events
 
     if not is_loopback(host) and token_file is None:
         raise SettingsError(
@@ -105,7 +106,8 @@ def review(
     )
     if open_browser:
         webbrowser.open(url.replace("TOKEN", secrets.token))
-    serve(app, listener)
+    with sending_events(opened, stderr.print):
+        serve(app, listener)
 
 
 def _read_token(file: Path) -> str:

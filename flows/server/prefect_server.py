@@ -20,6 +20,7 @@ import time
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from contextvars import ContextVar
 from pathlib import Path
 from typing import IO
 
@@ -33,7 +34,7 @@ from catalogs.store.uris import redacted
 from flows.server.prefect_check import ask_configured_server, notes
 from troupe.errors import Cancelled, TroupeError
 
-__all__ = ["ask_server", "prefect_server"]
+__all__ = ["ask_server", "is_temporary", "prefect_server"]
 
 START_SECONDS = 120.0
 START_ATTEMPTS = 3
@@ -56,6 +57,7 @@ REMEDIES = {
 _REASON = re.compile(r"^(?:[a-z_]\w*\.)*([A-Z]\w*(?:Error|Exception|Interrupt)): (.+)$", re.MULTILINE)
 
 _log = logging.getLogger(__name__)
+_temporary: ContextVar[bool] = ContextVar("temporary", default=False)
 
 
 @contextmanager
@@ -85,12 +87,21 @@ def prefect_server(stop: threading.Event | None = None) -> Iterator[None]:
         server.restart_when_dead()
         # Nobody watches this server for runs without heartbeats, and stopping their thread takes a second.
         own = {PREFECT_API_URL: server.address, PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None}
-        with temporary_settings(own), _errors_of("the Prefect server of this run"):
-            yield
+        token = _temporary.set(True)
+        try:
+            with temporary_settings(own), _errors_of("the Prefect server of this run"):
+                yield
+        finally:
+            _temporary.reset(token)
     finally:
         with suppress(Exception):  # else the last lines of the run's log are missed, with a traceback for each
             APILogWorker.drain_all(timeout=STOP_SECONDS, at_exit=False)
         server.close()
+
+
+def is_temporary() -> bool:
+    """Return whether the server was started for this command only: it has no automations that could react."""
+    return _temporary.get()
 
 
 def ask_server() -> str:
