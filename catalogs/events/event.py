@@ -106,7 +106,7 @@ def audit_event(store: Store, entry: AuditEntry) -> Event | None:
             facts.get("counts", {}),
             entry.at,
             state=facts.get("state", ""),
-            note=facts.get("note", ""),
+            error_kind=facts.get("error_kind", ""),
             sha256=entry.sha256,
         )
     return export_event(store, facts, entry.at, entry.sha256) if entry.event == "export" else None
@@ -131,7 +131,7 @@ def run_event(
     at: datetime,
     *,
     state: str = "",
-    note: str = "",
+    error_kind: str = "",
     sha256: str = "",
 ) -> Event:
     """Return the event of a run that ended.
@@ -139,10 +139,10 @@ def run_event(
     Args:
         counts: number of jobs by status.
         state: `completed`, `cancelled` or `failed`; empty for a run with a manifest.
-        note: why it failed.
+        error_kind: kind of the error that ended it.
         sha256: hash of its entry in the audit log.
     """
-    data = {"store": store.url, "run_id": run_id, "counts": dict(counts), "note": note}
+    data = {"store": store.url, "run_id": run_id, "counts": dict(counts), "error_kind": error_kind}
     if not state:
         state = "cancelled" if counts.get("cancelled") else "completed"
         files = {"manifest": "manifest.parquet", "report": "report/index.html"}

@@ -100,11 +100,16 @@ class Heartbeat:
         """Whether the run has a record."""
         return self._thread.ident is not None
 
-    def outcome(self) -> dict[str, Any]:
-        """Return state, counts and note of the run, as they are now."""
+    @property
+    def state(self) -> RunState:
+        """The run's state."""
+        return self._info.state
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """Number of jobs that have ended, by status."""
         with self._lock:
-            counts = {status: count for status, count in self._counts.items() if count}
-            return {"state": self._info.state, "counts": counts, "note": self._info.note}
+            return {status: count for status, count in self._counts.items() if count}
 
     def _beat(self) -> None:
         self._write()

@@ -39,7 +39,7 @@ from tasks.run.worker_roles import RENDER, cluster_roles, worker_roles
 from tasks.steps.context import WorkerConfig, local_detector
 from tasks.steps.specs import FilmSpec
 from tasks.weights.local_copy import local_weights
-from troupe.errors import Cancelled, DamagedFile, NoSpace, SettingsError, StoreError, WeightsError
+from troupe.errors import Cancelled, DamagedFile, NoSpace, SettingsError, StoreError, TroupeError, WeightsError
 from troupe.files import file_state
 from troupe.process.log_context import set_run_id
 from troupe.process.scratch import scratch_folder
@@ -145,7 +145,7 @@ class Run:
         if error is not None:
             self._heartbeat.fail(error)
             if self._heartbeat.started:
-                self._log_failure()
+                self._log_failure(error)
         self._opened.__exit__(kind, error, trace)
 
     def plan(self) -> None:
@@ -290,12 +290,15 @@ class Run:
         self._heartbeat.finish(summary.line())
         return summary
 
-    def _log_failure(self) -> None:
+    def _log_failure(self, error: BaseException) -> None:
         """Record in the audit log, from which events are made, that the run ended without a manifest."""
+        # Not the error's text, which may name people.
+        kind = error.kind if isinstance(error, TroupeError) else "internal"
+        facts = {"run_id": self.run_id, "state": self._heartbeat.state, "error_kind": kind}
         try:
-            append_audit(self._store, "run", {"run_id": self.run_id, **self._heartbeat.outcome()})
-        except StoreError as error:  # the one that ended the run is raised
-            _log.warning("cannot record the end of run %s in the audit log: %s", self.run_id, error)
+            append_audit(self._store, "run", facts | {"counts": self._heartbeat.counts})
+        except StoreError as failure:  # the error that ended the run is raised
+            _log.warning("cannot record the end of run %s in the audit log: %s", self.run_id, failure)
 
     def _raise_if_cancelled(self) -> None:
         if self._stop.is_set():

@@ -58,9 +58,11 @@ def test_what_happens_is_in_the_queue_once(shared_store: Store) -> None:
 def test_a_resumed_run_tells_a_job_again(folder_store: Store) -> None:
     record(folder_store, "r1", [row("r1", "a", "failed", error=NoFace("no"))])
     record(folder_store, "r1", [row("r1", "a")])
-    append_audit(folder_store, "run", {"run_id": "r1", "state": "failed", "note": "disk full"})
+    append_audit(folder_store, "run", {"run_id": "r1", "state": "failed", "error_kind": "no_space"})
     events, _ = taken(Queue(folder_store))
     assert [event.type for event in events] == ["job.failed", "job.done", "run.failed"]
+    assert events[2].data["error_kind"] == "no_space"
+    assert "manifest" not in events[2].data
     assert len({event.id for event in events}) == 3
 
 
