@@ -27,7 +27,7 @@ from catalogs.table.schema import EITHER_SIGN, HIGHER_IS_BETTER, QUALITIES, SYNC
 from catalogs.table.snapshot import Snapshot
 from troupe.errors import SettingsError
 
-__all__ = ["COLUMNS", "MEASURES", "ORDERS", "JobPage", "list_page"]
+__all__ = ["COLUMNS", "MEASURES", "ORDERS", "WITH_VIDEO", "JobPage", "list_page", "matching_jobs"]
 
 MEASURES = (*QUALITIES, *SYNC_COLUMNS)
 """Measures by which jobs can be ordered, the worst first."""
@@ -41,7 +41,7 @@ COLUMNS = (
 )
 """Columns of a page's rows, beside the one that they are ordered by."""
 
-_WITH_VIDEO = ("done", "reused")
+WITH_VIDEO = ("done", "reused")
 """Statuses of jobs whose video is in the store."""
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _Direction = Literal["ascending", "descending"]
@@ -138,10 +138,25 @@ def list_page(
     return JobPage(_with_review(page, decisions), len(rows), cursor)
 
 
+def matching_jobs(index: JobIndex, filters: Mapping[str, Any], columns: Sequence[str]) -> pa.Table:
+    """Return columns of all jobs that match the filters, in no order.
+
+    Raises:
+        SettingsError: a filter is invalid, or a column does not exist.
+        StoreError: the catalog cannot be read.
+    """
+    query = CatalogQuery.of(filters)
+    jobs = index.jobs([*columns, *_columns(query)])
+    data = Snapshot(index.store.url, ds.dataset(jobs))
+    query = query.completed(data)
+    where = all_of(query.request_filter, query.outcome_filter)
+    return jobs.select(list(columns)) if where is None else data.read(where, list(columns))
+
+
 def _in_state(rows: pa.Table, decisions: Decisions | None, state: str) -> Any:
     """Return for each row whether its film is in a state of review."""
     films, pictures = decisions.decided() if decisions else (set(), set())
-    has_film = pc.and_(rows.column("render_key").is_valid(), pc.is_in(rows.column("status"), pa.array(_WITH_VIDEO)))
+    has_film = pc.and_(rows.column("render_key").is_valid(), pc.is_in(rows.column("status"), pa.array(WITH_VIDEO)))
     decided = pc.or_(
         pc.is_in(rows.column("render_key"), pa.array(sorted(films), pa.string())),
         pc.is_in(rows.column("picture_key"), pa.array(sorted(pictures), pa.string())),
@@ -164,7 +179,7 @@ def _with_review(rows: list[dict[str, Any]], decisions: Decisions | None) -> lis
 
 
 def _has_video(row: Mapping[str, Any]) -> bool:
-    return bool(row["render_key"]) and row["status"] in _WITH_VIDEO
+    return bool(row["render_key"]) and row["status"] in WITH_VIDEO
 
 
 def _first(rows: Any, keys: list[tuple[str, _Direction]], count: int) -> Any:

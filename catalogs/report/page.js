@@ -1,4 +1,3 @@
-"use strict";
 // The page works without this script, which adds search, sorting and inline videos.
 const place = document.getElementById("jobs");
 const jobs = [...place.children];
@@ -66,25 +65,19 @@ function start(frame, link, focused) {
   video.playsInline = true;
   frame.closest(".trio").classList.add("playing");
   frame.replaceWith(video);
-  showFilm(video, link);
+  video.src = link.href;
+  describe(video, link);
+  playIfAllowed(video);
   if (focused) video.focus();
 }
 
-// Another film of the same picture continues at the same time, and stays paused if it was.
 function change(video, link) {
-  if (video.src === link.href) return;
-  const { currentTime, paused } = video;
-  const resume = () => {
-    video.currentTime = Math.min(currentTime, video.duration);
-  };
-  video.addEventListener("loadedmetadata", resume, { once: true });
-  showFilm(video, link, paused);
+  continueWith(video, link.href);
+  describe(video, link);
 }
 
-function showFilm(video, link, paused = false) {
-  video.src = link.href;
+function describe(video, link) {
   video.setAttribute("aria-label", link.getAttribute("aria-label").replace(/^Play (the )?/, "The film "));
-  if (!paused) video.play().catch(() => {}); // autoplay may be blocked; the controls remain
 }
 
 field("controls").hidden = false;

@@ -50,7 +50,8 @@ def render_page(store: str, run_id: str, rows: Iterable[Mapping[str, Any]], dete
         detector: URI of the face detector; empty if it is not known.
     """
     folder = files("catalogs.report")
-    style, script = ((folder / name).read_text() for name in ("page.css", "page.js"))
+    style, player, page = ((folder / name).read_text() for name in ("page.css", "player.js", "page.js"))
+    script = f"{player}\n{page}"
     # The template escapes all values; should it miss one, this policy keeps scripts in it from running.
     policy = (
         "default-src 'none'; base-uri 'none'; form-action 'none'; img-src 'self' file: data:; media-src 'self' file:; "

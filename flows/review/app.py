@@ -8,22 +8,22 @@ from importlib.resources import files
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
-from starlette.responses import Response
-from starlette.routing import Mount
+from starlette.responses import FileResponse, Response
+from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp
 
 from catalogs.store.uris import redacted_text
 from flows.review import media
 from flows.review.context import ReviewContext
-from flows.review.pages import queue
+from flows.review.pages import decide, job, queue
 from flows.review.pages.messages import message_page
 from flows.review.security import Guard
 from troupe.errors import SettingsError, TroupeError
 
 __all__ = ["make_app"]
 
-_PAGES = (queue,)
+_PAGES = (queue, job, decide)
 """Modules with `routes(context)`."""
 
 
@@ -41,13 +41,19 @@ def make_app(
         hosts, any_address, cookie: as `flows.review.security.Guard` takes them.
     """
     static = Mount("/static", StaticFiles(directory=str(files("flows.review") / "static")))
+    player = Route("/static/player.js", _player)
     pages = [route for page in _PAGES for route in page.routes(context)]
     app = Starlette(
-        routes=[*pages, *media.routes(context.media, context.calls), static],
+        routes=[*pages, *media.routes(context.media, context.calls), player, static],
         exception_handlers={HTTPException: _on_http_error, TroupeError: _on_error, Exception: _on_bug},
     )
     # Around all of the application, so that its error pages are guarded too.
     return Guard(app, context.secrets, hosts, any_address=any_address, cookie=cookie)
+
+
+async def _player(_: Request) -> Response:
+    """Return the script that the report shares."""
+    return FileResponse(str(files("catalogs.report") / "player.js"), media_type="text/javascript")
 
 
 async def _on_http_error(request: Request, error: Exception) -> Response:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from catalogs.query.catalog import Catalog
+from catalogs.query.job_index import JobIndex
 from catalogs.review.decisions import Decisions
 from catalogs.store.store import Store
 from flows.review.calls import BoundedCalls
@@ -27,6 +28,7 @@ class ReviewContext:
         reviewer: name of reviewers who have not set theirs on the page.
         media: makes signed paths for files that rows name.
         calls: makes blocking calls; pages read the store through nothing else.
+        index: columns of the jobs in memory, for `catalogs.query.listing`.
     """
 
     store: Store
@@ -37,3 +39,7 @@ class ReviewContext:
     filters: Mapping[str, Any] = field(default_factory=dict)
     reviewer: str = ""
     calls: BoundedCalls = field(default_factory=BoundedCalls)
+    index: JobIndex = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "index", JobIndex(self.store))

@@ -33,6 +33,9 @@ LIFETIME = 900
 """Seconds for which a path is valid at least, and at most twice; equal paths let browsers reuse what they have."""
 PART = 512 * 1024
 """Bytes that are read at a time."""
+MAX_OPEN_RANGE = 4 * 1024 * 1024
+"""Bytes that answer a range without an end. Browsers ask again for what follows, and hold no connection meanwhile, of
+which they have few."""
 
 _TYPES = {
     ".mp4": "video/mp4",
@@ -208,7 +211,8 @@ def parse_range(header: str, size: int) -> tuple[int, int] | Literal["unsatisfia
     if found[1] == "":
         start, stop = max(0, size - int(found[2])), size
     else:
-        start, stop = int(found[1]), size if found[2] == "" else min(size, int(found[2]) + 1)
+        start = int(found[1])
+        stop = min(size, start + MAX_OPEN_RANGE if found[2] == "" else int(found[2]) + 1)
         if found[2] and int(found[2]) < start:
             return None
     return (start, stop) if start < stop else "unsatisfiable"

@@ -108,7 +108,7 @@ def _is_address(host: str) -> bool:
 class Guard:
     """ASGI middleware that answers everything that is not allowed, and adds the security headers.
 
-    It sets `request.state.nonce`, `.session`, `.csrf`, `.reviewer`, and for writes `.form`, the decoded body.
+    It sets `request.state.nonce`, `.session`, `.csrf`, `.reviewer`, `.cookie`, and for writes `.form`, the body.
 
     Args:
         app: the application.
@@ -135,6 +135,7 @@ class Guard:
             return
         state = scope.setdefault("state", {})
         state |= {"nonce": secrets.token_urlsafe(16), "session": None, "csrf": "", "reviewer": "", "form": {}}
+        state["cookie"] = self._cookie
         send = _with_headers(send, state["nonce"])
         refusal = await self._refusal(scope, receive)
         await (refusal or self._app)(scope, receive, send)

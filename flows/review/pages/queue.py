@@ -2,21 +2,85 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Any
+
 from starlette.requests import Request
-from starlette.responses import Response
+from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
+from catalogs.query.listing import ORDERS, list_page
+from catalogs.query.lookup import find_jobs
+from catalogs.review.decision import REVIEW_STATES
+from catalogs.review.reasons import read_reasons
 from flows.review.context import ReviewContext
+from flows.review.films import count_films
+from flows.review.filters import parse_filters
+from flows.review.items import Items
 from flows.review.templates import render
+from troupe.errors import SettingsError
 
 __all__ = ["routes"]
+
+PAGE = 6
+"""Items that a script fetches at a time."""
+STATES = (*REVIEW_STATES, "all")
+SCOPES = ("film", "picture")
 
 
 def routes(context: ReviewContext) -> list[Route]:
     """Return the routes of the queue."""
+    items = Items(context)
+
+    def find(request: Request) -> dict[str, Any]:
+        parameters = request.query_params
+        filters = parse_filters(parameters, context.filters)
+        state, scope, order = _settings(request)
+        page = list_page(
+            context.index,
+            filters,
+            order=order,
+            after=parameters.get("after", ""),
+            limit=PAGE,
+            decisions=context.decisions,
+            review="" if state == "all" else state,
+        )
+        found = items.of(find_jobs(context.store, [(row["run_id"], row["job_id"]) for row in page.rows]))
+        counts = count_films(context.index, filters, context.decisions, by_picture=scope == "picture")
+        return {"items": found, "counts": counts, "after": page.after}
 
     async def page(request: Request) -> Response:
-        rows = await context.calls.run(context.catalog.jobs, limit=50, **context.filters)
-        return render(request, "queue.html", rows=rows.to_pylist())
+        state, scope, order = _settings(request)
+        parse_filters(request.query_params, context.filters)
+        reasons = await context.calls.run(read_reasons, context.store)
+        return render(
+            request,
+            "queue.html",
+            config={"mode": "queue", "state": state, "scope": scope, "reasons": reasons},
+            states=STATES,
+            orders=ORDERS,
+            order=order,
+            reviewer=request.state.reviewer or context.reviewer,
+        )
 
-    return [Route("/", page)]
+    async def page_of_items(request: Request) -> Response:
+        return JSONResponse(await context.calls.run(find, request))
+
+    return [Route("/", page), Route("/api/queue", page_of_items)]
+
+
+def _settings(request: Request) -> tuple[str, str, str]:
+    """Return state, scope and order."""
+    return (
+        _one_of(request, "state", STATES),
+        _one_of(request, "scope", SCOPES),
+        _one_of(request, "order", ORDERS),
+    )
+
+
+def _one_of(request: Request, name: str, known: Sequence[str]) -> str:
+    """Return a parameter of the address; the first known value is the default."""
+    value = request.query_params.get(name) or known[0]
+    if value not in known:
+        raise SettingsError(f"unknown {name} {value!r}; use one of {', '.join(known)}")
+    return value

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import jinja2
@@ -9,6 +10,7 @@ from markupsafe import Markup, escape
 from starlette.requests import Request
 from starlette.responses import HTMLResponse
 
+from flows.cli.console import human_size
 from troupe import __version__
 
 __all__ = ["NAVIGATION", "render"]
@@ -56,4 +58,15 @@ def _duration(seconds: float | None) -> str:
     return f"{minutes} min {rest} s" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min"
 
 
-_templates.filters |= {"code": _code, "duration": _duration}
+def _cell(value: Any, column: str = "") -> str:
+    """Format the value of a column for people: sizes, durations and lists."""
+    if column.endswith("bytes"):
+        return human_size(value)
+    if isinstance(value, float):
+        return f"{value:.4g} s" if column.startswith("seconds") or column.endswith("seconds") else f"{value:.4g}"
+    if isinstance(value, dict | list):
+        return json.dumps(value, ensure_ascii=False)
+    return str(value)
+
+
+_templates.filters |= {"code": _code, "duration": _duration, "cell": _cell}

@@ -31,12 +31,14 @@ def film(number: int, language: str = "", *, run: str = "r1", **columns: Any) ->
         "quality_identity": round(0.4 + number % 10 * 0.05, 2),
         "quality_flicker": 1.5 + number % 7,
         "sync_offset_frames": number % 4,
+        "sync_confidence": 0.61,
     }
     more = {"fps_numerator": 25, "fps_denominator": 1, "audio": "driving", "preset": "draft"}
     row_columns = {"identity": f"Person {number % 5}", "language": language or None, **files, **video, **keys}
     row_columns |= {**measures, **more, "recorded_at": NOON + timedelta(seconds=number), **columns}
     status = row_columns.pop("status", "done")
-    return row(run, f"job-{name}", status, **row_columns)
+    made = row(run, f"job-{name}", status, **{k: v for k, v in row_columns.items() if k not in ("driving", "portrait")})
+    return made | {name: row_columns[name] for name in ("driving", "portrait") if name in row_columns}
 
 
 def write_media(folder: Path) -> None:

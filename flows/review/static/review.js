@@ -1,0 +1,426 @@
+// The queue and the job page: what is shown, what was decided, and the keys.
+import { Outbox, get, newId, post } from "./api.js";
+import { clock, localTime, make, showLocalTimes } from "./format.js";
+import { listen, showHelp } from "./keys.js";
+import { Stage } from "./stage.js";
+
+const field = (id) => document.getElementById(id);
+const root = field("review");
+const config = JSON.parse(root.dataset.config);
+const address = new URLSearchParams(location.search);
+const queue = config.mode === "queue";
+const LOW = 4; // items left from which on more are fetched
+
+const stage = new Stage(renew);
+const outbox = new Outbox(showOutbox);
+const items = config.item ? [config.item] : [];
+const decided = []; // this person's decisions, the last at the end
+let at = 0;
+let scope = config.scope;
+let counts = null;
+let total = 0;
+let silence = null;
+let last = "";
+let ends = !queue;
+let fetching = null;
+let reasons = config.reasons;
+let editing = false;
+
+// Items
+
+function subject(item) {
+  return (config.scope === "picture" && item.picture) || item.key || `${item.run}/${item.job}`;
+}
+
+async function fetchMore() {
+  if (ends || fetching) return fetching;
+  const parameters = new URLSearchParams(address);
+  parameters.set("state", config.state);
+  parameters.set("scope", config.scope);
+  if (last) parameters.set("after", last);
+  fetching = get("/api/queue", parameters)
+    .then((page) => {
+      // A render that several runs reused, or a picture with many films, is one item.
+      const known = new Set(items.map(subject));
+      for (const item of page.items) {
+        if (!known.has(subject(item))) items.push(item);
+        known.add(subject(item));
+      }
+      last = page.after;
+      ends = !last;
+      if (!counts) {
+        counts = page.counts;
+        total = config.state === "all" ? 0 : counts[config.state];
+      }
+    })
+    .catch((error) => say(error.message, "bad"))
+    .finally(() => {
+      fetching = null;
+    });
+  return fetching;
+}
+
+async function go(by) {
+  const wanted = at + by;
+  if (wanted < 0) return say("This is the first one.");
+  closeForms();
+  if (wanted >= items.length - LOW) fetchMore();
+  while (wanted >= items.length && !ends) {
+    const before = last;
+    await fetchMore();
+    if (last === before) break; // the store did not answer
+  }
+  if (wanted > items.length) return undefined;
+  if (wanted === items.length && !ends) return undefined; // the store did not answer; what is shown stays
+  at = wanted;
+  return show();
+}
+
+function show() {
+  const item = items[at];
+  root.setAttribute("aria-busy", "false");
+  showCounts();
+  if (queue) {
+    root.hidden = !item;
+    field("finished").hidden = Boolean(item);
+  }
+  if (!item) {
+    stage.pause();
+    document.title = "Nothing left – troupe";
+    return;
+  }
+  stage.show(item);
+  stage.prepare(items.slice(at, at + 4));
+  describe();
+  document.title = `${item.job} – troupe`;
+  field("announced").textContent = [item.job, item.identity, item.language, item.review?.state].filter(Boolean).join(", ");
+}
+
+// Paths of media are valid for a quarter of an hour.
+async function renew(item) {
+  if (item.renewed && Date.now() - item.renewed < 5000) return say("The video cannot be loaded.", "bad");
+  try {
+    Object.assign(item, await get("/api/job", { run: item.run, job: item.job }), { renewed: Date.now() });
+    if (stage.item === item) {
+      const { time } = stage;
+      stage.result.src = item.video;
+      stage.seek(time);
+      stage.play();
+    }
+  } catch (error) {
+    say(error.message, "bad");
+  }
+  return undefined;
+}
+
+async function showLanguage(film) {
+  const item = items[at];
+  if (!film || film.key === item.key) return;
+  try {
+    const other = await get("/api/job", { run: film.run, job: film.job });
+    if (items[at] !== item) return;
+    other.films = item.films;
+    items[at] = other;
+    stage.continueAs(other);
+    describe();
+    say(`Language ${other.language || other.job}`);
+  } catch (error) {
+    say(error.message, "bad");
+  }
+}
+
+// What is shown of an item
+
+function describe() {
+  const item = items[at];
+  field("title").textContent = item.job;
+  field("who").textContent = [item.identity, item.language, item.run].filter(Boolean).join(" · ");
+  field("place").textContent = queue ? `${at + 1} of ${Math.max(items.length, total)}` : "";
+  field("error").hidden = !item.error;
+  field("error").textContent = item.error && `${item.errorKind}: ${item.error}`;
+  const remarks = [item.flagged, item.notes].filter(Boolean).join(" · ");
+  field("flagged").hidden = !remarks;
+  field("flagged").textContent = remarks;
+  field("measures").replaceChildren(
+    ...item.measures.map((measure) =>
+      make(
+        "tr",
+        { class: measure.missed ? "missed" : null },
+        make("th", { scope: "row" }, measure.label),
+        make("td", { class: "number" }, `${measure.value} ${measure.unit}`.trim()),
+        make("td", { class: "number" }, measure.bound ? `${measure.missed ? "missed " : ""}${measure.bound}` : ""),
+      ),
+    ),
+  );
+  if (!item.measures.length) field("measures").append(make("tr", {}, make("td", { class: "small" }, "not measured")));
+  field("facts").replaceChildren(
+    ...item.facts.map(([label, value]) => make("div", {}, make("dt", {}, label), make("dd", {}, value))),
+  );
+  field("languages").replaceChildren(
+    ...item.films.map((film, n) =>
+      make(
+        "button",
+        {
+          type: "button",
+          "aria-pressed": String(film.key === item.key),
+          title: `${film.job}${n < 9 ? ` (${n + 1})` : ""}`,
+          onclick: () => showLanguage(film),
+        },
+        film.language || film.job,
+      ),
+    ),
+  );
+  showReview();
+}
+
+function showReview() {
+  const item = items[at];
+  const { state, by } = item.review ?? { state: "not reviewable", by: null };
+  field("state").className = `state ${state}`;
+  field("state").textContent = [state, by?.reason, by && `by ${by.reviewer}`].filter(Boolean).join(" · ");
+  const undone = new Set(item.history.map((decision) => decision.undoes));
+  field("history").replaceChildren(
+    ...item.history.filter((decision) => decision.kind !== "undo").map((decision) => line(decision, undone.has(decision.id))).reverse(),
+  );
+  if (!field("history").children.length) field("history").append(make("li", { class: "small" }, "none yet"));
+  for (const button of document.querySelectorAll(".verdict button, #comment-button")) button.disabled = !item.key;
+  field("scope").hidden = !item.picture;
+  field("scope").setAttribute("aria-pressed", String(scope === "picture"));
+  field("scope").firstChild.textContent = scope === "picture" ? `picture, ${item.films.length || 1} films ` : "this film ";
+}
+
+function line(decision, undone) {
+  const about = decision.scope === "picture" ? " (picture)" : "";
+  const what = decision.kind === "comment" ? "commented" : decision.kind;
+  return make(
+    "li",
+    { class: `${decision.kind}${undone ? " undone" : ""}` },
+    make("b", {}, `${what}${about}`),
+    decision.reason ? ` ${decision.reason}` : "",
+    undone ? " – undone" : "",
+    decision.time === null ? "" : make("button", { type: "button", class: "link number", title: "Go to this time", onclick: () => { stage.pause(); stage.seek(decision.time); } }, clock(decision.time)),
+    decision.comment ? make("p", {}, decision.comment) : "",
+    make("span", { class: "small" }, `${decision.reviewer}, `, make("time", { datetime: decision.at }, localTime(decision.at))),
+  );
+}
+
+function showCounts() {
+  if (!counts || !queue) return;
+  field("counts").replaceChildren(
+    ...["pending", "approved", "rejected"].flatMap((state) => [make("span", { class: state }, make("b", {}, String(counts[state])), ` ${state}`)]),
+  );
+}
+
+function say(text, kind = "") {
+  field("status").className = `status ${kind}`;
+  field("status").textContent = text;
+  clearTimeout(silence);
+  if (kind !== "bad") silence = setTimeout(() => field("status").replaceChildren(), 5000);
+}
+
+function showOutbox(waiting, problem) {
+  field("outbox").hidden = !waiting || !problem;
+  field("outbox").textContent = problem ? `${waiting} ${waiting === 1 ? "decision is" : "decisions are"} not saved yet (${problem}); trying again. Keep this page open.` : "";
+}
+
+// Decisions
+
+async function decide(kind, values = {}) {
+  const item = items[at];
+  if (!item?.key) return say("Nothing was rendered, so there is nothing to decide.", "bad");
+  const about = scope === "picture" && item.picture ? ["picture", item.picture] : ["film", item.key];
+  const decision = { kind, scope: about[0], key: about[1], decision_id: newId(), run_id: item.run, job_id: item.job, ...values };
+  const before = item.review.state;
+  if (kind !== "undo") decided.push({ item, decision, place: at, before });
+  const saved = outbox.send({ ...decision, film: item.key, picture: item.picture });
+  closeForms();
+  if (kind === "approved" || kind === "rejected") {
+    count(before, kind);
+    item.review = { state: kind, by: null };
+    if (queue) await go(1);
+    say(`${kind === "approved" ? "Approved" : "Rejected"} ${item.job}${values.reason ? `: ${values.reason}` : ""}. u undoes.`, kind);
+  }
+  return settle(item, saved, kind);
+}
+
+async function settle(item, saved, kind) {
+  try {
+    const { review, history } = await saved;
+    Object.assign(item, { review, history });
+    if (items[at] === item) showReview();
+    if (kind === "comment") say("Comment saved.");
+  } catch (error) {
+    say(`Not saved: ${error.message}`, "bad");
+  }
+}
+
+async function undo() {
+  const entry = decided.pop();
+  if (!entry) return say("You have decided nothing to undo.");
+  const { item, decision, place, before } = entry;
+  closeForms();
+  if (place !== at || items[at]?.key !== item.key) {
+    at = place;
+    items[at] = item;
+    show();
+  }
+  if (decision.kind !== "comment") count(item.review.state, before);
+  const { scope: about, key } = decision;
+  const saved = outbox.send({ kind: "undo", undoes: decision.decision_id, scope: about, key, decision_id: newId(), run_id: item.run, job_id: item.job, film: item.key, picture: item.picture });
+  await settle(item, saved, "undo");
+  return say(`Undone: ${decision.kind} ${item.job}.`);
+}
+
+function count(from, to) {
+  if (!counts || from === to) return;
+  counts[from] -= 1;
+  counts[to] += 1;
+  showCounts();
+}
+
+// Reasons and comments
+
+function closeForms() {
+  for (const [id, button] of [["reasons", "reject"], ["comment-form", "comment-button"]]) {
+    if (field(id).contains(document.activeElement)) document.activeElement.blur();
+    field(id).hidden = true;
+    field(button).setAttribute("aria-expanded", "false");
+  }
+}
+
+function openReasons() {
+  if (!items[at]?.key) return;
+  const open = field("reasons").hidden;
+  closeForms();
+  field("reasons").hidden = !open;
+  field("reject").setAttribute("aria-expanded", String(open));
+  if (open) {
+    showReasons();
+    say("Choose a reason: 1 to 9, or o for another.");
+  }
+}
+
+function showReasons() {
+  field("edit-reasons").setAttribute("aria-pressed", String(editing));
+  field("edit-reasons").textContent = editing ? "Done" : "Edit the list";
+  field("reason-list").replaceChildren(
+    ...reasons.map((reason, n) =>
+      make(
+        "li",
+        {},
+        make("button", { type: "button", class: "reason", onclick: () => decide("rejected", { reason }) }, n < 9 ? make("kbd", {}, String(n + 1)) : "", ` ${reason}`),
+        editing ? make("button", { type: "button", class: "link", "aria-label": `Remove ${reason}`, onclick: () => saveReasons(reasons.filter((other) => other !== reason)) }, "remove") : "",
+      ),
+    ),
+  );
+}
+
+async function saveReasons(list) {
+  try {
+    ({ reasons } = await post("/api/reasons", { reasons: list }));
+    showReasons();
+  } catch (error) {
+    say(`Not saved: ${error.message}`, "bad");
+  }
+}
+
+function openComment() {
+  if (!items[at]?.key) return;
+  closeForms();
+  stage.pause();
+  field("comment-form").hidden = false;
+  field("comment-button").setAttribute("aria-expanded", "true");
+  field("comment-at").textContent = clock(stage.time);
+  field("comment").value = "";
+  field("comment").focus();
+}
+
+field("comment-form").addEventListener("submit", (event) => {
+  event.preventDefault();
+  const comment = field("comment").value.trim();
+  const values = { comment, time_seconds: field("comment-time").checked ? stage.time : null };
+  if (comment) decide("comment", values);
+});
+field("comment").addEventListener("keydown", (event) => {
+  if (event.key === "Enter" && !event.shiftKey) {
+    event.preventDefault();
+    field("comment-form").requestSubmit();
+  }
+});
+field("comment-cancel").addEventListener("click", closeForms);
+field("reason-form").addEventListener("submit", (event) => {
+  event.preventDefault();
+  const reason = field("reason").value.trim();
+  if (!reason) return;
+  if (field("keep-reason").checked && !reasons.includes(reason)) saveReasons([...reasons, reason]);
+  field("reason").value = "";
+  decide("rejected", { reason });
+});
+field("edit-reasons").addEventListener("click", () => {
+  editing = !editing;
+  showReasons();
+});
+addEventListener("keydown", (event) => {
+  if (event.key === "Escape" && !document.querySelector("dialog[open]")) closeForms();
+});
+field("reviewer-form").addEventListener("submit", (event) => {
+  event.preventDefault();
+  field("reviewer").blur();
+});
+field("reviewer").addEventListener("change", async (event) => {
+  try {
+    const { reviewer } = await post("/api/reviewer", { name: event.target.value });
+    say(`Decisions are now by ${reviewer}.`);
+  } catch (error) {
+    say(`Not saved: ${error.message}`, "bad");
+  }
+});
+field("filters")?.addEventListener("change", (event) => event.currentTarget.requestSubmit());
+for (const button of document.querySelectorAll("[data-copy]")) {
+  button.addEventListener("click", async () => {
+    await navigator.clipboard.writeText(field(button.dataset.copy).textContent);
+    button.textContent = "Copied";
+  });
+}
+
+function digit(name) {
+  const n = Number(name) - 1;
+  if (!field("reasons").hidden) {
+    if (reasons[n]) decide("rejected", { reason: reasons[n] });
+  } else showLanguage(items[at]?.films[n]);
+}
+
+function changeScope() {
+  if (!items[at]?.picture) return;
+  scope = scope === "film" ? "picture" : "film";
+  showReview();
+  say(scope === "picture" ? "Decisions are for the picture, in all languages." : "Decisions are for this film.");
+}
+
+const commands = [
+  [["a"], "approve", () => decide("approved")],
+  [["r"], "reject with a reason", openReasons],
+  [["1-9"], "reason, while rejecting; else language", digit],
+  [["o"], "another reason, while rejecting", () => field("reasons").hidden || field("reason").focus()],
+  [["c"], "comment at the time shown", openComment],
+  [["u"], "undo your last decision", undo],
+  [["s"], "decide for the film, or for the picture in all languages", changeScope],
+  ...(queue ? [[["j", "→"], "next", () => go(1)], [["k", "←"], "back", () => go(-1)]] : []),
+  [["space"], "play or pause", () => stage.toggle()],
+  [[","], "one frame back", () => stage.step(-1)],
+  [["."], "one frame forward", () => stage.step(1)],
+  [["0"], "to the start", () => stage.seek(0)],
+  [["["], "slower", () => stage.changeSpeed(-1)],
+  [["]"], "faster", () => stage.changeSpeed(1)],
+  [["l"], "loop", () => stage.toggleLoop()],
+  [["m"], "sound", () => stage.toggleSound()],
+  [["f"], "flicker: alternate with the portrait, or with a frame", () => stage.toggleFlicker()],
+  [["d"], "difference: to the same, to the frame before, off", () => say(stage.cycleDifference() ? `Difference to the ${stage.difference === "previous" ? "frame before" : "reference"}.` : "Difference off.")],
+  [["?"], "these keys", () => showHelp(commands, field("help"), field("keys"))],
+];
+listen(commands);
+field("help-button").addEventListener("click", () => showHelp(commands, field("help"), field("keys")));
+
+showLocalTimes();
+if (queue) go(0);
+else show();
