@@ -15,6 +15,7 @@ __all__ = [
     "FITS",
     "GAPS",
     "LABELS",
+    "LIPS",
     "LOUDNESS",
     "MASTERS",
     "SIZE",
@@ -32,6 +33,7 @@ FITS = ("strict", "cut", "hold", "bounce", "stretch", "stretch+bounce")
 """What is done where sound and picture differ in length; see `tasks.media.fit`."""
 LABELS = ("none", "ai-generated", "ai-modified")
 """Labels whose text depends on the language; others are texts."""
+LIPS = ("driving", "sound")
 WATERMARKS = ("on", "off", "required")
 LOUDNESS = (-40.0, -8.0)
 """Lowest and highest loudness that sound is normalised to, in LUFS."""
@@ -79,6 +81,7 @@ class Job:
             language, or any other text as it is.
         watermark: whether an invisible watermark is embedded: `on`, `off`, or `required`, which does not reuse films
             that versions without watermarks made.
+        lips: what the mouth follows: `driving`, the driving clip, or `sound`, the sound in `audio`.
     """
 
     job_id: str
@@ -114,6 +117,7 @@ class Job:
     subtitles_burn: bool = False
     label: str = "none"
     watermark: str = "on"
+    lips: str = "driving"
 
 
 def valid_size(text: str) -> bool:

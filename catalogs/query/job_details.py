@@ -46,7 +46,7 @@ def rerun_command(store: Store, row: Mapping[str, Any]) -> str:
         # The run's request is gone: use the row's columns.
         names = (
             *("job_id", "portrait", "driving", "identity", "audio", "language", "output", "preset", "seed"),
-            *("audio_track", "video_track", "size", "subtitles", "subtitles_burn", "subtitles_language"),
+            *("audio_track", "video_track", "size", "subtitles", "subtitles_burn", "subtitles_language", "lips"),
         )
         job = {name: row[name] for name in names} | {"start": row["start_seconds"], "end": row["end_seconds"]}
     options = ["--store", store.url, *_model_options(store, row["run_id"])]

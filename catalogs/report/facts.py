@@ -251,7 +251,7 @@ def _card(row: Mapping[str, Any]) -> Card:
         ("sound", film.get("sound")),
         ("preset", row["preset"]),
         ("video", size),
-        *((label, film.get(label)) for label in ("fit", "loudness", "sync")),
+        *((label, film.get(label)) for label in ("lips", "fit", "loudness", "sync")),
         ("frames without a face", str(gaps) if gaps else ""),
         ("consent", row["consent"]),
         ("notes", row["notes"]),

@@ -11,7 +11,7 @@ from catalogs.requests.image_sequences import display_name
 
 __all__ = ["FILM_LABELS", "Film", "family_status", "family_title", "film_facts"]
 
-FILM_LABELS = ("sound", "length", "loudness", "fit", "sync", "consent", "notes")
+FILM_LABELS = ("sound", "lips", "length", "loudness", "fit", "sync", "consent", "notes")
 """Labels of the facts of a film, in the order in which they are shown."""
 
 
@@ -39,6 +39,7 @@ def film_facts(row: Mapping[str, Any]) -> dict[str, str]:
     loudness, seconds = row["loudness_lufs"], row["seconds"]
     facts = {
         "sound": {"driving": "of the clip"}.get(row["audio"] or "") or display_name(row["audio"] or ""),
+        "lips": "by the sound" if row["lips"] == "sound" else "",
         "length": "" if seconds is None else f"{seconds:.2f} s",
         "loudness": "" if loudness is None else f"{loudness:.1f} LUFS",
         "fit": _fit(row),

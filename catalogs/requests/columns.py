@@ -19,7 +19,7 @@ from catalogs.store import uris
 from catalogs.store.keys import JOB_ID, valid_job_id
 from troupe import PRESETS, FaceChoice
 from troupe.errors import SettingsError
-from troupe.job import BLENDS, CROPS, FITS, GAPS, LABELS, LOUDNESS, MASTERS, WATERMARKS, valid_size
+from troupe.job import BLENDS, CROPS, FITS, GAPS, LABELS, LIPS, LOUDNESS, MASTERS, WATERMARKS, valid_size
 
 __all__ = ["COLUMNS", "LANGUAGE", "REQUIRED", "is_empty", "parse_cells", "suggestion"]
 
@@ -349,6 +349,7 @@ _PARSERS: dict[str, Callable[[Any, str], Any]] = {
     "subtitles_burn": _flag,
     "label": _label,
     "watermark": _one_of(*WATERMARKS),
+    "lips": _one_of(*LIPS),
 }
 COLUMNS = tuple(_PARSERS)
 """Columns of a jobs file; the first two are required."""

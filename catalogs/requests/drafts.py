@@ -82,6 +82,8 @@ def finished_jobs(drafts: Sequence[Draft], problems: list[str], name: str, rules
         burned = burned or bool(fields.get("subtitles_burn"))
         if draft.own.get("subtitles_burn") and not fields.get("subtitles"):
             problems.append(f"{draft.where}: subtitles_burn is true, but subtitles is empty")
+        if fields.get("lips") == "sound" and fields.get("audio") == "none":
+            problems.append(f"{draft.where}: lips follow the sound, but audio is none; name a file, or use driving")
         job_id = fields.get("job_id")
         if job_id in taken:
             problems.append(f"{draft.where}: job_id {job_id!r} is already used in {taken[job_id]}")

@@ -144,6 +144,7 @@ _TYPES: dict[str, Any] = {
     "watermark": _TEXT,  # id of the key of the video's watermark; `off`, or null where an earlier version made it
     # Since version 6.
     "consent_similarity": _REAL,  # cosine of the portrait's face and the permission's; null where not compared
+    "lips": _TEXT,  # as requested: `driving` or `sound`; null where an earlier version made the row
 }
 
 INDEXED = (
@@ -158,7 +159,7 @@ SCHEMA = pa.schema(_TYPES, metadata={"troupe.schema_version": str(VERSION)})
 _JOB_COLUMNS = (
     *("job_id", "identity", "consent", "tags", "portrait", "driving"),
     *("language", "audio", "output", "preset", "seed", "audio_track", "video_track", "size"),
-    *("subtitles", "subtitles_burn", "subtitles_language", "label"),
+    *("subtitles", "subtitles_burn", "subtitles_language", "label", "lips"),
 )
 """Columns with the same name as in the job."""
 

@@ -120,6 +120,14 @@ LabelOption = Annotated[
         show_default="none",
     ),
 ]
+LipsOption = Annotated[
+    str | None,
+    typer.Option(
+        metavar="driving|sound",
+        help="What the mouth follows: the driving clip, or the sound of each language. See docs/dubbing.md.",
+        show_default="driving",
+    ),
+]
 WatermarkOption = Annotated[
     str | None,
     typer.Option(
@@ -328,6 +336,7 @@ def _parameters(
     subtitles_burn: SubtitlesBurnOption = False,
     label: LabelOption = None,
     watermark: WatermarkOption = None,
+    lips: LipsOption = None,
     identity_from: IdentityFromOption = None,
     limit: JobLimitOption = None,
     preview: PreviewOption = None,
@@ -336,7 +345,7 @@ def _parameters(
     """Return parameters of `tasks.run.request.Request`."""
     cells = {"preset": preset, "seed": seed, "output": output, "audio": audio, "languages": languages, "fit": fit}
     cells |= {"loudness": loudness, "subtitles": subtitles, "subtitles_burn": subtitles_burn or None, "label": label}
-    cells |= {"watermark": watermark}
+    cells |= {"watermark": watermark, "lips": lips}
     return {
         "jobs": jobs,
         "portraits": portraits,

@@ -86,6 +86,8 @@ def _print(estimated: Estimate, workers: int, price: float | None) -> None:
         ("identities", f"{estimated.identities[0]:,}", f"{counted(estimated.identities[1], 'portrait')} to encode"),
         ("clips", f"{estimated.clips[0]:,}", f"{estimated.tracks[1]:,} to track, {estimated.clips[1]:,} to encode"),
     ]
+    if estimated.lips[0]:
+        rows.append(("lips by sound", f"{estimated.lips[0]:,}", f"{estimated.lips[1]:,} to encode"))
     for preset, frames in estimated.frames.items():
         basis = estimated.basis.get(preset)
         pace = "no finished job with this preset in this store to estimate hours from"

@@ -100,7 +100,8 @@ def run(
 
     A jobs file has one row per video. Only `portrait` and `driving` are required; `job_id`, `identity`, `face`,
     `start`, `end`, `audio`, `languages`, `fit`, `loudness`, `subtitles`, `output`, `fps`, `gaps` (hold, cut, fail),
-    `crop` (first, follow), `blend` (seamless, reference), `quality`, `master`, `label`, `watermark`, `preset`, `seed`
+    `crop` (first, follow), `blend` (seamless, reference), `quality`, `master`, `label`, `watermark`, `lips`, `preset`,
+    `seed`
     and others are optional; see docs/jobs.md. Videos that differ in sound and subtitles only are rendered once; see
     docs/dubbing.md.
 

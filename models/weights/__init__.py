@@ -10,6 +10,7 @@ from models.weights.checkpoint import convert, replace_values, same_tensors, sou
 from models.weights.inspection import PartReport, inspect_weights
 from models.weights.layout import PartName, model_files
 from models.weights.loading import Networks, assign_tensors, load_networks, load_part
+from models.weights.voice import load_voice, require_voice, save_voice, voice_file
 
 __all__ = [
     "Networks",
@@ -21,9 +22,13 @@ __all__ = [
     "inspect_weights",
     "load_networks",
     "load_part",
+    "load_voice",
     "model_files",
     "recogniser_file",
     "replace_values",
+    "require_voice",
     "same_tensors",
+    "save_voice",
     "source_hash",
+    "voice_file",
 ]

@@ -13,6 +13,7 @@ from models.config import ModelConfig
 from models.face_files import DETECTOR_FILES, RECOGNISER_FILE
 from models.weights.checkpoint import iter_tensors, source_hash
 from models.weights.layout import PARTS, Part, find_part_file
+from models.weights.voice import voice_file, voice_problem
 from troupe.errors import WeightsError
 
 __all__ = ["PartReport", "compare_part", "inspect_weights", "read_config"]
@@ -50,7 +51,8 @@ def inspect_weights(directory: Path) -> list[PartReport]:
     """
     config = read_config(directory)
     reports = [compare_part(directory, part, config)[0] for part in PARTS]
-    return [*reports, _opaque_file(directory, RECOGNISER_FILE), _opaque_file(directory, *DETECTOR_FILES)]
+    voice = [_voice(directory)] if voice_file(directory).is_file() else []
+    return [*reports, _opaque_file(directory, RECOGNISER_FILE), _opaque_file(directory, *DETECTOR_FILES), *voice]
 
 
 def read_config(directory: Path) -> ModelConfig:
@@ -107,6 +109,15 @@ def _differences(state: Mapping[str, Tensor], expected: Mapping[str, Tensor]) ->
         if name in expected and value.shape != expected[name].shape
     ]
     return problems
+
+
+def _voice(directory: Path) -> PartReport:
+    path, problem = voice_file(directory), voice_problem(directory)
+    tensors = {} if problem else dict(iter_tensors(path))
+    parameters = sum(value.numel() for value in tensors.values())
+    file = str(path.relative_to(directory))
+    problems = (problem,) if problem else ()
+    return PartReport("voice", file, len(tensors), parameters, "float32", path.stat().st_size, problems)
 
 
 def _opaque_file(directory: Path, *names: str) -> PartReport:

@@ -132,11 +132,14 @@ class PortraitAnimator:
         check_all(call_checks(portrait, driving, options))
         with ExitStack() as stack:
             job = stack.enter_context(self._job(portrait, driving, options))
-            spec = self._plan(replace(job, audio="none"))[0].picture  # so that no sound stretches it
-            from tasks import media
+            if job.lips == "driving":
+                job = replace(job, audio="none")  # so that no sound stretches it
+            spec = self._plan(job)[0].picture
+            from tasks.steps.fitting import fit_timing, motion_timing
 
-            clip = self._worker.context.input(spec.motion.track.clip)
-            timing = media.timing_of(clip, job.start, job.end, job.fps, job.video_track)
+            timing = motion_timing(self._worker.context, spec.motion, job)
+            if spec.fit_to is not None:
+                timing = fit_timing(job, timing, spec.fit_to)[1]
             frames = self._frames(spec, on_progress, uris.name(job.portrait))
             return FrameStream(frames, timing.rate, tuple(map(float, timing.times)), stack.pop_all())
 
@@ -226,6 +229,8 @@ class PortraitAnimator:
         self._worker.portrait(spec.portrait)
         track_clip(self._worker.context, spec.motion.track)
         self._worker.motion(spec.motion)
+        if spec.lips is not None:
+            self._worker.lips(spec.lips)
         return spec
 
     def _frames(self, spec: PictureSpec, on_progress: OnProgress | None, name: str) -> Generator[Picture, None, None]:

@@ -58,6 +58,7 @@ class JobOptions(TypedDict, total=False):
     seed: int
     label: str
     watermark: Literal["on", "off", "required"]
+    lips: Literal["driving", "sound"]
 
 
 OPTIONS = tuple(JobOptions.__annotations__)

@@ -9,7 +9,7 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Timing", "even_timing", "nearest_standard_rate", "timing_of_ticks"]
+__all__ = ["Timing", "even_timing", "extended_timing", "nearest_standard_rate", "timing_of_ticks"]
 
 Seconds: TypeAlias = NDArray[np.float64]
 Ticks: TypeAlias = NDArray[np.int64]
@@ -108,6 +108,15 @@ def timing_of_ticks(ticks: Ticks, last_duration: int, tick: Fraction, hint: Frac
 def even_timing(count: int, rate: Fraction) -> Timing:
     """Return the timing of `count` frames at a constant rate."""
     return Timing(np.arange(count) / float(rate), rate, float(count / rate), even=True)
+
+
+def extended_timing(timing: Timing, frames: int, rate: Fraction) -> Timing:
+    """Return the timing continued to `frames` frames, at a constant rate."""
+    if timing.even:
+        return even_timing(frames, timing.rate)
+    further = frames - len(timing.times)
+    times = np.concatenate([timing.times, timing.seconds + np.arange(further) / float(rate)])
+    return Timing(times, timing.rate, timing.seconds + float(further / rate), even=False)
 
 
 def nearest_standard_rate(rate: Fraction) -> Fraction:

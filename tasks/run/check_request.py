@@ -41,6 +41,7 @@ def check_request(request: Request, *, write: bool = True) -> None:
         lambda: check_marks(request.job_list),
         lambda: Thresholds(request.min_identity, request.max_quality, request.fail_quality),
         *model_checks(request.weights, request.detector, request.device, request.dtype),
+        lambda: check_voice(request.weights, request.job_list),
         lambda: allowed_entries(request.allow_input),
         lambda: _check_signer(request),
         lambda: _check_syncnet(request),
@@ -64,6 +65,19 @@ def check_marks(jobs: Iterable[Job]) -> None:
     texts = {label_text(job.label, job.language) for job in jobs} - {""}
     marked = any(job.watermark != "off" for job in jobs)
     check_all([load_key] * marked + [partial(check, text) for text in sorted(texts)])
+
+
+def check_voice(weights: str, jobs: Iterable[Job]) -> None:
+    """Check that a local weights directory has a voice, if the lips of a job follow its sound.
+
+    Raises:
+        WeightsError: it has none that can be used.
+    """
+    if uris.local_path(weights) is None or all(job.lips != "sound" for job in jobs):
+        return
+    from models.weights import require_voice
+
+    require_voice(local_weights(weights))
 
 
 def model_checks(weights: str, detector: str | None, device: str, dtype: str) -> list[Callable[[], object]]:

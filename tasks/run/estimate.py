@@ -16,7 +16,7 @@ from catalogs.store.store import Store
 from catalogs.table.snapshot import snapshot
 from models.weights import detector_file
 from tasks.run.planning import Plan, finished_films, plan_jobs
-from tasks.steps.specs import FilmSpec, MotionSpec, PictureSpec, PortraitSpec, TrackSpec
+from tasks.steps.specs import FilmSpec, LipsSpec, MotionSpec, PictureSpec, PortraitSpec, TrackSpec
 from troupe import Job
 from troupe.labels import count_identities
 
@@ -26,7 +26,7 @@ BUSY_STAGES = ("detect", "encode", "denoise", "vae", "paste", "encode_video", "f
 """Stages in which a worker is busy with a job."""
 _THREADS = 16
 
-Part: TypeAlias = PortraitSpec | MotionSpec | TrackSpec
+Part: TypeAlias = PortraitSpec | MotionSpec | TrackSpec | LipsSpec
 
 
 @dataclass(frozen=True)
@@ -62,6 +62,7 @@ class Estimate:
         identities: number of people in the request, and of portraits that are still to be encoded.
         clips, tracks: number of different ones in the request, and of those that the pictures still need.
         frames: number of frames to render, by preset.
+        lips: number of different motions with lips by sound in the request, and of those still to be made.
         basis: pace by preset; presets that were never rendered have none.
     """
 
@@ -75,6 +76,7 @@ class Estimate:
     tracks: tuple[int, int]
     frames: Mapping[str, int]
     basis: Mapping[str, Basis] = field(default_factory=dict)
+    lips: tuple[int, int] = (0, 0)
 
     @property
     def hours(self) -> float | None:
@@ -121,7 +123,7 @@ def estimate(
                 missing[planned.spec.picture.key] = planned.spec.picture
     frames: Counter[str] = Counter()
     for picture in missing.values():
-        frames[picture.job.preset] += picture.motion.track.frames
+        frames[picture.job.preset] += picture.frames
     portraits = _count_parts(store, specs, missing, lambda spec: spec.portrait)
     people = count_identities(
         [spec.job.identity for spec in specs],
@@ -138,6 +140,7 @@ def estimate(
         tracks=_count_parts(store, specs, missing, lambda spec: spec.motion.track),
         frames=dict(frames),
         basis=_basis_by_preset(store, plan, frames),
+        lips=_count_parts(store, specs, missing, lambda spec: spec.lips),
     )
 
 
@@ -145,13 +148,13 @@ def _count_parts(
     store: Store,
     specs: Iterable[FilmSpec],
     missing: Mapping[str, PictureSpec],
-    part: Callable[[PictureSpec], Part],
+    part: Callable[[PictureSpec], Part | None],
 ) -> tuple[int, int]:
     """Return how many different parts the specs have, and how many of them the missing pictures still need."""
-    needed = {part(spec).key: part(spec) for spec in missing.values()}
+    needed = {made.key: made for spec in missing.values() if (made := part(spec)) is not None}
     with ThreadPoolExecutor(_THREADS) as threads:
         existing = sum(threads.map(lambda part: store.exists(part.store_key), needed.values()))
-    return len({part(spec.picture).key for spec in specs}), len(needed) - existing
+    return len({made.key for spec in specs if (made := part(spec.picture)) is not None}), len(needed) - existing
 
 
 def _basis_by_preset(store: Store, plan: Plan, presets: Iterable[str]) -> dict[str, Basis]:

@@ -11,19 +11,19 @@ from catalogs.requests.access.content_hashes import Input
 from catalogs.store.keys import encode_parts, key_of, make_key
 from catalogs.store.uris import name
 from tasks import media
-from tasks.media.fit import decide_fit
+from tasks.media.fit import Fit, decide_fit
 from tasks.media.label import label_text
 from tasks.run.inputs.clip_lengths import Length, frames_between
 from tasks.run.inputs.traits import Role, Traits
 from tasks.steps.films.sound import EXTENDED_TEXT
-from tasks.steps.specs import FilmSpec, MotionSpec, PictureSpec, PortraitSpec, TrackSpec
+from tasks.steps.specs import FilmSpec, LipsSpec, MotionSpec, PictureSpec, PortraitSpec, TrackSpec
 from troupe import Job, preset
 from troupe.errors import InputError, UnreadableMedia
 from troupe.job import fitted_size
 
 __all__ = ["JobTraits", "make_spec", "misfit", "roles_of", "track_error", "uris_of"]
 
-VERSIONS = {"appearance": 1, "track": 2, "motion": 2, "picture": 1, "render": 2, "label": 1, "watermark": 1}
+VERSIONS = {"appearance": 1, "track": 2, "motion": 2, "picture": 1, "render": 2, "label": 1, "watermark": 1, "lips": 1}
 """Step versions; raised when a step's result changes for the same inputs, so that old results are not reused."""
 _RENDER_VERSION, _PICTURE_VERSION = (encode_parts({"version": VERSIONS[kind]}) for kind in ("render", "picture"))
 
@@ -74,12 +74,14 @@ def make_spec(
     traits: JobTraits,
     signer: str = "",
     watermark: str = "",
+    voice: str = "",
 ) -> FilmSpec:
     """Return the spec of a job.
 
     Args:
         signer: key of the signer of the film's files; empty for none.
         watermark: id of the key of watermarks; empty for none.
+        voice: hash of the weights' voice; empty for none.
     """
     settings = replace(preset(job.preset), seed=job.seed)
 
@@ -99,9 +101,14 @@ def make_spec(
         lambda: _motion(job, inputs, fingerprint, face_networks, length, traits),
     )
     audio = inputs[sound] if (sound := _sound(job)) else None
+    fit_to = _sound_seconds(job, traits) if job.fit in _fits_of_motion(job) else None
+    lips: LipsSpec | None = None
+    if job.lips == "sound":
+        lips = _lips(job, motion, audio, fit_to, voice, length, traits)
+        lips = shared.setdefault(("lips", lips.key), lips)
     seen = {
         "appearance": portrait.key,
-        "motion": motion.key,
+        "motion": motion.key if lips is None else lips.key,
         "settings": settings.values,
         "dtype": dtype,
         "output": job.output,
@@ -110,9 +117,8 @@ def make_spec(
         "master": job.master,
         **_size_part(job, traits.portrait),
     }
-    stretch_to = _sound_seconds(job, traits) if job.fit.startswith("stretch") else None
-    if stretch_to is not None:
-        seen["stretch"] = [*stretch_to.as_integer_ratio(), job.fit, job.stretch_limit]
+    if fit_to is not None and lips is None:
+        seen["stretch"] = [*fit_to.as_integer_ratio(), job.fit, job.stretch_limit]
     subtitles = inputs[job.subtitles] if job.subtitles else None
     drawn, track_of_text = (subtitles, None) if job.subtitles_burn else (None, subtitles)
     if drawn is not None:
@@ -136,10 +142,10 @@ def make_spec(
     settings = shared.setdefault(settings, settings)
     picture = shared.setdefault(
         picture_key,
-        PictureSpec(picture_key, run_id, job, portrait, motion, settings, stretch_to, drawn, label, watermark),
+        PictureSpec(picture_key, run_id, job, portrait, motion, settings, fit_to, drawn, label, watermark, lips),
     )
-    # Earlier versions neither drew labels nor signed.
-    reusable = watermark and job.watermark == "on" and not label and not signer
+    # Earlier versions neither drew labels, nor signed, nor moved lips by sound.
+    reusable = watermark and job.watermark == "on" and not label and not signer and lips is None
     earlier = keys({}) if reusable else None
     return FilmSpec(film_key, run_id, job, picture, audio, track_of_text, signer, fingerprint, earlier)
 
@@ -197,6 +203,44 @@ def _motion(
     )
 
 
+def _fits_of_motion(job: Job) -> tuple[str, ...]:
+    """Return the values of `fit` that change the motion: with lips by sound, frames that are added speak as well."""
+    return ("stretch", "stretch+bounce", *(("hold", "bounce") if job.lips == "sound" else ()))
+
+
+def _lips(
+    job: Job,
+    motion: MotionSpec,
+    audio: Input | None,
+    fit_to: Fraction | None,
+    voice: str,
+    length: Length,
+    traits: JobTraits,
+) -> LipsSpec:
+    frames, fitted = motion.track.frames, {}
+    if fit_to is not None:
+        frames = _fit(job, length, fit_to).frames
+        fitted = {"fit": [*fit_to.as_integer_ratio(), job.fit, job.stretch_limit]}
+    key = make_key(
+        "lips",
+        version=VERSIONS["lips"],
+        motion=motion.key,
+        sound=audio.sha256 if audio is not None else job.audio,
+        voice=voice,
+        **_sound_part(job, traits),
+        **fitted,
+    )
+    return LipsSpec(key, job, motion, audio, fit_to, frames)
+
+
+def _fit(job: Job, length: Length, sound: Fraction) -> Fit:
+    """Decide how a clip of this length fits a sound."""
+    frames, rate = frames_between(length, job.start, job.end), Fraction(length[1]).limit_denominator(1001)
+    if job.fps is not None:
+        frames, rate = max(1, round(frames * job.fps / rate)), job.fps
+    return decide_fit(job.fit, frames, rate, sound, stretch_limit=job.stretch_limit)
+
+
 def _sound_part(job: Job, traits: JobTraits) -> dict[str, Any]:
     """Return the track of the sound, unless it is the first one, which earlier versions used."""
     if job.audio == "none":
@@ -217,6 +261,8 @@ def track_error(job: Job, traits: JobTraits) -> InputError | None:
         return error
     if job.audio == "none":
         return None
+    if job.lips == "sound" and traits.sound_tracks.get("audio") == []:
+        return InputError(f"{name(_sound(job) or job.driving)} has no sound for the lips; name a file in audio")
     return media.track_error(
         traits.sound_tracks, "audio", job.audio_track, name(_sound(job) or job.driving), job.master
     )
@@ -227,15 +273,14 @@ def misfit(job: Job, length: Length | None, traits: JobTraits) -> InputError | N
     if traits.sound.get("seconds") == {}:
         return UnreadableMedia(f"{job.audio} has no sound; name another file, or `none`")
     sound = _sound_seconds(job, traits)
-    if _sound(job) and sound is None and job.fit.startswith("stretch"):
+    if _sound(job) and sound is None and job.fit in _fits_of_motion(job):
         return InputError(f"fit {job.fit} needs the length of the sound before the run: choose its track by index:N")
     if sound is None or length is None:
         return None
-    frames, rate = frames_between(length, job.start, job.end), Fraction(length[1]).limit_denominator(1001)
-    if job.fps is not None:
-        frames, rate = max(1, round(frames * job.fps / rate)), job.fps
-    fit = decide_fit(job.fit, frames, rate, sound, stretch_limit=job.stretch_limit)
-    problem = fit.problem or (EXTENDED_TEXT if job.subtitles_burn and fit.extension else "")
+    fit = _fit(job, length, sound)
+    # With lips by sound, frames that are added are rendered, and text is drawn into them too.
+    repeated = fit.extension and job.lips != "sound"
+    problem = fit.problem or (EXTENDED_TEXT if job.subtitles_burn and repeated else "")
     return InputError(problem) if problem else None
 
 

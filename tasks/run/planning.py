@@ -17,7 +17,7 @@ from catalogs.store.keys import make_key
 from catalogs.store.renders import Record, complete_record
 from catalogs.store.store import Store
 from models import weights
-from models.weights import recogniser_file
+from models.weights import recogniser_file, require_voice
 from tasks.media.sandbox import Sandbox
 from tasks.media.watermark import load_key
 from tasks.run.inputs.clip_lengths import ClipLengths, Length
@@ -112,7 +112,7 @@ def plan_jobs(
         require_consent: whether the run asks for permissions, as the policy of the store may do anyway.
 
     Raises:
-        WeightsError: the weights directory or the detector cannot be used.
+        WeightsError: the weights directory or the detector cannot be used, or jobs need a voice that it does not have.
         StoreError: the store cannot be read.
     """
     with Sandbox(raise_if_cancelled) as sandbox:
@@ -155,6 +155,7 @@ def plan_jobs(
     faces = PermittedFaces(store, detector, recogniser, face_networks, hashes, policy)
     notes = (MINIATURE_NOTE,) if is_miniature(weights_directory) else ()
     watermark = load_key().id
+    voice = hashes.of(str(require_voice(weights_directory))) if any(job.lips == "sound" for job in jobs) else ""
     shared: dict[Any, Any] = {}
 
     planned: list[PlannedJob] = []
@@ -194,6 +195,7 @@ def plan_jobs(
                         found_traits,
                         signer,
                         watermark,
+                        voice,
                     )
             except InputError as problem:
                 problems.append(problem)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from catalogs.store.uris import name
 from tasks.pool import WorkItem
 from tasks.run.worker_roles import PREPROCESS, RENDER
-from tasks.steps.specs import FilmSpec, MotionSpec, PortraitSpec, TrackSpec
+from tasks.steps.specs import FilmSpec, LipsSpec, MotionSpec, PortraitSpec, TrackSpec
 from tasks.steps.workers import PreprocessWorker, RenderWorker
 
 __all__ = ["portrait_item", "work_items"]
@@ -48,28 +48,29 @@ def work_items(spec: FilmSpec, *, has_picture: bool) -> tuple[WorkItem, ...]:
     if has_picture:
         return (_film_item(spec),)
     picture = spec.picture
-    passes = picture.motion.track.frames * picture.settings.steps
+    passes = picture.frames * picture.settings.steps
     portrait, track, motion = (
         portrait_item(picture.portrait),
         _track_item(picture.motion.track),
         _motion_item(picture.motion),
     )
+    lips = () if picture.lips is None else (_lips_item(picture.lips, motion),)
     render = WorkItem(
         f"picture:{picture.key}",
         RENDER,
         RenderWorker.picture,
         (picture,),
-        needs=(portrait.key, motion.key),
+        needs=(portrait.key, *(item.key for item in lips or (motion,))),
         affinity_key=picture.portrait.key,
         cost=float(passes),
         timeout=MIN_TIMEOUT + SECONDS_PER_SAMPLER_STEP * passes,
         label=picture.job.job_id,
     )
-    return portrait, track, motion, render, _film_item(spec, needs=(render.key,))
+    return portrait, track, motion, *lips, render, _film_item(spec, needs=(render.key,))
 
 
 def _film_item(spec: FilmSpec, needs: tuple[str, ...] = ()) -> WorkItem:
-    frames = spec.picture.motion.track.frames
+    frames = spec.picture.frames
     return WorkItem(
         f"film:{spec.key}",
         PREPROCESS,
@@ -104,4 +105,16 @@ def _motion_item(spec: MotionSpec) -> WorkItem:
         cost=float(spec.track.frames),
         timeout=MIN_TIMEOUT + SECONDS_PER_FRAME * spec.track.frames,
         label=f"clip {name(spec.track.clip.uri)}",
+    )
+
+
+def _lips_item(spec: LipsSpec, motion: WorkItem) -> WorkItem:
+    return WorkItem(
+        f"lips:{spec.key}",
+        RENDER,
+        RenderWorker.lips,
+        (spec,),
+        needs=(motion.key,),
+        timeout=MIN_TIMEOUT + SECONDS_PER_FRAME * spec.frames,
+        label=f"lips {name(spec.audio.uri if spec.audio is not None else spec.motion.track.clip.uri)}",
     )

@@ -26,7 +26,8 @@ from models.animator import Animator
 from models.animator import load as load_animator
 from models.faces import FaceDetector, FaceRecogniser, open_detector
 from models.miniature import SHIPPED_WEIGHTS
-from models.weights import detector_file, model_files, recogniser_file
+from models.voice import VoiceNetwork
+from models.weights import detector_file, load_voice, model_files, recogniser_file, voice_file
 from tasks.credentials.signer import Signer, configured_signer
 from tasks.quality.syncnet import SyncNet
 from tasks.steps.lru_cache import LRUCache
@@ -167,6 +168,18 @@ class WorkerContext:
         path = local_file(self.config.syncnet)
         self._loaded[path] = file_state(path)
         return SyncNet(path, torch.device("cpu"))
+
+    @cached_property
+    def voice(self) -> VoiceNetwork:
+        """The voice of the weights directory, on the CPU.
+
+        Raises:
+            WeightsError: it has none, or one of another expression encoder.
+        """
+        directory = local_weights(self.config.weights)
+        voice = load_voice(directory)
+        self._loaded[voice_file(directory)] = file_state(voice_file(directory))
+        return voice
 
     @contextmanager
     def detecting(self) -> Iterator[FaceDetector]:

@@ -6,31 +6,27 @@ import json
 from collections import Counter
 from collections.abc import Callable, Generator, Iterable, Sequence
 from contextlib import ExitStack, closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
 from models.faces import Box, make_paster
 from models.motion import Motion
-from models.motion.resample import resample_shots
 from tasks import media
 from tasks.media import Timing, VideoEncoder, VideoMetadata
-from tasks.media.fit import decide_fit
 from tasks.media.subtitles import Subtitles
-from tasks.media.timing import even_timing
 from tasks.quality.meter import QualityMeter
 from tasks.steps.appearance import EncodedPortrait
 from tasks.steps.context import WorkerContext
 from tasks.steps.films.subtitles import drawn_subtitles
 from tasks.steps.films.sync import MOUTH
+from tasks.steps.fitting import FittedMotion, fit_motion
+from tasks.steps.lips import read_lips
 from tasks.steps.marking import Marking
-from tasks.steps.motion import fetch_track
 from tasks.steps.publish import publish, reusable_record
 from tasks.steps.specs import PictureDone, PictureSpec
 from troupe import ClipInfo, Picture, Track, __version__
-from troupe.errors import InputError
 from troupe.job import fitted_size
 from troupe.process.log_context import process_name
 from troupe.progress import report_progress
@@ -65,7 +61,8 @@ def render_picture(
 
     Args:
         portrait: what `encode_portrait` put into the cache.
-        shots: what `encode_clip` put into the cache; shots are sampled one by one.
+        shots: what `encode_clip` put into the cache; shots are sampled one by one. With lips by sound, those are read
+            from the cache.
 
     Raises:
         InputError: a file is missing or unreadable.
@@ -79,12 +76,9 @@ def render_picture(
         with watch("fetch"):
             picture, box, scaling = _scaled_portrait(context, spec, portrait)
             clip = context.input(spec.motion.track.clip)
-            track = fetch_track(context, spec.motion.track)
         with watch("decode"):
-            timing = media.timing_of(clip, spec.job.start, spec.job.end, spec.job.fps, spec.job.video_track)
-        stretched: list[str] = []
-        if spec.stretch_to is not None:
-            shots, track, timing, stretched = _stretched(context, spec, shots, track, timing)
+            fitted = _fitted(context, spec, shots)
+        shots, track, timing = fitted.shots, fitted.track, fitted.timing
         subtitles, drawn = drawn_subtitles(context, spec.subtitles, spec.job, timing)
         with watch("paste"):
             paster = make_paster(spec.job.blend, picture, box) if picture is not None else None
@@ -96,7 +90,7 @@ def render_picture(
             count = len(track)
             infos = write_videos(context, spec, crops, count, outputs, paster, timing, poster, meter, watch, subtitles)
         facts = _facts(context, spec, portrait, track, outputs, infos[0])
-        facts |= {"notes": [*_picture_notes(context, spec, clip), *scaling, *stretched, *drawn]}
+        facts |= {"notes": [*_picture_notes(context, spec, clip), *scaling, *fitted.notes, *drawn]}
         facts |= {"worker": worker, "quality": meter.compute(), MOUTH: meter.mouth(), "stage_seconds": watch.seconds}
         with watch("put"):
             context.check_weights()
@@ -189,12 +183,17 @@ def stream_frames(
     """
     picture, box, _ = _scaled_portrait(context, spec, portrait)
     paster = make_paster(spec.job.blend, picture, box) if picture is not None else None
-    job = spec.job
-    rate = media.timing_of(context.input(spec.motion.track.clip), job.start, job.end, job.fps, job.video_track).rate
-    marking = Marking(spec, rate)
-    with closing(_animate(context, spec, portrait, shots, Stopwatch(), Counter())) as crops:
+    fitted = _fitted(context, spec, shots)
+    marking = Marking(spec, fitted.timing.rate)
+    with closing(_animate(context, spec, portrait, fitted.shots, Stopwatch(), Counter())) as crops:
         for index, crop in enumerate(crops):
             yield marking(paster(crop) if paster is not None else crop, index)
+
+
+def _fitted(context: WorkerContext, spec: PictureSpec, shots: Sequence[Motion]) -> FittedMotion:
+    """Return the motion at the length of the picture, with lips that follow the sound if the job asks for them."""
+    fitted = fit_motion(context, spec.motion, spec.job, shots, spec.fit_to)
+    return fitted if spec.lips is None else replace(fitted, shots=read_lips(context, spec.lips))
 
 
 def _animate(
@@ -250,30 +249,6 @@ def _scaled_portrait(
     left, top, side = round(x1 * size[0] / width), round(y1 * size[1] / height), round((x2 - x1) * size[0] / width)
     note = f"size: the video is {size[0]}x{size[1]}, the portrait {width}x{height} ({spec.job.size} at most)"
     return media.resized(picture, size), (left, top, left + side, top + round((y2 - y1) * size[1] / height)), [note]
-
-
-def _stretched(
-    context: WorkerContext, spec: PictureSpec, shots: Sequence[Motion], track: Track, timing: Timing
-) -> tuple[Sequence[Motion], Track, Timing, list[str]]:
-    """Return motion, track and timing at the length of the sound, as far as the job allows, and a note.
-
-    Raises:
-        InputError: the sound's length differs by more than the job allows.
-    """
-    assert spec.stretch_to is not None
-    length = None if timing.even else Fraction(timing.seconds).limit_denominator(10**6)
-    limit = spec.job.stretch_limit
-    fit = decide_fit(spec.job.fit, len(track), timing.rate, spec.stretch_to, picture=length, stretch_limit=limit)
-    if fit.problem:
-        raise InputError(fit.problem)
-    if fit.motion_frames == len(track):
-        return shots, track, timing, []
-    window, times = context.animator.config.window, None if timing.even else timing.times
-    resampled, new_track = resample_shots(
-        shots, track, fit.motion_frames, window=window, crop=spec.motion.crop, times=times
-    )
-    note = f"picture: motion of {len(track)} frames stretched to {fit.motion_frames} to fit the sound"
-    return resampled, new_track, even_timing(fit.motion_frames, timing.rate), [note]
 
 
 def _picture_notes(context: WorkerContext, spec: PictureSpec, clip: Path) -> list[str]:

@@ -18,6 +18,7 @@ __all__ = [
     "Done",
     "FilmDone",
     "FilmSpec",
+    "LipsSpec",
     "MotionSpec",
     "PictureDone",
     "PictureSpec",
@@ -81,15 +82,38 @@ class MotionSpec:
 
 
 @dataclass(frozen=True, slots=True)
+class LipsSpec:
+    """Spec of a motion whose lips follow a sound, at the length of the sound as far as the job fits them.
+
+    Attributes:
+        audio: the file that the job names as its sound; None for the clip's own.
+        frames: estimated number of frames; for scheduling, not part of the key.
+    """
+
+    key: str
+    job: Job
+    motion: MotionSpec
+    audio: Input | None = None
+    fit_to: Fraction | None = None
+    frames: int = 250
+
+    @property
+    def store_key(self) -> str:
+        """Key of the motion in the store."""
+        return f"cache/motion/{self.key}.safetensors"
+
+
+@dataclass(frozen=True, slots=True)
 class PictureSpec:
     """Spec of a picture: a portrait acts a clip, in videos without sound. Films in many languages share one picture.
 
     Attributes:
         run_id, job: the run and the first of its jobs that need the picture.
-        stretch_to: length of the sound, in seconds, that the motion is stretched towards; None leaves it as it is.
+        fit_to: length of the sound, in seconds, that the motion is fitted to; None leaves it as it is.
         subtitles: the file that is drawn into the picture, if one is.
         label: text in the upper right corner of every frame, in the language of the job; empty for none.
         watermark: id of the key of the watermark; empty for none. The payload is the start of the picture's key.
+        lips: spec of the motion with lips that follow a sound; None for those of the driving clip.
     """
 
     key: str
@@ -98,10 +122,16 @@ class PictureSpec:
     portrait: PortraitSpec
     motion: MotionSpec
     settings: SamplerSettings
-    stretch_to: Fraction | None = None
+    fit_to: Fraction | None = None
     subtitles: Input | None = None
     label: str = ""
     watermark: str = ""
+    lips: LipsSpec | None = None
+
+    @property
+    def frames(self) -> int:
+        """Estimated number of frames."""
+        return self.motion.track.frames if self.lips is None else self.lips.frames
 
     @property
     def folder(self) -> str:

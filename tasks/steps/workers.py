@@ -10,10 +10,21 @@ from models.motion import Motion
 from tasks.steps.appearance import EncodedPortrait, encode_portrait, read_encoded_portrait
 from tasks.steps.context import WorkerConfig, WorkerContext
 from tasks.steps.films.film import make_film
+from tasks.steps.lips import move_lips
 from tasks.steps.lru_cache import LRUCache
 from tasks.steps.motion import encode_clip, read_motion, track_clip
 from tasks.steps.render import render_picture, stream_frames
-from tasks.steps.specs import Done, FilmDone, FilmSpec, MotionSpec, PictureDone, PictureSpec, PortraitSpec, TrackSpec
+from tasks.steps.specs import (
+    Done,
+    FilmDone,
+    FilmSpec,
+    LipsSpec,
+    MotionSpec,
+    PictureDone,
+    PictureSpec,
+    PortraitSpec,
+    TrackSpec,
+)
 from troupe import Picture
 from troupe.errors import OutOfMemory
 
@@ -77,6 +88,10 @@ class RenderWorker:
                 return encode_clip(self._context, spec)
             except OutOfMemory as error:
                 self._shrink(error)
+
+    def lips(self, spec: LipsSpec) -> Done:
+        """See `tasks.steps.lips.move_lips`."""
+        return move_lips(self._context, spec)
 
     def picture(self, spec: PictureSpec) -> PictureDone:
         """See `tasks.steps.render.render_picture`."""

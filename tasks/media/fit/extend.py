@@ -18,7 +18,7 @@ from tasks.media.fit.frames import PictureFrames, RawFrame
 from tasks.media.fit.join import PacketIndex, join_pictures, packet_index
 from tasks.media.fit.policy import Fit
 from tasks.media.output_formats import VideoFormat
-from tasks.media.timing import Ticks, Timing
+from tasks.media.timing import Ticks, Timing, extended_timing
 from troupe.clip_info import ClipInfo
 from troupe.errors import FfmpegError
 
@@ -101,7 +101,7 @@ def extend_picture(
         stamps = _stamps(own, frames, rate, timing)
         join_pictures(joined, parts, skipped=skipped, stamps=stamps, tick=own.tick, container=video_format.container)
         if timing is not None:
-            timing = _extended(timing, frames, rate)
+            timing = extended_timing(timing, frames, rate)
         info = verify(joined, frames=frames, rate=rate, size=own.size, audio=False, timing=timing)
         joined.replace(target)
     return Extended(info, timing, reencoded)
@@ -141,10 +141,3 @@ def _stamps(own: PacketIndex, frames: int, rate: Fraction, timing: Timing | None
     end = count / rate if timing is None else Fraction(timing.seconds)
     more = [first + round((end + number / rate) / own.tick) for number in range(frames - count + 1)]
     return np.array([*np.sort(own.stamps), *more], np.int64)
-
-
-def _extended(timing: Timing, frames: int, rate: Fraction) -> Timing:
-    """Return uneven timing, continued at a constant rate."""
-    further = frames - len(timing.times)
-    times = np.concatenate([timing.times, timing.seconds + np.arange(further) / float(rate)])
-    return Timing(times, timing.rate, timing.seconds + float(further / rate), even=False)

@@ -18,7 +18,7 @@ from tasks.media.mux import audio_graph
 from tasks.media.sound.loudness import Loudness, loudness_graph, read_loudness
 from troupe.errors import FfmpegError
 
-__all__ = ["measure_film", "mono_samples", "speech_envelope"]
+__all__ = ["measure_film", "mono_blocks", "mono_samples", "speech_envelope"]
 
 _SAMPLE_RATE = 16_000
 _BAND = (200, 3600)
@@ -84,11 +84,20 @@ def mono_samples(audio: AudioStream, seconds: float) -> NDArray[np.float32]:
     Raises:
         FfmpegError: ffmpeg failed.
     """
-    graph = _mono_graph(audio, seconds)
-    with FfmpegProcess(_samples_output(graph)) as process:
-        blocks = list(_read(process, seconds))
+    blocks = list(mono_blocks(audio, seconds))
+    return np.concatenate(blocks) if blocks else np.zeros(0, np.float32)
+
+
+def mono_blocks(audio: AudioStream, seconds: float) -> Iterator[NDArray[np.float32]]:
+    """Yield the samples of `mono_samples`, some seconds at a time.
+
+    Raises:
+        FfmpegError: ffmpeg failed.
+    """
+    with FfmpegProcess(_samples_output(_mono_graph(audio, seconds))) as process:
+        for samples in _read(process, seconds):
+            yield samples.reshape(-1)
         _expect_success(process, audio)
-    return np.concatenate(blocks).reshape(-1) if blocks else np.zeros(0, np.float32)
 
 
 def _mono_graph(audio: AudioStream, seconds: float) -> Any:

@@ -69,7 +69,7 @@ def make_film(context: WorkerContext, spec: FilmSpec) -> FilmDone:
         with watch("fetch"):
             picture = _picture_record(context, spec.picture)
             files = _fetch_picture(context, spec.picture, picture, folder)
-            sound = find_sound(context, spec)
+            sound = find_sound(context, spec.job, spec.picture.motion.track.clip, spec.audio)
         with watch("encode_video"):
             film = _write_film(context, spec, picture, files, sound, folder)
         signed = SignedFilm(film.outputs, files[picture["poster"]])

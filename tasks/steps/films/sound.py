@@ -7,6 +7,7 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
+from catalogs.requests.access.content_hashes import Input
 from catalogs.store.renders import Record
 from tasks import media
 from tasks.media import AudioSource, AudioStream, VideoFormat
@@ -14,6 +15,7 @@ from tasks.media.fit import Fit, decide_fit
 from tasks.media.sound import Loudness, measure_sound, normalise
 from tasks.steps.context import WorkerContext
 from tasks.steps.specs import FilmSpec
+from troupe import Job
 from troupe.errors import InputError, UnreadableMedia
 
 __all__ = ["EXTENDED_TEXT", "Sound", "find_sound", "fit_notes", "fit_picture", "loudness_facts", "prepared"]
@@ -40,20 +42,23 @@ class Sound:
     notes: list[str]
 
 
-def find_sound(context: WorkerContext, spec: FilmSpec) -> Sound | None:
+def find_sound(context: WorkerContext, job: Job, driving: Input, file: Input | None) -> Sound | None:
     """Return the sound of the animated part of the driving clip, or of a file that the job names; None if it has none.
+
+    Args:
+        driving: the driving clip.
+        file: the file that the job names.
 
     Raises:
         MissingInput, UnreadableMedia: the file that the job names has no sound that can be decoded.
     """
-    job = spec.job
     if job.audio == "none":
         return None
-    if spec.audio is None:
-        clip = context.input(spec.picture.motion.track.clip)
+    if file is None:
+        clip = context.input(driving)
         audio = media.find_audio(AudioSource(clip, job.start, job.end, job.audio_track, job.video_track))
         return None if audio is None else Sound(audio, None, media.sound_notes(clip, job.audio_track))
-    path = context.input(spec.audio)
+    path = context.input(file)
     audio = media.find_audio(AudioSource(path, track=job.audio_track))
     if audio is None:
         raise UnreadableMedia(f"{job.audio} has no sound; name another file, or `none`")

@@ -1,0 +1,1 @@
+"""Training of the voice: prepared clips with sounds, and the objective."""
