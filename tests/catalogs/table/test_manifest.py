@@ -28,7 +28,7 @@ def test_manifest(two_runs: Store, tmp_path: Path) -> None:
         ("d", "cancelled"),
     ]
     assert plain.schema.equals(SCHEMA)
-    assert plain.schema.metadata[b"troupe.schema_version"] == b"5"
+    assert plain.schema.metadata[b"troupe.schema_version"] == b"6"
     assert plain.column("error_kind").to_pylist() == [None] * 3
     assert read_manifest(two_runs, "r1").equals(plain)
     record(two_runs, "r1", [row("r1", "e")])
