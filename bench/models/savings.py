@@ -1,7 +1,7 @@
 """Settings of the sampler that save work, each with what it loses on the miniature.
 
 Strangers act drawn clips, as in `bench.miniature`, with every setting. Reported, as means over the clips: PSNR to
-`exact` and to 10 steps with everything, the correlations of the judge with what the driver truly did, how often it finds
+`exact` and to 10 steps with everything, the judge's correlations with what the driver truly did, how often it finds
 the person among 100, and flicker: the mean absolute difference of consecutive frames, in grey levels. Work is counted
 at the released sizes for a clip of 250 frames.
 

@@ -13,7 +13,6 @@ import threading
 from collections.abc import Callable
 from contextlib import ExitStack, suppress
 from datetime import UTC, datetime
-from functools import cached_property
 from pathlib import Path
 from typing import Any, BinaryIO, TypeAlias
 
@@ -27,6 +26,7 @@ from PIL import Image
 from catalogs.store.uris import redacted_text
 from tasks.credentials.settings import SigningSettings, signing_settings
 from troupe.errors import SigningError
+from troupe.shared_property import shared_property
 
 __all__ = ["Signer", "configured_signer", "reading_context"]
 
@@ -60,12 +60,12 @@ class Signer:
         self._settings = settings
         self._error: SigningError | None = None
 
-    @cached_property
+    @shared_property
     def chain(self) -> str:
         """PEM of the certificate and of those that issued it."""
         return _read(self._settings.certificate, "certificate").decode(errors="replace")
 
-    @cached_property
+    @shared_property
     def certificate(self) -> x509.Certificate:
         """The signing certificate."""
         try:
@@ -159,7 +159,7 @@ class Signer:
             return b""
         return signature
 
-    @cached_property
+    @shared_property
     def _sign(self) -> Sign:
         settings = self._settings
         if settings.command:
@@ -185,7 +185,7 @@ class Signer:
             return key.sign
         raise SigningError(f"{path} has a key of a type that C2PA does not support; use P-256, RSA or Ed25519")
 
-    @cached_property
+    @shared_property
     def _algorithm(self) -> tuple[c2pa.C2paSigningAlg, hashes.HashAlgorithm]:
         key = self.certificate.public_key()
         if isinstance(key, ec.EllipticCurvePublicKey) and key.curve.name in _CURVES:

@@ -12,7 +12,6 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
 
 import torch
@@ -36,6 +35,7 @@ from troupe import Face, Floats, Picture
 from troupe.errors import Cancelled, InputError, NoFace, WeightsError
 from troupe.files import FileState, file_state
 from troupe.process.scratch import claim
+from troupe.shared_property import shared_property
 
 __all__ = ["WorkerConfig", "WorkerContext", "local_detector"]
 
@@ -129,17 +129,17 @@ class WorkerContext:
         self._verified: dict[Input, InputStat] = {}
         self._loaded: dict[Path, FileState | None] = {}
 
-    @cached_property
+    @shared_property
     def store(self) -> Store:
         """The store, opened in this process."""
         return open_store(self.config.store)
 
-    @cached_property
+    @shared_property
     def signer(self) -> Signer | None:
         """The signer of this machine; None if none is configured."""
         return configured_signer(self.config.credentials)
 
-    @cached_property
+    @shared_property
     def animator(self) -> Animator:
         """The networks of the weights directory."""
         config = self.config
@@ -153,14 +153,14 @@ class WorkerContext:
             gpu_memory=config.gpu_memory,
         )
 
-    @cached_property
+    @shared_property
     def detector(self) -> FaceDetector:
         """The face detector."""
         path = local_detector(self.config)
         self._loaded[path] = file_state(path)
         return open_detector(path)
 
-    @cached_property
+    @shared_property
     def syncnet(self) -> SyncNet | None:
         """The SyncNet that measures films, on the CPU; None if the run has none."""
         if not self.config.syncnet:
@@ -195,7 +195,7 @@ class WorkerContext:
                 raise NoFace(f"{error.message}; {MINIATURE_ADVICE}") from error
             raise
 
-    @cached_property
+    @shared_property
     def recogniser(self) -> FaceRecogniser:
         """The face recognition network, which distinguishes the people in a clip."""
         return FaceRecogniser(recogniser_file(local_weights(self.config.weights)))
