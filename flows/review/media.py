@@ -101,7 +101,7 @@ class MediaSigner:
             return ""
         try:
             path = path.resolve(strict=True)
-        except OSError:
+        except (OSError, ValueError):
             return ""
         if not path.is_file() or not any(path.is_relative_to(folder) for folder in self.inputs):
             return ""
@@ -149,13 +149,23 @@ def routes(signer: MediaSigner, calls: BoundedCalls) -> list[Route]:
             file.seek(start)
             return file.read(stop - start)
 
-    async def parts(found: str | Path, start: int, stop: int) -> AsyncIterator[bytes]:
-        while start < stop:
-            data = await calls.run(read, found, start, min(stop, start + PART))
-            if not data:
-                return  # the file has become shorter; the connection is closed, and the client asks again
-            yield data
-            start += len(data)
+    async def answer(request: Request, found: str | Path, span: tuple[int, int], headers: dict[str, str]) -> Response:
+        start, stop = span
+        headers["Content-Length"] = str(stop - start)
+        status = 206 if "Content-Range" in headers else 200
+        if request.method == "HEAD" or start == stop:
+            return Response(status_code=status, headers=headers)
+        # Read before the answer begins, so that a store that is gone can still be reported.
+        first = await calls.run(read, found, start, min(stop, start + PART))
+
+        async def parts() -> AsyncIterator[bytes]:
+            data, place = first, start
+            while data:
+                yield data
+                place += len(data)
+                data = await calls.run(read, found, place, min(stop, place + PART)) if place < stop else b""
+
+        return StreamingResponse(parts(), status, headers)
 
     async def media(request: Request) -> Response:
         found = signer.resolve(**request.path_params)
@@ -179,22 +189,11 @@ def routes(signer: MediaSigner, calls: BoundedCalls) -> list[Route]:
             if span == "unsatisfiable":
                 return Response(status_code=416, headers={**headers, "Content-Range": f"bytes */{size}"})
             if span is not None:
-                start, stop = span
-                headers |= {
-                    "Content-Range": f"bytes {start}-{stop - 1}/{size}",
-                    "Content-Length": str(stop - start),
-                }
-                body = parts(found, start, stop) if request.method == "GET" else _nothing()
-                return StreamingResponse(body, 206, headers)
-        headers["Content-Length"] = str(size)
-        return StreamingResponse(parts(found, 0, size) if request.method == "GET" else _nothing(), 200, headers)
+                headers["Content-Range"] = f"bytes {span[0]}-{span[1] - 1}/{size}"
+                return await answer(request, found, span, headers)
+        return await answer(request, found, (0, size), headers)
 
     return [Route("/media/{expires}/{signature}/{kind}/{key}/{name}", media, methods=["GET", "HEAD"])]
-
-
-async def _nothing() -> AsyncIterator[bytes]:
-    return
-    yield
 
 
 def parse_range(header: str, size: int) -> tuple[int, int] | Literal["unsatisfiable"] | None:

@@ -176,7 +176,7 @@ class Guard:
             form = _decode(request.headers, body)
         except TimeoutError:
             return message_page(request, 408, "Too slow", "The request did not arrive in time.")
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             return message_page(request, 400, "Unreadable request", str(error))
         csrf = request.headers.get("x-csrf-token") or str(form.pop("csrf", ""))
         if not hmac.compare_digest(csrf.encode(), request.state.csrf.encode()):

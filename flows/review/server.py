@@ -12,7 +12,7 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from troupe.errors import SettingsError
 
-__all__ = ["bind", "serve"]
+__all__ = ["bind", "make_server", "serve"]
 
 MAX_CONNECTIONS = 256
 """Connections that are served at a time; further ones are answered with 503, and twice as many are closed."""
@@ -87,6 +87,11 @@ def bind(host: str, port: int) -> socket.socket:
 
 def serve(app: ASGIApp, listener: socket.socket) -> None:
     """Serve until Ctrl-C or SIGTERM, which also end open streams."""
+    make_server(app).run(sockets=[listener])
+
+
+def make_server(app: ASGIApp) -> uvicorn.Server:
+    """Return a server with limits for slow and for many clients."""
     # Streams that Ctrl-C ends are not an error.
     logging.getLogger("uvicorn.error").addFilter(lambda record: not str(record.msg).startswith("Cancel "))
     config = uvicorn.Config(
@@ -102,4 +107,4 @@ def serve(app: ASGIApp, listener: socket.socket) -> None:
         h11_max_incomplete_event_size=16 * 1024,
         timeout_graceful_shutdown=1,
     )
-    uvicorn.Server(config).run(sockets=[listener])
+    return uvicorn.Server(config)

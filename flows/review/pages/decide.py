@@ -29,7 +29,9 @@ def routes(context: ReviewContext) -> list[Route]:
         if not has_film(context.index, decision.scope, decision.key):
             raise SettingsError(f"no finished render of the store has this {decision.scope}; it may have been deleted")
         context.decisions.add(decision)
-        film, picture = str(form.get("film", "")), str(form.get("picture", ""))
+        # The film on the page, of which a decision for its picture is part, too.
+        film = str(form.get("film") or (decision.key if decision.scope == "film" else ""))
+        picture = str(form.get("picture") or (decision.key if decision.scope == "picture" else ""))
         state = context.decisions.of([film], [picture or None])[film]
         history = context.decisions.history(film, picture or None)
         return {"review": state_as_json(state), "history": [as_json(decision) for decision in history]}

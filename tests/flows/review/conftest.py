@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -33,6 +34,12 @@ class Review:
         if signed_in:
             client.get("/", params={"token": self.context.secrets.token})
         return client
+
+    def csrf(self, client: TestClient) -> str:
+        """Return the token that the pages of a client carry."""
+        found = re.search('name="csrf" content="([0-9a-f]+)"', client.get("/").text)
+        assert found
+        return found[1]
 
 
 def review_of(store: Store, *inputs: Path, **filters: str) -> Review:
