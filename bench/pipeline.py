@@ -190,7 +190,7 @@ def run_jobs(folder: Path, jobs: int, rate: float, at_once: int) -> Timing:
         frames=summary.frames,
         memory=lines[-1][2],
         growth=lines[-1][2] / early,
-        cores=(after.user + after.system - before.user - before.system) / passed,
+        cores=(_busy(after) - _busy(before)) / passed,
         stages={stage: float(np.nansum(rows[f"seconds_{stage}"].to_numpy())) for stage in STAGES},
     )
 
@@ -253,6 +253,11 @@ def _case(timing: Timing, share: float) -> Case:
             **{f"{stage}_seconds_per_frame": spent / timing.frames for stage, spent in timing.stages.items()},
         }
     )
+
+
+def _busy(times: Any) -> float:
+    """Return the seconds in which the machine's cores worked, whoever used them."""
+    return float(times.user + times.system + getattr(times, "nice", 0.0))
 
 
 def _resized(picture: Picture, side: int) -> Picture:

@@ -15,6 +15,7 @@ FADE_WIDTH = 0.14
 """Width of the fade, as a share of each side of the box; a side on the picture's border does not fade."""
 MAX_GAIN = 1.6
 """Largest gain, up or down, that is applied to the colours of a frame, in linear light."""
+_GAINS = 1 / MAX_GAIN, MAX_GAIN
 EMA_ALPHA = 0.15
 """Weight of a frame's own gain in the moving average over frames, which prevents flicker."""
 SAME_LEVELS = 12.0
@@ -26,7 +27,13 @@ STRIP_ROWS = 256
 
 _LINEAR = ((np.arange(256) / 255.0 + 0.055) / 1.055) ** 2.4
 _LINEAR[:11] = np.arange(11) / 255.0 / 12.92  # IEC 61966-2-1
-_ONE = np.int32(256)
+_LEVELS = np.arange(256)
+_RELIABLE = (_LEVELS > DARKEST) & (_LEVELS < BRIGHTEST)
+_PAIRS = (256 * _LEVELS[:, None] + _LEVELS)[_RELIABLE][:, _RELIABLE].ravel()
+"""Reliable pairs of a portrait's level and a frame's, as one number."""
+_RATIOS = np.repeat(_LINEAR[_RELIABLE], _RELIABLE.sum()) / np.tile(_LINEAR[_RELIABLE], _RELIABLE.sum())
+_PAIRS, _RATIOS = _PAIRS[_RATIOS.argsort(kind="stable")], np.sort(_RATIOS, kind="stable")
+"""Both in the order of their ratio in linear light."""
 
 
 class SeamlessPaster:
@@ -59,51 +66,58 @@ class SeamlessPaster:
         self._mask = np.round(rows[:, None] * columns[None, :] * 256).astype(np.uint16)
         self._gain = np.ones(3)
         self._frames = 0
-        self._own: Picture | None = None
+        self._own: _Own | None = None
 
     def __call__(self, frame: Picture) -> Picture:
         """Return a new picture (H, W, 3) with `frame` (S, S, 3) uint8 in the box."""
-        own = self._as_frame(frame.shape[0])
+        if self._own is None or self._own.crop.shape[0] != frame.shape[0]:
+            self._own = _Own(self._picture, self._box, frame.shape[0])
+        own = self._own
         frame = self._matched(frame, own)
-        x1, y1, x2, y2 = self._box
-        sides = (x2 - x1, y2 - y1)
-        same = self._sameness(frame, own)
-        new, old = (_resized(picture, sides, cv2.INTER_CUBIC) for picture in (frame, own))
-        kept = _resized(same, sides, cv2.INTER_LINEAR)
+        sides = own.full.shape[1], own.full.shape[0]
+        new = _resized(frame, sides, cv2.INTER_CUBIC)
+        kept = _resized(_sameness(frame, own.crop), sides, cv2.INTER_LINEAR)
         pasted = self._picture.copy()
         inside = pasted[self._place]
         for top in range(0, sides[1], STRIP_ROWS):
             part = slice(top, top + STRIP_ROWS)
-            inside[part] = _mixed(inside[part], new[part], old[part], kept[part], self._mask[part])
+            inside[part] = _mixed(inside[part], new[part], own.full[part], kept[part], self._mask[part])
         return pasted
 
-    def _as_frame(self, side: int) -> Picture:
-        """Return the portrait's own crop in the size of a frame."""
-        if self._own is None or self._own.shape[0] != side:
-            self._own = crop_head(self._picture, self._box, side)
-        return self._own
-
-    def _matched(self, frame: Picture, own: Picture) -> Picture:
+    def _matched(self, frame: Picture, own: _Own) -> Picture:
         """Match the frame's colours to the portrait's, by the border."""
-        border = _border(frame.shape[0])
-        gain = np.ones(3)
-        for channel in range(3):
-            target, source = own[..., channel][border], frame[..., channel][border]
-            reliable = (target > DARKEST) & (target < BRIGHTEST) & (source > DARKEST) & (source < BRIGHTEST)
-            if reliable.sum() > border.sum() // 10:
-                gain[channel] = np.median(_LINEAR[target[reliable]] / _LINEAR[source[reliable]])
-        gain = np.clip(gain, 1 / MAX_GAIN, MAX_GAIN)
+        gain = np.clip([_median_ratio(*levels) for levels in zip(own.border, _border(frame), strict=True)], *_GAINS)
         share = max(EMA_ALPHA, 1 / (self._frames + 1))
         self._gain = self._gain ** (1 - share) * gain**share
         self._frames += 1
         return np.asarray(cv2.LUT(frame, _curve(self._gain)), dtype=np.uint8)
 
-    @staticmethod
-    def _sameness(frame: Picture, own: Picture) -> NDArray[np.uint8]:
-        """Return a mask (S, S), 0..255, of where frame and portrait show the same."""
-        apart = cv2.absdiff(frame, own).max(axis=2).astype(np.float32)
-        apart = np.asarray(cv2.GaussianBlur(cv2.dilate(apart, np.ones((5, 5), np.uint8)), (0, 0), 3))
-        return np.clip(255 * (2 - apart / SAME_LEVELS), 0, 255).astype(np.uint8)
+
+class _Own:
+    """The portrait's own content of the box.
+
+    Attributes:
+        crop: (S, S, 3), in the size of a frame.
+        full: the crop in the size of the box, with no more detail than a frame has.
+        border: see `_border`.
+    """
+
+    def __init__(self, picture: Picture, box: Box, side: int) -> None:
+        x1, y1, x2, y2 = box
+        self.crop = crop_head(picture, box, side)
+        self.full = _resized(self.crop, (x2 - x1, y2 - y1), cv2.INTER_CUBIC)
+        self.border = _border(self.crop)
+
+
+def _sameness(frame: Picture, own: Picture) -> NDArray[np.uint8]:
+    """Return a mask (S, S), 0..255, of where frame and portrait show the same."""
+    red, green, blue = cv2.split(cv2.absdiff(frame, own))
+    apart = cv2.dilate(cv2.max(cv2.max(red, green), blue), np.ones((5, 5), np.uint8)).astype(np.float32)
+    same = np.asarray(cv2.GaussianBlur(apart, (0, 0), 3))
+    same /= SAME_LEVELS
+    np.subtract(2, same, out=same)
+    same *= 255
+    return np.clip(same, 0, 255, out=same).astype(np.uint8)
 
 
 def _fade(length: int, fades: tuple[bool, bool]) -> Floats:
@@ -122,12 +136,26 @@ def _resized(picture: NDArray[np.uint8], sides: tuple[int, int], interpolation: 
     return np.asarray(cv2.resize(picture, sides, interpolation=interpolation), dtype=np.uint8)
 
 
-def _border(side: int) -> NDArray[np.bool_]:
-    """Return a mask (side, side) of the frame's border, where colours are compared."""
+def _border(frame: Picture) -> NDArray[np.uint8]:
+    """Return the levels of the frame's border, (3, N), where colours are compared."""
+    side = len(frame)
     width = max(int(FADE_WIDTH * side), 1)
-    border = np.ones((side, side), dtype=bool)
-    border[width : side - width, width : side - width] = False
-    return border
+    top, bottom = frame[:width], frame[side - width :]
+    left, right = frame[width : side - width, :width], frame[width : side - width, side - width :]
+    return np.concatenate([part.reshape(-1, 3).T for part in (top, bottom, left, right)], axis=1)
+
+
+def _median_ratio(target: NDArray[np.uint8], source: NDArray[np.uint8]) -> float:
+    """Return the median ratio, in linear light, of pixels that are reliable in both; 1 if few are.
+
+    There are fewer pairs of levels than pixels: they are counted, not sorted.
+    """
+    counts = np.bincount(target.astype(np.uint16) << 8 | source, minlength=256**2)[_PAIRS].cumsum()
+    count = int(counts[-1])
+    if count <= len(target) // 10:
+        return 1.0
+    low, high = np.searchsorted(counts, [(count - 1) // 2, count // 2], side="right")
+    return float((_RATIOS[low] + _RATIOS[high]) / 2)
 
 
 def _curve(gain: NDArray[np.float64]) -> NDArray[np.uint8]:
@@ -140,8 +168,16 @@ def _curve(gain: NDArray[np.float64]) -> NDArray[np.uint8]:
 def _mixed(picture: Picture, new: Picture, old: Picture, kept: NDArray[np.uint8], mask: NDArray[np.uint16]) -> Picture:
     """A strip: the frame, the portrait's detail where it is kept, faded into the portrait by the mask (0..256)."""
     ground = picture.astype(np.int32)
-    detail = (ground - old) * kept[..., None].astype(np.int32)
-    full = np.clip(new + np.floor_divide(detail + 127, 255), 0, 255)
-    weight = mask[..., None].astype(np.int32)
-    mixed = np.floor_divide(full * weight + ground * (_ONE - weight) + 128, _ONE)
-    return np.asarray(mixed, dtype=np.uint8)
+    full = ground - old
+    full *= kept[..., None]
+    full += 127
+    np.floor_divide(full, 255, out=full)
+    full += new
+    np.clip(full, 0, 255, out=full)
+    # full * weight + ground * (256 - weight), rounded
+    full -= ground
+    full *= mask[..., None]
+    full += 128
+    full >>= 8
+    full += ground
+    return full.astype(np.uint8)
