@@ -113,7 +113,7 @@ def _sameness(frame: Picture, own: Picture) -> NDArray[np.uint8]:
     """Return a mask (S, S), 0..255, of where frame and portrait show the same."""
     red, green, blue = cv2.split(cv2.absdiff(frame, own))
     apart = cv2.dilate(cv2.max(cv2.max(red, green), blue), np.ones((5, 5), np.uint8)).astype(np.float32)
-    same = np.asarray(cv2.GaussianBlur(apart, (0, 0), 3))
+    same: Floats = np.asarray(cv2.GaussianBlur(apart, (0, 0), 3), dtype=np.float32)
     same /= SAME_LEVELS
     np.subtract(2, same, out=same)
     same *= 255
