@@ -169,7 +169,7 @@ class WorkerContext:
         self._loaded[path] = file_state(path)
         return SyncNet(path, torch.device("cpu"))
 
-    @cached_property
+    @shared_property
     def voice(self) -> VoiceNetwork:
         """The voice of the weights directory, on the CPU.
 
