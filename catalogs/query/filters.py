@@ -16,7 +16,7 @@ import pyarrow.compute as pc
 
 from catalogs.requests.columns import suggestion
 from catalogs.review.decision import REVIEW_STATES
-from catalogs.table.schema import EITHER_SIGN, QUALITIES, SCHEMA, STATUSES
+from catalogs.table.schema import EITHER_SIGN, QUALITIES, STATUSES, number_column
 from catalogs.table.snapshot import Snapshot
 from troupe.errors import SettingsError
 from troupe.labels import label_key
@@ -132,7 +132,7 @@ class CatalogQuery:
                 yield f"{name} is {bounds!r}; use numbers by column, such as {{'identity': 0.5}}"
                 continue
             for column, bound in bounds.items():
-                if not _is_number(column):
+                if number_column(column) is None:
                     names = ", ".join(QUALITIES)
                     yield f"{column!r} is not a numeric column; use one of {names}, frames, seconds, ..."
                 elif not isinstance(bound, Real):
@@ -213,20 +213,10 @@ def _timestamp(time: datetime) -> pa.TimestampScalar[Any, Any]:
     return pa.scalar(time, pa.timestamp("us", "UTC"))
 
 
-def _number_column(name: str) -> str:
-    return f"quality_{name}" if name in QUALITIES else name
-
-
 def _magnitude(name: str) -> pc.Expression:
     """Return the column's value, or its absolute value where both signs mean the same."""
-    value = pc.field(_number_column(name))
+    value = pc.field(number_column(name) or name)
     return pc.abs(value) if name in EITHER_SIGN else value
-
-
-def _is_number(name: str) -> bool:
-    column = _number_column(name)
-    kind = SCHEMA.field(column).type if column in SCHEMA.names else None
-    return kind is not None and (pa.types.is_integer(kind) or pa.types.is_floating(kind))
 
 
 def _refuse(problems: Sequence[str]) -> None:

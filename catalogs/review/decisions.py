@@ -161,10 +161,15 @@ class Decisions:
         if subject not in self._about:
             return None
         if subject not in self._standing:
+            about = [decision for decision in self._about[subject] if decision.kind != "comment"]
+            # Of a person, undoing the last verdict leaves the one before; of rules, only the last one says anything.
+            by_rules = max((d for d in about if d.automatic is not None), key=lambda d: d.order, default=None)
             standing = [
                 decision
-                for decision in self._about[subject]
-                if decision.kind in ("approved", "rejected") and decision.decision_id not in self._undone
+                for decision in about
+                if decision.kind != "undo"
+                and decision.decision_id not in self._undone
+                and (decision.automatic is None or decision is by_rules)
             ]
             self._standing[subject] = max(standing, key=lambda verdict: verdict.weight, default=None)
         return self._standing[subject]

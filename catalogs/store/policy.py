@@ -28,6 +28,7 @@ class StorePolicy:
         require_signature: whether every published video must have signed Content Credentials.
         label: visible label of every video; `none`: none.
         watermark: whether every picture must have the invisible watermark.
+        review: rules that decide about films, see `catalogs.review.rules`.
     """
 
     allow_input: tuple[str, ...] | None = None
@@ -35,6 +36,7 @@ class StorePolicy:
     require_signature: bool = False
     label: str = "none"
     watermark: bool = False
+    review: tuple[str, ...] = ()
 
     def changed(self, changes: Mapping[str, Any]) -> StorePolicy:
         """Return the policy with some values changed.
@@ -79,7 +81,7 @@ def policy_to_toml(policy: StorePolicy) -> bytes:
     lines = [
         f"{name} = {json.dumps(value, ensure_ascii=False)}"
         for name, value in asdict(policy).items()
-        if value is not None
+        if value is not None and (name, value) != ("review", ())  # which earlier versions do not know
     ]
     return "\n".join([*lines, ""]).encode()
 
@@ -99,6 +101,13 @@ def _checked(values: Mapping[str, Any], where: str) -> dict[str, Any]:
                     f'{where} is invalid; write one list, such as allow_input = ["/data", "https://host/clips"]'
                 )
             checked[name] = tuple(value)
+        elif name == "review":
+            if not isinstance(value, list | tuple) or not all(isinstance(entry, str) for entry in value):
+                raise SettingsError(
+                    f'{where} is invalid; write one list, such as review = ["approve if identity >= 0.6", '
+                    '"review otherwise"]'
+                )
+            checked[name] = tuple(" ".join(entry.split()) for entry in value)
         elif name == "label":
             if not isinstance(value, str) or not value.strip():
                 raise SettingsError(

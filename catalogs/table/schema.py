@@ -30,6 +30,7 @@ __all__ = [
     "Status",
     "conform",
     "make_row",
+    "number_column",
     "table_of",
 ]
 
@@ -229,6 +230,14 @@ def make_row(
 def _utf8(text: str) -> str:
     """Return a text that Arrow accepts: names of files that are not UTF-8 contain lone surrogates."""
     return text.encode(errors="backslashreplace").decode()
+
+
+def number_column(name: str) -> str | None:
+    """Return the numeric column of a name; `identity` is short for `quality_identity`. None if there is none."""
+    column = f"quality_{name}" if name in QUALITIES else name
+    kind = _TYPES.get(column)
+    is_number = kind is not None and (pa.types.is_integer(kind) or pa.types.is_floating(kind))
+    return column if is_number else None
 
 
 def table_of(rows: Iterable[Row]) -> pa.Table:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable
 from functools import partial
 
 from catalogs.requests.access.input_policy import allowed_entries
+from catalogs.review.rules import parse_rules
 from catalogs.store import uris
 from catalogs.store.policy import StorePolicy, read_policy
 from catalogs.store.store import open_store
@@ -112,10 +113,11 @@ def _check_store(request: Request, *, write: bool) -> None:
     if write:
         check_store(store)
     request.policy(store)
-    rules = read_policy(store)
-    request.signing_key(rules)
-    languages = {job.language for job in request.job_list} if rules.label != "none" else set()
-    check_marks([Job("", "", "", label=rules.label, language=language) for language in languages])
+    policy = read_policy(store)
+    parse_rules(policy.review)
+    request.signing_key(policy)
+    languages = {job.language for job in request.job_list} if policy.label != "none" else set()
+    check_marks([Job("", "", "", label=policy.label, language=language) for language in languages])
 
 
 def _check_device(device: str) -> None:

@@ -16,6 +16,7 @@ from typing import Any, Self
 
 from catalogs.report import write_report
 from catalogs.requests.jobs_file import write_request
+from catalogs.review.automatic import apply_rules
 from catalogs.store import uris
 from catalogs.store.policy import read_policy
 from catalogs.store.store import open_store
@@ -266,6 +267,8 @@ class Run:
         self._rows.commit()
         manifest = write_manifest(self._store, self.run_id)
         report = write_report(self._store, self.run_id)
+        if (reviewed := apply_rules(self._store, self.run_id)) is not None:
+            self._listener.note(reviewed.line())
         outcomes = self._outcomes
         summary = Summary(
             run_id=self.run_id,

@@ -28,6 +28,12 @@ def policy(
     - `label=ai-generated`: visible label of every video; `none` for none
     - `watermark=true`: every picture has the invisible watermark
     - `allow_input=/data;s3://media`: folders, buckets and hosts that rows may name; empty: the default
+    - `review=RULE; RULE; ...`: rules that decide about films by their measures; empty: none
+
+    A rule is `approve`, `reject` or `review`, then `if` and comparisons of numeric columns with numbers, joined by
+    `and`, or `otherwise`. The first one that holds decides; films whose measures are missing go to review. Rules are
+    applied at the end of every run, and to all films when they are changed; they never overrule a person: see
+    docs/review.md.
 
     Changes are in the audit log. Renders that exist already stay as they are; a run that would reuse them makes new
     ones where the policy asks for more.
@@ -36,16 +42,20 @@ def policy(
 
     - `troupe store policy`
     - `troupe store policy require_consent=true label=ai-generated --store s3://bucket/troupe`
+    - `troupe store policy "review=approve if identity >= 0.6 and sync_offset_frames <= 1; reject if flicker > 5"`
     """
+    from catalogs.retention.store_policy import change_policy
+    from catalogs.review.automatic import apply_rules
     from catalogs.store.policy import read_policy
     from catalogs.store.store import open_store
-    from catalogs.table.store_policy import change_policy
 
     opened = open_store(store)
     current = read_policy(opened)
     if changes:
         current = change_policy(opened, dict(map(_parsed, changes)))
         stderr.print(f"changed {', '.join(text.partition('=')[0] for text in changes)}")
+        if (reviewed := apply_rules(opened)) is not None:
+            stderr.print(reviewed.line())
     if as_json:
         print_json(asdict(current))
     else:
@@ -58,6 +68,8 @@ def _parsed(text: str) -> tuple[str, Any]:
         raise typer.BadParameter(f"{text!r} is not NAME=VALUE")
     if name == "allow_input":
         return name, [entry.strip() for entry in value.split(";") if entry.strip()] or None
+    if name == "review":
+        return name, [entry.strip() for entry in value.split(";") if entry.strip()]
     return name, {"true": True, "false": False}.get(value.lower(), value)
 
 

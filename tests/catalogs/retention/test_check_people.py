@@ -8,8 +8,8 @@ from catalogs.consent.permission import Permission
 from catalogs.consent.register import add_permissions
 from catalogs.retention.check_people import check_people
 from catalogs.retention.forget import forget
+from catalogs.retention.store_policy import change_policy
 from catalogs.store.store import Store
-from catalogs.table.store_policy import change_policy
 
 
 @pytest.fixture

@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
+from catalogs.retention.store_policy import change_policy
 from catalogs.retention.store_rules import StoreRules
 from catalogs.store.store import Store
-from catalogs.table.store_policy import change_policy
 from troupe import Job
 
 

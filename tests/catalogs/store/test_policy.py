@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
+from catalogs.retention.store_policy import change_policy
 from catalogs.store.policy import POLICY_FILE, StorePolicy, policy_from_toml, policy_to_toml, read_policy
 from catalogs.store.store import Store
 from catalogs.table.audit import read_audit
-from catalogs.table.store_policy import change_policy
 from troupe.errors import SettingsError
 
 

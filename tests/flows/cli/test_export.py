@@ -8,13 +8,13 @@ import pyarrow.parquet as pq
 import pytest
 
 from catalogs.query.sql import sql
+from catalogs.retention.store_policy import change_policy
 from catalogs.review.decision import Decision
 from catalogs.review.decisions import Decisions
 from catalogs.store.store import open_store
 from catalogs.table.audit import read_audit
 from catalogs.table.row_buffer import RowBuffer
 from catalogs.table.schema import make_row
-from catalogs.table.store_policy import change_policy
 from tests.films import write_films
 from tests.flows.cli.conftest import NOW, troupe
 from troupe import Job

@@ -15,9 +15,9 @@ from catalogs.consent.permission import Permission
 from catalogs.consent.register import add_permissions
 from catalogs.retention.forget import forget
 from catalogs.retention.revoke import revoke
+from catalogs.retention.store_policy import change_policy
 from catalogs.store.store import Store, open_store
 from catalogs.table.audit import read_audit, verify_audit
-from catalogs.table.store_policy import change_policy
 from flows.observe.progress import use_listener
 from tasks.same_person import face_values
 from tests.flows.jobs import JOB, RunJobs, manifest_rows

@@ -12,8 +12,8 @@ import tasks.run.inputs.permitted_faces as permitted_faces
 from catalogs.consent.permission import Permission
 from catalogs.consent.register import add_permissions
 from catalogs.requests.access.content_hashes import ContentHashes
+from catalogs.retention.store_policy import change_policy
 from catalogs.store.store import Store, open_store
-from catalogs.table.store_policy import change_policy
 from models.miniature import SHIPPED_WEIGHTS
 from models.weights import recogniser_file
 from tasks.run.inputs.permitted_faces import PermittedFaces, PortraitCheck
