@@ -10,7 +10,7 @@ import uvicorn
 from starlette.types import ASGIApp
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
-from troupe.errors import SettingsError
+from troupe.errors import SettingsError, TroupeError
 
 __all__ = ["bind", "make_server", "serve"]
 
@@ -61,6 +61,12 @@ class Protocol(H11Protocol):
         _cancel(self._stalled)
 
 
+def _is_fault(record: logging.LogRecord) -> bool:
+    """Return whether a message is about a fault, rather than a stream that Ctrl-C or the store's absence ended."""
+    error = record.exc_info[1] if record.exc_info else None
+    return not str(record.msg).startswith("Cancel ") and not isinstance(error, asyncio.CancelledError | TroupeError)
+
+
 def _cancel(*timers: asyncio.TimerHandle | None) -> None:
     for timer in timers:
         if timer is not None:
@@ -92,8 +98,7 @@ def serve(app: ASGIApp, listener: socket.socket) -> None:
 
 def make_server(app: ASGIApp) -> uvicorn.Server:
     """Return a server with limits for slow and for many clients."""
-    # Streams that Ctrl-C ends are not an error.
-    logging.getLogger("uvicorn.error").addFilter(lambda record: not str(record.msg).startswith("Cancel "))
+    logging.getLogger("uvicorn.error").addFilter(_is_fault)
     config = uvicorn.Config(
         app,
         http=Protocol,
