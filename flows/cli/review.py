@@ -40,6 +40,9 @@ def review(
         Path | None,
         typer.Option(help=f"File with the token that the address carries, at least {MIN_TOKEN} characters."),
     ] = None,
+    claim: Annotated[
+        bool, typer.Option("--claim", help="Give reviewers who work at once different items, also on other machines.")
+    ] = False,
     inputs: Annotated[
         list[Path] | None,
         typer.Option(
@@ -67,6 +70,7 @@ def review(
     from catalogs.review.decisions import Decisions
     from catalogs.store.store import open_store
     from flows.review import ReviewContext, make_app
+    from flows.review.claiming import SessionClaims
     from flows.review.media import MediaSigner
     from flows.review.security import Secrets, allowed_hosts, is_any, is_loopback
     from flows.review.server import bind, serve
@@ -93,6 +97,7 @@ def review(
         media=MediaSigner(secrets, opened, inputs or ()),
         filters={name: value for name, value in filters.items() if value},
         reviewer=reviewer or getpass.getuser(),
+        claims=SessionClaims(opened) if claim else None,
     )
     listener = bind(host, port)
     port = listener.getsockname()[1]

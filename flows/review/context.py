@@ -11,6 +11,7 @@ from catalogs.query.job_index import JobIndex
 from catalogs.review.decisions import Decisions
 from catalogs.store.store import Store
 from flows.review.calls import BoundedCalls
+from flows.review.claiming import SessionClaims
 from flows.review.media import MediaSigner
 from flows.review.security import Secrets
 
@@ -26,6 +27,7 @@ class ReviewContext:
         secrets: token of the URL, and the keys of sessions, forms and media paths.
         filters: filters of the command line, as `catalogs.query.filters.CatalogQuery` takes them; pages add theirs.
         reviewer: name of reviewers who have not set theirs on the page.
+        claims: gives reviewers different items; None if they may get the same.
         media: makes signed paths for files that rows name.
         calls: makes blocking calls; pages read the store through nothing else.
         index: columns of the jobs in memory, for `catalogs.query.listing`.
@@ -38,6 +40,7 @@ class ReviewContext:
     media: MediaSigner
     filters: Mapping[str, Any] = field(default_factory=dict)
     reviewer: str = ""
+    claims: SessionClaims | None = None
     calls: BoundedCalls = field(default_factory=BoundedCalls)
     index: JobIndex = field(init=False)
 

@@ -12,19 +12,21 @@ from starlette.routing import Route
 from catalogs.review.decisions import Decision
 from catalogs.review.reasons import write_reasons
 from flows.review.context import ReviewContext
-from flows.review.films import has_film
+from flows.review.films import families_of, has_film
 from flows.review.items import as_json, state_as_json
 from troupe.errors import SettingsError
 
 __all__ = ["routes"]
 
+MAX_CLAIMS = 50
+"""Claims that a page may renew at a time."""
 _TEXTS = ("scope", "key", "kind", "reason", "comment", "undoes", "run_id", "job_id", "decision_id")
 
 
 def routes(context: ReviewContext) -> list[Route]:
     """Return the routes of what is written."""
 
-    def decide(form: dict[str, Any], reviewer: str) -> dict[str, Any]:
+    def decide(form: dict[str, Any], reviewer: str, session: str) -> dict[str, Any]:
         decision = _decision(form, reviewer)
         if not has_film(context.index, decision.scope, decision.key):
             raise SettingsError(f"no finished render of the store has this {decision.scope}; it may have been deleted")
@@ -34,11 +36,27 @@ def routes(context: ReviewContext) -> list[Route]:
         picture = str(form.get("picture") or (decision.key if decision.scope == "picture" else ""))
         state = context.decisions.of([film], [picture or None])[film]
         history = context.decisions.history(film, picture or None)
+        if context.claims is not None and is_decided(film, picture):
+            context.claims.release(session, reviewer, picture or film)
         return {"review": state_as_json(state), "history": [as_json(decision) for decision in history]}
+
+    def is_decided(film: str, picture: str) -> bool:
+        """Return whether no film of the picture is left to decide."""
+        films = [row["render_key"] for row in families_of(context.index, {picture} - {""}).get(picture, [])] or [film]
+        states = context.decisions.of(films, [picture or None] * len(films))
+        return all(state.state != "pending" for state in states.values())
+
+    async def claims(request: Request) -> Response:
+        wanted = request.state.form.get("items")
+        if context.claims is None or not isinstance(wanted, list) or not all(isinstance(key, str) for key in wanted):
+            raise SettingsError("items must be a list of texts, and reviewers be given different items (--claim)")
+        reviewer = request.state.reviewer or context.reviewer
+        kept = await context.calls.run(context.claims.renew, request.state.session, reviewer, wanted[:MAX_CLAIMS])
+        return JSONResponse({"items": kept})
 
     async def decisions(request: Request) -> Response:
         reviewer = request.state.reviewer or context.reviewer
-        return JSONResponse(await context.calls.run(decide, request.state.form, reviewer))
+        return JSONResponse(await context.calls.run(decide, request.state.form, reviewer, request.state.session))
 
     async def reasons(request: Request) -> Response:
         wanted = request.state.form.get("reasons")
@@ -57,6 +75,7 @@ def routes(context: ReviewContext) -> list[Route]:
 
     return [
         Route("/api/decisions", decisions, methods=["POST"]),
+        Route("/api/claims", claims, methods=["POST"]),
         Route("/api/reasons", reasons, methods=["POST"]),
         Route("/api/reviewer", reviewer, methods=["POST"]),
     ]

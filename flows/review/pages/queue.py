@@ -13,6 +13,7 @@ from catalogs.query.listing import ORDERS, list_page
 from catalogs.query.lookup import find_jobs
 from catalogs.review.decision import REVIEW_STATES
 from catalogs.review.reasons import read_reasons
+from flows.review.claiming import subject
 from flows.review.context import ReviewContext
 from flows.review.films import count_films
 from flows.review.filters import parse_filters
@@ -24,6 +25,8 @@ __all__ = ["routes"]
 
 PAGE = 6
 """Items that a script fetches at a time."""
+MAX_PAGES = 50
+"""Pages of items of others that are passed over at a time."""
 STATES = (*REVIEW_STATES, "all")
 SCOPES = ("film", "picture")
 
@@ -36,18 +39,32 @@ def routes(context: ReviewContext) -> list[Route]:
         parameters = request.query_params
         filters = parse_filters(parameters, context.filters)
         state, scope, order = _settings(request)
-        page = list_page(
-            context.index,
-            filters,
-            order=order,
-            after=parameters.get("after", ""),
-            limit=PAGE,
-            decisions=context.decisions,
-            review="" if state == "all" else state,
-        )
-        found = items.of(find_jobs(context.store, [(row["run_id"], row["job_id"]) for row in page.rows]))
+        rows: list[dict[str, Any]] = []
+        after = parameters.get("after", "")
+        for _ in range(MAX_PAGES):
+            page = list_page(
+                context.index,
+                filters,
+                order=order,
+                after=after,
+                limit=PAGE,
+                decisions=context.decisions,
+                review="" if state == "all" else state,
+            )
+            rows, after = claimed(request, page.rows) if state == "pending" else page.rows, page.after
+            if rows or not after:
+                break
+        found = items.of(find_jobs(context.store, [(row["run_id"], row["job_id"]) for row in rows]))
         counts = count_films(context.index, filters, context.decisions, by_picture=scope == "picture")
-        return {"items": found, "counts": counts, "after": page.after}
+        return {"items": found, "counts": counts, "after": after}
+
+    def claimed(request: Request, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        """Return the rows that nobody else looks at, if reviewers are given different ones."""
+        if context.claims is None:
+            return rows
+        state = request.state
+        mine = context.claims.claim(state.session, state.reviewer or context.reviewer, map(subject, rows))
+        return [row for row in rows if subject(row) in mine]
 
     async def page(request: Request) -> Response:
         state, scope, order = _settings(request)
@@ -56,7 +73,13 @@ def routes(context: ReviewContext) -> list[Route]:
         return render(
             request,
             "queue.html",
-            config={"mode": "queue", "state": state, "scope": scope, "reasons": reasons},
+            config={
+                "mode": "queue",
+                "state": state,
+                "scope": scope,
+                "reasons": reasons,
+                "claim": context.claims is not None and state == "pending",
+            },
             states=STATES,
             orders=ORDERS,
             order=order,

@@ -421,6 +421,18 @@ const commands = [
 listen(commands);
 field("help-button").addEventListener("click", () => showHelp(commands, field("help"), field("keys")));
 
+// Claims expire within minutes of the last renewal; what another reviewer has taken over is passed.
+async function renewClaims() {
+  const ahead = items.slice(at).filter((item) => item.key && item.review.state === "pending");
+  if (!ahead.length) return;
+  const claim = (item) => item.picture || item.key;
+  const { items: kept } = await post("/api/claims", { items: [...new Set(ahead.map(claim))] });
+  const lost = new Set(ahead.slice(1).filter((item) => !kept.includes(claim(item))));
+  if (lost.size) items.splice(at, items.length, ...items.slice(at).filter((item) => !lost.has(item)));
+}
+
+if (config.claim) setInterval(() => renewClaims().catch((error) => say(error.message, "bad")), 60_000);
+
 showLocalTimes();
 if (queue) go(0);
 else show();
