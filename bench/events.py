@@ -16,7 +16,7 @@ import sys
 import time
 from argparse import ArgumentParser, Namespace
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from unittest import mock
@@ -58,8 +58,8 @@ class Round:
     sent: int
 
 
-def run_jobs(folder: Path, name: str, jobs: int, url: str) -> Round:
-    """Execute one run in this process; with an endpoint if there is a URL."""
+def run_jobs(folder: Path, name: str, jobs: int, url: str, local: bool) -> Round:
+    """Execute one run in this process; with an endpoint if there is a URL, without Ray if `local`."""
     store, ended = str(folder / name), list[tuple[float, float]]()
     request = Request(store=store, weights=str(folder / "weights"), jobs=_request(folder, jobs))
     if url:
@@ -78,10 +78,10 @@ def run_jobs(folder: Path, name: str, jobs: int, url: str) -> Round:
     with (
         mock.patch.object(Run, "publish", publish_and_stop_the_clock),
         _idle_workers(),
-        RayRuntime(None, cpus=4, gpus=False),
+        nullcontext() if local else RayRuntime(None, cpus=4, gpus=False),
     ):
         started, cpu = time.perf_counter(), time.process_time()
-        summary = execute(request, Listeners(), ray=True)
+        summary = execute(request, Listeners(), ray=not local)
         after = time.perf_counter()
     assert summary.counts == {"done": jobs}, summary.line()
     sent = read_state(open_store(store), "hook").sent if url else 0
@@ -117,7 +117,8 @@ def measure(args: Namespace) -> Findings:
                 for kind in sorted(rounds, reverse=bool(number % 2)):
                     log(f"{args.jobs} jobs {kind} an endpoint")
                     name = f"store-{kind}-{number}"
-                    rounds[kind].append(isolated(run_jobs, folder, name, args.jobs, url if kind == "with" else ""))
+                    hook = url if kind == "with" else ""
+                    rounds[kind].append(isolated(run_jobs, folder, name, args.jobs, hook, args.local))
             last = open_store(str(folder / f"store-with-{args.rounds - 1}"))
             state = read_state(last, "hook")
             sent = {json.loads(line) for line in (folder / "log").read_text().splitlines()}
@@ -151,6 +152,7 @@ def parser() -> ArgumentParser:
     options = make_parser(__doc__)
     options.add_argument("--jobs", type=positive_int, default=5000, metavar="N", help="jobs of each run")
     options.add_argument("--rounds", type=positive_int, default=5, metavar="N", help="pairs of runs")
+    options.add_argument("--local", action="store_true", help="do the jobs in the driver's process, without Ray")
     return options
 
 
