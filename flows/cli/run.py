@@ -166,9 +166,12 @@ def perform(request: Request, *, local: bool) -> Summary:
         else:
             listener.note("starting Prefect")
             use_console_handler()
-            from flows.animate import animate_here
+            from flows.server.prefect_server import starting_server
 
-            summary = animate_here(request)
+            with starting_server():  # while torch is imported
+                from flows.animate import animate_here
+
+                summary = animate_here(request)
         listener.note(summary.line())
     show(request, summary)
     return summary

@@ -34,7 +34,7 @@ from catalogs.store.uris import redacted
 from flows.server.prefect_check import ask_configured_server, notes
 from troupe.errors import Cancelled, TroupeError
 
-__all__ = ["ask_server", "is_temporary", "prefect_server"]
+__all__ = ["ask_server", "is_temporary", "prefect_server", "starting_server"]
 
 START_SECONDS = 120.0
 START_ATTEMPTS = 3
@@ -58,6 +58,7 @@ _REASON = re.compile(r"^(?:[a-z_]\w*\.)*([A-Z]\w*(?:Error|Exception|Interrupt)):
 
 _log = logging.getLogger(__name__)
 _temporary: ContextVar[bool] = ContextVar("temporary", default=False)
+_early: ContextVar[_EarlyServer | None] = ContextVar("early", default=None)
 
 
 @contextmanager
@@ -97,6 +98,22 @@ def prefect_server(stop: threading.Event | None = None) -> Iterator[None]:
         with suppress(Exception):  # else the last lines of the run's log are missed, with a traceback for each
             APILogWorker.drain_all(timeout=STOP_SECONDS, at_exit=False)
         server.close()
+
+
+@contextmanager
+def starting_server() -> Iterator[None]:
+    """Begin to start the server that `prefect_server` starts inside the `with` block, unless one is configured.
+
+    Its process takes some seconds, in which this one can import modules. Trouble is left to `prefect_server`.
+    """
+    early = None if PREFECT_API_URL.value() else _start_early()
+    token = _early.set(early)
+    try:
+        yield
+    finally:
+        _early.reset(token)
+        if early is not None:
+            early.close()
 
 
 def is_temporary() -> bool:
@@ -180,16 +197,57 @@ class _Server:
             self._process = self._start()
 
 
+class _EarlyServer:
+    """A server that was started before anybody needed it, and the lock under which that was done."""
+
+    def __init__(self, lock: FileLock) -> None:
+        self._lock = lock
+        self._server: _Server | None = _Server()
+
+    def take(self) -> _Server | None:
+        """Return the server once, for the caller to close."""
+        server, self._server = self._server, None
+        return server
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Hold the lock inside the `with` block, and release it then."""
+        try:
+            yield
+        finally:
+            self._lock.release()
+
+    def close(self) -> None:
+        """Stop the server, and release the lock, if nobody took it."""
+        with self.locked():
+            if server := self.take():
+                server.close()
+
+
+def _start_early() -> _EarlyServer | None:
+    """Start a server; None if another one is starting, or the folder cannot be written."""
+    with suppress(OSError, Timeout):
+        _home().mkdir(parents=True, exist_ok=True)
+        lock = FileLock(_home() / "troupe-server.lock")
+        lock.acquire(timeout=0)
+        try:
+            return _EarlyServer(lock)
+        except BaseException:
+            lock.release()
+            raise
+    return None
+
+
 def _start_server(stop: threading.Event) -> _Server:
     """Return a server that answers.
 
     Servers of one home start one after the other, because two that create its database at once disturb each other. One
     that dies while it starts, as when another program does the same, is started again.
     """
-    reason = ""
-    with _start_lock(stop):
+    reason, early = "", _early.get()
+    with _start_lock(stop) if early is None else early.locked():
         for _ in range(START_ATTEMPTS):
-            server = _Server()
+            server = (early.take() if early else None) or _Server()
             try:
                 if _is_healthy(server, stop):
                     return server

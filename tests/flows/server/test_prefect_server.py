@@ -10,11 +10,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import ClassVar
 
 import pytest
+from filelock import FileLock
 from prefect.settings import PREFECT_API_URL, PREFECT_HOME, temporary_settings
 
-from flows.server.prefect_server import ask_server, prefect_server
+from flows.server import prefect_server as module
+from flows.server.prefect_server import ask_server, prefect_server, starting_server
 from tests.faults.harness.workspace import ROOT
 from tests.faults.office import hostile_names, other_version
 from troupe.errors import TroupeError
@@ -148,3 +151,54 @@ def test_first_starts_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     for thread in threads:
         thread.join()
     assert not failed
+
+
+class Process:
+    """Stands for the server's process."""
+
+    started: ClassVar[list[Process]] = []
+    address, reason, alive = "http://127.0.0.1:9/api", "", True
+
+    def __init__(self) -> None:
+        self.open = True
+        self.started.append(self)
+
+    def restart_when_dead(self) -> None:
+        """Nothing."""
+
+    def close(self) -> None:
+        """End."""
+        self.open = False
+
+
+@pytest.fixture
+def processes(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[list[Process]]:
+    """The processes that are started, with a home of their own."""
+    monkeypatch.setattr(module, "_Server", Process)
+    monkeypatch.setattr(module, "_is_healthy", lambda server, _: server.open)
+    monkeypatch.setattr(Process, "started", [])
+    with temporary_settings({PREFECT_HOME: tmp_path}, restore_defaults={PREFECT_API_URL}):
+        yield Process.started
+
+
+def test_a_server_that_started_early_is_the_one_that_is_used(processes: list[Process]) -> None:
+    with starting_server():
+        assert len(processes) == 1
+        with prefect_server():
+            assert [process.open for process in processes] == [True]
+        with prefect_server():  # the lock is free again
+            assert [process.open for process in processes] == [False, True]
+    assert not any(process.open for process in processes)
+
+
+def test_a_server_that_started_early_for_nothing_is_stopped(processes: list[Process]) -> None:
+    with pytest.raises(ImportError), starting_server():
+        raise ImportError
+    assert [process.open for process in processes] == [False]
+    with starting_server():
+        assert len(processes) == 2
+
+
+def test_while_another_server_starts_none_starts_early(processes: list[Process], tmp_path: Path) -> None:
+    with FileLock(tmp_path / "troupe-server.lock"), starting_server():
+        assert processes == []
