@@ -35,6 +35,15 @@ def test_flicker() -> None:
     assert flicker([0, 255, 0]) == 255
 
 
+def test_flicker_is_measured_on_means_of_blocks() -> None:
+    video = np.random.default_rng(0).integers(0, 256, (3, 19, 30, 3), np.uint8)
+    meter = Flicker()
+    for frame in video:
+        meter.update(frame)
+    small = video[:, :16, :28].astype(np.float64).reshape(3, 4, 4, 7, 4, 3).mean(axis=(2, 4, 5))
+    assert meter.compute() == pytest.approx(np.abs(small[0] - 2 * small[1] + small[2]).mean() / 2, rel=1e-5)
+
+
 def test_noise_flickers_by_its_size() -> None:
     random, measure = np.random.default_rng(0), Flicker()
     for _ in range(40):

@@ -19,6 +19,7 @@ from tasks.quality.meter import QualityMeter
 from tests.tasks.evaluation.test_metrics import FRAMES, Model, frames, known, model
 from troupe import FaceChoice, Picture
 from troupe.errors import OutOfMemory
+from troupe.faces import Face
 
 __all__ = ["frames", "known", "model"]
 
@@ -50,6 +51,37 @@ def test_out_of_memory_is_logged_with_the_missing_measures(caplog: pytest.LogCap
     assert "the GPU has 0.1 GB free" in text
     for name in ("identity", "landmarks", "expression", "pose"):
         assert name in text
+
+
+class OneFace:
+    """A detector that finds a face that moves, and near a place only if it is there."""
+
+    def __init__(self) -> None:
+        self.whole = 0
+        self.corner = 10.0
+
+    def face(self) -> Face:
+        box = np.array([0, 0, 20, 20], np.float32) + np.float32(self.corner)
+        return Face(box, np.full((5, 2), self.corner, np.float32), 1.0)
+
+    def detect(self, _: Any) -> list[Face]:
+        self.whole += 1
+        return [self.face()]
+
+    def detect_near(self, _: Any, box: Any) -> list[Face]:
+        return [self.face()] if abs(float(box[0]) - self.corner) < 10 else []
+
+
+def test_the_mouth_is_sought_where_the_face_was_and_then_everywhere() -> None:
+    motion: Any = SimpleNamespace(expression=torch.zeros(3, 4), rotation=torch.zeros(3, 3))
+    detector, nothing = OneFace(), None
+    meter = QualityMeter(nothing, detector, (Path("portrait.png"), FaceChoice()), [motion], nothing)  # type: ignore[arg-type]
+    for corner, whole in ((10, 1), (15, 1), (60, 2), (65, 2)):
+        detector.corner = corner
+        found = meter._keypoints(np.zeros((99, 99, 3), np.uint8))
+        assert found is not None
+        assert found[0, 0] == corner
+        assert detector.whole == whole
 
 
 def test_measures_of_known_renders(model: Model, known: Subject) -> None:

@@ -9,6 +9,7 @@ import pytest
 from tasks.pool import Node, Role
 from tasks.run.worker_roles import (
     CORES_PER_RENDER_WORKER,
+    ITEMS_PER_GPU,
     PREPROCESS,
     READY_PER_RENDER_WORKER,
     RENDER,
@@ -39,6 +40,7 @@ def by_name(roles: list[Role]) -> dict[str, Role]:
 def test_a_machine(machine: Machine, render_workers: int, gpus: int, threads: int, preprocess_workers: int) -> None:
     roles = by_name(worker_roles(config(), machine))
     assert (roles[RENDER].workers, roles[RENDER].gpus, roles[RENDER].threads) == (render_workers, gpus, threads)
+    assert roles[RENDER].concurrency == (ITEMS_PER_GPU if gpus else 1)
     assert roles[PREPROCESS].workers == preprocess_workers
     assert roles[PREPROCESS].backpressure_limit == READY_PER_RENDER_WORKER * render_workers
 

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from models.faces.crops import Box, crop_head
 from models.faces.paste_back.blend_linear import Paster, make_paster
-from models.faces.paste_back.blend_seamless import SeamlessPaster
+from models.faces.paste_back.blend_seamless import _LINEAR, BRIGHTEST, DARKEST, SeamlessPaster, _median_ratio
 from tests.models.faces.paste_back.test_blend_linear import places
 from troupe.errors import SettingsError
 from troupe.faces import Picture
@@ -113,6 +113,18 @@ def test_black_and_white_frames_do_not_determine_colour() -> None:
     for level in (0, 255):
         pasted = SeamlessPaster(picture, BOX)(np.full((64, 64, 3), level, dtype=np.uint8))
         assert (pasted[150:230, 150:230] == level).all()
+
+
+@given(
+    levels=st.lists(st.tuples(st.integers(0, 255), st.integers(0, 255)), min_size=1, max_size=40),
+)
+def test_the_median_of_counted_pairs_is_that_of_all_pixels(levels: list[tuple[int, int]]) -> None:
+    target, source = np.array(levels, np.uint8).T
+    reliable = (target > DARKEST) & (target < BRIGHTEST) & (source > DARKEST) & (source < BRIGHTEST)
+    expected = 1.0
+    if reliable.sum() > len(levels) // 10:
+        expected = float(np.median(_LINEAR[target[reliable]] / _LINEAR[source[reliable]]))
+    assert _median_ratio(target, source) == expected
 
 
 def test_an_unknown_blend_is_refused() -> None:
