@@ -39,7 +39,7 @@ from troupe.shared_property import shared_property
 
 __all__ = ["WorkerConfig", "WorkerContext", "local_detector"]
 
-INPUTS = 4
+INPUTS = 6
 """Number of inputs that one item needs at once at most, and that are kept for the next items."""
 
 _log = logging.getLogger(__name__)
