@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
@@ -18,7 +19,10 @@ from catalogs.table.runs import HEARTBEAT_SECONDS, RunInfo, RunState, find_run, 
 from troupe.errors import Cancelled, SettingsError, StoreError
 from troupe.process.log_context import process_name
 
-__all__ = ["Heartbeat", "refuse_living"]
+__all__ = ["Heartbeat", "is_gone", "refuse_living"]
+
+PROGRESS_SECONDS = 1.5
+"""Least seconds between two records of a run whose jobs end."""
 
 _log = logging.getLogger(__name__)
 
@@ -41,6 +45,7 @@ class Heartbeat:
         self._info = RunInfo(run_id, "running", now, now, where=where, request=request)
         self._counts: Counter[str] = Counter()
         self._lock = threading.Lock()
+        self._counted = False  # whether jobs ended since the last record
         self._closing = threading.Event()
         self._thread = threading.Thread(target=self._beat, name=f"heartbeat-{run_id}", daemon=True)
 
@@ -80,6 +85,7 @@ class Heartbeat:
         """Count a job that has ended."""
         with self._lock:
             self._counts[status] += 1
+            self._counted = True
 
     def finish(self, note: str) -> None:
         """Record that the run has its manifest."""
@@ -113,12 +119,16 @@ class Heartbeat:
 
     def _beat(self) -> None:
         self._write()
-        while not self._closing.wait(HEARTBEAT_SECONDS):
-            self._write()
+        written = time.monotonic()
+        while not self._closing.wait(PROGRESS_SECONDS):
+            if self._counted or time.monotonic() - written >= HEARTBEAT_SECONDS - PROGRESS_SECONDS / 2:
+                self._write()
+                written = time.monotonic()
 
     def _write(self) -> None:
         with self._lock:
             counts = {status: count for status, count in self._counts.items() if count}
+            self._counted = False
             info = self._info = replace(self._info, counts=counts, updated_at=datetime.now(UTC))
         try:
             write_run(self._store, info)
@@ -134,7 +144,7 @@ def refuse_living(store: Store, run_id: str) -> None:
         StoreError: the run's record cannot be read.
     """
     other = find_run(store, run_id)
-    if other is not None and other.live and not _ended(other):
+    if other is not None and other.live and other.where != process_name() and not is_gone(other):
         raise SettingsError(
             f"run {run_id} is still running on {other.where} (last heartbeat at {other.updated_at:%H:%M:%S} UTC); wait "
             "until it ends, stop it, or choose another run_id. If that machine is gone, the run counts as crashed two "
@@ -142,15 +152,14 @@ def refuse_living(store: Store, run_id: str) -> None:
         )
 
 
-def _ended(run: RunInfo) -> bool:
-    """Return whether the run's process is this one, or is gone from this machine."""
+def is_gone(run: RunInfo) -> bool:
+    """Return whether the run's process was one of this machine that is gone."""
     host, _, pid = run.where.rpartition(":")
-    here, _, own = process_name().rpartition(":")
-    if host != here or not pid.isdecimal():
+    if host != process_name().rpartition(":")[0] or not pid.isdecimal():
         return False
     try:
         process = psutil.Process(int(pid))
         reused = process.create_time() > run.updated_at.timestamp()
-        return pid == own or reused or process.status() == psutil.STATUS_ZOMBIE
+        return reused or process.status() == psutil.STATUS_ZOMBIE
     except psutil.NoSuchProcess:
         return True
