@@ -83,6 +83,7 @@ def _rates(rows: pa.Table, started: datetime) -> tuple[float | None, float | Non
     seconds = max((last - since).total_seconds(), 1.0)
     # As the terminal counts them: `attempts` is empty for films that existed before, and nothing is denoised for films
     # whose picture exists.
-    rendered = worked.filter(pc.field("attempts").is_valid()).filter(pc.field("seconds_denoise") > pa.scalar(0.0))
+    denoised: Any = pc.field("seconds_denoise") > 0
+    rendered = worked.filter(pc.field("attempts").is_valid() & denoised)
     frames = pc.sum(rendered.column("frames")).as_py()
     return len(worked) / seconds, frames / seconds if frames else None

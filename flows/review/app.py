@@ -16,14 +16,14 @@ from starlette.types import ASGIApp
 from catalogs.store.uris import redacted_text
 from flows.review import media
 from flows.review.context import ReviewContext
-from flows.review.pages import decide, job, queue, runs
+from flows.review.pages import decide, grid, identities, job, queue, runs
 from flows.review.pages.messages import message_page
 from flows.review.security import Guard
 from troupe.errors import SettingsError, TroupeError
 
 __all__ = ["make_app"]
 
-_PAGES = (queue, job, runs, decide)
+_PAGES = (queue, job, grid, runs, identities, decide)
 """Modules with `routes(context)`."""
 
 

@@ -1,5 +1,11 @@
 // Shows the progress of a run as server-sent events report it.
-import { duration, showTime, showTimes } from "/static/times.js";
+import { localTime, make, showLocalTimes } from "/static/format.js";
+
+function duration(seconds) {
+  if (seconds < 60) return `${Math.round(seconds)} s`;
+  const minutes = Math.round(seconds / 60);
+  return minutes < 60 ? `${minutes} min` : `${Math.floor(minutes / 60)} h ${minutes % 60} min`;
+}
 
 const page = document.getElementById("run");
 const by = (id) => document.getElementById(id);
@@ -39,32 +45,24 @@ function showFailures(values) {
   by("no-failures").hidden = items.length > 0;
   by("retry").hidden = items.length === 0;
   const kinds = Object.entries(values.failedKinds).map(([kind, count]) => {
-    const item = document.createElement("li");
-    const link = document.createElement("a");
-    link.href = `/grid?${new URLSearchParams({ run: values.run, status: "failed", error_kind: kind })}`;
-    link.textContent = `${count} ${kind}`;
-    item.append(link);
-    return item;
+    const query = new URLSearchParams({ run: values.run, status: "failed", error_kind: kind });
+    return make("li", {}, make("a", { href: `/grid?${query}` }, `${count} ${kind}`));
   });
   by("kinds").replaceChildren(...kinds);
 }
 
 function failureItem(failure) {
-  const item = document.createElement("li");
-  item.dataset.job = failure.job;
-  const link = document.createElement("a");
-  link.href = `/job?${new URLSearchParams({ run: progress.run, job: failure.job })}`;
-  link.textContent = failure.job;
-  const kind = document.createElement("span");
-  kind.className = "kind";
-  kind.textContent = failure.kind;
-  const time = document.createElement("time");
-  time.dateTime = failure.at;
-  showTime(time);
-  const text = document.createElement("p");
-  text.textContent = failure.error;
-  item.append(link, " ", kind, " ", time, text);
-  return item;
+  const href = `/job?${new URLSearchParams({ run: progress.run, job: failure.job })}`;
+  return make(
+    "li",
+    { "data-job": failure.job },
+    make("a", { href }, failure.job),
+    " ",
+    make("span", { class: "kind" }, failure.kind),
+    " ",
+    make("time", { datetime: failure.at, title: failure.at }, localTime(failure.at)),
+    make("p", {}, failure.error),
+  );
 }
 
 // What changes with time alone: how long ago the run was heard of, and the time left.
@@ -97,6 +95,6 @@ source.addEventListener("error", () => {
   connection.textContent = "The connection to troupe review is lost; what is shown is the last that was known.";
   connection.hidden = false;
 });
-showTimes();
+showLocalTimes();
 update(progress);
 setInterval(tick, 1000);
