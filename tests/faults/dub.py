@@ -26,6 +26,7 @@ import boto3
 import psutil
 
 from catalogs.query.jobs import list_jobs
+from catalogs.retention.evict import CACHES
 from catalogs.store.renders import PICTURES
 from catalogs.store.store import Store, open_store
 from tests.faults.harness.workspace import Workspace, prepare, server, wait_until
@@ -35,7 +36,7 @@ from tests.s3 import BUCKET, endpoint
 LANGUAGES = ("en", "fr", "de", "es", "it", "pt-BR", "ja", "ko", "zh-Hant", "ar")
 RECORD = "/render.json"
 MOST_FILES = 5
-"""Files that are published at most between two kills: fewer than there are, so that all kills find a run."""
+"""Files that are made at most between two kills: fewer than there are, so that all kills find a run."""
 
 
 def published(store: Store) -> dict[str, bytes]:
@@ -44,12 +45,17 @@ def published(store: Store) -> dict[str, bytes]:
     return {key: store.read(key) for key in keys}
 
 
+def made(store: Store) -> int:
+    """Return the number of files of encoded inputs, pictures and films, of which some may be unfinished."""
+    return sum(len(store.list(folder)) for folder in (*CACHES, PICTURES, "renders"))
+
+
 def kill(workspace: Workspace, run: Popen[bytes], store: Store, random: Random) -> str:
     """Kill a run at a random moment; return what was killed, empty if it ended before."""
-    before, files = len(store.list()), random.randint(0, MOST_FILES)
-    if not wait_until(lambda: len(store.list()) >= before + files, 300, run):
+    before, files = made(store), random.randint(0, MOST_FILES)
+    if not wait_until(lambda: made(store) >= before + files, 300, run):
         return ""
-    time.sleep(random.random())
+    time.sleep(random.random() if files else 30 * random.random())
     actors = []
     for process in workspace.processes():
         with suppress(psutil.Error):
@@ -70,6 +76,7 @@ def dub(workspace: Workspace, url: str, seed: int, kills: int) -> str:
     store, log, random = open_store(url), workspace.folder / f"log-{seed}", Random(seed)
     seen: dict[str, bytes] = {}
     killed: Counter[str] = Counter()
+    found: list[int] = []
     attempts, code = 0, None
     while code != 0:
         attempts += 1
@@ -78,6 +85,7 @@ def dub(workspace: Workspace, url: str, seed: int, kills: int) -> str:
         while killed.total() < kills and run.poll() is None:
             if victim := kill(workspace, run, store, random):
                 killed[victim] += 1
+                found.append(made(store))
             if victim == "driver":
                 break
         code = run.wait(600)
@@ -87,7 +95,8 @@ def dub(workspace: Workspace, url: str, seed: int, kills: int) -> str:
         assert not changed, f"seed {seed}: published and changed: {changed}"
         seen = now
     check(store, seen)
-    return f"seed {seed}: killed {dict(killed)}; {attempts} attempts; {len(LANGUAGES)} films of one picture, each once"
+    what = f"killed {dict(killed)} with {found} files made; {attempts} attempts"
+    return f"seed {seed}: {what}; {len(LANGUAGES)} films of one picture, each once"
 
 
 def check(store: Store, records: Mapping[str, bytes]) -> None:
