@@ -57,7 +57,13 @@ class Finding:
     advice: str = ""
 
 
-def examine(store: str, weights: Path, detector: Path | None, prefect: Callable[[], str]) -> list[Finding]:
+def examine(
+    store: str,
+    weights: Path,
+    detector: Path | None,
+    prefect: Callable[[], str],
+    signer: Callable[[], tuple[str, str]] = lambda: ("not tried", ""),
+) -> list[Finding]:
     """Check everything a run needs; a failing check is a finding, never an error.
 
     Args:
@@ -65,6 +71,7 @@ def examine(store: str, weights: Path, detector: Path | None, prefect: Callable[
         weights: the weights directory.
         detector: file of the face detector; None uses the one in the weights directory.
         prefect: asks the Prefect server, and returns what it found.
+        signer: tries the signer, and returns what it found, and advice if something is to be done.
     """
     checks: list[tuple[str, Callable[[], Finding]]] = [
         ("python", _python),
@@ -80,6 +87,7 @@ def examine(store: str, weights: Path, detector: Path | None, prefect: Callable[
         ("store", lambda: _store(store)),
         ("weights", lambda: _weights(weights)),
         ("detector", lambda: _detector(weights, detector)),
+        ("signer", lambda: _signer(*signer())),
     ]
     return [_run_check(name, check) for name, check in checks]
 
@@ -91,6 +99,10 @@ def _run_check(name: str, check: Callable[[], Finding]) -> Finding:
         return Finding(name, "bad", str(error))
     except Exception as error:  # a broken installation may raise anything
         return Finding(name, "bad", f"{type(error).__name__}: {error}", "reinstall troupe: `make setup`")
+
+
+def _signer(what: str, advice: str) -> Finding:
+    return Finding("signer", "warn" if advice else "ok", what, advice)
 
 
 def _python() -> Finding:

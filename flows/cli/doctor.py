@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from flows.cli.console import Format, print_json, print_table, stderr
-from flows.cli.options import DEFAULT_STORE, ExitCode, FormatOption, StoreOption
+from flows.cli.options import DEFAULT_STORE, CredentialsOption, ExitCode, FormatOption, StoreOption
 
 __all__ = ["doctor", "store_app"]
 
@@ -30,9 +30,10 @@ def doctor(
     detector: Annotated[
         Path | None, typer.Option(help="Face detector to use instead of the one in the weights.")
     ] = None,
+    credentials: CredentialsOption = None,
     format: FormatOption = Format.table,
 ) -> None:
-    """Check what a run needs: Python, packages, memory, GPU, ffmpeg, Ray, Prefect, the store and the weights.
+    """Check what a run needs: Python, packages, memory, GPU, ffmpeg, Ray, Prefect, the store, the weights, the signer.
 
     Each finding is ok, warn (works with limitations) or bad (a run would fail), with advice on how to fix it.
 
@@ -46,7 +47,15 @@ def doctor(
     from tasks.doctor import examine
     from tasks.weights.shipped import SHIPPED_WEIGHTS
 
-    findings = examine(store, weights or SHIPPED_WEIGHTS, detector, _ask_prefect)
+    def signer() -> tuple[str, str]:
+        from catalogs.store.policy import read_policy
+        from catalogs.store.store import open_store
+        from tasks.credentials.examine import examine_signer
+
+        required = read_policy(open_store(store)).require_signature
+        return examine_signer(credentials or "", required=required)
+
+    findings = examine(store, weights or SHIPPED_WEIGHTS, detector, _ask_prefect, signer)
     if format is Format.json:
         print_json([asdict(finding) for finding in findings])
     else:

@@ -20,6 +20,7 @@ __all__ = [
     "DEFAULT_STORE",
     "AllowInputOption",
     "AsOfOption",
+    "CredentialsOption",
     "DetectorOption",
     "DeviceOption",
     "DryRunOption",

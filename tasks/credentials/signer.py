@@ -38,12 +38,18 @@ _CURVES: dict[str, tuple[c2pa.C2paSigningAlg, hashes.HashAlgorithm]] = {
     "secp384r1": (c2pa.C2paSigningAlg.ES384, hashes.SHA384()),
     "secp521r1": (c2pa.C2paSigningAlg.ES512, hashes.SHA512()),
 }
-_SIGNING = {
+_SIGNING: dict[str, dict[str, Any]] = {
+    # Copies that the library makes of larger files are in the folder for temporary files, not in memory.
+    "core": {"backing_store_memory_threshold_in_mb": 8},
     "builder": {"thumbnail": {"enabled": False}},
     # `_call_back` verifies the signature, and the file's hash is the one that was just computed.
     "verify": {"verify_after_sign": False, "ocsp_fetch": False, "remote_manifest_fetch": False},
 }
 """The library's settings: nothing is read twice, or from the network."""
+_PARTS = {"merkle_tree_chunk_size_in_kb": 4096}
+"""For large videos: they are hashed in parts, of which the library holds one in memory, not in parts of 256 MB."""
+_LARGE = 64 * 10**6
+"""Bytes above which a video is hashed in parts. Smaller ones have the one hash that every reader knows."""
 _PSS = padding.PSS(padding.MGF1(hashes.SHA256()), 32)
 _LINE = 160
 """Characters of a command's last line that an error message keeps."""
@@ -95,7 +101,6 @@ class Signer:
         Raises:
             SigningError: the certificate, the key, the command or the function cannot be used.
         """
-        self._check_dates()
         picture, signed = io.BytesIO(), io.BytesIO()
         Image.new("RGB", (8, 8)).save(picture, "PNG")
         self.sign(_definition_of_check(), "image/png", picture, signed)
@@ -129,11 +134,14 @@ class Signer:
         Raises:
             SigningError: nothing was signed.
         """
+        self._check_dates()  # whose message says what to do, unlike the library's
         algorithm, _ = self._algorithm
         self._error, url = None, self._settings.timestamp_url or None
+        size = source.seek(0, os.SEEK_END)
+        source.seek(0)
         try:
             with ExitStack() as stack:
-                library = stack.enter_context(c2pa.Settings.from_dict(_SIGNING))
+                library = stack.enter_context(c2pa.Settings.from_dict(_settings(size)))
                 signer = c2pa.Signer.from_callback(self._call_back, algorithm, self.chain, url)
                 context = stack.enter_context(c2pa.Context(library, signer))
                 builder = stack.enter_context(c2pa.Builder(definition, context))
@@ -151,7 +159,6 @@ class Signer:
     def _call_back(self, data: bytes) -> bytes:
         """Sign for the library, which replaces the errors of functions that it calls: they are kept."""
         try:
-            self._check_dates()
             signature = self._sign(data)
             self._check_signature(signature, data)
         except SigningError as error:
@@ -248,6 +255,11 @@ def reading_context(trust: str = "") -> c2pa.Context:
         "trust": {"trust_anchors": trust} if trust else {},
     }
     return c2pa.Context(c2pa.Settings.from_dict(settings))
+
+
+def _settings(size: int) -> dict[str, dict[str, Any]]:
+    """Return the library's settings to sign a file of that many bytes, in memory that does not grow with it."""
+    return _SIGNING | {"core": _SIGNING["core"] | (_PARTS if size > _LARGE else {})}
 
 
 def _definition_of_check() -> dict[str, Any]:

@@ -21,6 +21,7 @@ NAMES = {"python", "packages", "cpu", "memory", "gpu", "ffmpeg", "opencv", "ray"
     "store",
     "weights",
     "detector",
+    "signer",
 }
 
 

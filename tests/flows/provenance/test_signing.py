@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+import shutil
 import sys
 from pathlib import Path
 
@@ -89,6 +90,25 @@ def test_a_signer_that_fails_publishes_nothing_and_retry_works_after_mending(
     assert row["error"] == "the signing command exited with 1: the token is read-only"
     assert (row["signature"], row["full_uri"]) == (None, None)
     assert not list((tmp_path / "store").glob("renders/*/*"))
+    create_authority(tmp_path / "old", days=-1)
+    create_authority(tmp_path / "other")
+    shutil.copy(authority / "key.pem", tmp_path / "other" / "key.pem")
+    for variables, folder, words in (
+        ({"COMMAND": shlex.join([sys.executable, "-c", "import time; time.sleep(60)"])}, "", "timed out after 0.3 s"),
+        ({}, "old", "is valid from"),
+        ({}, "other", "belong together"),
+    ):
+        with monkeypatch.context() as patch:
+            patch.setenv("TROUPE_SIGNING_TIMEOUT", "0.3")
+            patch.delenv("TROUPE_SIGNING_COMMAND")
+            for name, value in variables.items():
+                patch.setenv(f"TROUPE_SIGNING_{name}", value)
+            credentials = str(tmp_path / folder) if folder else None
+            summary = run_jobs(JOB, require_signature=True, run_id="r1", retry=("signing",), credentials=credentials)
+        row = manifest_rows(summary)["ruby"]
+        assert (summary.counts, summary.pictures, row["error_kind"]) == ({"failed": 1}, 0, "signing")
+        assert words in row["error"]
+        assert not list((tmp_path / "store").glob("renders/*/*"))
     mended.touch()
     summary = run_jobs(JOB, require_signature=True, run_id="r1", retry=("signing",))
     assert (summary.counts, summary.pictures) == ({"done": 1}, 0)

@@ -89,6 +89,24 @@ def test_other_formats(sign_copy: SignCopy, video: Path, trust: str, tmp_path: P
     assert read_credentials(sign_copy(tmp_path / f"signed.{suffix}", source), trust).state == "trusted"
 
 
+def test_a_large_video_is_hashed_in_parts(
+    sign_copy: SignCopy, trust: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Readers find every change in these, too."""
+    monkeypatch.setattr("tasks.credentials.signer._LARGE", 0)
+    monkeypatch.setattr("tasks.credentials.signer._PARTS", {"merkle_tree_chunk_size_in_kb": 1})
+    signed = sign_copy(tmp_path / "signed.mp4")
+    content = signed.read_bytes()
+    assert b"merkle" in content
+    assert read_credentials(signed, trust).state == "trusted"
+    media = content.index(b"mdat")
+    for place in (media + 8, media + 1500, len(content) - 1 if content.rindex(b"mdat") > media else media + 2500):
+        changed = bytearray(content)
+        changed[place] ^= 1
+        signed.write_bytes(changed)
+        assert read_credentials(signed, trust).state == "invalid", place
+
+
 def test_an_ingredient_whose_history_is_damaged_is_named_without_it(
     sign_copy: SignCopy, signer: Signer, portrait: Path, trust: str, tmp_path: Path
 ) -> None:
