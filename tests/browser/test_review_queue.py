@@ -179,3 +179,4 @@ def test_accessibility(browser: Browser, tmp_path: Path, media: Path, width: int
         assert browser.axe() == []
         reviewer.press("?")
         assert browser.axe() == []
+        assert all("404" in message for message in browser.console_messages())  # of the page that does not exist
