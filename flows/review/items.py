@@ -88,6 +88,7 @@ class Items:
             "crop": media.video(row, crop=True) if row["full_uri"] and row["crop_uri"] else "",
             "fps": row["fps_numerator"] / row["fps_denominator"] if row["fps_denominator"] else 25,
             "frames": row["frames"] or 0,
+            "whole": bool(row["full_uri"]),
             "width": row["width"] or 0,
             "height": row["height"] or 0,
             "portrait": self._input(row["portrait"], media.portrait(row)),

@@ -149,11 +149,11 @@ export class Stage {
     return this.difference;
   }
 
-  // A portrait of the result's shape, else the poster: a frame of the result.
+  // The portrait into which the result was pasted, else the poster: a frame of the result.
   get reference() {
     const { portrait } = this.#media.get(this.item) ?? {};
     const { width, height } = this.item;
-    const alike = portrait && this.item.portrait.media && portrait.naturalWidth * height === portrait.naturalHeight * width;
+    const alike = this.item.whole && portrait && this.item.portrait.media && portrait.naturalWidth * height === portrait.naturalHeight * width;
     return alike ? this.item.portrait.media : this.item.poster;
   }
 
