@@ -69,6 +69,7 @@ def review(
     from catalogs.query.jobs import latest_run
     from catalogs.review.decisions import Decisions
     from catalogs.store.store import open_store
+    from flows.observe.prefect_events import load_client
     from flows.review import ReviewContext, make_app
     from flows.review.claiming import SessionClaims
     from flows.review.media import MediaSigner
@@ -111,6 +112,7 @@ def review(
     )
     if open_browser:
         webbrowser.open(url.replace("TOKEN", secrets.token))
+    load_client()
     with sending_events(opened, stderr.print):
         serve(app, listener)
 

@@ -13,6 +13,7 @@ import logging
 import os
 from collections.abc import Mapping
 from datetime import UTC, datetime
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
@@ -24,7 +25,7 @@ from troupe.progress import Progress
 if TYPE_CHECKING:
     from catalogs.review.decisions import Decision
 
-__all__ = ["PrefectEvents", "emit", "emit_decision", "emit_export"]
+__all__ = ["PrefectEvents", "emit", "emit_decision", "emit_export", "load_client"]
 
 _log = logging.getLogger(__name__)
 
@@ -55,6 +56,12 @@ class PrefectEvents:
     def end(self, summary: Summary) -> None:
         """Emit the event of the run."""
         emit(run_event(self._store, summary.run_id, summary.counts, datetime.now(UTC)))
+
+
+def load_client() -> None:
+    """Import Prefect's client, which takes seconds, if the environment names a server: before somebody waits for it."""
+    if _server_is_configured():
+        import_module("prefect.events")
 
 
 def emit_export(store: Store, target: str, files: int) -> None:

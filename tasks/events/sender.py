@@ -33,11 +33,11 @@ from troupe.errors import StoreError, TroupeError
 
 __all__ = ["Sender", "deliver_events", "send_test", "sending_events"]
 
-SHARE = 0.02
+SHARE = 0.01
 """Of one processor that sending takes at most while a run is live."""
 FINISH_SECONDS = 10.0
 """Within which a command sends what is left at its end."""
-_BURST = 0.1
+_BURST = 0.03
 """Processor seconds that may be used at once after a time without events."""
 _POLL_SECONDS, _SAVE_SECONDS = 2.0, 1.0
 _AT_ONCE, _AT_ONCE_BESIDE = 16, 4

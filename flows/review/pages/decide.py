@@ -11,6 +11,7 @@ from starlette.routing import Route
 
 from catalogs.review.decisions import Decision
 from catalogs.review.reasons import write_reasons
+from flows.observe.prefect_events import emit_decision
 from flows.review.context import ReviewContext
 from flows.review.films import families_of, has_film
 from flows.review.items import as_json, state_as_json
@@ -30,7 +31,8 @@ def routes(context: ReviewContext) -> list[Route]:
         decision = _decision(form, reviewer)
         if not has_film(context.index, decision.scope, decision.key):
             raise SettingsError(f"no finished render of the store has this {decision.scope}; it may have been deleted")
-        context.decisions.add(decision)
+        if context.decisions.add(decision):
+            emit_decision(context.store, decision)
         # The film on the page, of which a decision for its picture is part, too.
         film = str(form.get("film") or (decision.key if decision.scope == "film" else ""))
         picture = str(form.get("picture") or (decision.key if decision.scope == "picture" else ""))
