@@ -111,16 +111,16 @@ def _train(
     results: Results = {}
     for part_config in train_config.select(parts):
         if needs_clips(train_config, part_config):
-            call("prepare clips", _prepare_clips, train_config, stop, device)
+            call("prepare clips", _prepare_clips, train_config, part_config, stop, device)
         results[part_config.part] = call(
             f"learn {part_config.part}", _learn, train_config, part_config, stop, device, workers, ray_address
         )
     return results
 
 
-def _prepare_clips(train_config: TrainConfig, stop: threading.Event, device: str) -> None:
+def _prepare_clips(train_config: TrainConfig, part_config: PartConfig, stop: threading.Event, device: str) -> None:
     progress = current_training_progress()
-    for line in prepare_training_clips(train_config, stop.is_set, progress.clip, device):
+    for line in prepare_training_clips(train_config, part_config, stop.is_set, progress.clip, device):
         progress.note(line)
 
 

@@ -16,7 +16,7 @@ from models.voice.log_mel import MEL_RATE, SpeechLevel, normalise, spectra_of
 from models.voice.network import VoiceNetwork
 from troupe.faces import Floats
 
-__all__ = ["exchange_lips", "lip_coordinates"]
+__all__ = ["exchange_lips", "interpolated", "lip_coordinates"]
 
 
 def exchange_lips(
@@ -73,7 +73,7 @@ def lip_coordinates(voice: VoiceNetwork, times: NDArray[np.float64], sound: Call
         held = torch.cat([last, part])
         start = first - len(last)
         until = int(np.searchsorted(places, start + len(held) - 1, side="right"))
-        found[done:until] = _at(held, places[done:until] - start)
+        found[done:until] = interpolated(held, torch.from_numpy(places[done:until] - start))
         first, done, last = first + len(part), max(done, until), held[-1:]
     found[done:] = last
     return found
@@ -85,12 +85,14 @@ def _with_silence(spectra: Iterable[Tensor], count: int) -> Iterator[Tensor]:
     yield torch.zeros(count, part.shape[1])
 
 
-def _at(values: Tensor, places: NDArray[np.float64]) -> Tensor:
-    """Interpolate (N, rank) linearly at places (M,)."""
-    left = np.clip(np.floor(places).astype(int), 0, len(values) - 1)
-    right = np.minimum(left + 1, len(values) - 1)
-    share = torch.from_numpy(np.clip(places - left, 0, 1)).float()[:, None]
-    return values[left] * (1 - share) + values[right] * share
+def interpolated(values: Tensor, places: Tensor) -> Tensor:
+    """Interpolate (..., N, rank) linearly at places (..., M)."""
+    places = places.clamp(0, values.shape[-2] - 1)
+    left = places.floor().long()
+    right = (left + 1).clamp_max(values.shape[-2] - 1)
+    share = (places - left).to(values.dtype)[..., None]
+    before, after = (values.take_along_dim(index[..., None], dim=-2) for index in (left, right))
+    return before * (1 - share) + after * share
 
 
 def _intensities(shots: Sequence[Motion], expressions: Sequence[Tensor], window: int) -> list[Tensor]:

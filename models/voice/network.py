@@ -62,7 +62,7 @@ class VoiceNetwork(nn.Module):
         self.conv_in = nn.Conv1d(BANDS, config.width, 2 * _FIRST + 1)
         self.blocks = nn.ModuleList(_Block(config.width, dilation) for dilation in config.dilations)
         self.conv_out = nn.Conv1d(config.width, config.rank, 1)
-        self.directions = nn.Parameter(torch.randn(config.expression, config.rank))
+        self.directions = nn.Parameter(0.1 * torch.randn(config.expression, config.rank))
         self.register_buffer("mean", torch.zeros(config.expression))
         self.register_buffer("scale", torch.ones(()))
 

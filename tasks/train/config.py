@@ -98,7 +98,8 @@ class ClipsConfig:
         source: `world` for synthetic clips, else the URI of a table of users' clips (CSV, JSONL or Parquet).
         count: number of synthetic clips to train on; a twentieth more, at least 4, are held out.
         frames: number of frames per synthetic clip, and the most per users' clip; longer ones are split.
-        cast: number of people who give each synthetic performance.
+        cast: number of people who give each synthetic performance; for the voice, number of sounds that each synthetic
+            person speaks.
         sittings: number of frames per clip that may serve as the portrait.
         detector: face detector for users' clips; empty for the weights directory's own.
     """

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 __all__ = ["FROM_CLIPS", "PARTS", "check_options", "objective"]
 
-FROM_CLIPS = ("denoiser", "adapters")
+FROM_CLIPS = ("denoiser", "adapters", "voice")
 """Parts that train on prepared clips."""
 
 PARTS: Mapping[str, str] = {
@@ -29,6 +29,7 @@ PARTS: Mapping[str, str] = {
     "expression": "models.training.expression_objective:ExpressionObjective",
     "denoiser": "models.training.denoiser_objective:DenoiserObjective",
     "adapters": "models.training.denoiser_objective:AdapterObjective",
+    "voice": "models.training.voice.objective:VoiceObjective",
 }
 """Module and class of each part's objective, imported on demand."""
 
@@ -49,7 +50,9 @@ def objective(part: str, weights: Path, clips: Path, cast: int, options: Mapping
         SettingsError: the objective has no such option.
     """
     _check_options(part, options)
-    made: dict[str, Any] = {"clips": clips, "cast": cast} if part in FROM_CLIPS else {}
+    made: dict[str, Any] = {"clips": clips} if part in FROM_CLIPS else {}
+    if part in FROM_CLIPS and part != "voice":
+        made["cast"] = cast
     return _class(part)(weights=weights, **made, **options)
 
 

@@ -15,10 +15,9 @@ from catalogs.store import uris
 from catalogs.store.keys import make_key
 from models.animator import Animator, load
 from models.faces import track_face
-from models.training.clip_file import encode_clip
-from models.training.synthetic_clips import synthetic_clip
 from tasks import media
 from tasks.steps.context import WorkerConfig, WorkerContext
+from tasks.train.clip_kinds import ClipKind, Scene
 from tasks.train.clips_table import ClipEntry, read_clips_table
 from tasks.train.config import WORLD, ClipsConfig
 from troupe import Picture, Track
@@ -40,6 +39,7 @@ OnClip = Callable[[int, int], None]
 
 def prepare_clips(
     clips: ClipsConfig,
+    kind: ClipKind,
     weights: Path,
     folder: Path,
     stop: Callable[[], bool] = lambda: False,
@@ -49,6 +49,7 @@ def prepare_clips(
     """Encode the training clips; clips that are encoded already are kept.
 
     Args:
+        kind: what is encoded of a clip.
         weights: weights directory whose autoencoder, motion encoders and recogniser encode the clips.
         folder: output folder; clips go to `learning` and, those held out, to `measuring`.
         stop: polled before every clip.
@@ -64,13 +65,19 @@ def prepare_clips(
     for name in (TRAINING_FOLDER, HELD_OUT_FOLDER):
         (folder / name).mkdir(parents=True, exist_ok=True)
     if clips.source == WORLD:
-        _prepare_world(clips, weights, folder, stop, on_clip, device)
+        _prepare_world(clips, kind, weights, folder, stop, on_clip, device)
         return []
-    return _prepare_footage(clips, weights, folder, stop, on_clip, device)
+    return _prepare_footage(clips, kind, weights, folder, stop, on_clip, device)
 
 
 def _prepare_world(
-    clips: ClipsConfig, weights: Path, folder: Path, stop: Callable[[], bool], on_clip: OnClip, device: str
+    clips: ClipsConfig,
+    kind: ClipKind,
+    weights: Path,
+    folder: Path,
+    stop: Callable[[], bool],
+    on_clip: OnClip,
+    device: str,
 ) -> None:
     measured = max(4, clips.count // 20)
     wanted = [(TRAINING_FOLDER, number) for number in range(clips.count)]
@@ -81,13 +88,19 @@ def _prepare_world(
         path = folder / name / f"{number:06}.safetensors"
         if not path.exists():
             animator = animator or load(weights, device, "float32")
-            clip = synthetic_clip(number, clips.frames, clips.cast, held_out=name == HELD_OUT_FOLDER)
-            _write(animator, clip.frames, clip.track, clips.sittings, path)
+            with replacing(path, sole_writer=True) as written:
+                kind.write_synthetic(animator, clips, number, name == HELD_OUT_FOLDER, written)
         on_clip(done + 1, len(wanted))
 
 
 def _prepare_footage(
-    clips: ClipsConfig, weights: Path, folder: Path, stop: Callable[[], bool], on_clip: OnClip, device: str
+    clips: ClipsConfig,
+    kind: ClipKind,
+    weights: Path,
+    folder: Path,
+    stop: Callable[[], bool],
+    on_clip: OnClip,
+    device: str,
 ) -> list[str]:
     entries, refused = read_clips_table(clips.source), list[str]()
     with scratch_folder() as scratch:
@@ -99,7 +112,7 @@ def _prepare_footage(
         for done, entry in enumerate(entries):
             _raise_if_cancelled(stop)
             try:
-                _prepare_entry(context, clips, entry, folder)
+                _prepare_entry(context, clips, kind, entry, folder)
             except InputError as error:
                 refused.append(f"{uris.redacted(entry.uri)}: {error.message}")
             on_clip(done + 1, len(entries))
@@ -119,11 +132,11 @@ def _prepare_footage(
     return refused
 
 
-def _prepare_entry(context: WorkerContext, clips: ClipsConfig, entry: ClipEntry, folder: Path) -> None:
+def _prepare_entry(context: WorkerContext, clips: ClipsConfig, kind: ClipKind, entry: ClipEntry, folder: Path) -> None:
     """Encode every scene of a clip that shows the face for at least `MIN_FRAMES` frames."""
     state = inputs.stat(entry.uri, context.config.policy)
     key = make_key(
-        "training clip 1",
+        kind.name,
         uri=state.uri,
         size=state.size,
         version=state.version,
@@ -146,7 +159,9 @@ def _prepare_entry(context: WorkerContext, clips: ClipsConfig, entry: ClipEntry,
         for _ in islice(decoded, first - position):
             pass
         path = folder / TRAINING_FOLDER / f"{key}-{number:03}.safetensors"
-        _write(context.animator, islice(decoded, stop - first), track.part(first, stop), clips.sittings, path)
+        scene = Scene(clip, entry.start, entry.end, first, islice(decoded, stop - first), track.part(first, stop))
+        with replacing(path, sole_writer=True) as written:
+            kind.write_scene(context.animator, clips, scene, written)
         position = stop
 
 
@@ -159,13 +174,6 @@ def _scenes(track: Track, most: int) -> list[tuple[int, int]]:
         if seen[first]:
             found += [(start, min(start + most, stop)) for start in range(first, stop, most)]
     return [(first, stop) for first, stop in found if stop - first >= MIN_FRAMES]
-
-
-def _write(
-    animator: Animator, frames: list[Picture] | Iterator[Picture], track: Track, sittings: int, path: Path
-) -> None:
-    with replacing(path, sole_writer=True) as written:
-        encode_clip(animator, frames, track, sittings, written)
 
 
 def _raise_if_cancelled(stop: Callable[[], bool]) -> None:

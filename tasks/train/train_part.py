@@ -11,6 +11,7 @@ from typing import Any
 from catalogs.store.keys import make_key
 from models.miniature.init_weights import init_weights
 from models.weights import model_files
+from tasks.train.clip_kinds import DENOISER_CLIPS, VOICE_CLIPS, ClipKind
 from tasks.train.config import WORLD, PartConfig, TrainConfig
 from tasks.train.loop import OnStep, train
 from tasks.train.parts import FROM_CLIPS, objective
@@ -19,9 +20,6 @@ from tasks.train.results import result
 from troupe.files import file_sha256, replacing
 
 __all__ = ["needs_clips", "prepare_training_clips", "prepare_weights", "train_part"]
-
-ENCODERS = ("troupe.json", "vae", "hyportrait/expression", "hyportrait/headpose", "arcface.onnx")
-"""Prefixes of the files in a weights directory that prepared clips are encoded with."""
 
 
 def prepare_weights(config: TrainConfig) -> None:
@@ -45,11 +43,11 @@ def needs_clips(config: TrainConfig, part: PartConfig) -> bool:
 
 
 def prepare_training_clips(
-    config: TrainConfig, stop: Callable[[], bool], on_clip: OnClip, device: str = "auto"
+    config: TrainConfig, part: PartConfig, stop: Callable[[], bool], on_clip: OnClip, device: str = "auto"
 ) -> list[str]:
-    """See `tasks.train.prepare_clips.prepare_clips`."""
+    """Prepare the clips of a part; see `tasks.train.prepare_clips.prepare_clips`."""
     assert config.clips is not None
-    return prepare_clips(config.clips, config.weights, _clips(config), stop, on_clip, device)
+    return prepare_clips(config.clips, _kind(part), config.weights, _clips(config, part), stop, on_clip, device)
 
 
 def train_part(
@@ -79,7 +77,7 @@ def train_part(
     if (found := result(folder, part)) is not None:
         return found
     cast = config.clips.cast if config.clips is not None and config.clips.source == WORLD else 1
-    target = objective(part.part, config.weights, _clips(config), cast, part.options)
+    target = objective(part.part, config.weights, _clips(config, part), cast, part.options)
     if workers == 1:
         train(target, part, config.weights, folder, stop, on_step, device)
     else:
@@ -91,14 +89,20 @@ def train_part(
     return found
 
 
-def _clips(config: TrainConfig) -> Path:
-    """Folder of the prepared clips, keyed by the clips' settings and the encoders."""
+def _kind(part: PartConfig) -> ClipKind:
+    return VOICE_CLIPS if part.part == "voice" else DENOISER_CLIPS
+
+
+def _clips(config: TrainConfig, part: PartConfig) -> Path:
+    """Folder of a part's prepared clips, keyed by the clips' settings and the encoders."""
     if config.clips is None:
         return config.folder / "clips"
+    kind = _kind(part)
     about = {name: value for name, value in asdict(config.clips).items() if name != "count"}
     encoders = [
         (str(path.relative_to(config.weights)), file_sha256(path))
         for path in model_files(config.weights)
-        if str(path.relative_to(config.weights)).startswith(ENCODERS)
+        if str(path.relative_to(config.weights)).startswith(kind.encoders)
     ]
-    return config.folder / f"clips-{make_key('training clips', about=about, encoders=encoders)[:12]}"
+    name = "voice-clips" if kind is VOICE_CLIPS else "clips"
+    return config.folder / f"{name}-{make_key('training clips', about=about, encoders=encoders)[:12]}"

@@ -14,7 +14,7 @@ from flows.cli import app
 from models.animator import load
 from models.appearance import Appearance
 from models.motion import Motion
-from models.weights import inspect_weights
+from models.weights import inspect_weights, load_voice
 from tests.flows.cast import write_clip
 from troupe import SamplerSettings
 
@@ -66,6 +66,18 @@ def test_training_on_synthetic_clips(weights: Path, tmp_path: Path) -> None:
     assert (again.exit_code, again.stdout) == (0, first.stdout)
     assert {path: path.stat().st_mtime_ns for path in before} == before
     assert not any(report.problems for report in inspect_weights(tmp_path / "weights"))
+
+
+def test_training_a_voice(weights: Path, tmp_path: Path) -> None:
+    config = tmp_path / "training.toml"
+    head = WORLD.format(folder=tmp_path, base=weights).split("[denoiser]")[0].replace("frames = 25", "frames = 4")
+    config.write_text(f"{head}[voice]\nsteps = 2\nbatch = 2\nloaders = 0\n[voice.options]\nrank = 4\nwidth = 8\n")
+    trained = CliRunner().invoke(app, ["train", str(config), "--local", "--part", "voice"])
+    assert trained.exit_code == 0, trained.output
+    assert "| voice | 2 |" in trained.stdout
+    assert "6 of 6 clips prepared" in trained.stderr
+    assert load_voice(tmp_path / "weights").config.rank == 4
+    assert {path.parts[-2] for path in tmp_path.glob("weights.training/voice-clips-*/*/*")} == {"learning", "measuring"}
 
 
 @pytest.mark.usefixtures("prefect_session")
