@@ -16,6 +16,7 @@
 - `python -m bench.models.neighbours`: two processes that share the cores, by how their threads wait
 - `python -m bench.dubbing`: ten languages of one picture against one job
 - `python -m bench.sync`: whether displaced and exchanged sounds are found, and what stretching does to the motion
+- `python -m bench.voice`: lips by sound: does the mouth follow the sound, and all else the driver
 - `python -m bench.signing`: what Content Credentials cost
 - `python -m bench.watermark`: what the watermark survives, and what it costs
 - `python -m bench.miniature`: the shipped model's output against the truth: likeness, acting, ablations, variants
