@@ -179,4 +179,5 @@ def _stage_seconds(parts: Iterable[Done], started: datetime) -> dict[str, float]
     total: Counter[str] = Counter()
     for part in parts:
         total.update(part.seconds)
+    del total["queue"]  # a part counts only the time in which it gave way to others
     return {**total, "queue": max(0.0, passed - total.total())}
