@@ -8,9 +8,10 @@ A stranger's portrait acts each drawn clip four times; `bench.support.judge` rea
   ceiling        the driver drawn with the mouth of that performance, and encoded: what the renderer would make of
                  perfect lips.
 
-Reported of each: the correlation of the mouth with that of the sound and with the driver's own, the reach (by how much
-the output's mouth changes when the true one changes by one), and how well eyes and head follow the driver. With
---sounds, the first clip also speaks these files, which are only looked at.
+Reported of each: the correlation of the mouth with that of the sound and with the driver's own, the latter also as a
+partial correlation beside the sound's, because the two are alike by chance in few pairs; the reach, by how much the
+output's mouth changes when the true one changes by one; and how well eyes and head follow the driver. With --sounds,
+the first clip also speaks these files, which are only looked at.
 """
 
 from __future__ import annotations
@@ -157,6 +158,7 @@ def _judged(judge: Judge, gallery: Floats, pairs: Sequence[Pair], outputs: Seque
         "mouth_of_the_sound": _correlation(found["mouth"], spoken),
         "reach": float(np.polyfit(spoken, found["mouth"], 1)[0]),
         "mouth_of_the_driver": _correlation(found["mouth"], true["mouth"]),
+        "mouth_of_the_driver_beside_the_sound": _beside(found["mouth"], true["mouth"], spoken),
         "reach_of_the_driver": float(np.polyfit(true["mouth"], found["mouth"], 1)[0]),
         "mouth_mean": float(found["mouth"].mean()),
         **{name: _correlation(found[name], true[name]) for name in DRIVERS_OWN},
@@ -178,6 +180,12 @@ def _offset(mouth: Floats, spoken: Floats) -> int:
         return _correlation(late, early)
 
     return max(range(-MAX_SHIFT, MAX_SHIFT + 1), key=lambda shift: (moved(shift), -abs(shift)))
+
+
+def _beside(one: Floats, other: Floats, common: Floats) -> float:
+    """Return the partial correlation of two series: of what remains when a third is accounted for."""
+    left, right = (values - np.polyval(np.polyfit(common, values, 1), common) for values in (one, other))
+    return _correlation(left, right)
 
 
 def _correlation(one: Floats, other: Floats) -> float:

@@ -90,6 +90,7 @@ def test_a_plan_counts_lips_and_their_frames(voiced: Path, sounds: Path, tmp_pat
     assert estimated.clips == (1, 1)
 
 
+@pytest.mark.long
 def test_frames_of_a_stream_are_in_the_time_of_the_sound(voiced: Path, sounds: Path) -> None:
     options: Any = {"preset": "sketch", "lips": "sound", "audio": sounds / "fr.wav", "end": 0.2, "stretch_limit": 0.5}
     with PortraitAnimator(voiced) as animator:

@@ -68,7 +68,7 @@ def trained(objective: VoiceObjective, steps: int) -> VoiceNetwork:
     return network
 
 
-@pytest.mark.parametrize("sounds", [3, 1])
+@pytest.mark.parametrize("sounds", [pytest.param(3, marks=pytest.mark.long), 1])
 def test_what_the_sound_determines_is_found(weights: Path, tmp_path: Path, sounds: int) -> None:
     """Also where each clip has its own sound only, as footage has."""
     objective = VoiceObjective(weights, write_clips(tmp_path / "clips", sounds), rank=2, width=16, seconds=1.0)
