@@ -12,6 +12,7 @@ from collections.abc import Iterable
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.dataset as ds
 from deltalake import DeltaTable
 from deltalake.exceptions import DeltaError
@@ -76,6 +77,17 @@ class JobIndex:
                 rows = rows if self._places is None else rows.take(self._places)
                 self._latest |= {name: rows.column(name) for name in missing}
             return pa.table({name: self._latest[name] for name in names})
+
+    def rows(self, where: pc.Expression) -> pa.Table:
+        """Return every row ever recorded that meets a condition, with all columns, read anew.
+
+        Raises:
+            StoreError: the catalog cannot be read.
+        """
+        with self._lock:
+            self._refresh()
+            data = self._data
+        return Snapshot(self.store.url, data).read(where)
 
     @property
     def version(self) -> object:

@@ -95,12 +95,20 @@ class Decisions:
 
     def history(self, film_key: str, picture_key: str | None = None) -> list[Decision]:
         """Return everything that was decided and said about a film and its picture, the earliest first."""
+        return self.histories([(film_key, picture_key)])[0]
+
+    def histories(self, films: Iterable[tuple[str, str | None]]) -> list[list[Decision]]:
+        """Return the history of each of several films, given by its key and that of its picture."""
         with self._lock:
             self._update()
-            subjects: list[Subject] = [("film", film_key)]
-            if picture_key:
-                subjects.append(("picture", picture_key))
-            return sorted((d for subject in subjects for d in self._about.get(subject, ())), key=lambda d: d.order)
+            found = []
+            for film, picture in films:
+                subjects: list[Subject] = [("film", film)]
+                if picture:
+                    subjects.append(("picture", picture))
+                about = [decision for subject in subjects for decision in self._about.get(subject, ())]
+                found.append(sorted(about, key=lambda decision: decision.order))
+            return found
 
     def all(self) -> list[Decision]:
         """Return the whole history, the earliest first."""

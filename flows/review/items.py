@@ -51,24 +51,28 @@ class Items:
             StoreError: the catalog or the decisions cannot be read.
         """
         families = families_of(self._context.index, {row["picture_key"] for row in rows if row["picture_key"]})
-        decisions = self._context.decisions
-        items = []
-        for row in rows:
-            family = families.get(row["picture_key"], [])
-            keys = [row["render_key"], *(film["render_key"] for film in family)]
-            states = decisions.of([key for key in keys if key], [row["picture_key"]] * len(keys))
-            items.append(self._item(row, family, states))
-        return items
+        films = {row["render_key"]: row["picture_key"] for family in families.values() for row in family}
+        films |= {row["render_key"]: row["picture_key"] for row in rows if row["render_key"]}
+        # One call for all, because each looks for new decisions in the store.
+        states = self._context.decisions.of(list(films), list(films.values()))
+        histories = self._context.decisions.histories((row["render_key"] or "", row["picture_key"]) for row in rows)
+        return [
+            self._item(row, families.get(row["picture_key"], []), states, history if row["render_key"] else [])
+            for row, history in zip(rows, histories, strict=True)
+        ]
 
     def rerun(self, row: Mapping[str, Any]) -> str:
         """Return the shell command that renders a job again."""
         return rerun_command(self._context.store, row)
 
     def _item(
-        self, row: Mapping[str, Any], family: Sequence[Mapping[str, Any]], states: Mapping[str, ReviewState]
+        self,
+        row: Mapping[str, Any],
+        family: Sequence[Mapping[str, Any]],
+        states: Mapping[str, ReviewState],
+        history: Sequence[Decision],
     ) -> dict[str, Any]:
         media, key = self._context.media, row["render_key"]
-        history = self._context.decisions.history(key, row["picture_key"]) if key else []
         return {
             "run": row["run_id"],
             "job": row["job_id"],

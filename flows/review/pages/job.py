@@ -84,7 +84,7 @@ def routes(context: ReviewContext) -> list[Route]:
         return render(request, "job.html", config=config, reviewer=reviewer, **found)
 
     def find_item(run: str, job: str) -> list[dict[str, Any]]:
-        return items.of(find_jobs(context.store, [(run, job)]))
+        return items.of(find_jobs(context.index, [(run, job)]))
 
     async def item(request: Request) -> Response:
         parameters = request.query_params

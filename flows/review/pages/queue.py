@@ -54,8 +54,12 @@ def routes(context: ReviewContext) -> list[Route]:
             rows, after = claimed(request, page.rows) if state == "pending" else page.rows, page.after
             if rows or not after:
                 break
-        found = items.of(find_jobs(context.store, [(row["run_id"], row["job_id"]) for row in rows]))
-        counts = count_films(context.index, filters, context.decisions, by_picture=scope == "picture")
+        found = items.of(find_jobs(context.index, [(row["run_id"], row["job_id"]) for row in rows]))
+        # The script counts on from those of the first page.
+        first = not parameters.get("after")
+        counts = (
+            count_films(context.index, filters, context.decisions, by_picture=scope == "picture") if first else None
+        )
         return {"items": found, "counts": counts, "after": after}
 
     def claimed(request: Request, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
