@@ -25,6 +25,7 @@ audit/<number>.json                                 the audit log, each entry wi
 events/endpoints/<name>.json                        webhooks: URL, types, and where their secret is
 events/state/<name>.json                            how far each of them is
 policy.toml                                         what every run has to keep to
+decisions/, claims/                                 what reviewers decided, and who looks at what
 review/reasons.json                                 the reasons from which reviewers choose when they reject
 """
 

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import pytest
 from starlette.testclient import TestClient
 
 from flows.review import make_app
@@ -86,6 +89,27 @@ def test_two_reviewers_get_different_items(review: Review) -> None:
     answer = decide(review, first, "approved", film(1), film=film(1)["render_key"])
     decide(review, first, "undo", film(1), undoes=answer["history"][-1]["id"], film=film(1)["render_key"])
     assert jobs(second) == ["job-001"]
+
+
+@pytest.mark.slow
+def test_two_browsers_decide_at_once(tmp_path: Path, media: Path) -> None:
+    """Of 200 decisions by two commands over one store none is lost and none stored twice."""
+    rows = [film(n) for n in range(100)]
+    store = review_store(tmp_path / "store", media, rows)
+
+    def go_through(review: Review, kind: str) -> None:
+        client = review.client()
+        headers = {"Origin": HOST, "X-CSRF-Token": review.csrf(client)}
+        for row in rows:
+            body = {"kind": kind, "scope": "film", "key": row["render_key"], "decision_id": f"{kind}{row['job_id']}"}
+            body["decision_id"] = hashlib.md5(body["decision_id"].encode()).hexdigest()
+            for _ in range(2):  # as after an answer that was lost
+                assert client.post("/api/decisions", json=body, headers=headers).status_code == 200
+
+    with ThreadPoolExecutor(2) as pool:
+        list(pool.map(go_through, [review_of(store), review_of(store)], ["approved", "rejected"]))
+    decisions = review_of(store).context.decisions.all()
+    assert len(decisions) == len({decision.decision_id for decision in decisions}) == 200
 
 
 def test_reasons_are_a_list_that_reviewers_edit(review: Review) -> None:
