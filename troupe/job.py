@@ -82,6 +82,7 @@ class Job:
         watermark: whether an invisible watermark is embedded: `on`, `off`, or `required`, which does not reuse films
             that versions without watermarks made.
         lips: what the mouth follows: `driving`, the driving clip, or `sound`, the sound in `audio`.
+        replaces: key of the rejected film that this one is to replace, column `render_key`; empty for none.
     """
 
     job_id: str
@@ -118,6 +119,7 @@ class Job:
     label: str = "none"
     watermark: str = "on"
     lips: str = "driving"
+    replaces: str = ""
 
 
 def valid_size(text: str) -> bool:

@@ -202,6 +202,12 @@ def _label(text: str, _folder: str) -> str:
     return text
 
 
+def _render_key(text: str, _folder: str) -> str:
+    if not re.fullmatch(r"[A-Za-z0-9._-]{1,128}", text):
+        raise ValueError(f"is {_short(text)}; use the render_key of a film, as the catalog has it")
+    return text
+
+
 def _track(text: str, _folder: str) -> str:
     name, _, value = text.partition(":")
     if not (name == "index" and re.fullmatch(r"[0-9]{1,3}", value)) and not (
@@ -350,6 +356,7 @@ _PARSERS: dict[str, Callable[[Any, str], Any]] = {
     "label": _label,
     "watermark": _one_of(*WATERMARKS),
     "lips": _one_of(*LIPS),
+    "replaces": _render_key,
 }
 COLUMNS = tuple(_PARSERS)
 """Columns of a jobs file; the first two are required."""

@@ -146,6 +146,7 @@ _TYPES: dict[str, Any] = {
     # Since version 6.
     "consent_similarity": _REAL,  # cosine of the portrait's face and the permission's; null where not compared
     "lips": _TEXT,  # as requested: `driving` or `sound`; null where an earlier version made the row
+    "replaces": _TEXT,  # render_key of the rejected film that this one is to replace; null for none
 }
 
 INDEXED = (
@@ -206,6 +207,7 @@ def make_row(
         "code_version": __version__,
         **{name: redacted_value(getattr(job, name)) for name in _JOB_COLUMNS},
         "identity_key": label_key(job.identity),
+        "replaces": job.replaces or None,
         "start_seconds": job.start,
         "end_seconds": job.end,
         "started_at": started_at,

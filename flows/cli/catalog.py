@@ -25,6 +25,8 @@ from troupe.errors import SettingsError
 if TYPE_CHECKING:
     import pyarrow as pa
 
+    from catalogs.store.store import Store
+
 __all__ = ["app"]
 
 TABLE_ROWS = 20
@@ -140,6 +142,7 @@ def show(
         }
         if others:
             stderr.print(f"films of the same picture (--picture {row['picture_key']}): {', '.join(sorted(others))}")
+    _print_review(opened, row)
     stderr.print("to render it again:")
     typer.echo(rerun_command(opened, row))
 
@@ -315,6 +318,29 @@ def vacuum(
     for file in files:
         typer.echo(file)
     stderr.print(f"{len(files)} files {'would be ' if dry_run else ''}deleted")
+
+
+def _print_review(store: Store, row: dict[str, Any]) -> None:
+    """Print what was decided about a film, and the attempts at it if there are several."""
+    from catalogs.query.attempts import attempts
+    from catalogs.review.decisions import Decisions
+
+    if not row["render_key"]:
+        return
+    for line in Decisions(store).history(row["render_key"], row["picture_key"]):
+        at = "" if line.time_seconds is None else f" at {line.time_seconds:.2f} s"
+        said = ": ".join(filter(None, (line.reason, line.comment)))
+        stderr.print(
+            f"{line.decided_at:%Y-%m-%d %H:%M} {line.shown_reviewer}: {line.kind} ({line.scope}){at} {said}".rstrip(),
+            markup=False,
+        )
+    if found := attempts(store, row["render_key"]):
+        stderr.print("attempts, each to replace the one before:")
+        names = ("run_id", "job_id", "status", "preset", "seed", "review", "reviewer", "review_reason")
+        print_table(
+            ("run", "job", "status", "preset", "seed", "review", "reviewer", "reason"),
+            [[_format_cell(one[name]) for name in names] for one in found],
+        )
 
 
 def _print_costs(groups: list[dict[str, Any]], by: str | None, price: float | None, *, as_json: bool) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -13,6 +14,7 @@ from flows.cli.run import exit_code, perform
 from troupe.errors import SettingsError
 
 if TYPE_CHECKING:
+    from catalogs.store.store import Store
     from catalogs.table.runs import RunInfo
 
 __all__ = ["retry", "runs"]
@@ -64,8 +66,17 @@ def _cells(run: RunInfo) -> tuple[str, ...]:
 
 
 def retry(
-    run: Annotated[str, typer.Argument(help="A run_id or `latest`.")],
+    run: Annotated[
+        str | None, typer.Argument(help="A run_id or `latest`.", show_default="with --rejected, all runs")
+    ] = None,
     store: StoreOption = DEFAULT_STORE,
+    rejected: Annotated[
+        bool, typer.Option("--rejected", help="Make films again that were rejected in review, with other seeds.")
+    ] = False,
+    seed_step: Annotated[int, typer.Option(min=0, help="With --rejected: number that is added to the seed.")] = 1,
+    preset: Annotated[
+        str | None, typer.Option(help="With --rejected: preset of the new films.", show_default="that of the film")
+    ] = None,
     failed_kind: Annotated[
         list[str] | None,
         typer.Option(help="Retry only jobs that failed with this kind of error, such as no_face; may be repeated."),
@@ -78,16 +89,23 @@ def retry(
     allow_input: AllowInputOption = None,
     local: LocalOption = False,
 ) -> None:
-    """Retry the failed jobs of a run, after their cause is fixed.
+    """Retry the failed jobs of a run, after their cause is fixed, or the films that were rejected in review.
 
     All other settings are those of the run. The results go into the run's manifest and report. Exit codes are those
     of `troupe run`.
+
+    With `--rejected`, new runs make the rejected films again, each with the next seed that no job like it has had (and
+    `--preset exact` instead of a draft's, for example). The old films and rows stay; column `replaces` of the new rows
+    has the key of the film that they are to replace, and `troupe catalog show JOB` lists all attempts. A film that was
+    replaced is not made again, unless its replacement is rejected, too.
 
     Examples:
 
     - `troupe retry latest`
     - `troupe retry nightly-7 --failed-kind missing_input --failed-kind store`
     - `troupe retry latest --failed-kind not_allowed --allow-input /data/clips`
+    - `troupe retry --rejected`
+    - `troupe retry latest --rejected --preset exact`
     """
     from catalogs.requests.access.input_policy import ANY_PUBLIC
     from catalogs.store.store import open_store
@@ -95,17 +113,27 @@ def retry(
     from tasks.run.heartbeat import refuse_living
     from tasks.run.request import Request
 
+    if not rejected and (seed_step != 1 or preset is not None):
+        raise SettingsError("--seed-step and --preset are for rejected films; add --rejected")
+    if rejected and failed_kind:
+        raise SettingsError("--failed-kind is for failed jobs; leave out --rejected, or retry them separately")
+    if run is None and not rejected:
+        raise SettingsError("name a run, or `latest`; --rejected needs none")
     opened = open_store(store)
     if run == "latest":
         found = list_runs(opened, 1)
         if not found:
             raise SettingsError(f"no runs in {store}")
         run = found[0].run_id
+    overrides = {"weights": weights, "detector": detector}
+    if rejected:
+        _retry_rejected(opened, run, seed_step, preset, overrides, allow_input or (), local=local)
+        return
+    assert run is not None
     before = read_run(opened, run)
     refuse_living(opened, run)
     names = Request.__dataclass_fields__.keys()
     parameters: dict[str, Any] = {name: value for name, value in before.request.items() if name in names}
-    overrides = {"weights": weights, "detector": detector}
     parameters |= {name: value for name, value in overrides.items() if value is not None}
     # Those of a scheduled run are fewer than those of a run that a person starts.
     parameters["allow_input"] = (*parameters.get("allow_input", ANY_PUBLIC), *(allow_input or ()))
@@ -114,3 +142,26 @@ def retry(
         stderr.print(f"run {run} has no failed jobs to retry")
         return
     raise typer.Exit(exit_code(perform(request, local=local)))
+
+
+def _retry_rejected(
+    store: Store,
+    run: str | None,
+    seed_step: int,
+    preset: str | None,
+    overrides: Mapping[str, Any],
+    allow_input: Sequence[str],
+    *,
+    local: bool,
+) -> None:
+    """Make rejected films again, in one run for each set of settings."""
+    from tasks.run.replace_rejected import replacement_requests
+
+    requests = replacement_requests(
+        store, run, seed_step=seed_step, preset=preset, overrides=overrides, allow_input=allow_input
+    )
+    if not requests:
+        stderr.print(f"{f'run {run}' if run else store.url} has no rejected films that nothing replaces yet")
+    codes = [exit_code(perform(request, local=local)) for request in requests]
+    if any(codes):
+        raise typer.Exit(max(codes))

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
+from datetime import UTC, datetime
 from functools import cached_property
 from typing import Any, Self, get_args
 
@@ -17,7 +19,7 @@ from tasks.run.inputs.file_problems import FileProblems
 from troupe import Job
 from troupe.errors import SettingsError, SigningError
 
-__all__ = ["Request"]
+__all__ = ["Request", "new_run_id"]
 
 
 @dataclass(frozen=True)
@@ -179,6 +181,11 @@ class Request:
             )
         wanted = {job_id for job_id, kind in failed.items() if not kinds or kind in kinds}
         return [job for job in read_request(store, self.run_id) if job.job_id in wanted]
+
+
+def new_run_id() -> str:
+    """Return the name of a run that was given none: date, time and a random part."""
+    return datetime.now(UTC).strftime("%Y%m%d-%H%M%S-") + secrets.token_hex(2)
 
 
 def _shortened(job: Job, seconds: float) -> Job:

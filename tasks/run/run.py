@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import logging
-import secrets
 import threading
 import time
 from collections.abc import Sequence
@@ -33,7 +32,7 @@ from tasks.run.heartbeat import Heartbeat
 from tasks.run.listener import Listener
 from tasks.run.outcomes import STOPPED, Outcomes
 from tasks.run.planning import Plan, PlannedJob, Shard, finished_films, plan_jobs, shards
-from tasks.run.request import Request
+from tasks.run.request import Request, new_run_id
 from tasks.run.summary import Summary, counted
 from tasks.run.work_items import portrait_item, work_items
 from tasks.run.worker_roles import RENDER, cluster_roles, worker_roles
@@ -69,7 +68,7 @@ class Run:
     """
 
     def __init__(self, request: Request, listener: Listener, stop: threading.Event, *, ray: bool) -> None:
-        self.run_id = request.run_id or datetime.now(UTC).strftime("%Y%m%d-%H%M%S-") + secrets.token_hex(2)
+        self.run_id = request.run_id or new_run_id()
         self.shards: tuple[Shard, ...] = ()
         self._request, self._listener, self._stop = request, listener, stop
         self._thresholds = Thresholds(request.min_identity, request.max_quality, request.fail_quality)

@@ -14,7 +14,11 @@ import pytest
 from PIL import Image
 from typer.testing import CliRunner, Result
 
+from catalogs.query.attempts import rejected_films
 from catalogs.query.jobs import list_jobs
+from catalogs.retention.store_policy import change_policy
+from catalogs.review.decision import Decision
+from catalogs.review.decisions import Decisions
 from catalogs.store.store import open_store
 from catalogs.table.runs import list_runs, read_run, write_run
 from flows.cli import app
@@ -171,3 +175,31 @@ def test_plan_estimates_a_run_without_doing_it(request_of: Callable[..., Request
     text = cli(*words, "--seed", "7").stdout
     assert "2 pictures to render, 2 films to make" in text
     assert "jobs with these weights on cpu" in text
+
+
+@pytest.mark.long
+def test_rejected_films_are_made_again_by_rules_and_people(
+    request_of: Callable[..., Request], cast: Path, tmp_path: Path
+) -> None:
+    request = request_of(f"{cast}/portraits/ruby.png", f"{cast}/portraits/olive.png", run_id="first")
+    store = open_store(request.store)
+    change_policy(store, {"review": ["reject if frames > 9"]})
+    animate_locally(request)
+    films = {row["job_id"]: row for row in list_jobs(store).to_pylist()}
+    assert {row["review"] for row in films.values()} == {"rejected"}
+    Decisions(store).add(Decision("Ana", "picture", films["olive"]["picture_key"], "approved"))
+    ended = cli("retry", "--rejected", "--store", request.store, "--local")
+    assert ended.exit_code == 0, ended.output
+    (again,) = (row for row in list_jobs(store).to_pylist() if row["run_id"] != "first")
+    assert (again["job_id"], again["seed"], again["replaces"]) == ("ruby", 1, films["ruby"]["render_key"])
+    assert again["checksum"] != films["ruby"]["checksum"]
+    # The rule rejected that, too; the film that it replaces is not made a third time.
+    assert [film["render_key"] for film in rejected_films(store)] == [again["render_key"]]
+    shown = cli("catalog", "show", "ruby", "--store", request.store)
+    assert shown.output.count("rule: reject if frames > 9") >= 2
+    assert "attempts" in shown.output
+    out = tmp_path / "out"
+    assert cli("export", "all", out, "--store", request.store, "--approved").exit_code == 0
+    assert [path.stem for path in out.rglob("*.mp4")] == ["olive"]
+    for words in (["--seed-step", "2", "latest"], ["--rejected", "--failed-kind", "store"], []):
+        assert cli("retry", "--store", request.store, *words).exit_code == 2
