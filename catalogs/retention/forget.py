@@ -15,6 +15,7 @@ import pyarrow.compute as pc
 
 from catalogs.consent.register import drop_faces, list_permissions
 from catalogs.query.jobs import list_jobs
+from catalogs.review.decisions import Decisions
 from catalogs.store.renders import PICTURES
 from catalogs.store.sealed import seal, unseal
 from catalogs.store.store import Store
@@ -159,7 +160,7 @@ def _references(store: Store, rows: pa.Table, identity: str) -> set[str]:
 
 
 def delete_renders(store: Store, jobs: pa.Table, files: Sequence[str], withdrawn: str = "") -> None:
-    """Delete the files of jobs, and give the jobs rows that say so.
+    """Delete the files of jobs and what was decided and said about them, and give the jobs rows that say so.
 
     Args:
         jobs: their rows, with all columns.
@@ -171,6 +172,9 @@ def delete_renders(store: Store, jobs: pa.Table, files: Sequence[str], withdrawn
     """
     for key in files:
         store.delete(key)
+    # Before the rows, which then no longer have the keys.
+    keys = {key for name in ("render_key", "picture_key") for key in jobs.column(name).to_pylist() if key}
+    Decisions(store).delete(keys)
     for run in sorted({str(run) for run in jobs.column("run_id").to_pylist()}):
         with RowBuffer(store, run) as buffer:
             for row in jobs.filter(pc.field("run_id") == run).to_pylist():

@@ -20,6 +20,7 @@ from troupe.errors import SettingsError
 
 __all__ = ["Decision", "DecisionKind", "Decisions", "ReviewState", "Scope", "State", "Subject"]
 
+_DELETED_AT_ONCE = 500
 Subject: TypeAlias = tuple[Scope, str]
 """What a decision is about: scope and key."""
 
@@ -134,6 +135,22 @@ class Decisions:
             self._update()
             given = (d for d in self._by_id.values() if d.automatic is None and d.kind != "comment")
             return {(decision.scope, decision.key) for decision in given}
+
+    def delete(self, keys: Iterable[str]) -> int:
+        """Delete everything that was decided and said about films and pictures, and return how many decisions it was.
+
+        Only for films that are deleted themselves: of other ones, decisions are undone.
+        """
+        with self._lock:
+            self._update()
+            wanted = set(keys)
+            found = sorted({decision.key for decision in self._by_id.values() if decision.key in wanted})
+            count = sum(decision.key in wanted for decision in self._by_id.values())
+            for start in range(0, len(found), _DELETED_AT_ONCE):
+                part = found[start : start + _DELETED_AT_ONCE]
+                retrying("delete from", self._store, lambda part=part: self._log.delete(part))
+            self._update()
+            return count
 
     def _clear(self) -> None:
         self._by_id: dict[str, Decision] = {}

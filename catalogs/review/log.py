@@ -59,6 +59,9 @@ class DecisionLog(Protocol):
     def append(self, decisions: Sequence[Decision]) -> None:
         """Store decisions; as one commit in the Delta table. Raises the errors of the store's client."""
 
+    def delete(self, keys: Sequence[str]) -> None:
+        """Delete the decisions about films and pictures of these keys. Raises the errors of the store's client."""
+
     def read_new(self) -> tuple[bool, list[Decision]]:
         """Return what was stored since the last call, and whether it is everything there is.
 
@@ -96,6 +99,14 @@ class _DeltaLog:
             except (DeltaError, OSError) as error:  # another writer merges them
                 _log.debug("the decisions of %s are not compacted: %s", self._store.url, reason(error))
                 self._table = None
+
+    def delete(self, keys: Sequence[str]) -> None:
+        table = self._opened()
+        if table is None:
+            return
+        self._table = None
+        listed = ", ".join("'" + key.replace("'", "''") + "'" for key in keys)
+        table.delete(f"key IN ({listed})")
 
     def read_new(self) -> tuple[bool, list[Decision]]:
         table = self._opened()
@@ -137,6 +148,11 @@ class _FileLog:
         for decision in decisions:
             values = asdict(decision) | {"decided_at": decision.decided_at.isoformat()}
             self._store.put_bytes(json.dumps(values).encode(), f"{DECISIONS_FOLDER}/{decision.decision_id}.json")
+
+    def delete(self, keys: Sequence[str]) -> None:
+        for file in self._store.list(DECISIONS_FOLDER):
+            if self._read(file).key in keys:
+                self._store.delete(file)
 
     def read_new(self) -> tuple[bool, list[Decision]]:
         files = set(self._store.list(DECISIONS_FOLDER))

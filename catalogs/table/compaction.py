@@ -25,6 +25,8 @@ _ROW_GROUP = 2**14
 """Rows per row group, the smallest part of a file that a query can skip by statistics."""
 _Z_ORDER = ["identity", "recorded_at"]
 _MIN_GRACE = timedelta(hours=1)
+_DECISIONS = "decisions"
+"""The table of `catalogs.review`, which merges its files itself."""
 
 
 @dataclass(frozen=True)
@@ -69,14 +71,14 @@ def compact(store: Store, *, order: bool = False) -> Compaction:
 
 
 def vacuum(store: Store, grace: timedelta, *, dry_run: bool = False) -> list[str]:
-    """Delete files that no version of the table within `grace` references; older versions can no longer be read.
+    """Delete files that no version of the tables within `grace` references; older versions can no longer be read.
 
     Args:
         grace: minimum age, at least an hour, so that files of current readers and writers are kept.
         dry_run: only return the files' names.
 
     Returns:
-        The names of the deleted files.
+        The names of the deleted files; those of the table of decisions begin with `decisions/`.
 
     Raises:
         SettingsError: the grace time is less than an hour or not a whole number of hours.
@@ -85,7 +87,16 @@ def vacuum(store: Store, grace: timedelta, *, dry_run: bool = False) -> list[str
     hours = grace / timedelta(hours=1)
     if grace < _MIN_GRACE or hours != int(hours):
         raise SettingsError(f"the grace time must be a whole number of hours, at least one; it is {hours:g} h")
-    table = _existing(store)
+    catalog = _existing(store)
+    decisions = open_table(store, key=_DECISIONS)
+    return [
+        *_unused(store, catalog, int(hours), dry_run=dry_run),
+        *(f"{_DECISIONS}/{name}" for name in _unused(store, decisions, int(hours), dry_run=dry_run)),
+    ]
+
+
+def _unused(store: Store, table: DeltaTable | None, hours: int, *, dry_run: bool) -> list[str]:
+    """Delete, or only list, the files of a table that nothing younger than some hours needs."""
     if table is None:
         return []
     # Delta Lake's default retention of a week does not apply to an explicit time.
@@ -93,7 +104,7 @@ def vacuum(store: Store, grace: timedelta, *, dry_run: bool = False) -> list[str
         "clean up",
         store,
         # full: also files that killed writers left behind.
-        lambda: list(table.vacuum(int(hours), dry_run=dry_run, enforce_retention_duration=False, full=True)),
+        lambda: list(table.vacuum(hours, dry_run=dry_run, enforce_retention_duration=False, full=True)),
     )
 
 

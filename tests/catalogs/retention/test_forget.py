@@ -15,6 +15,8 @@ from catalogs.export.deliver import deliver
 from catalogs.query.jobs import list_jobs
 from catalogs.query.sql import sql
 from catalogs.retention.forget import ForgetList, ForgetReport, forget
+from catalogs.review.decision import Decision
+from catalogs.review.decisions import Decisions
 from catalogs.store.store import Store, open_store
 from catalogs.table.manifest import read_manifest, write_manifest
 from catalogs.table.row_buffer import RowBuffer
@@ -174,3 +176,18 @@ def test_exported_copies_are_named(filled: Store, tmp_path: Path) -> None:
     assert forget(filled, "ana", dry_run=True).exported == expected
     assert forget(filled, "ana").exported == expected
     assert forget(filled, "ana").exported == expected  # also when asked again
+
+
+def test_what_was_said_about_a_forgotten_person_is_deleted(filled: Store) -> None:
+    decisions, others = Decisions(filled), Decisions(filled)
+    for key in ("k1", "k2", "k3"):
+        said = [Decision("Cy", "film", key, "rejected", "eyes"), Decision("Cy", "film", key, "comment", comment="Ana!")]
+        decisions.add_all(said)
+    assert len(others.all()) == 6
+    forget(filled, "Ana")
+    assert {decision.key for decision in others.all()} == {"k2"} == {d.key for d in Decisions(filled).all()}
+    assert {row["job_id"]: row["review"] for row in list_jobs(filled).to_pylist()} == {
+        "one": None,
+        "two": "rejected",
+        "three": None,
+    }
