@@ -11,7 +11,7 @@ import json
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from importlib import import_module
 from pathlib import Path
 from types import SimpleNamespace
@@ -209,16 +209,7 @@ def fake_gpu(monkeypatch: pytest.MonkeyPatch, gibibytes: float, capability: tupl
     monkeypatch.setattr("models.weights.inspection.iter_tensors", read)
     monkeypatch.setattr("models.weights.loading.iter_tensors", read)
     # Values that the host computes for itself.
-    guidance_schedule, karras_schedule = map(
-        _for_real, (sample_module.guidance_schedule, sample_module.karras_schedule)
-    )
-
-    def schedule(*args: Any) -> Any:
-        found = karras_schedule(*args)
-        return replace(found, timesteps=mode.from_tensor(found.timesteps))
-
-    monkeypatch.setattr(sample_module, "guidance_schedule", guidance_schedule)
-    monkeypatch.setattr(sample_module, "karras_schedule", schedule)
+    monkeypatch.setattr(sample_module, "plan_steps", _for_real(sample_module.plan_steps))
     monkeypatch.setattr(Tensor, "tolist", _for_real(Tensor.tolist))
     # Which takes its device from the guard.
     monkeypatch.setattr(Tensor, "new_tensor", lambda self, data: torch.tensor(data, dtype=self.dtype).to(self.device))
