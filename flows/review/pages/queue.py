@@ -38,7 +38,7 @@ def routes(context: ReviewContext) -> list[Route]:
     def find(request: Request) -> dict[str, Any]:
         parameters = request.query_params
         filters = parse_filters(parameters, context.filters)
-        state, scope, order = _settings(request)
+        state, scope, order = _settings(request, context)
         rows: list[dict[str, Any]] = []
         after = parameters.get("after", "")
         for _ in range(MAX_PAGES):
@@ -71,7 +71,7 @@ def routes(context: ReviewContext) -> list[Route]:
         return [row for row in rows if subject(row) in mine]
 
     async def page(request: Request) -> Response:
-        state, scope, order = _settings(request)
+        state, scope, order = _settings(request, context)
         parse_filters(request.query_params, context.filters)
         reasons = await context.calls.run(read_reasons, context.store)
         return render(
@@ -96,18 +96,18 @@ def routes(context: ReviewContext) -> list[Route]:
     return [Route("/", page), Route("/api/queue", page_of_items)]
 
 
-def _settings(request: Request) -> tuple[str, str, str]:
-    """Return state, scope and order."""
+def _settings(request: Request, context: ReviewContext) -> tuple[str, str, str]:
+    """Return state, by default that of `--review`, scope and order."""
     return (
-        _one_of(request, "state", STATES),
+        _one_of(request, "state", STATES, context.filters.get("review")),
         _one_of(request, "scope", SCOPES),
         _one_of(request, "order", ORDERS),
     )
 
 
-def _one_of(request: Request, name: str, known: Sequence[str]) -> str:
-    """Return a parameter of the address; the first known value is the default."""
-    value = request.query_params.get(name) or known[0]
+def _one_of(request: Request, name: str, known: Sequence[str], default: str | None = None) -> str:
+    """Return a parameter of the address; without a default the first known value is it."""
+    value = request.query_params.get(name) or default or known[0]
     if value not in known:
         raise SettingsError(f"unknown {name} {value!r}; use one of {', '.join(known)}")
     return value

@@ -91,6 +91,14 @@ def test_two_reviewers_get_different_items(review: Review) -> None:
     assert jobs(second) == ["job-001"]
 
 
+def test_the_queue_starts_with_the_state_of_the_command(review: Review) -> None:
+    decide(review, review.client(), "rejected", film(1), reason="eyes")
+    rejected = review_of(review.context.store, review="rejected").client()
+    assert jobs(rejected) == ["job-001"]
+    assert "<option selected>rejected" in rejected.get("/").text
+    assert "job-001" not in jobs(rejected, state="pending")
+
+
 @pytest.mark.slow
 def test_two_browsers_decide_at_once(tmp_path: Path, media: Path) -> None:
     """Of 200 decisions by two commands over one store none is lost and none stored twice."""
