@@ -1,5 +1,5 @@
 // The grid: media of what is on the screen only, pages as they are needed, decisions by keyboard.
-import { Outbox, newId } from "/static/api.js";
+import { Outbox, newId, post } from "/static/api.js";
 import { listen, showHelp } from "/static/keys.js";
 
 const PLAY_AFTER = 150; // milliseconds on a card before it plays
@@ -35,7 +35,10 @@ function adopt(card) {
 const refreshing = new Map();
 async function refresh(card) {
   const here = card.dataset.here;
-  if (card.dataset.refreshed && Date.now() - card.dataset.refreshed < 60000) return;
+  if (card.dataset.refreshed && Date.now() - card.dataset.refreshed < 60000) {
+    card.querySelector("img").removeAttribute("src"); // the file is gone
+    return;
+  }
   card.dataset.refreshed = Date.now();
   if (!refreshing.has(here)) {
     refreshing.set(here, fetchCards(here).finally(() => refreshing.delete(here)));
@@ -99,9 +102,6 @@ function more() {
   loading ??= fetchCards(link.dataset.more)
     .then((content) => {
       const added = [...content.querySelectorAll(".card")];
-      for (const card of added) {
-        card.querySelector("img")?.setAttribute("loading", "lazy");
-      }
       end.disconnect();
       link.closest("li").replaceWith(content);
       added.forEach(adopt);
@@ -233,6 +233,16 @@ const commands = [
 const shown = [...commands, [["Enter"], "open the job"]];
 listen(commands);
 by("help-button").addEventListener("click", () => showHelp(shown, by("help"), by("help-list")));
+
+by("reviewer-form").addEventListener("submit", (event) => {
+  event.preventDefault();
+  by("reviewer").blur();
+});
+by("reviewer").addEventListener("change", ({ target }) =>
+  post("/api/reviewer", { name: target.value })
+    .then(({ reviewer }) => toast(`Decisions are now by ${reviewer}.`))
+    .catch((error) => toast(error.message)),
+);
 
 // Filters: what is empty is left out of the address.
 const form = by("filters");
