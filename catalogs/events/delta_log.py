@@ -49,6 +49,7 @@ class DeltaLog:
 
     def __init__(self, store: Store, folder: str) -> None:
         self._store, self._folder = store, folder
+        self._known: int | None = None  # version after which nothing was missing
 
     def head(self) -> int:
         """Return the version of the last commit; -1 without a table.
@@ -70,14 +71,15 @@ class DeltaLog:
             LogGapError: what followed the version cannot be read any more.
             StoreError: the log cannot be read.
         """
-        found = False
         while self._store.exists(self._key(version + 1)):
-            version, found = version + 1, True
+            self._known = version = version + 1
             at, files = self._added(version)
             yield Commit(version, at, [self._rows(file, columns) for file in files])
-        # At the end of the log, the last commit is still there; where the log was cleaned up, it is not.
-        if not found and (version < 0 or not self._store.exists(self._key(version))) and self.head() > version:
-            raise LogGapError
+        if version != self._known:
+            # At the end of the log, the last commit is still there; where the log was cleaned up, it is not.
+            if (version < 0 or not self._store.exists(self._key(version))) and self.head() > version:
+                raise LogGapError
+            self._known = version
 
     def _key(self, version: int) -> str:
         return f"{self._folder}/_delta_log/{version:020d}.json"

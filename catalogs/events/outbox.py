@@ -25,6 +25,8 @@ _WINDOW = 1000
 _DOWN = 10
 """Failures in a row from which on an endpoint is down: it gets one event at a time, ever more seldom."""
 _DEAD_LISTED = 100
+_AT_ONCE = 0.0
+"""When an event is due that was not tried yet."""
 
 
 @dataclass(frozen=True)
@@ -112,6 +114,7 @@ class Outbox:
         self._events: list[tuple[float, int, Event]] = []
         self._where: dict[str, _Open] = {}
         self._number = itertools.count()
+        self._fresh = 0  # events that were not tried yet
         self._failures = 0
         self._paused_until = 0.0
 
@@ -120,16 +123,25 @@ class Outbox:
         """Number of events that were read and not delivered."""
         return len(self._where)
 
-    def fill(self) -> None:
-        """Read what is new, as far as there is room.
+    @property
+    def unread(self) -> bool:
+        """Whether the last look found more than was read."""
+        return self._batches is not None
+
+    def fill(self, ready: int = _WINDOW, *, look: bool = True) -> None:
+        """Read until so many new events can be sent, as far as there is room.
+
+        Args:
+            ready: number of events that wait for their first try; reading them takes processor time.
+            look: whether to look for what is new, if everything that was found is read.
 
         Raises:
             StoreError: the store cannot be read; the next call goes on.
         """
-        if self._batches is None and self.waiting < _WINDOW and not self.state.disabled:
+        if look and self._batches is None and self.waiting < _WINDOW and not self.state.disabled:
             self._batches = self._queue.after(self._read)
         try:
-            while self._batches is not None and self.waiting < _WINDOW:
+            while self._batches is not None and self.waiting < _WINDOW and self._fresh < ready:
                 if self._reading is None and not self._next_batch():
                     break
                 self._take()
@@ -151,7 +163,9 @@ class Outbox:
             most = 1 if self.waiting == len(self._events) else 0  # one at a time
         found: list[Event] = []
         while self._events and self._events[0][0] <= now and len(found) < most:
-            found.append(heapq.heappop(self._events)[2])
+            due, _, event = heapq.heappop(self._events)
+            self._fresh -= due == _AT_ONCE
+            found.append(event)
         return found
 
     def next_due(self) -> float | None:
@@ -218,7 +232,8 @@ class Outbox:
         elif self.endpoint.wants(event.type) and event.id not in self._where:
             opened.left.add(event.id)
             self._where[event.id] = opened
-            heapq.heappush(self._events, (0.0, next(self._number), event))
+            heapq.heappush(self._events, (_AT_ONCE, next(self._number), event))
+            self._fresh += 1
 
     def _drop_half_read(self) -> None:
         """Forget a batch that could not be read to its end; it is read again."""
@@ -227,6 +242,7 @@ class Outbox:
             self._open[opened.batch.log].remove(opened)
             self._events = [entry for entry in self._events if entry[2].id not in opened.left]
             heapq.heapify(self._events)
+            self._fresh = sum(due == _AT_ONCE for due, _, _ in self._events)
             for id in opened.left:
                 del self._where[id]
 

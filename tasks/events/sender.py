@@ -39,9 +39,12 @@ FINISH_SECONDS = 10.0
 """Within which a command sends what is left at its end."""
 _BURST = 0.03
 """Processor seconds that may be used at once after a time without events."""
-_POLL_SECONDS, _SAVE_SECONDS = 2.0, 1.0
+_POLL_SECONDS, _SAVE_SECONDS, _SAVE_SECONDS_BESIDE = 2.0, 1.0, 5.0
+"""Between two looks for what is new, and between two records of what was delivered, also beside a run."""
 _AT_ONCE, _AT_ONCE_BESIDE = 16, 4
 """Requests to an endpoint at the same time, and beside a run."""
+_READY, _READY_BESIDE = 256, 8
+"""Events that are read ahead, and beside a run."""
 _PATIENCE, _PATIENCE_BESIDE = 60.0, 2.0
 """Seconds until the next try from which on an event is left for later, and at the end of a run."""
 _JOIN_SECONDS = 2.0
@@ -168,13 +171,14 @@ class Sender:
         while not self._closing.is_set():
             finishing = self._finishing.is_set() and not self._finished.is_set()
             now = time.monotonic()
-            if now - polled_at >= _POLL_SECONDS or (finishing and not any(lane.tasks for lane in self._lanes)):
-                polled_at, complete = now, self._fill()
-                if finishing and complete and all(map(self._is_done, self._lanes)):
+            look = now - polled_at >= _POLL_SECONDS or (finishing and not any(lane.tasks for lane in self._lanes))
+            if look or any(lane.outbox.unread for lane in self._lanes):
+                polled_at, complete = now if look else polled_at, self._fill(look)
+                if finishing and look and complete and all(map(self._is_done, self._lanes)):
                     self._save()
                     self._finished.set()  # what happens later is sent at the next look
             self._start_due(_AT_ONCE if self._share is None or self._finishing.is_set() else _AT_ONCE_BESIDE)
-            if now - self._saved_at >= _SAVE_SECONDS:
+            if now - self._saved_at >= (_SAVE_SECONDS if self._share is None else _SAVE_SECONDS_BESIDE):
                 self._save()
             await self._wait(min(_POLL_SECONDS, 0.2 if finishing else _POLL_SECONDS))
             wall, elapsed = time.monotonic(), time.monotonic() - wall
@@ -184,11 +188,12 @@ class Sender:
                 if credit < 0:
                     await self._sleep(-credit / self._share)
 
-    def _fill(self) -> bool:
+    def _fill(self, look: bool) -> bool:
         """Read what is new; return whether that worked."""
+        beside = self._share is not None and not self._finishing.is_set()
         try:
             for lane in self._lanes:
-                lane.outbox.fill()
+                lane.outbox.fill(_READY_BESIDE if beside else _READY, look=look)
         except StoreError as error:
             self._warn(f"cannot read events: {error.message}")
             return False

@@ -176,3 +176,15 @@ def test_a_commit_that_cannot_be_read_to_its_end_is_read_again() -> None:
 def test_memory_is_bounded() -> None:
     box = outbox(Log(1200))
     assert box.waiting == 1000
+
+
+def test_events_are_read_as_they_are_sent_also_past_some_that_fail() -> None:
+    box = Outbox(Endpoint("hook", "https://host/", ("job",)), State(), Log(20))  # type: ignore[arg-type]
+    box.fill(4, look=False)
+    assert not box.waiting
+    for _ in range(4):
+        box.fill(4)
+        for each in box.due(0.0, 4):
+            box.settle(each, BROKEN if each.id in ("0.1", "0.2", "0.3", "0.5") else OK, 0.0, NOON)
+    assert (box.waiting, box.unread) == (4, True)
+    assert box.state.sent == 12
