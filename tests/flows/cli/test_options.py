@@ -61,5 +61,5 @@ def test_run_and_plan_share_the_options_that_name_the_jobs() -> None:
 
     names = [list(inspect.signature(command).parameters) for command in (run, plan)]
     shared = names[0][: names[0].index("preview") + 1]
-    assert len(shared) == 20
+    assert len(shared) == 21
     assert shared == names[1][: len(shared)]
