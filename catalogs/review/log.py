@@ -7,7 +7,7 @@ import logging
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, fields
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any, Protocol
 
 import pyarrow as pa
@@ -166,7 +166,8 @@ class _FileLog:
     def _read(self, key: str) -> Decision:
         try:
             values = json.loads(self._store.read(key))
-            return _of(values | {"decided_at": datetime.fromisoformat(values["decided_at"])})
+            known = {name: values[name] for name in _NAMES}
+            return _of(known | {"decided_at": datetime.fromisoformat(values["decided_at"])})
         except (ValueError, TypeError, KeyError) as error:
             raise StoreError(f"{self._store.uri(key)} is damaged: {error}; remove it") from error
 
@@ -183,9 +184,10 @@ _NAMES = frozenset(field.name for field in fields(Decision))
 
 
 def _of(values: dict[str, Any]) -> Decision:
-    """Return a decision; columns that a newer version added are ignored."""
-    known = {name: value for name, value in values.items() if name in _NAMES}
-    return Decision(**known | {"decided_at": values["decided_at"].astimezone(UTC)})
+    """Return a decision that was stored, and so was checked; columns that a newer version added are ignored."""
+    decision = object.__new__(Decision)
+    decision.__dict__.update({name: value for name, value in values.items() if name in _NAMES})
+    return decision
 
 
 def retrying(action: str, store: Store, call: Any) -> Any:
