@@ -22,10 +22,10 @@ PENDING = dict.fromkeys(REVIEW_COLUMNS) | {"review": "pending"}
 
 
 @pytest.fixture
-def films(store: Store) -> Store:
+def films(folder_store: Store) -> Store:
     """A picture in two languages, a film without a picture key, a film twice, and a failure."""
     record(
-        store,
+        folder_store,
         "r1",
         [
             row("r1", "en", render_key="f1", picture_key="p1"),
@@ -34,8 +34,8 @@ def films(store: Store) -> Store:
             row("r1", "none", "failed", error=NoFace("no face")),
         ],
     )
-    record(store, "r2", [row("r2", "again", "reused", render_key="f2", picture_key="p1")])
-    return store
+    record(folder_store, "r2", [row("r2", "again", "reused", render_key="f2", picture_key="p1")])
+    return folder_store
 
 
 def reviews(store: Store, **options: Any) -> dict[str, dict[str, Any]]:
