@@ -7,8 +7,8 @@
 - `python -m bench.media`: frames per second of decoding, tracking and cropping a clip
 - `python -m bench.end_to_end`: the whole pipeline against the bare animator
 - `python -m bench.engine`: jobs per second and the driver's memory with an animator that does nothing
-- `python -m bench.catalog`: seconds, memory and requests per query of a million rows
-- `python -m bench.report_page`: seconds to open, sort and search a report of 1000 jobs in a browser
+- `python -m bench.store.catalog`: seconds, memory and requests per query of a million rows
+- `python -m bench.store.report_page`: seconds to open, sort and search a report of 1000 jobs in a browser
 - `python -m bench.models.synthetic`: how fast the synthetic world is drawn, and contact sheets of it
 - `python -m bench.tracks`: tracks of real clips: gaps, cuts and identity switches, with pictures
 - `python -m bench.models.paste_back`: what pasting back changes in the portrait, with pictures

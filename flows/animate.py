@@ -26,8 +26,8 @@ from flows.parameters import Cells, Count, Device, Dtype, Gibibytes, Limits, Sec
 from flows.prefect_tasks import call_as_task, state_of
 from flows.server.prefect_server import is_temporary, prefect_server
 from flows.steps import execute
-from tasks.run.check_request import check_request
 from tasks.run.request import Request
+from tasks.run.requests.check_request import check_request
 from tasks.run.summary import Summary
 from troupe.errors import Cancelled, TroupeError
 from troupe.process.signals import stoppable

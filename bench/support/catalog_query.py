@@ -1,4 +1,4 @@
-"""Run one catalog query in a fresh process for `bench.catalog`.
+"""Run one catalog query in a fresh process for `bench.store.catalog`.
 
 `python -m bench.support.catalog_query URL QUERY` prints seconds, processor seconds, peak memory and rows as JSON.
 """

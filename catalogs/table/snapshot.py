@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from itertools import groupby
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -14,18 +12,17 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.dataset as ds
-import pyarrow.parquet as pq
 from deltalake import DeltaTable
 from deltalake.exceptions import DeltaError, TableNotFoundError
 from numpy.typing import NDArray
 
 from catalogs.store.error_text import DISK_FULL, reason
-from catalogs.store.keys import valid_id
 from catalogs.store.retry import retry_call
 from catalogs.store.store import Store
 from catalogs.table.arrow_fs import arrow_filesystem
 from catalogs.table.redaction import has_credentials
-from catalogs.table.schema import MASKED_SINCE, SCHEMA, conform
+from catalogs.table.run_files import read_run_files
+from catalogs.table.schema import MASKED_SINCE, SCHEMA
 from troupe.errors import SettingsError, StoreError
 
 __all__ = ["AsOf", "Snapshot", "check_as_of", "latest_rows", "open_table", "snapshot", "time_of"]
@@ -179,7 +176,7 @@ def snapshot(store: Store, run_id: str | None = None, as_of: AsOf | None = None)
     if place is None:
         if isinstance(as_of, int):
             raise SettingsError(f"{store.url} has no Delta table and so no versions; give a time instead")
-        rows = _read_run_files(store, run_id)
+        rows = read_run_files(store, run_id)
         return Snapshot(store.url, ds.dataset(rows if as_of is None else rows.filter(_recorded_by(as_of))))
     table = open_table(store, as_of)
     if table is None:
@@ -327,24 +324,3 @@ def _microseconds(time: datetime) -> int:
 def _name(path: str) -> str:
     """Return a file's name; deltalake's names are random and thus unique without the folder."""
     return path.rpartition("/")[2]
-
-
-def _read_run_files(store: Store, run_id: str | None) -> pa.Table:
-    if run_id is not None and not valid_id(run_id):
-        return SCHEMA.empty_table()
-    keys = store.list("runs" if run_id is None else f"runs/{run_id}")
-    tables = [SCHEMA.empty_table()]
-    for _, files in groupby(keys, key=lambda key: key.split("/")[1]):
-        names = list(files)
-        # The parts are complete; the manifest is made from them and may be older.
-        parts = [key for key in names if key.split("/")[2] == "parts" and key.endswith(".parquet")]
-        parts = parts or [key for key in names if key.endswith("/manifest.parquet")]
-        tables += [conform(_read_parquet(store, key)) for key in parts]
-    return pa.concat_tables(tables, promote_options="default")
-
-
-def _read_parquet(store: Store, key: str) -> pa.Table:
-    try:
-        return pq.read_table(io.BytesIO(store.read(key)))
-    except (pa.ArrowException, OSError) as error:
-        raise StoreError(f"{store.uri(key)} is damaged: {reason(error)}; remove it, and run again") from error

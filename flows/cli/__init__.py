@@ -18,10 +18,11 @@ import typer
 from typer.core import TyperCommand, TyperGroup, TyperOption
 
 from catalogs.store.uris import redacted_text
-from flows.cli import catalog, demo, doctor, evaluate, events, export, plan, report, review, run, runs, train, weights
+from flows.cli import demo, doctor, evaluate, events, plan, run, runs, train, weights
 from flows.cli.console import print_error, stderr
 from flows.cli.options import ExitCode
 from flows.cli.provenance import audit, consent, credentials, forget, policy, verify
+from flows.cli.results import catalog, export, report, review
 from flows.server.proxy import bypass_proxies_on_loopback
 from troupe import __version__
 from troupe.errors import Cancelled, TroupeError

@@ -44,8 +44,8 @@ def plan(
     from catalogs.requests.access.input_policy import ANY_PUBLIC
     from catalogs.store.policy import read_policy
     from catalogs.store.store import open_store
-    from tasks.run.check_request import check_request
     from tasks.run.request import Request
+    from tasks.run.requests.check_request import check_request
     from tasks.weights.local_copy import local_file, local_weights
 
     request = Request.from_parameters(parameters | {"dtype": dtype, "allow_input": (*ANY_PUBLIC, *(allow_input or ()))})

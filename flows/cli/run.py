@@ -141,7 +141,7 @@ def perform(request: Request, *, local: bool) -> Summary:
     from flows.observe.job_control import acknowledging
     from flows.observe.prefect_console import use_console_handler
     from flows.observe.progress import configured_listener, console_listener, use_listener
-    from tasks.run.check_request import check_request
+    from tasks.run.requests.check_request import check_request
     from troupe.process.signals import stoppable
 
     if local and request.ray_address:

@@ -155,7 +155,7 @@ def _retry_rejected(
     local: bool,
 ) -> None:
     """Make rejected films again, in one run for each set of settings."""
-    from tasks.run.replace_rejected import replacement_requests
+    from tasks.run.requests.replace_rejected import replacement_requests
 
     requests = replacement_requests(
         store, run, seed_step=seed_step, preset=preset, overrides=overrides, allow_input=allow_input

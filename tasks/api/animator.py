@@ -27,7 +27,7 @@ from tasks.api.options import (
     is_path,
     make_job,
 )
-from tasks.run.check_request import model_checks
+from tasks.run.requests.check_request import model_checks
 from tasks.weights.shipped import MINIATURE_NOTICE, SHIPPED_WEIGHTS
 from troupe import Job, Picture
 from troupe.checks import check_all

@@ -15,7 +15,7 @@ from catalogs.requests.columns import suggestion
 from catalogs.requests.inputs import stat
 from catalogs.requests.jobs_file import parse_job
 from catalogs.store import uris
-from tasks.run.check_request import check_marks
+from tasks.run.requests.check_request import check_marks
 from troupe import FaceChoice, Job, Picture
 from troupe.errors import BadJob, SettingsError, TroupeError
 

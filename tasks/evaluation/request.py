@@ -14,7 +14,7 @@ from catalogs.store import uris
 from catalogs.store.keys import run_key
 from catalogs.store.store import open_store
 from catalogs.table.check import check_store
-from tasks.run.check_request import model_checks
+from tasks.run.requests.check_request import model_checks
 from troupe import preset
 from troupe.checks import check_all
 from troupe.errors import SettingsError

@@ -117,8 +117,8 @@ def test_a_signer_that_fails_publishes_nothing_and_retry_works_after_mending(
 
 
 def test_an_unusable_signer_is_refused_before_anything_starts(tmp_path: Path, weights: Path, cast: Path) -> None:
-    from tasks.run.check_request import check_request
     from tasks.run.request import Request
+    from tasks.run.requests.check_request import check_request
 
     def request(**more: object) -> Request:
         folders = {"portraits": f"{cast}/portraits", "drivings": f"{cast}/clips"}

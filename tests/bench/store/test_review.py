@@ -1,11 +1,11 @@
-"""bench.review: pages of a small catalog."""
+"""bench.store.review: pages of a small catalog."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
-from bench.catalog import fill
-from bench.review import LISTINGS, page_through
+from bench.store.catalog import fill
+from bench.store.review import LISTINGS, page_through
 
 
 def test_a_small_catalog(tmp_path: Path) -> None:

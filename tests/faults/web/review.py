@@ -1,7 +1,7 @@
 """The server of `troupe review` under attack: a flood of requests, slow clients, a store that is gone for a while.
 
-    python -m tests.faults.review
-    python -m tests.faults.review --seconds 5 --gone 60
+    python -m tests.faults.web.review
+    python -m tests.faults.web.review --seconds 5 --gone 60
 
 It stops by itself after about two minutes. Nothing may leak to clients without the token, nothing may be written, and a
 reviewer's page has to be back within seconds after each attack; at the end Ctrl-C has to end the server at once, also

@@ -1,8 +1,8 @@
 """The catalog under load: concurrent writers, a compactor, a vacuum and readers, all of them killed at random.
 
-    python -m tests.faults.catalog --writers 4 --runs 50
-    python -m tests.faults.catalog --writers 4 --runs 50 --s3
-    python -m tests.faults.catalog --writers 4 --runs 50 --grace 5
+    python -m tests.faults.stores.catalog --writers 4 --runs 50
+    python -m tests.faults.stores.catalog --writers 4 --runs 50 --s3
+    python -m tests.faults.stores.catalog --writers 4 --runs 50 --grace 5
 
 Every writer commits runs of a few rows in small batches; one that was killed is started again and resumes
 from the catalog. Readers poll continuously and must always see a state that existed: of every run the first n rows,
@@ -228,7 +228,7 @@ def _begin_with_a_fast_clock(plan: Attack, notes: Path) -> NoReturn:
     """Become a process for which, but for `grace` seconds, it is an hour later, and clean up in that."""
     _, preloads = libfaketime.get_reload_information()
     fast = {"FAKETIME": f"+{HOUR.total_seconds() - plan.grace:.0f}s"}
-    code = "import sys; from tests.faults.catalog import resume; resume(*sys.argv[1:])"
+    code = "import sys; from tests.faults.stores.catalog import resume; resume(*sys.argv[1:])"
     words = [sys.executable, "-c", code, json.dumps(asdict(plan)), str(notes)]
     os.execve(sys.executable, words, os.environ | preloads | fast)
 

@@ -1,4 +1,4 @@
-"""A little of `python -m tests.faults.review`."""
+"""A little of `python -m tests.faults.web.review`."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.faults.review import attack
+from tests.faults.web.review import attack
 
 
 @pytest.mark.slow

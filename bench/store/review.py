@@ -17,7 +17,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from bench.catalog import fill
+from bench.store.catalog import fill
 from bench.support.report import Case, Check, Findings, log, main, make_parser, positive_int
 from troupe.process.scratch import scratch_folder
 
@@ -39,8 +39,8 @@ def measure(args: Namespace) -> Findings:
         log(f"writing {args.commits} commits of {args.rows} rows")
         fill(str(folder), args.commits, args.rows)
         log(f"{args.pages} pages of each of {len(LISTINGS)} listings")
-        words = [sys.executable, "-m", "bench.review", "--page-through", str(folder), "--pages", str(args.pages)]
-        done = subprocess.run(words, check=True, capture_output=True, text=True, cwd=Path(__file__).parents[1])
+        words = [sys.executable, "-m", "bench.store.review", "--page-through", str(folder), "--pages", str(args.pages)]
+        done = subprocess.run(words, check=True, capture_output=True, text=True, cwd=Path(__file__).parents[2])
     found = json.loads(done.stdout)
     cases = {
         name: Case(

@@ -1,4 +1,4 @@
-"""tasks.run.replace_rejected: which films are made again, and with which seeds."""
+"""tasks.run.requests.replace_rejected: which films are made again, and with which seeds."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from catalogs.store.store import Store, open_store
 from catalogs.table.row_buffer import RowBuffer
 from catalogs.table.runs import RunInfo, RunState, write_run
 from catalogs.table.schema import make_row
-from tasks.run.replace_rejected import replacement_requests
 from tasks.run.request import Request
+from tasks.run.requests.replace_rejected import replacement_requests
 from troupe import Job
 from troupe.errors import SettingsError
 

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from tasks.run.check_request import check_request
 from tasks.run.request import Request
+from tasks.run.requests.check_request import check_request
 from tests.s3 import BUCKET
 from troupe.errors import BadJob, SettingsError, StoreError, WeightsError
 

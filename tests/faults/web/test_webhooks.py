@@ -1,4 +1,4 @@
-"""A sample of `tests.faults.webhooks`."""
+"""A sample of `tests.faults.web.webhooks`."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.faults.webhooks import webhooks
+from tests.faults.web.webhooks import webhooks
 
 pytestmark = pytest.mark.long
 

@@ -1,10 +1,10 @@
-"""bench.report_page: the page it opens has what it should."""
+"""bench.store.report_page: the page it opens has what it should."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
-from bench.report_page import write_page
+from bench.store.report_page import write_page
 from tests.catalogs.report.test_page import Page
 
 

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import sys
-from datetime import datetime, timedelta
-from enum import StrEnum
+from datetime import timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
@@ -20,12 +19,17 @@ from flows.cli.options import (
     explain_empty,
     with_filters,
 )
+from flows.cli.results.rows import (
+    RowFormat,
+    encode_rows,
+    format_cell,
+    format_statistic,
+    print_costs,
+    print_jobs,
+    print_review,
+    print_rows,
+)
 from troupe.errors import SettingsError
-
-if TYPE_CHECKING:
-    import pyarrow as pa
-
-    from catalogs.store.store import Store
 
 __all__ = ["app"]
 
@@ -33,15 +37,6 @@ TABLE_ROWS = 20
 """Number of rows that a table shows without --limit."""
 
 app = typer.Typer(no_args_is_help=True)
-
-
-class RowFormat(StrEnum):
-    """Output formats of rows."""
-
-    table = "table"
-    json = "json"
-    csv = "csv"
-    parquet = "parquet"
 
 
 RowFormatOption = Annotated[
@@ -83,7 +78,7 @@ def ls(
     opened = open_store(store)
     if format is not RowFormat.table:
         table = query.list_jobs(opened, limit=limit, as_of=as_of, **filters)
-        _print(table, format)
+        print_rows(table, format)
         if not len(table):
             explain_empty(opened, filters, as_of)
         return
@@ -91,7 +86,7 @@ def ls(
     rows = query.list_jobs(
         opened, limit=(limit or TABLE_ROWS) + 1, columns=query.LISTED_COLUMNS, as_of=as_of, **filters
     ).to_pylist()
-    _print_jobs(rows[: limit or TABLE_ROWS])
+    print_jobs(rows[: limit or TABLE_ROWS])
     if not rows:
         stderr.print(
             f"no jobs in {store} match the filters" if any(filters.values()) else f"the catalog of {store} is empty"
@@ -129,7 +124,7 @@ def show(
         return
     row = rows[0]
     print_table(
-        ("column", "value"), [(name, _format_cell(value)) for name, value in row.items() if value not in (None, "")]
+        ("column", "value"), [(name, format_cell(value)) for name, value in row.items() if value not in (None, "")]
     )
     if len(rows) > 1:
         stderr.print("also part of " + ", ".join(f"{other['run_id']} ({other['status']})" for other in rows[1:]))
@@ -142,7 +137,7 @@ def show(
         }
         if others:
             stderr.print(f"films of the same picture (--picture {row['picture_key']}): {', '.join(sorted(others))}")
-    _print_review(opened, row)
+    print_review(opened, row)
     stderr.print("to render it again:")
     typer.echo(rerun_command(opened, row))
 
@@ -171,14 +166,14 @@ def sql(
 
     result = queries.sql(open_store(store), sys.stdin.read() if query == "-" else query, as_of=as_of)
     if format is not RowFormat.table:
-        _print(result, format)
+        print_rows(result, format)
         return
     numeric = [
         field.name for field in result.schema if str(field.type).startswith(("int", "uint", "double", "decimal"))
     ]
     print_table(
         result.column_names,
-        [[_format_cell(value) for value in row.values()] for row in result.to_pylist()],
+        [[format_cell(value) for value in row.values()] for row in result.to_pylist()],
         right=numeric,
     )
 
@@ -212,7 +207,7 @@ def export(
     rows = query.list_jobs(opened, limit=limit, as_of=as_of, **filters)
     if not len(rows):
         explain_empty(opened, filters, as_of)
-    file.write_bytes(_encode(rows, formats[file.suffix.lower()], excel))
+    file.write_bytes(encode_rows(rows, formats[file.suffix.lower()], excel))
     stderr.print(f"{len(rows)} rows written to {file}")
 
 
@@ -250,7 +245,7 @@ def stats(
         groups = costs(opened, by, as_of=as_of, **filters)
         if not groups:
             explain_empty(opened, filters, as_of)
-        _print_costs(groups, by, cost, as_json=as_json)
+        print_costs(groups, by, cost, as_json=as_json)
         return
     values, table = statistics(opened, as_of=as_of, **filters), table_state(opened)
     if not values["jobs"]:
@@ -259,7 +254,7 @@ def stats(
         print_json({**values, "table": asdict(table) if table else None})
         return
     lines = [
-        (name.replace("_", " "), _format_statistic(name, value)) for name, value in values.items() if value is not None
+        (name.replace("_", " "), format_statistic(name, value)) for name, value in values.items() if value is not None
     ]
     if table is not None:
         lines.append(("table", f"version {table.version}, {table.files} files, {human_size(table.bytes)}"))
@@ -318,108 +313,3 @@ def vacuum(
     for file in files:
         typer.echo(file)
     stderr.print(f"{len(files)} files {'would be ' if dry_run else ''}deleted")
-
-
-def _print_review(store: Store, row: dict[str, Any]) -> None:
-    """Print what was decided about a film, and the attempts at it if there are several."""
-    from catalogs.query.attempts import attempts
-    from catalogs.review.decisions import Decisions
-
-    if not row["render_key"]:
-        return
-    for line in Decisions(store).history(row["render_key"], row["picture_key"]):
-        at = "" if line.time_seconds is None else f" at {line.time_seconds:.2f} s"
-        said = ": ".join(filter(None, (line.reason, line.comment)))
-        stderr.print(
-            f"{line.decided_at:%Y-%m-%d %H:%M} {line.shown_reviewer}: {line.kind} ({line.scope}){at} {said}".rstrip(),
-            markup=False,
-        )
-    if found := attempts(store, row["render_key"]):
-        stderr.print("attempts, each to replace the one before:")
-        names = ("run_id", "job_id", "status", "preset", "seed", "review", "reviewer", "review_reason")
-        print_table(
-            ("run", "job", "status", "preset", "seed", "review", "reviewer", "reason"),
-            [[_format_cell(one[name]) for name in names] for one in found],
-        )
-
-
-def _print_costs(groups: list[dict[str, Any]], by: str | None, price: float | None, *, as_json: bool) -> None:
-    if price is not None:
-        groups = [group | {"cost": round(group["worker_hours"] * price, 2)} for group in groups]
-    if as_json:
-        print_json(groups)
-        return
-    columns = ["jobs", "videos", "video seconds", "worker hours", *(["cost"] if price is not None else [])]
-    print_table(
-        (by or "group", *columns),
-        [
-            (
-                group["group"] if group["group"] is not None else "(none)",
-                str(group["jobs"]),
-                str(group["videos"]),
-                f"{group['video_seconds']:.1f}",
-                f"{group['worker_hours']:.2f}",
-                *([f"{group['cost']:.2f}"] if price is not None else []),
-            )
-            for group in groups
-        ],
-        right=columns,
-    )
-
-
-def _print(rows: pa.Table, format: RowFormat) -> None:
-    if format is RowFormat.parquet and sys.stdout.isatty():
-        raise SettingsError(
-            "cannot print Parquet to a terminal; redirect it to a file with > or use `troupe catalog export`"
-        )
-    sys.stdout.buffer.write(_encode(rows, format))
-    sys.stdout.flush()
-
-
-def _encode(rows: pa.Table, format: RowFormat, excel: bool = False) -> bytes:
-    from catalogs.query import jobs as query
-
-    if format is RowFormat.parquet:
-        return query.to_parquet(rows)
-    return (query.to_json(rows) + "\n" if format is RowFormat.json else query.to_csv(rows, excel=excel)).encode()
-
-
-def _print_jobs(rows: list[dict[str, Any]]) -> None:
-    print_table(
-        ("finished (UTC)", "run", "job", "status", "review", "identity", "frames", "seconds", "video or error"),
-        (
-            (
-                f"{row['finished_at']:%Y-%m-%d %H:%M}" if row["finished_at"] else "",
-                row["run_id"],
-                row["job_id"],
-                row["status"],
-                row["review"] if row["review"] in ("approved", "rejected") else "",
-                row["identity"] or "",
-                "" if row["frames"] is None else str(row["frames"]),
-                "" if row["seconds"] is None else f"{row['seconds']:.2f}",
-                row["error"] or row["full_uri"] or row["crop_uri"] or "",
-            )
-            for row in rows
-        ),
-        right=("frames", "seconds"),
-        optional=("review",),
-    )
-
-
-def _format_statistic(name: str, value: Any) -> str:
-    if isinstance(value, dict):
-        return ", ".join(f"{key} {count}" for key, count in value.items())
-    return human_size(value) if name.endswith("_bytes") else _format_cell(value)
-
-
-def _format_cell(value: Any) -> str:
-    """Format a value for a table cell."""
-    if value is None:
-        return ""
-    if isinstance(value, datetime):
-        return value.isoformat(sep=" ", timespec="seconds").replace("+00:00", "Z")
-    if isinstance(value, float):
-        return f"{value:.6g}"
-    if isinstance(value, dict):
-        return ", ".join(f"{name} {_format_cell(inner)}" for name, inner in value.items())
-    return str(value)

@@ -1,10 +1,10 @@
-"""bench.catalog: the generated catalog and its queries."""
+"""bench.store.catalog: the generated catalog and its queries."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
-from bench.catalog import _run_query, fill
+from bench.store.catalog import _run_query, fill
 from bench.support.catalog_query import QUERIES
 from catalogs.query.jobs import list_jobs
 from catalogs.store.store import open_store

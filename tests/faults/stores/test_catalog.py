@@ -1,4 +1,4 @@
-"""A little of `python -m tests.faults.catalog`."""
+"""A little of `python -m tests.faults.stores.catalog`."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from uuid import uuid4
 
 import pytest
 
-from tests.faults.catalog import Attack, attack
+from tests.faults.stores.catalog import Attack, attack
 from tests.s3 import BUCKET
 
 

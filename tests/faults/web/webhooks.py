@@ -68,7 +68,7 @@ def webhooks(folder: Path, seed: int, events: int, share: float = 0.5) -> str:
         receiver, killed = receive(), 0
         for life in range(3):
             jobs = events // 2 if life < 2 else events - len(_recorded(store))
-            driver = _start("tests.faults.webhooks", "--drive", url, str(life), str(jobs))
+            driver = _start("tests.faults.web.webhooks", "--drive", url, str(life), str(jobs))
             processes.append(driver)
             if life < 2:  # both are killed while they work, in either order
                 _wait_for(log, _accepted(log) + random.randrange(5, 30), driver)

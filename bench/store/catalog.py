@@ -139,7 +139,7 @@ def _run_queries(url: str, args: Namespace, requests: Counter[str] | None, rewri
 def _run_query(url: str, query: str) -> QueryCost:
     """Run a query in a fresh process, which imports no more than it needs."""
     words = [sys.executable, "-m", "bench.support.catalog_query", url, query]
-    done = subprocess.run(words, check=True, capture_output=True, text=True, cwd=Path(__file__).parents[1])
+    done = subprocess.run(words, check=True, capture_output=True, text=True, cwd=Path(__file__).parents[2])
     return QueryCost(**json.loads(done.stdout))
 
 

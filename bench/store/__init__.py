@@ -1,0 +1,1 @@
+"""Benchmarks of what a store holds: catalog, report, review, events."""

@@ -1,0 +1,1 @@
+"""Trials of the catalog of a store."""

@@ -1,0 +1,1 @@
+"""Trials of what speaks HTTP: the review application and webhooks."""
