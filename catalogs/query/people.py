@@ -84,7 +84,11 @@ def find_person(index: JobIndex, label: str, others: Iterable[str] = ()) -> Pers
 
 def _spellings(rows: pa.Table, others: Iterable[str]) -> dict[str, list[str]]:
     """Return the labels of each person, the most frequent first."""
-    counted = rows.group_by("identity").aggregate([([], "count_all")]).sort_by([("count_all", "descending")])
+    counted = (
+        rows.group_by("identity")
+        .aggregate([([], "count_all")])
+        .sort_by([("count_all", "descending"), ("identity", "descending")])
+    )
     labels = [label for label in counted.column("identity").to_pylist() if label]
     spellings: dict[str, list[str]] = {}
     for label in [*labels, *others]:

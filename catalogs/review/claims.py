@@ -117,7 +117,13 @@ class Claims:
     def _take(self, item: str, expired: _Claim | None) -> bool:
         """Create the next generation of an item's claims, and return whether no other session was faster."""
         generation = expired.generation + 1 if expired else 1
-        if not self._store.put_bytes(self._content(item), _key(item, generation)).created:
+        try:
+            created = self._store.put_bytes(self._content(item), _key(item, generation)).created
+        except StoreError:
+            if self._store.exists(_key(item, generation)):
+                raise
+            created = False  # another session's, released before it could be compared
+        if not created:
             return False
         keys = self._store.list(_folder(item))
         if keys[-1:] != [_key(item, generation)]:  # another session has taken it over meanwhile

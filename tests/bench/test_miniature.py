@@ -70,6 +70,7 @@ def test_every_target_is_checked(tmp_path: Path, judge: Path) -> None:
     assert (pictures / "cross-00.png").is_file()
 
 
+@pytest.mark.long
 def test_ablations_change_the_output_and_restore_the_model() -> None:
     animator, detector = load(SHIPPED_WEIGHTS, "cpu", "float32"), open_detector(detector_file(SHIPPED_WEIGHTS), "cpu")
     clip, _ = encode_clip(0, 3, animator, detector)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pyarrow.parquet as pq
+import pytest
 
 from bench.pipeline import _stand_ins, draw_inputs
 from flows.observe.progress import Listeners
@@ -13,6 +14,7 @@ from models.miniature import SHIPPED_WEIGHTS
 from tasks.run.request import Request
 
 
+@pytest.mark.long
 def test_pictures_at_once_have_their_own_frames_and_counts(tmp_path: Path) -> None:
     draw_inputs(tmp_path, 2, 5)
     request = Request(

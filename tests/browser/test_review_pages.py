@@ -67,6 +67,7 @@ def until(browser: Browser, script: str, *arguments: Any) -> Any:
     return WebDriverWait(browser, 20).until(lambda _: browser.execute_script(script, *arguments))
 
 
+@pytest.mark.long
 def test_a_thousand_thumbnails(browser: Browser, address: str) -> None:
     """Of 1000 cards, only those around the window have their media."""
     page = opened(browser, address, "grid?order=job")

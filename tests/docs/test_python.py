@@ -16,6 +16,7 @@ from tests.catalogs.conftest import record, row
 PAGE = (Path(__file__).parents[2] / "docs" / "python.md").read_text()
 
 
+@pytest.mark.long
 def test_the_examples_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     monkeypatch.chdir(tmp_path)
     prepare_demo(Path("demo"))

@@ -32,6 +32,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from bench.support.machine import peak_memory, resident
 from tasks import media
 from tests.clips import beep, make_clip, numbered
 from troupe.errors import InputError, TooLarge
@@ -229,6 +230,7 @@ def run_case(case: Case, folder: Path) -> Outcome:
 
 
 def _put_through(case: Case, folder: Path, sender: multiprocessing.connection.Connection) -> None:
+    before = resident()  # what the process that was forked had
     with tempfile.TemporaryDirectory(dir=folder) as scratch:
         try:
             kind, detail = "rendered", (_read if case.picture else _render)(case.path, Path(scratch))
@@ -241,8 +243,8 @@ def _put_through(case: Case, folder: Path, sender: multiprocessing.connection.Co
         left = [path for path in Path(scratch).iterdir() if path.name != "out.mp4"]
         if left:
             kind = "WRONG: something is left behind"
-    peaks = [resource.getrusage(who).ru_maxrss for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
-    sender.send((kind, detail, max(peaks) * 1024))
+    children = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss * 1024
+    sender.send((kind, detail, max(peak_memory() - before, children)))
 
 
 def _render(path: Path, scratch: Path) -> str:

@@ -5,10 +5,13 @@ from __future__ import annotations
 from fractions import Fraction
 from pathlib import Path
 
+import pytest
+
 from tests.clips import beep, make_clip, numbered
 from tests.faults.damaged import Case, Outcome, judge, run, run_case
 
 
+@pytest.mark.long
 def test_a_sample_of_damaged_and_hostile_inputs(tmp_path: Path) -> None:
     results = run(tmp_path, seed=7, damaged=24, only_every=3)
     assert len(results) > 36

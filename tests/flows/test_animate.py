@@ -37,7 +37,7 @@ def test_the_flow_and_the_command_have_the_parameters_of_a_request() -> None:
     assert Request.from_parameters(given | defaults) == Request(**given)
     options = set(inspect.signature(run).parameters)
     of_jobs = {"preset", "seed", "output", "audio", "languages", "fit", "loudness", "subtitles", "subtitles_burn"}
-    of_jobs |= {"label", "watermark"}
+    of_jobs |= {"label", "watermark", "lips"}
     assert options - of_jobs - {"local"} == fields.keys() - {"defaults", "retry"}
 
 

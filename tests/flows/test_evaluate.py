@@ -20,6 +20,7 @@ from troupe.errors import Cancelled, SettingsError
 __all__ = ["networks"]
 
 
+@pytest.mark.long
 def test_an_evaluation(cast: Path, weights: Path, networks: dict[str, Path], tmp_path: Path) -> None:
     """The untrained miniature generates noise: pixel metrics have values, face metrics have none."""
     words = f"evaluate --local --preset sketch --preview 0.1s --limit 1 --run-id e1 --weights {weights}".split()

@@ -52,6 +52,7 @@ checkpointing = true
 """
 
 
+@pytest.mark.long
 def test_training_on_synthetic_clips(weights: Path, tmp_path: Path) -> None:
     config = tmp_path / "training.toml"
     config.write_text(WORLD.format(folder=tmp_path, base=weights))
@@ -68,6 +69,7 @@ def test_training_on_synthetic_clips(weights: Path, tmp_path: Path) -> None:
     assert not any(report.problems for report in inspect_weights(tmp_path / "weights"))
 
 
+@pytest.mark.long
 def test_training_a_voice(weights: Path, tmp_path: Path) -> None:
     config = tmp_path / "training.toml"
     head = WORLD.format(folder=tmp_path, base=weights).split("[denoiser]")[0].replace("frames = 25", "frames = 4")
@@ -80,6 +82,7 @@ def test_training_a_voice(weights: Path, tmp_path: Path) -> None:
     assert {path.parts[-2] for path in tmp_path.glob("weights.training/voice-clips-*/*/*")} == {"learning", "measuring"}
 
 
+@pytest.mark.long
 @pytest.mark.usefixtures("prefect_session")
 def test_fine_tuning_on_user_clips(weights: Path, tmp_path: Path) -> None:
     """With Prefect: only the adapters change, and the result renders."""

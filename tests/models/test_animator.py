@@ -96,6 +96,7 @@ def test_a_cancelled_render_does_not_affect_the_next(animator: Animator) -> None
     assert all((a == b).all() for a, b in zip(again, expected, strict=True))
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("offload", [False, True])
 def test_a_clip_is_decoded_while_another_is_denoised(animator: Animator, offload: bool) -> None:
     """Unless there is memory for one of them only; the frames are the same."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 
 from catalogs.requests.access.input_policy import allowed_entries
@@ -39,15 +39,18 @@ def check_request(request: Request, *, write: bool = True) -> None:
         SettingsError: several problems.
     """
     checks: list[Callable[[], object]] = [
-        lambda: check_marks(request.job_list),
+        lambda: _check_jobs(request.weights, request.job_list),
         lambda: Thresholds(request.min_identity, request.max_quality, request.fail_quality),
         *model_checks(request.weights, request.detector, request.device, request.dtype),
-        lambda: check_voice(request.weights, request.job_list),
         lambda: allowed_entries(request.allow_input),
         lambda: _check_signer(request),
         lambda: _check_syncnet(request),
     ]
     check_all(checks, lambda: _check_store(request, write=write))
+
+
+def _check_jobs(weights: str, jobs: Sequence[Job]) -> None:
+    check_all([partial(check_marks, jobs), partial(check_voice, weights, jobs)])
 
 
 def check_marks(jobs: Iterable[Job]) -> None:

@@ -47,6 +47,8 @@ FULL = Job(
     subtitles_burn=True,
     label="ai-generated",
     watermark="required",
+    lips="sound",
+    replaces="0123abcd",
 )
 
 

@@ -63,6 +63,8 @@ def test_every_column_in_every_kind_of_file(tmp_path: Path) -> None:
         "subtitles_burn": "true",
         "label": "AI-generated",
         "watermark": "required",
+        "lips": "sound",
+        "replaces": "0123abcd",
     }
     assert set(cells) | {"tags", "languages"} == set(COLUMNS)
     assert {field.name for field in dataclasses.fields(Job)} <= set(COLUMNS)

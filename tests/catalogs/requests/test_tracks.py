@@ -142,6 +142,7 @@ def test_schema() -> None:
     assert {field.type for field in SCHEMA} == {pa.int64(), pa.float32(), pa.bool_()}
 
 
+@pytest.mark.long
 def test_small_files_that_hold_many_frames_or_bytes(tmp_path: Path) -> None:
     path = tmp_path / "t"
     zeros = pa.array(np.zeros(1_100_000, np.float32)).dictionary_encode()

@@ -117,6 +117,7 @@ def put_many(store: Store, content: bytes) -> list[bool]:
     return [store.put_bytes(content, f"race/{n}").created for n in range(25)]
 
 
+@pytest.mark.long
 def test_one_of_two_processes_creates(shared_store: Store) -> None:
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(2, mp_context=context) as pool:

@@ -11,6 +11,7 @@ from tests.faults.stores.catalog import Attack, attack
 from tests.s3 import BUCKET
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("kind", ["local", "s3"])
 def test_every_row_exactly_once(
     kind: str, request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory

@@ -146,6 +146,7 @@ def test_a_longer_sound(run_jobs: RunJobs, cast: Path, fit: str, frames: int | N
         assert f"({fit})" in row["notes"]
 
 
+@pytest.mark.long
 def test_a_stretched_motion(run_jobs: RunJobs, cast: Path) -> None:
     for name, seconds in {"near": 0.44, "far": 0.6, "short": 0.36}.items():
         write_tones(cast / f"{name}.wav", seconds)

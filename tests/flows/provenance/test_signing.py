@@ -71,6 +71,7 @@ def test_all_files_are_signed_and_share_the_unsigned_picture(
     assert [problem.what for problem in check_store(store).problems]
 
 
+@pytest.mark.long
 def test_a_signer_that_fails_publishes_nothing_and_retry_works_after_mending(
     run_jobs: RunJobs, authority: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

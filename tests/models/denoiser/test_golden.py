@@ -33,6 +33,7 @@ def test_golden_names_and_shapes_of_the_pose_guider(entry: str) -> None:
     assert golden.shapes_of(guider) == golden.shapes(entry)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("case", ["unet_tiny", "unet"])
 def test_golden_output_of_the_unet(case: str) -> None:
     expected = golden.outputs(f"{case}.safetensors")["noise_pred"]

@@ -147,6 +147,7 @@ def test_heads_that_do_not_divide_the_width_are_refused(heads: tuple[int, ...]) 
         Denoiser(replace(SMALL, num_attention_heads=heads))
 
 
+@pytest.mark.long
 def test_cost_of_a_frame_at_full_size() -> None:
     """Matrix products and convolutions; on a CPU the counter does not include attention itself."""
     config, window, latent, tokens = UNetConfig(), 25, 64, 64

@@ -70,6 +70,7 @@ def evaluate(model: SCRFD, pictures: list[tuple[Picture, Face]]) -> tuple[float,
     return len(overlaps) / len(pictures), np.array(overlaps), np.array(errors)
 
 
+@pytest.mark.long
 def test_finds_the_worlds_faces(scrfd: SCRFD) -> None:
     """Measured when this was written: all found, IoU at least 0.81 and 0.94 on average, keypoint error at most 0.08."""
     share, overlaps, errors = evaluate(scrfd, list(faces()))

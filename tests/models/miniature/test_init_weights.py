@@ -116,6 +116,7 @@ def test_an_empty_directory_is_filled(tmp_path: Path) -> None:
     assert set(content(tmp_path / "weights")) == RELEASED
 
 
+@pytest.mark.long
 def test_renders_the_world(directory: Path) -> None:
     """From portrait and driving clip to rendered frames."""
     animator = load(directory, "cpu", "float32")

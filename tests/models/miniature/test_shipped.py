@@ -6,6 +6,7 @@ import hashlib
 import re
 
 import numpy as np
+import pytest
 
 from models.animator import load
 from models.config import ModelConfig
@@ -40,6 +41,7 @@ def test_the_card_lists_the_checksum_of_every_file() -> None:
     assert found == listed
 
 
+@pytest.mark.long
 def test_the_person_of_the_portrait_acts_the_clip() -> None:
     """The output is nearer to their own clip than to another person's, and nearer than the portrait is."""
     animator = load(SHIPPED_WEIGHTS, "cpu", "float32")

@@ -18,6 +18,7 @@ FRAMES, SIZE = 3, 16
 UNET = replace(SMALL, block_out_channels=(32,) * 4, num_attention_heads=(1, 1, 2, 2), layers_per_block=1)
 
 
+@pytest.mark.long
 def test_every_block_is_compiled_and_the_network_is_restored() -> None:
     denoiser = small_denoiser(UNET)
     sample, pose = randn(2, FRAMES, 8, SIZE, SIZE), 0.1 * randn(UNET.block_out_channels[0], SIZE, SIZE)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 import torch
 
 from tests.models import golden
@@ -11,6 +12,7 @@ LEAST = 35.0
 """Minimum PSNR in dB; the error is invisible. Measured: 37.9 with equal guidance, 36.1 with unequal."""
 
 
+@pytest.mark.long
 def test_bfloat16_is_close_to_float32() -> None:
     pipeline = build_pipeline(torch.bfloat16)
     released = golden.outputs("pipeline_tiny.safetensors")

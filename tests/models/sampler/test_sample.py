@@ -250,6 +250,7 @@ SAVINGS = (
 )
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("settings", SAVINGS)
 def test_savings_do_not_depend_on_the_windows_per_call(denoiser: Denoiser, settings: SamplerSettings) -> None:
     once = latents(denoiser, 7, settings)

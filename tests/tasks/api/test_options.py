@@ -35,7 +35,7 @@ assert "torch" not in sys.modules, "a wrong call loads torch"
 
 
 def test_every_column_is_an_option_or_concerns_more_than_one_video() -> None:
-    others = {"portrait", "driving", "job_id", "identity", "consent", "tags", "master", "languages"}
+    others = {"portrait", "driving", "job_id", "identity", "consent", "tags", "master", "languages", "replaces"}
     assert set(COLUMNS) - set(OPTIONS) == others
     assert set(OPTIONS) < set(COLUMNS)
 

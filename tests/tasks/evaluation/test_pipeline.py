@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from catalogs.retention.store_policy import change_policy
 from catalogs.retention.store_rules import StoreRules
 from catalogs.store.store import open_store
-from catalogs.table.store_policy import change_policy
 from models.miniature import SHIPPED_WEIGHTS
 from tasks.evaluation.pipeline import prepare_evaluation
 from tasks.evaluation.request import EvaluationRequest

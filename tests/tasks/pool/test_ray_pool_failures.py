@@ -119,6 +119,7 @@ class TestErrors:
             assert pool.attempts("stopped") == 1
         assert caplog.text.count("is suspended") == 1
 
+    @pytest.mark.long
     def test_a_worker_that_stays_suspended_is_replaced(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr("tasks.pool.transport._HEALTH_CHECK_INTERVAL", 0.2)
         monkeypatch.setattr("tasks.pool.ray_transport._SUSPENDED_TIMEOUT", 1.0)

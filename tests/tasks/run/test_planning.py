@@ -208,6 +208,7 @@ ANY_URI = st.builds(
 )
 
 
+@pytest.mark.long
 @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(uris=st.lists(st.tuples(ANY_URI, ANY_URI, ANY_URI, ANY_URI), min_size=1, max_size=8))
 def test_no_input_keeps_the_job_beside_it_from_being_planned(folder: Path, uris: list[tuple[str, ...]]) -> None:

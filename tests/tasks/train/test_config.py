@@ -41,7 +41,12 @@ def test_reads_a_training_file(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("file", "parts"), [("training.toml", PARTS.keys() - {"adapters"}), ("training-2.toml", {"denoiser"})]
+    ("file", "parts"),
+    [
+        ("training.toml", PARTS.keys() - {"adapters", "voice"}),
+        ("training-2.toml", {"denoiser"}),
+        ("voice.toml", {"voice"}),
+    ],
 )
 def test_the_training_files_of_the_miniature(file: str, parts: set[str], tmp_path: Path) -> None:
     """Every part can be trained with its options."""

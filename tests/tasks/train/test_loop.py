@@ -169,6 +169,7 @@ def test_workers_split_a_batch() -> None:
     assert torch.equal(later[0]["x"], alone["x"])
 
 
+@pytest.mark.long
 def test_loader_processes_make_the_same_examples() -> None:
     loaded = batches(Line(), replace(RECIPE, steps=3, loaders=1), 0, Share())
     local = batches(Line(), replace(RECIPE, steps=3), 0, Share())

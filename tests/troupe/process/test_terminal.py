@@ -50,6 +50,7 @@ def shell(tmp_path: Path) -> Iterator[Shell]:
         yield shell
 
 
+@pytest.mark.long
 def test_no_import_uses_the_terminal(shell: Shell) -> None:
     """Importing scenedetect did: in the background the kernel stopped the importing process."""
     shell.run(sys.executable, "-c", EVERYTHING, after="& wait $!")

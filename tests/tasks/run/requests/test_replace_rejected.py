@@ -33,7 +33,7 @@ def make_run(
 ) -> None:
     """A run whose jobs ended with these films, by render_key."""
     request = Request(store.url, "weights", jobs="/jobs/jobs.csv", **more).parameters()
-    write_run(store, RunInfo(run_id, state, NOW, NOW, request=request))
+    write_run(store, RunInfo(run_id, state, NOW, datetime.now(UTC), request=request))
     write_request(store, run_id, list(films.values()))
     with RowBuffer(store, run_id) as buffer:
         for key, job in films.items():
