@@ -14,6 +14,7 @@
 - `python -m bench.models.paste_back`: what pasting back changes in the portrait, with pictures
 - `python -m bench.models.training`: training and fine-tuning converge; stops and workers do not change the result
 - `python -m bench.models.neighbours`: two processes that share the cores, by how their threads wait
+- `python -m bench.models.savings`: what settings of the sampler that save work lose
 - `python -m bench.dubbing`: ten languages of one picture against one job
 - `python -m bench.sync`: whether displaced and exchanged sounds are found, and what stretching does to the motion
 - `python -m bench.voice`: lips by sound: does the mouth follow the sound, and all else the driver
