@@ -121,7 +121,7 @@ def count_frame_cost(config: ModelConfig, chunk: int) -> FrameCost:
         def evaluate(branch: Branch, inner: torch.Tensor | None = None) -> torch.Tensor:
             sample = torch.empty(1, window, config.unet.in_channels, side, side)
             pose = torch.empty(config.unet.block_out_channels[0], side, side)
-            made: list[torch.Tensor] = []
+            made = [] if inner is None else [inner]
             contexts = conditioning[branch]
             denoiser(sample, torch.empty(1), torch.empty(1, 3), pose, contexts, inner, made.append)
             return made[0]

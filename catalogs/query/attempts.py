@@ -13,6 +13,7 @@ from catalogs.requests.jobs_file import read_request
 from catalogs.review.columns import REVIEW_COLUMNS
 from catalogs.store.store import Store
 from catalogs.table.runs import list_runs
+from catalogs.table.schema import WITH_VIDEO
 from troupe.errors import TroupeError
 
 __all__ = ["ATTEMPT_COLUMNS", "attempts", "rejected_films"]
@@ -40,7 +41,7 @@ def rejected_films(store: Store, run: str | None = None) -> list[dict[str, Any]]
     if not rejected:
         return []
     links = list_jobs(store, columns=["status", "replaces"]).to_pylist()
-    replaced = {link["replaces"] for link in links if link["status"] in ("done", "reused")}
+    replaced = {link["replaces"] for link in links if link["status"] in WITH_VIDEO}
     for live in list_runs(store):
         if live.live:
             replaced |= {job.replaces for job in _jobs(store, live.run_id)}

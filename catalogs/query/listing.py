@@ -20,14 +20,15 @@ import pyarrow.dataset as ds
 
 from catalogs.query.filters import CatalogQuery, all_of
 from catalogs.query.job_index import JobIndex
+from catalogs.review.columns import reviewable
 from catalogs.review.decision import PENDING, REVIEW_STATES
 from catalogs.review.decisions import Decisions
 from catalogs.table.redaction import redacted_table
-from catalogs.table.schema import EITHER_SIGN, HIGHER_IS_BETTER, QUALITIES, SYNC_COLUMNS
+from catalogs.table.schema import EITHER_SIGN, HIGHER_IS_BETTER, QUALITIES, SYNC_COLUMNS, WITH_VIDEO
 from catalogs.table.snapshot import Snapshot
 from troupe.errors import SettingsError
 
-__all__ = ["COLUMNS", "MEASURES", "ORDERS", "WITH_VIDEO", "JobPage", "list_page", "matching_jobs"]
+__all__ = ["COLUMNS", "MEASURES", "ORDERS", "JobPage", "list_page", "matching_jobs"]
 
 MEASURES = (*QUALITIES, *SYNC_COLUMNS)
 """Measures by which jobs can be ordered, the worst first."""
@@ -41,8 +42,6 @@ COLUMNS = (
 )
 """Columns of a page's rows, beside the one that they are ordered by."""
 
-WITH_VIDEO = ("done", "reused")
-"""Statuses of jobs whose video is in the store."""
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _Direction = Literal["ascending", "descending"]
 _TIES: tuple[tuple[str, _Direction], ...] = (
@@ -156,7 +155,7 @@ def matching_jobs(index: JobIndex, filters: Mapping[str, Any], columns: Sequence
 def _in_state(rows: pa.Table, decisions: Decisions | None, state: str) -> Any:
     """Return for each row whether its film is in a state of review."""
     films, pictures = decisions.decided() if decisions else (set(), set())
-    has_film = pc.and_(rows.column("render_key").is_valid(), pc.is_in(rows.column("status"), pa.array(WITH_VIDEO)))
+    has_film = reviewable(rows)
     decided = pc.or_(
         pc.is_in(rows.column("render_key"), pa.array(sorted(films), pa.string())),
         pc.is_in(rows.column("picture_key"), pa.array(sorted(pictures), pa.string())),

@@ -13,11 +13,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from catalogs.query.job_index import JobIndex
+from catalogs.table.schema import WITH_VIDEO
 from troupe.labels import label_key
 
 __all__ = ["Person", "find_person", "list_people"]
-
-_WITH_VIDEO = ("done", "reused")
 
 
 @dataclass(frozen=True)
@@ -112,7 +111,7 @@ def _person(key: str, labels: list[str], rows: pa.Table) -> Person:
     videos = [
         place
         for place, status in enumerate(columns["status"])
-        if status in _WITH_VIDEO and columns["render_key"][place] is not None
+        if status in WITH_VIDEO and columns["render_key"][place] is not None
     ]
     return Person(
         key,

@@ -10,6 +10,7 @@ import pyarrow.compute as pc
 
 from catalogs.review.decision import Decision
 from catalogs.review.decisions import Decisions, Subject
+from catalogs.table.schema import WITH_VIDEO
 
 __all__ = ["REVIEW_COLUMNS", "REVIEW_KEYS", "reviewable", "verdict_values", "with_review"]
 
@@ -52,7 +53,7 @@ def with_review(rows: pa.Table, decisions: Decisions) -> pa.Table:
 
 def reviewable(rows: pa.Table) -> Any:
     """Return which rows have a film to review."""
-    finished = pc.is_in(rows["status"], pa.array(["done", "reused"]))
+    finished = pc.is_in(rows["status"], pa.array(WITH_VIDEO))
     return pc.and_(finished, pc.is_valid(rows["render_key"]))
 
 

@@ -26,6 +26,7 @@ __all__ = [
     "STATUSES",
     "SYNC_COLUMNS",
     "VERSION",
+    "WITH_VIDEO",
     "Row",
     "Status",
     "conform",
@@ -35,13 +36,15 @@ __all__ = [
 ]
 
 VERSION = 6
+"""Version of the schema. Columns are only added, never renamed or changed in type."""
 MASKED_SINCE = 5
 """Version of which every row was written without credentials in its URIs."""
-"""Version of the schema. Columns are only added, never renamed or changed in type."""
 
 Status: TypeAlias = Literal["done", "reused", "failed", "cancelled", "forgotten"]
 """How a job ended; `forgotten`: it was done, and its files were deleted because the person withdrew consent."""
 STATUSES: tuple[Status, ...] = get_args(Status)
+WITH_VIDEO: tuple[Status, ...] = ("done", "reused")
+"""Statuses of jobs whose video is in the store."""
 STAGES = ("fetch", "decode", "detect", "encode", "denoise", "vae", "paste", "encode_video", "put", "sign", "queue")
 """Stages of a job; columns `seconds_<stage>`."""
 QUALITIES = ("identity", "landmarks", "expression", "pose", "flicker")

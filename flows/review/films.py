@@ -9,8 +9,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from catalogs.query.job_index import JobIndex
-from catalogs.query.listing import WITH_VIDEO, matching_jobs
+from catalogs.query.listing import matching_jobs
+from catalogs.review.columns import reviewable
 from catalogs.review.decisions import Decisions
+from catalogs.table.schema import WITH_VIDEO
 
 __all__ = ["count_films", "families_of", "has_film"]
 
@@ -65,7 +67,7 @@ def has_film(index: JobIndex, scope: str, key: str) -> bool:
 
 
 def _finished(rows: pa.Table) -> pa.Table:
-    return rows.filter(pc.and_(_is_finished(rows), rows.column("render_key").is_valid()))
+    return rows.filter(reviewable(rows))
 
 
 def _is_finished(rows: pa.Table) -> Any:

@@ -143,7 +143,7 @@ class Denoiser(nn.Module):
             contexts: none to two contexts of the windows; absent ones count as zeros.
             inner: (B * F, C, h / 2, w / 2), what the inner stages made at another noise level: only the outermost
                 stages are evaluated.
-            on_inner: called with what the inner stages made.
+            on_inner: called with what the inner stages made, if they are evaluated.
 
         Returns:
             (B, F, 4, h, w).
@@ -173,11 +173,11 @@ class Denoiser(nn.Module):
                 if below is not None:
                     inner = below.enlarge(inner, maps[-1].shape[-2:])
                 inner = up(inner, maps, activated, frames, contexts_of(up))
+            on_inner(inner)
         else:
             left_out: tuple[DownStage | MiddleStage | UpStage, ...] = (*downs, middle, *ups)
             for stage in left_out:
                 contexts_of(stage)
-        on_inner(inner)
         x = ups[-1].enlarge(inner, outer[-1].shape[-2:])
         x = last(x, outer, activated, frames, contexts_of(last))
         out: Tensor = self.conv_out(F.silu(self.conv_norm_out(x)))

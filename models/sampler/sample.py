@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 
@@ -210,23 +210,13 @@ def _guided_prediction(
             scene.pose,
             contexts[branch],
             inner=None if deep else saved.inner(branch, indices),
-            on_inner=partial(saved.keep_inner, branch, indices, frames) if deep else _ignore,
+            on_inner=partial(saved.keep_inner, branch, indices, frames),
         )
         predictions[branch] = v.float()
-    for branch, prediction in predictions.items() if Branch.FULL in predictions else ():
-        if branch is not Branch.FULL:
-            saved.keep_difference(branch, indices, frames, prediction - predictions[Branch.FULL])
-    terms = [
-        factor * (predictions[branch] if branch in predictions else _reused(branch, indices, predictions, saved))
-        for branch, factor in step.factors.items()
-    ]
+    if saved.reuses_guidance and (full := predictions.get(Branch.FULL)) is not None:
+        for branch in predictions.keys() - {Branch.FULL}:
+            saved.keep_difference(branch, indices, frames, predictions[branch] - full)
+        for branch in step.factors.keys() - predictions.keys():
+            predictions[branch] = full + saved.difference(branch, indices)
+    terms = [factor * predictions[branch] for branch, factor in step.factors.items()]
     return sum(terms[1:], terms[0])
-
-
-def _reused(branch: Branch, indices: Tensor, predictions: Mapping[Branch, Tensor], saved: Saved) -> Tensor:
-    """Return an earlier step's difference of a branch, added to this step's prediction with all conditions."""
-    return predictions[Branch.FULL] + saved.difference(branch, indices)
-
-
-def _ignore(_: Tensor) -> None:
-    """Keep nothing."""

@@ -54,6 +54,11 @@ class Saved:
     _inner: dict[Branch, FrameMeans] = field(default_factory=dict)
     _differences: dict[Branch, FrameMeans] = field(default_factory=dict)
 
+    @property
+    def reuses_guidance(self) -> bool:
+        """Whether later steps reuse differences between branches."""
+        return self.settings.guidance_every > 1
+
     def keep_inner(self, branch: Branch, indices: Tensor, frames: int, inner: Tensor) -> None:
         """Keep the inner stages' output, (B * W, C, h, w)."""
         if self.settings.deep_every > 1:
@@ -65,8 +70,7 @@ class Saved:
 
     def keep_difference(self, branch: Branch, indices: Tensor, frames: int, difference: Tensor) -> None:
         """Keep by what a branch's prediction differs from the one with all conditions, (B, W, 4, h, w)."""
-        if self.settings.guidance_every > 1:
-            self._differences.setdefault(branch, FrameMeans()).add(indices, difference.flatten(0, 1), frames)
+        self._differences.setdefault(branch, FrameMeans()).add(indices, difference.flatten(0, 1), frames)
 
     def difference(self, branch: Branch, indices: Tensor) -> Tensor:
         """Return that difference of the last step that evaluated the branch, (B, W, 4, h, w)."""
