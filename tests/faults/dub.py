@@ -29,6 +29,7 @@ from catalogs.query.jobs import list_jobs
 from catalogs.retention.evict import CACHES
 from catalogs.store.renders import PICTURES
 from catalogs.store.store import Store, open_store
+from tests.faults.harness.seeds import run_seeds
 from tests.faults.harness.workspace import Workspace, prepare, server, wait_until
 from tests.flows.cast import write_sound
 from tests.s3 import BUCKET, endpoint
@@ -128,8 +129,6 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--seeds", default="0-0", help="FIRST-LAST, both included")
     parser.add_argument("--kills", type=int, default=10, help="number of kills per seed")
     chosen = parser.parse_args(arguments)
-    first, _, last = chosen.seeds.partition("-")
-    failed = []
     with tempfile.TemporaryDirectory(prefix="tf-") as folder, endpoint():
         boto3.client("s3").put_bucket_versioning(Bucket=BUCKET, VersioningConfiguration={"Status": "Enabled"})
         workspace = prepare(Path(folder), portraits=1, clips=1, frames=20)
@@ -140,13 +139,9 @@ def main(arguments: list[str] | None = None) -> None:
         workspace.request.write_text(json.dumps(row | {"languages": ";".join(LANGUAGES)}))
         with server(workspace) as address:
             workspace.variables["PREFECT_API_URL"] = address
-            for seed in range(int(first), int(last or first) + 1):
-                try:
-                    print(dub(workspace, f"s3://{BUCKET}/dub-{seed}", seed, chosen.kills), flush=True)
-                except AssertionError as error:
-                    failed.append(seed)
-                    print(f"FAILED {error}", flush=True)
-    print(f"{len(failed)} failed {failed or ''}", flush=True)
+            failed = run_seeds(
+                chosen.seeds, lambda seed: dub(workspace, f"s3://{BUCKET}/dub-{seed}", seed, chosen.kills)
+            )
     sys.exit(bool(failed))
 
 

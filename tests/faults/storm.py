@@ -23,6 +23,7 @@ from flows.local import animate_locally
 from tasks.run.request import Request
 from tasks.run.summary import Summary
 from tests.faults.harness.faulty_s3 import faulty_s3
+from tests.faults.harness.seeds import run_seeds
 from tests.faults.harness.workspace import Workspace, prepare
 from tests.s3 import BUCKET, endpoint
 
@@ -94,17 +95,9 @@ def main() -> None:
     parser.add_argument("--seeds", default="0-4", help="FIRST-LAST, both included")
     parser.add_argument("--share", type=float, default=0.05, help="of the requests, for each kind of trouble")
     chosen = parser.parse_args()
-    first, _, last = chosen.seeds.partition("-")
-    failed = []
     with endpoint() as started, tempfile.TemporaryDirectory(prefix="tf-") as folder:
         workspace = prepare(Path(folder))
-        for seed in range(int(first), int(last or first) + 1):
-            try:
-                print(storm(workspace, started.url, seed, chosen.share), flush=True)
-            except AssertionError as error:
-                failed.append(seed)
-                print(f"FAILED {error}", flush=True)
-    print(f"{len(failed)} failed {failed or ''}", flush=True)
+        failed = run_seeds(chosen.seeds, lambda seed: storm(workspace, started.url, seed, chosen.share))
     sys.exit(bool(failed))
 
 

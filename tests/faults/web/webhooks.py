@@ -24,6 +24,7 @@ from catalogs.store.store import Store, open_store
 from catalogs.table.audit import append_audit
 from catalogs.table.row_buffer import RowBuffer
 from tasks.events.sender import FINISH_SECONDS, SHARE, Sender
+from tests.faults.harness.seeds import run_seeds
 
 __all__ = ["webhooks"]
 
@@ -138,16 +139,12 @@ def main() -> None:
     if chosen.drive:
         drive(chosen.drive[0], int(chosen.drive[1]), int(chosen.drive[2]))
         return
-    first, _, last = chosen.seeds.partition("-")
-    failed = []
-    for seed in range(int(first), int(last or first) + 1):
+
+    def round_of(seed: int) -> str:
         with tempfile.TemporaryDirectory(prefix="tf-") as folder:
-            try:
-                print(webhooks(Path(folder), seed, chosen.events), flush=True)
-            except AssertionError as error:
-                failed.append(seed)
-                print(f"FAILED {error}", flush=True)
-    print(f"{len(failed)} failed {failed or ''}", flush=True)
+            return webhooks(Path(folder), seed, chosen.events)
+
+    failed = run_seeds(chosen.seeds, round_of)
     sys.exit(bool(failed))
 
 
