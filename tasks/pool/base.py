@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
+from dataclasses import dataclass
 from queue import Empty, SimpleQueue
 from random import Random
 from types import TracebackType
@@ -54,6 +55,13 @@ class Pool(Protocol):
             ValueError: unknown role, or a need that was not submitted before.
         """
 
+    def start_workers(self, role: str, number: int) -> None:
+        """Start workers of a role before it has items, up to this number: they load what they need meanwhile.
+
+        Raises:
+            ValueError: unknown role.
+        """
+
     def attempts(self, key: str) -> int:
         """Return how often an item was sent to a worker; 0 if it never was."""
 
@@ -76,6 +84,12 @@ class Pool(Protocol):
     ) -> None: ...
 
 
+@dataclass(frozen=True, slots=True)
+class _WorkersWanted:
+    role: str
+    number: int
+
+
 class _AwakeClock:
     """Monotonic seconds, without those during which this process was suspended (Ctrl-Z).
 
@@ -94,7 +108,7 @@ class _AwakeClock:
 
 
 class ThreadedPool:
-    """Runs a scheduler on a thread, which starts with the first submitted item.
+    """Runs a scheduler on a thread, which starts with the first submitted item, or when workers are wanted.
 
     Args:
         roles: roles of the workers; their names differ.
@@ -119,7 +133,7 @@ class ThreadedPool:
         self._connect = connect
         self._scheduler = Scheduler(roles, ahead=ahead, rng=Random())
         self._transport: Transport | None = None
-        self._inbox: SimpleQueue[WorkItem | Event | Progress | None] = SimpleQueue()
+        self._inbox: SimpleQueue[WorkItem | _WorkersWanted | Event | Progress | None] = SimpleQueue()
         self._futures: dict[str, Future[Any]] = {}
         # A Future takes some 2 kB: of an ended item only the outcome is kept, and the Future while the caller has it.
         self._outcomes: dict[str, tuple[Any, TroupeError | None]] = {}
@@ -140,8 +154,7 @@ class ThreadedPool:
                 future = self._ended_futures[item.key] = _running_future()
                 _resolve(future, *outcome)
                 return future
-            if item.role not in self._roles:
-                raise ValueError(f"{item.key}: unknown role {item.role!r}; use one of {', '.join(sorted(self._roles))}")
+            self._check_role(item.role, item.key)
             future = _running_future()
             if self._ended:
                 future.set_exception(_cancelled(item.key))
@@ -149,10 +162,18 @@ class ThreadedPool:
             if unknown := [need for need in item.needs if not (need in self._futures or need in self._outcomes)]:
                 raise ValueError(f"{item.key}: needs {', '.join(unknown)}, which was not submitted before")
             self._futures[item.key] = future
-            if self._thread.ident is None:
-                self._thread.start()
+            self._start_thread()
         self._inbox.put(item)
         return future
+
+    def start_workers(self, role: str, number: int) -> None:
+        """See `Pool.start_workers`."""
+        self._check_role(role, "start_workers")
+        with self._lock:
+            if self._ended:
+                return
+            self._start_thread()
+        self._inbox.put(_WorkersWanted(role, number))
 
     def attempts(self, key: str) -> int:
         """See `Pool.attempts`."""
@@ -184,6 +205,14 @@ class ThreadedPool:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+    def _check_role(self, role: str, what: str) -> None:
+        if role not in self._roles:
+            raise ValueError(f"{what}: unknown role {role!r}; use one of {', '.join(sorted(self._roles))}")
+
+    def _start_thread(self) -> None:
+        if self._thread.ident is None:
+            self._thread.start()
 
     def _end(self, grace: float) -> None:
         with self._lock:
@@ -239,13 +268,15 @@ class ThreadedPool:
         for message in self._messages():
             if isinstance(message, WorkItem):
                 self._scheduler.add(message)
+            elif isinstance(message, _WorkersWanted):
+                self._scheduler.start_workers(message.role, message.number)
             elif isinstance(message, Progress):
                 if self._on_progress is not None:
                     self._on_progress(message)
             elif message is not None:
                 self._scheduler.handle(message, self._clock.now())
 
-    def _messages(self) -> Iterator[WorkItem | Event | Progress | None]:
+    def _messages(self) -> Iterator[WorkItem | _WorkersWanted | Event | Progress | None]:
         deadline = self._scheduler.next_deadline()
         timeout = _TICK if deadline is None else min(_TICK, max(0.0, deadline - self._clock.now()))
         try:

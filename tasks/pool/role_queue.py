@@ -192,7 +192,7 @@ class RoleQueue:
             self._send(worker, self._queued[item.key])
         if self._priorities.finishing and now >= self.not_before:
             self.not_before = 0.0
-            self._start_workers(self._priorities.finishing)
+            self.start_workers(self._priorities.finishing)
 
     def assign(self, now: float) -> None:
         """Send items to the workers, and start the workers that are missing."""
@@ -212,7 +212,15 @@ class RoleQueue:
             self._send_more()
         if now >= self.not_before:
             self.not_before = 0.0
-            self._start_workers(self.ready)
+            self.start_workers(self.ready)
+
+    def start_workers(self, wanted: int) -> None:
+        """Start workers, as far as the role has some left, until `wanted` ones are being started."""
+        starting = sum(not worker.ready for worker in self.workers.values())
+        for _ in range(min(wanted - starting, self.role.workers - len(self.workers))):
+            worker = Worker(next(self._numbers))
+            self.workers[worker.id] = worker
+            self._commands.append(StartWorker(worker.id, self.role))
 
     def remove_worker(self, worker: Worker) -> list[QueuedItem]:
         """Remove a worker that is gone; return the items it had."""
@@ -275,14 +283,6 @@ class RoleQueue:
             else:
                 left.append(worker)
         return left
-
-    def _start_workers(self, wanted: int) -> None:
-        """Start workers, as far as the role has some left, until `wanted` ones are being started."""
-        starting = sum(not worker.ready for worker in self.workers.values())
-        for _ in range(min(wanted - starting, self.role.workers - len(self.workers))):
-            worker = Worker(next(self._numbers))
-            self.workers[worker.id] = worker
-            self._commands.append(StartWorker(worker.id, self.role))
 
     def _send(self, worker: Worker, queued: QueuedItem) -> None:
         if queued.item.key in self._queued:

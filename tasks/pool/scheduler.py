@@ -110,6 +110,12 @@ class Scheduler:
             if not needs:
                 queue.enqueue(queued)
 
+    def start_workers(self, role: str, number: int) -> None:
+        """Start workers of a role before it has items, up to this number."""
+        queue = self._queues[role]
+        if not self._stopping and not queue.error:
+            queue.start_workers(number - sum(worker.ready for worker in queue.workers.values()))
+
     def handle(self, event: Event, now: float) -> None:
         """Handle an event. Events of killed workers, and of items that the worker does not have, are ignored."""
         if isinstance(event, NoWorkers):

@@ -35,7 +35,7 @@ from tasks.run.planning import Plan, PlannedJob, Shard, finished_films, plan_job
 from tasks.run.request import Request, new_run_id
 from tasks.run.summary import Summary, counted
 from tasks.run.work_items import portrait_item, work_items
-from tasks.run.worker_roles import RENDER, cluster_roles, worker_roles
+from tasks.run.worker_roles import PREPROCESS, RENDER, cluster_roles, worker_roles
 from tasks.steps.context import WorkerConfig, local_detector
 from tasks.steps.specs import FilmSpec
 from tasks.weights.local_copy import local_weights
@@ -74,17 +74,16 @@ class Run:
         self._thresholds = Thresholds(request.min_identity, request.max_quality, request.fail_quality)
         self._started = time.monotonic()
         self._store = open_store(request.store)
-        self._weights_uri = uris.from_here(request.weights)
-        self._detector_uri = uris.from_here(request.detector) if request.detector else ""
-        self._syncnet_uri = uris.from_here(request.syncnet) if request.syncnet else ""
-        self._credentials = uris.from_here(request.credentials) if request.credentials else ""
         places = {
-            "weights": self._weights_uri,
-            "detector": self._detector_uri or None,
-            "credentials": self._credentials or None,
-            "syncnet": self._syncnet_uri or None,
+            "weights": request.weights,
+            "detector": request.detector,
+            "credentials": request.credentials,
+            "syncnet": request.syncnet,
         }
-        self._heartbeat = Heartbeat(self._store, self.run_id, request.parameters() | places)
+        self._places = {name: uris.from_here(place) if place else "" for name, place in places.items()}
+        self._heartbeat = Heartbeat(
+            self._store, self.run_id, request.parameters() | {name: uri or None for name, uri in self._places.items()}
+        )
         self._stack = ExitStack()
         self._ray = ray
         self._planned: dict[str, PlannedJob] = {}
@@ -100,18 +99,18 @@ class Run:
             scratch = self._stack.enter_context(scratch_folder())
             self._config = WorkerConfig(
                 store=request.store,
-                weights=self._weights_uri,
-                detector=self._detector_uri,
+                **self._places,
                 device=request.device,
                 dtype=request.dtype,
                 scratch=scratch,
                 compile=request.compile,
                 gpu_memory=request.gpu_memory,
                 policy=request.policy(self._store),
-                credentials=self._credentials,
-                syncnet=self._syncnet_uri,
             )
-            self._local_weights, self._local_detector = local_weights(self._weights_uri), local_detector(self._config)
+            self._local_weights, self._local_detector = (
+                local_weights(self._config.weights),
+                local_detector(self._config),
+            )
             weights_files = [*model_files(self._local_weights), self._local_detector]
             self._weights_state = {path: file_state(path) for path in weights_files}
             self._rows = self._stack.enter_context(RowBuffer(self._store, self.run_id))
@@ -184,7 +183,9 @@ class Run:
             plan = Plan(self.run_id, "", tuple(PlannedJob(job, error=error) for job in jobs))
         # Workers load them before they are hashed; after that, each worker checks that its own stay the same.
         if any(file_state(path) != state for path, state in self._weights_state.items()):
-            raise WeightsError(f"the weights in {self._weights_uri} changed while the run was being planned; run again")
+            raise WeightsError(
+                f"the weights in {self._config.weights} changed while the run was being planned; run again"
+            )
         self._outcomes = Outcomes(
             self._store,
             self.run_id,
@@ -204,6 +205,9 @@ class Run:
             else:
                 self._planned[planned.job.job_id] = planned
                 missing.append(planned.spec)
+        # All load what they need at once, whoever is needed first.
+        self._pool.start_workers(PREPROCESS, len(missing))
+        self._pool.start_workers(RENDER, sum(not self._has_picture(spec) for spec in missing))
         self.shards = shards(missing, enough=JOBS_PER_RENDER_WORKER * self._render_workers)
 
     def encode_identities(self) -> None:

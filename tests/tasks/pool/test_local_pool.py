@@ -61,6 +61,18 @@ def test_results_and_one_worker_per_role() -> None:
         assert counts.workers_started == 2
 
 
+def test_workers_that_are_started_ahead_are_used_and_closed() -> None:
+    with LocalPool([PUPPET, Role("other", Puppet)]) as pool:
+        counts = Counts(pool._scheduler)
+        with pytest.raises(ValueError, match="unknown role 'third'"):
+            pool.start_workers("third", 1)
+        pool.start_workers("puppet", 2)
+        assert pool.submit(WorkItem("a", "puppet", Puppet.count)).result() == 0
+        assert counts.workers_started == 1
+    pool.start_workers("other", 1)
+    assert counts.workers_started == 1
+
+
 def test_a_key_is_executed_once_even_after_it_is_done() -> None:
     with LocalPool([PUPPET]) as pool:
         counts = Counts(pool._scheduler)

@@ -9,7 +9,7 @@ from random import Random
 
 import pytest
 
-from tasks.pool.messages import Command, ResolveItem, StartWorker
+from tasks.pool.messages import Command, ResolveItem, StartWorker, WorkerDied
 from tasks.pool.role_queue import QueuedItem, RoleQueue
 from tasks.pool.work_item import Role, WorkItem
 from tests.tasks.pool.simulation import Simulation, item, order, role
@@ -166,3 +166,43 @@ class TestOrder:
         simulation.run(items)
         optimum = max(math.fsum(item.cost for item in items) / 64, max(item.cost for item in items))
         assert optimum / simulation.now >= 0.95
+
+
+class TestStartWorkers:
+    def test_workers_start_before_there_are_items_and_are_used(self) -> None:
+        simulation = Simulation([role(3), role(3, "other")], start=5)
+        simulation.scheduler.start_workers("play", 2)
+        simulation.run([])
+        assert simulation.started == {"play": 2}
+        assert simulation.now == 5
+        simulation.run([item("a"), item("b")])
+        assert simulation.now == 6
+        assert simulation.started == {"play": 2}
+
+    def test_as_many_as_the_role_may_have(self) -> None:
+        simulation = Simulation([role(2)])
+        simulation.scheduler.start_workers("play", 9)
+        simulation.run([])
+        simulation.scheduler.start_workers("play", 2)
+        simulation.run([])
+        assert simulation.started == {"play": 2}
+
+    def test_one_that_dies_while_it_starts_is_replaced_when_an_item_needs_it(self) -> None:
+        simulation = Simulation([role()])
+        scheduler = simulation.scheduler
+        scheduler.start_workers("play", 1)
+        (start,) = scheduler.decide(0)
+        assert isinstance(start, StartWorker)
+        scheduler.handle(WorkerDied(start.worker, "killed"), 0)
+        assert scheduler.decide(9) == []
+        assert simulation.run([item("a")]) == {"a": None}
+
+    def test_nothing_starts_after_a_stop(self) -> None:
+        simulation = Simulation([role()])
+        simulation.scheduler.start_workers("play", 1)
+        simulation.run([])
+        simulation.scheduler.stop()
+        simulation.scheduler.start_workers("play", 1)
+        simulation.run([])
+        assert simulation.started == {"play": 1}
+        assert not simulation._processes

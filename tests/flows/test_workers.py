@@ -1,0 +1,46 @@
+"""When a run starts its workers."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from flows.observe.progress import Listeners
+from flows.steps import call_directly
+from tasks.run.request import Request
+from tasks.run.run import Run
+from tests.faults.harness.workspace import wait_until
+from tests.flows.jobs import JOB, SKETCH, RunJobs, write_jobs
+from tests.tasks.pool.counts import Counts
+
+
+@contextmanager
+def planned_run(store: Path, weights: Path, cast: Path, **columns: Any) -> Iterator[tuple[Run, Counts]]:
+    """Plan a run of one job; yield it and the counts of its pool."""
+    write_jobs(cast / "jobs.csv", (JOB | columns,))
+    request = Request(str(store), str(weights), jobs=str(cast / "jobs.csv"), defaults=SKETCH)
+    with Run(request, Listeners(), threading.Event(), ray=False) as run:
+        counts = Counts(run._pool._scheduler)  # type: ignore[attr-defined]
+        run.plan()
+        yield run, counts
+
+
+def test_all_workers_start_before_the_first_item(weights: Path, cast: Path, tmp_path: Path) -> None:
+    with planned_run(tmp_path / "store", weights, cast) as (_, counts):
+        assert wait_until(lambda: counts.workers_started == 2, 20), counts.workers_started
+        assert counts.calls == 0
+
+
+def test_only_the_workers_that_are_needed_start(run_jobs: RunJobs, weights: Path, cast: Path, tmp_path: Path) -> None:
+    run_jobs(JOB)
+    with planned_run(tmp_path / "store", weights, cast) as (run, counts):
+        assert run.publish().counts == {"reused": 1}
+        assert counts.workers_started == 0
+    with planned_run(tmp_path / "store", weights, cast, audio="none") as (run, counts):
+        run.encode_identities()
+        call_directly("", run.animate_shard, each=run.shards)
+        assert run.publish().films == 1
+        assert counts.workers_started == 1, "its picture exists: no network is loaded"
