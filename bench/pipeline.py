@@ -1,10 +1,11 @@
 """Share of the time in which a GPU would compute, with a stand-in for the animator that sleeps as long as a GPU takes.
 
 A whole run, from the request to the manifest, with Ray actors and a store in a folder. Everything but the networks is
-real, at 512x512: tracking, paste-back, quality measures, video encoding, sound, verified writes. The stand-in sleeps
-for each frame, in as many calls as the sampler has steps; 4% of it to decode, as in the released model. The share is
-the frames' time at the stand-in's rate over the time from the first call to the last, so that waiting of every kind
-counts against it, and so does a sleep that ends late. Each case runs in a fresh process.
+real, at 512x512: tracking, crops, paste-back, quality measures, video encoding, sound, verified writes. The stand-in
+sleeps for each frame, in as many calls as the sampler has steps; 4% of it to decode, as in the released model. Its
+frames are drawn once for each portrait, and its encoders of motion take no time, so that the cores do only what they
+do beside a GPU. The share is the frames' time at the stand-in's rate over the time from the first call to the last, so
+that waiting of every kind counts against it, and so does a sleep that ends late. Each case runs in a fresh process.
 """
 
 from __future__ import annotations
@@ -36,10 +37,10 @@ from flows.observe.progress import Listeners
 from flows.steps import execute
 from models.animator import Animator
 from models.appearance import Appearance
-from models.autoencoder import decode
 from models.faces import Portrait
 from models.miniature import FIRST_HELD_OUT_SEED, SHIPPED_WEIGHTS
 from models.motion import Motion
+from models.runtime.turns import Turns
 from models.synthetic.world import draw_clip, draw_portrait
 from tasks import media
 from tasks.media import VideoMetadata
@@ -50,7 +51,7 @@ from tasks.run.request import Request
 from tasks.run.worker_roles import ITEMS_PER_GPU, PREPROCESS, READY_PER_RENDER_WORKER, RENDER
 from tasks.steps.context import WorkerConfig
 from tasks.steps.workers import PreprocessWorker, RenderWorker
-from troupe import Picture, SamplerSettings, Track
+from troupe import Picture, SamplerSettings
 from troupe.faces import Floats
 from troupe.process.scratch import scratch_folder
 
@@ -62,7 +63,25 @@ DECODE_SHARE = 0.04
 TARGETS = {25.0: 0.97, 60.0: 0.9}
 """Share that is to be reached, by frames per second of the stand-in."""
 PORTRAITS = 8
+SWAY = 8
+"""Pixels by which frames show the portrait to the left and to the right."""
 STAGES = ("denoise", "vae", "fetch", "decode", "paste", "encode_video", "put")
+
+
+class Instant(torch.nn.Module):
+    """Stands for a network that a GPU runs in no time.
+
+    Args:
+        output: returns what the network does, given the number of frames.
+    """
+
+    def __init__(self, output: Callable[[int], Any]) -> None:
+        super().__init__()
+        self._output = output
+
+    def forward(self, frames: Tensor) -> Any:
+        """Return the output for a batch of frames."""
+        return self._output(len(frames))
 
 
 class StandIn(Animator):
@@ -77,15 +96,22 @@ class StandIn(Animator):
     def __init__(self, model: Animator, rate: float, log: Path) -> None:
         self.__dict__.update(model.__dict__)
         self.config = replace(model.config, image_size=SIDE)
-        self._model, self._rate, self._log = model, rate, log
+        size = model.config.refiner.expression
+        self._networks = replace(
+            model._networks,
+            expression=Instant(lambda count: torch.ones(count, size)),
+            headpose=Instant(lambda count: (torch.zeros(count, 3), None)),
+        )
+        self._model, self._rate, self._calls = model, rate, log.open("a", buffering=1)
+        self._model._turns = Turns()
+        self._shown: dict[float, list[Picture]] = {}
 
     def encode_appearance(self, portrait: Portrait) -> Appearance:
-        """Encode the portrait in the miniature's size."""
-        return self._model.encode_appearance(replace(portrait, crop=_resized(portrait.crop, self._side)))
-
-    def encode_motion(self, frames: Any, track: Track, crop: str = "first") -> Motion:
-        """Encode the motion."""
-        return self._model.encode_motion(frames, track, crop)
+        """Encode the portrait in the miniature's size, without a turn at the device, and draw what frames show."""
+        appearance = self._model.encode_appearance(replace(portrait, crop=_resized(portrait.crop, self._side)))
+        shown = [np.roll(portrait.crop, offset, 1) for offset in range(-SWAY, SWAY + 1)]
+        self._shown[_key(appearance.latents)] = shown
+        return appearance
 
     def identify(self, aligned: Floats) -> Tensor:
         """Return the identity vector."""
@@ -104,20 +130,17 @@ class StandIn(Animator):
             on_progress((step + 1) * frames, settings.steps * frames)
         return appearance.latents.expand(frames, -1, -1, -1)
 
-    def _decode(self, latents: Tensor, settings: SamplerSettings) -> Iterator[Tensor]:
-        with torch.inference_mode():
-            picture = decode(self._networks.vae, self.config.vae.scaling_factor * latents[:1])[0]
-        shown = torch.nn.functional.interpolate((picture / 2 + 0.5).clamp(0, 1)[None], (SIDE, SIDE), mode="bilinear")
+    def _decode(self, latents: Tensor, settings: SamplerSettings) -> Iterator[Picture]:
+        shown = self._shown[_key(latents[0])]
         for start in range(0, len(latents), settings.decode_chunk):
-            count = len(latents[start : start + settings.decode_chunk])
-            self._compute(DECODE_SHARE * count)
-            yield torch.cat([shown.roll(round(8 * np.sin((start + i) / 9)), 3) for i in range(count)])
+            chunk = range(start, min(start + settings.decode_chunk, len(latents)))
+            self._compute(DECODE_SHARE * len(chunk))
+            yield np.stack([shown[SWAY + round(SWAY * np.sin(index / 9))] for index in chunk])
 
     def _compute(self, frames: float) -> None:
         started = time.time()
         time.sleep(frames / self._rate)
-        with self._log.open("a") as file:
-            file.write(json.dumps((started, time.time(), peak_memory())) + "\n")
+        self._calls.write(json.dumps((started, time.time(), peak_memory())) + "\n")
 
 
 class StandInWorker(RenderWorker):
@@ -258,6 +281,11 @@ def _case(timing: Timing, share: float) -> Case:
 def _busy(times: Any) -> float:
     """Return the seconds in which the machine's cores worked, whoever used them."""
     return float(times.user + times.system + getattr(times, "nice", 0.0))
+
+
+def _key(latents: Tensor) -> float:
+    """Return what tells a portrait from the others."""
+    return float(latents.double().sum())
 
 
 def _resized(picture: Picture, side: int) -> Picture:

@@ -217,10 +217,9 @@ class Animator:
             chunks = self._decode(latents, settings)
             while True:
                 with self._turns.short(), watch("vae"), translate_oom(), on_device(self.device, networks.vae):
-                    chunk = next(chunks, None)
-                    if chunk is None:
-                        return
-                    frames = (chunk * 255).to(torch.uint8).permute(0, 2, 3, 1).cpu().numpy()
+                    frames = next(chunks, None)
+                if frames is None:
+                    return
                 yield from frames
 
     @torch.inference_mode()
@@ -253,9 +252,10 @@ class Animator:
         self.evaluations += sampled.evaluations
         return sampled.latents
 
-    def _decode(self, latents: Tensor, settings: SamplerSettings) -> Iterator[Tensor]:
-        """Yield the frames, (n, 3, S, S) float32 in [0, 1], without padding, a chunk at a time."""
-        return decode_stream(self._networks.vae, latents, settings.decode_chunk, settings.padding)
+    def _decode(self, latents: Tensor, settings: SamplerSettings) -> Iterator[Picture]:
+        """Yield the frames, (n, S, S, 3) uint8, without padding, a chunk at a time."""
+        for frames in decode_stream(self._networks.vae, latents, settings.decode_chunk, settings.padding):
+            yield (frames * 255).to(torch.uint8).permute(0, 2, 3, 1).cpu().numpy()
 
     def _refine(self, motion: Motion) -> Tensor:
         """Return the refined motion tokens of every frame, without pose; frames are refined independently."""
