@@ -1,4 +1,4 @@
-# make demo   install everything and animate generated portraits with generated clips
+# make demo   install everything and animate generated portraits with generated clips and sounds
 # make test   install everything and run the tests
 # To choose a Python version: make PYTHON=python3.12 ...
 

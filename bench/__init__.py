@@ -15,12 +15,13 @@
 - `python -m bench.models.training`: training and fine-tuning converge; stops and workers do not change the result
 - `python -m bench.models.neighbours`: two processes that share the cores, by how their threads wait
 - `python -m bench.models.savings`: what settings of the sampler that save work lose
+- `python -m bench.models.ablations`: what every part of the miniature contributes, with standard errors
 - `python -m bench.dubbing`: ten languages of one picture against one job
 - `python -m bench.sync`: whether displaced and exchanged sounds are found, and what stretching does to the motion
 - `python -m bench.voice`: lips by sound: does the mouth follow the sound, and all else the driver
 - `python -m bench.signing`: what Content Credentials cost
 - `python -m bench.watermark`: what the watermark survives, and what it costs
-- `python -m bench.miniature`: the shipped model's output against the truth: likeness, acting, ablations, variants
+- `python -m bench.miniature`: the shipped model's output against the truth: likeness, acting, variants
 
 Each prints a table, and with `--json FILE` also writes JSON (`bench.support.report`). docs/performance.md lists the
 results by machine. `python -m bench.support.judge FOLDER` trains the network that judges the miniature's output.

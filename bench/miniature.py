@@ -7,11 +7,10 @@
                      reach, by how much the output changes when the driver changes by one. The judge then looks for the
                      output's person among the pictures of 100 people, and among the same people in other clothes
                      before other walls.
-  ablations          both again, with a part of the model disabled.
   variants           self-reenactment by preset, by number type, and without the sampler's optimisations.
 
 Clips are drawn, tracked with the weights directory's own detector, and encoded once. Outputs are judged at the model's
-own size.
+own size. What each part of the model contributes is measured by `bench.models.ablations`.
 """
 
 from __future__ import annotations
@@ -29,7 +28,6 @@ from PIL import Image
 
 from bench.support.judge import FILE, SIDE, TRAITS, Judge, open_judge
 from bench.support.reenactment import (
-    ABLATIONS,
     EncodedClip,
     EncodedPortrait,
     animate,
@@ -122,23 +120,13 @@ def measure(args: Namespace) -> Findings:
     self_case = _self_reenactment(selves, clips, [frames for frames, _ in self_outputs])
     cross_case = cross_reenactment(clips, [frames for frames, _ in cross_outputs], judge, galleries)
     seconds = [taken / args.frames for _, taken in self_outputs + cross_outputs]
-    few = min(args.ablated, args.clips, args.pairs)
     cases = {
         "self-reenactment": Case(
             {**self_case.figures, **SELF_AIMS, "frame_seconds": median(seconds)},
             {**self_case.samples, "frame_seconds": seconds},
         ),
         "cross-reenactment": Case({**cross_case.figures, **CROSS_AIMS}, cross_case.samples),
-        "full model": _both(selves, clips, [self_outputs[:few], cross_outputs[:few]], judge, galleries),
     }
-    for ablation in ABLATIONS:
-        log(f"{few} self- and cross-reenactments: {ablation}")
-        ablated = [
-            [animate(animator, *pair, settings, ablation) for pair in _pairs(subjects[:few], clips)]
-            for subjects in (selves, strangers)
-        ]
-        cases[ablation] = _both(selves, clips, ablated, judge, galleries)
-    best_ablation = max(cases[ablation].number("psnr_db") for ablation in ABLATIONS)
     cases |= _variants(args, animator, selves[: args.timed], clips)
     checks = {
         "self_reenactment_psnr_db": Check.at_least(self_case.number("psnr_db"), 22.0),
@@ -149,9 +137,6 @@ def measure(args: Namespace) -> Findings:
             for name, least in MIN_CORRELATION.items()
         },
         "identity_found_among_100_share": Check.at_least(cross_case.number("found_share"), 0.8),
-        "full_model_over_the_best_ablation_db": Check.at_least(
-            cases["full model"].number("psnr_db") - best_ablation, 0.0
-        ),
         "sampling_steps": Check.at_most(settings.steps, MAX_STEPS),
         "minutes": Check.at_most((time.perf_counter() - started) / 60, MAX_MINUTES),
     }
@@ -195,22 +180,6 @@ def cross_reenactment(
         samples[name] = ((vectors @ gallery.T).argmax(axis=1) == np.arange(len(outputs))).astype(float).tolist()
         figures[f"{name}_share"] = fmean(samples[name])
     return Case(figures, samples)
-
-
-def _both(
-    subjects: Sequence[EncodedPortrait],
-    clips: Sequence[EncodedClip],
-    outputs: Sequence[Sequence[tuple[Picture, float]]],
-    judge: Judge,
-    galleries: Sequence[Floats],
-) -> Case:
-    """Self- and cross-reenactment of an ablation, from the outputs of each."""
-    self_frames, cross_frames = ([frames for frames, _ in results] for results in outputs)
-    own = _self_reenactment(subjects, clips, self_frames)
-    cross = cross_reenactment(clips, cross_frames, judge, galleries)
-    figures = {name: own.figures[name] for name in ("psnr_db", "ssim", "gain_db")}
-    figures |= {name: cross.figures[name] for name in (*TRAITS, "found_share", "found_elsewhere_share")}
-    return Case(figures, {**own.samples, **cross.samples})
 
 
 def _variants(
@@ -264,7 +233,6 @@ def parser() -> ArgumentParser:
         "clips": (32, "clips that drive their own first frame"),
         "pairs": (32, "pairs of a stranger and a clip"),
         "frames": (25, "frames per clip"),
-        "ablated": (8, "pairs per ablation"),
         "timed": (5, "clips per variant"),
     }
     for name, (count, words) in counts.items():

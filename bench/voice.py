@@ -12,13 +12,15 @@ Reported of each: the correlation of the mouth with that of the sound and with t
 partial correlation beside the sound's, because the two are alike by chance in few pairs; the reach, by how much the
 output's mouth changes when the true one changes by one; and how well eyes and head follow the driver. With --sounds,
 the first clip also speaks these files, which are only looked at.
+
+With `--keep FOLDER` frames are stored there and not made again: a run of hours can be stopped and continued.
 """
 
 from __future__ import annotations
 
 import time
 from argparse import ArgumentParser, Namespace
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -37,12 +39,13 @@ from bench.support.reenactment import (
     encode_stranger,
 )
 from bench.support.report import Case, Check, Findings, log, main, make_parser, positive_int
+from bench.support.speech import DrawnSpeech, draw_speech, speaking_clip
+from bench.support.stored_frames import stored_frames
 from models.animator import Animator, load
 from models.faces import FaceDetector, open_detector, track_face
 from models.miniature import CLIP_SIZE, FIRST_HELD_OUT_SEED, SHIPPED_WEIGHTS, Identity, Performance, render
-from models.synthetic.voice import synthesise_voice
 from models.training.voice.world import speaking
-from models.voice import SAMPLE_RATE, VoiceNetwork, exchange_lips
+from models.voice import VoiceNetwork
 from models.weights import detector_file, load_voice
 from tasks.media import AudioSource, find_audio
 from tasks.media.sound import mono_blocks
@@ -50,8 +53,6 @@ from troupe import LARGEST, PRESETS, Floats, Picture, SamplerSettings, preset
 
 __all__ = ["measure", "parser"]
 
-SPEECH = FIRST_HELD_OUT_SEED + 20_000
-"""Seed of the first performance whose sound is heard, and of its speaker."""
 DRIVING, SOUND, SILENCE, CEILING = "lips=driving", "lips=sound", "silence", "ceiling"
 DRIVERS_OWN = ("yaw", "pitch", "roll", "eyes")
 AIMS = {"mouth_of_the_sound_aim": 0.85, "reach_aim": 0.9}
@@ -61,18 +62,16 @@ MAX_SHIFT = 6
 
 @dataclass(frozen=True, eq=False)
 class Pair:
-    """A driver, the portrait that acts, and the sound that it speaks.
+    """A driver, the portrait that acts, and what it says.
 
     Attributes:
-        spoken: (F,) the true mouth of the sound.
-        samples: (S,) the sound.
+        speech: the sound that it speaks.
         ceiling: the driver who truly speaks it.
     """
 
     clip: EncodedClip
     stranger: EncodedPortrait
-    spoken: Floats
-    samples: Floats
+    speech: DrawnSpeech
     ceiling: EncodedClip
 
 
@@ -89,7 +88,7 @@ def measure(args: Namespace) -> Findings:
     outputs: dict[str, list[Picture]] = {name: [] for name in (DRIVING, SOUND, SILENCE, CEILING)}
     for number, pair in enumerate(pairs):
         log(f"rendering pair {number}")
-        for name, frames in _renders(pair, animator, voice, settings).items():
+        for name, frames in _renders(number, pair, animator, voice, args, settings).items():
             outputs[name].append(frames)
         if args.pictures is not None:
             _save(args.pictures, number, pair, {name: frames[-1] for name, frames in outputs.items()})
@@ -116,33 +115,35 @@ def measure(args: Namespace) -> Findings:
 
 def _pair(number: int, frames: int, animator: Animator, detector: FaceDetector) -> Pair:
     clip, _ = encode_clip(number, frames, animator, detector)
-    speech = Performance.from_seed(SPEECH + number, frames, FRAME_RATE).moments
+    speech = draw_speech(number, frames)
     own = Performance.from_seed(FIRST_HELD_OUT_SEED + number, frames, FRAME_RATE).moments
     person = Identity.from_seed(FIRST_HELD_OUT_SEED + number)
-    pictures = [render(person, moment, CLIP_SIZE)[0] for moment in speaking(own, speech)]
+    pictures = [render(person, moment, CLIP_SIZE)[0] for moment in speaking(own, speech.moments)]
     track = track_face(pictures, detector, LARGEST, f"clip {number}")
     ceiling = replace(clip, motion=animator.encode_motion(pictures, track), track=track)
-    samples = synthesise_voice(SPEECH + number, SPEECH + number, frames, FRAME_RATE, SAMPLE_RATE)
-    spoken = np.array([moment.mouth for moment in speech], np.float32)
-    return Pair(clip, encode_stranger(number, animator, detector), spoken, samples, ceiling)
+    return Pair(clip, encode_stranger(number, animator, detector), speech, ceiling)
 
 
-def _renders(pair: Pair, animator: Animator, voice: VoiceNetwork, settings: SamplerSettings) -> dict[str, Picture]:
+def _renders(
+    number: int, pair: Pair, animator: Animator, voice: VoiceNetwork, args: Namespace, settings: SamplerSettings
+) -> dict[str, Picture]:
+    def speaking_as(samples: Floats) -> EncodedClip:
+        return speaking_clip(pair.clip, voice, lambda: [samples], window=animator.config.window)
+
     clips = {
-        DRIVING: pair.clip,
-        SOUND: _speaking(pair.clip, animator, voice, lambda: [pair.samples]),
-        SILENCE: _speaking(pair.clip, animator, voice, lambda: [np.zeros_like(pair.samples)]),
-        CEILING: pair.ceiling,
+        DRIVING: lambda: pair.clip,
+        SOUND: lambda: speaking_as(pair.speech.samples),
+        SILENCE: lambda: speaking_as(np.zeros_like(pair.speech.samples)),
+        CEILING: lambda: pair.ceiling,
     }
-    return {name: animate(animator, pair.stranger, clip, settings)[0] for name, clip in clips.items()}
-
-
-def _speaking(
-    clip: EncodedClip, animator: Animator, voice: VoiceNetwork, sound: Callable[[], Iterable[Floats]]
-) -> EncodedClip:
-    times = np.arange(len(clip.motion)) / FRAME_RATE
-    (motion,) = exchange_lips(voice, [clip.motion], times, sound, window=animator.config.window)
-    return replace(clip, motion=motion)
+    folder = args.keep and args.keep / f"{args.preset}-{args.frames}"
+    return {
+        name: stored_frames(
+            folder and folder / f"{number:02}-{name}.npy",
+            lambda clip=clip: animate(animator, pair.stranger, clip(), settings)[0],  # type: ignore[misc]
+        )
+        for name, clip in clips.items()
+    }
 
 
 def _judged(judge: Judge, gallery: Floats, pairs: Sequence[Pair], outputs: Sequence[Picture]) -> Case:
@@ -150,10 +151,10 @@ def _judged(judge: Judge, gallery: Floats, pairs: Sequence[Pair], outputs: Seque
     read = [judge.read(frames) for frames in outputs]
     true = {name: np.concatenate([pair.clip.traits[name] for pair in pairs]) for name in TRAITS}
     found = {name: np.concatenate([one[name] for one in read]) for name in TRAITS}
-    spoken = np.concatenate([pair.spoken for pair in pairs])
+    spoken = np.concatenate([pair.speech.mouth for pair in pairs])
     vectors = np.stack([judge.identify(frames).mean(axis=0) for frames in outputs])
     known = ((vectors @ gallery.T).argmax(axis=1) == np.arange(len(outputs))).astype(float)
-    offsets = [_offset(one["mouth"], pair.spoken) for one, pair in zip(read, pairs, strict=True)]
+    offsets = [_offset(one["mouth"], pair.speech.mouth) for one, pair in zip(read, pairs, strict=True)]
     figures = {
         "mouth_of_the_sound": _correlation(found["mouth"], spoken),
         "reach": float(np.polyfit(spoken, found["mouth"], 1)[0]),
@@ -215,7 +216,7 @@ def _speak_files(
         audio = find_audio(AudioSource(path))
         assert audio is not None, f"{path} has no sound"
         blocks = list(mono_blocks(audio, len(pair.clip.motion) / FRAME_RATE))
-        clip = _speaking(pair.clip, animator, voice, lambda blocks=blocks: blocks)  # type: ignore[misc]
+        clip = speaking_clip(pair.clip, voice, lambda blocks=blocks: blocks, window=animator.config.window)  # type: ignore[misc]
         outputs[path.stem] = animate(animator, pair.stranger, clip, settings)[0]
     rows = [np.concatenate(list(frames[:: max(len(frames) // 14, 1)][:14]), axis=1) for frames in outputs.values()]
     Image.fromarray(np.concatenate(rows)).save(folder / "sounds.png")
@@ -237,6 +238,7 @@ def parser() -> ArgumentParser:
     options.add_argument("--pairs", type=positive_int, default=32, metavar="N", help="(default 32)")
     options.add_argument("--frames", type=positive_int, default=50, metavar="N", help="per clip (default 50)")
     options.add_argument("--pictures", type=Path, metavar="FOLDER", help="save a contact sheet per pair here")
+    options.add_argument("--keep", type=Path, metavar="FOLDER", help="store frames here, and reuse those stored")
     options.add_argument("--sounds", type=Path, nargs="*", default=[], metavar="FILE", help="speech to look at")
     return options
 

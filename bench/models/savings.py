@@ -11,7 +11,6 @@ With `--keep FOLDER` frames are stored there and not made again: a run of hours 
 from __future__ import annotations
 
 from argparse import ArgumentParser, Namespace
-from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -32,6 +31,7 @@ from bench.support.reenactment import (
     encode_stranger,
 )
 from bench.support.report import Case, Check, Findings, log, main, make_parser, positive_int
+from bench.support.stored_frames import stored_frames
 from models.animator import Animator, load
 from models.faces import open_detector
 from models.miniature import SHIPPED_WEIGHTS
@@ -82,7 +82,7 @@ def measure(args: Namespace) -> Findings:
         for name, settings in SAVINGS.items():
             log(f"clip {number + 1} of {args.clips}: {name}")
             outputs[name].append(
-                _kept(
+                stored_frames(
                     args.keep and args.keep / f"{number:02}-{list(SAVINGS).index(name):02}.npy",
                     partial(_animated, animator, stranger, clip, settings),
                 )
@@ -131,19 +131,6 @@ def _flicker(frames: Picture) -> float:
 
 def _animated(animator: Animator, stranger: EncodedPortrait, clip: EncodedClip, settings: SamplerSettings) -> Picture:
     return animate(animator, stranger, clip, settings)[0]
-
-
-def _kept(path: Path | None, make: Callable[[], Picture]) -> Picture:
-    """Return frames from a file, or make and store them."""
-    if path is None:
-        return make()
-    if not path.exists():
-        path.parent.mkdir(parents=True, exist_ok=True)
-        unfinished = path.with_suffix(".part.npy")
-        np.save(unfinished, make())
-        unfinished.replace(path)
-    frames: Picture = np.load(path)
-    return frames
 
 
 def parser() -> ArgumentParser:

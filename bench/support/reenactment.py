@@ -22,6 +22,11 @@ from troupe import LARGEST, Floats, Picture, SamplerSettings, Track
 
 __all__ = [
     "ABLATIONS",
+    "FIXED_INTENSITY",
+    "FRAME_RATE",
+    "NO_ADAPTERS",
+    "NO_BANK",
+    "NO_MOTION",
     "EncodedClip",
     "EncodedPortrait",
     "animate",

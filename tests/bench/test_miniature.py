@@ -32,11 +32,11 @@ def judge(tmp_path: Path) -> Path:
 @pytest.mark.long
 def test_every_target_is_checked(tmp_path: Path, judge: Path) -> None:
     out, pictures = tmp_path / "miniature.json", tmp_path / "pictures"
-    words = ["--clips", "2", "--pairs", "1", "--frames", "4", "--ablated", "1", "--timed", "1", "--steps", "1"]
+    words = ["--clips", "2", "--pairs", "1", "--frames", "4", "--timed", "1", "--steps", "1"]
     words += ["--device", "cpu", "--dtype", "float32", "--judge", str(judge), "--pictures", str(pictures)]
     main("miniature", miniature.parser(), miniature.measure, [*words, "--json", str(out)])
     found = json.loads(out.read_text())
-    assert list(found["figures"]) == ["self-reenactment", "cross-reenactment", "full model", *ABLATIONS, *VARIANTS]
+    assert list(found["figures"]) == ["self-reenactment", "cross-reenactment", *VARIANTS]
     targets = {name: check["target"] for name, check in found["checks"].items()}
     assert targets == {
         "self_reenactment_psnr_db": 22,
@@ -48,7 +48,6 @@ def test_every_target_is_checked(tmp_path: Path, judge: Path) -> None:
         "cross_reenactment_mouth": 0.6,
         "cross_reenactment_eyes": 0.6,
         "identity_found_among_100_share": 0.8,
-        "full_model_over_the_best_ablation_db": 0,
         "sampling_steps": 10,
         "minutes": 25,
     }
@@ -59,8 +58,6 @@ def test_every_target_is_checked(tmp_path: Path, judge: Path) -> None:
         "gain_db": 2,
     }
     assert [len(samples["cross-reenactment"][name]) for name in (*TRAITS, "yaw_true")] == [4] * 6
-    # The ablations use the first of the two clips.
-    assert samples["full model"]["psnr_db"] == samples["self-reenactment"]["psnr_db"][:1]
     # The sampler's optimisations change nothing but rounding; all presets have one step here.
     plain = samples["sketch, float32"]["psnr_db"][0]
     for name in ("sketch, one window a call", "sketch, motion projected each time", "sketch, a branch for nothing"):

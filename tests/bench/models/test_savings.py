@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 from bench.models import savings
@@ -23,18 +22,6 @@ def test_the_best_of_the_cheap_settings_counts() -> None:
     assert checks["psnr_to_10_steps_with_two_fifths_of_the_work_db"].value == 41
     assert checks["psnr_to_10_steps_with_two_fifths_of_the_work_db"].ok
     assert not checks["settings"].ok
-
-
-def test_stored_frames_are_not_made_again(tmp_path: Path) -> None:
-    made = []
-
-    def make() -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]]:
-        made.append(1)
-        return np.full((2, 4, 4, 3), 7, np.uint8)
-
-    path = tmp_path / "kept" / "00-00.npy"
-    assert (savings._kept(path, make) == savings._kept(path, make)).all()
-    assert made == [1]
 
 
 @pytest.mark.slow
