@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import Annotated
 
@@ -54,7 +55,7 @@ def demo(
     stderr.print(
         f"{folder}/jobs.csv lists the jobs: edit it and run the demo again, and only what is new is rendered. Next:"
     )
-    commands = {f"troupe {command.format(folder=folder)}": words for command, words in NEXT.items()}
+    commands = {f"troupe {command.format(folder=shlex.quote(str(folder)))}": words for command, words in NEXT.items()}
     for command, words in commands.items():
         stderr.print(f"  {command.ljust(max(map(len, commands)))}  {words}")
     raise typer.Exit(exit_code(summary))
