@@ -18,8 +18,8 @@ CORES_PER_RENDER_WORKER = 4
 """Without a GPU: more threads gain little for one clip, more clips at once gain more."""
 CORES_PER_PREPROCESS_WORKER = 4
 ITEMS_PER_GPU = 4
-"""Number of items that a render worker with a GPU runs at once: one is denoised while two are finished and one prepared: on two
-cores, with a GPU of 60 frames per second, it computes a sixth more of the time than with three.
+"""Number of items that a render worker with a GPU runs at once: one is denoised, two are finished, one is prepared.
+With three, two cores leave a GPU of 60 frames per second idle more than a quarter of the time (`bench.pipeline`).
 Without a GPU, all of them would compete for the same cores."""
 READY_PER_RENDER_WORKER = 8
 """Number of ready items per render worker at which preprocessing pauses; more would only take cores from rendering."""

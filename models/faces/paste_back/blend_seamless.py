@@ -24,6 +24,8 @@ DARKEST, BRIGHTEST = 8, 247
 """Levels beyond which the ratio of two colours is unreliable."""
 STRIP_ROWS = 256
 """Rows that are blended at once, so that the working set fits into the processor's cache."""
+_HALVES_UP = (1 / 1024,) * 4
+"""What is added before rounding to even, so that halves are rounded up; all values are multiples of 1/256."""
 
 _LINEAR = ((np.arange(256) / 255.0 + 0.055) / 1.055) ** 2.4
 _LINEAR[:11] = np.arange(11) / 255.0 / 12.92  # IEC 61966-2-1
@@ -63,7 +65,7 @@ class SeamlessPaster:
         self._place = (slice(y1, y2), slice(x1, x2))
         rows = _fade(y2 - y1, fades=(y1 > 0, y2 < height))
         columns = _fade(x2 - x1, fades=(x1 > 0, x2 < width))
-        self._mask = np.round(rows[:, None] * columns[None, :] * 256).astype(np.uint16)
+        self._mask: Floats = np.round(rows[:, None] * columns[None, :] * 256) / np.float32(256)
         self._gain = np.ones(3)
         self._frames = 0
         self._own: _Own | None = None
@@ -165,19 +167,11 @@ def _curve(gain: NDArray[np.float64]) -> NDArray[np.uint8]:
     return np.round(levels * 255).astype(np.uint8)[None]
 
 
-def _mixed(picture: Picture, new: Picture, old: Picture, kept: NDArray[np.uint8], mask: NDArray[np.uint16]) -> Picture:
-    """A strip: the frame, the portrait's detail where it is kept, faded into the portrait by the mask (0..256)."""
-    ground = picture.astype(np.int32)
-    full = ground - old
-    full *= kept[..., None]
-    full += 127
-    np.floor_divide(full, 255, out=full)
-    full += new
-    np.clip(full, 0, 255, out=full)
-    # full * weight + ground * (256 - weight), rounded
-    full -= ground
-    full *= mask[..., None]
-    full += 128
-    full >>= 8
-    full += ground
-    return full.astype(np.uint8)
+def _mixed(picture: Picture, new: Picture, old: Picture, kept: NDArray[np.uint8], mask: Floats) -> Picture:
+    """A strip: the frame, the portrait's detail where it is kept, faded into the portrait by the mask (0..1)."""
+    own_detail = cv2.subtract(picture, old, dtype=cv2.CV_16S)
+    detail = cv2.multiply(own_detail, cv2.merge([kept] * 3), scale=1 / 255, dtype=cv2.CV_16S)
+    full = cv2.add(new, detail, dtype=cv2.CV_8U)
+    change = cv2.subtract(full, picture, dtype=cv2.CV_16S)
+    faded = cv2.multiply(change, cv2.merge([mask] * 3), dtype=cv2.CV_32F)
+    return np.asarray(cv2.add(picture, cv2.add(faded, _HALVES_UP), dtype=cv2.CV_8U), np.uint8)

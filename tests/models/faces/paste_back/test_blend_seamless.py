@@ -8,7 +8,14 @@ from hypothesis import strategies as st
 
 from models.faces.crops import Box, crop_head
 from models.faces.paste_back.blend_linear import Paster, make_paster
-from models.faces.paste_back.blend_seamless import _LINEAR, BRIGHTEST, DARKEST, SeamlessPaster, _median_ratio
+from models.faces.paste_back.blend_seamless import (
+    _LINEAR,
+    BRIGHTEST,
+    DARKEST,
+    SeamlessPaster,
+    _median_ratio,
+    _mixed,
+)
 from tests.models.faces.paste_back.test_blend_linear import places
 from troupe.errors import SettingsError
 from troupe.faces import Picture
@@ -125,6 +132,19 @@ def test_the_median_of_counted_pairs_is_that_of_all_pixels(levels: list[tuple[in
     if reliable.sum() > len(levels) // 10:
         expected = float(np.median(_LINEAR[target[reliable]] / _LINEAR[source[reliable]]))
     assert _median_ratio(target, source) == expected
+
+
+@given(st.integers(1, 9), st.integers(1, 9), st.integers(0, 2**32 - 1))
+def test_strips_are_blended_as_in_whole_numbers(height: int, width: int, seed: int) -> None:
+    random = np.random.default_rng(seed)
+    picture, new, old = random.integers(0, 256, (3, height, width, 3), dtype=np.uint8)
+    kept = random.integers(0, 256, (height, width), dtype=np.uint8)
+    mask = random.integers(0, 257, (height, width))
+    detail = ((picture.astype(int) - old) * kept[..., None] + 127) // 255
+    full = np.clip(new + detail, 0, 255)
+    expected = picture + (((full - picture) * mask[..., None] + 128) >> 8)
+    mixed = _mixed(picture, new, old, kept, mask.astype(np.float32) / 256)
+    np.testing.assert_array_equal(mixed, expected)
 
 
 def test_an_unknown_blend_is_refused() -> None:
