@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from models.animator import Animator
 from models.faces import FaceDetector, align_face, prepare_portrait
@@ -34,7 +35,7 @@ class QualityMeter:
 
     Args:
         animator, detector: networks that made the render; its identity encoder compares the faces.
-        portrait: file of the picture, and the choice of the face in it.
+        identity: returns the identity vector of the portrait's face, (1, N); called when faces are compared.
         shots, track: motion of the driving clip, one per shot, and its track.
     """
 
@@ -42,11 +43,11 @@ class QualityMeter:
         self,
         animator: Animator,
         detector: FaceDetector,
-        portrait: tuple[Path, FaceChoice],
+        identity: Callable[[], Tensor],
         shots: Sequence[Motion],
         track: Track,
     ) -> None:
-        self._animator, self._detector, self._portrait = animator, detector, portrait
+        self._animator, self._detector, self._identity = animator, detector, identity
         self._expression = torch.cat([shot.expression for shot in shots])
         self._rotation = torch.cat([shot.rotation for shot in shots])
         self._track = track
@@ -120,8 +121,7 @@ class QualityMeter:
         return LARGEST.pick(faces, "the render") if faces else None
 
     def _compare(self, indices: list[int], frames: list[Picture], faces: list[Face]) -> dict[str, float]:
-        size = self._animator.config.image_size
-        identity = self._animator.identify(aligned_portrait(self._detector, size, *self._portrait))
+        identity = self._identity()
         aligned = [align_face(frame, face.keypoints) for frame, face in zip(frames, faces, strict=True)]
         motion = self._animator.encode_motion(frames, track_of(faces))
         driving = self._track.keypoints

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
+from torch import Tensor
 
 from catalogs.requests.access.content_hashes import Input, content_hash
 from catalogs.requests.access.input_policy import PUBLIC, InputPolicy
@@ -28,8 +29,10 @@ from models.miniature import SHIPPED_WEIGHTS
 from models.voice import VoiceNetwork
 from models.weights import detector_file, load_voice, model_files, recogniser_file, voice_file
 from tasks.credentials.signer import Signer, configured_signer
+from tasks.quality.meter import aligned_portrait
 from tasks.quality.syncnet import SyncNet
 from tasks.steps.lru_cache import LRUCache
+from tasks.steps.specs import PortraitSpec
 from tasks.weights.local_copy import local_file, local_weights
 from troupe import Face, Floats, Picture
 from troupe.errors import Cancelled, InputError, NoFace, WeightsError
@@ -41,6 +44,8 @@ __all__ = ["WorkerConfig", "WorkerContext", "local_detector"]
 
 INPUTS = 6
 """Number of inputs that one item needs at once at most, and that are kept for the next items."""
+IDENTITIES = 16
+"""Number of portraits whose identity vectors are kept."""
 
 _log = logging.getLogger(__name__)
 
@@ -125,6 +130,7 @@ class WorkerContext:
         self._stopped = stopped
         weakref.finalize(self, os.close, claim(config.scratch))
         self._inputs: LRUCache[_LocalInput] = LRUCache(INPUTS)
+        self._identities: LRUCache[Tensor] = LRUCache(IDENTITIES)
         self._thread = _ThreadState()
         self._verified: dict[Input, InputStat] = {}
         self._loaded: dict[Path, FileState | None] = {}
@@ -203,6 +209,19 @@ class WorkerContext:
     def recognise(self, picture: Picture, face: Face) -> Floats:
         """Return the embedding of a face. Few clips need it: only then `recogniser` is loaded."""
         return self.recogniser(picture, face)
+
+    def portrait_identity(self, portrait: PortraitSpec) -> Tensor:
+        """Return the identity vector of a portrait's face, (1, N); kept for the next few jobs.
+
+        Raises:
+            NoFace, InputError, StoreError: the picture does not show the face, or cannot be read.
+        """
+
+        def encode() -> Tensor:
+            size, path = self.animator.config.image_size, self.input(portrait.picture)
+            return self.animator.identify(aligned_portrait(self.detector, size, path, portrait.face))
+
+        return self._identities.get(portrait.key, encode)
 
     def input(self, source: Input) -> Path:
         """Return a local path of the user's file; fetched where it is not local, and kept for the next few jobs.

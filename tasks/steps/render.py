@@ -84,8 +84,9 @@ def render_picture(
             paster = make_paster(spec.job.blend, picture, box) if picture is not None else None
         outputs = _outputs(context, spec, picture, folder)
         poster = folder / "poster.jpg"
-        measured = (context.input(spec.portrait.picture), spec.portrait.face)
-        meter = QualityMeter(context.animator, context.detector, measured, shots, track)
+        meter = QualityMeter(
+            context.animator, context.detector, lambda: context.portrait_identity(spec.portrait), shots, track
+        )
         with closing(_animate(context, spec, portrait, shots, watch, evaluations)) as crops:
             count = len(track)
             infos = write_videos(context, spec, crops, count, outputs, paster, timing, poster, meter, watch, subtitles)

@@ -24,7 +24,7 @@ DARKEST, BRIGHTEST = 8, 247
 """Levels beyond which the ratio of two colours is unreliable."""
 STRIP_ROWS = 256
 """Rows that are blended at once, so that the working set fits into the processor's cache."""
-_HALVES_UP = (1 / 1024,) * 4
+_HALVES_UP = np.full(4, 1 / 1024)
 """What is added before rounding to even, so that halves are rounded up; all values are multiples of 1/256."""
 
 _LINEAR = ((np.arange(256) / 255.0 + 0.055) / 1.055) ** 2.4

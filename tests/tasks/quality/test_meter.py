@@ -15,9 +15,9 @@ import torch
 from models.faces import crop_head
 from models.synthetic.world import draw_clip
 from tasks.evaluation.metrics import Subject
-from tasks.quality.meter import QualityMeter
+from tasks.quality.meter import QualityMeter, aligned_portrait
 from tests.tasks.evaluation.test_metrics import FRAMES, Model, frames, known, model
-from troupe import FaceChoice, Picture
+from troupe import Picture
 from troupe.errors import OutOfMemory
 from troupe.faces import Face
 
@@ -35,7 +35,7 @@ def test_out_of_memory_is_logged_with_the_missing_measures(caplog: pytest.LogCap
     motion: Any = SimpleNamespace(expression=torch.zeros(3, 4), rotation=torch.zeros(3, 3))
     detector: Any = FailingDetector()
     nothing: Any = None
-    meter = QualityMeter(nothing, detector, (Path("portrait.png"), FaceChoice()), [motion], nothing)
+    meter = QualityMeter(nothing, detector, nothing, [motion], nothing)
     for index in range(3):
         meter.update(index, np.full((8, 8, 3), index, np.uint8))
     with caplog.at_level(logging.WARNING, logger="tasks.quality"):
@@ -75,7 +75,7 @@ class OneFace:
 def test_the_mouth_is_sought_where_the_face_was_and_then_everywhere() -> None:
     motion: Any = SimpleNamespace(expression=torch.zeros(3, 4), rotation=torch.zeros(3, 3))
     detector, nothing = OneFace(), None
-    meter = QualityMeter(nothing, detector, (Path("portrait.png"), FaceChoice()), [motion], nothing)  # type: ignore[arg-type]
+    meter = QualityMeter(nothing, detector, nothing, [motion], nothing)  # type: ignore[arg-type]
     for corner, whole in ((10, 1), (15, 1), (60, 2), (65, 2)):
         detector.corner = corner
         found = meter._keypoints(np.zeros((99, 99, 3), np.uint8))
@@ -90,7 +90,12 @@ def test_measures_of_known_renders(model: Model, known: Subject) -> None:
     noise = list(np.random.default_rng(0).integers(0, 256, (FRAMES, 128, 128, 3), np.uint8))
 
     def measured(render: Iterable[Picture], portrait: Path = known.portrait) -> dict[str, float | None]:
-        meter = QualityMeter(*model, (portrait, known.face), known.shots, known.track)
+        animator, detector = model
+
+        def identity() -> torch.Tensor:
+            return animator.identify(aligned_portrait(detector, animator.config.image_size, portrait, known.face))
+
+        meter = QualityMeter(animator, detector, identity, known.shots, known.track)
         for index, frame in enumerate(render):
             meter.update(index, frame)
         return meter.compute()
