@@ -65,7 +65,7 @@ class SeamlessPaster:
         self._place = (slice(y1, y2), slice(x1, x2))
         rows = _fade(y2 - y1, fades=(y1 > 0, y2 < height))
         columns = _fade(x2 - x1, fades=(x1 > 0, x2 < width))
-        self._mask: Floats = np.round(rows[:, None] * columns[None, :] * 256) / np.float32(256)
+        self._mask = np.asarray(np.round(rows[:, None] * columns[None, :] * 256) / 256, dtype=np.float32)
         self._gain = np.ones(3)
         self._frames = 0
         self._own: _Own | None = None
