@@ -56,7 +56,7 @@ def measure(args: Namespace) -> Findings:
     checks: dict[str, Check] = {}
     key, other = (WatermarkKey.of(secrets.token_bytes(32)) for _ in range(2))
     with scratch_folder() as folder:
-        for side in args.sides:
+        for side in args.sides if args.clips else ():
             case = _marked(side, args, key, other, folder)
             cases[f"{side} px"] = case
             if side == max(args.sides):
@@ -165,7 +165,7 @@ def _psnr(frames: list[Picture], marked: list[Picture]) -> float:
 def parser() -> ArgumentParser:
     """Return the command line's parser."""
     options = make_parser(__doc__)
-    options.add_argument("--clips", type=positive_int, default=50, metavar="N", help="marked clips of every size")
+    options.add_argument("--clips", type=int, default=50, metavar="N", help="marked clips of every size")
     options.add_argument("--unmarked", type=int, default=1000, metavar="N", help="clips without a watermark")
     options.add_argument("--first", type=int, default=0, metavar="N", help="number of the first clip")
     options.add_argument(

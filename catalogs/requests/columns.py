@@ -10,6 +10,7 @@ import sys
 import unicodedata
 from collections.abc import Callable, Iterable, Mapping
 from fractions import Fraction
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -54,7 +55,7 @@ def parse_cells(cells: Mapping[str, Any], folder: str, where: str, problems: lis
     fields: dict[str, Any] = {}
     for column, parse in _PARSERS.items():
         cell = cells.get(column)
-        if is_empty(cell):
+        if cell is None or is_empty(cell):  # most of them: there are many columns
             continue
         try:
             if isinstance(cell, str) and len(cell) > _LONGEST_CELL:
@@ -101,7 +102,12 @@ def _job_id(text: str, _folder: str) -> str:
 def _uri(text: str, folder: str) -> str:
     if uris.has_credentials(text):
         raise ValueError(f"is {uris.redacted(text)!r} with credentials; set them as environment variables instead")
-    return sys.intern(uris.absolute(_posix(text, folder), folder))  # thousands of jobs name the same file
+    return sys.intern(_absolute(_posix(text, folder), folder))
+
+
+@lru_cache(maxsize=1024)  # jobs share inputs
+def _absolute(uri: str, folder: str) -> str:
+    return uris.absolute(uri, folder)
 
 
 def _posix(path: str, folder: str) -> str:

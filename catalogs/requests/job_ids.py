@@ -7,6 +7,7 @@ import re
 import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from functools import lru_cache
 from pathlib import PurePosixPath
 from typing import Any
 
@@ -60,7 +61,7 @@ def unique_names(files: Iterable[str]) -> dict[str, str]:
 
     Names that differ in case only collide, as they do in some file systems.
     """
-    names = {uri: _first_bytes(_slug(stem(uri)), _NAME_BYTES) for uri in files}
+    names = {uri: _first_bytes(_file_slug(uri), _NAME_BYTES) for uri in files}
     counts = Counter(name.casefold() for name in names.values())
     return {
         uri: name if counts[name.casefold()] == 1 else f"{name}-{hashlib.sha256(uri.encode()).hexdigest()[:8]}"
@@ -69,7 +70,7 @@ def unique_names(files: Iterable[str]) -> dict[str, str]:
 
 
 def _name(row: Mapping[str, Any]) -> str:
-    parts = [_slug(stem(row["portrait"])), _slug(stem(row["driving"]))]
+    parts = [_file_slug(row["portrait"]), _file_slug(row["driving"])]
     parts += [_slug(row[column]) for column in ("language", "subtitles_language") if row.get(column)]
     if (audio := row.get("audio", "")) not in _WITHOUT_SOUND_FILE:
         sound = stem(audio)
@@ -92,6 +93,11 @@ def _without_language(name: str, language: str) -> str:
 def _hash(row: Mapping[str, Any]) -> str:
     cells = sorted((column, str(dict(cell) if isinstance(cell, Mapping) else cell)) for column, cell in row.items())
     return hashlib.sha256(repr(cells).encode()).hexdigest()[:8]
+
+
+@lru_cache(maxsize=1024)  # jobs share inputs
+def _file_slug(uri: str) -> str:
+    return _slug(stem(uri))
 
 
 def _slug(text: str) -> str:

@@ -36,6 +36,7 @@ import json
 import re
 import unicodedata
 from collections.abc import Mapping
+from functools import lru_cache
 from json.encoder import encode_basestring_ascii
 from typing import Any
 
@@ -48,6 +49,7 @@ __all__ = [
     "canonical",
     "encode_parts",
     "is_id_character",
+    "join_parts",
     "key_of",
     "make_key",
     "run_key",
@@ -89,7 +91,7 @@ def encode_parts(parts: Mapping[str, Any]) -> dict[str, str]:
 
 def key_of(kind: str, encoded: Mapping[str, str]) -> str:
     """Return the key that `make_key` makes of the parts that `encode_parts` returned."""
-    return hashlib.sha256(f'{{"kind":{canonical(kind)},"parts":{_object(encoded)}}}'.encode()).hexdigest()[:32]
+    return hashlib.sha256(f'{{"kind":{canonical(kind)},"parts":{join_parts(encoded)}}}'.encode()).hexdigest()[:32]
 
 
 def canonical(value: Any) -> str:
@@ -109,15 +111,21 @@ def canonical(value: Any) -> str:
     if isinstance(value, dict):
         if not all(isinstance(name, str) for name in value):
             raise TypeError(f"the names in a part of a key, {sorted(map(repr, value))}, are not all text")
-        return _object({name: canonical(inner) for name, inner in value.items()})
+        return join_parts({name: canonical(inner) for name, inner in value.items()})
     if isinstance(value, list | tuple):
         return f"[{','.join(map(canonical, value))}]"
     return json.dumps(value, allow_nan=False)
 
 
-def _object(encoded: Mapping[str, str]) -> str:
-    """Return a JSON object of encoded values."""
-    return f"{{{','.join([f'{encode_basestring_ascii(name)}:{encoded[name]}' for name in sorted(encoded)])}}}"
+def join_parts(encoded: Mapping[str, str]) -> str:
+    """Return the canonical JSON of an object whose values are encoded already, as by `encode_parts`."""
+    return f"{{{','.join([start + encoded[name] for name, start in _starts(tuple(encoded))])}}}"
+
+
+@lru_cache(maxsize=256)  # the jobs of a run have the same parts
+def _starts(names: tuple[str, ...]) -> tuple[tuple[str, str], ...]:
+    """Return the names in the order of canonical JSON, each with what precedes its value."""
+    return tuple((name, f"{encode_basestring_ascii(name)}:") for name in sorted(names))
 
 
 def run_key(run_id: str, name: str) -> str:

@@ -1,4 +1,4 @@
-"""Tracks of a file: listed and tried when a run is planned, so that what fails, fails before anything is made."""
+"""Length and tracks of a file: read and tried when a run is planned, so that what fails, fails first."""
 
 from __future__ import annotations
 
@@ -6,15 +6,19 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import av
+
 from tasks.media.audio import decodes, sound_of
 from tasks.media.input_formats import (
     AUDIO_FORMATS,
+    CLIP_FORMATS,
     film_streams,
     is_default,
     missing_track,
     open_container,
     pick_track,
     usable_streams,
+    video_stream,
 )
 from tasks.media.limits import limits
 from tasks.media.mux import USUAL_LAYOUTS, fit_audio
@@ -22,7 +26,7 @@ from tasks.media.output_formats import h264, master_format
 from troupe.errors import InputError, UnreadableMedia
 from troupe.job import MASTERS
 
-__all__ = ["TrackList", "list_tracks", "sound_problems", "track_error"]
+__all__ = ["TrackList", "list_tracks", "read_length", "sound_problems", "track_error"]
 
 TrackList = Mapping[str, Sequence[Mapping[str, Any]]]
 """Tracks with a decoder, by `video` and `audio`: their `language` and whether they are the file's `default`; of sound
@@ -85,3 +89,28 @@ def track_error(tracks: TrackList, kind: str, choice: str, name: str, master: st
     problems = found[number].get("problems", {})
     problem = problems.get("none") or problems.get(master)
     return UnreadableMedia(problem) if problem else None
+
+
+def read_length(path: Path) -> tuple[int, float] | None:
+    """Return the number of frames of a clip and its rate, None if they are unknown.
+
+    They are read from the file's headers alone: decoding would be exact, and take as long as the render.
+
+    Raises:
+        InputError: the clip cannot be opened, or has no video.
+    """
+    try:
+        with open_container(path, CLIP_FORMATS) as container:
+            stream = video_stream(container)
+            if stream is None:
+                raise UnreadableMedia(f"{path.name} has no video that can be decoded")
+            if not stream.average_rate:
+                return None
+            rate = float(stream.average_rate)
+            seconds = (container.duration or 0) / av.time_base
+            frames = stream.frames or round(seconds * rate)
+    except (InputError, MemoryError):
+        raise
+    except Exception:  # The job itself will report what is wrong with the clip.
+        return None
+    return (frames, rate) if frames > 0 else None

@@ -8,7 +8,7 @@ from fractions import Fraction
 from typing import Any
 
 from catalogs.requests.access.content_hashes import Input
-from catalogs.store.keys import encode_parts, key_of, make_key
+from catalogs.store.keys import encode_parts, join_parts, key_of, make_key
 from catalogs.store.uris import name
 from tasks import media
 from tasks.media.fit import Fit, decide_fit
@@ -17,7 +17,7 @@ from tasks.run.inputs.clip_lengths import Length, frames_between
 from tasks.run.inputs.traits import Role, Traits
 from tasks.steps.films.sound import EXTENDED_TEXT
 from tasks.steps.specs import FilmSpec, LipsSpec, MotionSpec, PictureSpec, PortraitSpec, TrackSpec
-from troupe import Job, preset
+from troupe import Job, SamplerSettings, preset
 from troupe.errors import InputError, UnreadableMedia
 from troupe.job import fitted_size
 
@@ -83,7 +83,6 @@ def make_spec(
         watermark: id of the key of watermarks; empty for none.
         voice: hash of the weights' voice; empty for none.
     """
-    settings = replace(preset(job.preset), seed=job.seed)
 
     def once(names: tuple[Any, ...], make: Callable[[], Any]) -> Any:
         """Make a part that many jobs have in common once: it takes most of the time and of the memory."""
@@ -91,6 +90,9 @@ def make_spec(
             shared[names] = make()
         return shared[names]
 
+    settings: SamplerSettings = once(
+        ("settings", job.preset, job.seed), lambda: replace(preset(job.preset), seed=job.seed)
+    )
     portrait: PortraitSpec = once(
         ("portrait", job.portrait, job.face.text),
         lambda: _portrait(job, inputs, fingerprint, face_networks, traits),
@@ -109,7 +111,6 @@ def make_spec(
     seen = {
         "appearance": portrait.key,
         "motion": motion.key if lips is None else lips.key,
-        "settings": settings.values,
         "dtype": dtype,
         "output": job.output,
         "blend": job.blend,
@@ -132,6 +133,8 @@ def make_spec(
         seen["label"] = [VERSIONS["label"], label]
 
     seen_parts, heard_parts = encode_parts(seen), encode_parts(heard)
+    sampler = once(("sampler", job.preset), lambda: encode_parts(settings.values))
+    seen_parts["settings"] = join_parts(sampler | encode_parts({"seed": job.seed}))
 
     def keys(marked: dict[str, str]) -> tuple[str, str]:
         # The film's is named after the render that earlier versions made at once, so that theirs are reused.
@@ -139,7 +142,6 @@ def make_spec(
         return film, key_of("picture", _PICTURE_VERSION | seen_parts | marked)
 
     film_key, picture_key = keys(encode_parts({"watermark": [VERSIONS["watermark"], watermark]} if watermark else {}))
-    settings = shared.setdefault(settings, settings)
     picture = shared.setdefault(
         picture_key,
         PictureSpec(picture_key, run_id, job, portrait, motion, settings, fit_to, drawn, label, watermark, lips),

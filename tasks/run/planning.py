@@ -115,7 +115,8 @@ def plan_jobs(
         WeightsError: the weights directory or the detector cannot be used, or jobs need a voice that it does not have.
         StoreError: the store cannot be read.
     """
-    with Sandbox(raise_if_cancelled) as sandbox:
+    files = {uri for job in jobs for uri in uris_of(job)}
+    with Sandbox(raise_if_cancelled, len(files)) as sandbox:
         lengths, clips = ClipLengths(store, sandbox, raise_if_cancelled, policy), {job.driving for job in jobs}
         traits, roles = (
             InputTraits(store, sandbox, raise_if_cancelled, policy),
@@ -141,7 +142,7 @@ def plan_jobs(
             # A missing one is reported by the loader, with all other problems of the directory.
             "recogniser": hashes.of(str(recogniser)) if recogniser.is_file() else "",
         }
-        contents = hashes.of_many({uri for job in jobs for uri in uris_of(job)}, policy)
+        contents = hashes.of_many(files, policy)
         known = {content: uri for uri in clips if isinstance(content := contents[uri], str)}
         clip_lengths = lengths.of_many(known, hashes)
         readable = [(role, content, uri) for role, uri in roles if isinstance(content := contents[uri], str)]
@@ -156,6 +157,7 @@ def plan_jobs(
     notes = (MINIATURE_NOTE,) if is_miniature(weights_directory) else ()
     watermark = load_key().id
     voice = hashes.of(str(require_voice(weights_directory))) if any(job.lips == "sound" for job in jobs) else ""
+    inputs = {uri: hashes.input(uri, content) for uri, content in contents.items() if isinstance(content, str)}
     shared: dict[Any, Any] = {}
 
     planned: list[PlannedJob] = []
@@ -178,7 +180,6 @@ def plan_jobs(
             known_length = clip_lengths.get(driving)
             length = known_length or _UNKNOWN_LENGTH
             try:
-                inputs = {uri: hashes.input(uri, content) for uri, content in hashed.items()}
                 found_traits = JobTraits(*(traits.of(role, hashed[uri]) for role, uri in roles_of(job)))
                 if unusable := track_error(job, found_traits) or misfit(job, known_length, found_traits):
                     problems.append(unusable)

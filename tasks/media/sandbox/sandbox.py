@@ -29,6 +29,9 @@ _WALL_SECONDS = 60.0
 """Seconds that a call may take by the clock, for disks that do not respond."""
 _POLL_SECONDS = 0.1
 _REPLY_BYTES = 1 << 20
+_MOST_PROCESSES = 4
+_MANY_FILES = 200
+"""Files whose headers take longer to read than another child to start."""
 _PICTURES = 1000
 """Pictures of a folder for which the time of one file is added."""
 _VARIABLES = ("HOME", "LANG", "PATH", "TMPDIR", "TZ")
@@ -40,17 +43,18 @@ class Sandbox:
     """Calls functions that read a file in child processes. Thread-safe; a context manager that ends the processes.
 
     Libraries allocate what the headers of a file claim. Here such a file ends a child at most, which is replaced; the
-    children are used again for many files, because each takes about half a second to start.
+    children are used again for many files, because each takes some tenths of a second to start.
 
     Args:
         raise_if_cancelled: called often while a call is awaited; stops the call by raising.
-        processes: number of children at most; each is started when it is needed.
+        files: number of files, if it is known: for many there is a child per processor, else one for every two.
     """
 
-    def __init__(self, raise_if_cancelled: Callable[[], None] = lambda: None, processes: int | None = None) -> None:
+    def __init__(self, raise_if_cancelled: Callable[[], None] = lambda: None, files: int = 1) -> None:
         self._raise_if_cancelled = raise_if_cancelled
         self._slots: queue.LifoQueue[_Child | None] = queue.LifoQueue()  # what ran last is used again first
-        for _ in range(processes or max(1, min(4, (os.cpu_count() or 1) // 2))):
+        processors = os.cpu_count() or 1
+        for _ in range(max(1, min(_MOST_PROCESSES, processors if files >= _MANY_FILES else processors // 2))):
             self._slots.put(None)
         self._children: list[_Child] = []
 

@@ -9,18 +9,16 @@ from contextlib import suppress
 from functools import partial
 from pathlib import Path
 
-import av
-
 from catalogs.requests.access.content_hashes import ContentHashes
 from catalogs.requests.access.input_policy import PUBLIC, InputPolicy
 from catalogs.requests.access.persistent_dict import PersistentDict
 from catalogs.store.store import Store
-from tasks.media.input_formats import CLIP_FORMATS, open_container, video_stream
+from tasks import media
 from tasks.media.sandbox import Sandbox
-from troupe.errors import InputError, TroupeError, UnreadableMedia
+from troupe.errors import InputError, TroupeError
 from troupe.process.signals import map_stoppable
 
-__all__ = ["ClipLengths", "Length", "frames_between", "read_length"]
+__all__ = ["ClipLengths", "Length", "frames_between"]
 
 Length = tuple[int, float]
 """Number of frames of a whole clip, and frames per second."""
@@ -58,7 +56,7 @@ class ClipLengths:
             path: path of the clip.
         """
         try:
-            found = self._sandbox(read_length, path) if self._memo.get(content) is None else None
+            found = self._sandbox(media.read_length, path) if self._memo.get(content) is None else None
         except InputError as error:
             return partial(self._unreadable.__setitem__, content, error)
         if found is None:
@@ -114,26 +112,3 @@ def _encode(lengths: Mapping[str, Length]) -> bytes:
 
 def _decode(data: bytes) -> dict[str, Length]:
     return {content: (int(frames), float(rate)) for content, (frames, rate) in json.loads(data).items()}
-
-
-def read_length(path: Path) -> Length | None:
-    """Read the length from the file's headers alone: decoding would be exact, and take as long as the render.
-
-    Raises:
-        InputError: the clip cannot be opened, or has no video.
-    """
-    try:
-        with open_container(path, CLIP_FORMATS) as container:
-            stream = video_stream(container)
-            if stream is None:
-                raise UnreadableMedia(f"{path.name} has no video that can be decoded")
-            if not stream.average_rate:
-                return None
-            rate = float(stream.average_rate)
-            seconds = (container.duration or 0) / av.time_base
-            frames = stream.frames or round(seconds * rate)
-    except (InputError, MemoryError):
-        raise
-    except Exception:  # The job itself will report what is wrong with the clip.
-        return None
-    return (frames, rate) if frames > 0 else None

@@ -62,4 +62,4 @@ class FileProblems:
     def _sandbox(self) -> Sandbox:
         from tasks.media.sandbox import Sandbox
 
-        return self._resources.enter_context(Sandbox(processes=1))
+        return self._resources.enter_context(Sandbox())

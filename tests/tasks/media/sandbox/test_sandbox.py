@@ -11,8 +11,8 @@ from pathlib import Path
 import psutil
 import pytest
 
+from tasks.media import read_length
 from tasks.media.sandbox import Sandbox
-from tasks.run.inputs.clip_lengths import read_length
 from tests.clips import make_clip, numbered, write_bomb
 from troupe.errors import Cancelled, MissingInput, TooLarge, TroupeError, UnreadableMedia
 
@@ -39,7 +39,7 @@ def process_id(_path: Path) -> int:
 
 @pytest.fixture(scope="module")
 def sandbox() -> Iterator[Sandbox]:
-    with Sandbox(processes=1) as found:
+    with Sandbox() as found:
         yield found
 
 
@@ -77,7 +77,7 @@ def test_a_stop_ends_a_call_that_is_awaited(tmp_path: Path) -> None:
         if stop.is_set():
             raise Cancelled("stopped")
 
-    with Sandbox(raise_if_cancelled, processes=1) as sandbox:
+    with Sandbox(raise_if_cancelled) as sandbox:
         child = sandbox(process_id, tmp_path)
         threading.Timer(0.2, stop.set).start()
         started = time.monotonic()
@@ -89,6 +89,6 @@ def test_a_stop_ends_a_call_that_is_awaited(tmp_path: Path) -> None:
 
 def test_a_process_that_cannot_start_is_not_the_files_fault(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("sys.executable", "/bin/false")
-    with Sandbox(processes=1) as sandbox, pytest.raises(TroupeError, match="cannot start") as caught:
+    with Sandbox() as sandbox, pytest.raises(TroupeError, match="cannot start") as caught:
         sandbox(process_id, tmp_path)
     assert type(caught.value) is TroupeError
