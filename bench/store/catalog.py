@@ -36,7 +36,7 @@ from catalogs.table.schema import SCHEMA
 from tests.s3 import BUCKET, endpoint
 from troupe.process.scratch import scratch_folder
 
-__all__ = ["fill", "measure", "parser"]
+__all__ = ["batch", "fill", "measure", "parser"]
 
 IDENTITIES, CLIPS, COMMITS_PER_RUN = 500, 200, 4
 MAX_SECONDS, MAX_BYTES = 2.0, 500e6
@@ -85,10 +85,10 @@ def fill(url: str, commits: int, rows: int) -> None:
     """Write the catalog as a few years of runs would: in order of time, a few commits per run."""
     table = create_table(open_store(url))
     for commit in range(commits):
-        write_deltalake(table, _batch(commit, rows), mode="append", schema_mode="merge")
+        write_deltalake(table, batch(commit, rows), mode="append", schema_mode="merge")
 
 
-def _batch(commit: int, rows: int) -> pa.Table:
+def batch(commit: int, rows: int) -> pa.Table:
     """Return the rows of a commit; columns that no query uses are null."""
     random = np.random.default_rng(commit)
     number = np.arange(rows)

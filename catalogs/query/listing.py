@@ -154,12 +154,9 @@ def matching_jobs(index: JobIndex, filters: Mapping[str, Any], columns: Sequence
 
 def _in_state(rows: pa.Table, decisions: Decisions | None, state: str) -> Any:
     """Return for each row whether its film is in a state of review."""
-    films, pictures = decisions.decided() if decisions else (set(), set())
     has_film = reviewable(rows)
-    decided = pc.or_(
-        pc.is_in(rows.column("render_key"), pa.array(sorted(films), pa.string())),
-        pc.is_in(rows.column("picture_key"), pa.array(sorted(pictures), pa.string())),
-    )
+    films, pictures = decisions.decided() if decisions else (pa.array([], pa.string()),) * 2
+    decided = pc.or_(pc.is_in(rows.column("render_key"), films), pc.is_in(rows.column("picture_key"), pictures))
     if state == "pending":
         return pc.and_(has_film, pc.invert(decided))
     some = rows.select(["render_key", "picture_key"]).filter(pc.and_(has_film, decided))

@@ -11,7 +11,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from itertools import zip_longest
 from threading import RLock
-from typing import TypeAlias
+from typing import Any, TypeAlias
+
+import pyarrow as pa
 
 from catalogs.review.decision import Decision, DecisionKind, ReviewState, Scope, State
 from catalogs.review.log import open_log, retrying
@@ -47,6 +49,7 @@ class Decisions:
         self._until = until
         self._log = open_log(store)
         self._lock = RLock()
+        self._decided: tuple[Any, Any] | None = None
         self._clear()
 
     def add(self, decision: Decision) -> bool:
@@ -121,13 +124,18 @@ class Decisions:
         """Return the verdict that stands for each film and each picture that has one."""
         with self._lock:
             self._update()
-            found = {subject: self._verdict(subject) for subject in self._about}
-            return {subject: verdict for subject, verdict in found.items() if verdict is not None}
+            return dict(self._verdicts)
 
-    def decided(self) -> tuple[set[str], set[str]]:
-        """Return the keys of the films, and of the pictures, that have a verdict; all others are pending."""
-        films, pictures = ({key for found, key in self.verdicts() if found == scope} for scope in ("film", "picture"))
-        return films, pictures
+    def decided(self) -> tuple[Any, Any]:
+        """Return arrays of the keys of the films, and of the pictures, that have a verdict; all others are pending."""
+        with self._lock:
+            self._update()
+            if self._decided is None:
+                keys: dict[Scope, list[str]] = {"film": [], "picture": []}
+                for scope, key in self._verdicts:
+                    keys[scope].append(key)
+                self._decided = pa.array(keys["film"], pa.string()), pa.array(keys["picture"], pa.string())
+            return self._decided
 
     def touched_by_people(self) -> set[Subject]:
         """Return the films and pictures about which a person decided or undid something."""
@@ -156,7 +164,8 @@ class Decisions:
         self._by_id: dict[str, Decision] = {}
         self._about: dict[Subject, list[Decision]] = defaultdict(list)
         self._undone: set[str] = set()
-        self._standing: dict[Subject, Decision | None] = {}
+        self._verdicts: dict[Subject, Decision] = {}
+        self._decided = None
 
     def _update(self) -> None:
         retrying("read", self._store, self._refresh)
@@ -166,38 +175,46 @@ class Decisions:
         everything, new = self._log.read_new()
         if everything:
             self._clear()
+        changed: set[Subject] = set()
         for decision in new:
             if decision.decision_id in self._by_id or (self._until and decision.decided_at > self._until):
                 continue
             subject: Subject = (decision.scope, decision.key)
             self._by_id[decision.decision_id] = decision
             self._about[subject].append(decision)
-            self._standing.pop(subject, None)
+            changed.add(subject)
             if decision.undoes is not None:
                 self._undone.add(decision.undoes)
+        for subject in changed:
+            verdict = self._verdict(self._about[subject])
+            if verdict is None:
+                self._verdicts.pop(subject, None)
+            else:
+                self._verdicts[subject] = verdict
+        if changed:
+            self._decided = None
 
     def _state(self, film: str, picture: str | None) -> ReviewState:
-        subjects: list[Subject] = [("film", film), ("picture", picture or "")]
-        verdicts = [verdict for subject in subjects if (verdict := self._verdict(subject)) is not None]
-        return ReviewState.by(max(verdicts, key=lambda verdict: verdict.weight, default=None))
+        by_film, by_picture = self._verdicts.get(("film", film)), self._verdicts.get(("picture", picture or ""))
+        if by_film is not None and by_picture is not None:
+            return ReviewState.by(max(by_film, by_picture, key=lambda verdict: verdict.weight))
+        return ReviewState.by(by_film or by_picture)
 
-    def _verdict(self, subject: Subject) -> Decision | None:
-        """Return the verdict that counts, of those that were not undone."""
-        if subject not in self._about:
-            return None
-        if subject not in self._standing:
-            about = [decision for decision in self._about[subject] if decision.kind != "comment"]
-            # Of a person, undoing the last verdict leaves the one before; of rules, only the last one says anything.
-            by_rules = max((d for d in about if d.automatic is not None), key=lambda d: d.order, default=None)
-            standing = [
-                decision
-                for decision in about
-                if decision.kind != "undo"
-                and decision.decision_id not in self._undone
-                and (decision.automatic is None or decision is by_rules)
-            ]
-            self._standing[subject] = max(standing, key=lambda verdict: verdict.weight, default=None)
-        return self._standing[subject]
+    def _verdict(self, about: Sequence[Decision]) -> Decision | None:
+        """Return the verdict that counts, of those about a subject that were not undone."""
+        if len(about) == 1 and about[0].kind in ("approved", "rejected"):
+            return None if about[0].decision_id in self._undone else about[0]
+        about = [decision for decision in about if decision.kind != "comment"]
+        # Of a person, undoing the last verdict leaves the one before; of rules, only the last one says anything.
+        by_rules = max((d for d in about if d.automatic is not None), key=lambda d: d.order, default=None)
+        standing = [
+            decision
+            for decision in about
+            if decision.kind != "undo"
+            and decision.decision_id not in self._undone
+            and (decision.automatic is None or decision is by_rules)
+        ]
+        return max(standing, key=lambda verdict: verdict.weight, default=None)
 
     def _check_undo(self, decision: Decision, given: Mapping[str, Decision]) -> None:
         if decision.undoes is None:

@@ -87,6 +87,7 @@ class _DeltaLog:
         self._table: DeltaTable | None = None
         self._place: tuple[str, dict[str, str]] | None = None
         self._known: set[str] = set()
+        self._read_version: object = None
 
     def append(self, decisions: Sequence[Decision]) -> None:
         table = self._opened() or create_table(self._store, DECISIONS_FOLDER, DECISIONS)
@@ -110,12 +111,15 @@ class _DeltaLog:
 
     def read_new(self) -> tuple[bool, list[Decision]]:
         table = self._opened()
+        version = None if table is None else (table.metadata().id, table.version())
+        if version is not None and version == self._read_version:
+            return False, []
         files = _paths(table) if table is not None else set()
         everything = not self._known <= files  # files were merged, or decisions were deleted
         wanted = sorted(files if everything else files - self._known)
         with ThreadPoolExecutor(_THREADS, thread_name_prefix="decisions") as pool:
             found = [decision for part in pool.map(self._read, wanted) for decision in part]
-        self._known = files
+        self._known, self._read_version = files, version
         return everything, found
 
     def _opened(self) -> DeltaTable | None:

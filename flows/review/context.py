@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import threading
+from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
 from catalogs.query.catalog import Catalog
 from catalogs.query.job_index import JobIndex
+from catalogs.query.listing import COLUMNS
 from catalogs.review.decisions import Decisions
 from catalogs.store.store import Store
 from flows.review.calls import BoundedCalls
 from flows.review.claiming import SessionClaims
 from flows.review.media import MediaSigner
 from flows.review.security import Secrets
+from troupe.errors import TroupeError
 
 __all__ = ["ReviewContext"]
 
@@ -46,3 +50,13 @@ class ReviewContext:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "index", JobIndex(self.store))
+
+    def read_ahead(self) -> None:
+        """Read on other threads what the first page needs, while somebody opens the address."""
+        for read in (lambda: self.index.jobs(COLUMNS), self.decisions.decided):
+            threading.Thread(target=_without_errors, args=(read,), name="read-ahead", daemon=True).start()
+
+
+def _without_errors(read: Callable[[], object]) -> None:
+    with suppress(TroupeError):  # the page reads again, and reports them
+        read()

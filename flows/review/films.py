@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -14,9 +16,9 @@ from catalogs.review.columns import reviewable
 from catalogs.review.decisions import Decisions
 from catalogs.table.schema import WITH_VIDEO
 
-__all__ = ["count_films", "families_of", "has_film"]
+__all__ = ["count_films", "families_of", "files_of", "has_film"]
 
-_FAMILY = ("run_id", "job_id", "status", "language", "render_key", "picture_key", "full_uri", "crop_uri", "recorded_at")
+_FAMILY = ("run_id", "job_id", "status", "language", "render_key", "picture_key", "output", "recorded_at")
 
 
 def count_films(
@@ -31,16 +33,17 @@ def count_films(
         by_picture: whether films of one picture count as one.
     """
     rows = _finished(matching_jobs(index, filters, ["status", "render_key", "picture_key"]))
-    films = dict(zip(*(rows.column(name).to_pylist() for name in ("render_key", "picture_key")), strict=True))
+    films = _last_of_each(rows.select(["render_key", "picture_key"]), "render_key")
     if by_picture:
-        films = {film: picture for picture, film in {picture or film: film for film, picture in films.items()}.items()}
+        subject = pc.coalesce(films.column("picture_key"), films.column("render_key"))
+        films = _last_of_each(films.append_column("subject", subject), "subject")
+    keys, pictures = films.column("render_key"), films.column("picture_key")
     decided_films, decided_pictures = decisions.decided()
-    decided = [film for film, picture in films.items() if film in decided_films or picture in decided_pictures]
-    states = decisions.of(decided, [films[film] for film in decided])
-    counts = {"approved": 0, "rejected": 0}
-    for state in states.values():
-        if state.state in counts:
-            counts[state.state] += 1
+    decided = films.filter(pc.or_(pc.is_in(keys, decided_films), pc.is_in(pictures, decided_pictures)))
+    subjects: Any = [decided.column(name).to_pylist() for name in ("render_key", "picture_key")]
+    states = decisions.of(*subjects)
+    found = Counter(state.state for state in states.values())
+    counts = {"approved": found["approved"], "rejected": found["rejected"]}
     return {"pending": len(films) - sum(counts.values()), **counts}
 
 
@@ -59,11 +62,32 @@ def families_of(index: JobIndex, pictures: set[str]) -> dict[str, list[dict[str,
     }
 
 
+def files_of(row: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what `MediaSigner` needs of a film, from columns of the index.
+
+    Files of a render have fixed names; the rows' URIs would take most of the memory of the catalog's index.
+    """
+    return {
+        "render_key": row["render_key"],
+        "full_uri": "full.mp4" if row["output"] != "crop" else None,
+        "crop_uri": "crop.mp4" if row["output"] != "full" else None,
+        "poster_uri": "poster.jpg",
+    }
+
+
 def has_film(index: JobIndex, scope: str, key: str) -> bool:
     """Return whether the store has a finished film, or a picture of one, with this key."""
     column = "render_key" if scope == "film" else "picture_key"
     rows = index.jobs(["status", column])
     return bool(pc.any(pc.and_(pc.equal(rows.column(column), pa.scalar(key)), _is_finished(rows))).as_py())
+
+
+def _last_of_each(rows: pa.Table, key: str) -> pa.Table:
+    """Return the last row with each value of a column."""
+    codes: Any = rows.column(key).combine_chunks().dictionary_encode()
+    last = np.zeros(len(codes.dictionary), np.int64)
+    last[np.asarray(codes.indices)] = np.arange(len(rows))
+    return rows.take(pa.array(last, pa.int64()))
 
 
 def _finished(rows: pa.Table) -> pa.Table:

@@ -14,7 +14,7 @@ from catalogs.store import uris
 from catalogs.table.runs import read_run
 from catalogs.table.schema import EITHER_SIGN, QUALITIES, SYNC_COLUMNS
 from flows.review.context import ReviewContext
-from flows.review.films import families_of
+from flows.review.films import families_of, files_of
 from troupe.errors import TroupeError
 
 __all__ = ["Items", "as_json", "state_as_json"]
@@ -100,7 +100,7 @@ class Items:
             | {"start": row["start_seconds"] or 0, "end": row["end_seconds"]},
             "measures": self._measures(row),
             "facts": _facts(row),
-            "films": [_film(film, states, media.video(film)) for film in family] if len(family) > 1 else [],
+            "films": [_film(film, states, media.video(files_of(film))) for film in family] if len(family) > 1 else [],
             "review": state_as_json(states[key]) if key else None,
             "history": [as_json(decision) for decision in history],
         }

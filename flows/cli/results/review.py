@@ -100,6 +100,7 @@ def review(
         reviewer=reviewer or getpass.getuser(),
         claims=SessionClaims(opened) if claim else None,
     )
+    context.read_ahead()
     listener = bind(host, port)
     port = listener.getsockname()[1]
     app = make_app(context, allowed_hosts(host), any_address=is_any(host), cookie=f"troupe_{port}")

@@ -15,6 +15,7 @@ from catalogs.review.decision import REVIEW_STATES
 from catalogs.review.reasons import read_reasons
 from catalogs.table.schema import EITHER_SIGN, QUALITIES, STATUSES
 from flows.review.context import ReviewContext
+from flows.review.films import files_of
 from flows.review.filters import FILTERS, parse_filters
 from flows.review.templates import render
 from troupe.errors import SettingsError
@@ -87,13 +88,7 @@ def cards_of(context: ReviewContext, rows: list[dict[str, Any]], order: str = "n
 
 def _card(context: ReviewContext, row: Mapping[str, Any], measure: str) -> dict[str, Any]:
     review = row["review"]
-    # Files of a render have these names; the row's URIs would take most of the memory of the catalog's index.
-    files = {
-        "render_key": row["render_key"],
-        "full_uri": "full.mp4" if row["output"] != "crop" else None,
-        "crop_uri": "crop.mp4" if row["output"] != "full" else None,
-        "poster_uri": "poster.jpg",
-    }
+    files = files_of(row)
     value = row.get(f"quality_{measure}" if measure in QUALITIES else measure)
     return {
         "run": row["run_id"],

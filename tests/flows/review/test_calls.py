@@ -14,15 +14,15 @@ from troupe.errors import StoreError
 
 
 def test_a_store_that_hangs_is_reported_and_recovers() -> None:
-    calls, returned = BoundedCalls(threads=2, timeout=0.05), threading.Event()
     before = threading.active_count()
+    calls, returned = BoundedCalls(threads=2, timeout=0.05), threading.Event()
 
     async def trial() -> None:
         hanging = [calls.run(returned.wait) for _ in range(10)]
         for outcome in await asyncio.gather(*hanging, return_exceptions=True):
             assert isinstance(outcome, StoreError)
             assert "has not answered" in str(outcome)
-        assert threading.active_count() <= before
+        assert threading.active_count() <= before + 2
         returned.set()
         while True:  # the threads are free again as soon as the store answers
             try:
@@ -32,6 +32,16 @@ def test_a_store_that_hangs_is_reported_and_recovers() -> None:
             return
 
     asyncio.run(trial())
+
+
+def test_calls_one_after_the_other_share_a_thread() -> None:
+    """Allocators keep memory for each thread."""
+    calls = BoundedCalls()
+
+    async def trial() -> set[str]:
+        return {(await calls.run(threading.current_thread)).name for _ in range(20)}
+
+    assert len(asyncio.run(trial())) == 1
 
 
 def test_pages_say_that_the_store_is_gone(review: Review, monkeypatch: pytest.MonkeyPatch) -> None:
