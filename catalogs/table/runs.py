@@ -14,13 +14,24 @@ from catalogs.store.store import Store
 from catalogs.store.uris import redacted_value
 from troupe.errors import SettingsError, StoreError
 
-__all__ = ["HEARTBEAT_SECONDS", "RunInfo", "RunState", "find_run", "list_runs", "read_run", "write_run"]
+__all__ = [
+    "HEARTBEAT_SECONDS",
+    "RunInfo",
+    "RunState",
+    "RunsPage",
+    "find_run",
+    "list_runs",
+    "list_runs_page",
+    "read_run",
+    "write_run",
+]
 
 HEARTBEAT_SECONDS = 20.0
 """Seconds between two heartbeats of a run."""
 _CRASHED_AFTER = timedelta(seconds=6 * HEARTBEAT_SECONDS)
 """A run without a heartbeat for this long has crashed; this tolerates clocks that differ between machines."""
 _NAME = "run.json"
+_EVER = datetime.min.replace(tzinfo=UTC)
 _TIMES = ("started_at", "updated_at")
 _THREADS = 16
 
@@ -68,6 +79,21 @@ class RunInfo:
         return self.state == "running"
 
 
+@dataclass(frozen=True)
+class RunsPage:
+    """A part of a list of runs.
+
+    Attributes:
+        runs: the runs.
+        after: cursor of the next page; empty if this is the last one.
+        left: number of runs that follow.
+    """
+
+    runs: list[RunInfo]
+    after: str
+    left: int
+
+
 def write_run(store: Store, info: RunInfo) -> None:
     """Write a run's record.
 
@@ -109,10 +135,34 @@ def list_runs(store: Store, limit: int | None = None) -> list[RunInfo]:
     Raises:
         StoreError: they cannot be read.
     """
-    keys = [key for key in store.list("runs") if key.count("/") == 2 and key.endswith(f"/{_NAME}")]
+    keys = filter(_is_record, store.list("runs"))
     with ThreadPoolExecutor(_THREADS, thread_name_prefix="runs") as pool:
         found = sorted(pool.map(lambda key: _with_crash(_parsed(store, key)), keys), key=lambda run: run.started_at)
     return found[::-1][:limit]
+
+
+def list_runs_page(store: Store, limit: int, after: str = "") -> RunsPage:
+    """Return some runs, those first whose last heartbeat is the latest; no other records are read.
+
+    Args:
+        limit: maximum number of runs.
+        after: cursor of the page before; empty for the first page.
+
+    Raises:
+        StoreError: they cannot be read.
+    """
+    entries = [entry for entry in store.entries("runs") if _is_record(entry.key)]
+    # A cursor is a moment and a key, which are compared as text.
+    places = sorted((f"{(e.modified or _EVER).astimezone(UTC).isoformat()} {e.key}" for e in entries), reverse=True)
+    left = [place for place in places if not after or place < after]
+    shown = left[:limit]
+    with ThreadPoolExecutor(_THREADS, thread_name_prefix="runs") as pool:
+        found = list(pool.map(lambda place: _with_crash(_parsed(store, place.partition(" ")[2])), shown))
+    return RunsPage(found, shown[-1] if len(left) > len(shown) else "", len(left) - len(shown))
+
+
+def _is_record(key: str) -> bool:
+    return key.count("/") == 2 and key.endswith(f"/{_NAME}")
 
 
 def _parsed(store: Store, key: str) -> RunInfo:

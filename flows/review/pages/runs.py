@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import aclosing
 from datetime import UTC, datetime
 from typing import Any
+from urllib.parse import urlencode
 
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
@@ -15,7 +16,7 @@ from starlette.routing import Route
 
 from catalogs.query.run_progress import RunProgress
 from catalogs.store.uris import redacted_text
-from catalogs.table.runs import HEARTBEAT_SECONDS, RunInfo, list_runs
+from catalogs.table.runs import HEARTBEAT_SECONDS, RunInfo, list_runs_page
 from flows.review.context import ReviewContext
 from flows.review.live import RunFeeds, read_progress
 from flows.review.pages.commands import command
@@ -24,7 +25,8 @@ from tasks.run.heartbeat import is_gone
 
 __all__ = ["routes"]
 
-SHOWN_RUNS = 200
+PAGE = 50
+"""Runs per page."""
 STATUSES = ("done", "reused", "failed", "cancelled")
 LATE_SECONDS = 1.5 * HEARTBEAT_SECONDS
 """Time without a heartbeat after which a page says so."""
@@ -35,9 +37,12 @@ def routes(context: ReviewContext) -> list[Route]:
     feeds = RunFeeds(context)
 
     async def list_page(request: Request) -> Response:
-        found = await context.calls.run(list_runs, context.store)
-        rows = [_listed(run) for run in found[:SHOWN_RUNS]]
-        return render(request, "runs.html", runs=rows, left_out=max(len(found) - SHOWN_RUNS, 0))
+        after = request.query_params.get("after", "")
+        found = await context.calls.run(list_runs_page, context.store, PAGE, after)
+        more = urlencode({"after": found.after}) if found.after else ""
+        return render(
+            request, "runs.html", runs=list(map(_listed, found.runs)), after=after, more=more, left=found.left
+        )
 
     async def run_page(request: Request) -> Response:
         run_id = request.path_params["run_id"]

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 from datetime import UTC, datetime
 from html import unescape
 
+import pytest
+
+from catalogs.store.store import Store
 from catalogs.table.runs import RunInfo, write_run
 from flows.review.live import RunFeeds
 from flows.review.pages.runs import _stream
@@ -32,6 +36,30 @@ def test_the_list_of_runs(review: Review) -> None:
     assert "running" in page
     assert NASTY not in page
     assert NASTY in unescape(page)
+
+
+def test_runs_come_page_by_page(review: Review, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A page reads the records that it shows, and every run is on one page."""
+    for number in range(7):
+        write(review, f"run-{number}", "completed")
+    read, original = list[str](), Store.read
+
+    def spy(self: Store, key: str) -> bytes:
+        read.append(key)
+        return original(self, key)
+
+    monkeypatch.setattr(Store, "read", spy)
+    monkeypatch.setattr("flows.review.pages.runs.PAGE", 3)
+    client, path, found = review.client(), "/runs", []
+    while path:
+        read.clear()
+        page = client.get(path).text
+        assert len(read) <= 3, "only those of the page"
+        found += re.findall(r'href="/runs/(run-\d)"', page)
+        more = re.search(r'rel="next" href="([^"]+)"', page)
+        path = unescape(more[1]) if more else ""
+    assert sorted(found) == [f"run-{number}" for number in range(7)]
+    assert "no earlier runs" in client.get("/runs?after=0").text
 
 
 def test_the_page_of_a_run(review: Review) -> None:
