@@ -1,4 +1,7 @@
-"""Compare the catalog's rows with the runs' manifests; each can be written again from the other."""
+"""Check the tables of rows and of decisions.
+
+Rows are compared with the runs' manifests; each can be written again from the other.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +11,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from catalogs.review.log import DECISIONS_FOLDER, open_log
 from catalogs.store.error_text import reason
 from catalogs.store.store import Store
 from catalogs.table.manifest import read_manifest, write_manifest
@@ -16,7 +20,7 @@ from catalogs.table.schema import conform
 from catalogs.table.snapshot import latest_rows, open_table, snapshot
 from troupe.errors import StoreError
 
-__all__ = ["check_rows"]
+__all__ = ["check_decisions", "check_rows"]
 
 Finding = tuple[str, bool, str]
 """What is wrong, whether it was repaired, and what is left to do."""
@@ -34,7 +38,7 @@ def check_rows(store: Store, runs: Iterable[str], *, deep: bool, repair: bool) -
         StoreError: the store cannot be written.
     """
     try:
-        unreadable = list(_table_files(store, deep, repair))
+        unreadable = list(_table_files(store, "catalog", deep, repair))
     except StoreError as error:
         yield (
             error.message,
@@ -52,14 +56,33 @@ def check_rows(store: Store, runs: Iterable[str], *, deep: bool, repair: bool) -
             yield error.message, False, "run `troupe store check --deep --repair`"
 
 
-def _table_files(store: Store, deep: bool, repair: bool) -> Iterator[Finding]:
-    """Check every file of the Delta table; drop those that cannot be read."""
-    if store.delta() is None or (table := open_table(store)) is None:
+def check_decisions(store: Store, *, deep: bool, repair: bool) -> Iterator[Finding]:
+    """Yield what is wrong with the files of what was decided.
+
+    Args:
+        deep: whether to read all of them; otherwise only their existence is checked.
+        repair: whether to drop those that cannot be read, so that the others can be; they are nowhere else.
+
+    Raises:
+        StoreError: the store cannot be written.
+    """
+    try:
+        if store.delta(DECISIONS_FOLDER) is not None:
+            yield from _table_files(store, DECISIONS_FOLDER, deep, repair)
+        elif deep:
+            open_log(store).read_new()
+    except StoreError as error:
+        yield error.message, False, "decide again; decisions are nowhere else"
+
+
+def _table_files(store: Store, folder: str, deep: bool, repair: bool) -> Iterator[Finding]:
+    """Check every file of a Delta table; drop those that cannot be read."""
+    if store.delta(folder) is None or (table := open_table(store, key=folder)) is None:
         return
-    root = str(store.uri("catalog"))
+    root = str(store.uri(folder))
     dropped = False
     for uri in table.file_uris():
-        key = f"catalog/{uri.removeprefix('file://').rpartition('/catalog/')[2]}"
+        key = f"{folder}/{uri.removeprefix('file://').rpartition(f'/{folder}/')[2]}"
         problem = "" if store.exists(key) else "missing"
         if deep and not problem:
             try:

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import PurePosixPath
 
 import pyarrow as pa
@@ -16,7 +17,7 @@ import pyarrow.parquet as pq
 from catalogs.query.jobs import list_jobs
 from catalogs.requests.access.persistent_dict import digest_name, name_fits
 from catalogs.retention.check_people import check_people
-from catalogs.retention.check_rows import check_rows
+from catalogs.retention.check_rows import check_decisions, check_rows
 from catalogs.retention.evict import CACHES
 from catalogs.store.digests import add_digest, digest_key, discard, read_digests
 from catalogs.store.renders import (
@@ -144,7 +145,8 @@ class _Check:
             list(threads.map(lambda check: check(), checks))
         for what, remedy in check_people(self._store, self._forgotten):
             self._problems.append(Problem(what, False, remedy))
-        for what, repaired, remedy in check_rows(self._store, runs, deep=self._deep, repair=self._repair):
+        rows = check_rows(self._store, runs, deep=self._deep, repair=self._repair)
+        for what, repaired, remedy in chain(rows, check_decisions(self._store, deep=self._deep, repair=self._repair)):
             self._problems.append(Problem(what, repaired, remedy))
         problems = tuple(sorted(self._problems, key=lambda problem: problem.what))
         return CheckReport(len(checks), self._hashed, tuple(sorted(self._unverified)), problems)

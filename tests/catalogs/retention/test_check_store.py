@@ -12,6 +12,7 @@ import pytest
 
 from catalogs.query.jobs import list_jobs
 from catalogs.retention.check_store import CheckReport, check_store
+from catalogs.review.decisions import Decision, Decisions
 from catalogs.store.digests import put_with_digests
 from catalogs.store.renders import encode_record, record_key
 from catalogs.store.store import Store
@@ -20,7 +21,7 @@ from catalogs.table.manifest import read_manifest, write_manifest
 from catalogs.table.row_buffer import RowBuffer
 from catalogs.table.runs import RunInfo, write_run
 from tests.catalogs.conftest import row
-from troupe.errors import SettingsError
+from troupe.errors import SettingsError, StoreError
 
 FACTS = {
     "run_id": "r1",
@@ -196,6 +197,24 @@ def test_a_damaged_record_of_an_export_is_named(filled: Store) -> None:
     assert "is damaged" in found.what
     assert not found.repaired
     assert filled.exists(key)
+
+
+def test_damaged_decisions_are_named_and_dropped(filled: Store) -> None:
+    """The others stay readable; what was decided is nowhere else."""
+    for number in range(2):
+        Decisions(filled).add(Decision("ada", "film", f"k{number}", "approved"))
+    assert check_store(filled, deep=True).problems == ()
+    damaged, _ = sorted(key for key in filled.list("decisions") if key.endswith(".parquet"))
+    replaced(filled, damaged, b"PAR1")
+    assert check_store(filled).problems == ()
+    (found,) = check_store(filled, deep=True).problems
+    assert f"{damaged} is damaged" in found.what
+    with pytest.raises(StoreError):
+        Decisions(filled).all()
+    (found,) = check_store(filled, deep=True, repair=True).problems
+    assert found.repaired
+    assert check_store(filled, deep=True).problems == ()
+    assert len(Decisions(filled).all()) == 1
 
 
 def test_a_lost_entry_of_the_forget_list_is_named(filled: Store) -> None:
