@@ -1,5 +1,6 @@
 """Events of a store, and the webhooks that they are sent to."""
 
+from catalogs.events.crashes import record_crashes
 from catalogs.events.endpoints import (
     Endpoint,
     State,
@@ -35,6 +36,7 @@ __all__ = [
     "list_endpoints",
     "load_signer",
     "read_state",
+    "record_crashes",
     "remove_endpoint",
     "run_event",
     "trial_event",

@@ -31,7 +31,7 @@ VERSION = 1
 
 TYPES: Mapping[str, tuple[str, ...]] = {
     "job": ("done", "reused", "failed", "cancelled", "forgotten"),
-    "run": ("completed", "cancelled", "failed"),
+    "run": ("completed", "cancelled", "failed", "crashed"),
     "decision": ("approved", "rejected", "comment", "undo"),
     "export": ("completed",),
 }
@@ -107,7 +107,8 @@ def audit_event(store: Store, entry: AuditEntry) -> Event | None:
             entry.at,
             state=facts.get("state", ""),
             error_kind=facts.get("error_kind", ""),
-            sha256=entry.sha256,
+            # Several processes may have noticed a crash: that is one event.
+            sha256=f"crashed {facts.get('run_id')} {heard}" if (heard := facts.get("heard_at")) else entry.sha256,
         )
     return export_event(store, facts, entry.at, entry.sha256) if entry.event == "export" else None
 
@@ -138,9 +139,9 @@ def run_event(
 
     Args:
         counts: number of jobs by status.
-        state: `completed`, `cancelled` or `failed`; empty for a run with a manifest.
+        state: `completed`, `cancelled`, `failed` or `crashed`; empty for a run with a manifest.
         error_kind: kind of the error that ended it.
-        sha256: hash of its entry in the audit log.
+        sha256: hash of its entry in the audit log, or what else is the same each time.
     """
     data = {"store": store.url, "run_id": run_id, "counts": dict(counts), "error_kind": error_kind}
     if not state:

@@ -23,6 +23,7 @@ __all__ = [
     "list_runs",
     "list_runs_page",
     "read_run",
+    "silent_runs",
     "write_run",
 ]
 
@@ -159,6 +160,17 @@ def list_runs_page(store: Store, limit: int, after: str = "") -> RunsPage:
     with ThreadPoolExecutor(_THREADS, thread_name_prefix="runs") as pool:
         found = list(pool.map(lambda place: _with_crash(_parsed(store, place.partition(" ")[2])), shown))
     return RunsPage(found, shown[-1] if len(left) > len(shown) else "", len(left) - len(shown))
+
+
+def silent_runs(store: Store, limit: int) -> list[RunInfo]:
+    """Return the runs, of those whose last heartbeat is the latest, that crashed and are not recorded as such.
+
+    Raises:
+        StoreError: they cannot be read.
+    """
+    found = list_runs_page(store, limit).runs
+    crashed = [run for run in found if run.state == "crashed"]
+    return [run for run in crashed if _parsed(store, run_key(run.run_id, _NAME)).live]
 
 
 def _is_record(key: str) -> bool:

@@ -24,6 +24,7 @@ from catalogs.events import (
     list_endpoints,
     load_signer,
     read_state,
+    record_crashes,
     trial_event,
     write_state,
 )
@@ -41,6 +42,8 @@ _BURST = 0.03
 """Processor seconds that may be used at once after a time without events."""
 _POLL_SECONDS, _SAVE_SECONDS, _SAVE_SECONDS_BESIDE = 2.0, 1.0, 5.0
 """Between two looks for what is new, and between two records of what was delivered, also beside a run."""
+_CRASHES_SECONDS = 60.0
+"""Between two looks for runs whose heartbeat has stopped."""
 _AT_ONCE, _AT_ONCE_BESIDE = 16, 4
 """Requests to an endpoint at the same time, and beside a run."""
 _READY, _READY_BESIDE = 256, 8
@@ -95,7 +98,7 @@ class Sender:
         self._closing, self._finishing, self._finished = threading.Event(), threading.Event(), threading.Event()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._wake: asyncio.Event | None = None
-        self._saved_at = 0.0
+        self._saved_at, self._crashes_at = 0.0, float("-inf")
         self._trouble = ""
         # A daemon: a store that does not answer must not keep the process.
         self._thread = threading.Thread(target=self._run, name="events", daemon=True)
@@ -191,6 +194,8 @@ class Sender:
     def _fill(self, look: bool) -> bool:
         """Read what is new; return whether that worked."""
         beside = self._share is not None and not self._finishing.is_set()
+        if look:
+            self._notice_crashes()
         try:
             for lane in self._lanes:
                 lane.outbox.fill(_READY_BESIDE if beside else _READY, look=look)
@@ -199,6 +204,15 @@ class Sender:
             return False
         self._trouble = ""
         return True
+
+    def _notice_crashes(self) -> None:
+        if time.monotonic() - self._crashes_at < _CRASHES_SECONDS:
+            return
+        self._crashes_at = time.monotonic()
+        try:
+            record_crashes(self._store)
+        except StoreError as error:  # a damaged record of a run does not keep other events
+            _log.warning("cannot look for runs that crashed: %s", error.message)
 
     def _save(self) -> None:
         self._saved_at = time.monotonic()

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import threading
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
 from catalogs.events import Endpoint, Retries, add_endpoint, list_endpoints, read_state
 from catalogs.store.store import Store, open_store
+from catalogs.table.runs import RunInfo, write_run
 from tasks.events import Sender, deliver_events, send_test, sending_events
 from tests.catalogs.conftest import record, row
 from tests.receiver import SECRET, Receiver, receiver
@@ -54,6 +56,23 @@ def test_a_receiver_that_fails_half_the_time_gets_everything(store: Store) -> No
         assert read_state(store, "hook").sent == 60
         assert send(store) == []
         assert len(got.ids) == 60
+
+
+def test_whoever_sends_notices_a_crashed_run_once(store: Store) -> None:
+    with receiver() as got:
+        add(store, got)
+        heard = datetime.now(UTC) - timedelta(minutes=5)
+        write_run(store, RunInfo("r1", "running", heard, heard, jobs=4, counts={"done": 3}))
+        write_run(store, RunInfo("r2", "running", heard, datetime.now(UTC), jobs=4))
+        assert send(store) == []
+        assert got.types == ["run.crashed"]
+        assert got.events[0][1]["data"]["counts"] == {"done": 3}
+        assert send(store) == []
+        assert len(got.ids) == 1, "it is recorded"
+        # Another process noticed it at the same time: receivers drop what has the same id.
+        write_run(store, RunInfo("r1", "running", heard, heard, jobs=4, counts={"done": 3}))
+        assert send(store) == []
+        assert len(set(got.ids)) == 1
 
 
 def test_events_are_sent_beside_a_run_and_the_rest_after_it(store: Store) -> None:
