@@ -2,7 +2,8 @@
 
 A catalog of generated films with decisions of people and of rules is served by the command, in a process of its own,
 and paged through as a browser does: first from the start of the server on, then listing by listing. In between a
-reviewer decides, and a commit adds rows. Memory is the server's.
+reviewer decides, and a commit adds rows. Memory is the server's; its growth is that from the pages of the first listing
+to those of the last.
 """
 
 from __future__ import annotations
@@ -36,8 +37,6 @@ from troupe.process.scratch import scratch_folder
 __all__ = ["LISTINGS", "fill", "measure", "page_through", "parser"]
 
 FIRST_SECONDS, NEXT_SECONDS, MAX_GROWTH_BYTES = 1.0, 0.3, 50e6
-WARM_PAGES = 5
-"""Pages after which memory is taken not to grow any more: the first ones read the catalog."""
 Parameters: TypeAlias = Mapping[str, str]
 LISTINGS: Mapping[str, tuple[str, Parameters]] = {
     "queue": ("/api/queue", {}),
@@ -72,8 +71,15 @@ def measure(args: Namespace) -> Findings:
     }
     slowest = max(case.number("next_seconds") for case in cases.values())
     start, *later = memory
-    growth = max(later) - max(memory[: WARM_PAGES + 1])
-    cases["memory"] = Case({"start_bytes": start, "most_bytes": max(memory), "growth_bytes": growth})
+    first, last = (statistics.median(part) for part in (later[: args.pages], later[-args.pages :]))
+    growth = last - first
+    figures = {
+        "start_bytes": start,
+        "first_listing_bytes": first,
+        "last_listing_bytes": last,
+        "most_bytes": max(memory),
+    }
+    cases["memory"] = Case(figures, {"page_bytes": later})
     checks = {
         "first_page": Check.at_most(cases["queue"].number("first_seconds"), FIRST_SECONDS),
         "next_page": Check.at_most(slowest, NEXT_SECONDS),
