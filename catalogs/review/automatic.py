@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 import pyarrow as pa
@@ -17,7 +18,7 @@ from catalogs.store.policy import read_policy
 from catalogs.store.store import Store
 from catalogs.table.snapshot import latest_rows, snapshot
 
-__all__ = ["AutomaticReview", "apply_rules"]
+__all__ = ["AutomaticReview", "apply_rules", "decisions_by_rule"]
 
 _BACK = "review"
 """Rule that takes back what an earlier rule decided."""
@@ -77,6 +78,22 @@ def apply_rules(store: Store, run_id: str | None = None) -> AutomaticReview | No
             new.append(decision)
     decisions.add_all(new)
     return AutomaticReview(**counts)
+
+
+def decisions_by_rule(store: Store, run_id: str, since: datetime) -> list[Decision]:
+    """Return what rules decided since then about the films of a run.
+
+    Raises:
+        SettingsError: a rule is invalid.
+        StoreError: the policy or the decisions cannot be read.
+    """
+    if not read_policy(store).review:
+        return []
+    return [
+        decision
+        for decision in Decisions(store).all()
+        if decision.automatic is not None and decision.run_id == run_id and decision.decided_at >= since
+    ]
 
 
 def _decision(row: dict[str, Any], rule: Rule | None, last: Decision | None) -> Decision | None:

@@ -18,8 +18,10 @@ from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 from catalogs.events import Event, decision_event, export_event, job_event, run_event
+from catalogs.review.automatic import decisions_by_rule
 from catalogs.store.store import Store
 from tasks.run.summary import Summary
+from troupe.errors import TroupeError
 from troupe.progress import Progress
 
 if TYPE_CHECKING:
@@ -39,6 +41,7 @@ class PrefectEvents:
 
     def __init__(self, store: Store) -> None:
         self._store = store
+        self._begun = datetime.now(UTC)
 
     def note(self, text: str) -> None:
         """Ignore the text."""
@@ -54,7 +57,12 @@ class PrefectEvents:
         emit(job_event(self._store, {**row, "recorded_at": row["finished_at"]}))
 
     def end(self, summary: Summary) -> None:
-        """Emit the event of the run."""
+        """Emit the events of what rules decided about the run's films, and that of the run."""
+        try:
+            for decision in decisions_by_rule(self._store, summary.run_id, self._begun):
+                emit(decision_event(self._store, vars(decision)))
+        except TroupeError as error:
+            _log.warning("Failed to emit what rules decided: %s", error)
         emit(run_event(self._store, summary.run_id, summary.counts, datetime.now(UTC)))
 
 

@@ -15,10 +15,15 @@ from prefect.client.orchestration import get_client
 from prefect.events.schemas.automations import AutomationCore
 from prefect.events.worker import EventsWorker
 
+from catalogs.retention.store_policy import change_policy
+from catalogs.review.automatic import apply_rules
 from catalogs.review.decisions import Decision
 from catalogs.store.store import Store, open_store
 from flows.observe.prefect_events import PrefectEvents, emit_decision
+from tasks.run.summary import Summary
+from tests.catalogs.conftest import record
 from tests.flows.observe.rows import row
+from tests.flows.review.stores import film
 
 ROOT = Path(__file__).parents[3]
 
@@ -56,6 +61,23 @@ def test_jobs_and_decisions_are_events_of_their_run(store: Store, monkeypatch: p
     assert job["payload"]["job_id"] == "a"
     assert (decision["event"], decision["payload"]["reason"]) == ("troupe.decision.rejected", "mouth")
     assert decision["resource"]["prefect.resource.id"] == "troupe.film.f1"
+
+
+@pytest.mark.usefixtures("prefect_session")
+def test_decisions_of_rules_are_events(store: Store) -> None:
+    run_id = f"run-{uuid4().hex[:8]}"
+    listener = PrefectEvents(store)
+    record(store, run_id, [film(7, run=run_id)])
+    change_policy(store, {"review": ["approve if identity >= 0.1"]})
+    assert apply_rules(store, run_id) is not None
+    counts = {"done": 1}
+    listener.end(Summary(run_id, counts, frames=0, evaluations=0, files_put=0, seconds=1.0, manifest="m"))
+    decision, run = emitted(run_id, 2)
+    assert (decision["event"], decision["payload"]["automatic"]) == (
+        "troupe.decision.approved",
+        "approve if identity >= 0.1",
+    )
+    assert run["event"] == "troupe.run.completed"
 
 
 @pytest.mark.usefixtures("prefect_session")
