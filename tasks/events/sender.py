@@ -34,11 +34,11 @@ from troupe.errors import StoreError, TroupeError
 
 __all__ = ["Sender", "deliver_events", "send_test", "sending_events"]
 
-SHARE = 0.01
+SHARE = 0.005
 """Of one processor that sending takes at most while a run is live."""
 FINISH_SECONDS = 10.0
 """Within which a command sends what is left at its end."""
-_BURST = 0.03
+_BURST = 0.015
 """Processor seconds that may be used at once after a time without events."""
 _POLL_SECONDS, _SAVE_SECONDS, _SAVE_SECONDS_BESIDE = 2.0, 1.0, 5.0
 """Between two looks for what is new, and between two records of what was delivered, also beside a run."""
