@@ -12,6 +12,7 @@ import pytest
 from selenium.webdriver.common.action_chains import ActionChains
 from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.support.ui import WebDriverWait
+from starlette.types import ASGIApp
 
 from catalogs.review.decisions import Decisions
 from catalogs.store.store import open_store
@@ -34,11 +35,11 @@ def media(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @contextmanager
-def serving(review: Review) -> Iterator[str]:
-    """Serve the application, and yield the address with the token."""
+def serving(review: Review, around: Callable[[ASGIApp], ASGIApp] = lambda app: app) -> Iterator[str]:
+    """Serve the application, with middleware around it, and yield the address with the token."""
     listener = bind("127.0.0.1", 0)
     port = listener.getsockname()[1]
-    server = make_server(make_app(review.context, cookie=f"troupe_{port}"))
+    server = make_server(around(make_app(review.context, cookie=f"troupe_{port}")))
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
     thread.start()
     try:
