@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-__all__ = ["UNKNOWN", "mime_type", "sidecar_path"]
+__all__ = ["UNKNOWN", "is_segment", "mime_type", "sidecar_path"]
 
 UNKNOWN = "application/octet-stream"
 _MATROSKA = "video/x-matroska"
@@ -19,6 +19,8 @@ _STARTS = {
     b"\x1aE\xdf\xa3": _MATROSKA,
 }
 _RIFF = {b"WEBP": "image/webp", b"WAVE": "audio/wav", b"AVI ": "video/avi"}
+_SEGMENTS = (b"styp", b"sidx", b"emsg", b"prft", b"moof")
+"""Types of the box that a segment of fragmented MP4 may start with."""
 _BRANDS = {b"qt  ": "video/quicktime", b"avif": "image/avif", b"heic": "image/heic", b"mif1": "image/heif"}
 
 
@@ -33,6 +35,12 @@ def mime_type(path: Path) -> str:
     if head.startswith(b"RIFF"):
         return _RIFF.get(head[8:12], UNKNOWN)
     return next((mime for start, mime in _STARTS.items() if head.startswith(start)), UNKNOWN)
+
+
+def is_segment(path: Path) -> bool:
+    """Return whether a file is a segment of fragmented MP4, which says nothing without its initialisation segment."""
+    with path.open("rb") as file:
+        return file.read(8)[4:] in _SEGMENTS
 
 
 def sidecar_path(path: Path) -> Path | None:

@@ -9,6 +9,7 @@ from typing import Any, Literal, TypeAlias, get_args
 
 from catalogs.retention.origin import Match, Origin, PermissionState, find_origin
 from catalogs.store.store import Store
+from tasks.credentials.file_types import is_segment
 from tasks.credentials.reader import Claims, Credentials, SignatureState, read_credentials, read_unsigned_claims
 from tasks.media.watermark import PUBLIC_KEY, WatermarkKey, read_watermark
 from troupe.errors import FfmpegError, InputError
@@ -114,6 +115,11 @@ def verify_file(
             consent=claims.consent,
         )
     state, reason = _state(credentials, claims, origin, mark)
+    if state == "unknown" and is_segment(path):
+        reason = (
+            "it is a segment of a stream, which is not signed; its watermark can be read together with its "
+            "initialisation segment: cat init.mp4 00000.m4s > part.mp4"
+        )
     return Verification(
         file=str(path),
         state=state,

@@ -157,3 +157,19 @@ def test_a_watermark_names_the_picture(store: Store, tmp_path: Path) -> None:
     found = verify_file(make_clip(tmp_path / "clip.mp4", marked), store)
     assert (found.state, found.match, found.claimed_by, found.job_id) == ("unsigned", "watermark", "store", "anna")
     assert found.watermark == PICTURE[:16]
+
+
+def test_a_segment_of_a_stream_says_that_it_is_one(store: Store, tmp_path: Path) -> None:
+    frames = drawn(1)
+    watermarker = Watermarker(PUBLIC_KEY, bytes.fromhex(PICTURE[:16]), (SIDE, SIDE), Fraction(25))
+    clip = make_clip(tmp_path / "clip.mp4", (watermarker(frame, number) for number, frame in enumerate(frames)))
+    playlist = make(tmp_path / "playlist.m3u8", "-i", str(clip), "-c", "copy", "-hls_segment_type", "fmp4")
+    segment = next(playlist.parent.glob("*.m4s"))
+    found = verify_file(segment, store)
+    assert (found.state, found.signature) == ("unknown", "none")
+    assert found.reason.startswith("it is a segment of a stream, which is not signed")
+    # As the reason advises.
+    part = tmp_path / "part.mp4"
+    part.write_bytes((tmp_path / "init.mp4").read_bytes() + segment.read_bytes())
+    found = verify_file(part, store)
+    assert (found.state, found.match, found.watermark) == ("unsigned", "watermark", PICTURE[:16])
