@@ -39,6 +39,10 @@ __all__ = ["Report", "attack"]
 
 VIDEO = 64 * 1024 * 1024
 SLOW = 300
+RATE = 10_000
+"""Requests per second of the flood."""
+MOST_BYTES = 100e6
+"""By which the server's memory may grow."""
 
 
 @dataclass
@@ -46,8 +50,10 @@ class Report:
     """What happened.
 
     Attributes:
-        rate: requests without the token that were answered per second.
-        leaked: answers to them that were not refusals.
+        offered: requests without the token that were written per second.
+        answered: answers to them per second; all are refusals.
+        leaked: answers that were not.
+        flood_rss: largest growth of the server's memory during the flood, in bytes.
         recovered: seconds after each attack until the page was there again.
         gone: status of a page while the store was gone, and seconds that it took.
         rss: largest growth of the server's memory, in bytes.
@@ -55,8 +61,10 @@ class Report:
         decisions: decisions in the store at the end.
     """
 
-    rate: float = 0.0
+    offered: float = 0.0
+    answered: float = 0.0
     leaked: int = 0
+    flood_rss: int = 0
     recovered: dict[str, float] = field(default_factory=dict)
     gone: tuple[int, float] = (0, 0.0)
     rss: int = 0
@@ -123,7 +131,9 @@ def attack(folder: Path, *, seconds: float, gone: float) -> Report:
                 memory = psutil.Process(process.pid)
                 before = memory.memory_info().rss
 
-                report.rate, report.leaked = _flood(reviewer.base_url.port or 0, seconds)
+                flood = _flood(reviewer.base_url.port or 0, memory, seconds)
+                report.offered, report.answered = flood.offered / flood.seconds, flood.answered / flood.seconds
+                report.leaked, report.flood_rss = flood.leaked, flood.peak - before
                 report.recovered["flood"] = _until_back(reviewer)
 
                 slow = [_connect(reviewer.base_url.port or 0, b"GET / HTTP/1.1\r\nHost: 127") for _ in range(SLOW)]
@@ -173,30 +183,76 @@ def _server(store: str, endpoint_url: str) -> Iterator[tuple[subprocess.Popen[st
         process.wait()
 
 
-def _flood(port: int, seconds: float, clients: int = 16, batch: int = 50) -> tuple[float, int]:
-    """Send requests without the token as fast as the machine can; return their rate, and answers that were no 403."""
+@dataclass
+class Flood:
+    """Requests without the token, written at a fixed rate, no matter how many answers come.
+
+    Attributes:
+        offered: requests that the kernel took.
+        answered: answers that came until the end.
+        leaked: answers that were no refusals.
+        dropped: connections that the server closed; they are replaced.
+        peak: largest memory of the server meanwhile, in bytes.
+    """
+
+    seconds: float = 0.0
+    offered: int = 0
+    answered: int = 0
+    leaked: int = 0
+    dropped: int = 0
+    peak: int = 0
+
+
+def _flood(port: int, server: psutil.Process, seconds: float, rate: int = RATE, connections: int = 64) -> Flood:
+    """Write pipelined requests at a rate, in batches on one connection after the other, and read what is answered."""
     request = b"GET /api/queue?state=all HTTP/1.1\r\nHost: 127.0.0.1\r\nAccept: application/json\r\n\r\n"
-    answered, leaked, end = [0] * clients, [0] * clients, time.monotonic() + seconds
+    found, batch = Flood(), 50
+    open_ones = [_nonblocking(port) for _ in range(connections)]
+    started, place = time.monotonic(), 0
+    while (elapsed := time.monotonic() - started) < seconds:
+        while found.offered < rate * elapsed:
+            place = (place + 1) % connections
+            try:
+                # What a full connection does not take is cut off in the middle of a request, and so is the connection.
+                taken = open_ones[place].send(request * batch)
+                found.offered += taken // len(request)
+                if taken == len(request) * batch:
+                    continue
+            except OSError:
+                pass
+            _replace(open_ones, place, port, found)
+        _read_answers(open_ones, port, found)
+        found.peak = max(found.peak, server.memory_info().rss)
+        time.sleep(0.002)
+    found.seconds = time.monotonic() - started
+    _close(open_ones)
+    return found
 
-    def run(client: int) -> None:
-        while time.monotonic() < end:
-            with suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=10) as connection:
-                connection.sendall(request * batch)
-                seen = 0
-                while seen < batch and time.monotonic() < end:
-                    data = connection.recv(65536)
-                    if not data:
-                        break
-                    seen += data.count(b"HTTP/1.1 ")
-                    leaked[client] += data.count(b"HTTP/1.1 2") + data.count(b"job-0")
-                answered[client] += seen
 
-    threads = [threading.Thread(target=run, args=(n,)) for n in range(clients)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    return sum(answered) / seconds, sum(leaked)
+def _read_answers(open_ones: list[socket.socket], port: int, found: Flood) -> None:
+    for place, connection in enumerate(open_ones):
+        try:
+            data = connection.recv(2**20)
+        except BlockingIOError:
+            continue
+        except OSError:
+            data = b""
+        if not data:
+            _replace(open_ones, place, port, found)
+        found.answered += data.count(b"HTTP/1.1 ")
+        found.leaked += data.count(b"HTTP/1.1 2") + data.count(b"job-0")
+
+
+def _replace(open_ones: list[socket.socket], place: int, port: int, found: Flood) -> None:
+    found.dropped += 1
+    open_ones[place].close()
+    open_ones[place] = _nonblocking(port)
+
+
+def _nonblocking(port: int) -> socket.socket:
+    connection = socket.create_connection(("127.0.0.1", port))
+    connection.setblocking(False)
+    return connection
 
 
 def _until_back(reviewer: httpx2.Client, limit: float = 60.0) -> float:
@@ -231,6 +287,7 @@ def main() -> None:
         report = attack(folder, seconds=arguments.seconds, gone=arguments.gone)
     print(report)
     bad = report.leaked or report.decisions or max(report.recovered.values()) > 20 or report.stop > 5
+    bad = bad or report.offered < 0.99 * RATE or report.flood_rss > MOST_BYTES or report.rss > MOST_BYTES
     raise SystemExit(1 if bad else 0)
 
 
