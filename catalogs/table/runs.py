@@ -159,6 +159,7 @@ def list_runs_page(store: Store, limit: int, after: str = "") -> RunsPage:
     shown = left[:limit]
     with ThreadPoolExecutor(_THREADS, thread_name_prefix="runs") as pool:
         found = list(pool.map(lambda place: _with_crash(_parsed(store, place.partition(" ")[2])), shown))
+    found.sort(key=lambda run: run.updated_at, reverse=True)  # records may be written later, such as by a copy
     return RunsPage(found, shown[-1] if len(left) > len(shown) else "", len(left) - len(shown))
 
 
