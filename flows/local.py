@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from flows.observe.progress import current_listener
 from flows.steps import execute
-from tasks.evaluation.pipeline import measure_renders, prepare_evaluation, publish_evaluation
 from tasks.evaluation.request import EvaluationRequest
 from tasks.run.request import Request
 from tasks.run.summary import Summary
@@ -30,6 +29,8 @@ def evaluate_locally(request: EvaluationRequest) -> dict[str, str]:
         TroupeError: the request cannot be executed as it is.
         Cancelled: the evaluation was stopped.
     """
+    from tasks.evaluation.pipeline import measure_renders, prepare_evaluation, publish_evaluation  # imports torch
+
     with stoppable() as stop:
         summary = animate_locally(prepare_evaluation(request))
         if summary.counts.get("cancelled"):

@@ -16,9 +16,9 @@ from catalogs.requests.access.input_policy import PUBLIC, InputPolicy
 from catalogs.requests.inputs import localised
 from catalogs.store.error_text import reason
 from catalogs.store.store import Store
+from models.face_files import detector_file, recogniser_file
 from models.faces import FaceRecogniser, open_detector
 from models.faces.tracking import SAME_PERSON_COSINE
-from models.weights import detector_file, recogniser_file
 from tasks.media import read_picture
 from tasks.weights.local_copy import local_file, local_weights
 from troupe import FaceChoice, Floats, Picture

@@ -1,14 +1,14 @@
 """A weights directory: its files, whether they fit, and how they get into the networks.
 
-A directory has the layout of the release (`models.weights.layout`). A network's tensors are stored in a `.pth` file or,
+A directory has the layout of the release (`models.weight_files`). A network's tensors are stored in a `.pth` file or,
 converted, in a `.safetensors` file beside it. The latter is preferred: it is mapped into memory, so that processes
 share its pages.
 """
 
 from models.face_files import detector_file, recogniser_file
+from models.weight_files import PartName, model_files
 from models.weights.checkpoint import convert, replace_values, same_tensors, source_hash
 from models.weights.inspection import PartReport, inspect_weights
-from models.weights.layout import PartName, model_files
 from models.weights.loading import Networks, assign_tensors, load_networks, load_part
 from models.weights.voice import load_voice, require_voice, save_voice, voice_file
 

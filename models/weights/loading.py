@@ -17,9 +17,10 @@ from models.config import ModelConfig
 from models.denoiser import Denoiser, PoseGuider
 from models.face_files import RECOGNISER_FILE, recogniser_file
 from models.motion import MotionRefiner
+from models.weight_files import PartName
 from models.weights.checkpoint import iter_tensors
 from models.weights.inspection import compare_part, read_config
-from models.weights.layout import PARTS, PartName, existing_part_file, find_part
+from models.weights.layout import PARTS, existing_part_file, find_part
 from troupe.errors import WeightsError
 
 __all__ = ["Networks", "assign_tensors", "load_networks", "load_part"]

@@ -14,7 +14,7 @@ import pyarrow.compute as pc
 from catalogs.requests.access.input_policy import PUBLIC, InputPolicy
 from catalogs.store.store import Store
 from catalogs.table.snapshot import snapshot
-from models.weights import detector_file
+from models.face_files import detector_file
 from tasks.run.planning import Plan, finished_films, plan_jobs
 from tasks.steps.specs import FilmSpec, LipsSpec, MotionSpec, PictureSpec, PortraitSpec, TrackSpec
 from troupe import Job

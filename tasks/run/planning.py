@@ -16,8 +16,8 @@ from catalogs.store.error_text import reason
 from catalogs.store.keys import make_key
 from catalogs.store.renders import Record, complete_record
 from catalogs.store.store import Store
-from models import weights
-from models.weights import recogniser_file, require_voice
+from models.face_files import recogniser_file
+from models.weight_files import model_files
 from tasks.media.sandbox import Sandbox
 from tasks.media.watermark import load_key
 from tasks.run.inputs.clip_lengths import ClipLengths, Length
@@ -156,7 +156,11 @@ def plan_jobs(
     faces = PermittedFaces(store, detector, recogniser, face_networks, hashes, policy)
     notes = (MINIATURE_NOTE,) if is_miniature(weights_directory) else ()
     watermark = load_key().id
-    voice = hashes.of(str(require_voice(weights_directory))) if any(job.lips == "sound" for job in jobs) else ""
+    voice = ""
+    if any(job.lips == "sound" for job in jobs):
+        from models.weights import require_voice  # imports torch
+
+        voice = hashes.of(str(require_voice(weights_directory)))
     inputs = {uri: hashes.input(uri, content) for uri, content in contents.items() if isinstance(content, str)}
     shared: dict[Any, Any] = {}
 
@@ -321,8 +325,5 @@ def shards(specs: Iterable[FilmSpec], most: int = 200, at_once: int = 4, enough:
 
 def weights_fingerprint(directory: Path, hashes: ContentHashes) -> str:
     """Return one hash of all files of the model, of their real content whatever notes they carry."""
-    parts = {
-        str(path.relative_to(directory).with_suffix("")): hashes.of(str(path))
-        for path in weights.model_files(directory)
-    }
+    parts = {str(path.relative_to(directory).with_suffix("")): hashes.of(str(path)) for path in model_files(directory)}
     return make_key("weights", parts=parts)

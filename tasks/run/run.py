@@ -24,7 +24,7 @@ from catalogs.table.check import check_store
 from catalogs.table.manifest import write_manifest
 from catalogs.table.row_buffer import RowBuffer
 from catalogs.table.snapshot import latest_rows, snapshot
-from models.weights import model_files
+from models.weight_files import model_files
 from tasks.events import sending_events
 from tasks.pool import LocalPool, Pool, RayPool, Role
 from tasks.quality.thresholds import Thresholds

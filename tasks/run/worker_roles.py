@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 
-from models.runtime.device import pick_device
 from tasks.pool import Role, cluster_nodes
 from tasks.steps.context import WorkerConfig
 from tasks.steps.workers import PreprocessWorker, RenderWorker
@@ -17,6 +18,8 @@ PREPROCESS, RENDER = "preprocess", "render"
 CORES_PER_RENDER_WORKER = 4
 """Without a GPU: more threads gain little for one clip, more clips at once gain more."""
 CORES_PER_PREPROCESS_WORKER = 4
+_GPU_DEVICE_FILES = ("nvidia*", "kfd", "dxg")
+"""Of NVIDIA's driver, AMD's, and either on Windows' Linux."""
 ITEMS_PER_GPU = 4
 """Number of items that a render worker with a GPU runs at once: one is denoised, two are finished, one is prepared.
 With three, two cores leave a GPU of 60 frames per second idle more than a quarter of the time (`bench.pipeline`).
@@ -51,11 +54,19 @@ class Machine:
 def this_machine(device: str) -> Machine:
     """Return this machine, with its GPUs only if the device wants them."""
     gpus = 0
-    if pick_device(device).type == "cuda":
+    if device != "cpu" and (device != "auto" or _may_have_gpu()):
         import torch
 
-        gpus = 1 if ":" in device else torch.cuda.device_count()
+        from models.runtime.device import pick_device
+
+        if pick_device(device).type == "cuda":
+            gpus = 1 if ":" in device else torch.cuda.device_count()
     return Machine(cores=len(os.sched_getaffinity(0)), gpus=gpus)
+
+
+def _may_have_gpu() -> bool:
+    """Whether it is worth a second to import torch and ask: on Linux, a GPU's driver has a device file."""
+    return sys.platform != "linux" or any(any(Path("/dev").glob(name)) for name in _GPU_DEVICE_FILES)
 
 
 def cluster_roles(config: WorkerConfig, address: str, workers: int | None = None) -> list[Role]:

@@ -13,24 +13,17 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-
-import torch
-from torch import Tensor
+from typing import TYPE_CHECKING
 
 from catalogs.requests.access.content_hashes import Input, content_hash
 from catalogs.requests.access.input_policy import PUBLIC, InputPolicy
 from catalogs.requests.inputs import InputStat, localise, stat
 from catalogs.store import uris
 from catalogs.store.store import Store, open_store
-from models.animator import Animator
-from models.animator import load as load_animator
-from models.faces import FaceDetector, FaceRecogniser, open_detector
+from models.face_files import detector_file, recogniser_file
 from models.miniature import SHIPPED_WEIGHTS
-from models.voice import VoiceNetwork
-from models.weights import detector_file, load_voice, model_files, recogniser_file, voice_file
+from models.weight_files import model_files
 from tasks.credentials.signer import Signer, configured_signer
-from tasks.quality.meter import aligned_portrait
-from tasks.quality.syncnet import SyncNet
 from tasks.steps.lru_cache import LRUCache
 from tasks.steps.specs import PortraitSpec
 from tasks.weights.local_copy import local_file, local_weights
@@ -39,6 +32,16 @@ from troupe.errors import Cancelled, InputError, NoFace, WeightsError
 from troupe.files import FileState, file_state
 from troupe.process.scratch import claim
 from troupe.shared_property import shared_property
+
+if TYPE_CHECKING:
+    # Imported when they are first used: a run's own process, which needs the configuration only, does not load torch,
+    # and workers that load no networks do not load diffusers.
+    from torch import Tensor
+
+    from models.animator import Animator
+    from models.faces import FaceDetector, FaceRecogniser
+    from models.voice import VoiceNetwork
+    from tasks.quality.syncnet import SyncNet
 
 __all__ = ["WorkerConfig", "WorkerContext", "local_detector"]
 
@@ -148,10 +151,12 @@ class WorkerContext:
     @shared_property
     def animator(self) -> Animator:
         """The networks of the weights directory."""
+        from models.animator import load
+
         config = self.config
         directory = local_weights(config.weights)
         self._loaded |= {path: file_state(path) for path in model_files(directory)}
-        return load_animator(
+        return load(
             directory,
             config.device,
             config.dtype,
@@ -162,6 +167,8 @@ class WorkerContext:
     @shared_property
     def detector(self) -> FaceDetector:
         """The face detector."""
+        from models.faces import open_detector
+
         path = local_detector(self.config)
         self._loaded[path] = file_state(path)
         return open_detector(path)
@@ -171,6 +178,10 @@ class WorkerContext:
         """The SyncNet that measures films, on the CPU; None if the run has none."""
         if not self.config.syncnet:
             return None
+        import torch
+
+        from tasks.quality.syncnet import SyncNet
+
         path = local_file(self.config.syncnet)
         self._loaded[path] = file_state(path)
         return SyncNet(path, torch.device("cpu"))
@@ -182,6 +193,8 @@ class WorkerContext:
         Raises:
             WeightsError: it has none, or one of another expression encoder.
         """
+        from models.weights import load_voice, voice_file
+
         directory = local_weights(self.config.weights)
         voice = load_voice(directory)
         self._loaded[voice_file(directory)] = file_state(voice_file(directory))
@@ -204,6 +217,8 @@ class WorkerContext:
     @shared_property
     def recogniser(self) -> FaceRecogniser:
         """The face recognition network, which distinguishes the people in a clip."""
+        from models.faces import FaceRecogniser
+
         return FaceRecogniser(recogniser_file(local_weights(self.config.weights)))
 
     def recognise(self, picture: Picture, face: Face) -> Floats:
@@ -216,6 +231,8 @@ class WorkerContext:
         Raises:
             NoFace, InputError, StoreError: the picture does not show the face, or cannot be read.
         """
+
+        from tasks.quality.meter import aligned_portrait
 
         def encode() -> Tensor:
             size, path = self.animator.config.image_size, self.input(portrait.picture)

@@ -1,19 +1,18 @@
-"""The workers: one preprocesses clips ahead and makes films, one holds the networks, encodes and renders."""
+"""The workers: one preprocesses clips ahead and makes films, one holds the networks, encodes and renders.
+
+Each imports its steps when it is constructed: the run's process, which only names the workers, does without torch, and
+the first one without the denoiser's libraries.
+"""
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Generator
 from itertools import islice
+from typing import TYPE_CHECKING
 
-from models.motion import Motion
-from tasks.steps.appearance import EncodedPortrait, encode_portrait, read_encoded_portrait
 from tasks.steps.context import WorkerConfig, WorkerContext
-from tasks.steps.films.film import make_film
-from tasks.steps.lips import move_lips
 from tasks.steps.lru_cache import LRUCache
-from tasks.steps.motion import encode_clip, read_motion, track_clip
-from tasks.steps.render import render_picture, stream_frames
 from tasks.steps.specs import (
     Done,
     FilmDone,
@@ -28,6 +27,10 @@ from tasks.steps.specs import (
 from troupe import Picture
 from troupe.errors import OutOfMemory
 
+if TYPE_CHECKING:
+    from models.motion import Motion
+    from tasks.steps.appearance import EncodedPortrait
+
 _log = logging.getLogger(__name__)
 
 __all__ = ["PreprocessWorker", "RenderWorker"]
@@ -37,15 +40,19 @@ class PreprocessWorker:
     """Tracks faces in clips and joins pictures with sound; needs no network but the face detector."""
 
     def __init__(self, config: WorkerConfig) -> None:
+        from tasks.steps import motion
+        from tasks.steps.films import film
+
+        self._motion, self._film = motion, film
         self._context = WorkerContext(config)
 
     def track(self, spec: TrackSpec) -> Done:
         """See `tasks.steps.motion.track_clip`."""
-        return track_clip(self._context, spec)
+        return self._motion.track_clip(self._context, spec)
 
     def film(self, spec: FilmSpec) -> FilmDone:
         """See `tasks.steps.films.film.make_film`."""
-        return make_film(self._context, spec)
+        return self._film.make_film(self._context, spec)
 
 
 class RenderWorker:
@@ -62,6 +69,9 @@ class RenderWorker:
     """
 
     def __init__(self, config: WorkerConfig, stopped: Callable[[], bool] = lambda: False) -> None:
+        from tasks.steps import appearance, lips, motion, render
+
+        self._appearance, self._lips, self._motion, self._render = appearance, lips, motion, render
         self._context = WorkerContext(config, stopped)
         self._portraits: LRUCache[EncodedPortrait] = LRUCache(4)
         self._motions: LRUCache[tuple[Motion, ...]] = LRUCache(4)
@@ -77,7 +87,7 @@ class RenderWorker:
         """See `tasks.steps.appearance.encode_portrait`."""
         while True:
             try:
-                return encode_portrait(self._context, spec)
+                return self._appearance.encode_portrait(self._context, spec)
             except OutOfMemory as error:
                 self._shrink(error)
 
@@ -85,20 +95,20 @@ class RenderWorker:
         """See `tasks.steps.motion.encode_clip`."""
         while True:
             try:
-                return encode_clip(self._context, spec)
+                return self._motion.encode_clip(self._context, spec)
             except OutOfMemory as error:
                 self._shrink(error)
 
     def lips(self, spec: LipsSpec) -> Done:
         """See `tasks.steps.lips.move_lips`."""
-        return move_lips(self._context, spec)
+        return self._lips.move_lips(self._context, spec)
 
     def picture(self, spec: PictureSpec) -> PictureDone:
         """See `tasks.steps.render.render_picture`."""
         portrait, shots = self._encoded(spec)
         while True:
             try:
-                return render_picture(self._context, spec, portrait, shots)
+                return self._render.render_picture(self._context, spec, portrait, shots)
             except OutOfMemory as error:
                 self._shrink(error)
 
@@ -109,7 +119,7 @@ class RenderWorker:
         while True:
             try:
                 # The results are the same with less memory: what was yielded before is skipped.
-                for frame in islice(stream_frames(self._context, spec, portrait, shots), yielded, None):
+                for frame in islice(self._render.stream_frames(self._context, spec, portrait, shots), yielded, None):
                     yielded += 1
                     yield frame
                 return
@@ -117,8 +127,13 @@ class RenderWorker:
                 self._shrink(error)
 
     def _encoded(self, spec: PictureSpec) -> tuple[EncodedPortrait, tuple[Motion, ...]]:
-        portrait = self._portraits.get(spec.portrait.key, lambda: read_encoded_portrait(self._context, spec.portrait))
-        return portrait, self._motions.get(spec.motion.key, lambda: read_motion(self._context, spec.motion))
+        context = self._context
+        return (
+            self._portraits.get(
+                spec.portrait.key, lambda: self._appearance.read_encoded_portrait(context, spec.portrait)
+            ),
+            self._motions.get(spec.motion.key, lambda: self._motion.read_motion(context, spec.motion)),
+        )
 
     def _shrink(self, error: OutOfMemory) -> None:
         """Use less memory for the next attempt; raise the error if nothing is left to give up.

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,6 +17,25 @@ from tasks.run.run import Run
 from tests.faults.harness.workspace import wait_until
 from tests.flows.jobs import JOB, SKETCH, RunJobs, write_jobs
 from tests.tasks.pool.counts import Counts
+
+REUSE = """
+import sys
+import flows.animate
+from pathlib import Path
+from flows.local import animate_locally
+from tasks.run.request import Request
+from tasks.steps.context import WorkerConfig
+from tasks.steps.workers import PreprocessWorker
+
+store, weights, jobs, scratch = sys.argv[1:]
+summary = animate_locally(Request(store, weights, jobs=jobs, defaults={"preset": "sketch"}))
+assert summary.counts == {"reused": 1}, summary
+loaded = {"torch", "diffusers", "onnxruntime", "skimage", "scipy"} & sys.modules.keys()
+assert not loaded, loaded
+PreprocessWorker(WorkerConfig(store, weights, "", "cpu", "auto", Path(scratch)))
+assert "torch" in sys.modules
+assert "diffusers" not in sys.modules
+"""
 
 
 @contextmanager
@@ -44,3 +65,10 @@ def test_only_the_workers_that_are_needed_start(run_jobs: RunJobs, weights: Path
         call_directly("", run.animate_shard, each=run.shards)
         assert run.publish().films == 1
         assert counts.workers_started == 1, "its picture exists: no network is loaded"
+
+
+def test_a_process_imports_only_what_it_needs(run_jobs: RunJobs, weights: Path, cast: Path, tmp_path: Path) -> None:
+    run_jobs(JOB)
+    words = [str(tmp_path / "store"), str(weights), str(cast / "jobs.csv"), str(tmp_path)]
+    ended = subprocess.run([sys.executable, "-c", REUSE, *words], capture_output=True, text=True, check=False)
+    assert ended.returncode == 0, ended.stderr

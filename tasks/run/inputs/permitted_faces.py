@@ -8,6 +8,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -17,10 +18,11 @@ from catalogs.requests.access.input_policy import PUBLIC, InputPolicy
 from catalogs.requests.access.persistent_dict import PersistentDict
 from catalogs.store.keys import canonical
 from catalogs.store.store import Store
-from models.faces.tracking import SAME_PERSON_COSINE
-from tasks.same_person import FaceNetworks
 from troupe import Job
 from troupe.errors import NoFace
+
+if TYPE_CHECKING:
+    from tasks.same_person import FaceNetworks
 
 __all__ = ["PermittedFaces", "PortraitCheck"]
 
@@ -92,6 +94,8 @@ class PermittedFaces:
             except NoFace:  # which the encoding of the portrait reports
                 return PortraitCheck()
             self._memo.add(name, known)
+        from models.faces.tracking import SAME_PERSON_COSINE
+
         (similarity,) = known
         if similarity is None:
             return PortraitCheck(objection="the portrait's face cannot be aligned, and so not compared with its face")
@@ -113,6 +117,8 @@ class PermittedFaces:
 
     def _similarity(self, job: Job, permission: Permission, portrait_sha256: str) -> float | None:
         if self._networks is None:
+            from tasks.same_person import FaceNetworks  # imports torch, which runs without such permissions do not need
+
             self._networks = FaceNetworks(*self._files)
         with self._hashes.reading(job.portrait, portrait_sha256, self._policy) as path:
             face = self._networks.embed(path, job.face)

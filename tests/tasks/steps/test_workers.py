@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from tasks.steps import workers
+from tasks.steps import motion, render
 from tasks.steps.context import WorkerConfig
 from tasks.steps.specs import Done
 from tasks.steps.workers import RenderWorker
@@ -31,7 +31,7 @@ class Animator:
 @pytest.fixture
 def worker(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> RenderWorker:
     animator = Animator()
-    monkeypatch.setattr("tasks.steps.context.load_animator", lambda *_, **__: animator)
+    monkeypatch.setattr("models.animator.load", lambda *_, **__: animator)
     monkeypatch.setattr("tasks.steps.context.local_weights", Path)
     return RenderWorker(WorkerConfig(str(tmp_path), "w", "", "cpu", "auto", tmp_path / "scratch"))
 
@@ -48,7 +48,7 @@ def test_a_step_is_repeated_with_less_memory_as_long_as_that_may_help(
             raise OutOfMemory("no memory left")
         return Done(reused=False)
 
-    monkeypatch.setattr(workers, "encode_clip", encode)
+    monkeypatch.setattr(motion, "encode_clip", encode)
     with caplog.at_level(logging.WARNING):
         assert worker.motion(None) == Done(reused=False)  # type: ignore[arg-type]
     assert calls == 3
@@ -70,7 +70,7 @@ def test_a_stream_goes_on_with_less_memory_where_it_was(worker: RenderWorker, mo
                 raise OutOfMemory("no memory left")
             yield number
 
-    monkeypatch.setattr(workers, "stream_frames", frames)
+    monkeypatch.setattr(render, "stream_frames", frames)
     monkeypatch.setattr(worker, "_encoded", lambda _: (None, ()))
     assert list(worker.stream(None)) == [0, 1, 2, 3, 4]  # type: ignore[arg-type, comparison-overlap]
     assert starts == 3

@@ -8,7 +8,6 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-import tasks.run.inputs.permitted_faces as permitted_faces
 from catalogs.consent.permission import Permission
 from catalogs.consent.register import add_permissions
 from catalogs.requests.access.content_hashes import ContentHashes
@@ -67,7 +66,7 @@ def test_similarities_are_remembered_and_embeddings_are_not(
     assert same.similarity > 0.9
     other = check(store, permission, folder / "bob.png", "r2")
     assert other.other_person
-    monkeypatch.setattr(permitted_faces, "FaceNetworks", None)  # cannot be loaded
+    monkeypatch.setattr("tasks.same_person.FaceNetworks", None)  # cannot be loaded
     assert check(store, permission, folder / "ada.png") == same
     assert check(store, permission, folder / "bob.png") == other
     assert not any(permission.face.encode() in store.read(key) for key in store.list("cache/faces"))
