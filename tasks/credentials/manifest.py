@@ -26,7 +26,7 @@ class Ingredient:
     """A file that a video was made from.
 
     Attributes:
-        role: `portrait`, `driving` or `audio`.
+        role: `portrait`, `driving` or `audio`; of a package, `film-1` and so on.
         path: local file, whose own manifest is kept if it has one; or a folder of pictures.
         title: name of the file.
         sha256: hash of its content.
@@ -47,7 +47,8 @@ class Generation:
         picture_key: key of the picture in the store.
         weights: fingerprint of the model.
         consent: reference to the permission to use the likeness; empty if there is none.
-        ingredients: the portrait first.
+        ingredients: the portrait first; of a package the film that players choose.
+        package: key of the package that the file is; empty for a film.
     """
 
     run_id: str
@@ -56,6 +57,7 @@ class Generation:
     weights: str
     consent: str
     ingredients: Sequence[Ingredient]
+    package: str = ""
 
 
 def sign_file(signer: Signer, path: Path, target: Path, generation: Generation, *, composite: bool) -> list[str]:
@@ -72,12 +74,15 @@ def sign_file(signer: Signer, path: Path, target: Path, generation: Generation, 
         SigningError: nothing was signed.
     """
     mime, notes = mime_type(path), list[str]()
+    parent = generation.ingredients[0].role if generation.package else "portrait" if composite else ""
 
     def prepare(builder: c2pa.Builder) -> None:
+        other = "componentOf" if generation.package else "inputTo"
         for ingredient in generation.ingredients:
-            notes.extend(_add(builder, ingredient, parent=composite and ingredient.role == "portrait"))
+            relationship = "parentOf" if ingredient.role == parent else other
+            notes.extend(_add(builder, ingredient, relationship))
 
-    definition = _definition(generation, path.name, mime, composite)
+    definition = _definition(generation, path.name, mime, composite, parent)
     with path.open("rb") as source:
         if sidecar_path(path) is None:
             with target.open("w+b") as signed:
@@ -87,23 +92,27 @@ def sign_file(signer: Signer, path: Path, target: Path, generation: Generation, 
     return notes
 
 
-def _definition(generation: Generation, title: str, mime: str, composite: bool) -> dict[str, Any]:
-    roles = [ingredient.role for ingredient in generation.ingredients]
+def _definition(generation: Generation, title: str, mime: str, composite: bool, parent: str) -> dict[str, Any]:
     source_type = "compositeWithTrainedAlgorithmicMedia" if composite else "trainedAlgorithmicMedia"
-    inputs = [role for role in roles if not (composite and role == "portrait")]
+    others = [ingredient.role for ingredient in generation.ingredients if ingredient.role != parent]
+    used = [parent] if generation.package else others
     made = {
-        "action": "c2pa.edited" if composite else "c2pa.created",
+        "action": "c2pa.repackaged" if generation.package else "c2pa.edited" if composite else "c2pa.created",
         "digitalSourceType": _SOURCE_TYPES + source_type,
         "softwareAgent": {"name": "troupe", "version": __version__},
-        "parameters": {"ingredientIds": inputs},
+        "parameters": {"ingredientIds": used},
     }
-    opened = {"action": "c2pa.opened", "parameters": {"ingredientIds": ["portrait"]}}
+    actions = [made]
+    if parent:
+        actions.insert(0, {"action": "c2pa.opened", "parameters": {"ingredientIds": [parent]}})
+    if generation.package and others:
+        actions.append({"action": "c2pa.placed", "parameters": {"ingredientIds": others}})
     return {
         "claim_generator_info": [{"name": "troupe", "version": __version__}],
         "title": title,
         "format": mime,
         "assertions": [
-            {"label": "c2pa.actions.v2", "data": {"actions": [opened, made] if composite else [made]}},
+            {"label": "c2pa.actions.v2", "data": {"actions": actions}},
             {
                 "label": ASSERTION,
                 "data": {
@@ -112,6 +121,7 @@ def _definition(generation: Generation, title: str, mime: str, composite: bool) 
                     "picture_key": generation.picture_key,
                     "weights": generation.weights,
                     "consent": generation.consent,
+                    **({"package": generation.package} if generation.package else {}),
                     "inputs": [
                         {"role": ingredient.role, "title": ingredient.title, "sha256": ingredient.sha256}
                         for ingredient in generation.ingredients
@@ -122,11 +132,11 @@ def _definition(generation: Generation, title: str, mime: str, composite: bool) 
     }
 
 
-def _add(builder: c2pa.Builder, ingredient: Ingredient, *, parent: bool) -> list[str]:
+def _add(builder: c2pa.Builder, ingredient: Ingredient, relationship: str) -> list[str]:
     """Add an ingredient, with its manifest if it has one that can be read; return notes."""
     described = {
         "title": ingredient.title,
-        "relationship": "parentOf" if parent else "inputTo",
+        "relationship": relationship,
         "label": ingredient.role,
         "description": f"SHA-256 {ingredient.sha256}",
     }

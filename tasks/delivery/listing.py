@@ -13,8 +13,8 @@ __all__ = ["PACKAGES_FILE", "Entry", "read_packages", "write_packages"]
 
 PACKAGES_FILE = "packages.jsonl"
 Entry: TypeAlias = dict[str, Any]
-"""A package: `file`, `package`, `key`, `languages`, `default_language`, `subtitles`, `seconds`, `tracks`, `files`,
-`notes`."""
+"""A package: `file`, `package`, `key`, `languages`, `default_language`, `subtitles`, `seconds`, `signature`, `signer`,
+`poster_file`, `tracks`, `files`, `notes`."""
 
 
 def read_packages(target: Store) -> list[Entry]:

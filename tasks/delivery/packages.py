@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +19,10 @@ from catalogs.export.manifest import MANIFEST_FILES, manifest_row, read_manifest
 from catalogs.export.target import put_file, refuse_stores
 from catalogs.store.keys import make_key
 from catalogs.store.store import Store
+from tasks.credentials.signer import Signer
 from tasks.delivery.families import Family, Film, check_default, default_of, families_of
 from tasks.delivery.listing import PACKAGES_FILE, Entry, read_packages, write_packages
+from tasks.delivery.signed import signed_files
 from tasks.media.languages import same_language
 from tasks.media.packages import (
     Package,
@@ -31,7 +34,7 @@ from tasks.media.packages import (
     write_package,
 )
 from tasks.media.provenance import VideoMetadata
-from troupe.errors import TroupeError
+from troupe.errors import SigningError, TroupeError
 from troupe.files import file_sha256
 from troupe.process.scratch import scratch_folder
 
@@ -92,6 +95,7 @@ def deliver_packages(
     crop: bool = False,
     posters: bool = False,
     excel: bool = False,
+    signer: Signer | None = None,
     on_progress: Callable[[int, int], None] = lambda *_: None,
 ) -> PackagesReport:
     """Write a package for each picture, with a track for each of its films, and the manifest beside them.
@@ -110,6 +114,7 @@ def deliver_packages(
         crop: whether to pack the animated square instead of the full picture, where a job has both.
         posters: whether to copy the poster of each package, too.
         excel: whether Excel shall show the text in `manifest.csv` right.
+        signer: signer of the packages; HLS is not signed.
         on_progress: called with the number of films that are done, and of all.
 
     Raises:
@@ -125,7 +130,8 @@ def deliver_packages(
     families = families_of(films, template, suffix)
     check_default(families, default_language)
     earlier, listed = read_manifest(target), read_packages(target)
-    delivery = _Delivery(store, target, kind, default_language, crop, posters, {e["key"]: e["file"] for e in listed})
+    known = {entry["key"]: entry["file"] for entry in listed}
+    delivery = _Delivery(store, target, kind, default_language, crop, posters, known, signer if kind != "hls" else None)
     taken = {**MANIFEST_FILES, PACKAGES_FILE: "", **dict(earlier.keys()), **{e["file"]: e["key"] for e in listed}}
     # Before anything is written, so that the names do not depend on which family is packed first.
     wanted = [(family.name, f"{n} {v}") for n, family in enumerate(families) for v in range(family.variants)]
@@ -164,6 +170,7 @@ class _Delivery:
     crop: bool
     posters: bool
     known: dict[str, str]
+    signer: Signer | None
 
     def pack(self, family: Family, names: Sequence[str]) -> _Packed:
         """Write the packages of a family under these names."""
@@ -186,7 +193,11 @@ class _Delivery:
                 return packed
             free = iter(names)
             for group, (package, tracks) in zip(groups, packages, strict=True):
-                self._publish(group, package, tracks, free, packed)
+                try:
+                    self._publish(group, package, tracks, free, packed)
+                except SigningError as error:
+                    packed.missing.append(f"{family.name}: {error.message}")
+                    return packed
         if len(groups) > 1:
             parts = [
                 f"{entry['file']} ({', '.join(entry['languages']) or 'without sound'}, {entry['seconds'] or 0:.2f} s)"
@@ -235,15 +246,22 @@ class _Delivery:
             [film_content(local.film.row), track.title, track.default, track.text.title if track.subtitles else ""]
             for local, track in zip(group, tracks, strict=True)
         ]
-        key = make_key("package", package=self.kind, crop=self.crop, films=films)
+        by = {"signer": self.signer.key} if self.signer is not None else {}
+        key = make_key("package", package=self.kind, crop=self.crop, films=films, **by)
         file = self.known.get(key) or next(free)
         folder = file.removesuffix(package_suffix(self.kind)) if self.kind == "hls" else ""
+        default = next(n for n, track in enumerate(tracks) if track.default)
         listed, created = [], False
-        for path, local_file in package.files.items():
-            place, sha256 = f"{folder}/{path}" if path else file, file_sha256(local_file)
+        files = package.files
+        if self.signer is not None:
+            made_of = [(local.film.row, local.video) for local in group]
+            made_of.insert(0, made_of.pop(default))
+            place_of = partial(self._place, file)
+            files = signed_files(self.signer, files[""], key, made_of, self.target, place_of)
+        for path, local_file in files.items():
+            place, sha256 = self._place(file, path), file_sha256(local_file)
             created = put_file(self.target, (local_file, sha256), place) or created
             listed.append({"file": place, "bytes": local_file.stat().st_size, "sha256": sha256})
-        default = next(n for n, track in enumerate(tracks) if track.default)
         poster = self._put_poster(group[default].film.row, folder, file)
         notes = [*package.notes]
         wanted = self.default_language
@@ -261,6 +279,8 @@ class _Delivery:
                 "default_language": tracks[default].language if languages else None,
                 "subtitles": [track.text.language for track in tracks if track.subtitles],
                 "seconds": group[0].film.row["seconds"],
+                "signature": "unsigned" if self.signer is None else "signed",
+                "signer": None if self.signer is None else self.signer.subject,
                 "poster_file": poster,
                 "tracks": [
                     {
@@ -279,6 +299,11 @@ class _Delivery:
         for local, track in zip(group, tracks, strict=True):
             row = manifest_row(local.film.row, file, poster_file=poster, package=self.kind, track=track.title)
             packed.rows[file, film_content(local.film.row)] = row
+
+    def _place(self, file: str, path: str) -> str:
+        """Return the key in the target of a file of the package `file`, by its path in the package."""
+        stem = file.removesuffix(package_suffix(self.kind))
+        return (f"{stem}/{path}" if self.kind == "hls" else f"{stem}{path}") if path else file
 
     def _put_poster(self, row: dict[str, Any], folder: str, file: str) -> str | None:
         """Put the poster of a package's default film beside it, and return its name."""

@@ -50,6 +50,15 @@ def export(
         typer.Option("--masters", help="Export masters, too, beside the videos, with the .c2pa of those in Matroska."),
     ] = False,
     excel: ExcelOption = False,
+    credentials: Annotated[
+        str | None,
+        typer.Option(
+            metavar="DIR",
+            help="Sign packages: folder with certificate.pem and key.pem; see docs/provenance.md.",
+            envvar="TROUPE_CREDENTIALS",
+            show_default="TROUPE_SIGNING_... of the environment",
+        ),
+    ] = None,
     approved: Annotated[
         bool, typer.Option("--approved", help="Export only films that were approved in review; short for --review.")
     ] = False,
@@ -68,6 +77,9 @@ def export(
     with `master.m3u8`, fragmented MP4 and WebVTT. `{job_id}` is then the first film's without its language:
     `welcome` for `welcome.en`. Films whose lengths differ cannot share a video; they become packages of their own,
     which is reported. `packages.jsonl` lists languages, tracks and files with their SHA-256.
+
+    With a signer, packages in MP4 and Matroska get Content Credentials, in which those of their films are kept; HLS is
+    not signed.
 
     Exit code: 0 if all videos were exported, 3 if some are missing from the store, 2 for an invalid request.
 
@@ -90,6 +102,7 @@ def export(
     from catalogs.store.policy import read_policy
     from catalogs.store.store import open_store
     from flows.observe.prefect_events import emit_export
+    from tasks.credentials.signer import configured_signer
     from tasks.delivery import deliver_packages
     from tasks.events import sending_events
 
@@ -101,10 +114,12 @@ def export(
     if default_language and package is None:
         raise SettingsError("--default-language is for packages; add --package mp4, mkv or hls")
     source = open_store(store)
-    if package is not None and read_policy(source).require_signature:
-        raise SettingsError(
-            f"the policy of {store} requires signatures, and packages are not signed; export single videos"
-        )
+    signer = configured_signer(credentials or "") if package in (PackageOption.mp4, PackageOption.mkv) else None
+    if signer is not None:
+        signer.check()
+    elif package is not None and read_policy(source).require_signature:
+        how = "HLS packages cannot be signed; choose mp4 or mkv" if package == PackageOption.hls else "name a signer"
+        raise SettingsError(f"the policy of {store} requires signatures; {how}, or export single videos")
     selected: pa.Table | None = None
     if what.lstrip().lower().startswith(("select ", "with ", "from ")):
         selected = sql(source, what)
@@ -132,7 +147,7 @@ def export(
             summary = f"{counted(videos.copied, 'video')} exported, {videos.unchanged} already there"
         else:
             packages = deliver_packages(
-                source, rows, target, package.value, name, default_language=default_language, **common
+                source, rows, target, package.value, name, default_language=default_language, signer=signer, **common
             )
             missing, manifest, notes = packages.missing, packages.manifest, packages.notes
             summary = (

@@ -104,6 +104,7 @@ def test_films_of_one_picture_are_one_package(welcome: Catalog, films: dict[str,
         {"file": "Ada/welcome.mp4", "bytes": len(data), "sha256": hashlib.sha256(data).hexdigest()}
     ]
     assert (entry["languages"], entry["default_language"]) == (list(TONES), "fr")
+    assert entry["signature"] == "unsigned"
     assert [track["job_id"] for track in entry["tracks"]] == [f"welcome.{tag}" for tag in TONES]
     manifest = pq.read_table(done.manifest)
     assert manifest.column_names[:4] == ["file", "package", "track", "schema_version"]

@@ -54,7 +54,7 @@ def test_invalid_exports(delivered: str, tmp_path: Path) -> None:
         assert (result.exit_code, message in result.stderr) == (2, True), result.output
     change_policy(open_store(delivered), {"require_signature": True})
     result = troupe("export", "all", out, "--package", "mp4", "--store", delivered)
-    assert (result.exit_code, "packages are not signed" in result.stderr) == (2, True), result.output
+    assert (result.exit_code, "requires signatures; name a signer" in result.stderr) == (2, True), result.output
     (Path(delivered) / "renders/key-two/full.mp4").unlink()
     result = troupe("export", "all", out, "--store", delivered)
     assert result.exit_code == 3

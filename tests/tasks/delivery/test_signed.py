@@ -1,0 +1,102 @@
+"""Signed packages."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from catalogs.query.jobs import list_jobs
+from catalogs.store.store import Store, open_store
+from catalogs.table.row_buffer import RowBuffer
+from tasks.credentials.authority import create_authority
+from tasks.credentials.manifest import Generation, Ingredient, sign_file
+from tasks.credentials.settings import SigningSettings
+from tasks.credentials.signer import Signer
+from tasks.credentials.verify import verify_file
+from tasks.delivery import PackagesReport, deliver_packages
+from tests.catalogs.conftest import row
+from tests.films import write_films
+from troupe.files import file_sha256
+
+
+@pytest.fixture(scope="module")
+def authority(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("authority") / "credentials"
+    create_authority(folder)
+    return folder
+
+
+@pytest.fixture
+def signer(authority: Path) -> Signer:
+    return Signer(SigningSettings(authority / "certificate.pem", authority / "key.pem"))
+
+
+@pytest.fixture
+def store(tmp_path: Path, signer: Signer) -> Store:
+    """A store with two films of one picture, of which the first is signed."""
+    store = open_store(str(tmp_path / "store"))
+    (tmp_path / "films").mkdir()
+    films = write_films(tmp_path / "films", frames=25)
+    portrait = [Ingredient("portrait", tmp_path / "ada.png", "ada.png", "ab" * 32)]
+    signed = tmp_path / "signed.mp4"
+    sign_file(signer, films["en"], signed, Generation("r1", "hi.en", "p1", "", "c-1", portrait), composite=True)
+    for tag, path in (("en", signed), ("fr", films["fr"])):
+        store.put(path, f"renders/key-{tag}/full.mp4")
+        made = row("r1", f"hi.{tag}", identity="Ada") | {
+            "render_key": f"key-{tag}",
+            "picture_key": "p1",
+            "full_uri": store.uri(f"renders/key-{tag}/full.mp4"),
+            "checksum": file_sha256(path),
+            "language": tag,
+            "frames": 25,
+            "seconds": 1.0,
+        }
+        with RowBuffer(store, "r1") as buffer:
+            buffer.append(made)
+    return store
+
+
+def pack(store: Store, out: Path, kind: Any, signer: Signer | None) -> tuple[PackagesReport, dict[str, Any]]:
+    done = deliver_packages(store, list_jobs(store), open_store(str(out)), kind, signer=signer)
+    (entry,) = map(json.loads, (out / "packages.jsonl").read_text().splitlines())
+    return done, entry
+
+
+@pytest.mark.parametrize("kind", ["mp4", "mkv"])
+def test_a_package_is_signed_once(store: Store, signer: Signer, authority: Path, tmp_path: Path, kind: str) -> None:
+    out, trust = tmp_path / "out", (authority / "root.pem").read_text()
+    done, entry = pack(store, out, kind, signer)
+    assert (done.created, done.missing, entry["signature"], entry["signer"]) == (1, (), "signed", signer.subject)
+    found = verify_file(out / f"Ada/hi.{kind}", store, trust)
+    assert (found.state, found.signature, found.generated) == (
+        "verified",
+        "trusted",
+        "compositeWithTrainedAlgorithmicMedia",
+    )
+    assert (found.run_id, found.job_id, found.match) == ("r1", "hi.en", "claims")
+    assert len(found.history) == 1  # the signed film's
+    files = {path.name: path.read_bytes() for path in (out / "Ada").iterdir()}
+    assert set(files) == ({"hi.mp4"} if kind == "mp4" else {"hi.mkv", "hi.c2pa"})
+    # The same again, also where the export before was interrupted before it listed its packages.
+    for lists in ((), ("packages.jsonl", "manifest.parquet", "manifest.csv")):
+        for name in lists:
+            (out / name).unlink()
+        done, again = pack(store, out, kind, signer)
+        assert (done.created, done.unchanged, again) == (0, 1, entry)
+        assert files == {path.name: path.read_bytes() for path in (out / "Ada").iterdir()}
+
+
+def test_hls_is_not_signed(store: Store, signer: Signer, tmp_path: Path) -> None:
+    _, entry = pack(store, tmp_path / "out", "hls", signer)
+    assert (entry["signature"], entry["signer"]) == ("unsigned", None)
+
+
+def test_a_signer_that_fails(store: Store, authority: Path, tmp_path: Path) -> None:
+    signer = Signer(SigningSettings(authority / "certificate.pem", command="false"))
+    done = deliver_packages(store, list_jobs(store), open_store(str(tmp_path / "out")), "mp4", signer=signer)
+    assert (done.created, len(done.missing)) == (0, 1)
+    assert done.missing[0].startswith("Ada/hi")
+    assert not (tmp_path / "out/Ada").exists()
