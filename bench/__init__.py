@@ -16,6 +16,7 @@
 - `python -m bench.models.neighbours`: two processes that share the cores, by how their threads wait
 - `python -m bench.models.savings`: what settings of the sampler that save work lose
 - `python -m bench.models.ablations`: what every part of the miniature contributes, with standard errors
+- `python -m bench.models.distilled`: how close the preset `fast` comes to `exact`
 - `python -m bench.dubbing`: ten languages of one picture against one job
 - `python -m bench.sync`: whether displaced and exchanged sounds are found, and what stretching does to the motion
 - `python -m bench.voice`: lips by sound: does the mouth follow the sound, and all else the driver

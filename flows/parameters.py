@@ -29,7 +29,7 @@ def _offer_presets(schema: dict[str, Any]) -> None:
 
 Device = Annotated[str, Field(pattern="^(auto|cpu|cuda(:[0-9]+)?)$", examples=["auto", "cpu", "cuda", "cuda:0"])]
 Dtype = Literal["auto", "float32", "bfloat16", "float16"]
-Preset = Literal["exact", "draft", "sketch"]
+Preset = Literal["exact", "draft", "fast", "sketch"]
 Count = Annotated[int, Field(ge=1)]
 Number = Annotated[float, Field(ge=0)]
 Seconds = Annotated[float, Field(gt=0)]

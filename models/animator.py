@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import ExitStack
 from itertools import islice
 from pathlib import Path
+from typing import cast
 from weakref import WeakKeyDictionary
 
 import torch
@@ -14,7 +16,7 @@ from torch import Tensor
 from models.appearance import Appearance, IdentityEncoder, transformer_input
 from models.autoencoder import decode_stream, encode_portrait
 from models.config import ModelConfig
-from models.denoiser import Context
+from models.denoiser import Context, Denoiser
 from models.faces import Portrait, clip_crops, fill_gaps, reference_boxes, stabilise_keypoints
 from models.motion import Motion, intensities, motion_tokens
 from models.picture import unit
@@ -22,8 +24,8 @@ from models.runtime.compile import compile_blocks
 from models.runtime.device import Budget, memory_budget, pick_device, pick_dtype, translate_oom
 from models.runtime.offload import on_device
 from models.runtime.turns import Turns
-from models.sampler.sample import Scene, draw_noise, fitting_windows, pad_motion, sample, window_bytes
-from models.weights import Networks, load_networks, recogniser_file
+from models.sampler.sample import Sampled, Scene, draw_noise, fitting_windows, pad_motion, sample, window_bytes
+from models.weights import Networks, load_distilled, load_networks, recogniser_file
 from troupe import Picture, SamplerSettings, Track
 from troupe.faces import Floats
 from troupe.stopwatch import Stopwatch
@@ -52,7 +54,13 @@ class Animator:
     """
 
     def __init__(
-        self, config: ModelConfig, networks: Networks, identity: IdentityEncoder, device: torch.device, budget: Budget
+        self,
+        config: ModelConfig,
+        networks: Networks,
+        identity: IdentityEncoder,
+        device: torch.device,
+        budget: Budget,
+        load_distilled: Callable[[Denoiser], Denoiser],
     ) -> None:
         self.config = config
         self.dtype = networks.denoiser.dtype
@@ -62,8 +70,9 @@ class Animator:
         self._networks = networks
         self._identity = identity
         self._turns = Turns()
+        self._load_distilled, self._distilled = load_distilled, cast("Denoiser | None", None)
         # A portrait's keys and values live as long as its appearance is referenced.
-        self._contexts: WeakKeyDictionary[Appearance, Context] = WeakKeyDictionary()
+        self._contexts = defaultdict[Denoiser, WeakKeyDictionary[Appearance, Context]](WeakKeyDictionary)
         with torch.inference_mode(), on_device(device, networks.pose_guider):
             black = torch.zeros(1, 3, config.image_size, config.image_size, device=device, dtype=self.dtype)
             self._pose: Tensor = networks.pose_guider(black)[0]
@@ -89,7 +98,7 @@ class Animator:
             if shrunk is None or self.device.type == "cpu":
                 return False
             if shrunk.offload and not self.budget.offload:
-                for network in self._networks.all:
+                for network in (*self._networks.all, *filter(None, [self._distilled])):
                     network.to("cpu")
             self.budget = shrunk
             torch.cuda.empty_cache()
@@ -210,7 +219,7 @@ class Animator:
 
         with ExitStack() as turn:
             turn.enter_context(self._turns.long())
-            with watch("denoise"), translate_oom(), on_device(self.device, networks.denoiser, networks.refiner):
+            with watch("denoise"), translate_oom():
                 latents = self._denoise(appearance, motion, settings, on_call)
             if not self.budget.offload:
                 turn.close()  # else there is no memory for two clips
@@ -223,34 +232,67 @@ class Animator:
                 yield from frames
 
     @torch.inference_mode()
+    def motion_tokens(self, motion: Motion, padding: int) -> Tensor:
+        """Return the motion tokens of every frame, (padding + F + padding, M, D), faded in and out."""
+        with on_device(self.device, self._networks.refiner):
+            tokens = motion_tokens(self._refine(motion), motion.rotation.to(self.device))
+        return pad_motion(tokens, padding)
+
+    @torch.inference_mode()
+    def sample(
+        self,
+        appearance: Appearance,
+        tokens: Tensor,
+        settings: SamplerSettings,
+        on_progress: Callable[[int, int], None] = lambda *_: None,
+        on_step: Callable[[int, Tensor], None] = lambda *_: None,
+    ) -> Sampled:
+        """Sample the latents of a clip.
+
+        Args:
+            appearance: encoded by this model.
+            tokens: (F, M, D) of `motion_tokens`.
+            on_progress, on_step: see `models.sampler.sample`.
+        """
+        denoiser = self._denoiser(settings)
+        contexts = self._contexts[denoiser]
+        context = contexts.get(appearance)
+        with on_device(self.device, denoiser):
+            if context is None:
+                context = contexts[appearance] = denoiser.project_appearance(appearance.tokens.to(self.device))
+            scene = Scene(
+                appearance=context,
+                motion=denoiser.project_motion(tokens.to(self.device), self.budget.motion),
+                portrait=appearance.latents.to(self.device),
+                pose=self._pose,
+            )
+            sampled = sample(
+                denoiser,
+                scene,
+                draw_noise(settings.seed, len(tokens), self.config),
+                settings,
+                self.config,
+                fitting_windows(self.config, self.dtype, self.budget.activations),
+                on_progress,
+                on_step,
+            )
+        self.evaluations += sampled.evaluations
+        return sampled
+
     def _denoise(
         self, appearance: Appearance, motion: Motion, settings: SamplerSettings, on_progress: Callable[[int, int], None]
     ) -> Tensor:
         """Sample the latents, (F, 4, h, w), padding included."""
-        networks = self._networks
-        context = self._contexts.get(appearance)
-        if context is None:
-            context = networks.denoiser.project_appearance(appearance.tokens.to(self.device))
-            self._contexts[appearance] = context
-        tokens = motion_tokens(self._refine(motion), motion.rotation.to(self.device))
-        padded = pad_motion(tokens, settings.padding)
-        scene = Scene(
-            appearance=context,
-            motion=networks.denoiser.project_motion(padded, self.budget.motion),
-            portrait=appearance.latents.to(self.device),
-            pose=self._pose,
-        )
-        sampled = sample(
-            networks.denoiser,
-            scene,
-            draw_noise(settings.seed, len(padded), self.config),
-            settings,
-            self.config,
-            fitting_windows(self.config, self.dtype, self.budget.activations),
-            on_progress,
-        )
-        self.evaluations += sampled.evaluations
-        return sampled.latents
+        tokens = self.motion_tokens(motion, settings.padding)
+        return self.sample(appearance, tokens, settings, on_progress).latents
+
+    def _denoiser(self, settings: SamplerSettings) -> Denoiser:
+        """Return the network that the settings need; the distilled one is loaded when it is first used."""
+        if not settings.distilled:
+            return self._networks.denoiser
+        if self._distilled is None:
+            self._distilled = self._load_distilled(self._networks.denoiser)
+        return self._distilled
 
     def _decode(self, latents: Tensor, settings: SamplerSettings) -> Iterator[Picture]:
         """Yield the frames, (n, S, S, 3) uint8, without padding, a chunk at a time."""
@@ -292,9 +334,15 @@ def load(
         config, networks = load_networks(Path(directory), home, pick_dtype(dtype, place))
     if compile:
         compile_blocks(networks.denoiser)
-    return Animator(
-        config, networks, IdentityEncoder(recogniser_file(Path(directory)), config.appearance.identity), place, budget
-    )
+
+    def distilled(denoiser: Denoiser) -> Denoiser:
+        loaded = load_distilled(Path(directory), denoiser)
+        if compile:
+            compile_blocks(loaded)
+        return loaded
+
+    identity = IdentityEncoder(recogniser_file(Path(directory)), config.appearance.identity)
+    return Animator(config, networks, identity, place, budget, distilled)
 
 
 def _fill_gaps(values: Tensor, track: Track) -> Tensor:

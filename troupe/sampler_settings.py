@@ -7,7 +7,10 @@ from typing import Any
 
 from troupe.errors import SettingsError
 
-__all__ = ["PRESETS", "SamplerSettings", "preset"]
+__all__ = ["PRESETS", "RELEASED_STEPS", "SamplerSettings", "preset"]
+
+RELEASED_STEPS = 25
+"""Number of sampler steps of the release, of which a distilled denoiser takes some."""
 
 
 @dataclass(frozen=True)
@@ -27,9 +30,10 @@ class SamplerSettings:
         guidance_every: steps for which one evaluation of the guidance serves; 1 evaluates it in every step.
         deep_every: steps for which one evaluation of the denoiser's inner stages serves; 1 evaluates them in every step
             (Ma et al. 2024, here by frame, as windows move).
+        distilled: whether the distilled denoiser of the weights directory is used, which was trained for these steps.
     """
 
-    steps: int = 25
+    steps: int = RELEASED_STEPS
     appearance_guidance: tuple[float, float] = (2.0, 2.0)
     motion_guidance: tuple[float, float] = (2.0, 2.0)
     overlap: int = 3
@@ -41,6 +45,7 @@ class SamplerSettings:
     guidance_interval: tuple[float, float] | None = None
     guidance_every: int = 1
     deep_every: int = 1
+    distilled: bool = False
 
     def __post_init__(self) -> None:
         if self.steps < 1 or self.decode_chunk < 1:
@@ -51,6 +56,8 @@ class SamplerSettings:
             raise SettingsError("guidance_every and deep_every must be at least 1")
         if self.guidance_interval is not None and not 0 <= self.guidance_interval[0] <= self.guidance_interval[1]:
             raise SettingsError("guidance_interval must be (lowest, highest) noise level, neither negative")
+        if self.distilled and self.steps > RELEASED_STEPS:
+            raise SettingsError(f"a distilled denoiser takes at most {RELEASED_STEPS} steps")
 
     @property
     def values(self) -> dict[str, Any]:
@@ -60,15 +67,17 @@ class SamplerSettings:
         return {name: value for name, value in everything.items() if name not in off or value != off[name]}
 
 
-_SAVINGS = ("guidance_interval", "guidance_every", "deep_every")
+_SAVINGS = ("guidance_interval", "guidance_every", "deep_every", "distilled")
 
 PRESETS = {
     "exact": SamplerSettings(),
     "draft": SamplerSettings(steps=10),
+    "fast": SamplerSettings(steps=4, appearance_guidance=(1.0, 1.0), motion_guidance=(1.0, 1.0), distilled=True),
     "sketch": SamplerSettings(steps=5, appearance_guidance=(1.0, 1.0), motion_guidance=(1.0, 1.0), padding=0),
 }
-"""`exact`: the released settings. `draft`: fewer steps. `sketch`: fewer still, without guidance and padding, at most a
-fifth of the work of `draft`."""
+"""`exact`: the released settings. `draft`: fewer steps. `fast`: a denoiser distilled to four steps without guidance, a
+file of the weights. `sketch`: few steps of the denoiser itself, without guidance and padding, at most a fifth of the
+work of `draft`."""
 
 
 def preset(name: str) -> SamplerSettings:

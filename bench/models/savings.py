@@ -11,6 +11,7 @@ With `--keep FOLDER` frames are stored there and not made again: a run of hours 
 from __future__ import annotations
 
 from argparse import ArgumentParser, Namespace
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -39,7 +40,7 @@ from models.weights import detector_file
 from tasks.evaluation.metrics import psnr
 from troupe import PRESETS, Picture, SamplerSettings
 
-__all__ = ["SAVINGS", "measure", "parser"]
+__all__ = ["COUNTED_FRAMES", "EXACT", "SAVINGS", "compare", "measure", "parser"]
 
 EXACT, DRAFT = PRESETS["exact"], SamplerSettings(steps=10)
 MIDDLE = (0.05, 50.0)
@@ -72,32 +73,46 @@ MAX_SHARE, MIN_PSNR = 0.4, 40.0
 
 def measure(args: Namespace) -> Findings:
     """Animate every clip with every setting."""
-    judge, animator = open_judge(FILE), load(SHIPPED_WEIGHTS, "cpu", args.dtype)
-    detector = open_detector(detector_file(SHIPPED_WEIGHTS), "cpu")
-    clips, outputs = [], {name: list[Picture]() for name in SAVINGS}
+    cases = compare(args, SHIPPED_WEIGHTS, SAVINGS, ("exact", "10 steps"))
+    return Findings(cases, _checks(cases))
+
+
+def compare(
+    args: Namespace, weights: Path, variants: Mapping[str, SamplerSettings], references: Sequence[str]
+) -> dict[str, Case]:
+    """Animate clips with several settings, and judge what comes out.
+
+    Args:
+        args: number of clips and of their frames, number type, and the folder of frames that are kept.
+        variants: settings by name.
+        references: variants to which the distance of all is measured.
+    """
+    judge, animator = open_judge(FILE), load(weights, "cpu", args.dtype)
+    detector = open_detector(detector_file(weights), "cpu")
+    clips, outputs = [], {name: list[Picture]() for name in variants}
     for number in range(args.clips):
         clip, _ = encode_clip(number, args.frames, animator, detector)
         stranger = encode_stranger(number, animator, detector)
         clips.append(clip)
-        for name, settings in SAVINGS.items():
+        for position, (name, settings) in enumerate(variants.items()):
             log(f"clip {number + 1} of {args.clips}: {name}")
             outputs[name].append(
                 stored_frames(
-                    args.keep and args.keep / f"{number:02}-{list(SAVINGS).index(name):02}.npy",
+                    args.keep and args.keep / f"{number:02}-{position:02}.npy",
                     partial(_animated, animator, stranger, clip, settings),
                 )
             )
     costs = count_frame_cost(FULL.config, EXACT.decode_chunk)
     galleries = [encode_gallery(judge, moved) for moved in (False, True)]
     cases: dict[str, Case] = {}
-    for name, settings in SAVINGS.items():
+    for name, settings in variants.items():
         work = count_clip_cost(COUNTED_FRAMES, FULL.config, settings, costs)
         acted = cross_reenactment(clips, outputs[name], judge, galleries)
         samples = {
             f"psnr_to_{other.replace(' ', '_')}_db": [
                 min(psnr(*pair), 99.0) for pair in zip(outputs[name], outputs[other], strict=True)
             ]
-            for other in ("exact", "10 steps")
+            for other in references
         }
         flicker = [_flicker(frames) for frames in outputs[name]]
         cases[name] = Case(
@@ -111,7 +126,7 @@ def measure(args: Namespace) -> Findings:
             },
             samples | {"flicker": flicker},
         )
-    return Findings(cases, _checks(cases))
+    return cases
 
 
 def _checks(cases: dict[str, Case]) -> dict[str, Check]:
@@ -133,9 +148,9 @@ def _animated(animator: Animator, stranger: EncodedPortrait, clip: EncodedClip, 
     return animate(animator, stranger, clip, settings)[0]
 
 
-def parser() -> ArgumentParser:
+def parser(description: str | None = __doc__) -> ArgumentParser:
     """Return the command line's parser."""
-    options = make_parser(__doc__)
+    options = make_parser(description)
     options.add_argument("--clips", type=positive_int, default=32, metavar="N", help="clips (default 32)")
     options.add_argument("--frames", type=positive_int, default=25, metavar="N", help="frames per clip (default 25)")
     options.add_argument("--dtype", default="float32", choices=("float32", "bfloat16"), help="number type")

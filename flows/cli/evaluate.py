@@ -52,7 +52,7 @@ def evaluate(
         ),
     ] = None,
     detector: DetectorOption = None,
-    preset: Annotated[str, typer.Option(help="Sampler preset: exact, draft or sketch.")] = "exact",
+    preset: Annotated[str, typer.Option(help="Sampler preset: exact, draft, fast or sketch.")] = "exact",
     seed: Annotated[int, typer.Option(min=0, help="Random seed.")] = 0,
     limit: Annotated[int | None, typer.Option(min=1, help="Use only the first N clips and portraits.")] = None,
     preview: PreviewOption = None,

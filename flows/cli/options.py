@@ -141,7 +141,8 @@ WatermarkOption = Annotated[
 PresetOption = Annotated[
     str | None,
     typer.Option(
-        help="Preset for jobs that set none: exact (as released), draft (fewer steps) or sketch (few, unguided).",
+        help="Preset for jobs that set none: exact (as released), draft (fewer steps), fast (4 steps, by a distilled "
+        "denoiser) or sketch (few steps, unguided).",
         show_default="exact",
     ),
 ]

@@ -45,6 +45,7 @@ class Denoiser(nn.Module):
 
     def __init__(self, config: UNetConfig) -> None:
         super().__init__()
+        self.config = config
         widths, heads = config.block_out_channels, config.num_attention_heads
         if len(widths) != len(heads) or any(h == 0 or w % h or w % 32 for w, h in zip(widths, heads, strict=True)):
             raise WeightsError(

@@ -126,6 +126,7 @@ def sample(
     config: ModelConfig,
     windows_per_call: int = 1,
     on_progress: Progress | None = None,
+    on_step: Callable[[int, Tensor], None] = lambda *_: None,
 ) -> Sampled:
     """Denoise a clip.
 
@@ -141,6 +142,7 @@ def sample(
         config: model configuration: its window, the ends of the noise schedule and the scale of latents.
         windows_per_call: number of windows per denoiser call; affects only speed, memory and rounding.
         on_progress: called after every denoiser call.
+        on_step: called before every step with its number and the latents (F, 4, h, w).
 
     Raises:
         SettingsError: the overlap does not fit the model's window.
@@ -157,6 +159,7 @@ def sample(
 
     latents = config.vae.scaling_factor * scene.portrait + steps[0].sigma * noise.to(device)
     for number, step in enumerate(steps):
+        on_step(number, latents)
         timestep = torch.full((1,), step.timestep, device=device)
         shift = number * settings.shift % config.window
         indices = windows(frames, config.window, settings.overlap, shift).to(device)

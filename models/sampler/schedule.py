@@ -13,8 +13,9 @@ import torch
 from torch import Tensor
 
 from models.config import SchedulerConfig
+from troupe.sampler_settings import RELEASED_STEPS
 
-__all__ = ["Schedule", "euler_step", "karras_schedule", "scale_model_input"]
+__all__ = ["Schedule", "distilled_numbers", "distilled_schedule", "euler_step", "karras_schedule", "scale_model_input"]
 
 RHO = 7.0
 
@@ -43,6 +44,20 @@ def karras_schedule(config: SchedulerConfig, steps: int) -> Schedule:
     high, low = config.sigma_max ** (1 / RHO), config.sigma_min ** (1 / RHO)
     sigmas = (high + ramp * (low - high)) ** RHO
     return Schedule(torch.cat((sigmas, sigmas.new_zeros(1))).float(), (0.25 * sigmas.log()).float())
+
+
+def distilled_numbers(steps: int) -> list[int]:
+    """Return which steps of the released schedule a distilled denoiser starts its own at."""
+    return [number * RELEASED_STEPS // steps for number in range(steps)]
+
+
+def distilled_schedule(config: SchedulerConfig, steps: int) -> Schedule:
+    """Return noise levels of a distilled denoiser, evenly spaced among those of the released schedule, then 0.
+
+    The last of a few Karras sigmas would be the smallest, where nearly nothing is left to denoise.
+    """
+    released, numbers = karras_schedule(config, RELEASED_STEPS), distilled_numbers(steps)
+    return Schedule(torch.cat((released.sigmas[numbers], torch.zeros(1))), released.timesteps[numbers])
 
 
 def scale_model_input(latents: Tensor, sigma: float) -> Tensor:

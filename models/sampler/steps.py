@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from models.config import SchedulerConfig
 from models.sampler.guidance import Branch, branches, guidance_schedule
-from models.sampler.schedule import karras_schedule
+from models.sampler.schedule import distilled_schedule, karras_schedule
 from troupe.sampler_settings import SamplerSettings
 
 __all__ = ["Step", "plan_steps"]
@@ -34,7 +34,7 @@ class Step:
 
 def plan_steps(config: SchedulerConfig, settings: SamplerSettings) -> list[Step]:
     """Return the steps of a clip, the noisiest first."""
-    schedule = karras_schedule(config, settings.steps)
+    schedule = (distilled_schedule if settings.distilled else karras_schedule)(config, settings.steps)
     sigmas, timesteps = schedule.sigmas.tolist(), schedule.timesteps.tolist()
     steps: list[Step] = []
     differed: dict[Branch, int] = {}

@@ -27,7 +27,7 @@ from models.training.objective import Batch, Objective
 from models.weights import load_networks, replace_values
 from troupe.errors import SettingsError
 
-__all__ = ["AdapterObjective", "Animation", "DenoiserObjective"]
+__all__ = ["AdapterObjective", "Animation", "DenoiserObjective", "enable_checkpointing"]
 
 FPS = 12.5
 """Frame rate passed to the denoiser, as by the sampler."""
@@ -133,7 +133,7 @@ class DenoiserObjective(Objective):
         if self.frames == 1 and all(value.requires_grad for value in network.unet.parameters()):
             _bypass_temporal_layers(network.unet)
         if self.checkpointing:
-            _enable_checkpointing(network.unet)
+            enable_checkpointing(network.unet)
         return network
 
     def learns(self, name: str) -> bool:
@@ -235,7 +235,7 @@ class AdapterObjective(DenoiserObjective):
         return name.startswith(("image_proj.", "motion_proj.")) or ".adapter." in name or "_ip.0." in name
 
 
-def _enable_checkpointing(denoiser: Denoiser) -> None:
+def enable_checkpointing(denoiser: Denoiser) -> None:
     """Enable gradient checkpointing in every block of the denoiser."""
     for stage in _stages(denoiser):
         for part in stage.children():

@@ -8,6 +8,7 @@ share its pages.
 from models.face_files import detector_file, recogniser_file
 from models.weight_files import PartName, model_files
 from models.weights.checkpoint import convert, replace_values, same_tensors, source_hash
+from models.weights.distilled import distilled_file, load_distilled, require_distilled, save_distilled
 from models.weights.inspection import PartReport, inspect_weights
 from models.weights.loading import Networks, assign_tensors, load_networks, load_part
 from models.weights.voice import load_voice, require_voice, save_voice, voice_file
@@ -19,15 +20,19 @@ __all__ = [
     "assign_tensors",
     "convert",
     "detector_file",
+    "distilled_file",
     "inspect_weights",
+    "load_distilled",
     "load_networks",
     "load_part",
     "load_voice",
     "model_files",
     "recogniser_file",
     "replace_values",
+    "require_distilled",
     "require_voice",
     "same_tensors",
+    "save_distilled",
     "save_voice",
     "source_hash",
     "voice_file",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from models.config import ModelConfig
 from models.face_files import DETECTOR_FILES, RECOGNISER_FILE
 from models.weights.checkpoint import iter_tensors, source_hash
+from models.weights.distilled import distilled_file, distilled_problem
 from models.weights.layout import PARTS, Part, find_part_file
 from models.weights.voice import voice_file, voice_problem
 from troupe.errors import WeightsError
@@ -51,8 +52,9 @@ def inspect_weights(directory: Path) -> list[PartReport]:
     """
     config = read_config(directory)
     reports = [compare_part(directory, part, config)[0] for part in PARTS]
-    voice = [_voice(directory)] if voice_file(directory).is_file() else []
-    return [*reports, _opaque_file(directory, RECOGNISER_FILE), _opaque_file(directory, *DETECTOR_FILES), *voice]
+    reports += [_opaque_file(directory, RECOGNISER_FILE), _opaque_file(directory, *DETECTOR_FILES)]
+    optional = (("voice", voice_file, voice_problem), ("fast", distilled_file, distilled_problem))
+    return reports + [_optional_file(directory, *each) for each in optional if each[1](directory).is_file()]
 
 
 def read_config(directory: Path) -> ModelConfig:
@@ -111,13 +113,16 @@ def _differences(state: Mapping[str, Tensor], expected: Mapping[str, Tensor]) ->
     return problems
 
 
-def _voice(directory: Path) -> PartReport:
-    path, problem = voice_file(directory), voice_problem(directory)
-    tensors = {} if problem else dict(iter_tensors(path))
-    parameters = sum(value.numel() for value in tensors.values())
+def _optional_file(
+    directory: Path, name: str, find: Callable[[Path], Path], problem_of: Callable[[Path], str]
+) -> PartReport:
+    path, problem = find(directory), problem_of(directory)
+    tensors = [] if problem else [value for _, value in iter_tensors(path)]
+    parameters = sum(value.numel() for value in tensors)
+    dtype = str(tensors[0].dtype).removeprefix("torch.") if tensors else ""
     file = str(path.relative_to(directory))
     problems = (problem,) if problem else ()
-    return PartReport("voice", file, len(tensors), parameters, "float32", path.stat().st_size, problems)
+    return PartReport(name, file, len(tensors), parameters, dtype, path.stat().st_size, problems)
 
 
 def _opaque_file(directory: Path, *names: str) -> PartReport:

@@ -54,7 +54,7 @@ class JobOptions(TypedDict, total=False):
     blend: Literal["seamless", "reference"]
     size: str
     quality: int
-    preset: Literal["exact", "draft", "sketch"]
+    preset: Literal["exact", "draft", "fast", "sketch"]
     seed: int
     label: str
     watermark: Literal["on", "off", "required"]

@@ -14,8 +14,7 @@ from catalogs.store import uris
 from catalogs.store.keys import run_key
 from catalogs.store.store import open_store
 from catalogs.table.check import check_store
-from tasks.run.requests.check_request import model_checks
-from troupe import preset
+from tasks.run.requests.check_request import check_distilled, model_checks
 from troupe.checks import check_all
 from troupe.errors import SettingsError
 from troupe.file_suffixes import CLIP_SUFFIXES, PORTRAIT_SUFFIXES
@@ -96,7 +95,7 @@ def check_evaluation(request: EvaluationRequest) -> None:
         lambda: request.clips,
         lambda: request.pictures,
         *(lambda name=name: _check_file(request, name) for name in _FILES),
-        lambda: preset(request.preset),
+        lambda: check_distilled(request.weights, [request.preset]),
         *model_checks(request.weights, request.detector, request.device, request.dtype),
     ]
     check_all(checks, lambda: check_store(open_store(request.store)))

@@ -75,6 +75,7 @@ def make_spec(
     signer: str = "",
     watermark: str = "",
     voice: str = "",
+    distilled: str = "",
 ) -> FilmSpec:
     """Return the spec of a job.
 
@@ -82,6 +83,7 @@ def make_spec(
         signer: key of the signer of the film's files; empty for none.
         watermark: id of the key of watermarks; empty for none.
         voice: hash of the weights' voice; empty for none.
+        distilled: hash of the weights' distilled denoiser; empty for none.
     """
 
     def once(names: tuple[Any, ...], make: Callable[[], Any]) -> Any:
@@ -118,6 +120,8 @@ def make_spec(
         "master": job.master,
         **_size_part(job, traits.portrait),
     }
+    if settings.distilled:
+        seen["distilled"] = distilled
     if fit_to is not None and lips is None:
         seen["stretch"] = [*fit_to.as_integer_ratio(), job.fit, job.stretch_limit]
     subtitles = inputs[job.subtitles] if job.subtitles else None

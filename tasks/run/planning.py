@@ -28,7 +28,7 @@ from tasks.run.job_spec import JobTraits, make_spec, misfit, roles_of, track_err
 from tasks.steps.publish import finished_record
 from tasks.steps.specs import FilmSpec, PictureSpec
 from tasks.weights.shipped import MINIATURE_NOTE, is_miniature
-from troupe import Job
+from troupe import Job, preset
 from troupe.errors import Cancelled, InputError, StoreError, TroupeError
 from troupe.process.signals import map_stoppable
 
@@ -112,7 +112,8 @@ def plan_jobs(
         require_consent: whether the run asks for permissions, as the policy of the store may do anyway.
 
     Raises:
-        WeightsError: the weights directory or the detector cannot be used, or jobs need a voice that it does not have.
+        WeightsError: the weights directory or the detector cannot be used, or jobs need a voice or a
+            distilled denoiser that it does not have.
         StoreError: the store cannot be read.
     """
     files = {uri for job in jobs for uri in uris_of(job)}
@@ -162,6 +163,11 @@ def plan_jobs(
 
         voice = hashes.of(str(require_voice(weights_directory)))
     inputs = {uri: hashes.input(uri, content) for uri, content in contents.items() if isinstance(content, str)}
+    distilled = ""
+    if any(preset(job.preset).distilled for job in jobs):
+        from models.weights import require_distilled  # imports torch
+
+        distilled = hashes.of(str(require_distilled(weights_directory)))
     shared: dict[Any, Any] = {}
 
     planned: list[PlannedJob] = []
@@ -201,6 +207,7 @@ def plan_jobs(
                         signer,
                         watermark,
                         voice,
+                        distilled,
                     )
             except InputError as problem:
                 problems.append(problem)

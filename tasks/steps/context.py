@@ -200,6 +200,13 @@ class WorkerContext:
         self._loaded[voice_file(directory)] = file_state(voice_file(directory))
         return voice
 
+    def use_distilled(self) -> None:
+        """Note that the distilled denoiser of the weights directory is going to be used; the animator loads it."""
+        from models.weights import distilled_file
+
+        path = distilled_file(local_weights(self.config.weights))
+        self._loaded.setdefault(path, file_state(path))
+
     @contextmanager
     def detecting(self) -> Iterator[FaceDetector]:
         """Yield the face detector; where the miniature's finds no face, the error names the detector's limits.

@@ -210,6 +210,8 @@ def _animate(
     Args:
         evaluations: receives the denoiser's evaluations by shot.
     """
+    if spec.settings.distilled:
+        context.use_distilled()
     for number, shot in enumerate(shots, 1):
         stage = f"denoising shot {number} of {len(shots)}," if len(shots) > 1 else "denoising"
 

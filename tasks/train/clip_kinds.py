@@ -1,8 +1,8 @@
-"""What is encoded of a training clip: for the denoiser, or for the voice."""
+"""What is encoded of a training clip: for the denoiser, for the voice, or for the distilled denoiser."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,6 +11,7 @@ from torch import Tensor
 
 from models.animator import Animator
 from models.training.clip_file import encode_clip
+from models.training.distillation.trajectory_file import record_scene, record_synthetic
 from models.training.synthetic_clips import synthetic_clip
 from models.training.voice.clip_file import SpokenClip, write_voice_clip
 from models.training.voice.world import write_synthetic_clip
@@ -22,7 +23,7 @@ from tasks.train.config import ClipsConfig
 from troupe import Picture, Track
 from troupe.errors import InputError
 
-__all__ = ["DENOISER_CLIPS", "VOICE_CLIPS", "ClipKind", "Scene"]
+__all__ = ["CLIP_KINDS", "DENOISER_CLIPS", "TRAJECTORIES", "VOICE_CLIPS", "ClipKind", "Scene"]
 
 
 @dataclass(frozen=True)
@@ -54,6 +55,7 @@ class ClipKind:
         encoders: prefixes of the files in the weights directory that encode the clips.
         write_synthetic: writes a synthetic clip: animator, configuration, number, whether it is held out, path.
         write_scene: writes a user's scene: animator, configuration, scene, path.
+        dtype: number type of the animator.
 
     Raises, from either:
         InputError: the scene cannot be used.
@@ -63,6 +65,7 @@ class ClipKind:
     encoders: tuple[str, ...]
     write_synthetic: Callable[[Animator, ClipsConfig, int, bool, Path], None]
     write_scene: Callable[[Animator, ClipsConfig, Scene, Path], None]
+    dtype: str = "float32"
 
 
 def _write_synthetic(animator: Animator, clips: ClipsConfig, number: int, held_out: bool, path: Path) -> None:
@@ -96,9 +99,28 @@ def _write_spoken_scene(animator: Animator, _: ClipsConfig, scene: Scene, path: 
     write_voice_clip(path, times - first / MEL_RATE, driver, [SpokenClip(spectra, driver)])
 
 
+def _record_synthetic(animator: Animator, _: ClipsConfig, number: int, held_out: bool, path: Path) -> None:
+    record_synthetic(animator, number, path, held_out=held_out)
+
+
+def _record_scene(animator: Animator, _: ClipsConfig, scene: Scene, path: Path) -> None:
+    record_scene(animator, scene.frames, scene.track, scene.first, path)
+
+
 _ALL_ENCODERS = ("troupe.json", "vae", "hyportrait/expression", "hyportrait/headpose", "arcface.onnx")
 
 DENOISER_CLIPS = ClipKind("training clip 1", _ALL_ENCODERS, _write_synthetic, _write_scene)
 VOICE_CLIPS = ClipKind(
     "voice clip 1", ("troupe.json", "hyportrait/expression"), _write_synthetic_voice, _write_spoken_scene
 )
+# The guided sampler takes as long as a render, in the number type of one.
+TRAJECTORIES = ClipKind(
+    "trajectory 1",
+    ("troupe.json", "vae", "unet", "scheduler", "hyportrait", "arcface.onnx"),
+    _record_synthetic,
+    _record_scene,
+    "auto",
+)
+
+CLIP_KINDS: Mapping[str, ClipKind] = {"voice": VOICE_CLIPS, "fast": TRAJECTORIES}
+"""By part; `DENOISER_CLIPS` for the others."""

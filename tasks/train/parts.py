@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 __all__ = ["FROM_CLIPS", "PARTS", "check_options", "objective"]
 
-FROM_CLIPS = ("denoiser", "adapters", "voice")
+FROM_CLIPS = ("denoiser", "adapters", "voice", "fast")
 """Parts that train on prepared clips."""
 
 PARTS: Mapping[str, str] = {
@@ -30,6 +30,7 @@ PARTS: Mapping[str, str] = {
     "denoiser": "models.training.denoiser_objective:DenoiserObjective",
     "adapters": "models.training.denoiser_objective:AdapterObjective",
     "voice": "models.training.voice.objective:VoiceObjective",
+    "fast": "models.training.distillation.objective:DistillationObjective",
 }
 """Module and class of each part's objective, imported on demand."""
 
@@ -51,7 +52,7 @@ def objective(part: str, weights: Path, clips: Path, cast: int, options: Mapping
     """
     _check_options(part, options)
     made: dict[str, Any] = {"clips": clips} if part in FROM_CLIPS else {}
-    if part in FROM_CLIPS and part != "voice":
+    if part in ("denoiser", "adapters"):
         made["cast"] = cast
     return _class(part)(weights=weights, **made, **options)
 

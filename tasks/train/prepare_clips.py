@@ -87,7 +87,7 @@ def _prepare_world(
         _raise_if_cancelled(stop)
         path = folder / name / f"{number:06}.safetensors"
         if not path.exists():
-            animator = animator or load(weights, device, "float32")
+            animator = animator or load(weights, device, kind.dtype)
             with replacing(path, sole_writer=True) as written:
                 kind.write_synthetic(animator, clips, number, name == HELD_OUT_FOLDER, written)
         on_clip(done + 1, len(wanted))
@@ -106,7 +106,13 @@ def _prepare_footage(
     with scratch_folder() as scratch:
         context = WorkerContext(
             WorkerConfig(
-                "", str(weights), clips.detector, device, "float32", scratch, policy=trusting(uris.parent(clips.source))
+                "",
+                str(weights),
+                clips.detector,
+                device,
+                kind.dtype,
+                scratch,
+                policy=trusting(uris.parent(clips.source)),
             )
         )
         for done, entry in enumerate(entries):

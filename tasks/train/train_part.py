@@ -11,7 +11,7 @@ from typing import Any
 from catalogs.store.keys import make_key
 from models.miniature.init_weights import init_weights
 from models.weights import model_files
-from tasks.train.clip_kinds import DENOISER_CLIPS, VOICE_CLIPS, ClipKind
+from tasks.train.clip_kinds import CLIP_KINDS, DENOISER_CLIPS, ClipKind
 from tasks.train.config import WORLD, PartConfig, TrainConfig
 from tasks.train.loop import OnStep, train
 from tasks.train.parts import FROM_CLIPS, objective
@@ -90,7 +90,7 @@ def train_part(
 
 
 def _kind(part: PartConfig) -> ClipKind:
-    return VOICE_CLIPS if part.part == "voice" else DENOISER_CLIPS
+    return CLIP_KINDS.get(part.part, DENOISER_CLIPS)
 
 
 def _clips(config: TrainConfig, part: PartConfig) -> Path:
@@ -104,5 +104,5 @@ def _clips(config: TrainConfig, part: PartConfig) -> Path:
         for path in model_files(config.weights)
         if str(path.relative_to(config.weights)).startswith(kind.encoders)
     ]
-    name = "voice-clips" if kind is VOICE_CLIPS else "clips"
+    name = f"{part.part}-clips" if part.part in CLIP_KINDS else "clips"
     return config.folder / f"{name}-{make_key('training clips', about=about, encoders=encoders)[:12]}"

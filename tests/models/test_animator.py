@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -16,12 +17,14 @@ from torch import Tensor
 from bench.support.random_inputs import random_motion, random_portrait
 from bench.support.random_weights import TINY, write_weights
 from models.animator import MOTION_BATCH, Animator, load
+from models.denoiser import Denoiser
 from models.motion import Motion
 from models.runtime.device import GIB, Budget, gpu_budget
-from models.weights import Networks
+from models.sampler import evaluations
+from models.weights import Networks, distilled_file, save_distilled
 from tests.models import golden
-from troupe import SamplerSettings
-from troupe.errors import Cancelled, SettingsError
+from troupe import PRESETS, Picture, SamplerSettings
+from troupe.errors import Cancelled, SettingsError, WeightsError
 
 # Latents of 16: with smaller ones, the innermost norms have two values per group, which amplifies rounding.
 MODEL = replace(TINY, config=replace(TINY.config, image_size=128))
@@ -44,6 +47,10 @@ def animator(loaded: Animator) -> Iterator[Animator]:
     budget = loaded.budget
     yield loaded
     loaded.budget = budget
+
+
+def none(_: Denoiser) -> Denoiser:
+    raise AssertionError("no settings here need it")
 
 
 def latents(animator: Animator, motion: Motion) -> Tensor:
@@ -118,6 +125,29 @@ def test_a_clip_is_decoded_while_another_is_denoised(animator: Animator, offload
         assert (np.stack(second.result(20)) == alone[1]).all()
 
 
+def test_fast_uses_the_distilled_denoiser(directory: Path, tmp_path: Path) -> None:
+    """Loaded when it is first used; other settings keep to the denoiser itself."""
+    changed = shutil.copytree(directory, tmp_path / "weights")
+    animator = load(changed, "cpu", "float32")
+    motion, fast = random_motion(4, animator.config), replace(PRESETS["fast"], padding=1, overlap=2)
+    appearance = animator.encode_appearance(random_portrait(animator.config))
+
+    def frames(animator: Animator, settings: SamplerSettings) -> Picture:
+        return np.stack(list(animator.animate(appearance, motion, settings)))
+
+    with pytest.raises(WeightsError, match="has no distilled denoiser"):
+        frames(animator, fast)
+    save_distilled(changed, {"conv_out.bias": torch.ones(4)}, fast.steps)
+    undistilled = replace(fast, distilled=False)
+    plain, evaluated = frames(animator, undistilled), animator.evaluations
+    distilled = frames(animator, fast)
+    assert (distilled != plain).any()
+    assert animator.evaluations - evaluated == evaluations(4 + 2, animator.config, fast)
+    assert (frames(animator, undistilled) == plain).all()
+    distilled_file(changed).unlink()
+    assert (frames(animator, fast) == distilled).all(), "it is loaded once"
+
+
 def test_a_budget_on_a_cpu_does_not_shrink(animator: Animator) -> None:
     assert not animator.shrink()
 
@@ -125,7 +155,7 @@ def test_a_budget_on_a_cpu_does_not_shrink(animator: Animator) -> None:
 def test_the_budget_shrinks_to_its_minimum(loaded: Animator) -> None:
     """On `meta`, which needs no memory but otherwise behaves as a GPU."""
     networks = Networks(**{name: getattr(loaded._networks, name) for name in Networks.__dataclass_fields__})
-    animator = Animator(loaded.config, networks, loaded._identity, torch.device("meta"), gpu_budget(24 * GIB))
+    animator = Animator(loaded.config, networks, loaded._identity, torch.device("meta"), gpu_budget(24 * GIB), none)
     seen = [animator.budget]
     while animator.shrink():
         seen.append(animator.budget)

@@ -16,11 +16,11 @@ from models.face_files import detector_file
 from tasks.quality.thresholds import Thresholds
 from tasks.run.request import Request
 from tasks.weights.local_copy import local_file, local_weights
-from troupe import Job
+from troupe import Job, preset
 from troupe.checks import check_all
 from troupe.errors import SettingsError
 
-__all__ = ["check_request", "model_checks"]
+__all__ = ["check_distilled", "check_request", "model_checks"]
 
 _DEVICE = re.compile(r"auto|cpu|cuda(:\d+)?")
 _DTYPES = ("auto", "float32", "bfloat16", "float16")
@@ -50,7 +50,10 @@ def check_request(request: Request, *, write: bool = True) -> None:
 
 
 def _check_jobs(weights: str, jobs: Sequence[Job]) -> None:
-    check_all([partial(check_marks, jobs), partial(check_voice, weights, jobs)])
+    presets = {job.preset for job in jobs}
+    check_all(
+        [partial(check_marks, jobs), partial(check_voice, weights, jobs), partial(check_distilled, weights, presets)]
+    )
 
 
 def check_marks(jobs: Iterable[Job]) -> None:
@@ -82,6 +85,20 @@ def check_voice(weights: str, jobs: Iterable[Job]) -> None:
     from models.weights import require_voice
 
     require_voice(local_weights(weights))
+
+
+def check_distilled(weights: str, presets: Iterable[str]) -> None:
+    """Check that a local weights directory has a distilled denoiser, if one of the presets needs it.
+
+    Raises:
+        WeightsError: it has none that can be used.
+        SettingsError: a preset is unknown.
+    """
+    if uris.local_path(weights) is None or not any(preset(name).distilled for name in presets):
+        return
+    from models.weights import require_distilled
+
+    require_distilled(local_weights(weights))
 
 
 def model_checks(weights: str, detector: str | None, device: str, dtype: str) -> list[Callable[[], object]]:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from models.config import SchedulerConfig
 from models.sampler.guidance import Branch
 from models.sampler.steps import Step, plan_steps
-from troupe import SamplerSettings
+from troupe import PRESETS, SamplerSettings
+from troupe.errors import SettingsError
 
 SCHEDULE = SchedulerConfig()
 
@@ -31,6 +33,16 @@ def test_without_savings_every_step_evaluates_everything() -> None:
 def test_guidance_is_reused() -> None:
     assert evaluated(steps=5, guidance_every=2) == ["UF", "F", "UF", "F", "UF"]
     assert evaluated(steps=5, guidance_every=9) == ["UF", "F", "F", "F", "F"]
+
+
+def test_a_distilled_denoiser_takes_few_of_the_released_levels() -> None:
+    settings = PRESETS["fast"]
+    released, own = plan_steps(SCHEDULE, SamplerSettings()), plan_steps(SCHEDULE, settings)
+    assert [step.sigma for step in own] == [released[number].sigma for number in (0, 6, 12, 18)]
+    assert [step.next_sigma for step in own] == [*(step.sigma for step in own[1:]), 0]
+    assert {tuple(step.evaluated) for step in own} == {(Branch.FULL,)}
+    with pytest.raises(SettingsError, match="at most 25 steps"):
+        SamplerSettings(steps=26, distilled=True)
 
 
 def test_inner_stages_are_reused() -> None:

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
@@ -25,15 +26,15 @@ from catalogs.store.renders import encode_record
 from catalogs.store.store import open_store
 from models.miniature import SHIPPED_WEIGHTS
 from models.miniature.init_weights import init_weights
-from models.weights import convert
+from models.weights import convert, save_distilled
 from tasks.run.planning import finished_films, plan_jobs, shards, weights_fingerprint
 from tasks.steps.specs import FilmSpec, MotionSpec, PictureSpec, PortraitSpec, TrackSpec
 from tests.catalogs.requests.access.test_guarded_http import serving
 from tests.clips import WIDE_RED, make_clip, numbered, wide_gamut_profile, write_bomb
 from tests.flows.cast import write_clip
 from tests.small import SMALL
-from troupe import LARGEST, Job, SamplerSettings
-from troupe.errors import Cancelled, UnreadableMedia
+from troupe import LARGEST, PRESETS, Job, SamplerSettings
+from troupe.errors import Cancelled, UnreadableMedia, WeightsError
 from troupe.files import file_sha256
 
 MOTION = MotionSpec("m", TrackSpec("t", Input("c.mp4"), 0.0, None, LARGEST))
@@ -79,6 +80,29 @@ def test_what_the_miniature_renders_says_so(tmp_path: Path) -> None:
         ((planned, _),) = finished_films(store, plan.jobs)
         assert planned.spec is not None
         assert any("drawn faces only" in note for note in planned.notes) == noted
+
+
+def test_only_fast_pictures_depend_on_the_distilled_denoiser(tmp_path: Path) -> None:
+    portrait, clip, weights = f"{tmp_path}/p.png", tmp_path / "c.mp4", tmp_path / "weights"
+    Image.new("RGB", (64, 64)).save(portrait)
+    write_clip(clip, frames=5, rate="25")
+    init_weights(weights, 0, SMALL)
+    store, jobs = open_store(str(tmp_path / "store")), [Job(name, portrait, str(clip), preset=name) for name in PRESETS]
+
+    def keys(jobs: list[Job]) -> dict[str, tuple[str, str]]:
+        plan = plan_jobs("", jobs, store, weights, weights / "detector.onnx", "float32")
+        return {each.job.job_id: (each.spec.picture.key, each.spec.key) for each in plan.jobs if each.spec is not None}
+
+    with pytest.raises(WeightsError, match="has no distilled denoiser"):
+        keys(jobs)
+    found = [keys([job for job in jobs if job.preset != "fast"])]
+    for change in (1.0, 2.0):
+        save_distilled(weights, {"conv_out.bias": torch.full((4,), change)}, 4)
+        found.append(keys(jobs))
+    before, one, other = found
+    assert {name: found_keys for name, found_keys in one.items() if name != "fast"} == before
+    assert {name: found_keys for name, found_keys in other.items() if name != "fast"} == before
+    assert not set(one["fast"]) & set(other["fast"])
 
 
 @given(identities=st.lists(st.integers(0, 60), max_size=300), most=st.integers(1, 20), enough=st.integers(1, 100))

@@ -91,6 +91,12 @@ def test_a_missing_bucket_is_one_line(valid: Request, s3: str) -> None:
     assert "\n" not in str(caught.value)
 
 
+def test_the_preset_fast_needs_a_distilled_denoiser(valid: Request) -> None:
+    """Which is said before anything is planned, once for all jobs."""
+    with pytest.raises(WeightsError, match=r"has no distilled denoiser.*`troupe train FILE --part fast`"):
+        check_request(replace(valid, defaults={"preset": "fast"}))
+
+
 def test_labels_and_the_watermark_key_are_checked(valid: Request, monkeypatch: pytest.MonkeyPatch) -> None:
     request = replace(valid, defaults={"label": "ai-generated", "language": "de"})
     check_request(request)

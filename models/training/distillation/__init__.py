@@ -1,0 +1,1 @@
+"""Distillation of the guided sampler: recorded trajectories, and the objective of the preset `fast`."""

@@ -1,0 +1,164 @@
+"""The distilled denoiser of a weights directory: its file, and the denoiser that it was made from."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from torch import Tensor
+
+from models.denoiser import Denoiser
+from models.tensorfile import write_safetensors
+from models.weights.checkpoint import iter_tensors
+from models.weights.layout import existing_part_file, find_part
+from troupe.errors import WeightsError
+from troupe.files import replacing
+from troupe.sampler_settings import PRESETS
+
+__all__ = [
+    "denoiser_fingerprint",
+    "distilled_file",
+    "distilled_problem",
+    "is_adapted",
+    "load_distilled",
+    "require_distilled",
+    "save_distilled",
+]
+
+VERSION = "troupe fast 1"
+HOW_TO_GET = "train one with `troupe train FILE --part fast` (docs/training.md)"
+SAMPLED_VALUES = 4096
+ADAPTED = ("to_q", "to_k", "to_v", "to_out.0", "to_k_ip.0", "to_v_ip.0")
+UP, DOWN = ".up", ".down"
+
+
+def distilled_file(directory: Path) -> Path:
+    """Return the path of the distilled denoiser, an optional file of a weights directory."""
+    return directory / "troupe" / "fast.safetensors"
+
+
+def is_adapted(name: str) -> bool:
+    """Whether the module of the denoiser with this name is a projection of an attention."""
+    return name.endswith(tuple(f".{projection}" for projection in ADAPTED))
+
+
+def denoiser_fingerprint(directory: Path) -> str:
+    """Return a hash of the denoiser, whatever the format of its file: of the first values of each of its tensors.
+
+    Any training changes some of these, and all values would take seconds to read.
+
+    Raises:
+        WeightsError: its file is missing or unreadable.
+    """
+    digest = hashlib.sha256()
+    for name, value in sorted(iter_tensors(existing_part_file(directory, find_part("unet")))):
+        digest.update(f"{name} {tuple(value.shape)}".encode())
+        digest.update(value.flatten()[:SAMPLED_VALUES].float().numpy().tobytes())
+    return digest.hexdigest()
+
+
+def save_distilled(directory: Path, changes: Mapping[str, Tensor], steps: int) -> None:
+    """Write a distilled denoiser into a weights directory, as changes of the denoiser that is there.
+
+    Args:
+        changes: what to add to the denoiser's tensors, by name; or, under `name.up` and `name.down`, two matrices whose
+            product is added.
+        steps: number of sampler steps that it was made for.
+
+    Raises:
+        WeightsError: there is no denoiser.
+    """
+    path = distilled_file(directory)
+    path.parent.mkdir(exist_ok=True)
+    about = {"version": VERSION, "denoiser": denoiser_fingerprint(directory), "steps": steps}
+    tensors = {name: value.detach().cpu().half().contiguous() for name, value in changes.items()}
+    with replacing(path, sole_writer=True) as written:
+        write_safetensors(written, tensors, {"troupe": json.dumps(about, sort_keys=True)})
+
+
+def require_distilled(directory: Path) -> Path:
+    """Return the file of the distilled denoiser.
+
+    Raises:
+        WeightsError: the directory has none, or it is damaged, does not fit the denoiser, or was made for other steps.
+    """
+    path = distilled_file(directory)
+    if not path.is_file():
+        raise WeightsError(
+            f"{directory} has no distilled denoiser, which the preset fast needs; {HOW_TO_GET}, or use another preset"
+        )
+    if problem := distilled_problem(directory):
+        raise WeightsError(f"{path}: {problem}")
+    return path
+
+
+def distilled_problem(directory: Path) -> str:
+    """Return why the distilled denoiser in a directory cannot be used; empty if it can."""
+    try:
+        about = _about(distilled_file(directory))
+    except WeightsError as error:
+        return error.message
+    if about["denoiser"] != denoiser_fingerprint(directory):
+        return f"was made from another denoiser; {HOW_TO_GET} for this one"
+    if about["steps"] != (steps := PRESETS["fast"].steps):
+        return f"was made for {about['steps']} steps, not {steps}; {HOW_TO_GET}"
+    if misfits := _misfits(directory):
+        return f"does not fit the denoiser: {misfits}"
+    return ""
+
+
+def load_distilled(directory: Path, denoiser: Denoiser) -> Denoiser:
+    """Load the distilled denoiser, in the dtype and on the device of `denoiser`, whose unchanged tensors it shares.
+
+    Raises:
+        WeightsError: as `require_distilled`.
+    """
+    changes = dict(iter_tensors(require_distilled(directory)))
+    changed = _changed(changes)
+    state = denoiser.state_dict()
+    for name, value in iter_tensors(existing_part_file(directory, find_part("unet"))):
+        if name in changed:
+            added = (
+                changes[name].float() if name in changes else changes[name + UP].float() @ changes[name + DOWN].float()
+            )
+            # In the memory order of the original.
+            state[name] = torch.empty_like(state[name]).copy_(value.float() + added)
+    with torch.device("meta"):
+        distilled = Denoiser(denoiser.config)
+    distilled.load_state_dict(state, strict=True, assign=True)
+    return distilled.requires_grad_(False).eval()
+
+
+def _changed(changes: Iterable[str]) -> set[str]:
+    """Return the names of the tensors that are changed."""
+    return {name.removesuffix(UP).removesuffix(DOWN) for name in changes}
+
+
+def _misfits(directory: Path) -> str:
+    """Return which changes do not fit the tensors of the denoiser; empty if all do."""
+    shapes = {name: tuple(value.shape) for name, value in iter_tensors(distilled_file(directory))}
+    own = {name: tuple(value.shape) for name, value in iter_tensors(existing_part_file(directory, find_part("unet")))}
+
+    def shape(name: str) -> tuple[int, ...]:
+        if name in shapes:
+            return shapes[name]
+        up, down = shapes.get(name + UP, ()), shapes.get(name + DOWN, ())
+        return (up[0], down[1]) if len(up) == len(down) == 2 and up[1] == down[0] else ()
+
+    return ", ".join(sorted(name for name in _changed(shapes) if name not in own or shape(name) != own[name]))
+
+
+def _about(path: Path) -> dict[str, Any]:
+    try:
+        with safe_open(path, framework="pt") as file:
+            about: dict[str, Any] = json.loads((file.metadata() or {}).get("troupe", "{}"))
+    except (SafetensorError, OSError, ValueError) as error:
+        raise WeightsError(f"cannot be read as a distilled denoiser: {error}") from error
+    if about.get("version") != VERSION:
+        raise WeightsError(f"is {about.get('version', 'something else')}, not {VERSION}; {HOW_TO_GET}")
+    return about
