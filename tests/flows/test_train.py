@@ -14,7 +14,7 @@ from flows.cli import app
 from models.animator import load
 from models.appearance import Appearance
 from models.motion import Motion
-from models.weights import inspect_weights, load_voice
+from models.weights import inspect_weights, load_voice, require_distilled
 from tests.flows.cast import write_clip
 from troupe import SamplerSettings
 
@@ -80,6 +80,22 @@ def test_training_a_voice(weights: Path, tmp_path: Path) -> None:
     assert "6 of 6 clips prepared" in trained.stderr
     assert load_voice(tmp_path / "weights").config.rank == 4
     assert {path.parts[-2] for path in tmp_path.glob("weights.training/voice-clips-*/*/*")} == {"learning", "measuring"}
+
+
+@pytest.mark.slow
+def test_distilling(weights: Path, tmp_path: Path) -> None:
+    """Trajectories are recorded once, and a training goes on from its checkpoint."""
+    config = tmp_path / "training.toml"
+    head = WORLD.format(folder=tmp_path, base=weights).split("[denoiser]")[0].replace("count = 2", "count = 1")
+    for steps in (1, 2):
+        config.write_text(f"{head}[fast]\nsteps = {steps}\nbatch = 2\nloaders = 0\n[fast.options]\nrank = 2\n")
+        trained = CliRunner().invoke(app, ["train", str(config), "--local", "--part", "fast"])
+        assert trained.exit_code == 0, trained.output
+        assert f"| fast | {steps} |" in trained.stdout
+    assert "5 of 5 clips prepared" in trained.stderr
+    curve = (tmp_path / "weights.training/fast/curve.jsonl").read_text().splitlines()
+    assert [json.loads(line)["step"] for line in curve] == [1, 2]
+    require_distilled(tmp_path / "weights")
 
 
 @pytest.mark.long
