@@ -1,4 +1,4 @@
-"""Fifty renders of a small model are decided by keyboard alone, and the catalog says the same."""
+"""Fifty renders of the miniature are decided by keyboard alone, and the catalog says the same."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 from catalogs.query.catalog import Catalog
 from catalogs.store.store import open_store
 from flows.local import animate_locally
-from models.miniature import FIRST_HELD_OUT_SEED
+from models.miniature import FIRST_HELD_OUT_SEED, SHIPPED_WEIGHTS
 from tasks.run.request import Request
 from tests.browser.conftest import Browser
 from tests.browser.test_review_queue import PLAYING, Reviewer, serving
@@ -22,7 +22,7 @@ EVERY_REJECTED = 3
 
 
 @pytest.mark.slow
-def test_fifty_renders(browser: Browser, tmp_path: Path, weights: Path) -> None:
+def test_fifty_renders(browser: Browser, tmp_path: Path) -> None:
     for number in range(PORTRAITS):
         write_portrait(tmp_path / f"{number}.png", FIRST_HELD_OUT_SEED + number)
     for number in range(CLIPS):
@@ -32,7 +32,9 @@ def test_fifty_renders(browser: Browser, tmp_path: Path, weights: Path) -> None:
     store, count = str(tmp_path / "store"), PORTRAITS * CLIPS
     defaults = {"preset": "sketch"}
     summary = animate_locally(
-        Request(store=store, weights=str(weights), jobs=str(tmp_path / "jobs.csv"), run_id="r1", defaults=defaults)
+        Request(
+            store=store, weights=str(SHIPPED_WEIGHTS), jobs=str(tmp_path / "jobs.csv"), run_id="r1", defaults=defaults
+        )
     )
     assert summary.counts == {"done": count}
     expected: dict[str, str] = {}
