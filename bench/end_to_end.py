@@ -17,6 +17,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from bench.support.demo_request import demo_request
 from bench.support.machine import isolated, peak_memory
 from bench.support.report import Case, Check, Findings, log, main, make_parser, positive_int
 from catalogs.store.store import open_store
@@ -25,10 +26,8 @@ from flows.local import animate_locally
 from models.animator import load
 from models.config import ModelConfig
 from models.faces import FaceDetector, open_detector, prepare_portrait, track_face
-from models.miniature import SHIPPED_WEIGHTS
 from models.weights import detector_file
 from tasks import media
-from tasks.demo import prepare_demo
 from tasks.run.request import Request
 from troupe import PRESETS, Job, Picture, Track, preset
 from troupe.process.scratch import scratch_folder
@@ -68,18 +67,9 @@ def measure(args: Namespace) -> Findings:
     timings: dict[str, list[Timing]] = {"pipeline": [], "animator": []}
     with scratch_folder() as folder:
         log("drawing portraits and clips")
-        portraits, drivings = prepare_demo(Path(folder))
+        drawn = demo_request(folder, args, args.preset, device=args.device)
         for run in range(args.runs):
-            request = Request(
-                store=str(Path(folder) / f"store-{run}"),
-                weights=str(SHIPPED_WEIGHTS),
-                portraits=str(portraits),
-                drivings=str(drivings),
-                defaults={"preset": args.preset},
-                limit=args.jobs,
-                preview=args.preview,
-                device=args.device,
-            )
+            request = replace(drawn, store=f"{drawn.store}-{run}")
             for name, way in (("pipeline", run_pipeline), ("animator", animate_bare)):
                 log(f"run {run + 1} of {args.runs}: {name}")
                 timings[name].append(isolated(way, request))

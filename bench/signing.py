@@ -19,17 +19,16 @@ from pathlib import Path
 from typing import Any
 from unittest import mock
 
+from bench.support.demo_request import demo_request
 from bench.support.machine import isolated, peak_memory
 from bench.support.report import Case, Check, Findings, log, main, make_parser, positive_int
 from catalogs.store.store import open_store
 from catalogs.table.manifest import read_manifest
 from flows.local import animate_locally
-from models.miniature import SHIPPED_WEIGHTS
 from tasks.credentials.authority import create_authority
 from tasks.credentials.manifest import Generation, sign_file
 from tasks.credentials.reader import read_credentials
 from tasks.credentials.signer import Signer, configured_signer
-from tasks.demo import prepare_demo
 from tasks.run.request import Request
 from tasks.steps.marking import Marking
 from troupe.process.scratch import scratch_folder
@@ -79,17 +78,7 @@ def measure(args: Namespace) -> Findings:
     with scratch_folder() as folder:
         create_authority(folder / "credentials")
         log("the demo, signed")
-        portraits, drivings = prepare_demo(folder)
-        request = Request(
-            store=str(folder / "store"),
-            weights=str(SHIPPED_WEIGHTS),
-            portraits=str(portraits),
-            drivings=str(drivings),
-            defaults={"preset": "sketch"},
-            limit=args.jobs,
-            preview=args.preview,
-            credentials=str(folder / "credentials"),
-        )
+        request = demo_request(folder, args, "sketch", credentials=str(folder / "credentials"))
         demo = isolated(run_signed, request)
         share = (demo.signing + demo.marking) / demo.seconds
         cases = {

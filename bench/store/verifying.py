@@ -17,11 +17,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from bench.support.demo_request import demo_request
 from bench.support.machine import isolated
 from bench.support.report import Case, Check, Findings, log, main, make_parser, positive_int
 from flows.local import animate_locally
-from models.miniature import SHIPPED_WEIGHTS
-from tasks.demo import prepare_demo
 from tasks.run.request import Request
 from troupe import files
 from troupe.errors import TroupeError
@@ -91,16 +90,7 @@ def measure(args: Namespace) -> Findings:
     cases: dict[str, Case] = {}
     checks: dict[str, Check] = {}
     with scratch_folder() as folder:
-        portraits, drivings = prepare_demo(folder)
-        request = Request(
-            store=str(folder / "store"),
-            weights=str(SHIPPED_WEIGHTS),
-            portraits=str(portraits),
-            drivings=str(drivings),
-            defaults={"preset": args.preset},
-            limit=args.jobs,
-            preview=args.preview,
-        )
+        request = demo_request(folder, args, args.preset)
         again = replace(request, defaults={**request.defaults, "seed": "1"})
         for name, one in (("new", request), ("encoded before", again)):
             log(f"the demo's jobs, {name}")
