@@ -7,7 +7,6 @@ from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import ExitStack
 from itertools import islice
 from pathlib import Path
-from typing import cast
 from weakref import WeakKeyDictionary
 
 import torch
@@ -70,7 +69,8 @@ class Animator:
         self._networks = networks
         self._identity = identity
         self._turns = Turns()
-        self._load_distilled, self._distilled = load_distilled, cast("Denoiser | None", None)
+        self._load_distilled = load_distilled
+        self._distilled: Denoiser | None = None
         # A portrait's keys and values live as long as its appearance is referenced.
         self._contexts = defaultdict[Denoiser, WeakKeyDictionary[Appearance, Context]](WeakKeyDictionary)
         with torch.inference_mode(), on_device(device, networks.pose_guider):

@@ -11,7 +11,6 @@ import pytest
 from catalogs.query.jobs import list_jobs
 from catalogs.store.store import Store, open_store
 from catalogs.table.row_buffer import RowBuffer
-from tasks.credentials.authority import create_authority
 from tasks.credentials.manifest import Generation, Ingredient, sign_file
 from tasks.credentials.settings import SigningSettings
 from tasks.credentials.signer import Signer
@@ -19,19 +18,10 @@ from tasks.credentials.verify import verify_file
 from tasks.delivery import PackagesReport, deliver_packages
 from tests.catalogs.conftest import row
 from tests.films import write_films
+from tests.tasks.credentials.conftest import authority, signer
 from troupe.files import file_sha256
 
-
-@pytest.fixture(scope="module")
-def authority(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("authority") / "credentials"
-    create_authority(folder)
-    return folder
-
-
-@pytest.fixture
-def signer(authority: Path) -> Signer:
-    return Signer(SigningSettings(authority / "certificate.pem", authority / "key.pem"))
+__all__ = ["authority", "signer"]
 
 
 @pytest.fixture
