@@ -35,6 +35,8 @@ from troupe.stopwatch import Stopwatch
 
 __all__ = ["Timing", "animate_bare", "measure", "parser", "run_pipeline"]
 
+MAX_SHARE = 0.05
+"""What the pipeline may cost over the bare animator, as a share of its time."""
 STAGES = ("encode", "denoise", "vae", "fetch", "decode", "paste", "encode_video", "put")
 
 
@@ -76,8 +78,11 @@ def measure(args: Namespace) -> Findings:
     pipeline, animator = (timings[name] for name in ("pipeline", "animator"))
     cost = statistics.median(a.other - b.other for a, b in zip(pipeline, animator, strict=True))
     cases = {"pipeline": _case(pipeline, cost), "animator": _case(animator)}
-    evaluations = Check.exactly(pipeline[0].evaluations, animator[0].evaluations)
-    return Findings(cases, {"evaluations": evaluations})
+    checks = {
+        "evaluations": Check.exactly(pipeline[0].evaluations, animator[0].evaluations),
+        "cost_share": Check.at_most(cases["pipeline"].number("cost_share"), MAX_SHARE),
+    }
+    return Findings(cases, checks)
 
 
 def run_pipeline(request: Request) -> Timing:
@@ -151,7 +156,7 @@ def parser() -> ArgumentParser:
     options.add_argument("--jobs", type=positive_int, metavar="N", help="only the first N of four jobs")
     options.add_argument("--preview", type=float, metavar="S", help="only the first seconds of every clip")
     options.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N")
-    options.add_argument("--runs", type=positive_int, default=3, metavar="N", help="runs of each")
+    options.add_argument("--runs", type=positive_int, default=5, metavar="N", help="runs of each")
     return options
 
 

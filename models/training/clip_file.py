@@ -5,14 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from models.animator import Animator
-from models.faces import crop_head, head_box
+from models.faces import Box, crop_head, head_box
 from models.faces.portrait import build_portrait
 from models.motion import Motion
 from models.tensorfile import write_tensors
@@ -21,7 +23,11 @@ from troupe.errors import SettingsError
 
 __all__ = ["ClipFile", "ClipWindow", "PortraitFrame", "encode_clip"]
 
-VERSION = "troupe training clip 1"
+VERSION = "troupe training clip 2"
+EYES, MOUTH = slice(0, 2), slice(3, 5)
+"""Among the keypoints of a face."""
+FEATURE_RADIUS = 0.3
+"""Standard deviation of the Gaussians around eyes and mouth, in distances between the eyes."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,12 +39,14 @@ class ClipWindow:
         expression: (W, E) float32.
         rotation: (W, 3) float32, degrees.
         intensity: (W, 2) int64, of each frame's chunk.
+        features: (W, h, w) float32, 1 on eyes and mouth, towards 0 elsewhere.
     """
 
     latents: Tensor
     expression: Tensor
     rotation: Tensor
     intensity: Tensor
+    features: Tensor
 
 
 @dataclass(frozen=True, eq=False)
@@ -73,6 +81,7 @@ def encode_clip(animator: Animator, frames: Iterable[Picture], track: Track, por
     shown = np.unique(np.linspace(0, len(track) - 1, portrait_frames).round().astype(int))
     size = animator.config.image_size
     latents: list[Tensor] = []
+    features: list[Tensor] = []
     crops: list[Tensor] = []
     identities: list[Tensor] = []
 
@@ -83,6 +92,7 @@ def encode_clip(animator: Animator, frames: Iterable[Picture], track: Track, por
                 box = head_box(track.boxes[0], frame.shape[1], frame.shape[0])
             crop = crop_head(frame, box, size)
             latents.append(animator.encode_crop(crop))
+            features.append(_feature_map(track.keypoints[number], box, latents[-1].shape[-1]))
             if number in shown:
                 crops.append(torch.from_numpy(crop.copy()))
                 identities.append(animator.identify(build_portrait(frame, track.face(number), box, size).aligned)[0])
@@ -94,6 +104,7 @@ def encode_clip(animator: Animator, frames: Iterable[Picture], track: Track, por
         VERSION,
         {
             "latents": torch.stack(latents).half(),
+            "features": torch.stack(features).half(),
             "expression": motion.expression,
             "rotation": motion.rotation,
             "intensity": motion.intensity,
@@ -102,6 +113,17 @@ def encode_clip(animator: Animator, frames: Iterable[Picture], track: Track, por
             "identities": torch.stack(identities),
         },
     )
+
+
+def _feature_map(keypoints: NDArray[Any], box: Box, size: int) -> Tensor:
+    """Return (size, size), the largest of the Gaussians around both eyes and the mouth in a crop by the box."""
+    left, top, right, bottom = box
+    points = np.concatenate([keypoints[EYES], keypoints[MOUTH].mean(0, keepdims=True)]).astype(np.float64)
+    cells = (points - (left, top)) / (right - left, bottom - top) * size - 0.5
+    radius = FEATURE_RADIUS * max(float(np.linalg.norm(cells[0] - cells[1])), 1.0)
+    rows, columns = np.mgrid[:size, :size]
+    squares = (columns - cells[:, 0, None, None]) ** 2 + (rows - cells[:, 1, None, None]) ** 2
+    return torch.from_numpy(np.exp(-squares / (2 * radius**2)).max(0))
 
 
 class ClipFile:
@@ -137,6 +159,7 @@ class ClipFile:
                 expression=motion.expression[part],
                 rotation=motion.rotation[part],
                 intensity=motion.frame_intensity(self._window)[part],
+                features=file.get_slice("features")[part].float(),
             )
 
     def read_portrait_frame(self, number: int) -> PortraitFrame:

@@ -99,6 +99,7 @@ class DenoiserObjective(Objective):
         without_motion: probability of dropping the motion alone.
         without_both: probability of dropping motion and appearance.
         checkpointing: whether to recompute the denoiser's activations in the backward pass instead of keeping them.
+        emphasis: how much more an error on eyes and mouth counts, as a multiple of the same error elsewhere.
 
     Raises:
         SettingsError: there are no clips with enough frames for an example.
@@ -115,8 +116,9 @@ class DenoiserObjective(Objective):
         without_motion: float = 0.1,
         without_both: float = 0.1,
         checkpointing: bool = False,
+        emphasis: float = 0.0,
     ) -> None:
-        self.weights, self.clips = weights, clips
+        self.weights, self.clips, self.emphasis = weights, clips, float(emphasis)
         self.frames, self.cast, self.cross = frames, cast, cross
         self.log_sigma = (float(log_sigma[0]), float(log_sigma[1]))
         self.without_motion, self.without_both = without_motion, without_both
@@ -146,14 +148,15 @@ class DenoiserObjective(Objective):
         return self._example(self._learning, rng)
 
     def losses(self, network: nn.Module, batch: Batch) -> dict[str, Tensor]:
-        """Compute `loss`, the mean squared error of v."""
+        """Compute `loss`, the mean squared error of v, weighted by `emphasis`."""
         sigma = batch["sigma"][:, 0]
         wide = sigma[:, None, None, None, None]
         clean = self.config.vae.scaling_factor * batch["latents"]
         noisy = clean + wide * batch["noise"]
         wanted = (noisy / (wide**2 + 1) - clean) * torch.sqrt(wide**2 + 1) / wide
         v = network(batch, noisy, sigma)
-        return {"loss": (v.float() - wanted).square().mean()}
+        weights = 1 + self.emphasis * batch["features"][:, :, None]
+        return {"loss": ((v.float() - wanted).square() * weights).mean() / weights.mean()}
 
     def write(self, network: nn.Module, directory: Path) -> None:
         """Write the trained parameters into their files; all other values there stay unchanged, to the bit."""
@@ -193,6 +196,7 @@ class DenoiserObjective(Objective):
         noise = rng.standard_normal(shown.latents.shape, dtype=np.float32)
         return {
             "latents": shown.latents,
+            "features": shown.features,
             "expression": performed.expression,
             "rotation": performed.rotation,
             "intensity": performed.intensity,

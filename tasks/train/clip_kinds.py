@@ -109,7 +109,7 @@ def _record_scene(animator: Animator, _: ClipsConfig, scene: Scene, path: Path) 
 
 _ALL_ENCODERS = ("troupe.json", "vae", "hyportrait/expression", "hyportrait/headpose", "arcface.onnx")
 
-DENOISER_CLIPS = ClipKind("training clip 1", _ALL_ENCODERS, _write_synthetic, _write_scene)
+DENOISER_CLIPS = ClipKind("training clip 2", _ALL_ENCODERS, _write_synthetic, _write_scene)
 VOICE_CLIPS = ClipKind(
     "voice clip 1", ("troupe.json", "hyportrait/expression"), _write_synthetic_voice, _write_spoken_scene
 )

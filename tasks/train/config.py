@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import tomllib
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
@@ -30,6 +31,8 @@ class PartConfig:
         batch: batch size, over all workers.
         rate: peak learning rate, reached after `warmup` steps of linear warm-up; cosine annealing then lowers it to
             `rate_end` times the peak.
+        rates: learning rates of single networks of the part as multiples of `rate`, by the first part of their
+            parameters' names (for the denoiser: `dino`, `image_proj`, `motion_proj`, `unet`).
         warmup: number of warm-up steps.
         rate_end: final learning rate, as a share of the peak.
         weight_decay: decoupled weight decay.
@@ -49,6 +52,7 @@ class PartConfig:
     steps: int
     batch: int = 8
     rate: float = 1e-4
+    rates: Mapping[str, float] = field(default_factory=dict)
     warmup: int = 0
     rate_end: float = 0.05
     weight_decay: float = 0.01
@@ -193,8 +197,8 @@ def _clips(table: Any, problems: list[str]) -> ClipsConfig | None:
 
 
 def _part(part: str, table: Any, problems: list[str]) -> PartConfig | None:
-    kinds = {f.name: type(f.default) for f in fields(PartConfig) if f.name not in ("part", "steps", "options")}
-    kinds |= {"steps": int, "options": dict}
+    kinds = {f.name: type(f.default) for f in fields(PartConfig) if f.name not in ("part", "steps", "rates", "options")}
+    kinds |= {"steps": int, "rates": dict, "options": dict}
     before = len(problems)
     values = _values(part, table, kinds, problems)
     if "steps" not in values:
@@ -209,6 +213,11 @@ def _part(part: str, table: Any, problems: list[str]) -> PartConfig | None:
     for name, known in (("precision", PRECISIONS), ("optimizer", OPTIMIZERS)):
         if values.get(name, known[0]) not in known:
             problems.append(f"{part}.{name}: invalid value {values[name]!r}; use one of {', '.join(known)}")
+    problems += [
+        f"{part}.rates.{name}: {value!r} is not a number above 0"
+        for name, value in values.get("rates", {}).items()
+        if type(value) not in (int, float) or not 0 < value < math.inf
+    ]
     if values.get("ema", 0) >= 1:
         problems.append(f"{part}.ema: {values['ema']} is not less than 1")
     if len(problems) > before:
@@ -233,6 +242,8 @@ def _values(where: str, table: Any, kinds: Mapping[str, type], problems: list[st
             problems.append(f"{where}.{name}: unknown setting; use one of {', '.join(kinds)}")
         elif type(value) is not kind:
             problems.append(f"{where}.{name}: {value!r} is not of type {kind.__name__}")
+        elif kind is float and not math.isfinite(value):
+            problems.append(f"{where}.{name}: {value} is not finite")
         else:
             values[name] = value
     return values

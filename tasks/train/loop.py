@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
+import math
 import time
-import warnings
 from collections.abc import Callable
 from contextlib import nullcontext
 from pathlib import Path
@@ -16,7 +16,7 @@ from accelerate.state import AcceleratorState
 from accelerate.utils import DistributedDataParallelKwargs
 from diffusers.training_utils import EMAModel
 from torch import Tensor, nn
-from torch.optim.lr_scheduler import CosineAnnealingLR, LinearLR, LRScheduler, SequentialLR
+from torch.optim.lr_scheduler import LambdaLR, LRScheduler
 
 from models.runtime.device import pick_device
 from models.training import Batch, Objective
@@ -25,7 +25,7 @@ from tasks.train.config import PartConfig
 from tasks.train.examples import Share, batches, first_example
 from tasks.train.muon import Muon
 from tasks.train.results import RECIPE, RESULT, check_settings, result
-from troupe.errors import Cancelled
+from troupe.errors import Cancelled, SettingsError
 from troupe.files import replacing
 
 __all__ = ["CURVE", "OnStep", "train"]
@@ -86,7 +86,7 @@ def train(
     network.to(accelerator.device).train()
     learned = [value for value in network.parameters() if value.requires_grad]
     kind = Muon if config.optimizer == "muon" else torch.optim.AdamW
-    optimizer = kind(learned, config.rate, weight_decay=config.weight_decay)
+    optimizer = kind(_groups(network, config), config.rate, weight_decay=config.weight_decay)
     average = EMAModel(learned, decay=config.ema) if config.ema else None
     done = _resume(folder, network, optimizer, average, accelerator.device)
     if accelerator.is_main_process:
@@ -113,7 +113,7 @@ def train(
         if average is not None:
             average.step(learned)
         done += 1
-        log.add(done, losses, optimizer.param_groups[0]["lr"])
+        log.add(done, losses, optimizer.param_groups[0]["lr"] / optimizer.param_groups[0].get("multiple", 1.0))
         schedule.step()
         ends = done == config.steps
         if ends or done % LOG_EVERY == 0 or workers == 1:
@@ -174,23 +174,39 @@ class _Log:
             self._on_step(lines[-1]["step"], lines[-1])
 
 
-def _schedule(optimizer: torch.optim.Optimizer, config: PartConfig, done: int) -> LRScheduler:
-    """Linear warm-up, then cosine annealing, advanced to step `done`.
+def _groups(network: nn.Module, config: PartConfig) -> list[dict[str, Any]]:
+    """Return the learned parameters by learning rate, those of `rate` first.
 
-    It is stepped there instead of being read from the checkpoint, because the number of steps may have changed.
+    Raises:
+        SettingsError: `rates` names a network without learned parameters.
     """
+    groups: dict[str, list[nn.Parameter]] = {name: [] for name in ("", *config.rates)}
+    known = dict[str, None]()
+    for name, value in network.named_parameters():
+        if value.requires_grad:
+            part = name.partition(".")[0]
+            known[part] = None
+            groups[part if part in groups else ""].append(value)
+    if unknown := [name for name in config.rates if name not in known]:
+        raise SettingsError(f"{config.part}.rates: {', '.join(unknown)} is not trained; use one of {', '.join(known)}")
+    return [{"params": values, "multiple": config.rates.get(name, 1.0)} for name, values in groups.items() if values]
+
+
+def _schedule(optimizer: torch.optim.Optimizer, config: PartConfig, done: int) -> LRScheduler:
+    """Linear warm-up, then cosine annealing, from step `done` on.
+
+    It follows from the settings and is not read from the checkpoint, because the number of steps may have changed.
+    """
+
+    def share(step: int) -> float:
+        if step < config.warmup:
+            return (step + 1) / config.warmup
+        progress = (step - config.warmup) / max(1, config.steps - config.warmup)
+        return config.rate_end + (1 - config.rate_end) * (1 + math.cos(math.pi * progress)) / 2
+
     for group in optimizer.param_groups:
-        group["lr"] = config.rate  # a checkpoint's optimizer has its last step's
-    cosine = CosineAnnealingLR(optimizer, max(1, config.steps - config.warmup), eta_min=config.rate * config.rate_end)
-    schedule: LRScheduler = cosine
-    if config.warmup:
-        warmup = LinearLR(optimizer, 1 / config.warmup, total_iters=max(1, config.warmup - 1))
-        schedule = SequentialLR(optimizer, [warmup, cosine], [config.warmup])
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "Detected call of `lr_scheduler.step")  # before any optimizer step
-        for _ in range(done):
-            schedule.step()
-    return schedule
+        group["lr"] = group["initial_lr"] = config.rate * group.get("multiple", 1.0)
+    return LambdaLR(optimizer, share, last_epoch=done - 1)
 
 
 def _any_worker(accelerator: Accelerator, flag: bool) -> bool:

@@ -8,7 +8,7 @@ one matrix at a time.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import cast
+from typing import Any, cast
 
 import torch
 from torch import Tensor
@@ -29,13 +29,15 @@ class Muon(torch.optim.Optimizer):
     """Muon for matrices and the kernels of convolutions, AdamW for all other parameters.
 
     Args:
-        params: parameters to optimise.
+        params: parameters to optimise, or groups of them, as torch's optimizers take them.
         lr: learning rate of both.
         weight_decay: decoupled weight decay of both.
     """
 
-    def __init__(self, params: Iterable[Tensor], lr: float, weight_decay: float = 0.0) -> None:
-        super().__init__(list(params), {"lr": lr, "weight_decay": weight_decay})
+    def __init__(
+        self, params: Iterable[Tensor] | Iterable[dict[str, Any]], lr: float, weight_decay: float = 0.0
+    ) -> None:
+        super().__init__(params, {"lr": lr, "weight_decay": weight_decay})
 
     @torch.no_grad()
     def step(self, closure: None = None) -> None:  # type: ignore[override]

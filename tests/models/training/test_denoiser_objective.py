@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from models.animator import load
-from models.faces import open_detector, track_face
+from models.faces import head_box, open_detector, track_face
 from models.miniature import FIRST_HELD_OUT_SEED, SHIPPED_WEIGHTS
 from models.miniature.init_weights import init_weights
 from models.motion.intensity import intensities
@@ -92,6 +92,53 @@ def test_a_prepared_clip_holds_what_the_animator_encodes(weights: Path, clips: P
         animator.encode_crop((last.crop * 255).byte().permute(1, 2, 0).numpy()), last.latents, atol=2e-3, rtol=1e-3
     )
     assert float(last.identity.norm()) == pytest.approx(1, abs=1e-5)
+
+
+def test_a_prepared_clip_knows_where_eyes_and_mouth_are(clips: Path) -> None:
+    track = synthetic_clip(1, FRAMES, 2).track
+    shown = ClipFile(clips / "learning" / "000001.safetensors", window=25).read_window(20, 1).features[0].numpy()
+    assert shown.shape == (16, 16)
+    assert shown.max() > 0.7
+    assert shown.min() < 0.01
+    left, top, right, bottom = head_box(track.boxes[0], *synthetic_clip(1, 1, 2).frames[0].shape[1::-1])
+    eye_left, eye_right, nose, mouth_left, mouth_right = (
+        (track.keypoints[20] - (left, top)) / (right - left, bottom - top) * 16
+    )
+    for point in (eye_left, eye_right, (mouth_left + mouth_right) / 2):
+        column, row = point.astype(int)
+        assert shown[row, column] > 0.6, point
+    row = int(2 * eye_left[1] - nose[1])  # the forehead
+    assert shown[row, int(nose[0])] < 0.3
+
+
+def test_errors_on_eyes_and_mouth_count_more(weights: Path, clips: Path) -> None:
+    plain, weighted = (DenoiserObjective(weights, clips, frames=2, emphasis=value) for value in (0.0, 3.0))
+    batch = batch_of(plain, 1)
+
+    class Wrong(torch.nn.Module):
+        """Right but for one row of one frame."""
+
+        def __init__(self, row: int) -> None:
+            super().__init__()
+            self.row = row
+
+        def forward(self, given: dict[str, Tensor], noisy: Tensor, sigma: Tensor) -> Tensor:
+            wide = sigma[:, None, None, None, None]
+            clean = plain.config.vae.scaling_factor * given["latents"]
+            v = ((clean + wide * given["noise"]) / (wide**2 + 1) - clean) * torch.sqrt(wide**2 + 1) / wide
+            v[:, 0, :, self.row] += 1.0
+            return v
+
+    rows = batch["features"][0, 0].mean(1)
+    most, least = int(rows.argmax()), int(rows.argmin())
+    counted = [
+        [float(objective.losses(Wrong(row), batch)["loss"]) for row in (most, least)] for objective in (plain, weighted)
+    ]
+    assert counted[0][0] == pytest.approx(counted[0][1], rel=1e-5)
+    assert counted[1][0] > 1.5 * counted[1][1]
+    total = float(batch["features"].mean())
+    expected = (1 + 3 * float(rows[most])) / 32 / (1 + 3 * total)
+    assert counted[1][0] == pytest.approx(expected, rel=1e-4)
 
 
 def test_a_file_that_is_not_a_clip_is_refused(tmp_path: Path) -> None:

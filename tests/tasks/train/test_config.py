@@ -71,7 +71,8 @@ def test_unknown_options_of_all_parts_are_reported_together(tmp_path: Path) -> N
 def test_all_problems_are_reported_at_once(tmp_path: Path) -> None:
     path = written(
         tmp_path,
-        "base = 3\nears = 1\n[clips]\ncount = 0\n[vae]\nbatch = '8'\nspeed = 1\nema = 1.0\n"
+        "base = 3\nears = 1\n[clips]\ncount = 0\n[vae]\nbatch = '8'\nspeed = 1\nema = 1.0"
+        "\nclip = nan\nwarmup = -1\nrate = inf\nrates = {encoder = 0}\n"
         "[denoiser]\nsteps = 0\nprecision = 'fp8'\noptimizer = 'sgd'\nbatch = 6\naccumulate = 4\n",
     )
     with pytest.raises(SettingsError) as caught:
@@ -86,6 +87,9 @@ def test_all_problems_are_reported_at_once(tmp_path: Path) -> None:
         "vae.speed: unknown",
         "vae.steps: missing",
         "vae.ema: 1.0 is not less than 1",
+        "vae.clip: nan is not finite",
+        "vae.rate: inf is not finite",
+        "vae.rates.encoder: 0 is not a number above 0",
         "denoiser.steps: 0 is less than 1",
         "denoiser.precision: invalid value 'fp8'; use one of float32, bf16",
         "denoiser.optimizer: invalid value 'sgd'; use one of adamw, muon",

@@ -87,6 +87,25 @@ def test_the_learning_rate_warms_up_and_then_falls_along_a_cosine(whole: Path) -
     assert rates[5:] == pytest.approx([0.03 * share for share in cosine], rel=1e-9)
 
 
+def test_a_network_may_have_a_learning_rate_of_its_own(tmp_path: Path) -> None:
+    """AdamW's first step has the size of the learning rate."""
+    recipe = replace(RECIPE, steps=1, warmup=0, ema=0.0, weight_decay=0.0, rates={"2": 5.0})
+    torch.manual_seed(recipe.seed)
+    before = Line().network().state_dict()
+    train(Line(), recipe, tmp_path / "weights", tmp_path / "training")
+    after = values(tmp_path / "weights")
+    moved = {name: float((after[name] - before[name]).abs().max()) for name in before}
+    assert moved["0.weight"] == pytest.approx(0.03, rel=1e-3)
+    assert moved["2.weight"] == pytest.approx(0.15, rel=1e-3)
+    assert [line["rate"] for line in curves.read(tmp_path / "training" / CURVE)] == [0.03]
+
+
+def test_a_learning_rate_of_a_network_that_is_not_trained_is_refused(tmp_path: Path) -> None:
+    for name in ("3", "unet"):
+        with pytest.raises(SettingsError, match=f"rates: {name} is not trained; use one of 0, 2"):
+            train(Line(), replace(RECIPE, rates={name: 2.0}), tmp_path / "weights", tmp_path / "training")
+
+
 def test_frozen_weights_do_not_change(whole: Path) -> None:
     torch.manual_seed(RECIPE.seed)
     before = Line().network().state_dict()
