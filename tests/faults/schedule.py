@@ -25,6 +25,7 @@ from typing import Any
 import psutil
 import yaml
 
+from catalogs.store.store import open_store
 from flows.server.prefect_server import _free_port
 from tests.faults.cancel import reached
 from tests.faults.harness.workspace import ROOT, Workspace, prepare, wait_until
@@ -187,7 +188,7 @@ def cancelled(known: Prefect, stage: str, given: dict[str, str]) -> None:
     workspace = known.workspace
     store, log = workspace.folder / f"store-{stage}", workspace.folder / "server.log"
     run = known.start("animate/animate", **given | {"store": str(store)}, run_id="stopped")
-    assert wait_until(reached(stage, workspace, store, log), 180), log.read_text()[-6000:]
+    assert wait_until(reached(stage, workspace, open_store(str(store)), log), 180), log.read_text()[-6000:]
     before = len(log.read_text())
     started = time.monotonic()
     # What `prefect flow-run cancel` says, without the seconds that it takes to start.

@@ -18,6 +18,7 @@ import pytest
 
 from tasks.steps.specs import Done, TrackSpec
 from tasks.steps.workers import PreprocessWorker
+from tests.faults.harness.at_once import count_at_once, rendering_at_once
 from tests.faults.harness.workspace import TROUPE, Workspace, prepare, records, stable_rows, wait_until
 from tests.faults.integrity import prepare as prepare_damage
 from tests.faults.integrity import run_seed
@@ -63,7 +64,9 @@ def test_a_clip_that_crashes_the_detector_among_good_ones(
     rows.insert(1, {"job_id": "bad", "portrait": f"{cast}/p0.png", "driving": f"{tmp_path}/{DEADLY}.mp4"})
     (tmp_path / "jobs.jsonl").write_text("".join(json.dumps(row | {"preset": "draft"}) + "\n" for row in rows))
     request = Request(str(tmp_path / "store"), str(workspace.weights), jobs=str(tmp_path / "jobs.jsonl"))
-    summary = execute(request, Listeners(), ray=True)
+    with rendering_at_once(3), count_at_once(workspace.scratch) as most:
+        summary = execute(request, Listeners(), ray=True)
+    assert max(most.values()) == 3, "all good ones were rendered at once"
     assert summary.counts == {"done": good, "failed": 1}
     ended = {row["job_id"]: row for row in pq.read_table(summary.manifest).to_pylist()}
     assert ended["bad"]["error_kind"] == "worker_lost"

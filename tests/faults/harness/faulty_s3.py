@@ -41,9 +41,10 @@ class FaultyS3:
 class _Server(ThreadingHTTPServer):
     daemon_threads = True
 
-    def __init__(self, upstream: str, share: float, seed: int) -> None:
+    def __init__(self, upstream: str, share: float, seed: int, slow_puts: str) -> None:
         super().__init__(("127.0.0.1", 0), _Proxy)
         self.upstream, self.share, self.random = urlsplit(upstream).netloc, share, Random(seed)
+        self.slow_puts = slow_puts
         self.counts_by_fault: Counter[str] = Counter()
         self.hidden: dict[str, float] = {}
         self.lock = threading.Lock()
@@ -75,7 +76,7 @@ class _Proxy(BaseHTTPRequestHandler):
         if fate in ("500", "503"):
             self._answer(int(fate), [], b"")
             return
-        if fate == "slow":
+        if fate == "slow" or (self.command == "PUT" and server.slow_puts and server.slow_puts in key):
             time.sleep(SLOW_SECONDS)
         if self.command in ("GET", "HEAD") and server.hidden.get(key, 0.0) > time.monotonic():
             self._answer(404, [("Content-Type", "application/xml")], b"<Error><Code>NoSuchKey</Code></Error>")
@@ -112,9 +113,13 @@ class _Proxy(BaseHTTPRequestHandler):
 
 
 @contextmanager
-def faulty_s3(upstream: str, share: float, seed: int) -> Iterator[FaultyS3]:
-    """Run a proxy to the server at `upstream` inside the `with` block."""
-    server = _Server(upstream, share, seed)
+def faulty_s3(upstream: str, share: float, seed: int, *, slow_puts: str = "") -> Iterator[FaultyS3]:
+    """Run a proxy to the server at `upstream` inside the `with` block.
+
+    Args:
+        slow_puts: part of the keys that are always put slowly.
+    """
+    server = _Server(upstream, share, seed, slow_puts)
     thread = threading.Thread(target=server.serve_forever, daemon=True)
     thread.start()
     try:

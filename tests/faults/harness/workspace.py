@@ -28,6 +28,7 @@ __all__ = ["Workspace", "prepare", "server", "stable_rows", "wait_until"]
 
 MARK = "TROUPE_TEST_MARK"
 TROUPE = [sys.executable, "-P", "-c", "from flows.cli import main; main()"]
+AT_ONCE = [sys.executable, "-P", "-m", "tests.faults.harness.at_once"]
 ROOT = Path(__file__).parents[3]
 VOLATILE_COLUMNS = ("started_at", "finished_at", "recorded_at", "attempts", "worker", "run_id")
 """Columns that depend on when and by which worker a job was done; so do `seconds_*`."""
@@ -40,11 +41,13 @@ class Workspace:
     Attributes:
         folder: parent of everything, temporary files included.
         jobs: number of jobs in the jobs file.
+        at_once: number of pictures that a render worker renders at once.
         variables: additional environment variables of the processes.
     """
 
     folder: Path
     jobs: int
+    at_once: int = 1
     variables: dict[str, str] = field(default_factory=dict)
 
     @property
@@ -71,9 +74,10 @@ class Workspace:
     def start(self, store: str, run_id: str, log: Path, *more: str) -> subprocess.Popen[bytes]:
         """Start `troupe run` in its own session, as a shell would."""
         words = ["run", str(self.request), "--weights", str(self.weights), "--store", store, "--run-id", run_id, *more]
+        troupe = [*AT_ONCE, str(self.at_once)] if self.at_once > 1 else TROUPE
         with log.open("ab") as out:
             return subprocess.Popen(
-                [*TROUPE, *words],
+                [*troupe, *words],
                 stdout=out,
                 stderr=out,
                 cwd=self.folder,
@@ -100,11 +104,14 @@ class Workspace:
         return found
 
 
-def prepare(folder: Path, portraits: int = 3, clips: int = 2, frames: int = 10, *, dubbed: bool = False) -> Workspace:
+def prepare(
+    folder: Path, portraits: int = 3, clips: int = 2, frames: int = 10, *, dubbed: bool = False, at_once: int = 1
+) -> Workspace:
     """Create a workspace with drawn portraits and clips, and a job for every pair of them.
 
     Args:
         dubbed: whether every picture of the first clip has a second film.
+        at_once: see `Workspace`.
     """
     cast = folder / "cast"
     for place in (cast, folder / "tmp"):
@@ -120,7 +127,7 @@ def prepare(folder: Path, portraits: int = 3, clips: int = 2, frames: int = 10, 
         write_sound(cast / "dub.wav", frames / 25)
         rows += [row | {"job_id": row["job_id"] + ".fr", "audio": "dub.wav"} for row in rows if "c0" in row["driving"]]
     (cast / "jobs.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
-    return Workspace(folder, len(rows))
+    return Workspace(folder, len(rows), at_once)
 
 
 @contextmanager
