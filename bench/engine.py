@@ -29,7 +29,6 @@ from catalogs.store.renders import record_key
 from catalogs.store.store import Store, open_store
 from flows.observe.progress import Listeners
 from flows.steps import execute
-from models.miniature.init_weights import init_weights
 from tasks.pool import Role, WorkItem
 from tasks.pool.ray_pool import set_ray_environment
 from tasks.run import run as run_module
@@ -191,6 +190,8 @@ def utilisation(workers: int, jobs: int, identities: int, seed: int = 7) -> floa
 
 def measure(args: Namespace) -> Findings:
     """Measure the runs, smallest first, and the simulation."""
+    from models.miniature.init_weights import init_weights  # imports torch, which neither driver nor Idler needs
+
     cases, rounds = {}, {}
     with scratch_folder() as folder:
         init_weights(folder / "weights", 0)

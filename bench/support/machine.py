@@ -9,12 +9,14 @@ from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
 from pathlib import Path
-from typing import ParamSpec, TypeVar
+from typing import TYPE_CHECKING, ParamSpec, TypeVar
 
 import psutil
-import torch
 
 from troupe import __version__
+
+if TYPE_CHECKING:
+    import torch  # imported where it is used: not every benchmark's processes need it
 
 __all__ = ["describe", "isolated", "matrix_rate", "peak_memory", "resident", "synchronise"]
 
@@ -28,6 +30,8 @@ MATRIX_RUNS = 12
 
 def describe() -> dict[str, str | int | float | None]:
     """Describe hardware and software; `load` is the load average of the last minute."""
+    import torch
+
     gpu = torch.cuda.get_device_properties(0) if torch.cuda.is_available() else None
     return {
         "system": platform.platform(terse=True),
@@ -50,6 +54,8 @@ def matrix_rate(device: torch.device, dtype: torch.dtype) -> float:
     Args:
         dtype: number type of the matrices.
     """
+    import torch
+
     side = MATRIX_SIDE[device.type]
     generator = torch.Generator(device).manual_seed(0)
     a, b = (torch.randn(side, side, device=device, generator=generator).to(dtype) for _ in range(2))
@@ -67,6 +73,8 @@ def matrix_rate(device: torch.device, dtype: torch.dtype) -> float:
 def synchronise(device: torch.device) -> None:
     """Wait until the device has finished all queued work."""
     if device.type == "cuda":
+        import torch
+
         torch.cuda.synchronize(device)
 
 
