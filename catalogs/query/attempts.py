@@ -12,7 +12,7 @@ from catalogs.query.jobs import list_jobs
 from catalogs.requests.jobs_file import read_request
 from catalogs.review.columns import REVIEW_COLUMNS
 from catalogs.store.store import Store
-from catalogs.table.runs import list_runs
+from catalogs.table.runs import live_runs
 from catalogs.table.schema import WITH_VIDEO
 from troupe.errors import TroupeError
 
@@ -42,9 +42,8 @@ def rejected_films(store: Store, run: str | None = None) -> list[dict[str, Any]]
         return []
     links = list_jobs(store, columns=["status", "replaces"]).to_pylist()
     replaced = {link["replaces"] for link in links if link["status"] in WITH_VIDEO}
-    for live in list_runs(store):
-        if live.live:
-            replaced |= {job.replaces for job in _jobs(store, live.run_id)}
+    for live in live_runs(store):
+        replaced |= {job.replaces for job in _jobs(store, live.run_id)}
     return list({film["render_key"]: film for film in rejected if film["render_key"] not in replaced}.values())
 
 

@@ -12,7 +12,7 @@ from catalogs.store.digests import digest_key
 from catalogs.store.listing import Entry
 from catalogs.store.renders import PICTURES, discard_render, record_key
 from catalogs.store.store import open_store
-from catalogs.table.runs import list_runs
+from catalogs.table.runs import live_runs
 from troupe.errors import SettingsError, StoreError
 from troupe.files import is_part
 
@@ -78,7 +78,7 @@ def maintain(
     files = [entry for folder in CACHES for entry in place.entries(folder) if not _is_part(entry)]
     in_pictures = place.entries(PICTURES)
     cached = [entry for entry in files if entry.key != digest_key(entry.key)] + _pictures(in_pictures)
-    live = [run.run_id for run in list_runs(place) if run.live]
+    live = [run.run_id for run in live_runs(place)]
     evicted = [] if live else _beyond_limits(cached, now, max_age_days, max_gigabytes)
     orphans = _orphans([*place.entries("renders"), *in_pictures], now)
     others = [entry for entry in place.entries("cache") if not entry.key.startswith(PICTURES)]

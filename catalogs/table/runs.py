@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime, timedelta
+from itertools import pairwise
 from typing import Any, Literal, TypeAlias
 
 from catalogs.store.keys import run_key
+from catalogs.store.listing import Entry
 from catalogs.store.sealed import seal, unseal
 from catalogs.store.store import Store
 from catalogs.store.uris import redacted_value
@@ -22,6 +24,7 @@ __all__ = [
     "find_run",
     "list_runs",
     "list_runs_page",
+    "live_runs",
     "read_run",
     "silent_runs",
     "write_run",
@@ -31,6 +34,8 @@ HEARTBEAT_SECONDS = 20.0
 """Seconds between two heartbeats of a run."""
 _CRASHED_AFTER = timedelta(seconds=6 * HEARTBEAT_SECONDS)
 """A run without a heartbeat for this long has crashed; this tolerates clocks that differ between machines."""
+_CLOCKS = timedelta(hours=1)
+"""Between the clock of the store, which dates its files, and those of the machines."""
 _NAME = "run.json"
 _EVER = datetime.min.replace(tzinfo=UTC)
 _TIMES = ("started_at", "updated_at")
@@ -131,15 +136,34 @@ def find_run(store: Store, run_id: str) -> RunInfo | None:
 
 
 def list_runs(store: Store, limit: int | None = None) -> list[RunInfo]:
-    """Return the runs of the store, the latest first.
+    """Return the runs of the store, the latest start first.
+
+    Args:
+        limit: maximum number of runs; records of runs that ended before these started are not read.
 
     Raises:
         StoreError: they cannot be read.
     """
-    keys = filter(_is_record, store.list("runs"))
-    with ThreadPoolExecutor(_THREADS, thread_name_prefix="runs") as pool:
-        found = sorted(pool.map(lambda key: _with_crash(_parsed(store, key)), keys), key=lambda run: run.started_at)
-    return found[::-1][:limit]
+    entries, found = _entries(store), list[RunInfo]()
+    dated = all(entry.modified for entry in entries)
+    limit = len(entries) if limit is None else limit
+    for start, end in pairwise([0, *range(limit, len(entries), _THREADS), len(entries)]):
+        # The others started before this record, the latest of theirs, was written.
+        if start and dated and found[limit - 1].started_at > _written(entries[start]) + _CLOCKS:
+            break
+        found = _by_start([*found, *_read(store, entries[start:end])])
+    return [_with_crash(run) for run in found[:limit]]
+
+
+def live_runs(store: Store) -> list[RunInfo]:
+    """Return the runs that are live, the latest start first; records without a recent heartbeat are not read.
+
+    Raises:
+        StoreError: they cannot be read.
+    """
+    since = datetime.now(UTC) - _CRASHED_AFTER - _CLOCKS
+    entries = [entry for entry in _entries(store) if not entry.modified or _written(entry) >= since]
+    return [run for run in map(_with_crash, _by_start(_read(store, entries))) if run.live]
 
 
 def list_runs_page(store: Store, limit: int, after: str = "") -> RunsPage:
@@ -152,15 +176,11 @@ def list_runs_page(store: Store, limit: int, after: str = "") -> RunsPage:
     Raises:
         StoreError: they cannot be read.
     """
-    entries = [entry for entry in store.entries("runs") if _is_record(entry.key)]
-    # A cursor is a moment and a key, which are compared as text.
-    places = sorted((f"{(e.modified or _EVER).astimezone(UTC).isoformat()} {e.key}" for e in entries), reverse=True)
-    left = [place for place in places if not after or place < after]
+    left = [entry for entry in _entries(store) if not after or _cursor(entry) < after]
     shown = left[:limit]
-    with ThreadPoolExecutor(_THREADS, thread_name_prefix="runs") as pool:
-        found = list(pool.map(lambda place: _with_crash(_parsed(store, place.partition(" ")[2])), shown))
+    found = [_with_crash(run) for run in _read(store, shown)]
     found.sort(key=lambda run: run.updated_at, reverse=True)  # records may be written later, such as by a copy
-    return RunsPage(found, shown[-1] if len(left) > len(shown) else "", len(left) - len(shown))
+    return RunsPage(found, _cursor(shown[-1]) if len(left) > len(shown) else "", len(left) - len(shown))
 
 
 def silent_runs(store: Store, limit: int) -> list[RunInfo]:
@@ -169,9 +189,32 @@ def silent_runs(store: Store, limit: int) -> list[RunInfo]:
     Raises:
         StoreError: they cannot be read.
     """
-    found = list_runs_page(store, limit).runs
-    crashed = [run for run in found if run.state == "crashed"]
-    return [run for run in crashed if _parsed(store, run_key(run.run_id, _NAME)).live]
+    recorded = [run for run in _read(store, _entries(store)[:limit]) if run.live]
+    return [run for run in map(_with_crash, recorded) if not run.live]
+
+
+def _entries(store: Store) -> list[Entry]:
+    """Return the files of the runs' records, the latest first."""
+    return sorted((entry for entry in store.entries("runs") if _is_record(entry.key)), key=_cursor, reverse=True)
+
+
+def _cursor(entry: Entry) -> str:
+    """Return a moment and a key, which are compared as text."""
+    return f"{_written(entry).isoformat()} {entry.key}"
+
+
+def _written(entry: Entry) -> datetime:
+    return (entry.modified or _EVER).astimezone(UTC)
+
+
+def _read(store: Store, entries: Iterable[Entry]) -> list[RunInfo]:
+    """Return records as they are; those of runs that crashed may say that they are running."""
+    with ThreadPoolExecutor(_THREADS, thread_name_prefix="runs") as pool:
+        return list(pool.map(lambda entry: _parsed(store, entry.key), entries))
+
+
+def _by_start(runs: Iterable[RunInfo]) -> list[RunInfo]:
+    return sorted(runs, key=lambda run: (run.started_at, run.run_id), reverse=True)
 
 
 def _is_record(key: str) -> bool:

@@ -43,10 +43,10 @@ def runs(
     - `troupe runs --live --store s3://bucket/troupe`
     """
     from catalogs.store.store import open_store
-    from catalogs.table.runs import list_runs
+    from catalogs.table.runs import list_runs, live_runs
 
-    found = list_runs(open_store(store))
-    found = [run for run in found if run.live or not live][:limit]
+    opened = open_store(store)
+    found = live_runs(opened)[:limit] if live else list_runs(opened, limit)
     if format is Format.json:
         print_json([asdict(run) for run in found])
         return
