@@ -12,7 +12,7 @@ from typing import Any
 from catalogs.store.keys import run_key
 from catalogs.store.store import Store
 from catalogs.table.audit import AuditEntry
-from catalogs.table.schema import QUALITIES, SYNC_COLUMNS
+from catalogs.table.schema import QUALITIES, STATUSES, SYNC_COLUMNS
 
 __all__ = [
     "JOB_COLUMNS",
@@ -30,7 +30,7 @@ VERSION = 1
 """Version of the payload. Fields are only added, never renamed or changed in type."""
 
 TYPES: Mapping[str, tuple[str, ...]] = {
-    "job": ("done", "reused", "failed", "cancelled", "forgotten"),
+    "job": STATUSES,
     "run": ("completed", "cancelled", "failed", "crashed"),
     "decision": ("approved", "rejected", "comment", "undo"),
     "export": ("completed",),

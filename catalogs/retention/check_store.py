@@ -33,6 +33,7 @@ from catalogs.store.renders import (
 from catalogs.store.store import Store
 from catalogs.table.exports import EXPORTS_FOLDER, read_export
 from catalogs.table.runs import read_run
+from catalogs.table.schema import WITH_VIDEO
 from troupe.errors import DamagedFile, SettingsError, StoreError
 from troupe.files import file_sha256
 from troupe.process.scratch import scratch_folder
@@ -190,7 +191,7 @@ class _Check:
                 if row["status"] == "forgotten" and row["identity"]:
                     if row["error_kind"] is None:  # not because one permission was revoked
                         self._forgotten.add(row["identity"])
-                elif row["status"] in ("done", "reused") and row["render_key"]:
+                elif row["status"] in WITH_VIDEO and row["render_key"]:
                     job = _Job(row["run_id"], row["job_id"], row["checksum"])
                     self._finished.setdefault(f"renders/{row['render_key']}", []).append(job)
 

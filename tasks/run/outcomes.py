@@ -11,7 +11,7 @@ from typing import Any
 
 from catalogs.store.store import Store
 from catalogs.table.row_buffer import RowBuffer
-from catalogs.table.schema import Status
+from catalogs.table.schema import WITH_VIDEO, Status
 from tasks.quality.thresholds import Thresholds
 from tasks.run.heartbeat import Heartbeat
 from tasks.run.listener import Listener
@@ -163,7 +163,7 @@ class Outcomes:
             started=started,
             **outcome,
         )
-        if self._committed.get(planned.job.job_id) not in ("done", "reused"):
+        if self._committed.get(planned.job.job_id) not in WITH_VIDEO:
             # A stopped run may have thousands of jobs that did not start, and has seconds to commit their rows.
             self._rows.append(row, may_wait=status == "cancelled")
         with self._lock:

@@ -33,6 +33,7 @@ from catalogs.export.deliver import deliver
 from catalogs.query.jobs import list_jobs
 from catalogs.retention.check_store import check_store
 from catalogs.store.store import open_store
+from catalogs.table.schema import WITH_VIDEO
 from flows.local import animate_locally
 from flows.observe.progress import use_listener
 from models.miniature.init_weights import init_weights
@@ -130,7 +131,7 @@ class Trial:
         source, target = open_store(str(self.store)), self.folder / name
         try:
             rows = list_jobs(source)
-            rows = rows.filter(pc.field("status").isin(["done", "reused"]))
+            rows = rows.filter(pc.field("status").isin(WITH_VIDEO))
             deliver(source, rows, open_store(str(target)), "{run_id}/{job_id}.mp4")
         except TroupeError:
             return 0

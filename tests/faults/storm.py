@@ -21,6 +21,7 @@ from uuid import uuid4
 
 from catalogs.query.jobs import list_jobs
 from catalogs.store.store import open_store
+from catalogs.table.schema import WITH_VIDEO
 from flows.local import animate_locally
 from tasks.run.request import Request
 from tests.faults.harness.at_once import count_at_once, rendering, rendering_at_once
@@ -72,7 +73,7 @@ def storm(workspace: Workspace, quiet: str, seed: int, share: float = 0.05, driv
         counts_by_fault = dict(sorted(proxy.counts_by_fault.items()))
     assert not failed, f"seed {seed}: {failed}"
     counts = check(url, workspace.jobs, drivers)
-    assert set(counts) <= {"done", "reused"}, f"seed {seed}: {counts}"
+    assert set(counts) <= {*WITH_VIDEO}, f"seed {seed}: {counts}"
     assert counts["done"] == workspace.jobs, f"seed {seed}: each render is published by one driver: {counts}"
     at_once = sorted(most.values())
     assert at_once[-1] == workspace.at_once, f"seed {seed}: pictures at once, by driver: {at_once}"

@@ -101,6 +101,7 @@ def export(
     from catalogs.query.sql import sql
     from catalogs.store.policy import read_policy
     from catalogs.store.store import open_store
+    from catalogs.table.schema import WITH_VIDEO
     from flows.observe.prefect_events import emit_export
     from tasks.credentials.signer import configured_signer
     from tasks.delivery import deliver_packages
@@ -132,7 +133,7 @@ def export(
         wanted = set(zip(*(selected.column(c).to_pylist() for c in ("run_id", "job_id")), strict=True))
         keys = zip(*(rows.column(c).to_pylist() for c in ("run_id", "job_id")), strict=True)
         rows = rows.filter(pa.array([key in wanted for key in keys], pa.bool_()))
-    rows = rows.filter(pc.field("status").isin(["done", "reused"]))
+    rows = rows.filter(pc.field("status").isin(WITH_VIDEO))
     if not len(rows):
         explain_empty(source, filters)
         raise SettingsError(f"no finished videos of {what} in {store} match; run `troupe catalog ls` to list jobs")

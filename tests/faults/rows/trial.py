@@ -21,6 +21,7 @@ from hypothesis import seed as hypothesis_seed
 
 from bench.support.machine import peak_memory
 from catalogs.requests.access.input_policy import ANY_PUBLIC
+from catalogs.table.schema import WITH_VIDEO
 from flows.local import animate_locally
 from models.miniature.init_weights import init_weights
 from tasks.run.request import Request
@@ -116,11 +117,11 @@ class Trials:
             kind = row["error_kind"] or row["status"]
             self.kinds[kind] = self.kinds.get(kind, 0) + 1
             cells = next(cells for cells in rows if cells["job_id"] == job)
-            if kind not in {"done", "reused"} | (_KINDS - {"error", "worker_lost"}):
+            if kind not in {*WITH_VIDEO} | (_KINDS - {"error", "worker_lost"}):
                 self.wrong.append(f"{where}: {job} ended as {kind}: {row['error']}: {cells}")
             if row["error"] and re.search(r"\n|Traceback|defect of the program|\x1b", row["error"]):
                 self.wrong.append(f"{where}: {job} has the error {row['error']!r}: {cells}")
-        if found.get("good", {}).get("status") not in ("done", "reused"):
+        if found.get("good", {}).get("status") not in WITH_VIDEO:
             self.wrong.append(f"{where}: the good job is not done: {found.get('good')}")
 
     def _manifest(self, rows: list[Row], form: str) -> dict[str, Any]:
