@@ -157,11 +157,11 @@ def _retry_rejected(
     """Make rejected films again, in one run for each set of settings."""
     from tasks.run.requests.replace_rejected import replacement_requests
 
-    requests = replacement_requests(
+    with replacement_requests(
         store, run, seed_step=seed_step, preset=preset, overrides=overrides, allow_input=allow_input
-    )
-    if not requests:
-        stderr.print(f"{f'run {run}' if run else store.url} has no rejected films that nothing replaces yet")
-    codes = [exit_code(perform(request, local=local)) for request in requests]
+    ) as requests:
+        if not requests:
+            stderr.print(f"{f'run {run}' if run else store.url} has no rejected films that nothing replaces yet")
+        codes = [exit_code(perform(request, local=local)) for request in requests]
     if any(codes):
         raise typer.Exit(max(codes))

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import fields, replace
 from typing import Any
 
@@ -12,12 +13,12 @@ from catalogs.query.attempts import rejected_films
 from catalogs.requests.access.input_policy import ANY_PUBLIC
 from catalogs.requests.jobs_file import read_request, write_request
 from catalogs.store import uris
-from catalogs.store.keys import ID_BYTES
+from catalogs.store.keys import ID_BYTES, run_key
 from catalogs.store.store import Store
 from catalogs.table.runs import read_run
 from tasks.run.request import Request, new_run_id
 from troupe import PRESETS, Job
-from troupe.errors import SettingsError
+from troupe.errors import SettingsError, StoreError
 
 __all__ = ["replacement_requests"]
 
@@ -26,6 +27,7 @@ _OF_THE_JOBS = ("jobs", "portraits", "drivings", "defaults", "identity_from", "l
 _SEEDS = 2**63
 
 
+@contextmanager
 def replacement_requests(
     store: Store,
     run: str | None = None,
@@ -34,11 +36,12 @@ def replacement_requests(
     preset: str | None = None,
     overrides: Mapping[str, Any] | None = None,
     allow_input: Sequence[str] = (),
-) -> list[Request]:
-    """Return requests of new runs that make the rejected films again, one for each set of settings of their runs.
+) -> Iterator[list[Request]]:
+    """Yield requests of new runs that make the rejected films again, one for each set of settings of their runs.
 
     Every job is the one that made the film, with the next seed that no job like it has had, and names the film that it
-    replaces. The requests' jobs files are written as those of their runs.
+    replaces. The requests' jobs files are written as those of their runs; an error inside the `with` block deletes
+    those of runs that did not start.
 
     Args:
         run: only the films of this run; default all films of the store that nothing replaces yet.
@@ -81,11 +84,24 @@ def replacement_requests(
             jobs.append(replace(again, seed=seed, job_id=_free_id(job.job_id, jobs)))
     if problems:
         raise SettingsError(problems[0]) if len(problems) == 1 else SettingsError("cannot retry:", problems)
-    return [_request(store, parameters, jobs) for parameters, jobs in groups.values()]
+    planned = [(new_run_id(), *group) for group in groups.values()]
+    try:
+        yield [_request(store, *run) for run in planned]
+    except BaseException:
+        for run_id, *_ in planned:
+            _discard_unstarted(store, run_id)
+        raise
 
 
-def _request(store: Store, parameters: dict[str, Any], jobs: list[Job]) -> Request:
-    run_id = new_run_id()
+def _discard_unstarted(store: Store, run_id: str) -> None:
+    """Delete the jobs file of a run that has written nothing else."""
+    file = run_key(run_id, "request.parquet")
+    with suppress(StoreError):  # the error that is being raised says what is wrong
+        if store.list(f"runs/{run_id}") == [file]:
+            store.delete(file)
+
+
+def _request(store: Store, run_id: str, parameters: dict[str, Any], jobs: list[Job]) -> Request:
     file = store.uri(write_request(store, run_id, jobs))
     return Request.from_parameters({**parameters, "store": store.url, "jobs": file, "run_id": run_id})
 
