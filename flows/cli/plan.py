@@ -31,8 +31,8 @@ def plan(
     """Estimate a run without starting it: identities, clips, frames, reused results, hours and cost.
 
     Inputs are read once to compute their hashes. Hours are based on earlier jobs in the store's catalog with the same
-    preset and, if there are any, the same weights. For a new store, render a few jobs with `troupe run --limit 3`
-    first.
+    preset and, if there are any, the same weights; on GPUs, where jobs of a worker overlap, they are an upper bound.
+    For a new store, render a few jobs with `troupe run --limit 3` first.
 
     Exit code: 0, 3 if some jobs would fail, 2 for an invalid request.
 
@@ -96,9 +96,10 @@ def _print(estimated: Estimate, workers: int, price: float | None) -> None:
             pace = f"{basis.seconds_a_frame:.3g} s per frame, from {basis.jobs:,} jobs with {weights} on {basis.device}"
         rows.append((f"frames, {preset}", f"{frames:,}", pace))
     if (hours := estimated.hours) is not None:
+        on_gpu = any(basis.device != "cpu" for basis in estimated.basis.values())
         rows.append(
             (
-                "worker time",
+                "worker time, at most" if on_gpu else "worker time",
                 _format_hours(hours),
                 f"{_format_hours(hours / workers)} with {counted(workers, 'busy worker')}",
             )

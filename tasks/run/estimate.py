@@ -38,7 +38,8 @@ class Basis:
         device: device that most of them ran on.
         jobs, frames: number of these jobs and of their frames.
         same_weights: whether they had the same weights; jobs with others count only where there are none with these.
-        seconds_a_frame: seconds of one worker per frame, everything included; the name is part of the JSON output.
+        seconds_a_frame: seconds of jobs per frame, everything included; the name is part of the JSON output. On a GPU a
+            worker takes less, because its jobs overlap.
     """
 
     preset: str
@@ -80,7 +81,7 @@ class Estimate:
 
     @property
     def hours(self) -> float | None:
-        """Hours of one worker, a GPU where there are any; None if a preset has no basis."""
+        """Hours of one worker, a GPU where there are any: there an upper bound. None if a preset has no basis."""
         if any(preset not in self.basis for preset in self.frames):
             return None
         return sum(frames * self.basis[preset].seconds_a_frame for preset, frames in self.frames.items()) / 3600
