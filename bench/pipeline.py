@@ -13,8 +13,7 @@ from __future__ import annotations
 import json
 import time
 from argparse import ArgumentParser, Namespace
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from fractions import Fraction
@@ -32,7 +31,6 @@ from bench.support.machine import isolated, peak_memory
 from bench.support.report import Case, Check, Findings, log, main, make_parser, positive_int
 from catalogs.store.store import open_store
 from catalogs.table.manifest import read_manifest
-from flows.animate import CONCURRENT_SHARDS
 from flows.observe.progress import Listeners
 from flows.steps import execute
 from models.animator import Animator
@@ -197,12 +195,8 @@ def run_jobs(folder: Path, jobs: int, rate: float, at_once: int) -> Timing:
     calls = folder / f"calls-{name}"
     before = psutil.cpu_times()
     started = time.monotonic()
-    with _stand_ins(rate, calls, at_once), ThreadPoolExecutor(CONCURRENT_SHARDS) as threads:
-
-        def call(name: str, step: Callable[..., Any], *args: Any, each: Sequence[Any] | None = None) -> Any:  # noqa: ARG001
-            return step(*args) if each is None else list(threads.map(lambda value: step(*args, value), each))
-
-        summary = execute(request, Listeners(), ray=True, call=call)
+    with _stand_ins(rate, calls, at_once):
+        summary = execute(request, Listeners(), ray=True)
     passed, after = time.monotonic() - started, psutil.cpu_times()
     assert set(summary.counts) == {"done"}, summary.line()
     rows = read_manifest(open_store(request.store), summary.run_id)

@@ -25,7 +25,7 @@ from flows.observe.progress import Listeners, configured_listener, current_liste
 from flows.parameters import Cells, Count, Device, Dtype, Gibibytes, Limits, Seconds, Similarity
 from flows.prefect_tasks import call_as_task, state_of
 from flows.server.prefect_server import is_temporary, prefect_server
-from flows.steps import execute
+from flows.steps import CONCURRENT_SHARDS, execute
 from tasks.run.request import Request
 from tasks.run.requests.check_request import check_request
 from tasks.run.summary import Summary
@@ -33,9 +33,6 @@ from troupe.errors import Cancelled, TroupeError
 from troupe.process.signals import stoppable
 
 __all__ = ["animate", "animate_here"]
-
-CONCURRENT_SHARDS = 4
-"""Enough that the last jobs of one do not leave workers idle, few enough that preprocessing stays just ahead."""
 
 RUNNER = cast("TaskRunner[PrefectFuture[Any]]", ThreadPoolTaskRunner(max_workers=CONCURRENT_SHARDS))
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import Any, Protocol
 
 from tasks.run.listener import Listener
@@ -11,7 +13,10 @@ from tasks.run.run import Run
 from tasks.run.summary import Summary
 from troupe.process.signals import stoppable
 
-__all__ = ["Call", "call_directly", "execute"]
+__all__ = ["CONCURRENT_SHARDS", "Call", "call_directly", "execute"]
+
+CONCURRENT_SHARDS = 4
+"""Enough that the last jobs of one do not leave workers idle, few enough that preprocessing stays just ahead."""
 
 
 class Call(Protocol):
@@ -28,8 +33,11 @@ class Call(Protocol):
 
 
 def call_directly(name: str, step: Callable[..., Any], *args: Any, each: Sequence[Any] | None = None) -> Any:  # noqa: ARG001
-    """Call the step in this thread, for one value after the other."""
-    return step(*args) if each is None else [step(*args, value) for value in each]
+    """Call the step in this thread; for values, on a few threads, which all end before an error of one is raised."""
+    if each is None:
+        return step(*args)
+    with ThreadPoolExecutor(CONCURRENT_SHARDS) as threads:
+        return list(threads.map(partial(step, *args), each))
 
 
 def execute(request: Request, listener: Listener, *, ray: bool, call: Call = call_directly) -> Summary:

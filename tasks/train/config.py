@@ -242,7 +242,7 @@ def _values(where: str, table: Any, kinds: Mapping[str, type], problems: list[st
             problems.append(f"{where}.{name}: unknown setting; use one of {', '.join(kinds)}")
         elif type(value) is not kind:
             problems.append(f"{where}.{name}: {value!r} is not of type {kind.__name__}")
-        elif kind is float and not math.isfinite(value):
+        elif isinstance(value, float) and not math.isfinite(value):
             problems.append(f"{where}.{name}: {value} is not finite")
         else:
             values[name] = value
