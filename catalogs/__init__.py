@@ -20,7 +20,7 @@ __all__ = ["open"]
 def open(
     url: str | os.PathLike[str], *, as_of: AsOf | None = None, options: Mapping[str, Any] | None = None
 ) -> Catalog:
-    """Open the catalog of a store.
+    """Open the catalog of a store, which must exist.
 
     Args:
         url: folder, or any fsspec URL.
@@ -28,10 +28,11 @@ def open(
         options: options of the fsspec file system; see `catalogs.store.store.open_store`.
 
     Raises:
-        SettingsError: the URL is not a valid store, or `as_of` names no state.
+        SettingsError: there is no store at the URL, or `as_of` is invalid.
+        StoreError: the store cannot be read.
     """
     # Imported late, because `troupe --help` imports this module.
     from catalogs.query.catalog import Catalog
-    from catalogs.store.store import open_store
+    from catalogs.store.existing import open_existing
 
-    return Catalog(open_store(url, options), as_of)
+    return Catalog(open_existing(url, options), as_of)

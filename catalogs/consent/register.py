@@ -64,10 +64,11 @@ class ConsentCheck:
             return None
         if not label_key(job.consent):
             return NotPermitted(
-                "consent is empty, and this store requires a permission; `troupe consent ls` lists them"
+                "consent is empty, and this store requires a permission; "
+                f"{self._store.command('consent ls')} lists them"
             )
         if permission is None:
-            hint = near_references(self._store, job.consent) or "add it with `troupe consent add`"
+            hint = near_references(self._store, job.consent) or f"add it with {self._store.command('consent add')}"
             return NotPermitted(f"consent: {job.consent} is not in the register; {hint}")
         objections = [*permission.objections(job), *filter(None, [face])]
         return NotPermitted(f"consent: {permission.reference}: {'; '.join(objections)}") if objections else None

@@ -104,7 +104,9 @@ class DeltaLog:
                 names = set(file.schema_arrow.names)
                 return file.read([name for name in columns if name in names], use_threads=False)
         except pa.ArrowException as error:
-            raise StoreError(f"{self._store.uri(key)} is damaged: {error}; see `troupe store check`") from error
+            raise StoreError(
+                f"{self._store.uri(key)} is damaged: {error}; see {self._store.command('store check')}"
+            ) from error
 
     def _read(self, key: str) -> bytes:
         try:

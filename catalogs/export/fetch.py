@@ -44,7 +44,7 @@ def fetch_file(store: Store, row: dict[str, Any], recorded: str, folder: Path) -
             raise DamagedFile(f"{uri} was made again by run {record['run_id']}; export that run, or a later one")
         raise DamagedFile(
             f"{uri} is damaged: it is not the file that the catalog describes; run "
-            "`troupe store check --deep --repair`, and then the jobs again"
+            f"{store.command('store check --deep --repair')}, and then the jobs again"
         )
     return path, sha256
 

@@ -27,7 +27,7 @@ def job_rows(store: Store, job_id: str, run: str | None = None, as_of: AsOf | No
     rows = list(plain_rows(list_jobs(store, job=job_id, run=run, as_of=as_of)))
     if not rows:
         where = f"run {run}" if run else store.url
-        raise SettingsError(f"{where} has no job {job_id!r}; `troupe catalog ls` lists them")
+        raise SettingsError(f"{where} has no job {job_id!r}; {store.command('catalog ls')} lists them")
     return rows
 
 

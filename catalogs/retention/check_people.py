@@ -27,12 +27,12 @@ def check_people(store: Store, forgotten: Iterable[str]) -> Iterator[tuple[str, 
     try:
         entries = ForgetList(store)
     except StoreError as error:
-        yield error.message, "run `troupe forget` for that person again"
+        yield error.message, f"run {store.command('forget')} for that person again"
     else:
         for identity in sorted(forgotten):
             if entries.refusal(identity, "") is None:
                 what = f"{store.url}: jobs of {identity!r} are forgotten, but the forget list has no entry"
-                yield what, f"run `troupe forget --identity {shlex.quote(identity)}`"
+                yield what, f"run {store.command(f'forget --identity {shlex.quote(identity)}')}"
     try:
         list_permissions(store)
     except StoreError as error:

@@ -43,7 +43,8 @@ def check_rows(store: Store, runs: Iterable[str], *, deep: bool, repair: bool) -
         yield (
             error.message,
             False,
-            "move the folder catalog away and run `troupe store check --deep --repair`: the rows are in the manifests",
+            f"move the folder catalog away and run {store.command('store check --deep --repair')}: "
+            "the rows are in the manifests",
         )
         return
     yield from unreadable
@@ -53,7 +54,7 @@ def check_rows(store: Store, runs: Iterable[str], *, deep: bool, repair: bool) -
         try:
             yield from _run(store, run_id, repair)
         except StoreError as error:
-            yield error.message, False, "run `troupe store check --deep --repair`"
+            yield error.message, False, f"run {store.command('store check --deep --repair')}"
 
 
 def check_decisions(store: Store, *, deep: bool, repair: bool) -> Iterator[Finding]:

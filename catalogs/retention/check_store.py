@@ -277,7 +277,9 @@ class _Check:
         try:
             read_export(self._store, key)
         except StoreError as error:
-            remedy = "restore it from a backup, or remove it: `troupe forget` will not list the copies of this export"
+            remedy = (
+                "restore it from a backup, or remove it: forgetting a person will not list the copies of this export"
+            )
             self._problems.append(Problem(error.message.removesuffix("; remove it"), False, remedy))
 
     def _damaged(self, error: StoreError, repair: Callable[[], None], remedy: str = "") -> None:

@@ -74,7 +74,8 @@ class ForgetList:
                 self._portraits.update(entry["portrait_sha256"])
             except (ValueError, KeyError, TypeError) as error:
                 # No run is better than one that shows a person who withdrew their consent.
-                raise StoreError(f"{store.uri(key)} is damaged; run `troupe forget` for that person again") from error
+                again = f"run {store.command('forget')} for that person again"
+                raise StoreError(f"{store.uri(key)} is damaged; {again}") from error
 
     def refusal(self, identity: str, portrait_sha256: str) -> Withdrawn | None:
         """Return the error of a job that shows a forgotten person; None if the job may run.
@@ -218,8 +219,9 @@ def _absent(store: Store, identity: str) -> str:
         return f"no job in {store.url} has that portrait; give the very file that was animated, or --alike; {advice}"
     labels = pc.unique(snapshot(store).read(columns=["identity"]).column("identity")).to_pylist()
     near = near_labels(identity, [label for label in labels if label])
-    suggestion = f"; did you mean {' or '.join(map(repr, near))}?" if near else "; `troupe catalog ls` lists the jobs"
-    return f"no job in {store.url} has the identity {identity!r}{suggestion} ({advice})"
+    jobs = f"{store.command('catalog ls')} lists the jobs"
+    suggestion = f"did you mean {' or '.join(map(repr, near))}?" if near else jobs
+    return f"no job in {store.url} has the identity {identity!r}; {suggestion} ({advice})"
 
 
 def _earlier_portraits(store: Store, identity: str, portraits: Sequence[str]) -> list[str] | None:

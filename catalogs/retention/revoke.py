@@ -39,7 +39,7 @@ def revoke(store: Store, reference: str, reason: str, *, dry_run: bool = False) 
         raise SettingsError("give the reason of the revocation")
     permission = find_permission(store, reference)
     if permission is None:
-        hint = near_references(store, reference) or "`troupe consent ls` lists them"
+        hint = near_references(store, reference) or f"{store.command('consent ls')} lists them"
         raise SettingsError(f"{store.url} has no permission {reference}; {hint}")
     rows = _rows_with(store, reference)
     jobs = rows.filter(pc.field("status") != "forgotten")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import re
+import shlex
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
@@ -60,6 +61,7 @@ class _Backend(Protocol):
     def entries(self, prefix: str) -> list[Entry]: ...
     def uploads(self) -> list[Upload]: ...
     def abort(self, upload: Upload) -> None: ...
+    def names(self) -> list[str]: ...
     def list(self, prefix: str) -> list[str]: ...
     def delete(self, key: str) -> None: ...
     def delta(self, key: str) -> tuple[str, dict[str, str]] | None: ...
@@ -111,6 +113,10 @@ class Store:
     def uri(self, key: str) -> str:
         """Return the absolute URI of a key; a plain path in a local folder."""
         return f"{self.url}{'' if self.url.endswith('/') else '/'}{_checked(key)}"
+
+    def command(self, words: str) -> str:
+        """Return a command for this store, to be named in a message: `troupe runs --store URL`."""
+        return f"`troupe {words} --store {shlex.quote(self.url)}`"
 
     def exists(self, key: str) -> bool:
         """Return whether the file exists."""
@@ -175,6 +181,17 @@ class Store:
                 self._backend.abort(upload)
 
         self._do("abort the upload of", self.uri(upload.key), abort_existing)
+
+    def names(self) -> list[str]:
+        """List the names of the files and folders at the top; empty if the store does not exist."""
+
+        def find() -> list[str]:
+            try:
+                return self._backend.names()
+            except FileNotFoundError:
+                return []
+
+        return sorted(self._do("list", self.url, find))
 
     def list(self, prefix: str = "") -> list[str]:
         """List the keys of all files below the folder `prefix`, sorted; empty if the folder does not exist."""

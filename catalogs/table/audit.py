@@ -220,7 +220,8 @@ def _parsed(store: Store, key: str, data: bytes) -> AuditEntry:
             sha256=hashlib.sha256(data).hexdigest(),
         )
     except (ValueError, KeyError, TypeError, RecursionError) as error:
-        raise StoreError(f"{store.uri(key)} is damaged; `troupe catalog audit --verify` checks the log") from error
+        check = f"{store.command('catalog audit --verify')} checks the log"
+        raise StoreError(f"{store.uri(key)} is damaged; {check}") from error
 
 
 def _user() -> str:

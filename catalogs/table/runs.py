@@ -120,7 +120,7 @@ def read_run(store: Store, run_id: str) -> RunInfo:
     """
     found = find_run(store, run_id)
     if found is None:
-        raise SettingsError(f"{store.url} has no run {run_id}; `troupe runs --store {store.url}` lists its runs")
+        raise SettingsError(f"{store.url} has no run {run_id}; {store.command('runs')} lists its runs")
     return found
 
 

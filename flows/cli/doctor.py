@@ -106,9 +106,9 @@ def check(
     from dataclasses import asdict
 
     from catalogs.retention.check_store import check_store
-    from catalogs.store.store import open_store
+    from catalogs.store.existing import open_existing
 
-    report = check_store(open_store(store), deep=deep, repair=repair)
+    report = check_store(open_existing(store), deep=deep, repair=repair)
     if as_json:
         print_json(asdict(report))
     elif report.problems:

@@ -82,7 +82,7 @@ def add(
         raise
     if missing:
         stderr.print(f"wrote a new secret to {place}; give it to the receiver")
-    stderr.print(f"added {name}; `troupe events test {name}` sends it a test event")
+    stderr.print(f"added {name}; {opened.command(f'events test {name}')} sends it a test event")
 
 
 @app.command("ls")
@@ -94,9 +94,9 @@ def list_webhooks(store: StoreOption = DEFAULT_STORE, format: FormatOption = For
     - `troupe events ls`
     """
     from catalogs.events import list_endpoints, read_state
-    from catalogs.store.store import open_store
+    from catalogs.store.existing import open_existing
 
-    opened = open_store(store)
+    opened = open_existing(store)
     found = [(endpoint, read_state(opened, endpoint.name)) for endpoint in list_endpoints(opened)]
     if format is Format.json:
         print_json([vars(endpoint) | _shown(state) for endpoint, state in found])
@@ -119,7 +119,7 @@ def list_webhooks(store: StoreOption = DEFAULT_STORE, format: FormatOption = For
         right=("sent", "given up"),
     )
     if not found:
-        stderr.print(f"no webhooks in {store}; `troupe events add URL` adds one")
+        stderr.print(f"no webhooks in {store}; {opened.command('events add URL')} adds one")
 
 
 @app.command()
@@ -131,9 +131,9 @@ def rm(name: NameArgument, store: StoreOption = DEFAULT_STORE) -> None:
     - `troupe events rm hooks-example-com`
     """
     from catalogs.events import remove_endpoint
-    from catalogs.store.store import open_store
+    from catalogs.store.existing import open_existing
 
-    remove_endpoint(open_store(store), name)
+    remove_endpoint(open_existing(store), name)
     stderr.print(f"removed {name}")
 
 
@@ -146,14 +146,14 @@ def enable(name: NameArgument, store: StoreOption = DEFAULT_STORE) -> None:
     - `troupe events enable hooks-example-com`
     """
     from catalogs.events import find_endpoint, read_state, write_state
-    from catalogs.store.store import open_store
+    from catalogs.store.existing import open_existing
 
-    opened = open_store(store)
+    opened = open_existing(store)
     find_endpoint(opened, name)
     state = read_state(opened, name)
     state.disabled, state.failing_since = "", None
     write_state(opened, name, state)
-    stderr.print(f"enabled {name}; `troupe events deliver` sends what it did not get")
+    stderr.print(f"enabled {name}; {opened.command('events deliver')} sends what it did not get")
 
 
 @app.command()
@@ -171,15 +171,15 @@ def deliver(
     - `troupe events deliver`
     - `troupe events deliver --watch --store s3://bucket/troupe`
     """
-    from catalogs.events import find_endpoint, list_endpoints
-    from catalogs.store.store import open_store
+    from catalogs.events import find_endpoint, list_endpoints, read_state
+    from catalogs.store.existing import open_existing
     from tasks.events import deliver_events
     from troupe.process.signals import stoppable
 
-    opened = open_store(store)
+    opened = open_existing(store)
     endpoints = [find_endpoint(opened, name)] if name else list_endpoints(opened)
     if not endpoints:
-        stderr.print(f"no webhooks in {store}; `troupe events add URL` adds one")
+        stderr.print(f"no webhooks in {store}; {opened.command('events add URL')} adds one")
         return
     with stoppable() as stop:
         left = deliver_events(opened, endpoints, stop.is_set, watch=watch)
@@ -200,10 +200,10 @@ def send_test_event(name: NameArgument, store: StoreOption = DEFAULT_STORE) -> N
     - `troupe events test hooks-example-com`
     """
     from catalogs.events import find_endpoint
-    from catalogs.store.store import open_store
+    from catalogs.store.existing import open_existing
     from tasks.events import send_test
 
-    opened = open_store(store)
+    opened = open_existing(store)
     endpoint = find_endpoint(opened, name)
     outcome = send_test(opened, endpoint)
     stderr.print(f"{endpoint.url}: {outcome}")

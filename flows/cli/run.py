@@ -179,6 +179,7 @@ def perform(request: Request, *, local: bool) -> Summary:
 
 def show(request: Request, summary: Summary) -> None:
     """Print where the results are, and what failed."""
+    from catalogs.store.store import open_store
     from tasks.run.results import results
 
     rows = results(request.store, summary.run_id, SHOWN_JOBS)
@@ -189,7 +190,8 @@ def show(request: Request, summary: Summary) -> None:
         optional=("language",),
     )
     if sum(summary.counts.values()) > len(rows):
-        stderr.print(f"... and more; to list all: troupe catalog ls --store {request.store} --run {summary.run_id}")
+        command = open_store(request.store).command(f"catalog ls --run {summary.run_id}")
+        stderr.print(f"... and more; {command} lists all")
     stderr.print(f"report: {summary.report}")
     console.print(summary.manifest)
 

@@ -42,10 +42,10 @@ def runs(
     - `troupe runs`
     - `troupe runs --live --store s3://bucket/troupe`
     """
-    from catalogs.store.store import open_store
+    from catalogs.store.existing import open_existing
     from catalogs.table.runs import list_runs, live_runs
 
-    opened = open_store(store)
+    opened = open_existing(store)
     found = live_runs(opened)[:limit] if live else list_runs(opened, limit)
     if format is Format.json:
         print_json([asdict(run) for run in found])
@@ -108,7 +108,7 @@ def retry(
     - `troupe retry latest --rejected --preset exact`
     """
     from catalogs.requests.access.input_policy import ANY_PUBLIC
-    from catalogs.store.store import open_store
+    from catalogs.store.existing import open_existing
     from catalogs.table.runs import list_runs, read_run
     from tasks.run.heartbeat import refuse_living
     from tasks.run.request import Request
@@ -119,7 +119,7 @@ def retry(
         raise SettingsError("--failed-kind is for failed jobs; leave out --rejected, or retry them separately")
     if run is None and not rejected:
         raise SettingsError("name a run, or `latest`; --rejected needs none")
-    opened = open_store(store)
+    opened = open_existing(store)
     if run == "latest":
         found = list_runs(opened, 1)
         if not found:

@@ -133,12 +133,13 @@ class Sender:
         for lane in self._lanes:
             state = lane.outbox.state
             if state.disabled:
-                lines.append(f"webhook {lane.endpoint.name} is disabled: {state.disabled}; see `troupe events ls`")
+                see = f"see {self._store.command('events ls')}"
+                lines.append(f"webhook {lane.endpoint.name} is disabled: {state.disabled}; {see}")
             elif lane.outbox.waiting:
                 why = f" ({state.last_error})" if state.failing_since and state.last_error else ""
                 lines.append(
                     f"webhook {lane.endpoint.name}: {lane.outbox.waiting} events wait{why}; they are sent with the "
-                    "next run, or by `troupe events deliver`"
+                    f"next run, or by {self._store.command('events deliver')}"
                 )
         return [*lines, *([f"webhooks: {self._trouble}"] if self._trouble else [])]
 
@@ -151,7 +152,9 @@ class Sender:
         try:
             asyncio.run(self._send_all())
         except Exception:  # a run does not fail because of its webhooks
-            _log.exception("sending events ended with an error; `troupe events deliver` sends the rest")
+            _log.exception(
+                "sending events ended with an error; %s sends the rest", self._store.command("events deliver")
+            )
         finally:
             self._finished.set()
 

@@ -142,7 +142,7 @@ def test_runs_are_listed_with_their_state(request_of: Callable[..., Request], ca
     assert len(live) == 2
     assert "two\trunning" in live[1]
     assert "still running" in cli("retry", "two", "--store", request.store).output
-    assert cli("runs", "--store", tmp_path / "empty").exit_code == 0
+    assert cli("runs", "--store", tmp_path / "empty").exit_code == 2
 
 
 def test_plan_estimates_a_run_without_doing_it(request_of: Callable[..., Request], cast: Path, tmp_path: Path) -> None:

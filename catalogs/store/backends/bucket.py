@@ -103,6 +103,11 @@ class Bucket:
         files, path = self._at(upload.key)
         s3.abort(files, path, upload)
 
+    def names(self) -> list[str]:
+        """List the names at the top."""
+        files, path = self._at("")
+        return [name.rstrip("/").rpartition("/")[2] for name in files.ls(path, detail=False)]
+
     def list(self, prefix: str) -> list[str]:
         """List the keys of all files below a folder."""
         files, path = self._at(prefix)

@@ -102,6 +102,10 @@ class Folder:
         path = str(self.root / key)
         return None if _NOT_FOR_DELTA.search(path) else (path, {})
 
+    def names(self) -> list[str]:
+        """List the names at the top."""
+        return [path.name for path in self.root.iterdir()]
+
     def list(self, prefix: str) -> list[str]:
         """List the keys of all files below a folder."""
 

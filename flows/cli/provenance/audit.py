@@ -54,13 +54,13 @@ def audit(
     - `troupe catalog audit --identity ada --format json`
     - `troupe catalog audit --verify --expect 3f1c…`
     """
-    from catalogs.store.store import open_store
+    from catalogs.store.existing import open_existing
     from catalogs.table.audit import read_audit, verify_audit
     from troupe.errors import SettingsError
 
     if expect and not verify:
         raise SettingsError("--expect belongs to --verify")
-    opened = open_store(store)
+    opened = open_existing(store)
     if verify:
         verdict = verify_audit(opened, expect)
         for problem in verdict.problems:

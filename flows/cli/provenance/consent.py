@@ -164,9 +164,10 @@ def ls(
     - `troupe consent ls --identity ada`
     """
     from catalogs.consent.register import list_permissions
-    from catalogs.store.store import open_store
+    from catalogs.store.existing import open_existing
 
-    found = list_permissions(open_store(store), identity)
+    opened = open_existing(store)
+    found = list_permissions(opened, identity)
     if format is Format.json:
         print_json([permission.values() | {"state": permission.state()} for permission in found])
         return
@@ -175,7 +176,7 @@ def ls(
         [(p.reference, p.identity, p.state(), str(p.valid_until or ""), _limits(p)) for p in found],
     )
     if not found:
-        stderr.print("no permissions; `troupe consent add` adds one")
+        stderr.print(f"no permissions; {opened.command('consent add')} adds one")
 
 
 @app.command()
@@ -187,12 +188,12 @@ def show(reference: ReferenceArgument, store: StoreOption = DEFAULT_STORE, forma
     - `troupe consent show release-2026-014`
     """
     from catalogs.consent.register import find_permission, near_references
-    from catalogs.store.store import open_store
+    from catalogs.store.existing import open_existing
 
-    opened = open_store(store)
+    opened = open_existing(store)
     permission = find_permission(opened, reference)
     if permission is None:
-        hint = near_references(opened, reference) or "`troupe consent ls` lists them"
+        hint = near_references(opened, reference) or f"{opened.command('consent ls')} lists them"
         raise SettingsError(f"{store} has no permission {reference}; {hint}")
     values = permission.values() | {"state": permission.state()}
     if format is Format.json:
@@ -224,9 +225,9 @@ def revoke(
     """
     from catalogs import report
     from catalogs.retention.revoke import revoke as revoke_permission
-    from catalogs.store.store import open_store
+    from catalogs.store.existing import open_existing
 
-    opened = open_store(store)
+    opened = open_existing(store)
     permission, found = revoke_permission(opened, reference, reason, dry_run=True)
     show_deletion(found)
     if dry_run:

@@ -73,12 +73,13 @@ def forget(
     from catalogs.requests.access.input_policy import ANY_PUBLIC, input_policy, trusting
     from catalogs.requests.inputs import localised
     from catalogs.retention import forget as retention
+    from catalogs.store.existing import open_existing
     from catalogs.store.store import open_store
     from troupe.files import file_sha256
 
     if alike and not portrait:
         raise SettingsError("--alike compares with a picture; give one as --portrait FILE")
-    opened = open_store(store)
+    opened = (open_store if absent_ok else open_existing)(store)
     pictures: list[str] = []
     if portrait:
         with localised(portrait, policy=trusting(portrait)) as path:

@@ -46,10 +46,11 @@ def policy(
     """
     from catalogs.retention.store_policy import change_policy
     from catalogs.review.automatic import apply_rules
+    from catalogs.store.existing import open_existing
     from catalogs.store.policy import read_policy
     from catalogs.store.store import open_store
 
-    opened = open_store(store)
+    opened = (open_store if changes else open_existing)(store)
     current = read_policy(opened)
     if changes:
         current = change_policy(opened, dict(map(_parsed, changes)))

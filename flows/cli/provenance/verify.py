@@ -92,7 +92,7 @@ def verify(
     - `troupe verify video.mp4`
     - `troupe verify downloads/*.mp4 --trust credentials/root.pem --store s3://bucket/troupe --json`
     """
-    from catalogs.store.store import open_store
+    from catalogs.store.existing import open_existing
     from tasks.credentials.reader import check_trust
     from tasks.credentials.verify import verify_file
     from tasks.media.watermark import load_key
@@ -106,7 +106,7 @@ def verify(
             reason = error.strerror if isinstance(error, OSError) else "it is not a PEM file"
             raise SettingsError(f"--trust {trust} cannot be read: {reason}") from error
         check_trust(pem)
-    opened = open_store(store) if store else None
+    opened = open_existing(store) if store else None
     found = []
     for path in files:
         found.append(verify_file(path, opened, pem, key))

@@ -73,9 +73,9 @@ def ls(
     - `troupe catalog ls --store s3://bucket/troupe --identity ada --format csv > ada.csv`
     """
     from catalogs.query import jobs as query
-    from catalogs.store.store import open_store
+    from catalogs.store.existing import open_existing
 
-    opened = open_store(store)
+    opened = open_existing(store)
     if format is not RowFormat.table:
         table = query.list_jobs(opened, limit=limit, as_of=as_of, **filters)
         print_rows(table, format)
@@ -115,9 +115,9 @@ def show(
     """
     from catalogs.query import jobs as query
     from catalogs.query.job_details import job_rows, rerun_command
-    from catalogs.store.store import open_store
+    from catalogs.store.existing import open_existing
 
-    opened = open_store(store)
+    opened = open_existing(store)
     rows = job_rows(opened, job, run, as_of)
     if as_json:
         print_json(rows)
@@ -162,9 +162,9 @@ def sql(
     - `troupe catalog sql "SELECT tags['scene'], avg(quality_identity) FROM jobs GROUP BY ALL" --format csv`
     """
     from catalogs.query import sql as queries
-    from catalogs.store.store import open_store
+    from catalogs.store.existing import open_existing
 
-    result = queries.sql(open_store(store), sys.stdin.read() if query == "-" else query, as_of=as_of)
+    result = queries.sql(open_existing(store), sys.stdin.read() if query == "-" else query, as_of=as_of)
     if format is not RowFormat.table:
         print_rows(result, format)
         return
@@ -198,12 +198,12 @@ def export(
     - `troupe catalog export failed.csv --status failed --since 2026-11-01`
     """
     from catalogs.query import jobs as query
-    from catalogs.store.store import open_store
+    from catalogs.store.existing import open_existing
 
     formats = {".parquet": RowFormat.parquet, ".csv": RowFormat.csv, ".json": RowFormat.json}
     if file.suffix.lower() not in formats:
         raise SettingsError(f"unknown file type {file}; use one of {', '.join(formats)}")
-    opened = open_store(store)
+    opened = open_existing(store)
     rows = query.list_jobs(opened, limit=limit, as_of=as_of, **filters)
     if not len(rows):
         explain_empty(opened, filters, as_of)
@@ -238,9 +238,9 @@ def stats(
     from dataclasses import asdict
 
     from catalogs.query.statistics import costs, statistics, table_state
-    from catalogs.store.store import open_store
+    from catalogs.store.existing import open_existing
 
-    opened = open_store(store)
+    opened = open_existing(store)
     if by is not None or cost is not None:
         groups = costs(opened, by, as_of=as_of, **filters)
         if not groups:
@@ -260,7 +260,7 @@ def stats(
         lines.append(("table", f"version {table.version}, {table.files} files, {human_size(table.bytes)}"))
     print_table(("statistic", "value"), lines)
     if table is not None and table.small_files > TABLE_ROWS:
-        stderr.print(f"{table.small_files} small files; run `troupe catalog compact` to speed up queries")
+        stderr.print(f"{table.small_files} small files; {opened.command('catalog compact')} makes queries faster")
 
 
 @app.command()
@@ -282,10 +282,10 @@ def compact(
     - `troupe catalog compact`
     - `troupe catalog compact --store s3://bucket/troupe --z-order`
     """
-    from catalogs.store.store import open_store
+    from catalogs.store.existing import open_existing
     from catalogs.table import compaction
 
-    done = compaction.compact(open_store(store), order=z_order)
+    done = compaction.compact(open_existing(store), order=z_order)
     stderr.print(f"merged {done.removed} files into {done.added}; the table is at version {done.version}")
 
 
@@ -306,10 +306,10 @@ def vacuum(
     - `troupe catalog vacuum --dry-run`
     - `troupe catalog vacuum --grace 24`
     """
-    from catalogs.store.store import open_store
+    from catalogs.store.existing import open_existing
     from catalogs.table import compaction
 
-    files = compaction.vacuum(open_store(store), timedelta(hours=grace), dry_run=dry_run)
+    files = compaction.vacuum(open_existing(store), timedelta(hours=grace), dry_run=dry_run)
     for file in files:
         typer.echo(file)
     stderr.print(f"{len(files)} files {'would be ' if dry_run else ''}deleted")

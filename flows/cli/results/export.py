@@ -100,6 +100,7 @@ def export(
     from catalogs.query import jobs as query
     from catalogs.query.sql import sql
     from catalogs.store.policy import read_policy
+    from catalogs.store.existing import open_existing
     from catalogs.store.store import open_store
     from catalogs.table.schema import WITH_VIDEO
     from flows.observe.prefect_events import emit_export
@@ -114,7 +115,7 @@ def export(
         raise SettingsError("--masters is for single videos; leave out --package")
     if default_language and package is None:
         raise SettingsError("--default-language is for packages; add --package mp4, mkv or hls")
-    source = open_store(store)
+    source = open_existing(store)
     signer = configured_signer(credentials or "") if package in (PackageOption.mp4, PackageOption.mkv) else None
     if signer is not None:
         signer.check()
@@ -136,7 +137,7 @@ def export(
     rows = rows.filter(pc.field("status").isin(WITH_VIDEO))
     if not len(rows):
         explain_empty(source, filters)
-        raise SettingsError(f"no finished videos of {what} in {store} match; run `troupe catalog ls` to list jobs")
+        raise SettingsError(f"no finished videos of {what} in {store} match; {source.command('catalog ls')} lists jobs")
     target = open_store(destination)
     common: dict[str, Any] = {"crop": crop, "posters": posters, "excel": excel}
     notes: tuple[str, ...] = ()

@@ -28,12 +28,12 @@ def report(
     """
     from catalogs.query.jobs import latest_run, list_jobs
     from catalogs.report import write_report
-    from catalogs.store.store import open_store
+    from catalogs.store.existing import open_existing
     from catalogs.table.manifest import write_manifest
 
-    opened = open_store(store)
+    opened = open_existing(store)
     run_id = latest_run(opened) if run == "latest" else run
     if run_id is None or not list_jobs(opened, run=run_id, limit=1, columns=["run_id"]).num_rows:
-        raise SettingsError(f"no run {run} in {store}; run `troupe runs` to list runs")
+        raise SettingsError(f"no run {run} in {store}; {opened.command('runs')} lists its runs")
     write_manifest(opened, run_id)
     typer.echo(opened.uri(write_report(opened, run_id)))

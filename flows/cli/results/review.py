@@ -66,9 +66,10 @@ def review(
     - `ssh -L 8700:localhost:8700 host troupe review --port 8700`
     """
     from catalogs.query.catalog import Catalog
-    from catalogs.query.jobs import latest_run
+    from catalogs.query.jobs import latest_run, list_jobs
     from catalogs.review.decisions import Decisions
-    from catalogs.store.store import open_store
+    from catalogs.store.existing import open_existing
+    from catalogs.table.runs import read_run
     from flows.observe.prefect_events import load_client
     from flows.review import ReviewContext, make_app
     from flows.review.claiming import SessionClaims
@@ -84,11 +85,13 @@ def review(
     for folder in inputs or ():
         if not folder.is_dir():
             raise SettingsError(f"--inputs {folder} is not a folder")
-    opened = open_store(store)
+    opened = open_existing(store)
     if of_run is not None:
         if filters["run"] is not None:
             raise SettingsError("the run is given twice; leave out --run")
         filters["run"] = latest_run(opened) or "latest" if of_run == "latest" else of_run
+    if (run_id := filters["run"]) is not None and not list_jobs(opened, run=run_id, limit=1, columns=["run_id"]):
+        read_run(opened, run_id)  # a live run may have no rows yet
     secrets = Secrets(_read_token(token_file) if token_file else None)
     context = ReviewContext(
         store=opened,

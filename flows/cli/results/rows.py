@@ -91,9 +91,7 @@ def print_rows(rows: pa.Table, format: RowFormat) -> None:
         SettingsError: Parquet would be written to a terminal.
     """
     if format is RowFormat.parquet and sys.stdout.isatty():
-        raise SettingsError(
-            "cannot print Parquet to a terminal; redirect it to a file with > or use `troupe catalog export`"
-        )
+        raise SettingsError("cannot print Parquet to a terminal; redirect it to a file with >")
     sys.stdout.buffer.write(encode_rows(rows, format))
     sys.stdout.flush()
 

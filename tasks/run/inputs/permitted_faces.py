@@ -69,6 +69,7 @@ class PermittedFaces:
     ) -> None:
         self._files, self._contents = (detector, recogniser), contents
         self._hashes, self._policy = hashes, policy
+        self._again = store.command("consent add REFERENCE --face FILE --replace")
         self._networks: FaceNetworks | None = None
         self._memo = PersistentDict(store, _FOLDER, ".json", _encode, _decode)
 
@@ -84,7 +85,7 @@ class PermittedFaces:
         if permission.face_recogniser != self._contents["recogniser"]:
             return PortraitCheck(
                 objection="its face was computed by another recognition network than this run's, and cannot be "
-                f"compared; add it again with `troupe consent add {permission.reference} --face` and these weights"
+                f"compared; add it again with {self._again} and these weights"
             )
         parts = [permission.face, *self._contents.values(), portrait_sha256, job.face.text]
         name = hashlib.sha256(canonical(parts).encode()).hexdigest()

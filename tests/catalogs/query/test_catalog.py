@@ -24,6 +24,9 @@ def test_open_returns_a_catalog_for_notebooks(folder_store: Store) -> None:
 
 
 def test_the_latest_run_is_found_by_that_name(folder_store: Store) -> None:
+    with pytest.raises(SettingsError, match="no troupe store"):
+        catalogs.open(folder_store.url)
+    folder_store.put_bytes(b"", "runs/r0/request.parquet")
     catalog = catalogs.open(folder_store.url)
     assert catalog.jobs(run="latest").num_rows == 0
     record(folder_store, "r1", [row("r1", "a")])
@@ -58,10 +61,12 @@ def test_a_dataset_has_no_credentials(folder_store: Store) -> None:
     ],
 )
 def test_arguments_that_name_no_catalog(arguments: dict[str, Any], message: str, tmp_path: Path) -> None:
+    (tmp_path / "runs").mkdir()
     with pytest.raises(SettingsError) as caught:
         catalogs.open(**{"url": str(tmp_path)} | arguments)
     assert message in caught.value.message
 
 
 def test_a_store_may_be_a_path(tmp_path: Path) -> None:
+    (tmp_path / "runs").mkdir()
     assert catalogs.open(tmp_path).store.url == str(tmp_path)

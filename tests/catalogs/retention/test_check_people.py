@@ -42,4 +42,4 @@ def test_damage_is_found(filled: Store, folder: str, remedy: str, content: bytes
 def test_a_lost_entry_of_the_forget_list_is_named(filled: Store) -> None:
     ((what, remedy),) = check_people(filled, ["Ana", "Bo"])
     assert "'Ana' are forgotten" in what
-    assert remedy == "run `troupe forget --identity Ana`"
+    assert remedy == f"run {filled.command('forget --identity Ana')}"

@@ -159,9 +159,10 @@ def test_what_cannot_be_repaired_is_named(filled: Store) -> None:
         filled.replace(b"nothing", key)
     found = check_store(filled, deep=True, repair=True).problems
     assert [problem.repaired for problem in found] == [False, False]
-    assert sorted(problem.remedy.split(":")[0] for problem in found) == [
-        "move the folder catalog away and run `troupe store check --deep --repair`",
-        "run `troupe forget` for that person again",
+    repair, forget = filled.command("store check --deep --repair"), filled.command("forget")
+    assert sorted(problem.remedy for problem in found) == [
+        f"move the folder catalog away and run {repair}: the rows are in the manifests",
+        f"run {forget} for that person again",
     ]
     for key in filled.list("catalog"):
         filled.delete(key)

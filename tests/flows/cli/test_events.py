@@ -28,6 +28,7 @@ def cli(*words: object) -> Result:
 
 def test_a_webhook_from_its_first_event_to_its_removal(store: str, tmp_path: Path) -> None:
     file = tmp_path / "hook.secret"
+    (tmp_path / "store" / "runs").mkdir(parents=True)
     assert "no webhooks in" in cli("ls").stderr
     with receiver() as unknown:
         added = cli("add", unknown.url, "--allow-private", "--secret-file", file, "--types", "job.done, run")

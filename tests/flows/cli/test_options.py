@@ -49,9 +49,9 @@ def test_an_option_of_one_value_is_refused_twice(words: str, message: str) -> No
     assert message in result.stderr
 
 
-def test_options_that_may_be_repeated(tmp_path: Path) -> None:
+def test_options_that_may_be_repeated(delivered: str) -> None:
     words = ["catalog", "ls", "--min", "identity=0.5", "--min", "seconds=1", "--tag", "a=1", "--tag", "b=2"]
-    result = CliRunner().invoke(app, [*words, "--store", str(tmp_path / "store")])
+    result = CliRunner().invoke(app, [*words, "--store", delivered])
     assert result.exit_code == 0, result.output
 
 
