@@ -12,7 +12,7 @@ from catalogs.store import uris
 from catalogs.store.policy import StorePolicy, read_policy
 from catalogs.store.store import open_store
 from catalogs.table.check import check_store
-from models.face_files import detector_file
+from models.face_files import check_detector, detector_file
 from tasks.quality.thresholds import Thresholds
 from tasks.run.request import Request
 from tasks.weights.local_copy import local_file, local_weights
@@ -108,7 +108,7 @@ def model_checks(weights: str, detector: str | None, device: str, dtype: str) ->
         lambda: _check_device(device),
         lambda: _check_dtype(dtype),
         lambda: local_weights(weights) if local else None,
-        lambda: local_file(detector) if detector else detector_file(local_weights(weights)) if local else None,
+        lambda: _check_detector(weights, detector),
     ]
 
 
@@ -138,6 +138,13 @@ def _check_store(request: Request, *, write: bool) -> None:
     request.signing_key(policy)
     languages = {job.language for job in request.job_list} if policy.label != "none" else set()
     check_marks([Job("", "", "", label=policy.label, language=language) for language in languages])
+
+
+def _check_detector(weights: str, detector: str | None) -> None:
+    if detector:
+        check_detector(local_file(detector))
+    elif uris.local_path(weights) is not None:
+        detector_file(local_weights(weights))
 
 
 def _check_device(device: str) -> None:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from models.miniature import SHIPPED_WEIGHTS
 from tasks.run.request import Request
 from tasks.run.requests.check_request import check_request
 from tests.s3 import BUCKET
@@ -17,7 +19,7 @@ from troupe.errors import BadJob, SettingsError, StoreError, WeightsError
 def valid(tmp_path: Path) -> Request:
     """A request that passes."""
     (tmp_path / "weights").mkdir()
-    (tmp_path / "weights" / "detector.onnx").touch()
+    shutil.copy(SHIPPED_WEIGHTS / "detector.onnx", tmp_path / "weights")
     (tmp_path / "jobs.csv").write_text("portrait,driving\na.png,b.mp4\n")
     return Request(str(tmp_path / "store"), str(tmp_path / "weights"), str(tmp_path / "jobs.csv"))
 
@@ -52,7 +54,7 @@ def test_a_directory_without_a_detector(valid: Request, tmp_path: Path) -> None:
     (tmp_path / "weights" / "detector.onnx").unlink()
     with pytest.raises(WeightsError, match=r"has no detector .* --detector"):
         check_request(valid)
-    check_request(Request(valid.store, valid.weights, valid.jobs, detector=valid.jobs))
+    check_request(Request(valid.store, valid.weights, valid.jobs, detector=str(SHIPPED_WEIGHTS / "detector.onnx")))
     with pytest.raises(WeightsError, match=r"no.onnx does not exist"):
         check_request(Request(valid.store, valid.weights, valid.jobs, detector=str(tmp_path / "no.onnx")))
 
