@@ -253,11 +253,13 @@ def _scratch() -> Finding:
 
 
 def _store(url: str) -> Finding:
+    from catalogs.store.policy import read_policy
     from catalogs.store.store import open_store
     from catalogs.table.check import check_store
 
     is_new = "://" not in url and not Path(url).exists()
     check_store(open_store(url))
+    read_policy(open_store(url))
     if is_new:
         with suppress(OSError):  # the check leaves nothing behind; another run may have started to fill it
             Path(url).rmdir()

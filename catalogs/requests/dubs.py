@@ -83,8 +83,9 @@ def _languages_there(pattern: str, where: str, problems: list[str], policy: Poli
             f"{where}: {pattern} has {PLACEHOLDER} in its folder; list the languages in the column languages"
         )
         return []
+    allowed = policy()  # an error of the store, not of the row
     try:
-        files = [uris.name(file) for file in files_in(folder, policy())]
+        files = [uris.name(file) for file in files_in(folder, allowed)]
     except TroupeError as error:
         problems.append(f"{where}: {error.message}")
         return []

@@ -31,9 +31,14 @@ def any_public() -> InputPolicy:
 
 
 def missing(uri: str, policy: PolicySource) -> str | None:
-    """Return why a file cannot be read; None if it is there."""
+    """Return why a file cannot be read; None if it is there.
+
+    Raises:
+        SettingsError, StoreError: the policy cannot be read, which is no fault of the file.
+    """
+    allowed = policy()
     try:
-        stat(uri, policy())
+        stat(uri, allowed)
     except TroupeError as error:
         return error.message
     return None

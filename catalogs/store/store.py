@@ -259,6 +259,9 @@ def open_store(url: str | os.PathLike[str], options: Options | None = None) -> S
     path = uris.local_path(url)
     if path is not None:
         root = path.expanduser().resolve()
+        with suppress(PermissionError):  # which the first use reports
+            if root.is_file():
+                raise SettingsError(f"the store {root} is a file; use a folder, or a URL such as s3://bucket/folder")
         return Store(str(root), {}, Folder(root))
     url = re.sub(r"(?<=[^:/])/+$", "", url)
     filesystem_class(url)  # refuses an unknown scheme now rather than at first use

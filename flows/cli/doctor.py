@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
@@ -10,6 +11,7 @@ import typer
 
 from flows.cli.console import Format, print_json, print_table, stderr
 from flows.cli.options import DEFAULT_STORE, CredentialsOption, ExitCode, FormatOption, StoreOption
+from troupe.errors import TroupeError
 
 __all__ = ["doctor", "store_app"]
 
@@ -52,7 +54,9 @@ def doctor(
         from catalogs.store.store import open_store
         from tasks.credentials.examine import examine_signer
 
-        required = read_policy(open_store(store)).require_signature
+        required = False
+        with suppress(TroupeError):  # which the finding about the store says
+            required = read_policy(open_store(store)).require_signature
         return examine_signer(credentials or "", required=required)
 
     findings = examine(store, weights or SHIPPED_WEIGHTS, detector, _ask_prefect, signer)

@@ -23,9 +23,12 @@ def test_findings_as_a_table(tmp_path: Path) -> None:
 
 @pytest.mark.usefixtures("prefect_session")
 def test_findings_as_json(tmp_path: Path) -> None:
-    words = ["doctor", "--format", "json", "--store", str(tmp_path / "store"), "--weights", str(tmp_path / "nothing")]
+    (tmp_path / "file").touch()
+    words = ["doctor", "--format", "json", "--store", str(tmp_path / "file"), "--weights", str(tmp_path / "nothing")]
     result = CliRunner().invoke(app, words)
     assert result.exit_code == 2
-    (weights,) = [finding for finding in json.loads(result.stdout) if finding["name"] == "weights"]
-    assert weights["state"] == "bad"
-    assert "nothing is not a directory" in weights["what"]
+    found = {finding["name"]: finding for finding in json.loads(result.stdout)}
+    assert found["weights"]["state"] == found["store"]["state"] == "bad"
+    assert "nothing is not a directory" in found["weights"]["what"]
+    assert "is a file" in found["store"]["what"]
+    assert found["signer"]["state"] == "ok", "what is wrong with the store is no fault of the signer"

@@ -108,3 +108,29 @@ def test_labels_and_the_watermark_key_are_checked(valid: Request, monkeypatch: p
     check_request(replace(request, defaults={"watermark": "off"}))
     with pytest.raises(SettingsError, match=r"2 problems:(\n.*)*label '\U00012345': no font(\n.*)*|watermark key"):
         check_request(replace(valid, defaults={"label": "\U00012345"}))
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("ruby.png", b"picture", "is not a face detector; use an .onnx"),
+        ("ruby.onnx", b"\x89PNG picture", "cannot be read as an ONNX network"),
+        ("empty.onnx", b"", "is not an SCRFD network"),
+        ("ruby.pt", b"picture", "cannot be read as a TorchScript module"),
+    ],
+)
+def test_a_file_that_is_no_detector(valid: Request, tmp_path: Path, name: str, content: bytes, message: str) -> None:
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(WeightsError, match=message):
+        check_request(replace(valid, detector=str(tmp_path / name)))
+    with pytest.raises(WeightsError, match="not an SCRFD network"):
+        check_request(replace(valid, detector=str(SHIPPED_WEIGHTS / "arcface.onnx")))
+
+
+def test_a_store_that_is_a_file_is_no_fault_of_the_rows(valid: Request, tmp_path: Path) -> None:
+    (tmp_path / "jobs.csv").write_text("portrait,driving,audio\na.png,b.mp4,c.wav\na.png,b.mp4,c.{language}.wav\n")
+    (tmp_path / "file").touch()
+    for store, message in ((tmp_path / "file", "^the store .*file is a file; "), (tmp_path / "file" / "x", "policy")):
+        with pytest.raises((SettingsError, StoreError), match=message) as caught:
+            check_request(replace(valid, store=str(store)))
+        assert "row" not in str(caught.value)
