@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 
 __all__ = ["retry", "runs"]
 
+COUNTS = ("done", "reused", "failed", "cancelled")
+"""Columns with numbers of jobs by status."""
+
 
 def runs(
     store: StoreOption = DEFAULT_STORE,
@@ -51,17 +54,18 @@ def runs(
         print_json([asdict(run) for run in found])
         return
     print_table(
-        ("started (UTC)", "run", "state", "jobs", "done", "reused", "failed", "where", "note"),
+        ("started (UTC)", "run", "state", "jobs", *COUNTS, "where", "note"),
         (_cells(run) for run in found),
-        right=("jobs", "done", "reused", "failed"),
+        right=("jobs", *COUNTS),
     )
     if not found:
         stderr.print(f"no {'live ' if live else ''}runs in {store}")
 
 
 def _cells(run: RunInfo) -> tuple[str, ...]:
-    counts = (str(run.counts.get(status, 0)) for status in ("done", "reused", "failed"))
+    counts = (str(run.counts.get(status, 0)) for status in COUNTS)
     note = f"last heartbeat at {run.updated_at:%H:%M:%S}" if run.state in ("running", "crashed") else run.note
+    note = note.removeprefix(f"run {run.run_id}: ")
     return f"{run.started_at:%Y-%m-%d %H:%M}", run.run_id, run.state, str(run.jobs), *counts, run.where, note
 
 
@@ -139,7 +143,8 @@ def retry(
     parameters["allow_input"] = (*parameters.get("allow_input", ANY_PUBLIC), *(allow_input or ()))
     request = Request(**parameters | {"store": store, "run_id": run, "retry": tuple(failed_kind or ())})
     if not request.job_list:
-        stderr.print(f"run {run} has no failed jobs to retry")
+        resume = "" if before.state == "completed" else f"; give its own command with --run-id {run} to resume it"
+        stderr.print(f"run {run} has no failed jobs to retry, and is {before.state}{resume}")
         return
     raise typer.Exit(exit_code(perform(request, local=local)))
 

@@ -58,7 +58,7 @@ class Summary:
         return (
             f"run {self.run_id}: {self.jobs_line()}; {counted(self.pictures, 'picture')} and "
             f"{counted(self.films, 'film')} made, {counted(self.frames, 'frame')} rendered, "
-            f"{counted(self.evaluations, 'network evaluation')}, {counted(self.files_put, 'file')} put, "
+            f"{counted(self.evaluations, 'denoiser evaluation')}, {counted(self.files_put, 'file')} stored, "
             f"{self.seconds:.1f} s"
         )
 

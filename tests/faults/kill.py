@@ -134,7 +134,7 @@ def round_of(workspace: Workspace, seed: int, whole: dict[str, dict[str, object]
         code = workspace.run(str(store), "run", log)
         if code == 0:
             made = len(records(store, PICTURES)) - len(before)
-            evaluations = int(re.findall(r"(\d+) network evaluations", log.read_text())[-1])
+            evaluations = int(re.findall(r"(\d+) denoiser evaluations", log.read_text())[-1])
             computed = evaluations
             assert (evaluations > 0) is (made > 0), f"seed {seed}: {made} pictures, {evaluations} evaluations"
     after = records(store)
