@@ -10,6 +10,7 @@ import typer
 
 from flows.cli.console import Format, print_json, print_table, stderr
 from flows.cli.options import DEFAULT_STORE, ExitCode, FormatOption, StoreOption
+from tasks.run.summary import counted
 
 __all__ = ["app"]
 
@@ -181,10 +182,13 @@ def deliver(
     if not endpoints:
         stderr.print(f"no webhooks in {store}; {opened.command('events add URL')} adds one")
         return
+    before = sum(read_state(opened, each.name).sent for each in endpoints)
     with stoppable() as stop:
         left = deliver_events(opened, endpoints, stop.is_set, watch=watch)
     for line in left:
         stderr.print(line)
+    sent = sum(read_state(opened, each.name).sent for each in endpoints) - before
+    stderr.print(f"{counted(sent, 'event')} delivered")
     if left:
         raise typer.Exit(ExitCode.INCOMPLETE)
 
