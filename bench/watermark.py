@@ -1,4 +1,4 @@
-"""The invisible watermark: what it survives, whom it deceives, and what it costs.
+"""The invisible watermark: what it survives, how often it is found where there is none, and what it costs.
 
 Clips of drawn people, and parts of the clips in the folder that `TROUPE_SHARED` names, if it is set, are marked,
 written as renders are, attacked with ffmpeg, and read. Then clips without a watermark are read, and the marked ones

@@ -245,9 +245,11 @@ def _flag(cell: Any, _folder: str) -> bool:
 
 
 def _one_of(*choices: str) -> Callable[[str, str], str]:
+    *others, last = choices
+
     def parse(text: str, _folder: str) -> str:
         if text not in choices:
-            raise ValueError(f"is {_short(text)}; use {' or '.join(choices)}{suggestion(text, choices)}")
+            raise ValueError(f"is {_short(text)}; use {', '.join(others)} or {last}{suggestion(text, choices)}")
         return text
 
     return parse

@@ -221,7 +221,8 @@ def open_table(store: Store, as_of: AsOf | None = None, key: str = "catalog") ->
             retry_call(lambda: table.load_as_version(as_of))
         except (DeltaError, OSError, ValueError) as error:
             raise SettingsError(
-                f"the catalog of {store.url} has no state {as_of}: {reason(error)}; it is at version {table.version()}"
+                f"the catalog of {store.url} has no {'version' if isinstance(as_of, int) else 'state of'} {as_of}; "
+                f"it is at version {table.version()}, and `vacuum` deletes old ones"
             ) from error
     return table
 

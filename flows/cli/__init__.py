@@ -55,8 +55,16 @@ class Commands(TyperGroup):
             raise typer.Exit(ExitCode.STOPPED) from None
 
 
-class SingleValues(TyperCommand):
+class Command(TyperCommand):
     """Command that refuses an option of one value which is given twice, also under two names."""
+
+    def get_params(self, ctx: Any) -> list[Any]:
+        """Return the command's parameters; the help shows no type for flags, which take no value."""
+        parameters = super().get_params(ctx)
+        for parameter in parameters:
+            if isinstance(parameter, TyperOption) and parameter.is_flag:
+                parameter.metavar = ""
+        return parameters
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         """Parse the command's words."""
@@ -67,7 +75,11 @@ class SingleValues(TyperCommand):
                 names = [name for name in option.opts if any(word.partition("=")[0] == name for word in args)]
                 twice = f"{names[0]} is given {count} times, but takes one value"
                 ctx.fail(f"{' and '.join(names)} are one option with one value" if len(names) > 1 else twice)
-        return super().parse_args(ctx, args)
+        try:
+            return super().parse_args(ctx, args)
+        except typer.BadParameter as error:
+            error.message = error.message.removeprefix("Value error, ")  # pydantic's
+            raise
 
 
 app = typer.Typer(
@@ -124,7 +136,7 @@ app.add_typer(weights.app, name="weights")
 app.command()(doctor.doctor)
 for group in (app, *(registered.typer_instance for registered in app.registered_groups)):
     for command in group.registered_commands if group is not None else ():
-        command.cls = SingleValues
+        command.cls = Command
 
 
 def main() -> None:

@@ -45,12 +45,14 @@ def check(
     - `troupe weights check weights`
     - `troupe weights check weights --format json`
     """
+    from tasks.weights.check import absent_parts
     from tasks.weights.check import check as check_weights
 
-    reports = check_weights(directory)
+    reports, absent = check_weights(directory), absent_parts(directory)
     problems = [f"{report.file}: {problem}" for report in reports for problem in report.problems]
     if format is Format.json:
-        print_json({"directory": str(directory), "ok": not problems, "parts": [asdict(report) for report in reports]})
+        parts = [asdict(report) for report in reports]
+        print_json({"directory": str(directory), "ok": not problems, "parts": parts, "absent": absent})
     else:
         print_table(
             ("part", "file", "tensors", "parameters", "dtype", "size", "state", "converted from (unverified)"),
@@ -69,6 +71,8 @@ def check(
             ),
             right=("tensors", "parameters", "size"),
         )
+        for name, how in absent.items():
+            stderr.print(f"without the optional part {name}; {how}")
     if problems:
         print_error("\n  ".join([f"invalid weights directory {directory}", *problems]))
         raise typer.Exit(ExitCode.REFUSED)

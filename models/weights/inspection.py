@@ -11,13 +11,14 @@ from torch import Tensor, nn
 
 from models.config import ModelConfig
 from models.face_files import DETECTOR_FILES, RECOGNISER_FILE
+from models.weights import distilled, voice
 from models.weights.checkpoint import iter_tensors, source_hash
 from models.weights.distilled import distilled_file, distilled_problem
 from models.weights.layout import PARTS, Part, find_part_file
 from models.weights.voice import voice_file, voice_problem
 from troupe.errors import WeightsError
 
-__all__ = ["PartReport", "compare_part", "inspect_weights", "read_config"]
+__all__ = ["PartReport", "absent_parts", "compare_part", "inspect_weights", "read_config"]
 
 
 @dataclass(frozen=True)
@@ -55,6 +56,12 @@ def inspect_weights(directory: Path) -> list[PartReport]:
     reports += [_opaque_file(directory, RECOGNISER_FILE), _opaque_file(directory, *DETECTOR_FILES)]
     optional = (("voice", voice_file, voice_problem), ("fast", distilled_file, distilled_problem))
     return reports + [_optional_file(directory, *each) for each in optional if each[1](directory).is_file()]
+
+
+def absent_parts(directory: Path) -> dict[str, str]:
+    """Return which optional parts a directory does not have, and how to get each."""
+    optional = (("voice", voice_file, voice.HOW_TO_GET), ("fast", distilled_file, distilled.HOW_TO_GET))
+    return {name: how for name, find, how in optional if not find(directory).is_file()}
 
 
 def read_config(directory: Path) -> ModelConfig:

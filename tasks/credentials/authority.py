@@ -104,7 +104,7 @@ def _usage(*, signing: bool) -> x509.KeyUsage:
 def _write(folder: Path, files: dict[str, bytes]) -> dict[str, Path]:
     paths = {name: folder / name for name in files}
     if existing := [str(path) for path in paths.values() if path.exists()]:
-        raise SettingsError(f"{', '.join(existing)} exists; name another folder")
+        raise SettingsError(f"already there: {', '.join(existing)}; name another folder")
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         for name, content in files.items():

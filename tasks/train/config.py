@@ -157,8 +157,9 @@ def read_train_config(path: Path, known: tuple[str, ...]) -> TrainConfig:
     """
     try:
         table = tomllib.loads(path.read_text())
-    except (OSError, tomllib.TOMLDecodeError) as error:
-        raise SettingsError(f"{path} cannot be read as a training file: {error}") from error
+    except (OSError, ValueError) as error:
+        why = error.strerror if isinstance(error, OSError) else error
+        raise SettingsError(f"{path} cannot be read as a training file: {why}") from error
     problems = [
         f"{name}: neither a path nor a part ({', '.join(known)})"
         for name in table

@@ -6,11 +6,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from models import weights
-from models.weights import PartReport
+from models.weights import PartReport, absent_parts
 from tasks.weights.download import note_converted
 from troupe.errors import WeightsError
 
-__all__ = ["PartReport", "check", "convert"]
+__all__ = ["PartReport", "absent_parts", "check", "convert"]
 
 
 def check(directory: Path) -> list[PartReport]:

@@ -78,7 +78,7 @@ def audit(
         print_json([asdict(entry) for entry in entries])
         return
     print_table(
-        ("number", "time", "event", "by", "details"),
+        ("number", "time (UTC)", "event", "by", "details"),
         [(str(e.number), f"{e.at:%Y-%m-%d %H:%M:%S}", e.event, e.by, _details(e.facts)) for e in entries],
         right=("number",),
     )

@@ -26,7 +26,7 @@ def policy(
     - `require_consent=true`: every job needs a permission of the register that covers it, see `troupe consent`
     - `require_signature=true`: nothing is published without signed Content Credentials
     - `label=ai-generated`: visible label of every video; `none` for none
-    - `watermark=true`: every picture has the invisible watermark
+    - `watermark=true`: every picture must have the invisible watermark; otherwise a job may say `off`
     - `allow_input=/data;s3://media`: folders, buckets and hosts that rows may name; empty: the default
     - `review=RULE; RULE; ...`: rules that decide about films by their measures; empty: none
 
@@ -60,7 +60,7 @@ def policy(
     if as_json:
         print_json(asdict(current))
     else:
-        print_table(("setting", "value"), [(name, _shown(value)) for name, value in asdict(current).items()])
+        print_table(("setting", "value"), [(name, _shown(name, value)) for name, value in asdict(current).items()])
 
 
 def _parsed(text: str) -> tuple[str, Any]:
@@ -74,7 +74,9 @@ def _parsed(text: str) -> tuple[str, Any]:
     return name, {"true": True, "false": False}.get(value.lower(), value)
 
 
-def _shown(value: Any) -> str:
+def _shown(name: str, value: Any) -> str:
     if value is None:
         return "(default)"
+    if name == "watermark" and not value:
+        return "false (not required; every video has it unless its job says off)"
     return str(value).lower() if isinstance(value, bool) else "; ".join(value) if isinstance(value, tuple) else value

@@ -147,7 +147,7 @@ def sql(
     query: Annotated[str, typer.Argument(help="A SELECT statement; `-` reads it from standard input.")],
     store: StoreOption = DEFAULT_STORE,
     as_of: AsOfOption = None,
-    format: RowFormatOption = RowFormat.table,
+    format: Annotated[RowFormat, typer.Option(help="Output format.")] = RowFormat.table,
 ) -> None:
     """Query the catalog in SQL, in DuckDB's dialect.
 
@@ -185,7 +185,7 @@ def export(
     file: Annotated[Path, typer.Argument(help="File to write: .parquet, .csv or .json.")],
     store: StoreOption = DEFAULT_STORE,
     as_of: AsOfOption = None,
-    limit: LimitOption = None,
+    limit: Annotated[int | None, typer.Option(min=1, help="Maximum number of rows.", show_default="all")] = None,
     excel: ExcelOption = False,
 ) -> None:
     """Write rows of the catalog, with all columns, to a file.
@@ -245,6 +245,8 @@ def stats(
         groups = costs(opened, by, as_of=as_of, **filters)
         if not groups:
             explain_empty(opened, filters, as_of)
+        elif by is not None and by.startswith("tags.") and all(group["group"] is None for group in groups):
+            explain_empty(opened, {"tags": (by.removeprefix("tags."),)}, as_of)
         print_costs(groups, by, cost, as_json=as_json)
         return
     values, table = statistics(opened, as_of=as_of, **filters), table_state(opened)

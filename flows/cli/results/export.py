@@ -60,7 +60,8 @@ def export(
         ),
     ] = None,
     approved: Annotated[
-        bool, typer.Option("--approved", help="Export only films that were approved in review; short for --review.")
+        bool,
+        typer.Option("--approved", help="Export only films approved in review; short for `--review approved`."),
     ] = False,
 ) -> None:
     """Export finished videos under readable names, with a manifest beside them.
@@ -99,8 +100,8 @@ def export(
     from catalogs.export.deliver import deliver
     from catalogs.query import jobs as query
     from catalogs.query.sql import sql
-    from catalogs.store.policy import read_policy
     from catalogs.store.existing import open_existing
+    from catalogs.store.policy import read_policy
     from catalogs.store.store import open_store
     from catalogs.table.schema import WITH_VIDEO
     from flows.observe.prefect_events import emit_export

@@ -115,7 +115,7 @@ def print_jobs(rows: list[dict[str, Any]]) -> None:
                 row["run_id"],
                 row["job_id"],
                 row["status"],
-                row["review"] if row["review"] in ("approved", "rejected") else "",
+                row["review"] or "",
                 row["identity"] or "",
                 "" if row["frames"] is None else str(row["frames"]),
                 "" if row["seconds"] is None else f"{row['seconds']:.2f}",

@@ -31,11 +31,11 @@ def test_invalid_choices_and_rates() -> None:
     found = problems("portrait,driving,fps,gaps,crop,blend,quality,master\na,b,0.5,bridge,folow,colour,52,avi\n")
     assert [problem.split("; ")[-1] for problem in found] == [
         "use 1 to 240 frames per second, such as 25, 29.97 or 30000/1001",
-        "use hold or cut or fail",
+        "use hold, cut or fail",
         "did you mean 'follow'?",
         "use seamless or reference",
         "the default is 18",
-        "use none or lossless or prores",
+        "use none, lossless or prores",
     ]
 
 

@@ -118,9 +118,9 @@ def test_all_problems_are_reported_together() -> None:
         "row 1 (line 2): start is 'soon'; use seconds, such as 12.5",
         "row 1 (line 2): audio is 'drivng'; use driving, none or the URI of an audio file",
         "row 1 (line 2): language is 'English'; use a BCP 47 tag, such as en, pt-BR or zh-Hant",
-        "row 1 (line 2): output is 'ful'; use full or crop or both; did you mean 'full'?",
+        "row 1 (line 2): output is 'ful'; use full, crop or both; did you mean 'full'?",
         "row 1 (line 2): fps is 'fast'; use 1 to 240 frames per second, such as 25, 29.97 or 30000/1001",
-        "row 1 (line 2): preset is 'exct'; use exact or draft or fast or sketch; did you mean 'exact'?",
+        "row 1 (line 2): preset is 'exct'; use exact, draft, fast or sketch; did you mean 'exact'?",
         "row 1 (line 2): seed is '1.5'; use an integer from 0 to 9223372036854775807",
         "row 1 (line 2): tags is 'a'; write name=value;name=value or a JSON object",
         "row 1 (line 2): driving is empty",
@@ -155,7 +155,7 @@ def test_defaults_fill_empty_cells(tmp_path: Path, monkeypatch: pytest.MonkeyPat
         "defaults: column 'job_id' cannot have a default",
         "defaults: column 'portrait' cannot have a default",
         "defaults: column 'sed' cannot have a default",
-        "defaults: preset is 'x'; use exact or draft or fast or sketch",
+        "defaults: preset is 'x'; use exact, draft, fast or sketch",
     ]
 
 

@@ -63,3 +63,24 @@ def test_run_and_plan_share_the_options_that_name_the_jobs() -> None:
     shared = names[0][: names[0].index("preview") + 1]
     assert len(shared) == 21
     assert shared == names[1][: len(shared)]
+
+
+def test_help_shows_no_type_for_flags_and_the_defaults_that_hold() -> None:
+    wide = {"COLUMNS": "200"}
+    shown = CliRunner().invoke(app, ["export", "--help"], env=wide).output
+    assert "<bool>" not in shown
+    assert "short for --review approved" in shown
+    limit = CliRunner().invoke(app, ["catalog", "export", "--help"], env=wide).output.split("--limit")[1]
+    assert "[default: (all)]" in limit.partition("--excel")[0]
+    assert "main columns" not in CliRunner().invoke(app, ["catalog", "sql", "--help"], env=wide).output
+
+
+def test_an_unknown_choice_is_named_without_the_librarys_words() -> None:
+    result = CliRunner().invoke(app, ["export", "latest", "out", "--package", "avi"], env={"COLUMNS": "200"})
+    assert result.exit_code == 2
+    assert "'--package': 'avi' is not one of 'mp4', 'mkv', 'hls'" in result.stderr
+
+
+def test_a_file_that_does_not_exist_is_called_that(tmp_path: Path) -> None:
+    result = CliRunner().invoke(app, ["train", str(tmp_path / "no.toml")], env={"COLUMNS": "200"})
+    assert (result.exit_code, "no.toml cannot be read as a training file: No such file" in result.stderr) == (2, True)

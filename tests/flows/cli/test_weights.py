@@ -131,3 +131,13 @@ def test_check_accepts_converted_weights(miniature: Path, tmp_path: Path) -> Non
         path.unlink()
     assert weights("check", str(tmp_path)).exit_code == 0
     assert "nothing to convert" in weights("convert", str(tmp_path)).stderr
+
+
+def test_check_names_optional_parts_that_are_absent(miniature: Path, tmp_path: Path) -> None:
+    shutil.copytree(miniature, tmp_path, dirs_exist_ok=True)
+    shutil.rmtree(tmp_path / "troupe", ignore_errors=True)
+    result = weights("check", str(tmp_path))
+    assert result.exit_code == 0, result.output
+    for part in ("voice", "fast"):
+        assert f"without the optional part {part}; train one with `troupe train FILE --part {part}`" in result.stderr
+    assert set(json.loads(weights("check", str(tmp_path), "--format", "json").stdout)["absent"]) == {"voice", "fast"}

@@ -48,7 +48,7 @@ def test_all_problems_are_reported_together_before_anything_is_loaded(tmp_path: 
         "the request has 10 problems:\n",
         "option 'ouptut' is unknown; did you mean 'output'?",
         "fps is 'x'; use 1 to 240 frames per second, such as 25, 29.97 or 30000/1001",
-        "preset is 'scetch'; use exact or draft or fast or sketch; did you mean 'sketch'?",
+        "preset is 'scetch'; use exact, draft, fast or sketch; did you mean 'sketch'?",
         "invalid device 'gpu'; use auto, cpu, cuda or cuda:N",
         "nowhere does not exist; get the weights with `troupe weights pull DIR`",
         "no.jpg does not exist",

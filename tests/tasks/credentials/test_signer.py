@@ -47,7 +47,7 @@ def test_a_new_authority_can_sign_and_keeps_its_key_private(tmp_path: Path) -> N
     files = create_authority(tmp_path / "new")
     Signer(SigningSettings(files["certificate.pem"], files["key.pem"])).check()
     assert files["key.pem"].stat().st_mode & 0o777 == 0o600
-    with pytest.raises(SettingsError, match=r"key.pem, \S+certificate.pem, \S+root.pem exists; name another folder"):
+    with pytest.raises(SettingsError, match=r"already there: \S+key.pem, \S+certificate.pem, \S+root.pem; "):
         create_authority(tmp_path / "new")
 
 

@@ -234,3 +234,20 @@ def test_what_a_customer_cost(delivered: str) -> None:
     groups = json.loads(troupe("catalog", "stats", "--store", delivered, "--by", "tags.scene", "--json").stdout)
     assert {group["group"] for group in groups} == {"1", None}
     assert troupe("catalog", "stats", "--store", delivered, "--by", "tag").exit_code == 2
+
+
+def test_grouping_by_an_unknown_tag_names_what_is_similar(delivered: str) -> None:
+    result = troupe("catalog", "stats", "--store", delivered, "--by", "tags.scen")
+    assert "no job has the tag 'scen'; similar: scene" in result.stderr
+    assert "no job" not in troupe("catalog", "stats", "--store", delivered, "--by", "tags.scene").stderr
+
+
+def test_films_that_wait_for_review_are_pending(delivered: str) -> None:
+    assert {row[2]: row[4] for row in cells(ls(delivered))} == {"one": "pending", "two": "pending", "bad": ""}
+
+
+def test_a_version_that_does_not_exist(delivered: str) -> None:
+    result = ls(delivered, "--as-of", "99")
+    assert result.exit_code == 2
+    assert "has no version 99; it is at version " in result.stderr
+    assert "ernel" not in result.stderr
