@@ -136,9 +136,11 @@ class Sender:
                 see = f"see {self._store.command('events ls')}"
                 lines.append(f"webhook {lane.endpoint.name} is disabled: {state.disabled}; {see}")
             elif lane.outbox.waiting:
+                waiting = lane.outbox.waiting
+                waits = "1 event waits" if waiting == 1 else f"{waiting} events wait"
                 why = f" ({state.last_error})" if state.failing_since and state.last_error else ""
                 lines.append(
-                    f"webhook {lane.endpoint.name}: {lane.outbox.waiting} events wait{why}; they are sent with the "
+                    f"webhook {lane.endpoint.name}: {waits}{why}, to be sent with the "
                     f"next run, or by {self._store.command('events deliver')}"
                 )
         return [*lines, *([f"webhooks: {self._trouble}"] if self._trouble else [])]

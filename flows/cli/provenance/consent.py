@@ -20,6 +20,7 @@ from flows.cli.options import (
     weights_or_miniature,
 )
 from flows.cli.provenance.forget import show_deletion
+from tasks.run.summary import counted
 from troupe.errors import InputError, SettingsError
 
 __all__ = ["app"]
@@ -148,7 +149,7 @@ def import_file(
     if problems:
         raise SettingsError(f"{file} has invalid permissions; nothing was added", problems)
     count = add_permissions(open_store(store), permissions, replace_existing=replace)
-    stderr.print(f"added {count} permissions")
+    stderr.print(f"added {counted(count, 'permission')}")
 
 
 @app.command()
@@ -237,7 +238,7 @@ def revoke(
     _, done = revoke_permission(opened, reference, reason)
     for run in done.runs:
         report.write_report(opened, run)
-    stderr.print(f"{done.files} files deleted; jobs with {permission.reference} are refused from now on")
+    stderr.print(f"{counted(done.files, 'file')} deleted; jobs with {permission.reference} are refused from now on")
 
 
 def _with_hash(values: dict[str, Any]) -> dict[str, Any]:

@@ -98,7 +98,7 @@ def forget(
     done = retention.forget(opened, identity, pictures, absent_ok=absent_ok)
     for run in done.runs:
         report.write_report(opened, run)
-    stderr.print(f"{done.files} files deleted; later runs will refuse {identity or portrait}")
+    stderr.print(f"{counted(done.files, 'file')} deleted; later runs will refuse {identity or portrait}")
 
 
 def show_deletion(found: ForgetReport) -> None:

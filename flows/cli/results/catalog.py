@@ -29,6 +29,7 @@ from flows.cli.results.rows import (
     print_review,
     print_rows,
 )
+from tasks.run.summary import counted
 from troupe.errors import SettingsError
 
 __all__ = ["app"]
@@ -208,7 +209,7 @@ def export(
     if not len(rows):
         explain_empty(opened, filters, as_of)
     file.write_bytes(encode_rows(rows, formats[file.suffix.lower()], excel))
-    stderr.print(f"{len(rows)} rows written to {file}")
+    stderr.print(f"{counted(len(rows), 'row')} written to {file}")
 
 
 @app.command()
@@ -288,7 +289,7 @@ def compact(
     from catalogs.table import compaction
 
     done = compaction.compact(open_existing(store), order=z_order)
-    stderr.print(f"merged {done.removed} files into {done.added}; the table is at version {done.version}")
+    stderr.print(f"merged {counted(done.removed, 'file')} into {done.added}; the table is at version {done.version}")
 
 
 @app.command()
@@ -314,4 +315,4 @@ def vacuum(
     files = compaction.vacuum(open_existing(store), timedelta(hours=grace), dry_run=dry_run)
     for file in files:
         typer.echo(file)
-    stderr.print(f"{len(files)} files {'would be ' if dry_run else ''}deleted")
+    stderr.print(f"{counted(len(files), 'file')} {'would be ' if dry_run else ''}deleted")

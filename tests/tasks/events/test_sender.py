@@ -85,7 +85,7 @@ def test_events_are_sent_beside_a_run_and_the_rest_after_it(store: Store) -> Non
         record(store, "r1", [row("r1", "b")])
         with sending_events(store, notes.append, stopped=lambda: True):
             pass
-    assert notes == [] or "1 events wait" in notes[0]
+    assert notes == [] or "1 event waits" in notes[0]
     with receiver(port=int(got.url.split(":")[2].split("/")[0])) as again:
         deliver_events(store, list_endpoints(store), lambda: False)
         assert {payload["data"]["job_id"] for _, payload in (*got.events, *again.events)} == {"a", "b"}
@@ -97,7 +97,7 @@ def test_a_receiver_that_is_down_is_told_and_keeps_its_events(store: Store) -> N
         add(store, got)
     with sending_events(store, notes.append):
         record(store, "r1", [row("r1", "a")])
-    assert "1 events wait" in notes[0]
+    assert "1 event waits" in notes[0]
     assert "troupe events deliver" in notes[0]
     assert read_state(store, "hook").tries
 

@@ -210,7 +210,7 @@ def test_stats_and_compaction(delivered: str) -> None:
     found = json.loads(troupe("catalog", "stats", "--json", "--store", delivered).stdout)
     assert (found["jobs"], found["frames_rendered"], found["table"]["files"]) == (3, 18, 1)
     assert "done 2" in troupe("catalog", "stats", "--store", delivered).stdout
-    assert "merged 1 files into 1" in troupe("catalog", "compact", "--z-order", "--store", delivered).stderr
+    assert "merged 1 file into 1" in troupe("catalog", "compact", "--z-order", "--store", delivered).stderr
     assert "0 files" in troupe("catalog", "vacuum", "--dry-run", "--store", delivered).stderr
     for as_of, jobs in (("0", 0), ("1", 3), ("2020-01-01", 0), ("1h", 0)):
         listed = troupe("catalog", "ls", "--as-of", as_of, "--format", "json", "--store", delivered)
