@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
 
@@ -14,7 +14,7 @@ from catalogs.store.store import Store
 from troupe.errors import DamagedFile
 from troupe.labels import label_key
 
-__all__ = ["Match", "Origin", "PermissionState", "find_origin"]
+__all__ = ["FilmOrigin", "Match", "NamedFilm", "Origin", "PermissionState", "find_origin"]
 
 Match: TypeAlias = Literal["checksum", "watermark", "claims", "none"]
 """How a file was found: by its content; by the mark in its frames; only by the run and job that it names, of which the
@@ -34,58 +34,113 @@ _STATES: dict[str, PermissionState] = {
 }
 
 
+_WORST_FIRST: tuple[PermissionState, ...] = (
+    *("withdrawn", "expired", "not yet valid", "unregistered", "missing", "unknown"),
+    "valid",
+)
+
+
+@dataclass(frozen=True)
+class NamedFilm:
+    """A film as a file names it; empty where it does not.
+
+    Attributes:
+        run_id, job_id: its run and job.
+        portrait_sha256: hash of its portrait.
+        consent: reference to the permission.
+        checksum: hash of its video.
+    """
+
+    run_id: str = ""
+    job_id: str = ""
+    portrait_sha256: str = ""
+    consent: str = ""
+    checksum: str = ""
+
+
+@dataclass(frozen=True)
+class FilmOrigin:
+    """What the store knows of a film.
+
+    Attributes:
+        permission: to show the person, as of now.
+        row: row of the job, empty if the store has none.
+    """
+
+    permission: PermissionState
+    row: Mapping[str, Any]
+
+
 @dataclass(frozen=True)
 class Origin:
     """What the store knows of a file.
 
     Attributes:
         match: how the file was found.
-        permission: to show the person, as of now.
-        row: row of the job, empty if the store has none.
+        row: row of the job, empty if the store has none; of a package, of the first film that the store has.
+        films: the films in the file, in the order in which it names them. A watermark names a picture, so that these
+            are all films of that picture, unless the file says which of them it is.
+        permission: the worst one of the films'.
     """
 
     match: Match
-    permission: PermissionState
     row: Mapping[str, Any]
+    films: tuple[FilmOrigin, ...]
+    permission: PermissionState
 
 
-def find_origin(
-    store: Store,
-    sha256: str,
-    *,
-    run_id: str = "",
-    job_id: str = "",
-    picture_key: str = "",
-    portrait_sha256: str = "",
-    consent: str = "",
-) -> Origin:
-    """Find the job that a file is from.
+def find_origin(store: Store, sha256: str, named: Sequence[NamedFilm], picture_key: str = "") -> Origin:
+    """Find the jobs that a file is from.
 
     Args:
         sha256: hash of the file.
-        run_id, job_id: run and job that the file names.
+        named: films that the file names: several if it is a package.
         picture_key: key of the picture that a watermark names, or its start.
-        portrait_sha256, consent: hash of the portrait and reference to the permission that the file names.
 
     Raises:
         StoreError: the store cannot be read.
     """
-    match, row = _find(store, sha256, run_id, job_id, picture_key)
-    return Origin(match, _permission_state(store, row, portrait_sha256, consent), row)
+    match, row, found = _find(store, sha256, named, picture_key)
+    forgotten = ForgetList(store)
+    films = tuple(FilmOrigin(_permission_state(store, forgotten, row, film), row) for film, row in found)
+    states = {film.permission for film in films}
+    return Origin(match, row, films, next((state for state in _WORST_FIRST if state in states), "unknown"))
 
 
-def _find(store: Store, sha256: str, run_id: str, job_id: str, picture_key: str) -> tuple[Match, Mapping[str, Any]]:
-    rows = list_jobs(store, checksum=sha256).to_pylist()
-    if rows:
+_Found: TypeAlias = list[tuple[NamedFilm, Mapping[str, Any]]]
+
+
+def _find(
+    store: Store, sha256: str, named: Sequence[NamedFilm], picture_key: str
+) -> tuple[Match, Mapping[str, Any], _Found]:
+    """Return how a file was found, the row of its job, and the films in it with their rows."""
+    names = {(film.run_id, film.job_id) for film in named}
+    if rows := list_jobs(store, checksum=sha256).to_pylist():
         # The job that the file names, or the first one that had it: later ones reused it.
-        named = [row for row in rows if (row["run_id"], row["job_id"]) == (run_id, job_id)]
-        return "checksum", (named or rows[-1:])[0]
-    named = list_jobs(store, run=run_id, job=job_id).to_pylist() if run_id and job_id else []
-    if named and sha256 in _published(store, named[0]):
-        return "checksum", named[0]
-    if picture_key and (marked := list_jobs(store, picture=picture_key).to_pylist()):
-        return "watermark", marked[-1]
-    return ("claims", named[0]) if named else ("none", {})
+        row = next((row for row in rows if (row["run_id"], row["job_id"]) in names), rows[-1])
+        return "checksum", row, [(named[0] if named else NamedFilm(), row)]
+    found: _Found = [(film, _row_of(store, film)) for film in named]
+    if len(found) == 1 and found[0][1] and sha256 in _published(store, found[0][1]):
+        return "checksum", found[0][1], found
+    known = [(film, row) for film, row in found if row]
+    if known and len({film.run_id for film in named}) > 1 and not any(film.checksum for film in named):
+        found = known  # a comment does not say which of several jobs is of which run
+    marked = list_jobs(store, picture=picture_key).to_pylist() if picture_key else []
+    if not marked:
+        return ("claims", known[0][1], found) if known else ("none", {}, found)
+    # A film that was withdrawn no longer has the key of its picture: what the file names counts, too.
+    same = [row for row in marked if (row["run_id"], row["job_id"]) in names]
+    others = [(NamedFilm(), row) for row in reversed(marked)] if not same else []
+    return "watermark", (same or marked[-1:])[0], [*known, *others]
+
+
+def _row_of(store: Store, film: NamedFilm) -> Mapping[str, Any]:
+    """Return the row of a film; empty if the store has none."""
+    if film.run_id and film.job_id:
+        rows = list_jobs(store, run=film.run_id, job=film.job_id).to_pylist()
+    else:
+        rows = list_jobs(store, checksum=film.checksum).to_pylist() if film.checksum else []
+    return rows[-1] if rows else {}
 
 
 def _published(store: Store, row: Mapping[str, Any]) -> set[str]:
@@ -97,14 +152,13 @@ def _published(store: Store, row: Mapping[str, Any]) -> set[str]:
     return {str(entry["sha256"]) for entry in (record or {}).get("files", {}).values()}
 
 
-def _permission_state(store: Store, row: Mapping[str, Any], portrait_sha256: str, consent: str) -> PermissionState:
+def _permission_state(store: Store, forgotten: ForgetList, row: Mapping[str, Any], film: NamedFilm) -> PermissionState:
     identity, portrait = row.get("identity") or "", row.get("portrait_sha256") or ""
-    forgotten = ForgetList(store)
     if row.get("status") == "forgotten" or any(
-        forgotten.refusal(identity, content) for content in {portrait, portrait_sha256}
+        forgotten.refusal(identity, content) for content in {portrait, film.portrait_sha256}
     ):
         return "withdrawn"
-    reference = row.get("consent") or consent
+    reference = row.get("consent") or film.consent
     permission = find_permission(store, reference) if label_key(reference) else None
     if permission is not None:
         return _STATES[permission.state()]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -49,6 +49,7 @@ class Generation:
         consent: reference to the permission to use the likeness; empty if there is none.
         ingredients: the portrait first; of a package the film that players choose.
         package: key of the package that the file is; empty for a film.
+        films: the films in it, in the order of `ingredients`: `role`, and the fields of `FilmClaims`.
     """
 
     run_id: str
@@ -58,6 +59,7 @@ class Generation:
     consent: str
     ingredients: Sequence[Ingredient]
     package: str = ""
+    films: Sequence[Mapping[str, str]] = ()
 
 
 def sign_file(signer: Signer, path: Path, target: Path, generation: Generation, *, composite: bool) -> list[str]:
@@ -102,6 +104,7 @@ def _definition(generation: Generation, title: str, mime: str, composite: bool, 
         "softwareAgent": {"name": "troupe", "version": __version__},
         "parameters": {"ingredientIds": used},
     }
+    films = [dict(film) for film in generation.films]
     actions = [made]
     if parent:
         actions.insert(0, {"action": "c2pa.opened", "parameters": {"ingredientIds": [parent]}})
@@ -121,7 +124,7 @@ def _definition(generation: Generation, title: str, mime: str, composite: bool, 
                     "picture_key": generation.picture_key,
                     "weights": generation.weights,
                     "consent": generation.consent,
-                    **({"package": generation.package} if generation.package else {}),
+                    **({"package": generation.package, "films": films} if generation.package else {}),
                     "inputs": [
                         {"role": ingredient.role, "title": ingredient.title, "sha256": ingredient.sha256}
                         for ingredient in generation.ingredients

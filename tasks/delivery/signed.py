@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from catalogs.store import uris
 from catalogs.store.store import Store
 from tasks.credentials.file_types import sidecar_path
 from tasks.credentials.manifest import Generation, Ingredient, sign_file
@@ -55,14 +56,22 @@ def signed_files(
         weights=row["weights"] or "",
         consent=row["consent"] or "",
         ingredients=[
-            Ingredient(f"film-{number}", file, file.name, file_sha256(file))
-            for number, (_, file) in enumerate(films, 1)
+            Ingredient(f"film-{number}", file, f"{row['job_id']}{file.suffix}", file_sha256(file))
+            for number, (row, file) in enumerate(films, 1)
         ],
         package=key,
+        films=[{"role": f"film-{number}", **_named(row)} for number, (row, _) in enumerate(films, 1)],
     )
     signed = sidecar or path.with_stem("signed")
     sign_file(signer, path, signed, generation, composite=row["output"] != "crop")
     return {"": signed} if sidecar is None else {_SIDECAR: signed, "": path}
+
+
+def _named(row: Mapping[str, Any]) -> dict[str, str]:
+    """Return what the manifest says of a film; files by name, because it is published."""
+    values = {name: row[name] for name in ("language", "run_id", "job_id", "consent", "portrait_sha256")}
+    files = {name: uris.name(row[name]) for name in ("portrait", "driving") if row[name]}
+    return {name: str(value) for name, value in {**values, **files}.items() if value}
 
 
 def _earlier(target: Store, places: Mapping[str, str], key: str, folder: Path) -> dict[str, Path] | None:

@@ -47,6 +47,8 @@ _LABELS = {
     "status": "job's status",
     "permission": "permission today",
 }
+_MATCHES = {"checksum": "content", "claims": "run and job"}
+"""How a file was found, for people."""
 
 
 def verify(
@@ -74,7 +76,8 @@ def verify(
     a signature, the unsigned note that every video of troupe has is reported as what it is: a claim that anyone can
     write, and that a re-encoding may keep or lose; and the watermark is read, with the key in TROUPE_WATERMARK_KEY.
     With --store, files are looked up by their content and their watermark, and the job's permission in the register and
-    the forget list. Nothing is fetched from the network.
+    the forget list. Nothing is fetched from the network. Of a package, every film is reported with its language and
+    job, and one that was withdrawn makes the package withdrawn.
 
     States and exit codes; all files are reported, and the highest code counts:
 
@@ -121,6 +124,10 @@ def verify(
 
 def _print(found: Verification) -> None:
     typer.echo(f"{found.file}: {found.state}")
-    for name, value in asdict(found).items():
+    for name, value in (asdict(found) | {"match": _MATCHES.get(found.match or "", found.match)}).items():
         if name in _LABELS and value and value != "none":
             typer.echo(f"  {_LABELS[name]}: {', '.join(value) if isinstance(value, tuple) else value}")
+    for film in found.films:
+        facts = {"consent": film.consent, "job's status": film.status, "permission today": film.permission}
+        known = "".join(f", {label} {value}" for label, value in facts.items() if value)
+        typer.echo(f"  film {film.language or 'of unknown language'}: job {film.job_id or 'unknown'}{known}")

@@ -12,11 +12,13 @@ import pytest
 from catalogs.consent.permission import Permission
 from catalogs.consent.register import add_permissions, mark_revoked
 from catalogs.retention.forget import forget
+from catalogs.retention.revoke import revoke
 from catalogs.store.renders import encode_record
 from catalogs.store.store import Store, open_store
 from catalogs.table.row_buffer import RowBuffer
 from catalogs.table.schema import make_row
 from tasks.credentials.verify import verify_file
+from tasks.media.provenance import VideoMetadata
 from tasks.media.watermark import PUBLIC_KEY, Watermarker
 from tests.clips import make, make_clip, numbered
 from tests.tasks.credentials.conftest import SignCopy
@@ -157,6 +159,28 @@ def test_a_watermark_names_the_picture(store: Store, tmp_path: Path) -> None:
     found = verify_file(make_clip(tmp_path / "clip.mp4", marked), store)
     assert (found.state, found.match, found.claimed_by, found.job_id) == ("unsigned", "watermark", "store", "anna")
     assert found.watermark == PICTURE[:16]
+
+
+def test_a_copy_that_names_a_withdrawn_film_of_a_shared_picture(store: Store, tmp_path: Path) -> None:
+    """Its watermark names the picture, which only the other film still has."""
+    permissions = [Permission("consent-12", "Ada"), Permission("consent-13", "Ada")]
+    add_permissions(store, permissions)
+    job = Job("anna.fr", "/p/ada.png", "/c/clip.mp4", identity="Ada", consent="consent-13", language="fr")
+    with RowBuffer(store, "run-7") as buffer:
+        columns = {"render_key": "def", "picture_key": PICTURE, "checksum": "00"}
+        buffer.append(make_row("run-7", job, "done", started_at=NOW, finished_at=NOW, **columns))
+    watermarker = Watermarker(PUBLIC_KEY, bytes.fromhex(PICTURE[:16]), (SIDE, SIDE), Fraction(25))
+    clip = make_clip(tmp_path / "clip.mp4", (watermarker(frame, number) for number, frame in enumerate(drawn(1))))
+    note = ["-c", "copy", "-metadata", f"comment={VideoMetadata('run-7', 'anna.fr').comment}"]
+    named = make(tmp_path / "named.mp4", "-i", str(clip), *note)
+    found = verify_file(clip, store)
+    assert (found.match, found.permission) == ("watermark", "valid")
+    assert [film.job_id for film in found.films] == ["anna", "anna.fr"]  # which of them, it does not say
+    found = verify_file(named, store)
+    assert (found.match, found.permission, found.job_id, found.films) == ("watermark", "valid", "anna.fr", ())
+    revoke(store, "consent-13", "by letter")
+    found = verify_file(named, store)
+    assert (found.state, found.permission) == ("withdrawn", "withdrawn")
 
 
 def test_a_segment_of_a_stream_says_that_it_is_one(store: Store, tmp_path: Path) -> None:

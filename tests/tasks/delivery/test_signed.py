@@ -8,13 +8,16 @@ from typing import Any
 
 import pytest
 
+from catalogs.consent.permission import Permission
+from catalogs.consent.register import add_permissions
 from catalogs.query.jobs import list_jobs
+from catalogs.retention.revoke import revoke
 from catalogs.store.store import Store, open_store
 from catalogs.table.row_buffer import RowBuffer
 from tasks.credentials.manifest import Generation, Ingredient, sign_file
 from tasks.credentials.settings import SigningSettings
 from tasks.credentials.signer import Signer
-from tasks.credentials.verify import verify_file
+from tasks.credentials.verify import Verification, verify_file
 from tasks.delivery import PackagesReport, deliver_packages
 from tests.catalogs.conftest import row
 from tests.films import write_films
@@ -32,7 +35,7 @@ def store(tmp_path: Path, signer: Signer) -> Store:
     films = write_films(tmp_path / "films", frames=25)
     portrait = [Ingredient("portrait", tmp_path / "ada.png", "ada.png", "ab" * 32)]
     signed = tmp_path / "signed.mp4"
-    sign_file(signer, films["en"], signed, Generation("r1", "hi.en", "p1", "", "c-1", portrait), composite=True)
+    sign_file(signer, films["en"], signed, Generation("r1", "hi.en", "p1", "", "c-en", portrait), composite=True)
     for tag, path in (("en", signed), ("fr", films["fr"])):
         store.put(path, f"renders/key-{tag}/full.mp4")
         made = row("r1", f"hi.{tag}", identity="Ada") | {
@@ -41,6 +44,9 @@ def store(tmp_path: Path, signer: Signer) -> Store:
             "full_uri": store.uri(f"renders/key-{tag}/full.mp4"),
             "checksum": file_sha256(path),
             "language": tag,
+            "consent": f"c-{tag}",
+            "portrait": "/p/ada.png",
+            "portrait_sha256": "ab" * 32,
             "frames": 25,
             "seconds": 1.0,
         }
@@ -77,6 +83,40 @@ def test_a_package_is_signed_once(store: Store, signer: Signer, authority: Path,
         done, again = pack(store, out, kind, signer)
         assert (done.created, done.unchanged, again) == (0, 1, entry)
         assert files == {path.name: path.read_bytes() for path in (out / "Ada").iterdir()}
+
+
+def in_it(found: Verification) -> list[tuple[str, ...]]:
+    return [(film.language, film.job_id, film.consent, film.status, str(film.permission)) for film in found.films]
+
+
+@pytest.mark.parametrize("signs", [True, False], ids=["signed", "unsigned"])
+def test_a_package_is_withdrawn_with_any_of_its_films(
+    store: Store, signer: Signer, authority: Path, tmp_path: Path, signs: bool
+) -> None:
+    """A signed package names its films in the manifest, an unsigned one its jobs in the comment."""
+    trust, package = (authority / "root.pem").read_text(), tmp_path / "out/Ada/hi.mp4"
+    add_permissions(store, [Permission("c-en", "Ada"), Permission("c-fr", "Ada")])
+    pack(store, tmp_path / "out", "mp4", signer if signs else None)
+    found = verify_file(package, store, trust)
+    assert (found.state, found.permission) == ("verified" if signs else "unsigned", "valid")
+    assert in_it(found) == [("en", "hi.en", "c-en", "done", "valid"), ("fr", "hi.fr", "c-fr", "done", "valid")]
+    revoke(store, "c-fr", "by letter")
+    found = verify_file(package, store, trust)
+    assert (found.state, found.permission) == ("withdrawn", "withdrawn")
+    assert found.reason == "the person shown withdrew the permission of 1 of its 2 films: hi.fr (fr)"
+    assert in_it(found) == [
+        ("en", "hi.en", "c-en", "done", "valid"),
+        ("fr", "hi.fr", "c-fr", "forgotten", "withdrawn"),
+    ]
+
+
+def test_a_signed_package_says_what_is_in_it_without_a_store(store: Store, signer: Signer, tmp_path: Path) -> None:
+    pack(store, tmp_path / "out", "mkv", signer)
+    found = verify_file(tmp_path / "out/Ada/hi.mkv")
+    assert in_it(found) == [("en", "hi.en", "c-en", "", "None"), ("fr", "hi.fr", "c-fr", "", "None")]
+    assert (found.portrait, found.driving) == ("ada.png", "wave.mp4")
+    assert found.portrait_sha256 == "ab" * 32
+    assert found.history == ("hi.en.mp4",)
 
 
 def test_hls_is_not_signed(store: Store, signer: Signer, tmp_path: Path) -> None:

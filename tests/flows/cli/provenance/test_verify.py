@@ -7,10 +7,16 @@ from pathlib import Path
 
 from PIL import Image
 
+from catalogs.store.store import open_store
+from catalogs.table.row_buffer import RowBuffer
+from catalogs.table.schema import make_row
 from tasks.credentials.manifest import Generation, sign_file
 from tasks.credentials.settings import SigningSettings
 from tasks.credentials.signer import Signer
-from tests.flows.cli.conftest import troupe
+from tasks.media.provenance import VideoMetadata
+from tests.flows.cli.conftest import NOW, troupe
+from troupe import Job
+from troupe.files import file_sha256
 
 
 def test_a_test_authority_signs_and_says_what_it_is(tmp_path: Path) -> None:
@@ -33,6 +39,28 @@ def test_a_test_authority_signs_and_says_what_it_is(tmp_path: Path) -> None:
     all_of_them = troupe("verify", str(tmp_path / "no.mp4"), str(picture), str(signed), "--json")
     assert all_of_them.exit_code == 9
     assert [one["state"] for one in json.loads(all_of_them.stdout)] == ["unreadable", "unknown", "untrusted"]
+
+
+def test_how_the_store_knows_a_file_and_its_films_in_the_words_of_the_docs(tmp_path: Path) -> None:
+    store, film, package = open_store(str(tmp_path / "store")), tmp_path / "film.txt", tmp_path / "package.txt"
+    film.write_text("a film")
+    package.write_text(VideoMetadata("r1", "hi.en, hi.fr, hi.de").comment)
+    with RowBuffer(store, "r1") as buffer:
+        for job, checksum, status in (("hi.en", file_sha256(film), "done"), ("hi.fr", "00", "forgotten")):
+            made = Job(job, "/p/ada.png", "/c/wave.mp4", language=job[-2:], consent=f"c-{job[-2:]}")
+            columns = {"checksum": checksum}
+            buffer.append(make_row("r1", made, status, started_at=NOW, finished_at=NOW, **columns))  # type: ignore[arg-type]
+    found = troupe("verify", str(film), "--store", store.url)
+    assert "  in the store by: content\n" in found.stdout
+    found = troupe("verify", str(package), "--store", store.url)
+    assert found.exit_code == 7
+    assert "  in the store by: run and job\n" in found.stdout
+    assert "  why: the person shown withdrew the permission of 1 of its 3 films: hi.fr (fr)\n" in found.stdout
+    assert found.stdout.splitlines()[-3:] == [
+        "  film en: job hi.en, consent c-en, job's status done, permission today unregistered",
+        "  film fr: job hi.fr, consent c-fr, job's status forgotten, permission today withdrawn",
+        "  film of unknown language: job hi.de, permission today unknown",
+    ]
 
 
 def test_certificates_that_are_none(tmp_path: Path) -> None:
