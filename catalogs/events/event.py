@@ -117,10 +117,11 @@ def export_event(store: Store, facts: Mapping[str, Any], at: datetime, sha256: s
     """Return the event of an export.
 
     Args:
-        facts: target, number of files, and key of its record.
+        facts: target, number of films (`files`) and of packages that these are in, and key of its record.
         sha256: what no other export has, the hash of its entry in the audit log.
     """
     data = {"store": store.url, "target": facts.get("target"), "files": facts.get("files")}
+    data["packages"] = facts.get("packages")
     data["record"] = store.uri(facts["record"]) if "record" in facts else None
     return Event(_id(sha256), "export.completed", at, _filled(data))
 

@@ -57,7 +57,13 @@ def record_export(store: Store, target: str, rows: Sequence[dict[str, Any]]) -> 
     put = store.put_bytes(sink.getvalue(), key)
     reviews = dict(Counter(row["review"] or "none" for row in named))
     facts = {"target": target, "files": len(named), "reviews": reviews, "record": key, "record_sha256": put.sha256}
-    append_audit(store, "export", facts, [row.get("identity") or "" for row in rows])
+    packages = len({row["file"] for row in named if row["package"]})
+    append_audit(
+        store,
+        "export",
+        facts | ({"packages": packages} if packages else {}),
+        [row.get("identity") or "" for row in rows],
+    )
 
 
 def read_exports(store: Store) -> pa.Table:

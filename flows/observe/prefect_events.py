@@ -72,11 +72,17 @@ def load_client() -> None:
         import_module("prefect.events")
 
 
-def emit_export(store: Store, target: str, files: int) -> None:
-    """Emit the event of an export, if the environment names a Prefect server."""
+def emit_export(store: Store, target: str, films: int, packages: int = 0) -> None:
+    """Emit the event of an export, if the environment names a Prefect server.
+
+    Args:
+        films: number of films that were not there yet.
+        packages: number of packages that these are in; 0 for single videos.
+    """
     if _server_is_configured():
         now = datetime.now(UTC)
-        emit(export_event(store, {"target": target, "files": files}, now, f"{target} {now.isoformat()}"))
+        facts = {"target": target, "files": films, "packages": packages or None}
+        emit(export_event(store, facts, now, f"{target} {now.isoformat()}"))
 
 
 def emit_decision(store: Store, decision: Decision) -> None:

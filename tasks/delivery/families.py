@@ -13,27 +13,38 @@ from tasks.media.languages import UNKNOWN, language_name, same_language, standar
 from troupe.errors import SettingsError
 from troupe.labels import near_labels
 
-__all__ = ["Family", "Film", "check_default", "default_of", "families_of"]
+__all__ = ["Family", "Film", "TrackNames", "check_default", "default_of", "families_of", "track_names"]
 
 _SHOWN = 5
 
 
 @dataclass(frozen=True)
 class Film:
-    """A film and what its track is called.
+    """A film and the languages of its tracks.
 
     Attributes:
         row: its row of the catalog.
         language: language of its sound, BCP 47; `und` if unknown.
-        name: name of its track, different from those of the other films of its picture.
-        subtitles_language, subtitles_name: the same of its subtitles.
+        subtitles_language: the same of its subtitles.
     """
 
     row: dict[str, Any]
     language: str
-    name: str
     subtitles_language: str
-    subtitles_name: str
+
+
+@dataclass(frozen=True)
+class TrackNames:
+    """What the tracks of a package are called, each different from the others.
+
+    Attributes:
+        sounds, subtitles: names of the tracks of each film.
+        notes: what a user should know about them.
+    """
+
+    sounds: Sequence[str]
+    subtitles: Sequence[str]
+    notes: Sequence[str]
 
 
 @dataclass(frozen=True)
@@ -44,13 +55,11 @@ class Family:
         films: one per sound, in the order of their jobs.
         name: name of the package, without suffix.
         variants: how many packages the films need at most: those of different lengths cannot share a video.
-        notes: what a user should know about the tracks.
     """
 
     films: tuple[Film, ...]
     name: str
     variants: int
-    notes: tuple[str, ...]
 
 
 def families_of(rows: Sequence[dict[str, Any]], template: NameTemplate, suffix: str) -> list[Family]:
@@ -110,19 +119,24 @@ def check_default(families: Iterable[Family], wanted: str) -> None:
         raise SettingsError(f"no film is in the default language {wanted!r}; there are: {', '.join(near)}")
 
 
-def _family(members: Sequence[dict[str, Any]], name: str) -> Family:
-    tags = [standard_tag(row["language"]) for row in members]
-    text_tags = [standard_tag(row.get("subtitles_language") or row["language"]) for row in members]
-    names, notes = _names(members, tags)
-    texts, _ = _names(members, text_tags)
-    films = [Film(*film) for film in zip(members, tags, names, text_tags, texts, strict=True)]
-    unknown = [
-        row["job_id"] for tag, row in zip(tags, members, strict=True) if tag == UNKNOWN and row["audio"] != "none"
-    ]
+def track_names(films: Sequence[Film]) -> TrackNames:
+    """Return names for the tracks of a package, and notes about those whose languages are repeated or unknown."""
+    rows = [film.row for film in films]
+    names, notes = _names(rows, [film.language for film in films])
+    texts, _ = _names(rows, [film.subtitles_language for film in films])
+    unknown = [film.row["job_id"] for film in films if film.language == UNKNOWN and film.row["audio"] != "none"]
     if unknown:
         notes.append(f"the language of {', '.join(unknown[:_SHOWN])} is unknown (und); set language in the jobs")
+    return TrackNames(names, texts, notes)
+
+
+def _family(members: Sequence[dict[str, Any]], name: str) -> Family:
+    films = tuple(
+        Film(row, standard_tag(row["language"]), standard_tag(row.get("subtitles_language") or row["language"]))
+        for row in members
+    )
     variants = {(row["frames"], row.get("fit"), row["audio"] == "none") for row in members}
-    return Family(tuple(films), name, len(variants), tuple(notes))
+    return Family(films, name, len(variants))
 
 
 def _names(members: Sequence[dict[str, Any]], tags: Sequence[str]) -> tuple[list[str], list[str]]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -20,9 +20,9 @@ from catalogs.export.target import put_file, refuse_stores
 from catalogs.store.keys import make_key
 from catalogs.store.store import Store
 from tasks.credentials.signer import Signer
-from tasks.delivery.families import Family, Film, check_default, default_of, families_of
+from tasks.delivery.families import Family, Film, check_default, default_of, families_of, track_names
 from tasks.delivery.listing import PACKAGES_FILE, Entry, read_packages, write_packages
-from tasks.delivery.signed import signed_files
+from tasks.delivery.signed import signature_notes, signed_files
 from tasks.media.languages import same_language
 from tasks.media.packages import (
     Package,
@@ -49,6 +49,7 @@ class PackagesReport:
         created: number of packages written.
         unchanged: number of packages that were there already.
         films: number of films in these.
+        recorded: number of these that no earlier export put there, as the event of the export has it.
         notes: what was decided, converted or left out, a line each.
         missing: one line per film that could not be read, and per package that was not written.
         manifest: URI of the manifest beside the packages.
@@ -57,6 +58,7 @@ class PackagesReport:
     created: int
     unchanged: int
     films: int
+    recorded: int
     notes: tuple[str, ...]
     missing: tuple[str, ...]
     manifest: str
@@ -153,7 +155,8 @@ def deliver_packages(
         created,
         len(entries) - created,
         len(exported),
-        tuple(note for outcome in packed for note in outcome.notes),
+        len(exported.keys() - earlier.keys()),
+        (*(note for outcome in packed for note in outcome.notes), *signature_notes(kind, films, signer)),
         tuple(line for outcome in packed for line in outcome.missing),
         save_manifest(store, target, earlier, exported, rows.schema, excel=excel),
     )
@@ -174,7 +177,7 @@ class _Delivery:
 
     def pack(self, family: Family, names: Sequence[str]) -> _Packed:
         """Write the packages of a family under these names."""
-        packed = _Packed(notes=[f"{family.name}: {note}" for note in family.notes])
+        packed = _Packed()
         with scratch_folder() as scratch:
             fetched: list[_LocalFilm] = []
             for n, film in enumerate(family.films):
@@ -216,22 +219,24 @@ class _Delivery:
     def _write(self, group: Sequence[_LocalFilm], folder: Path) -> tuple[Package, list[PackageTrack]]:
         """Write a package to a folder; return it and its tracks."""
         folder.mkdir()
-        default = default_of([local.film for local in group], self.default_language)
+        films = [local.film for local in group]
+        default, names = default_of(films, self.default_language), track_names(films)
         tracks = [
             PackageTrack(
                 local.video,
                 local.film.language,
-                local.film.name,
+                names.sounds[n],
                 n == default,
                 local.subtitles,
                 local.film.subtitles_language,
-                local.film.subtitles_name,
+                names.subtitles[n],
             )
             for n, local in enumerate(group)
         ]
         runs, jobs = ({str(local.film.row[column]): None for local in group} for column in ("run_id", "job_id"))
         metadata = VideoMetadata(", ".join(runs), ", ".join(jobs))
-        return write_package(self.kind, folder, tracks, metadata), tracks
+        package = write_package(self.kind, folder, tracks, metadata)
+        return replace(package, notes=[*names.notes, *package.notes]), tracks
 
     def _publish(
         self,

@@ -12,9 +12,10 @@ from tasks.credentials.file_types import sidecar_path
 from tasks.credentials.manifest import Generation, Ingredient, sign_file
 from tasks.credentials.reader import read_credentials
 from tasks.credentials.signer import Signer
+from tasks.media.packages import PackageKind
 from troupe.files import file_sha256
 
-__all__ = ["signed_files"]
+__all__ = ["signature_notes", "signed_files"]
 
 _SIDECAR = ".c2pa"
 """Path in a package of the manifest beside a file that cannot contain it."""
@@ -65,6 +66,17 @@ def signed_files(
     signed = sidecar or path.with_stem("signed")
     sign_file(signer, path, signed, generation, composite=row["output"] != "crop")
     return {"": signed} if sidecar is None else {_SIDECAR: signed, "": path}
+
+
+def signature_notes(kind: PackageKind, films: Sequence[dict[str, Any]], signer: Signer | None) -> list[str]:
+    """Return a note if packages are not signed although somebody asked for it, or their films are."""
+    signed = sum(film.get("signature") == "signed" for film in films)
+    if kind == "hls" and (signed or signer is not None):
+        return ["nothing was signed: HLS cannot contain Content Credentials; choose mp4 or mkv"]
+    if signed and signer is None:
+        state = f"{signed} of {len(films)} films {'is' if signed == 1 else 'are'} signed"
+        return [f"{state}, and the packages are not: name a signer with --credentials"]
+    return []
 
 
 def _named(row: Mapping[str, Any]) -> dict[str, str]:

@@ -80,7 +80,7 @@ def export(
     which is reported. `packages.jsonl` lists languages, tracks and files with their SHA-256.
 
     With a signer, packages in MP4 and Matroska get Content Credentials, in which those of their films are kept; HLS is
-    not signed.
+    not signed, and a note says so.
 
     Exit code: 0 if all videos were exported, 3 if some are missing from the store, 2 for an invalid request.
 
@@ -117,8 +117,8 @@ def export(
     if default_language and package is None:
         raise SettingsError("--default-language is for packages; add --package mp4, mkv or hls")
     source = open_existing(store)
-    signer = configured_signer(credentials or "") if package in (PackageOption.mp4, PackageOption.mkv) else None
-    if signer is not None:
+    signer = configured_signer(credentials or "") if package is not None else None
+    if signer is not None and package != PackageOption.hls:
         signer.check()
     elif package is not None and read_policy(source).require_signature:
         how = "HLS packages cannot be signed; choose mp4 or mkv" if package == PackageOption.hls else "name a signer"
@@ -148,6 +148,9 @@ def export(
             videos = deliver(source, rows, target, name, masters=masters, **common)
             missing, manifest = videos.missing, videos.manifest
             summary = f"{counted(videos.copied, 'video')} exported, {videos.unchanged} already there"
+            unsigned = sum(signature != "signed" for signature in rows.column("signature").to_pylist())
+            if credentials and unsigned:
+                notes = (f"{unsigned} of {len(rows)} videos are not signed, and --credentials signs packages only",)
         else:
             packages = deliver_packages(
                 source, rows, target, package.value, name, default_language=default_language, signer=signer, **common
@@ -157,8 +160,10 @@ def export(
                 f"{counted(packages.created, 'package')} exported, {packages.unchanged} already there, "
                 f"with {counted(packages.films, 'film')}"
             )
-    if new := videos.copied if package is None else packages.created:
-        emit_export(source, target.url, new)
+    if package is None and videos.copied:
+        emit_export(source, target.url, videos.copied)
+    elif package is not None and packages.recorded:
+        emit_export(source, target.url, packages.recorded, packages.created)
     for note in notes:
         stderr.print(f"note: {note}")
     for problem in missing:

@@ -11,10 +11,12 @@ import av
 import pyarrow.parquet as pq
 import pytest
 
+from catalogs.events.event import audit_event
 from catalogs.export.deliver import deliver
 from catalogs.query.jobs import list_jobs
 from catalogs.query.sql import sql
 from catalogs.store.store import Store, open_store
+from catalogs.table.audit import read_audit
 from catalogs.table.row_buffer import RowBuffer
 from tasks.delivery import PackagesReport, deliver_packages
 from tests.catalogs.conftest import row
@@ -214,6 +216,32 @@ def test_languages_that_are_repeated_or_unknown_are_named(welcome: Catalog, tmp_
         "all.mp4: 3 films are in fr, and their tracks are named by job: r1/loud, welcome.fr, r2/loud",
         "all.mp4: the language of other is unknown (und); set language in the jobs",
     )
+
+
+def test_notes_about_tracks_are_those_of_their_package(welcome: Catalog, tmp_path: Path) -> None:
+    """Films of one language in packages of their own: each track has its plain name."""
+    welcome.add("welcome.fr2", "long", "fr", fit="hold")
+    done = welcome.pack(tmp_path / "out")
+    assert [note for note in done.notes if "named by job" in note] == []
+    titles = [[track["title"] for track in entry["tracks"]] for entry in entries(tmp_path / "out")]
+    assert sorted(titles) == [["English, en", "French, fr", "Portuguese (Brazil), pt-BR"], ["French, fr"]]
+    welcome.add("other", "long", None, picture_key="p2")
+    done = welcome.pack(tmp_path / "out")
+    noted = {entry["file"]: entry["notes"] for entry in entries(tmp_path / "out")}
+    assert noted["Ada/other.mp4"] == ["the language of other is unknown (und); set language in the jobs"]
+
+
+@pytest.mark.parametrize("kind", ["mp4", "hls"])
+def test_the_record_counts_films_and_packages(welcome: Catalog, tmp_path: Path, kind: str) -> None:
+    welcome.add("welcome.de", "long", "de", fit="hold")
+    done = welcome.pack(tmp_path / "out", kind)
+    (entry,) = (entry for entry in read_audit(welcome.store) if entry.event == "export")
+    assert (entry.facts["files"], entry.facts["packages"]) == (4, 2)
+    assert (done.created, done.recorded) == (2, 4)
+    assert welcome.pack(tmp_path / "out", kind).recorded == 0
+    event = audit_event(welcome.store, entry)
+    assert event is not None
+    assert (event.type, event.data["files"], event.data["packages"]) == ("export.completed", 4, 2)
 
 
 def test_rows_of_one_film_are_one_track(welcome: Catalog, tmp_path: Path) -> None:

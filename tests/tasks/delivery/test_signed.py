@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pytest
 
 from catalogs.consent.permission import Permission
@@ -120,8 +121,18 @@ def test_a_signed_package_says_what_is_in_it_without_a_store(store: Store, signe
 
 
 def test_hls_is_not_signed(store: Store, signer: Signer, tmp_path: Path) -> None:
-    _, entry = pack(store, tmp_path / "out", "hls", signer)
+    done, entry = pack(store, tmp_path / "out", "hls", signer)
     assert (entry["signature"], entry["signer"]) == ("unsigned", None)
+    assert done.notes == ("nothing was signed: HLS cannot contain Content Credentials; choose mp4 or mkv",)
+
+
+def test_films_that_lose_their_signature(store: Store, tmp_path: Path) -> None:
+    done, _ = pack(store, tmp_path / "out", "mp4", None)
+    assert done.notes == ()
+    rows = list_jobs(store).to_pylist()
+    signed = pa.Table.from_pylist([row | {"signature": "signed"} for row in rows[:1]] + rows[1:])
+    done = deliver_packages(store, signed, open_store(str(tmp_path / "other")), "mp4")
+    assert done.notes == ("1 of 2 films is signed, and the packages are not: name a signer with --credentials",)
 
 
 def test_a_signer_that_fails(store: Store, authority: Path, tmp_path: Path) -> None:

@@ -39,6 +39,14 @@ def test_export(delivered: str, tmp_path: Path, words: list[str], files: set[str
     assert set(pq.read_table(result.stdout.strip()).column("file").to_pylist()) == files
 
 
+def test_credentials_sign_packages_only(delivered: str, tmp_path: Path) -> None:
+    words = ["export", "all", str(tmp_path / "out"), "--store", delivered]
+    result = troupe(*words, "--credentials", str(tmp_path))
+    assert result.exit_code == 0, result.output
+    assert "note: 2 of 2 videos are not signed, and --credentials signs packages only" in result.stderr
+    assert "not signed" not in troupe(*words).stderr
+
+
 def test_invalid_exports(delivered: str, tmp_path: Path) -> None:
     out = str(tmp_path / "out")
     for words, message in (
