@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import unicodedata
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Sequence, Set
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -160,13 +160,16 @@ def _references(store: Store, rows: pa.Table, identity: str) -> set[str]:
     return named | ({one.reference for one in list_permissions(store, identity)} if identity else set())
 
 
-def delete_renders(store: Store, jobs: pa.Table, files: Sequence[str], withdrawn: str = "") -> None:
+def delete_renders(
+    store: Store, jobs: pa.Table, files: Sequence[str], withdrawn: str = "", kept: Set[str] = frozenset()
+) -> None:
     """Delete the files of jobs and what was decided and said about them, and give the jobs rows that say so.
 
     Args:
         jobs: their rows, with all columns.
         files: keys of their files, as `files_of` returns them.
         withdrawn: why, for the rows; empty if the person is on the forget list.
+        kept: keys of pictures that other jobs have, too, with what was decided about them.
 
     Raises:
         StoreError: something could not be deleted; run again.
@@ -175,7 +178,7 @@ def delete_renders(store: Store, jobs: pa.Table, files: Sequence[str], withdrawn
         store.delete(key)
     # Before the rows, which then no longer have the keys.
     keys = {key for name in ("render_key", "picture_key") for key in jobs.column(name).to_pylist() if key}
-    Decisions(store).delete(keys)
+    Decisions(store).delete(keys - kept)
     for run in sorted({str(run) for run in jobs.column("run_id").to_pylist()}):
         with RowBuffer(store, run) as buffer:
             for row in jobs.filter(pc.field("run_id") == run).to_pylist():
@@ -196,11 +199,15 @@ def exported_copies(store: Store, rows: pa.Table) -> tuple[str, ...]:
     return tuple(sorted(f"{target}/{file}" for target, file in files))
 
 
-def files_of(store: Store, rows: pa.Table) -> list[str]:
-    """Return the keys of the rows' films, pictures and encoded portraits, the records first."""
+def files_of(store: Store, rows: pa.Table, kept: Set[str] = frozenset()) -> list[str]:
+    """Return the keys of the rows' films, pictures and encoded portraits, the records first.
+
+    Args:
+        kept: keys of pictures and encoded portraits that are left out.
+    """
 
     def values(column: str) -> Iterable[str]:
-        return sorted({value for value in rows.column(column).to_pylist() if value})
+        return sorted({value for value in rows.column(column).to_pylist() if value} - kept)
 
     folders = [f"renders/{key}" for key in values("render_key")] + [
         f"{PICTURES}/{key}" for key in values("picture_key")

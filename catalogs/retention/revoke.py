@@ -16,9 +16,15 @@ from troupe.labels import label_key
 
 __all__ = ["revoke"]
 
+_JOB = ("run_id", "job_id")
+_SHARED = ("appearance_key", "picture_key")
+"""Columns with keys of what films share that are not deleted together."""
+
 
 def revoke(store: Store, reference: str, reason: str, *, dry_run: bool = False) -> tuple[Permission, ForgetReport]:
     """Revoke a permission, and delete the renders of the jobs that name it; the person's other permissions stay.
+
+    So do the encoded portrait and the picture of a film, as long as another film that is not deleted has them.
 
     Live runs do not publish such jobs any more. Can be repeated, and should be after a run that was in
     progress meanwhile. A video that other jobs share is deleted for these, too.
@@ -43,17 +49,34 @@ def revoke(store: Store, reference: str, reason: str, *, dry_run: bool = False) 
         raise SettingsError(f"{store.url} has no permission {reference}; {hint}")
     rows = _rows_with(store, reference)
     jobs = rows.filter(pc.field("status") != "forgotten")
-    files = files_of(store, rows)
+    kept = _needed_by_others(store, rows)
+    files = files_of(store, rows, kept)
     runs = tuple(sorted({str(run) for run in jobs.column("run_id").to_pylist()}))
     report = ForgetReport(len(jobs), len(files), runs, exported_copies(store, rows))
     if dry_run:
         return permission, report
     # First, so that nothing deleted is rendered again.
     mark_revoked(store, reference, reason)
-    delete_renders(store, jobs, files, f"the permission {permission.reference} was revoked: {reason}")
+    delete_renders(store, jobs, files, f"the permission {permission.reference} was revoked: {reason}", kept)
     facts = {"reference": permission.reference, "reason": reason, "jobs": report.jobs, "files": report.files}
     append_audit(store, "revoke", facts | {"exported": len(report.exported)}, [permission.identity])
     return permission, report
+
+
+def _needed_by_others(store: Store, rows: pa.Table) -> set[str]:
+    """Return the keys of encoded portraits and pictures of these jobs that other jobs have, too."""
+    everything = snapshot(store)
+    jobs = set(zip(*(rows.column(name).to_pylist() for name in _JOB), strict=True))
+    conditions = [pc.field(name).isin(pc.unique(rows.column(name).drop_null())) for name in _SHARED]
+    wanted = conditions[0] | conditions[1]
+    runs = pc.unique(everything.read(wanted, ["run_id"]).column("run_id"))
+    others = latest_rows(everything.read(pc.field("run_id").isin(runs))).filter(wanted)
+    return {
+        row[name]
+        for row in others.select([*_JOB, *_SHARED]).to_pylist()
+        for name in _SHARED
+        if row[name] and (row["run_id"], row["job_id"]) not in jobs
+    }
 
 
 def _rows_with(store: Store, reference: str) -> pa.Table:

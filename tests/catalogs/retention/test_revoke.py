@@ -12,6 +12,7 @@ from catalogs.export.deliver import deliver
 from catalogs.query.jobs import list_jobs
 from catalogs.retention.check_store import check_store
 from catalogs.retention.revoke import revoke
+from catalogs.store.renders import PICTURES
 from catalogs.store.store import Store, open_store
 from catalogs.table.audit import read_audit
 from catalogs.table.manifest import write_manifest
@@ -65,6 +66,33 @@ def test_what_was_made_with_the_permission_is_deleted(filled: Store, tmp_path: P
     assert entry.event == "revoke"
     assert entry.facts["reason"] == "by letter"
     assert revoke(filled, "r-1", "again")[1].jobs == 0
+
+
+def test_what_films_of_other_permissions_need_stays(folder_store: Store) -> None:
+    """The encoded portrait with its thumbnail, and the picture, unless all of their films are deleted."""
+    store = folder_store
+    add_permissions(store, [Permission("R-1", "Ana"), Permission("R-2", "Ana")])
+    shared = [f"cache/appearance/head.{suffix}" for suffix in ("jpg", "safetensors", "sha256")]
+    shared += [f"{PICTURES}/p1/{name}" for name in ("picture.mp4", "render.json")]
+    for key in (*shared, "cache/appearance/own.jpg", f"{PICTURES}/p2/picture.mp4"):
+        store.put_bytes(b"x", key)
+    for job, consent, columns in (
+        ("fr", "R-1", {"appearance_key": "head", "picture_key": "p1"}),
+        ("en", "R-2", {"appearance_key": "head", "picture_key": "p1"}),
+        ("de", "R-1", {"appearance_key": "own", "picture_key": "p2"}),
+    ):
+        files = render(store, f"k-{job}")
+        with RowBuffer(store, "r1") as buffer:
+            buffer.append(row("r1", job, identity="Ana", consent=consent, **(files | columns)))
+    write_manifest(store, "r1")
+    assert revoke(store, "R-1", "by letter")[1].jobs == 2
+    assert [key for key in shared if store.exists(key)] == shared
+    assert not store.list(f"{PICTURES}/p2")
+    assert not store.exists("cache/appearance/own.jpg")
+    assert not store.list("renders/k-fr")
+    assert store.list("renders/k-en")
+    revoke(store, "R-2", "by letter")
+    assert not [key for key in shared if store.exists(key)]
 
 
 def test_what_cannot_be_revoked(filled: Store) -> None:
