@@ -59,7 +59,7 @@ def rerun_command(store: Store, row: Mapping[str, Any]) -> str:
 
 
 def _model_options(store: Store, run_id: str) -> list[str]:
-    """Return the options of the run that decide what its renders look like, beside the jobs."""
+    """Return the options of the run that decide, beside the jobs, what its renders are and what is measured of them."""
     try:
         request = read_run(store, run_id).request
     except TroupeError:
@@ -69,4 +69,7 @@ def _model_options(store: Store, run_id: str) -> list[str]:
         options += ["--detector", detector]
     if (dtype := request.get("dtype", "auto")) != "auto":
         options += ["--dtype", dtype]
+    for name in ("credentials", "syncnet"):
+        if place := request.get(name):
+            options += [f"--{name}", place]
     return options

@@ -183,6 +183,16 @@ def test_show_prints_a_command_that_a_shell_runs(delivered: str, tmp_path: Path)
     assert (job.job_id, job.identity, job.tags) == ("one", "ada", {"scene": "1"})
 
 
+def test_the_command_that_renders_again_signs_as_the_run_did(delivered: str) -> None:
+    from catalogs.query.job_details import job_rows, rerun_command
+
+    place, row = open_store(delivered), job_rows(open_store(delivered), "one")[0]
+    request = {"weights": "w", "credentials": "/keys/our own", "syncnet": "net.pt"}
+    write_run(place, RunInfo(row["run_id"], "completed", NOW, NOW, request=request))
+    command = rerun_command(place, row)
+    assert command.endswith(" --weights w --credentials '/keys/our own' --syncnet net.pt")
+
+
 def test_sql(delivered: str) -> None:
     result = troupe(
         "catalog", "sql", "SELECT status, count(*) AS n FROM jobs GROUP BY ALL ORDER BY n", "--store", delivered
