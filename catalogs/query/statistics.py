@@ -9,7 +9,7 @@ import pyarrow as pa
 
 from catalogs.query.sql import sql
 from catalogs.store.store import Store
-from catalogs.table.schema import QUALITIES, SCHEMA, STAGES
+from catalogs.table.schema import QUALITIES, SCHEMA, STAGES, SURE_OF_SYNC
 from catalogs.table.snapshot import AsOf, open_table
 from troupe.errors import SettingsError
 from troupe.labels import count_identities, near_labels
@@ -26,9 +26,10 @@ _COUNTS = {
     "last_finished": "max(finished_at)",
     # A reused render is not a second video.
     "videos": "count(DISTINCT render_key) FILTER (status IN ('done', 'reused'))",
-    # Films share their picture, whose frames are counted with the one that it was rendered for.
+    # Films share their picture, whose frames are counted with the one that it was rendered for; it may have failed for
+    # its quality. The report counts the same.
     "frames_rendered": "coalesce(sum(frames) FILTER "
-    "(status = 'done' AND (picture_key IS NULL OR seconds_denoise > 0)), 0)::BIGINT",
+    "(seconds_denoise > 0 OR (status = 'done' AND picture_key IS NULL)), 0)::BIGINT",
     "video_seconds": "coalesce(sum(seconds) FILTER (status = 'done'), 0)",
     "video_bytes": "coalesce(sum(bytes) FILTER (status = 'done'), 0)::BIGINT",
     "flagged": "count(flagged)",
@@ -37,7 +38,8 @@ _COUNTS = {
     "by_error": "histogram(error_kind) FILTER (error_kind IS NOT NULL)",
     **{f"seconds_{stage}": f"coalesce(sum(seconds_{stage}), 0)" for stage in STAGES},
     **{f"median_{name}": f"approx_quantile(quality_{name}, 0.5)" for name in QUALITIES},
-    "median_sync_offset_frames": "approx_quantile(abs(sync_offset_frames), 0.5)",
+    "median_sync_offset_frames": "approx_quantile(abs(sync_offset_frames), 0.5) "
+    f"FILTER (sync_confidence >= {SURE_OF_SYNC})",
     "median_sync_confidence": "approx_quantile(sync_confidence, 0.5)",
 }
 

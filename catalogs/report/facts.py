@@ -98,6 +98,7 @@ class Facts:
 
     Attributes:
         counts: jobs by status.
+        frames: number of frames of the pictures that were rendered; `frames_rendered` of `troupe catalog stats`.
         failures: job_id, error and attempts of failed jobs, by kind of error.
         flagged: job_id and reason of flagged jobs.
         curve: points of finished jobs over time, both from 0 to 100.
@@ -151,8 +152,12 @@ def collect_facts(run_id: str, rows: Iterable[Mapping[str, Any]], max_cards: int
     for row in rows:
         counts[row["status"]] += 1
         if row["status"] == "done":
-            sums.update({name: row[name] for name in ("frames", "seconds", "bytes") if row[name]})
+            sums.update({name: row[name] for name in ("seconds", "bytes") if row[name]})
             devices |= {row["device"]} if row["device"] else set()
+        # Films share their picture, whose frames are counted with the one that it was rendered for; it may have failed
+        # for its quality.
+        if row["seconds_denoise"] or (row["status"] == "done" and not row["picture_key"]):
+            sums["frames"] += row["frames"] or 0
         spent.update({stage: seconds for stage in STAGES if (seconds := row[f"seconds_{stage}"])})
         for name in ("weights", "code_version"):
             if row[name]:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from catalogs.requests.image_sequences import display_name
+from catalogs.table.schema import SURE_OF_SYNC
 
 __all__ = ["FILM_LABELS", "Film", "family_status", "family_title", "film_facts"]
 
@@ -63,6 +64,8 @@ def _sync(row: Mapping[str, Any]) -> str:
     offset = row["sync_offset_frames"]
     frames = "1 frame" if abs(offset) == 1 else f"{abs(offset)} frames"
     late = "in sync" if offset == 0 else f"sound {frames} {'late' if offset > 0 else 'early'}"
+    if row["sync_confidence"] < SURE_OF_SYNC:
+        late = "not clear"
     text = f"{late}, confidence {row['sync_confidence']:.2f}"
     if row["sync_lse_d"] is not None:
         text += f", LSE-C {row['sync_lse_c']:.2f}, LSE-D {row['sync_lse_d']:.2f}"

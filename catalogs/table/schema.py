@@ -24,6 +24,7 @@ __all__ = [
     "SCHEMA",
     "STAGES",
     "STATUSES",
+    "SURE_OF_SYNC",
     "SYNC_COLUMNS",
     "VERSION",
     "WITH_VIDEO",
@@ -55,6 +56,8 @@ EITHER_SIGN = ("sync_offset_frames",)
 """Measures whose absolute value is compared with bounds."""
 HIGHER_IS_BETTER = ("identity", "sync_confidence", "sync_lse_c")
 """Measures of which more is better; of all others less is."""
+SURE_OF_SYNC = 0.5
+"""Least `sync_confidence` with which `sync_offset_frames` means something."""
 
 Row: TypeAlias = dict[str, Any]
 

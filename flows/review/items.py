@@ -12,7 +12,7 @@ from catalogs.requests.image_sequences import display_name
 from catalogs.review.decisions import Decision, ReviewState
 from catalogs.store import uris
 from catalogs.table.runs import read_run
-from catalogs.table.schema import EITHER_SIGN, QUALITIES, SYNC_COLUMNS
+from catalogs.table.schema import EITHER_SIGN, QUALITIES, SURE_OF_SYNC, SYNC_COLUMNS
 from flows.review.context import ReviewContext
 from flows.review.films import families_of, files_of
 from troupe.errors import TroupeError
@@ -124,6 +124,7 @@ class Items:
                 continue
             least, most = thresholds.get(name, (None, None))
             compared = abs(value) if name in EITHER_SIGN else value
+            unclear = name in EITHER_SIGN and (row["sync_confidence"] or 0) < SURE_OF_SYNC
             missed = (least is not None and compared < least) or (most is not None and compared > most)
             bound = f"≥ {least:g}" if least is not None else f"≤ {most:g}" if most is not None else ""
             measures.append(
@@ -131,7 +132,7 @@ class Items:
                     "name": name,
                     "label": _LABELS[name],
                     "value": f"{value:+d}" if name in EITHER_SIGN else f"{value:.3g}",
-                    "unit": _UNITS.get(name, ""),
+                    "unit": f"{_UNITS.get(name, '')}{' (not clear)' if unclear else ''}",
                     "bound": bound,
                     "missed": missed,
                 }

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from catalogs.table.schema import EITHER_SIGN, HIGHER_IS_BETTER, QUALITIES, SYNC_COLUMNS, Status
+from catalogs.table.schema import EITHER_SIGN, HIGHER_IS_BETTER, QUALITIES, SURE_OF_SYNC, SYNC_COLUMNS, Status
 from troupe.errors import QualityError, SettingsError
 
 __all__ = ["Thresholds"]
@@ -54,7 +54,7 @@ class Thresholds:
             if name == "identity" and value < bound:
                 misses.append(f"identity {value:.2f} is below the minimum of {bound:g}")
             elif name in EITHER_SIGN and abs(value) > bound:
-                misses.append(f"{name} {value:+g} is beyond the maximum of {bound:g} either way")
+                misses.append(f"{name} {value:+g} is beyond the maximum of {bound:g} either way{_doubt(quality)}")
             elif name not in ("identity", *EITHER_SIGN) and value > bound:
                 misses.append(f"{name} {value:.3g} is above the maximum of {bound:g}")
         return "; ".join(misses)
@@ -69,6 +69,12 @@ class Thresholds:
             return status, {**outcome, "flagged": missed}
         error = QualityError(f"{missed}; the video is kept in the store")
         return "failed", {**outcome, "flagged": missed, "error": error}
+
+
+def _doubt(measures: Mapping[str, float | None]) -> str:
+    """Return that the offset of mouth and sound is not clear; empty if it is."""
+    sure = measures.get("sync_confidence")
+    return f" (not clear, confidence {sure:.2f})" if sure is not None and sure < SURE_OF_SYNC else ""
 
 
 def _measures(facts: Mapping[str, Any]) -> Mapping[str, float | None] | None:

@@ -25,6 +25,14 @@ def test_statistics(store: Store) -> None:
     assert (state.files if state else None) == (3 if store.delta() else None)
 
 
+def test_the_median_offset_is_that_of_films_whose_offset_is_clear(folder_store: Store) -> None:
+    with RowBuffer(folder_store, "r1") as buffer:
+        for number, (offset, confidence) in enumerate([(1, 0.8), (-1, 0.6), (14, 0.3), (-15, 0.2), (13, 0.49)]):
+            sync = {"sync_offset_frames": offset, "sync_confidence": confidence}
+            buffer.append({**row("r1", str(number)), **sync})
+    assert statistics(folder_store)["median_sync_offset_frames"] == 1
+
+
 def test_identities_are_labels_and_portraits_without_one(folder_store: Store) -> None:
     with RowBuffer(folder_store, "r1") as buffer:
         for number, (label, portrait) in enumerate(

@@ -202,6 +202,27 @@ def test_films_of_a_picture_are_shown_together() -> None:
     assert page.text.count("acme") == 1
 
 
+def test_frames_are_those_of_pictures_that_the_run_rendered() -> None:
+    """A run that reuses its pictures renders none; films of one picture share its frames."""
+    reused = Page(render_page("/store", "r1", family("en", "fr")))
+    assert "frames rendered0" in "".join(reused.text.split("\n"))
+    assert "throughput" not in reused.text
+    rows = family("en", "fr", finished_at=NOON + timedelta(seconds=10))
+    rows[0] |= {"seconds_denoise": 3.0}
+    rendered = "".join(Page(render_page("/store", "r1", rows)).text.split("\n"))
+    assert "frames rendered50" in rendered
+    assert "throughput5.0 frames/s" in rendered
+
+
+@pytest.mark.parametrize("offset", [0, -3])
+def test_an_offset_of_little_confidence_is_not_clear(offset: int) -> None:
+    rows = family("en", sync_confidence=0.42, sync_offset_frames=offset)
+    text = Page(render_page("/store", "r1", rows)).text
+    assert "not clear, confidence 0.42" in text
+    assert "in sync" not in text
+    assert "early" not in text
+
+
 def test_a_single_film_tells_its_sound() -> None:
     page = Page(render_page("/store", "r1", family("en", sync_lse_c=6.5, sync_lse_d=7.25, sync_offset_frames=0)))
     assert [article["data-job"] for article in page.all("article")] == ["welcome.en"]

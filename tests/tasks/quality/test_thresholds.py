@@ -53,5 +53,9 @@ def test_offsets_count_either_way() -> None:
     film = {"facts": {"quality": GOOD, "sync_offset_frames": -5, "sync_confidence": 0.7, "sync_lse_d": 9.5}}
     missed = "sync_offset_frames -5 is beyond the maximum of 2 either way; sync_lse_d 9.5 is above the maximum of 9"
     assert bounds.apply("done", film) == ("done", {**film, "flagged": missed})
+    unsure = {"sync_offset_frames": -5, "sync_confidence": 0.42}
+    assert bounds.missed(unsure) == (
+        "sync_offset_frames -5 is beyond the maximum of 2 either way (not clear, confidence 0.42)"
+    )
     with pytest.raises(SettingsError, match="unknown measure 'sync_confidence'"):
         Thresholds(maximum={"sync_confidence": 1})
