@@ -32,7 +32,15 @@ from troupe.process.terminal import private_terminal
 __all__ = ["app", "main"]
 
 
-class Commands(TyperGroup):
+class Group(TyperGroup):
+    """Command group."""
+
+    def get_params(self, ctx: Any) -> list[Any]:
+        """Return the group's parameters."""
+        return _with_bare_flags(super().get_params(ctx))
+
+
+class Commands(Group):
     """Command group that turns troupe's own errors into a message and an exit code, without a traceback."""
 
     def invoke(self, ctx: Any) -> Any:
@@ -59,12 +67,8 @@ class Command(TyperCommand):
     """Command that refuses an option of one value which is given twice, also under two names."""
 
     def get_params(self, ctx: Any) -> list[Any]:
-        """Return the command's parameters; the help shows no type for flags, which take no value."""
-        parameters = super().get_params(ctx)
-        for parameter in parameters:
-            if isinstance(parameter, TyperOption) and parameter.is_flag:
-                parameter.metavar = ""
-        return parameters
+        """Return the command's parameters."""
+        return _with_bare_flags(super().get_params(ctx))
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         """Parse the command's words."""
@@ -80,6 +84,14 @@ class Command(TyperCommand):
         except typer.BadParameter as error:
             error.message = error.message.removeprefix("Value error, ")  # pydantic's
             raise
+
+
+def _with_bare_flags(parameters: list[Any]) -> list[Any]:
+    """Return the parameters, of which flags, which take no value, are shown without a type."""
+    for parameter in parameters:
+        if isinstance(parameter, TyperOption) and parameter.is_flag:
+            parameter.metavar = ""
+    return parameters
 
 
 app = typer.Typer(
@@ -134,6 +146,8 @@ app.command()(verify.verify)
 app.add_typer(events.app, name="events")
 app.add_typer(weights.app, name="weights")
 app.command()(doctor.doctor)
+for registered in app.registered_groups:
+    registered.cls = Group
 for group in (app, *(registered.typer_instance for registered in app.registered_groups)):
     for command in group.registered_commands if group is not None else ():
         command.cls = Command

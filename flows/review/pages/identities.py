@@ -61,6 +61,7 @@ def routes(context: ReviewContext) -> list[Route]:
             "states": _states(context, [person])[person.key],
             "permissions": [(one, one.state(now), _revocation(context, one)) for one in permissions],
             "forgotten": is_forgotten(context.store, label),
+            "permit": command(context.store, "consent", "add", "REFERENCE", "--identity", person.label),
             "forget": command(context.store, "forget", "--identity", person.label),
             "check": command(context.store, "forget", "--identity", person.label, "--dry-run"),
             "cards": cards_of(context, page.rows),

@@ -69,6 +69,7 @@ def test_help_shows_no_type_for_flags_and_the_defaults_that_hold() -> None:
     wide = {"COLUMNS": "200"}
     shown = CliRunner().invoke(app, ["export", "--help"], env=wide).output
     assert "<bool>" not in shown
+    assert "<bool>" not in CliRunner().invoke(app, ["--help"]).output + CliRunner().invoke(app, ["catalog"]).output
     assert "short for --review approved" in shown
     limit = CliRunner().invoke(app, ["catalog", "export", "--help"], env=wide).output.split("--limit")[1]
     assert "[default: (all)]" in limit.partition("--excel")[0]

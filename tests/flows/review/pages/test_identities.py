@@ -55,8 +55,9 @@ def test_everything_of_a_person(review: Review) -> None:
 
 def test_a_forgotten_person(review: Review) -> None:
     forget(review.context.store, "Person 1")
-    page = review.client().get("/identity?label=Person+1").text
+    page = unescape(review.client().get("/identity?label=Person+1").text)
     assert "forget list" in page
+    assert "troupe consent add REFERENCE --identity 'Person 1' --store" in page
     assert "/media/" not in page
 
 
