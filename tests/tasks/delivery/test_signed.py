@@ -120,6 +120,23 @@ def test_a_signed_package_says_what_is_in_it_without_a_store(store: Store, signe
     assert found.history == ("hi.en.mp4",)
 
 
+def test_a_package_of_an_earlier_version_is_known_by_the_manifests_of_its_films(
+    store: Store, signer: Signer, authority: Path, tmp_path: Path
+) -> None:
+    """Its own manifest does not list them; one without a manifest is looked up by its content."""
+    films = [tmp_path / "signed.mp4", tmp_path / "films/fr.mp4"]
+    ingredients = [Ingredient(f"film-{n}", path, "full.mp4", file_sha256(path)) for n, path in enumerate(films, 1)]
+    package = tmp_path / "package.mp4"
+    sign_file(signer, films[1], package, Generation("r1", "hi.en", "p1", "", "c-en", ingredients, "k"), composite=True)
+    found = verify_file(package)
+    assert in_it(found) == [("", "hi.en", "c-en", "", "None"), ("", "", "", "", "None")]
+    found = verify_file(package, store, (authority / "root.pem").read_text())
+    assert [film[:4] for film in in_it(found)] == [("en", "hi.en", "c-en", "done"), ("fr", "hi.fr", "c-fr", "done")]
+    add_permissions(store, [Permission("c-en", "Ada")])
+    revoke(store, "c-en", "by letter")
+    assert verify_file(package, store).state == "withdrawn"
+
+
 def test_hls_is_not_signed(store: Store, signer: Signer, tmp_path: Path) -> None:
     done, entry = pack(store, tmp_path / "out", "hls", signer)
     assert (entry["signature"], entry["signer"]) == ("unsigned", None)
