@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 
 from troupe.errors import SettingsError, TroupeError
 
 __all__ = ["check_all"]
 
 
-def check_all(checks: Iterable[Callable[[], object]], then: Callable[[], object] = lambda: None) -> None:
+def check_all(
+    checks: Iterable[Callable[[], object]],
+    then: Callable[[], object] = lambda: None,
+    otherwise: Callable[[Sequence[str]], Iterable[str]] = lambda _: (),
+) -> None:
     """Call all the checks, which raise where they find problems, and `then` if there are none.
+
+    Args:
+        otherwise: returns further problems, given those that were found; called only if there are some.
 
     Raises:
         TroupeError: the only problem.
@@ -19,7 +26,10 @@ def check_all(checks: Iterable[Callable[[], object]], then: Callable[[], object]
     problems = [problem for check in checks if (problem := _problem(check)) is not None]
     lines = (line for problem in problems for line in getattr(problem, "problems", ()) or [str(problem)])
     messages = list(dict.fromkeys(lines))
-    if len(problems) == 1 or len(messages) == 1:
+    found = len(messages)
+    if messages:
+        messages += otherwise(messages)
+    if (len(problems) == 1 and len(messages) == found) or len(messages) == 1:
         raise problems[0]
     if messages:
         raise SettingsError(f"the request has {len(messages)} problems:", messages)

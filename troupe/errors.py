@@ -30,6 +30,10 @@ catalog's `error_kind` column.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from troupe.job import Job
 
 __all__ = [
     "BadJob",
@@ -91,9 +95,14 @@ class InputError(TroupeError):
 
 
 class BadJob(InputError, _ErrorList):
-    """Rows of the jobs file are invalid; `problems` lists them with their row numbers."""
+    """Rows of the jobs file are invalid; `problems` lists them with their row numbers.
+
+    Attributes:
+        jobs: the jobs as far as their cells are valid, so that what they need is checked as well; not pickled.
+    """
 
     kind = "bad_job"
+    jobs: Sequence[Job] = ()
 
 
 class MissingInput(InputError):

@@ -90,12 +90,15 @@ def finished_jobs(drafts: Sequence[Draft], problems: list[str], name: str, rules
         elif job_id is not None:
             taken[job_id] = draft.where
     if drafts and drafts[0].defaults.get("subtitles_burn") and not burned:
-        problems.append("defaults: subtitles_burn is true, but no job has subtitles")
+        problems.append("--subtitles-burn is given, but no job has subtitles")
     if problems:
         if rules.policy is not None:
             rows = ((draft.where, draft.fields) for draft in drafts)
             problems += missing_files(rows, rules.policy, problems, rules.file_problem)
-        raise _bad_job(problems, name)
+        error = _bad_job(problems, name)
+        unnamed = {"job_id": "", "portrait": "", "driving": ""}
+        error.jobs = tuple(Job(**{**unnamed, **draft.fields}) for draft in drafts)
+        raise error
     names = iter(default_ids([draft.own for draft in drafts if "job_id" not in draft.fields], set(taken)))
     return [
         Job(

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from datetime import UTC, datetime
 from functools import cached_property
 from typing import Any, Self, get_args
 
 from catalogs.requests.access.input_policy import ANY_PUBLIC, InputPolicy, input_policy
-from catalogs.requests.jobs_file import IdentityFrom, cross_product, read_jobs, read_request
+from catalogs.requests.jobs_file import IdentityFrom, cross_product, job_cells, read_jobs, read_request
+from catalogs.requests.missing_files import missing_files
 from catalogs.store import uris
 from catalogs.store.policy import StorePolicy
 from catalogs.store.store import Store, open_store
@@ -142,7 +143,7 @@ class Request:
         if self.retry is not None:
             return self._failed_jobs(self.retry)
         if self.identity_from not in (None, *get_args(IdentityFrom)):
-            raise SettingsError(f"identity_from is {self.identity_from!r}; use {' or '.join(get_args(IdentityFrom))}")
+            raise SettingsError(f"--identity-from is {self.identity_from!r}; use {' or '.join(get_args(IdentityFrom))}")
         options: Any = {
             "require_consent": self.require_consent,
             "identity_from": self.identity_from,
@@ -158,10 +159,22 @@ class Request:
             elif self.portraits and self.drivings:
                 jobs = cross_product(self.portraits, self.drivings, self.defaults, left_out=self.left_out, **options)
             else:
-                raise SettingsError("nothing to do: give a jobs file, or --portraits DIR and --drivings DIR")
+                missing = "--drivings" if self.portraits else "--portraits" if self.drivings else ""
+                needed = "give a jobs file, or --portraits DIR and --drivings DIR"
+                raise SettingsError(f"{missing} is missing; {needed}" if missing else f"nothing to do: {needed}")
         if self.preview is not None:
             jobs = [_shortened(job, self.preview) for job in jobs]
         return jobs
+
+    def missing_files(self, known: Collection[str]) -> list[str]:
+        """Return which local files of the jobs cannot be used, for a request that has other problems.
+
+        Args:
+            known: these problems.
+        """
+        with FileProblems() as file_problem:
+            rows = ((job.job_id, job_cells(job)) for job in self.job_list)
+            return missing_files(rows, lambda: self._policy, known, file_problem)
 
     def _failed_jobs(self, kinds: Sequence[str]) -> list[Job]:
         if not self.run_id:

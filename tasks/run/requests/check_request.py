@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from functools import partial
 
 from catalogs.requests.access.input_policy import allowed_entries
@@ -18,7 +19,7 @@ from tasks.run.request import Request
 from tasks.weights.local_copy import local_file, local_weights
 from troupe import Job, preset
 from troupe.checks import check_all
-from troupe.errors import SettingsError
+from troupe.errors import BadJob, SettingsError, TroupeError
 
 __all__ = ["check_distilled", "check_request", "model_checks"]
 
@@ -39,7 +40,7 @@ def check_request(request: Request, *, write: bool = True) -> None:
         SettingsError: several problems.
     """
     checks: list[Callable[[], object]] = [
-        lambda: _check_jobs(request.weights, request.job_list),
+        lambda: _check_jobs(request),
         lambda: Thresholds(request.min_identity, request.max_quality, request.fail_quality),
         *model_checks(request.weights, request.detector, request.device, request.dtype),
         lambda: allowed_entries(request.allow_input),
@@ -49,11 +50,32 @@ def check_request(request: Request, *, write: bool = True) -> None:
     check_all(checks, lambda: _check_store(request, write=write))
 
 
-def _check_jobs(weights: str, jobs: Sequence[Job]) -> None:
-    presets = {job.preset for job in jobs}
-    check_all(
-        [partial(check_marks, jobs), partial(check_voice, weights, jobs), partial(check_distilled, weights, presets)]
-    )
+def _check_jobs(request: Request) -> None:
+    """Check the jobs and what they need; where that is missing, files that do not exist are reported as well."""
+    invalid: list[BadJob] = []
+    jobs: Sequence[Job]
+    try:
+        jobs = request.job_list
+    except BadJob as error:  # which lists missing files itself
+        invalid, jobs = [error], error.jobs
+
+    def check_rows() -> None:
+        for error in invalid:
+            raise error
+
+    checks: list[Callable[[], object]] = [
+        check_rows,
+        partial(check_marks, jobs),
+        partial(check_voice, request.weights, jobs),
+        partial(check_distilled, request.weights, {job.preset for job in jobs}),
+    ]
+
+    def missing_files(known: Sequence[str]) -> list[str]:
+        with suppress(TroupeError):  # of the store, which is read only where all else is right
+            return request.missing_files(known)
+        return []
+
+    check_all(checks, otherwise=(lambda _: ()) if invalid else missing_files)
 
 
 def check_marks(jobs: Iterable[Job]) -> None:

@@ -71,6 +71,16 @@ def test_retry_needs_a_run() -> None:
         Request("s", "w", retry=()).job_list  # noqa: B018
 
 
+def test_the_missing_half_of_two_folders_is_named() -> None:
+    for given, message in (
+        ({"portraits": "faces"}, "^--drivings is missing"),
+        ({"drivings": "clips"}, "^--portraits is missing"),
+        ({}, "^nothing to do"),
+    ):
+        with pytest.raises(SettingsError, match=message):
+            Request("s", "w", **given).job_list  # noqa: B018
+
+
 def test_an_unknown_source_of_identities() -> None:
     with pytest.raises(SettingsError, match="stem or folder"):
         Request.from_parameters({"store": "s", "weights": "w", "jobs": "j.csv", "identity_from": "name"}).job_list  # noqa: B018

@@ -12,7 +12,7 @@ from models.miniature import SHIPPED_WEIGHTS
 from tasks.run.request import Request
 from tasks.run.requests.check_request import check_request
 from tests.s3 import BUCKET
-from troupe.errors import BadJob, SettingsError, StoreError, WeightsError
+from troupe.errors import BadJob, SettingsError, StoreError, TroupeError, WeightsError
 
 
 @pytest.fixture
@@ -21,6 +21,8 @@ def valid(tmp_path: Path) -> Request:
     (tmp_path / "weights").mkdir()
     shutil.copy(SHIPPED_WEIGHTS / "detector.onnx", tmp_path / "weights")
     (tmp_path / "jobs.csv").write_text("portrait,driving\na.png,b.mp4\n")
+    for name in ("a.png", "b.mp4"):
+        (tmp_path / name).touch()
     return Request(str(tmp_path / "store"), str(tmp_path / "weights"), str(tmp_path / "jobs.csv"))
 
 
@@ -60,7 +62,7 @@ def test_a_directory_without_a_detector(valid: Request, tmp_path: Path) -> None:
 
 
 def test_all_problems_are_reported_together(valid: Request, tmp_path: Path) -> None:
-    (tmp_path / "jobs.csv").write_text("portrait\na.png\n")
+    (tmp_path / "jobs.csv").write_text("portrait\nno.png\n")
     request = Request(
         valid.store, "nowhere", valid.jobs, device="gpu", dtype="float8", max_quality={"beauty": 1.0}, detector=""
     )
@@ -70,7 +72,7 @@ def test_all_problems_are_reported_together(valid: Request, tmp_path: Path) -> N
     assert text.startswith("the request has 6 problems:\n  ")
     for part in (
         "driving",
-        "a.png",
+        "no.png",
         "invalid device 'gpu'",
         "invalid dtype 'float8'",
         "'beauty'",
@@ -97,6 +99,32 @@ def test_the_preset_fast_needs_a_distilled_denoiser(valid: Request) -> None:
     """Which is said before anything is planned, once for all jobs."""
     with pytest.raises(WeightsError, match=r"has no distilled denoiser.*`troupe train FILE --part fast`"):
         check_request(replace(valid, defaults={"preset": "fast"}))
+
+
+def test_problems_of_all_rows_are_reported_together(valid: Request, tmp_path: Path) -> None:
+    """Also what rows need of the weights beside invalid cells, and files that are missing beside what they need."""
+
+    def problems(*rows: str) -> list[str]:
+        (tmp_path / "jobs.csv").write_text("\n".join(("portrait,driving,audio,lips,preset,label", *rows)))
+        with pytest.raises(TroupeError) as caught:
+            check_request(replace(valid))  # whose jobs are read again
+        assert isinstance(caught.value, BadJob | SettingsError | WeightsError)
+        return list(caught.value.problems) or [caught.value.message]
+
+    silent = "a.png,b.mp4,none,sound,,"
+    missing, fast, dub = "no.png,b.mp4,,,,", "a.png,b.mp4,,,fast,", "a.png,b.mp4,dub.{language}.wav,,,"
+    texts = ("lips follow the sound, but audio is none", "no.png does not exist", "no distilled denoiser")
+    texts = (*texts, "no file like", "no font", "no voice")
+    for rows, expected in (
+        ((silent, missing, fast), (*texts[:3], texts[5])),
+        ((dub, missing, "a.png,b.mp4,,,,\U00012345"), (texts[1], texts[3], texts[4])),
+        ((missing, fast), texts[1:3]),
+        ((missing, "a.png,b.mp4,,sound,,", "a.png,b.mp4,,,,\U00012345"), (texts[1], *texts[4:])),
+        ((fast,), texts[2:3]),
+    ):
+        found = problems(*rows)
+        assert len(found) == len(expected), found
+        assert all(any(text in problem for problem in found) for text in expected), found
 
 
 def test_labels_and_the_watermark_key_are_checked(valid: Request, monkeypatch: pytest.MonkeyPatch) -> None:
