@@ -11,7 +11,16 @@ from typing import Any
 
 from troupe.errors import SettingsError
 
-__all__ = ["OPTIMIZERS", "PRECISIONS", "WORLD", "ClipsConfig", "PartConfig", "TrainConfig", "read_train_config"]
+__all__ = [
+    "OPTIMIZERS",
+    "PRECISIONS",
+    "WORLD",
+    "ClipsConfig",
+    "PartConfig",
+    "TrainConfig",
+    "parse_train_config",
+    "read_train_config",
+]
 
 PRECISIONS = ("float32", "bf16")
 OPTIMIZERS = ("adamw", "muon")
@@ -155,6 +164,23 @@ def read_train_config(path: Path, known: tuple[str, ...]) -> TrainConfig:
     Raises:
         SettingsError: the file is missing, is not TOML, or has invalid entries; all of them are listed.
     """
+    config, problems = parse_train_config(path, known)
+    if problems:
+        raise SettingsError(f"{path} cannot be used", problems)
+    return config
+
+
+def parse_train_config(path: Path, known: tuple[str, ...]) -> tuple[TrainConfig, list[str]]:
+    """Read a training file as far as its entries are valid; return it with what is wrong with the others.
+
+    Parts and clips with invalid entries are in it, so that what they need can be checked, but not with their settings.
+
+    Args:
+        known: names of the parts that can be trained.
+
+    Raises:
+        SettingsError: the file is missing, or is not TOML.
+    """
     try:
         table = tomllib.loads(path.read_text())
     except (OSError, ValueError) as error:
@@ -173,36 +199,34 @@ def read_train_config(path: Path, known: tuple[str, ...]) -> TrainConfig:
     clips = _clips(table["clips"], problems) if "clips" in table else None
     if not parts and not problems:
         problems.append(f"no part to train; add a table such as [{known[0]}]")
-    if problems:
-        raise SettingsError("\n  ".join((f"{path} cannot be used", *problems)))
-    weights = Path(paths["weights"] or "")
-    return TrainConfig(
-        weights=weights,
-        base=Path(paths["base"]) if paths["base"] else None,
-        folder=Path(paths["folder"] or f"{weights}.training"),
-        parts=tuple(config for config in parts if config is not None),
+    weights, base, folder = (value if type(value) is str else "" for value in paths.values())
+    config = TrainConfig(
+        weights=Path(weights),
+        base=Path(base) if base else None,
+        folder=Path(folder or f"{weights}.training"),
+        parts=tuple(parts),
         clips=clips,
     )
+    return config, problems
 
 
 def _clips(table: Any, problems: list[str]) -> ClipsConfig | None:
     kinds = {f.name: type(f.default) for f in fields(ClipsConfig) if f.name != "source"} | {"source": str}
-    before = len(problems)
     values = _values("clips", table, kinds, problems)
     if "source" not in values:
         problems.append('clips.source: missing; "world", or the path of a table of clips')
     problems += [
         f"clips.{name}: {value} is less than 1" for name, value in values.items() if type(value) is int and value < 1
     ]
-    return ClipsConfig(**values) if len(problems) == before else None
+    return ClipsConfig(**values) if "source" in values else None
 
 
-def _part(part: str, table: Any, problems: list[str]) -> PartConfig | None:
+def _part(part: str, table: Any, problems: list[str]) -> PartConfig:
     kinds = {f.name: type(f.default) for f in fields(PartConfig) if f.name not in ("part", "steps", "rates", "options")}
     kinds |= {"steps": int, "rates": dict, "options": dict}
     before = len(problems)
     values = _values(part, table, kinds, problems)
-    if "steps" not in values:
+    if isinstance(table, dict) and "steps" not in table:
         problems.append(f"{part}.steps: missing")
     least = {"steps": 1, "batch": 1, "rate": 0, "warmup": 0, "rate_end": 0, "weight_decay": 0, "clip": 0, "ema": 0}
     least |= {"accumulate": 1, "seed": 0, "save_every": 1, "loaders": 0}
@@ -222,7 +246,7 @@ def _part(part: str, table: Any, problems: list[str]) -> PartConfig | None:
     if values.get("ema", 0) >= 1:
         problems.append(f"{part}.ema: {values['ema']} is not less than 1")
     if len(problems) > before:
-        return None
+        return PartConfig(part, steps=1)
     config = PartConfig(part=part, **values)
     if config.batch % config.accumulate:
         problems.append(f"{part}.accumulate: {config.accumulate} does not divide a batch of {config.batch}")

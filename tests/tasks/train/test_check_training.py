@@ -48,6 +48,30 @@ def test_all_problems_are_reported_together(tmp_path: Path) -> None:
     assert not (tmp_path / "weights").exists()
 
 
+def test_invalid_settings_are_reported_with_what_is_missing(tmp_path: Path) -> None:
+    path = written(
+        tmp_path,
+        f'base = "weightz"\n[clips]\nsource = "{tmp_path}/no.csv"\ncount = 0\n[vae]\nsteps = "x"\nbatch = 3\n'
+        "[adapters]\nsteps = 1\nbatch = 3\n[ears]\n[headpose]\nrates = 1\n",
+    )
+    with pytest.raises(SettingsError) as caught:
+        check_training(path, (), "gpu", workers=2)
+    text = str(caught.value)
+    for expected in (
+        "vae.steps: 'x' is not of type int",
+        "clips.count: 0 is less than 1",
+        "ears: neither a path nor a part",
+        "headpose.steps: missing",
+        "headpose.rates: 1 is not of type dict",
+        "base: weightz is not a directory",
+        "no.csv does not exist",
+        "invalid device 'gpu'",
+        "adapters: a batch of 3 cannot be shared by 2 workers",
+    ):
+        assert expected in text, text
+    assert len(caught.value.problems) == 9, text
+
+
 def test_the_table_of_clips_is_read(tmp_path: Path) -> None:
     (tmp_path / "clips.csv").write_text("clip,start,face,fps\na.mp4,x,,\nb.mp4,,left,\n")
     path = written(tmp_path, f'[clips]\nsource = "{tmp_path}/clips.csv"\n[adapters]\nsteps = 1\n')
