@@ -14,7 +14,7 @@ from typing import Any, Self
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from catalogs.requests.columns import suggestion
+from catalogs.requests.column_names import suggestion
 from catalogs.review.decision import REVIEW_STATES
 from catalogs.table.schema import EITHER_SIGN, QUALITIES, STATUSES, number_column
 from catalogs.table.snapshot import Snapshot

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import difflib
 import json
+import logging
 import math
 import re
 import sys
 import unicodedata
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from fractions import Fraction
 from functools import lru_cache
 from pathlib import Path
@@ -16,13 +17,16 @@ from typing import Any
 
 import langcodes
 
+from catalogs.requests.column_names import suggestion
 from catalogs.store import uris
 from catalogs.store.keys import JOB_ID, valid_job_id
 from troupe import PRESETS, FaceChoice
 from troupe.errors import SettingsError
 from troupe.job import BLENDS, CROPS, FITS, GAPS, LABELS, LIPS, LOUDNESS, MASTERS, WATERMARKS, valid_size
 
-__all__ = ["COLUMNS", "LANGUAGE", "REQUIRED", "is_empty", "parse_cells", "suggestion"]
+__all__ = ["COLUMNS", "LANGUAGE", "REQUIRED", "is_empty", "parse_cells"]
+
+_log = logging.getLogger(__name__)
 
 _AUDIO = ("driving", "none")
 _OUTPUTS = ("full", "crop", "both")
@@ -189,6 +193,8 @@ def _stretch_limit(text: str, _folder: str) -> float:
 
 def _loudness(text: str, _folder: str) -> float:
     """Parse `-23`, in LUFS."""
+    if re.fullmatch(r"[-\d.,]+\s*(LUFS|LKFS|LU|dB\w*)", text, re.IGNORECASE):
+        raise ValueError(f"is {_short(text)}; write the number alone, without a unit, such as -23")
     number = _decimal_point(text.removeprefix("-"))
     value = -float(number) if text.startswith("-") and _NUMBER.fullmatch(number) else math.nan
     low, high = LOUDNESS
@@ -205,7 +211,17 @@ def _label(text: str, _folder: str) -> str:
             f"is {_short(text)}; use {', '.join(LABELS)}, or a text of at most {_LONGEST_LABEL} characters without "
             f"braces and backslashes"
         )
+    _warn_of_label(text)
     return text
+
+
+@lru_cache(maxsize=1024)  # once for all rows
+def _warn_of_label(text: str) -> None:
+    """Warn of a text that is nearly a known label, which is drawn as it is."""
+    spelled = re.sub(r"[\s_]+", "-", text.casefold())
+    known = ["none"] if spelled in ("off", "no", "false") else difflib.get_close_matches(spelled, LABELS, 1, 0.75)
+    for label in known:
+        _log.warning("label %s is drawn as this text; did you mean %s?", _short(text), label)
 
 
 def _render_key(text: str, _folder: str) -> str:
@@ -310,14 +326,6 @@ def _tag_value(value: Any) -> str:
     if isinstance(value, bool):
         return json.dumps(value)
     return _text(value)
-
-
-def suggestion(text: str, known: Iterable[str] | None = None) -> str:
-    """Return the end of a message: the most similar of the `known` names, if any; all columns if none are given."""
-    near = difflib.get_close_matches(text[:80].lower(), list(COLUMNS if known is None else known), n=1)
-    if near:
-        return f"; did you mean {near[0]!r}?"
-    return f"; use one of {', '.join(COLUMNS)}" if known is None else ""
 
 
 def _short(text: str) -> str:

@@ -8,6 +8,7 @@ from typing import Any
 
 import langcodes
 
+from catalogs.requests.column_names import default_name
 from catalogs.requests.columns import LANGUAGE
 from catalogs.requests.inputs import files_in
 from catalogs.requests.missing_files import PolicySource, any_public, missing
@@ -15,9 +16,10 @@ from catalogs.store import uris
 from catalogs.store.keys import valid_job_id
 from troupe.errors import TroupeError
 
-__all__ = ["PLACEHOLDER", "PLACES", "expand"]
+__all__ = ["PLACEHOLDER", "PLACES", "expand", "unknown_placeholders"]
 
 PLACEHOLDER = "{language}"
+_BRACES = re.compile(r"\{[^{}/]*\}")
 PLACES = ("audio", "tracks", "subtitles")
 """Columns whose URIs may contain the placeholder."""
 
@@ -48,7 +50,7 @@ def expand(
     rest = {column: value for column, value in own.items() if column != "languages"}
     if languages and not patterns:
         text = f"languages is {';'.join(languages)}, but none of {', '.join(PLACES)} has {PLACEHOLDER}"
-        problems.append(f"{where if 'languages' in own else 'defaults'}: {text}")
+        problems.append(f"{where}: {text}" if "languages" in own else f"--{text}")
     of = "subtitles_language" if patterns == ["subtitles"] else "language"
     if languages and fields.get(of):
         problems.append(f"{where}: has both {of} and languages; leave one empty")
@@ -69,6 +71,22 @@ def expand(
                 problems.append(f"{where}: job_id {own['job_id']!r} is too long for one job per language")
         rows.append(row)
     return rows or [rest]
+
+
+def unknown_placeholders(
+    own: Mapping[str, Any], defaults: Mapping[str, Any], where: str, policy: PolicySource
+) -> list[str]:
+    """Return the files of a row that have other words in braces than the placeholder, and do not exist as written."""
+    problems = []
+    for column in ("portrait", "driving", *PLACES):
+        uri = str(own.get(column) or defaults.get(column) or "")
+        known = [PLACEHOLDER] if column in PLACES else []
+        unknown = [word for word in dict.fromkeys(_BRACES.findall(uri)) if word not in known]
+        if unknown and missing(uri, policy):
+            advice = f"write {PLACEHOLDER}" if known else f"only {', '.join(PLACES)} may have {PLACEHOLDER}"
+            at = f"{where}: {column}" if column in own else default_name(column)
+            problems.append(f"{at} has {' and '.join(unknown)}, which stands for nothing; {advice}")
+    return problems
 
 
 def _filled(fields: Mapping[str, Any], patterns: list[str], language: str) -> dict[str, str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import io
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from fractions import Fraction
@@ -16,9 +17,10 @@ import pyarrow.parquet as pq
 
 from catalogs.requests.access.input_policy import trusting
 from catalogs.requests.access.limits import MAX_ROWS, limit
-from catalogs.requests.columns import COLUMNS, REQUIRED, is_empty, parse_cells, suggestion
+from catalogs.requests.column_names import column_suggestion, default_name
+from catalogs.requests.columns import COLUMNS, REQUIRED, is_empty, parse_cells
 from catalogs.requests.drafts import Draft, IdentityFrom, Rules, finished_jobs
-from catalogs.requests.dubs import expand
+from catalogs.requests.dubs import expand, unknown_placeholders
 from catalogs.requests.inputs import content_type, files_in, opened
 from catalogs.requests.missing_files import FileProblem, PolicySource, any_public
 from catalogs.requests.tables import MOST_PROBLEMS, TABLE_SUFFIXES, read_table
@@ -59,6 +61,7 @@ _TYPES: dict[str, pa.DataType] = {
     "tags": pa.map_(pa.string(), pa.string()),
 }
 _LISTED = 10
+_KNOWN = frozenset(COLUMNS)
 _FIELDS = [field.name for field in dataclasses.fields(Job)]
 _REQUEST = pa.schema([(name, _TYPES.get(name, pa.string())) for name in _FIELDS])
 
@@ -139,20 +142,27 @@ def parse_jobs(
     found: list[tuple[str, str]] = []
     for row in table.rows:
         wrong: list[str] = []
-        cells = parse_cells(row.cells, folder, row.where, wrong)
+        own = _known_case(row.cells)
+        cells = parse_cells(own, folder, row.where, wrong)
+        if policy is not None:
+            wrong += unknown_placeholders(cells, fallback, row.where, policy)
         rows = expand(cells, fallback, row.where, wrong, policy or any_public)
-        drafts += [Draft(row.where, own, fallback) for own in rows]
+        drafts += [Draft(row.where, values, fallback) for values in rows]
         found += [("", problem) for problem in wrong if ("", problem) not in found]
-        found += [(column, f"{row.where}: {column} is empty") for column in REQUIRED if is_empty(row.cells.get(column))]
+        found += [(column, f"{row.where}: {column} is empty") for column in REQUIRED if is_empty(own.get(column))]
         if len(found) + len(table.problems) >= MOST_PROBLEMS or (first is not None and len(drafts) >= first):
             break
+    columns = _known_case(table.columns)
     problems = [
-        f"{where}: column {column[:80]!r} is unknown{suggestion(column)}" for column, where in _unknown(table.columns)
+        f"{where}: column {column[:80]!r} is unknown{column_suggestion(column, COLUMNS)}"
+        for column, where in _unknown(columns)
     ]
     if table.header or drafts:
-        problems += [f"column {column!r} is missing" for column in REQUIRED if column not in table.columns]
+        problems += [f"column {column!r} is missing" for column in REQUIRED if column not in columns]
     problems += table.problems + settings
-    problems += [problem for column, problem in found if not column or column in table.columns]
+    problems += [problem for column, problem in found if not column or column in columns]
+    if settings:  # which are not the file's
+        name = "the request"
     drafts = drafts[:first]
     if not drafts and not problems:
         problems.append("there are no rows; write one row per job")
@@ -203,7 +213,8 @@ def cross_product(
     if first is None and len(pictures) * len(clips) > (most := limit(MAX_ROWS)):
         raise BadJob(f"the request has more than {most} jobs, the limit: divide it into parts, or set {MAX_ROWS}")
     fallback = _defaults(defaults or {}, problems)
-    rows = expand({}, fallback, "defaults", problems, policy)
+    problems += unknown_placeholders({}, fallback, "options", policy)
+    rows = expand({}, fallback, "options", problems, policy)
     drafts: list[Draft] = []
     for picture, clip in product(pictures, clips):
         if first is not None and len(drafts) >= first:
@@ -279,7 +290,24 @@ def _defaults(defaults: Mapping[str, str], problems: list[str]) -> dict[str, Any
     forbidden = {"job_id", *REQUIRED} & defaults.keys() | {column for column, _ in _unknown(defaults)}
     problems += [f"defaults: column {column!r} cannot have a default" for column in sorted(forbidden)]
     allowed = {column: cell for column, cell in defaults.items() if column not in forbidden}
-    return parse_cells(allowed, str(Path.cwd()), "defaults", problems)
+    fields: dict[str, Any] = {}
+    for column, cell in allowed.items():
+        wrong: list[str] = []
+        fields |= parse_cells({column: cell}, str(Path.cwd()), "", wrong)
+        problems += [default_name(column) + problem.removeprefix(f": {column}") for problem in wrong]
+    return fields
+
+
+def _known_case(columns: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return columns in the case in which they are known, such as `portrait` for `Portrait`, unless both are there."""
+    others = [column for column in columns if column not in _KNOWN and column.lower() in _KNOWN]
+    if not others:
+        return columns
+    taken = Counter(column.lower() for column in columns)
+    return {
+        column.lower() if taken[column.lower()] == 1 and column in others else column: columns[column]
+        for column in columns
+    }
 
 
 def _unknown(columns: Mapping[str, Any]) -> list[tuple[str, Any]]:

@@ -23,7 +23,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from catalogs.requests.columns import suggestion
+from catalogs.requests.column_names import suggestion
 from catalogs.table.schema import EITHER_SIGN, QUALITIES, SCHEMA, number_column
 from troupe.errors import SettingsError
 

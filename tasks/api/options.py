@@ -11,7 +11,7 @@ from typing import Any, Literal, TypeAlias, TypedDict
 
 import numpy as np
 
-from catalogs.requests.columns import suggestion
+from catalogs.requests.column_names import suggestion
 from catalogs.requests.inputs import stat
 from catalogs.requests.jobs_file import parse_job
 from catalogs.store import uris

@@ -137,6 +137,26 @@ def test_all_problems_are_reported_together(folder: Path) -> None:
         assert expected in text, text
 
 
+def test_another_word_in_braces_is_named(folder: Path) -> None:
+    (folder / "odd{lang}.wav").touch()
+    with pytest.raises(BadJob) as raised:
+        jobs(
+            folder,
+            "a,p.png,c.mp4,dub.{lang}.wav,,",
+            "b,p.png,c.mp4,odd{lang}.wav,,",
+            "c,p.png,{language}.mp4,,,",
+            "d,p.png,c.mp4,{LANGUAGE}.{language}.wav,en,",
+            defaults={"subtitles": f"{folder}/x.{{locale}}.srt"},
+        )
+    assert [problem for problem in raised.value.problems if "which stands" in problem] == [
+        "row 1 (line 2): audio has {lang}, which stands for nothing; write {language}",
+        "--subtitles has {locale}, which stands for nothing; write {language}",
+        "row 3 (line 4): driving has {language}, which stands for nothing; only audio, tracks, subtitles may have "
+        "{language}",
+        "row 4 (line 5): audio has {LANGUAGE}, which stands for nothing; write {language}",
+    ]
+
+
 def test_languages_without_a_placeholder_are_reported_once(folder: Path) -> None:
     for name in ("q.png", "r.png"):
         (folder / name).write_text(name)

@@ -155,7 +155,51 @@ def test_defaults_fill_empty_cells(tmp_path: Path, monkeypatch: pytest.MonkeyPat
         "defaults: column 'job_id' cannot have a default",
         "defaults: column 'portrait' cannot have a default",
         "defaults: column 'sed' cannot have a default",
-        "defaults: preset is 'x'; use exact, draft, fast or sketch",
+        "--preset is 'x'; use exact, draft, fast or sketch",
+    ]
+
+
+def test_a_wrong_option_is_not_a_problem_of_the_file() -> None:
+    text = "portrait,driving,fps\na,b,{}\n"
+    wrong = {"preset": "turbo", "lips": "sund", "watermark": "of", "audio": "dubs", "subtitles_burn": "x", "fps": "x"}
+    with pytest.raises(BadJob) as caught:
+        parse(text.format(""), defaults=wrong)
+    assert caught.value.message == "the request has 6 problems:"
+    for option, problem in zip(wrong, caught.value.problems, strict=True):
+        known = f"--{option.replace('_', '-')} is" if option != "fps" else "defaults: fps is"
+        assert problem.startswith(known), problem
+    with pytest.raises(BadJob, match=r"^the request has 2 problems:\n  --preset is 'turbo'.*\n  row 1 \(line 2\): fps"):
+        parse(text.format("x"), defaults={"preset": "turbo"})
+    with pytest.raises(BadJob, match=r"^jobs.csv has a problem:"):
+        parse(text.format("x"))
+
+
+def test_columns_by_other_names() -> None:
+    (job,) = parse("Portrait,DRIVING,Job_ID\na,b,c\n")
+    assert (job.portrait, job.driving, job.job_id) == ("/data/a", "/data/b", "c")
+    found = problems("Picture,Clip,Sound,Lang,portrit\na,b,,,\n")
+    for number, name in enumerate(("portrait", "driving", "audio", "language", "portrait")):
+        assert found[number].endswith(f"did you mean '{name}'?"), found
+    assert problems("portrait,Portrait,driving\na,b,c\n") == [
+        "header: column 'Portrait' is unknown; did you mean 'portrait'?"
+    ]
+
+
+def test_a_label_that_is_nearly_a_known_one(caplog: pytest.LogCaptureFixture) -> None:
+    """It is a text, which may be meant."""
+    texts = ("ai-genrated", "AI modified", "off", "Campaign 7", "ai-generated")
+    jobs = parse("portrait,driving,label\n" + "".join(f"a,b{n},{text}\n" for n, text in enumerate(2 * texts)))
+    assert [job.label for job in jobs][:5] == list(texts)
+    assert [record.getMessage() for record in caplog.records] == [
+        "label 'ai-genrated' is drawn as this text; did you mean ai-generated?",
+        "label 'AI modified' is drawn as this text; did you mean ai-modified?",
+        "label 'off' is drawn as this text; did you mean none?",
+    ]
+
+
+def test_loudness_is_a_number_alone() -> None:
+    assert problems("portrait,driving,loudness\na,b,-23 LUFS\n") == [
+        "row 1 (line 2): loudness is '-23 LUFS'; write the number alone, without a unit, such as -23"
     ]
 
 
