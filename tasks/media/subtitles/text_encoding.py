@@ -57,6 +57,8 @@ def decode_text(data: bytes, name: str, language: str = "") -> tuple[str, list[s
     try:
         return data.decode(encoding), []
     except UnicodeDecodeError:
+        if b"\0" in data and not any(data.startswith(bom) for bom, _ in _BOMS):
+            raise InputError(f"{name} is not a text; name a file of subtitles, SRT or WebVTT") from None
         if encoding != "utf-8":
             raise InputError(f"{name} is damaged: it is not valid {encoding}; save it again as UTF-8") from None
     primary = language.partition("-")[0].lower()

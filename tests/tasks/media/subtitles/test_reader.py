@@ -91,8 +91,9 @@ def test_files_that_cannot_be_read(tmp_path: Path) -> None:
         read(tmp_path, VTT.removeprefix("WEBVTT"), "a.vtt")
     with pytest.raises(InputError, match="damaged"):
         read(tmp_path, b"\xff\xfe" + SRT.encode("utf-16-le") + b"\x00\xd8\x41\x00")
-    with pytest.raises(InputError):
-        read(tmp_path, bytes(range(256)) * 20)
+    for size in (5120, 5121):
+        with pytest.raises(InputError, match="is not a text; name a file of subtitles, SRT or WebVTT"):
+            read(tmp_path, (b"RIFF" + bytes(range(256)) * 21)[:size])
 
 
 def test_text_of_srt_is_text(tmp_path: Path) -> None:
