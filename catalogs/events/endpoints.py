@@ -101,9 +101,9 @@ def add_endpoint(store: Store, endpoint: Endpoint, *, from_start: bool = False) 
     queue = Queue(store)
     problems = _problems(endpoint)
     if store.exists(_settings_key(endpoint.name)) and not problems:
-        problems.append(f"{store.url} has an endpoint {endpoint.name} already; remove it first, or use --name")
+        problems.append(f"{store.url} has a webhook {endpoint.name} already; remove it first, or use --name")
     if problems:
-        raise SettingsError("invalid endpoint: " + "; ".join(problems))
+        raise SettingsError("invalid webhook: " + "; ".join(problems))
     # The state first: an endpoint without one would get everything.
     write_state(store, endpoint.name, State(cursor=Cursor() if from_start else queue.head()))
     store.replace(seal(asdict(endpoint)), _settings_key(endpoint.name))

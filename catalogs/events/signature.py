@@ -40,7 +40,10 @@ class Signer:
 
     def __init__(self, keys: list[str], where: str) -> None:
         if not keys:
-            raise SettingsError(f"{where} has no secret; write one that starts with {_PREFIX}")
+            raise SettingsError(
+                f"{where} has no secret; write one that starts with {_PREFIX}, or name a file by --secret-file, "
+                "which is written with a new secret if it is missing"
+            )
         self._webhooks = [Webhook(_checked(key, where)) for key in keys]
 
     def headers(self, event_id: str, payload: bytes, now: datetime) -> Mapping[str, str]:

@@ -31,7 +31,7 @@ def test_added_listed_and_removed(shared_store: Store, endpoint: Endpoint) -> No
     assert read_state(shared_store, "hook").cursor.rows == 1, "what was recorded before is not sent"
     for key in shared_store.list("events"):
         assert SECRET.removeprefix("whsec_") not in shared_store.read(key).decode()
-    with pytest.raises(SettingsError, match="has an endpoint hook already"):
+    with pytest.raises(SettingsError, match="has a webhook hook already"):
         add_endpoint(shared_store, endpoint)
     with pytest.raises(SettingsError, match="has no webhook hok; it has hook"):
         find_endpoint(shared_store, "hok")

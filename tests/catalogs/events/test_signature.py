@@ -49,6 +49,13 @@ def test_the_secret_leaves_the_environment_when_it_is_read(monkeypatch: pytest.M
     assert load_signer("").headers("evt_1", b"{}", NOW) == first
 
 
+def test_without_a_secret_the_option_that_writes_one_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("catalogs.events.signature._taken", {})
+    monkeypatch.delenv(SECRET_VARIABLE, raising=False)
+    with pytest.raises(SettingsError, match=f"{SECRET_VARIABLE} has no secret; .* starts with whsec_, .*--secret-file"):
+        load_signer("")
+
+
 @pytest.mark.parametrize(
     "text", ["", "whsec_", "whsec_c2hvcnQ=", "secret", "whsec_%%%", EXAMPLE.removeprefix("whsec_")]
 )
