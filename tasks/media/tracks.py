@@ -109,6 +109,8 @@ def read_length(path: Path) -> tuple[int, float] | None:
             rate = float(stream.average_rate)
             seconds = (container.duration or 0) / av.time_base
             frames = stream.frames or round(seconds * rate)
+            if not frames and container.format.name.endswith("_pipe"):  # one picture, or several in one file
+                frames = sum(1 for packet in container.demux(stream) if packet.size)
     except (InputError, MemoryError):
         raise
     except Exception:  # The job itself will report what is wrong with the clip.

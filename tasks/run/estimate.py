@@ -17,6 +17,7 @@ from catalogs.table.snapshot import snapshot
 from models.face_files import detector_file
 from tasks.run.planning import Plan, finished_films, plan_jobs
 from tasks.steps.specs import FilmSpec, LipsSpec, MotionSpec, PictureSpec, PortraitSpec, TrackSpec
+from tasks.weights.shipped import MINIATURE_NOTE
 from troupe import Job
 from troupe.labels import count_identities
 
@@ -64,6 +65,7 @@ class Estimate:
         clips, tracks: number of different ones in the request, and of those that the pictures still need.
         frames: number of frames to render, by preset.
         lips: number of different motions with lips by sound in the request, and of those still to be made.
+        notes: what to know of jobs before they are done, by job_id.
         basis: pace by preset; presets that were never rendered have none.
     """
 
@@ -78,6 +80,13 @@ class Estimate:
     frames: Mapping[str, int]
     basis: Mapping[str, Basis] = field(default_factory=dict)
     lips: tuple[int, int] = (0, 0)
+    notes: Mapping[str, Sequence[str]] = field(default_factory=dict)
+
+    @property
+    def counts(self) -> dict[str, dict[str, int]]:
+        """The pairs of numbers, with names."""
+        pairs = {"identities": self.identities, "clips": self.clips, "tracks": self.tracks, "lips": self.lips}
+        return {name: {"requested": requested, "missing": missing} for name, (requested, missing) in pairs.items()}
 
     @property
     def hours(self) -> float | None:
@@ -142,6 +151,11 @@ def estimate(
         frames=dict(frames),
         basis=_basis_by_preset(store, plan, frames),
         lips=_count_parts(store, specs, missing, lambda spec: spec.lips),
+        notes={
+            planned.job.job_id: notes
+            for planned in plan.jobs
+            if (notes := [note for note in planned.notes if note != MINIATURE_NOTE])
+        },
     )
 
 

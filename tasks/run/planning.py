@@ -40,6 +40,7 @@ Shard: TypeAlias = tuple[FilmSpec, ...]
 """Specs that a step of the run does together: those of a few portraits."""
 
 NOT_MARKED = "watermark: none, because an earlier version made the film; use `--watermark required` to render it again"
+STILL = "driving: a single picture, so the video has one frame; if portrait and driving are swapped, swap them back"
 _THREADS = 16
 _UNKNOWN_LENGTH: Length = (250, 25.0)
 """Frames and rate that are assumed for a clip whose headers have none."""
@@ -182,7 +183,10 @@ def plan_jobs(
             shown = faces.check(job, rules.permission(job), portrait)
         except (InputError, StoreError) as problem:
             problems.append(problem)
-        problems += filter(None, (rules.refusal(job, portrait, shown.objection), lengths.unreadable(driving)))
+        problems += filter(
+            None,
+            (rules.refusal(job, portrait, shown.objection), traits.unreadable(portrait), lengths.unreadable(driving)),
+        )
         usable = not problems
         problems += filter(None, [subtitles.problem(job)])
         spec = None
@@ -213,7 +217,8 @@ def plan_jobs(
                 problems.append(problem)
             except Exception as problem:  # whatever is wrong with one job must not end the run
                 problems.append(InputError(f"the job cannot be planned: {reason(problem)}; correct its row"))
-        own = () if problems else (*notes, *filter(None, [rules.note(job, shown.objection)]))
+        still = STILL if clip_lengths.get(driving, _UNKNOWN_LENGTH)[0] == 1 else ""
+        own = () if problems else (*notes, *filter(None, [still, rules.note(job, shown.objection)]))
         planned.append(
             PlannedJob(
                 job,

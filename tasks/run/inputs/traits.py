@@ -63,26 +63,33 @@ class InputTraits:
     ) -> None:
         self._policy = policy
         self._sandbox, self._raise_if_cancelled = sandbox, raise_if_cancelled
+        self._unreadable: dict[str, InputError] = {}
         self._memo = PersistentDict(store, _FOLDER, ".json", _encode, _decode)
+
+    def unreadable(self, content: str) -> InputError | None:
+        """Return why a portrait with this content cannot be opened, as far as it was looked at."""
+        return self._unreadable.get(content)
 
     def read(self, role: Role, content: str, path: Path) -> Callable[[], None]:
         """Read the traits of a local file, unless they are known; return a function that remembers them.
 
-        A file that does not decode has none.
+        A file that does not decode has none; why a portrait does not, `unreadable` returns.
 
         Raises:
             TooLarge: it takes more memory or time than `limits` allow.
             StoreError: the store cannot be read.
         """
         name = f"{role}:{content}"
-        if self._memo.get(name) is not None:
+        if self._is_known(role, content):
             return lambda: None
         try:
             traits = _READERS[role](self._sandbox, path)
         except TooLarge:  # other limits may find other traits: nothing is remembered
             raise
-        except InputError:  # the job reports what is wrong with the file
-            traits = {}
+        except InputError as error:
+            if role == "picture":
+                return partial(self._unreadable.__setitem__, content, error)
+            traits = {}  # the job reports what is wrong with the file
         return partial(self._memo.add, name, traits)
 
     def of(self, role: Role, content: str) -> Traits:
@@ -101,7 +108,7 @@ class InputTraits:
         # By file, so that one elsewhere is fetched once.
         unknown: dict[tuple[str, str], list[Role]] = {}
         for role, content, uri in inputs:
-            if self._memo.get(f"{role}:{content}") is None:
+            if not self._is_known(role, content):
                 unknown.setdefault((content, uri), []).append(role)
         errors: dict[str, StoreError | TooLarge] = {}
 
@@ -119,6 +126,12 @@ class InputTraits:
 
         map_stoppable(fetch, list(unknown), self._raise_if_cancelled)
         return errors
+
+    def _is_known(self, role: Role, content: str) -> bool:
+        if role == "picture" and content in self._unreadable:
+            return True
+        # Earlier versions remembered no traits of pictures that cannot be opened.
+        return self._memo.get(f"{role}:{content}") not in (None, *([{}] if role == "picture" else []))
 
     def save(self, run_id: str) -> None:
         """Write the traits that this run read to the store; do nothing if there are none.

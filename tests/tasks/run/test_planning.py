@@ -27,7 +27,7 @@ from catalogs.store.store import open_store
 from models.miniature import SHIPPED_WEIGHTS
 from models.miniature.init_weights import init_weights
 from models.weights import convert, save_distilled
-from tasks.run.planning import finished_films, plan_jobs, shards, weights_fingerprint
+from tasks.run.planning import STILL, finished_films, plan_jobs, shards, weights_fingerprint
 from tasks.steps.specs import FilmSpec, MotionSpec, PictureSpec, PortraitSpec, TrackSpec
 from tests.catalogs.requests.access.test_guarded_http import serving
 from tests.clips import WIDE_RED, make_clip, numbered, wide_gamut_profile, write_bomb
@@ -38,6 +38,9 @@ from troupe.errors import Cancelled, UnreadableMedia, WeightsError
 from troupe.files import file_sha256
 
 MOTION = MotionSpec("m", TrackSpec("t", Input("c.mp4"), 0.0, None, LARGEST))
+
+PICTURE = b"P6 64 64 255\n" + bytes(64 * 64 * 3)
+"""A portrait, as PPM."""
 
 
 def spec(number: int, identity: int) -> FilmSpec:
@@ -131,7 +134,7 @@ def test_a_fingerprint_is_of_the_real_content(tmp_path: Path) -> None:
 
 def test_jobs_share_specs_and_existing_renders_are_found(tmp_path: Path) -> None:
     init_weights(tmp_path / "weights", 0, SMALL)
-    (tmp_path / "p").write_text("p")
+    (tmp_path / "p").write_bytes(PICTURE)
     for number, name in enumerate("cd"):
         write_clip(tmp_path / f"{name}.mp4", frames=5 + number, rate="25")
     jobs = [Job(f"{n}{seed}", f"{tmp_path}/p", f"{tmp_path}/{n}.mp4", seed=seed) for n in "cd" for seed in (0, 1)]
@@ -165,10 +168,10 @@ def test_jobs_share_specs_and_existing_renders_are_found(tmp_path: Path) -> None
 
 def test_clips_that_cannot_be_opened_are_refused_and_others_have_a_length(tmp_path: Path) -> None:
     init_weights(tmp_path / "weights", 0, SMALL)
-    (tmp_path / "p").write_text("p")
+    (tmp_path / "p").write_bytes(PICTURE)
     (tmp_path / "text.mp4").write_text("no film")
     (tmp_path / "empty.mp4").touch()
-    Image.new("RGB", (64, 64)).save(tmp_path / "still.png")  # a clip whose headers have no length
+    Image.new("RGB", (64, 64)).save(tmp_path / "still.png")
     names = {"text": "text.mp4", "empty": "empty.mp4", "whole": "still.png", "preview": "still.png"}
     jobs = [
         Job(job_id, f"{tmp_path}/p", f"{tmp_path}/{name}", end=2.0 if job_id == "preview" else None)
@@ -181,13 +184,13 @@ def test_clips_that_cannot_be_opened_are_refused_and_others_have_a_length(tmp_pa
     assert "empty.mp4 is empty" in str(empty.error)
     assert whole.spec
     assert preview.spec
-    assert (whole.spec.picture.motion.track.frames, preview.spec.picture.motion.track.frames) == (250, 50)
+    assert (whole.spec.picture.motion.track.frames, preview.spec.picture.motion.track.frames) == (1, 1)
 
 
 def test_jobs_do_not_reach_what_the_run_may_not_read(tmp_path: Path) -> None:
     """Each column of a row, while planning; the good job beside it is planned."""
     init_weights(tmp_path / "weights", 0, SMALL)
-    (tmp_path / "p").write_text("p")
+    (tmp_path / "p").write_bytes(PICTURE)
     (tmp_path / "in").mkdir()
     for name in ("p", "c"):
         Image.new("RGB", (64, 64)).save(tmp_path / "in" / name, "gif")
@@ -208,7 +211,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with weights, a store, the inputs `p` and `c`, and a few that cannot be used."""
     folder = tmp_path_factory.mktemp("inputs")
     init_weights(folder / "weights", 0, SMALL)
-    (folder / "p").write_text("p")
+    (folder / "p").write_bytes(PICTURE)
     Image.new("RGB", (64, 64)).save(folder / "c", "gif")
     (folder / "loop").symlink_to("loop")
     (folder / "dangling").symlink_to("nowhere")
@@ -244,6 +247,28 @@ def test_no_input_keeps_the_job_beside_it_from_being_planned(folder: Path, uris:
     assert [planned.job for planned in plan.jobs] == [*bad, good]
     assert all((planned.spec is None) != (planned.error is None) for planned in plan.jobs)
     assert plan.jobs[-1].spec is not None
+
+
+def test_a_portrait_that_is_no_picture_and_a_clip_that_is_one(tmp_path: Path) -> None:
+    """As when the columns are swapped: planned as they are rendered."""
+    init_weights(tmp_path / "weights", 0, SMALL)
+    (tmp_path / "text").write_text("no picture")
+    write_clip(tmp_path / "c.mp4", frames=5, rate="25")
+    Image.new("RGB", (64, 64)).save(tmp_path / "p.png")
+    store, weights = open_store(f"{tmp_path}/store"), tmp_path / "weights"
+    jobs = [
+        Job(f"{p}{d}", f"{tmp_path}/{p}", f"{tmp_path}/{d}") for p in ("p.png", "c.mp4") for d in ("c.mp4", "p.png")
+    ]
+    jobs.append(Job("text", f"{tmp_path}/text", f"{tmp_path}/c.mp4"))
+    for run_id in ("first", "again"):  # by what is remembered
+        good, still, *unreadable = plan_jobs(run_id, jobs, store, weights, weights / "detector.onnx", "float32").jobs
+        assert good.spec is not None
+        assert still.spec is not None
+        assert (good.spec.picture.frames, still.spec.picture.frames) == (5, 1)
+        assert [STILL in planned.notes for planned in (good, still)] == [False, True]
+        for planned in unreadable:
+            assert isinstance(planned.error, UnreadableMedia)
+            assert "is not a picture that can be decoded" in str(planned.error)
 
 
 def test_a_file_whose_name_is_not_utf8_is_an_input_like_any_other(folder: Path) -> None:
