@@ -37,6 +37,7 @@ __all__ = [
     "explain_empty",
     "weights_or_miniature",
     "with_filters",
+    "with_group",
     "with_request",
 ]
 
@@ -317,7 +318,7 @@ def with_filters(command: Callable[..., None]) -> Callable[..., None]:
             filters["run"] = _latest_run_id(values["store"]) or "latest"
         return filters
 
-    return _with_group(command, "filters", _filters, resolved)
+    return with_group(command, "filters", _filters, resolved)
 
 
 def _parameters(
@@ -365,10 +366,10 @@ def _parameters(
 
 def with_request(command: Callable[..., None]) -> Callable[..., None]:
     """Replace the command's parameter `parameters`, those of a request, by the options that name the jobs."""
-    return _with_group(command, "parameters", _parameters, lambda parameters, _: parameters, first=True)
+    return with_group(command, "parameters", _parameters, lambda parameters, _: parameters, first=True)
 
 
-def _with_group(
+def with_group(
     command: Callable[..., None],
     name: str,
     group: Callable[..., dict[str, Any]],

@@ -25,7 +25,13 @@ def parse_duration(text: str) -> float:
     """Parse `30`, `30s`, `90m` or `8h` to seconds."""
     units = {"s": 1.0, "m": 60.0, "h": 3600.0}
     unit = text[-1:] if text[-1:] in units else ""
-    return parse_seconds(text.removesuffix(unit)) * units.get(unit, 1.0)
+    try:
+        value = float(text.removesuffix(unit)) * units.get(unit, 1.0)
+    except ValueError:
+        raise typer.BadParameter(f"invalid duration {text!r}; use for example 90m or 8h") from None
+    if not 0 < value < float("inf"):
+        raise typer.BadParameter("must be more than 0 seconds")
+    return value
 
 
 def parse_time(text: str) -> datetime:

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from flows.cli.console import Format, print_json, print_table, stderr
-from flows.cli.options import AllowInputOption, DtypeOption, ExitCode, FormatOption, with_request
+from flows.cli.options import ExitCode, FormatOption, with_request
+from flows.cli.run_options import requested, with_run_options
 from tasks.run.summary import counted
 
 if TYPE_CHECKING:
@@ -20,15 +21,17 @@ SHOWN_PROBLEMS = 10
 
 
 @with_request
+@with_run_options
 def plan(
     parameters: dict[str, Any],
-    dtype: DtypeOption = "auto",
-    workers: Annotated[int, typer.Option(min=1, help="Number of render workers of the run, usually one per GPU.")] = 1,
+    options: dict[str, Any],
     price: Annotated[float | None, typer.Option(min=0, help="Price per worker hour, in any currency.")] = None,
-    allow_input: AllowInputOption = None,
     format: FormatOption = Format.table,
 ) -> None:
     """Estimate a run without starting it: identities, clips, frames, reused results, hours and cost.
+
+    It takes the options of `troupe run`: to plan a run, replace that word. Without --workers, hours are those of one
+    worker.
 
     Inputs are read once to compute their hashes. Hours are based on earlier jobs in the store's catalog with the same
     preset and, if there are any, the same weights; on GPUs, where jobs of a worker overlap, they are an upper bound.
@@ -41,14 +44,12 @@ def plan(
     - `troupe plan jobs.csv --weights weights`
     - `troupe plan jobs.csv --weights weights --store s3://bucket/troupe --workers 8 --price 2.50`
     """
-    from catalogs.requests.access.input_policy import ANY_PUBLIC
     from catalogs.store.policy import read_policy
     from catalogs.store.store import open_store
-    from tasks.run.request import Request
     from tasks.run.requests.check_request import check_request
     from tasks.weights.local_copy import local_file, local_weights
 
-    request = Request.from_parameters(parameters | {"dtype": dtype, "allow_input": (*ANY_PUBLIC, *(allow_input or ()))})
+    request, workers = requested(parameters, options), options["workers"] or 1
     check_request(request, write=False)
     from tasks.run.estimate import estimate
 
@@ -58,7 +59,7 @@ def plan(
         store,
         local_weights(request.weights),
         local_file(request.detector) if request.detector else None,
-        dtype,
+        request.dtype,
         request.policy(store),
         request.signing_key(read_policy(store)),
         require_consent=request.require_consent,
@@ -68,7 +69,8 @@ def plan(
     if format is Format.json:
         hours = estimated.hours
         cost = None if hours is None or price is None else hours * price
-        print_json(asdict(estimated) | {"worker_hours": hours, "run_hours": hours and hours / workers, "cost": cost})
+        times = {"worker_hours": hours, "run_hours": hours and hours / workers, "cost": cost}
+        print_json(asdict(estimated) | {"counts": estimated.counts} | times)
     else:
         _print(estimated, workers, price)
     if estimated.problems:
@@ -109,7 +111,8 @@ def _print(estimated: Estimate, workers: int, price: float | None) -> None:
     if estimated.problems:
         rows.append(("problems", f"{len(estimated.problems):,}", "jobs that would fail"))
     print_table(("what", "number", "details"), rows, right=("number",))
-    for job_id, problem in list(estimated.problems.items())[:SHOWN_PROBLEMS]:
-        stderr.print(f"{job_id}: {problem}")
-    if len(estimated.problems) > SHOWN_PROBLEMS:
-        stderr.print("... and more; --format json lists all")
+    for found in (estimated.problems, {job_id: "; ".join(notes) for job_id, notes in estimated.notes.items()}):
+        for job_id, text in list(found.items())[:SHOWN_PROBLEMS]:
+            stderr.print(f"{job_id}: {text}")
+        if len(found) > SHOWN_PROBLEMS:
+            stderr.print("... and more; --format json lists all")

@@ -2,20 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Any
 
 import typer
 
 from flows.cli.console import console, print_table, stderr
-from flows.cli.options import (
-    AllowInputOption,
-    DeviceOption,
-    DtypeOption,
-    ExitCode,
-    LocalOption,
-    with_request,
-)
-from flows.cli.parsing import parse_bound, parse_duration
+from flows.cli.options import ExitCode, with_request
+from flows.cli.run_options import requested, with_run_options
 from troupe.errors import SettingsError
 
 if TYPE_CHECKING:
@@ -28,73 +21,10 @@ SHOWN_JOBS = 20
 
 
 @with_request
+@with_run_options
 def run(
     parameters: dict[str, Any],
-    require_consent: Annotated[
-        bool, typer.Option("--require-consent", help="Refuse jobs without a consent reference.")
-    ] = False,
-    require_signature: Annotated[
-        bool, typer.Option("--require-signature", help="Refuse to run without a signer: publish nothing unsigned.")
-    ] = False,
-    min_identity: Annotated[
-        float | None, typer.Option(help="Flag renders whose similarity to the portrait is lower, such as 0.5.")
-    ] = None,
-    max_quality: Annotated[
-        list[Any] | None,
-        typer.Option(
-            "--max",
-            parser=parse_bound,
-            metavar="NAME=NUMBER",
-            help="Flag videos with a higher value of landmarks, expression, pose, flicker, sync_lse_d or, either way, "
-            "sync_offset_frames; may be repeated.",
-        ),
-    ] = None,
-    syncnet: Annotated[
-        str | None,
-        typer.Option(
-            metavar="FILE", help="SyncNet (TorchScript) that measures new films: columns sync_lse_c and sync_lse_d."
-        ),
-    ] = None,
-    fail_quality: Annotated[
-        bool, typer.Option("--fail-quality", help="Fail flagged jobs, with error_kind quality.")
-    ] = False,
-    local: LocalOption = False,
-    device: DeviceOption = "auto",
-    dtype: DtypeOption = "auto",
-    compile: Annotated[
-        bool, typer.Option("--compile", help="Compile the denoiser with torch: slower to start, then faster.")
-    ] = False,
-    gpu_memory: Annotated[
-        float | None,
-        typer.Option(
-            min=1, metavar="GIB", help="Use at most this much memory per GPU, such as 12.", show_default="all of it"
-        ),
-    ] = None,
-    run_id: Annotated[
-        str | None,
-        typer.Option(
-            help="Name of the run. The name of an earlier run resumes that run.", show_default="from date and time"
-        ),
-    ] = None,
-    ray_address: Annotated[
-        str | None,
-        typer.Option(
-            help="Ray cluster to run on, which this machine is a node of: auto or HOST:PORT.", envvar="TROUPE_RAY"
-        ),
-    ] = None,
-    workers: Annotated[
-        int | None,
-        typer.Option(
-            min=1, help="Number of render workers.", show_default="one per GPU, without GPUs one per four cores"
-        ),
-    ] = None,
-    stop_after: Annotated[
-        float | None,
-        typer.Option(
-            parser=parse_duration, metavar="TIME", help="Stop starting jobs after this long, such as 90m or 8h."
-        ),
-    ] = None,
-    allow_input: AllowInputOption = None,
+    options: dict[str, Any],
 ) -> None:
     """Animate portraits: from a jobs file to videos and a manifest.
 
@@ -120,16 +50,8 @@ def run(
     - `troupe run --portraits faces --drivings clips --weights weights --store s3://bucket/troupe`
     - `troupe run jobs.csv --weights weights --limit 3 --preview 2s --preset draft`
     """
-    options = locals()
-    from catalogs.requests.access.input_policy import ANY_PUBLIC
-    from tasks.run.request import Request
-
-    request = Request.from_parameters(
-        options
-        | parameters
-        | {"max_quality": dict(max_quality or ()), "allow_input": (*ANY_PUBLIC, *(allow_input or ()))}
-    )
-    raise typer.Exit(exit_code(perform(request, local=local)))
+    request = requested(parameters, options)
+    raise typer.Exit(exit_code(perform(request, local=options["local"])))
 
 
 def perform(request: Request, *, local: bool) -> Summary:

@@ -159,6 +159,7 @@ def test_plan_estimates_a_run_without_doing_it(request_of: Callable[..., Request
     assert not Path(request.store).exists()
     assert (before["jobs"], before["pictures"], before["films"], before["reused"]) == (3, 2, 2, 0)
     assert (before["identities"], before["clips"], before["tracks"]) == ([2, 2], [1, 1], [1, 1])
+    assert before["counts"]["identities"] == {"requested": 2, "missing": 2}
     assert plan("--identity-from", "folder")["identities"] == [1, 2]  # two portraits of one label
     assert before["frames"] == {"sketch": 20}
     assert before["worker_hours"] is None

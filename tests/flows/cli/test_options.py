@@ -5,13 +5,15 @@ from __future__ import annotations
 import inspect
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 import typer
 from typer.testing import CliRunner
 
+from catalogs.requests.column_names import OPTIONS, default_name
 from flows.cli import app
-from flows.cli.parsing import parse_time
+from flows.cli.parsing import parse_duration, parse_time
 
 
 @pytest.mark.parametrize(
@@ -30,6 +32,13 @@ def test_days() -> None:
     for wrong in ("tomorrow", "1.5", "h", "1.h", "9" * 400 + "d"):
         with pytest.raises(typer.BadParameter):
             parse_time(wrong)
+
+
+def test_durations() -> None:
+    assert [parse_duration(text) for text in ("30", "30s", "1.5m", "8h")] == [30, 30, 90, 8 * 3600]
+    for wrong in ("soon", "s", "1d", "0h", "infh", "nan"):
+        with pytest.raises(typer.BadParameter, match=r"use for example 90m or 8h|more than 0 seconds"):
+            parse_duration(wrong)
 
 
 @pytest.mark.parametrize(
@@ -55,14 +64,24 @@ def test_options_that_may_be_repeated(delivered: str) -> None:
     assert result.exit_code == 0, result.output
 
 
-def test_run_and_plan_share_the_options_that_name_the_jobs() -> None:
+def test_a_run_is_planned_by_replacing_the_word() -> None:
     from flows.cli.plan import plan
     from flows.cli.run import run
 
     names = [list(inspect.signature(command).parameters) for command in (run, plan)]
-    shared = names[0][: names[0].index("preview") + 1]
-    assert len(shared) == 21
-    assert shared == names[1][: len(shared)]
+    assert {"jobs", "preview", "require_consent", "allow_input"} <= set(names[0])
+    assert [name for name in names[1] if name not in names[0]] == ["price", "format"]
+    assert [name for name in names[0] if name not in names[1]] == []
+
+
+def test_options_of_columns_are_named_after_them() -> None:
+    """So that messages name them."""
+    options = {option for command in app.registered_commands for option in _options(command.callback)}
+    assert {default_name(column) for column in OPTIONS} <= options
+
+
+def _options(command: Any) -> set[str]:
+    return {f"--{name.replace('_', '-')}" for name in inspect.signature(command).parameters}
 
 
 def test_help_shows_no_type_for_flags_and_the_defaults_that_hold() -> None:
