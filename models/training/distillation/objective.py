@@ -77,12 +77,12 @@ class Adapter(nn.Module):
 
 
 class DistillationObjective(Objective):
-    """From each of its own states, the denoiser learns to step to the state of the guided sampler at its next level.
+    """The denoiser learns to land, in its own few steps, where the guided sampler was at the same noise levels.
 
     The windows were recorded with the guided sampler in all its steps. The student starts from the same noise and takes
-    its few steps one after the other, without a gradient from one to the next: what one does wrong, the following ones
-    learn to correct. The loss is the mean squared error of v, over all steps. Reported for each step is the error of
-    the denoised latents that v stands for.
+    its steps one after the other, with gradients through all of them: a step also learns what helps the following ones.
+    The loss is the mean squared error of v over all steps, and of its changes from frame to frame, so that motion is
+    kept. Reported for each step is the error of the denoised latents that v stands for.
 
     Args:
         weights: weights directory of the denoiser, and to write to.
@@ -125,14 +125,14 @@ class DistillationObjective(Objective):
         states = batch["states"]
         # Only the inputs of each step are kept, and of its blocks while it is recomputed.
         predict = partial(checkpoint, network, use_reentrant=False) if self.checkpointing else network
-        latents, errors = states[:, 0], dict[str, Tensor]()
+        latents, losses, errors = states[:, 0], list[Tensor](), dict[str, Tensor]()
         for number, step in enumerate(self.steps):
-            landed = euler_step(latents, predict(batch, latents, step), step.sigma, step.next_sigma)
-            wrong = (landed - states[:, number + 1]) / (1 - step.next_sigma / step.sigma)
-            errors[f"step {number + 1}"] = wrong.square().mean()
-            latents = landed.detach()
-        weighted = [errors[f"step {number + 1}"] * (1 + step.sigma**-2) for number, step in enumerate(self.steps)]
-        return {"loss": torch.stack(weighted).mean(), **errors}
+            latents = euler_step(latents, predict(batch, latents, step), step.sigma, step.next_sigma)
+            wrong = (latents - states[:, number + 1]) / (1 - step.next_sigma / step.sigma)
+            error, changes = wrong.square().mean(), wrong.diff(dim=1).square().mean() / 2
+            losses.append((error + changes) * (1 + step.sigma**-2))
+            errors[f"step {number + 1}"] = error
+        return {"loss": torch.stack(losses).mean(), **errors}
 
     def write(self, network: nn.Module, directory: Path) -> None:
         """Write the changes of the denoiser."""

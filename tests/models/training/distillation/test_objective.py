@@ -16,6 +16,7 @@ from models.animator import Animator, load
 from models.denoiser import Denoiser
 from models.miniature.init_weights import init_weights
 from models.sampler import Scene, sample
+from models.sampler.steps import Step
 from models.training.distillation import trajectory_file
 from models.training.distillation.objective import DistillationObjective, Student
 from models.training.distillation.trajectory_file import read_trajectory, record_scene, record_synthetic
@@ -107,6 +108,45 @@ def sample_with(animator: Animator, batch: dict[str, Tensor], noise: Tensor) -> 
         animator._pose,
     )
     return sample(denoiser, scene, noise, FAST, animator.config).latents
+
+
+def test_the_first_step_learns_from_the_last(weights: Path, clips: Path) -> None:
+    objective = DistillationObjective(weights, clips, rank=0)
+    batch = batch_of(clips / "learning" / "0.safetensors")
+    given = torch.ones((), requires_grad=True)
+
+    class Scaled(torch.nn.Module):
+        """Predicts a multiple of the latents in the first step, and zero afterwards."""
+
+        def forward(self, _: dict[str, Tensor], latents: Tensor, step: Step) -> Tensor:
+            return given * latents if step is objective.steps[0] else torch.zeros_like(latents)
+
+    (gradient,) = torch.autograd.grad(objective.losses(Scaled(), batch)["step 4"], given)
+    assert float(gradient.abs()) > 0
+
+
+def test_errors_that_change_from_frame_to_frame_cost_more(weights: Path, clips: Path) -> None:
+    objective = DistillationObjective(weights, clips, rank=0)
+    batch = batch_of(clips / "learning" / "0.safetensors")
+
+    class Wrong(torch.nn.Module):
+        """Lands beside the sampler's states by a constant, with a sign for each frame."""
+
+        def __init__(self, signs: Tensor) -> None:
+            super().__init__()
+            self.signs = signs[None, :, None, None, None]
+
+        def forward(self, _: dict[str, Tensor], latents: Tensor, step: Step) -> Tensor:
+            number = objective.steps.index(step)
+            states = batch["states"][:, number + 1] + 0.1 * self.signs * (1 - step.next_sigma / step.sigma)
+            clean = (states - latents * step.next_sigma / step.sigma) / (1 - step.next_sigma / step.sigma)
+            return (latents / (step.sigma**2 + 1) - clean) * (step.sigma**2 + 1) ** 0.5 / step.sigma
+
+    steady, trembling = torch.ones(WINDOW), torch.tensor([1.0, -1.0]).repeat(WINDOW)[:WINDOW]
+    still, moving = (objective.losses(Wrong(signs), batch) for signs in (steady, trembling))
+    assert float(still["step 4"]) == pytest.approx(0.01, rel=1e-3)
+    assert float(moving["step 4"]) == pytest.approx(0.01, rel=1e-3)
+    assert float(moving["loss"]) == pytest.approx(3 * float(still["loss"]), rel=1e-2)
 
 
 @pytest.mark.parametrize("rank", [0, pytest.param(4, marks=pytest.mark.long)])
