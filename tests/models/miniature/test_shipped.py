@@ -16,7 +16,7 @@ from models.miniature.init_weights import MINIATURE_CONFIG
 from models.weights import detector_file, inspect_weights
 from troupe import LARGEST, Picture, SamplerSettings
 
-MAX_BYTES = 40e6
+MAX_BYTES = 60e6
 
 
 def psnr(one: Picture, other: Picture) -> float:

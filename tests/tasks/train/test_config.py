@@ -46,6 +46,7 @@ def test_reads_a_training_file(tmp_path: Path) -> None:
         ("training.toml", PARTS.keys() - {"adapters", "voice", "fast"}),
         ("training-2.toml", {"denoiser"}),
         ("voice.toml", {"voice"}),
+        ("fast.toml", {"fast"}),
     ],
 )
 def test_the_training_files_of_the_miniature(file: str, parts: set[str], tmp_path: Path) -> None:
