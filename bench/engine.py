@@ -157,9 +157,9 @@ def _idle_workers() -> Iterator[None]:
 def _request(folder: Path, jobs: int) -> str:
     """Write a jobs file in which every portrait acts every clip; inputs are some bytes each."""
     path, portraits = folder / f"jobs-{jobs}.csv", math.ceil(jobs / CLIPS)
+    # What cannot be opened is refused when the run is planned.
     for number in range(portraits):
-        (folder / f"portrait{number}").write_text(f"portrait {number}")
-    # Clips that cannot be opened are refused when the run is planned.
+        Image.new("RGB", (1, 1), f"#{number:06x}").save(folder / f"portrait{number}", "png")
     first, second = (Image.new("P", (16, 16), colour) for colour in (0, 1))
     for number in range(CLIPS):
         clip = folder / f"clip{number}"

@@ -93,9 +93,9 @@ def test_an_input_is_read_once(folder_store: Store, tmp_path: Path) -> None:
 
 
 def test_a_store_that_does_not_work(tmp_path: Path) -> None:
+    known = ContentHashes(open_store(str(tmp_path / "file")))
     (tmp_path / "file").write_text("not a folder")
     (tmp_path / "a.png").write_bytes(b"one")
-    known = ContentHashes(open_store(str(tmp_path / "file")))
     with pytest.raises(StoreError):
         known.of(str(tmp_path / "a.png"))
 

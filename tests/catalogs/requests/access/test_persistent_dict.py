@@ -69,8 +69,8 @@ def test_facts_that_could_not_be_written_are_written_later(folder_store: Store) 
 
 
 def test_a_store_that_cannot_be_read(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    (tmp_path / "file").write_text("not a folder")
     store = open_store(str(tmp_path / "file"))
+    (tmp_path / "file").write_text("not a folder")
     with pytest.raises(StoreError):
         facts_in(store).get("a")
     assert facts_in(store, required=False).get("a") is None
