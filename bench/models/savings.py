@@ -3,7 +3,8 @@
 Strangers act drawn clips, as in `bench.miniature`, with every setting. Reported, as means over the clips: PSNR to
 `exact` and to 10 steps with everything, the judge's correlations with what the driver truly did, how often it finds
 the person among 100, and flicker: the mean absolute difference of consecutive frames, in grey levels. Work is counted
-at the released sizes for a clip of 250 frames.
+at the released sizes for a clip of 250 frames, with the miniature's noise levels: by them an interval of guidance takes
+as many steps as in the renders that are measured.
 
 With `--keep FOLDER` frames are stored there and not made again: a run of hours can be stopped and continued.
 """
@@ -34,6 +35,7 @@ from bench.support.reenactment import (
 from bench.support.report import Case, Check, Findings, log, main, make_parser, positive_int
 from bench.support.stored_frames import stored_frames
 from models.animator import Animator, load
+from models.config import ModelConfig
 from models.faces import open_detector
 from models.miniature import SHIPPED_WEIGHTS
 from models.weights import detector_file
@@ -43,15 +45,15 @@ from troupe import PRESETS, Picture, SamplerSettings
 __all__ = ["COUNTED_FRAMES", "EXACT", "SAVINGS", "compare", "measure", "parser"]
 
 EXACT, DRAFT = PRESETS["exact"], SamplerSettings(steps=10)
-MIDDLE = (0.05, 50.0)
-"""Noise levels with guidance, of 0.002 to 700."""
+MIDDLE = (0.1, 30.0)
+"""Noise levels with guidance, of 0.02 to 40."""
 SAVINGS = {
     "exact": EXACT,
     "exact, guidance every 2nd step": replace(EXACT, guidance_every=2),
     "exact, inner stages every 2nd step": replace(EXACT, deep_every=2),
     "exact, both": replace(EXACT, guidance_every=2, deep_every=2),
     "10 steps": DRAFT,
-    "10 steps, guidance within 0.05 to 50": replace(DRAFT, guidance_interval=MIDDLE),
+    "10 steps, guidance within 0.1 to 30": replace(DRAFT, guidance_interval=MIDDLE),
     "10 steps, guidance every 2nd step": replace(DRAFT, guidance_every=2),
     "10 steps, guidance every 5th step": replace(DRAFT, guidance_every=5),
     "10 steps, inner stages every 2nd step": replace(DRAFT, deep_every=2),
@@ -103,10 +105,11 @@ def compare(
                 )
             )
     costs = count_frame_cost(FULL.config, EXACT.decode_chunk)
+    counted = replace(FULL.config, scheduler=ModelConfig.read(weights).scheduler)
     galleries = [encode_gallery(judge, moved) for moved in (False, True)]
     cases: dict[str, Case] = {}
     for name, settings in variants.items():
-        work = count_clip_cost(COUNTED_FRAMES, FULL.config, settings, costs)
+        work = count_clip_cost(COUNTED_FRAMES, counted, settings, costs)
         acted = cross_reenactment(clips, outputs[name], judge, galleries)
         samples = {
             f"psnr_to_{other.replace(' ', '_')}_db": [
