@@ -2,22 +2,17 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any
 
 import torch
-from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from models.denoiser import Denoiser
-from models.tensorfile import write_safetensors
 from models.weights.checkpoint import iter_tensors
 from models.weights.layout import existing_part_file, find_part
+from models.weights.optional_part import OptionalPart, fingerprint
 from troupe.errors import WeightsError
-from troupe.files import replacing
 from troupe.sampler_settings import PRESETS
 
 __all__ = [
@@ -30,8 +25,7 @@ __all__ = [
     "save_distilled",
 ]
 
-VERSION = "troupe fast 1"
-HOW_TO_GET = "train one with `troupe train FILE --part fast` (docs/training.md)"
+FAST = OptionalPart("fast", "distilled denoiser", "troupe fast 1", "the preset fast needs", "another preset")
 SAMPLED_VALUES = 4096
 ADAPTED = ("to_q", "to_k", "to_v", "to_out.0", "to_k_ip.0", "to_v_ip.0")
 UP, DOWN = ".up", ".down"
@@ -39,7 +33,7 @@ UP, DOWN = ".up", ".down"
 
 def distilled_file(directory: Path) -> Path:
     """Return the path of the distilled denoiser, an optional file of a weights directory."""
-    return directory / "troupe" / "fast.safetensors"
+    return FAST.file(directory)
 
 
 def is_adapted(name: str) -> bool:
@@ -55,11 +49,7 @@ def denoiser_fingerprint(directory: Path) -> str:
     Raises:
         WeightsError: its file is missing or unreadable.
     """
-    digest = hashlib.sha256()
-    for name, value in sorted(iter_tensors(existing_part_file(directory, find_part("unet")))):
-        digest.update(f"{name} {tuple(value.shape)}".encode())
-        digest.update(value.flatten()[:SAMPLED_VALUES].float().numpy().tobytes())
-    return digest.hexdigest()
+    return fingerprint(directory, "unet", SAMPLED_VALUES)
 
 
 def save_distilled(directory: Path, changes: Mapping[str, Tensor], steps: int) -> None:
@@ -73,12 +63,8 @@ def save_distilled(directory: Path, changes: Mapping[str, Tensor], steps: int) -
     Raises:
         WeightsError: there is no denoiser.
     """
-    path = distilled_file(directory)
-    path.parent.mkdir(exist_ok=True)
-    about = {"version": VERSION, "denoiser": denoiser_fingerprint(directory), "steps": steps}
     tensors = {name: value.detach().cpu().half().contiguous() for name, value in changes.items()}
-    with replacing(path, sole_writer=True) as written:
-        write_safetensors(written, tensors, {"troupe": json.dumps(about, sort_keys=True)})
+    FAST.write(directory, tensors, {"denoiser": denoiser_fingerprint(directory), "steps": steps})
 
 
 def require_distilled(directory: Path) -> Path:
@@ -87,26 +73,19 @@ def require_distilled(directory: Path) -> Path:
     Raises:
         WeightsError: the directory has none, or it is damaged, does not fit the denoiser, or was made for other steps.
     """
-    path = distilled_file(directory)
-    if not path.is_file():
-        raise WeightsError(
-            f"{directory} has no distilled denoiser, which the preset fast needs; {HOW_TO_GET}, or use another preset"
-        )
-    if problem := distilled_problem(directory):
-        raise WeightsError(f"{path}: {problem}")
-    return path
+    return FAST.require(directory, distilled_problem)
 
 
 def distilled_problem(directory: Path) -> str:
     """Return why the distilled denoiser in a directory cannot be used; empty if it can."""
     try:
-        about = _about(distilled_file(directory))
+        about = FAST.read_about(directory)
     except WeightsError as error:
         return error.message
     if about["denoiser"] != denoiser_fingerprint(directory):
-        return f"was made from another denoiser; {HOW_TO_GET} for this one"
+        return f"was made from another denoiser; {FAST.how_to_get} for this one"
     if about["steps"] != (steps := PRESETS["fast"].steps):
-        return f"was made for {about['steps']} steps, not {steps}; {HOW_TO_GET}"
+        return f"was made for {about['steps']} steps, not {steps}; {FAST.how_to_get}"
     if misfits := _misfits(directory):
         return f"does not fit the denoiser: {misfits}"
     return ""
@@ -151,14 +130,3 @@ def _misfits(directory: Path) -> str:
         return (up[0], down[1]) if len(up) == len(down) == 2 and up[1] == down[0] else ()
 
     return ", ".join(sorted(name for name in _changed(shapes) if name not in own or shape(name) != own[name]))
-
-
-def _about(path: Path) -> dict[str, Any]:
-    try:
-        with safe_open(path, framework="pt") as file:
-            about: dict[str, Any] = json.loads((file.metadata() or {}).get("troupe", "{}"))
-    except (SafetensorError, OSError, ValueError) as error:
-        raise WeightsError(f"cannot be read as a distilled denoiser: {error}") from error
-    if about.get("version") != VERSION:
-        raise WeightsError(f"is {about.get('version', 'something else')}, not {VERSION}; {HOW_TO_GET}")
-    return about

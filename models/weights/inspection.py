@@ -11,14 +11,17 @@ from torch import Tensor, nn
 
 from models.config import ModelConfig
 from models.face_files import DETECTOR_FILES, RECOGNISER_FILE
-from models.weights import distilled, voice
 from models.weights.checkpoint import iter_tensors, source_hash
-from models.weights.distilled import distilled_file, distilled_problem
+from models.weights.distilled import FAST, distilled_problem
 from models.weights.layout import PARTS, Part, find_part_file
-from models.weights.voice import voice_file, voice_problem
+from models.weights.optional_part import OptionalPart
+from models.weights.voice import VOICE, voice_problem
 from troupe.errors import WeightsError
 
 __all__ = ["PartReport", "absent_parts", "compare_part", "inspect_weights", "read_config"]
+
+_OPTIONAL = ((VOICE, voice_problem), (FAST, distilled_problem))
+"""Optional parts, and what says why one cannot be used."""
 
 
 @dataclass(frozen=True)
@@ -54,14 +57,12 @@ def inspect_weights(directory: Path) -> list[PartReport]:
     config = read_config(directory)
     reports = [compare_part(directory, part, config)[0] for part in PARTS]
     reports += [_opaque_file(directory, RECOGNISER_FILE), _opaque_file(directory, *DETECTOR_FILES)]
-    optional = (("voice", voice_file, voice_problem), ("fast", distilled_file, distilled_problem))
-    return reports + [_optional_file(directory, *each) for each in optional if each[1](directory).is_file()]
+    return reports + [_optional_file(directory, *each) for each in _OPTIONAL if each[0].file(directory).is_file()]
 
 
 def absent_parts(directory: Path) -> dict[str, str]:
     """Return which optional parts a directory does not have, and how to get each."""
-    optional = (("voice", voice_file, voice.HOW_TO_GET), ("fast", distilled_file, distilled.HOW_TO_GET))
-    return {name: how for name, find, how in optional if not find(directory).is_file()}
+    return {part.name: part.how_to_get for part, _ in _OPTIONAL if not part.file(directory).is_file()}
 
 
 def read_config(directory: Path) -> ModelConfig:
@@ -120,16 +121,14 @@ def _differences(state: Mapping[str, Tensor], expected: Mapping[str, Tensor]) ->
     return problems
 
 
-def _optional_file(
-    directory: Path, name: str, find: Callable[[Path], Path], problem_of: Callable[[Path], str]
-) -> PartReport:
-    path, problem = find(directory), problem_of(directory)
+def _optional_file(directory: Path, part: OptionalPart, problem_of: Callable[[Path], str]) -> PartReport:
+    path, problem = part.file(directory), problem_of(directory)
     tensors = [] if problem else [value for _, value in iter_tensors(path)]
     parameters = sum(value.numel() for value in tensors)
     dtype = str(tensors[0].dtype).removeprefix("torch.") if tensors else ""
     file = str(path.relative_to(directory))
     problems = (problem,) if problem else ()
-    return PartReport(name, file, len(tensors), parameters, dtype, path.stat().st_size, problems)
+    return PartReport(part.name, file, len(tensors), parameters, dtype, path.stat().st_size, problems)
 
 
 def _opaque_file(directory: Path, *names: str) -> PartReport:
