@@ -258,13 +258,14 @@ def _store(url: str) -> Finding:
     from catalogs.table.check import check_store
 
     is_new = "://" not in url and not Path(url).exists()
-    check_store(open_store(url))
-    read_policy(open_store(url))
+    store = open_store(url)
+    check_store(store)
+    read_policy(store)
     if is_new:
         with suppress(OSError):  # the check leaves nothing behind; another run may have started to fill it
             Path(url).rmdir()
     what = f"{url} can be read, written and listed, files and rows"
-    if not open_store(url).exclusive:
+    if not store.exclusive:
         advice = "let only one run at a time write to it; folders, S3, GCS and Azure do not have this limit"
         return Finding("store", "warn", f"{what}, but does not stop two writers from overwriting each other", advice)
     return Finding("store", "ok", what)

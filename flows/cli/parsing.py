@@ -12,23 +12,23 @@ __all__ = ["parse_bound", "parse_duration", "parse_seconds", "parse_time", "pars
 
 def parse_seconds(text: str) -> float:
     """Parse `2`, `2.5` or `2s`."""
-    try:
-        value = float(text.removesuffix("s"))
-    except ValueError:
-        raise typer.BadParameter(f"invalid number of seconds {text!r}; use for example 2s") from None
-    if not 0 < value < float("inf"):
-        raise typer.BadParameter("must be more than 0 seconds")
-    return value
+    return _seconds(text.removesuffix("s"), 1.0, f"invalid number of seconds {text!r}; use for example 2s")
 
 
 def parse_duration(text: str) -> float:
     """Parse `30`, `30s`, `90m` or `8h` to seconds."""
     units = {"s": 1.0, "m": 60.0, "h": 3600.0}
     unit = text[-1:] if text[-1:] in units else ""
+    invalid = f"invalid duration {text!r}; use for example 90m or 8h"
+    return _seconds(text.removesuffix(unit), units.get(unit, 1.0), invalid)
+
+
+def _seconds(number: str, unit: float, invalid: str) -> float:
+    """Return seconds of a number of units; `invalid` is the message if it is none."""
     try:
-        value = float(text.removesuffix(unit)) * units.get(unit, 1.0)
+        value = float(number) * unit
     except ValueError:
-        raise typer.BadParameter(f"invalid duration {text!r}; use for example 90m or 8h") from None
+        raise typer.BadParameter(invalid) from None
     if not 0 < value < float("inf"):
         raise typer.BadParameter("must be more than 0 seconds")
     return value

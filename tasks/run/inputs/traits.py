@@ -128,10 +128,10 @@ class InputTraits:
         return errors
 
     def _is_known(self, role: Role, content: str) -> bool:
-        if role == "picture" and content in self._unreadable:
-            return True
-        # Earlier versions remembered no traits of pictures that cannot be opened.
-        return self._memo.get(f"{role}:{content}") not in (None, *([{}] if role == "picture" else []))
+        traits = self._memo.get(f"{role}:{content}")
+        if role == "picture":  # earlier versions remembered no traits of pictures that cannot be opened
+            return bool(traits) or content in self._unreadable
+        return traits is not None
 
     def save(self, run_id: str) -> None:
         """Write the traits that this run read to the store; do nothing if there are none.

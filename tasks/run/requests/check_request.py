@@ -52,16 +52,16 @@ def check_request(request: Request, *, write: bool = True) -> None:
 
 def _check_jobs(request: Request) -> None:
     """Check the jobs and what they need; where that is missing, files that do not exist are reported as well."""
-    invalid: list[BadJob] = []
     jobs: Sequence[Job]
+    invalid: BadJob | None = None
     try:
         jobs = request.job_list
     except BadJob as error:  # which lists missing files itself
-        invalid, jobs = [error], error.jobs
+        invalid, jobs = error, error.jobs
 
     def check_rows() -> None:
-        for error in invalid:
-            raise error
+        if invalid is not None:
+            raise invalid
 
     checks: list[Callable[[], object]] = [
         check_rows,
