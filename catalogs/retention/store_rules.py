@@ -7,7 +7,7 @@ from dataclasses import replace
 from catalogs.consent.permission import Permission
 from catalogs.consent.register import ConsentCheck
 from catalogs.retention.forget import ForgetList
-from catalogs.store.policy import read_policy
+from catalogs.store.policy import StorePolicy
 from catalogs.store.store import Store
 from troupe import Job
 from troupe.errors import InputError, NotAllowed
@@ -22,17 +22,17 @@ class StoreRules:
     """The rules of a store, read once for a run.
 
     Args:
+        policy: policy of the store.
         require_consent: whether the run asks for permissions. In a store without a register, the jobs file's check of
             the column `consent` is all that this asks for.
 
     Raises:
-        SettingsError: the policy is invalid.
         StoreError: the store cannot be read, or an entry is damaged.
     """
 
-    def __init__(self, store: Store, *, require_consent: bool = False) -> None:
-        self._policy = read_policy(store)
-        self._consent = ConsentCheck(store, required=self._policy.require_consent, required_if_any=require_consent)
+    def __init__(self, store: Store, policy: StorePolicy, *, require_consent: bool = False) -> None:
+        self._policy = policy
+        self._consent = ConsentCheck(store, required=policy.require_consent, required_if_any=require_consent)
         self._forget_list = ForgetList(store)
 
     def governed(self, job: Job) -> Job:

@@ -44,26 +44,16 @@ def plan(
     - `troupe plan jobs.csv --weights weights`
     - `troupe plan jobs.csv --weights weights --store s3://bucket/troupe --workers 8 --price 2.50`
     """
-    from catalogs.store.policy import read_policy
     from catalogs.store.store import open_store
     from tasks.run.requests.check_request import check_request
-    from tasks.weights.local_copy import local_file, local_weights
 
     request, workers = requested(parameters, options), options["workers"] or 1
     check_request(request, write=False)
     from tasks.run.estimate import estimate
+    from tasks.run.inputs.model import Model
 
-    store = open_store(request.store)
-    estimated = estimate(
-        request.job_list,
-        store,
-        local_weights(request.weights),
-        local_file(request.detector) if request.detector else None,
-        request.dtype,
-        request.policy(store),
-        request.signing_key(read_policy(store)),
-        require_consent=request.require_consent,
-    )
+    model = Model.at(request.weights, request.detector, request.dtype)
+    estimated = estimate(request.job_list, open_store(request.store), model, request.policy)
     for file in request.left_out:
         typer.echo(f"left out {file}", err=True)
     if format is Format.json:

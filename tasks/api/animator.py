@@ -206,17 +206,17 @@ class PortraitAnimator:
         from catalogs.requests.inputs import localised
         from catalogs.store.store import open_store
         from tasks import media
+        from tasks.run.inputs.model import Model
         from tasks.run.planning import plan_jobs
-        from tasks.steps.context import local_detector
-        from tasks.weights.local_copy import local_weights
+        from tasks.run.policy import RunPolicy
 
         with localised(job.portrait, policy=trusting(job.portrait)) as picture:
             media.read_picture(picture)
         store = open_store(str(self._store))
-        model = store, local_weights(self._weights), local_detector(self._config), self._dtype
+        model = Model.at(self._weights, self._config.detector, self._dtype)
         if not self._store.exists():
-            plan_jobs("model", [], *model)  # hashes the weights, and remembers that
-        (planned,) = plan_jobs("", [job], *model).jobs
+            plan_jobs("model", [], store, model, RunPolicy())  # hashes the weights, and remembers that
+        (planned,) = plan_jobs("", [job], store, model, RunPolicy()).jobs
         if planned.error is not None:
             raise planned.error
         assert planned.spec is not None

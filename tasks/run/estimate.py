@@ -6,16 +6,15 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any, TypeAlias
 
 import pyarrow.compute as pc
 
-from catalogs.requests.access.input_policy import PUBLIC, InputPolicy
 from catalogs.store.store import Store
 from catalogs.table.snapshot import snapshot
-from models.face_files import detector_file
+from tasks.run.inputs.model import Model
 from tasks.run.planning import Plan, finished_films, plan_jobs
+from tasks.run.policy import RunPolicy
 from tasks.steps.specs import FilmSpec, LipsSpec, MotionSpec, PictureSpec, PortraitSpec, TrackSpec
 from tasks.weights.shipped import MINIATURE_NOTE
 from troupe import Job
@@ -96,33 +95,18 @@ class Estimate:
         return sum(frames * self.basis[preset].seconds_a_frame for preset, frames in self.frames.items()) / 3600
 
 
-def estimate(
-    jobs: Sequence[Job],
-    store: Store,
-    weights: Path,
-    detector: Path | None = None,
-    dtype: str = "auto",
-    policy: InputPolicy = PUBLIC,
-    signer: str = "",
-    *,
-    require_consent: bool = False,
-) -> Estimate:
+def estimate(jobs: Sequence[Job], store: Store, model: Model, policy: RunPolicy) -> Estimate:
     """Estimate a request. The store is only read.
 
     Args:
-        detector: face detector that replaces the weights' own.
-        policy: which inputs may be read.
-        signer: key of the run's signer; empty for none.
-        require_consent: see `plan_jobs`.
+        model: the model of the run.
+        policy: what the run has to keep to.
 
     Raises:
-        WeightsError: weights or detector cannot be used.
+        WeightsError: the model cannot be used.
         StoreError: the store cannot be read.
     """
-    network = detector or detector_file(weights)
-    plan = plan_jobs(
-        "", jobs, store, weights, network, dtype, policy=policy, signer=signer, require_consent=require_consent
-    )
+    plan = plan_jobs("", jobs, store, model, policy)
     specs = [planned.spec for planned in plan.jobs if planned.spec is not None]
     films: set[str] = set()
     missing: dict[str, PictureSpec] = {}

@@ -14,6 +14,7 @@ from tasks import media
 from tasks.media.fit import Fit, decide_fit
 from tasks.media.label import label_text
 from tasks.run.inputs.clip_lengths import Length, frames_between
+from tasks.run.inputs.model import HashedModel
 from tasks.run.inputs.traits import Role, Traits
 from tasks.steps.films.sound import EXTENDED_TEXT
 from tasks.steps.specs import FilmSpec, LipsSpec, MotionSpec, PictureSpec, PortraitSpec, TrackSpec
@@ -21,17 +22,24 @@ from troupe import Job, SamplerSettings, preset
 from troupe.errors import InputError, UnreadableMedia
 from troupe.job import fitted_size
 
-__all__ = ["JobTraits", "make_spec", "misfit", "roles_of", "track_error", "uris_of"]
+__all__ = ["JobTraits", "SpecMaker", "misfit", "roles_of", "track_error", "uris_of"]
 
 VERSIONS = {"appearance": 1, "track": 2, "motion": 2, "picture": 1, "render": 2, "label": 1, "watermark": 1, "lips": 1}
 """Step versions; raised when a step's result changes for the same inputs, so that old results are not reused."""
+_UNKNOWN_LENGTH: Length = (250, 25.0)
+"""Frames and rate that are assumed for a clip whose headers have none."""
 _RENDER_VERSION, _PICTURE_VERSION = (encode_parts({"version": VERSIONS[kind]}) for kind in ("render", "picture"))
 
 
 @dataclass(frozen=True, slots=True)
 class JobTraits:
-    """Traits of a job's inputs, as far as they change what its steps compute, and the tracks to choose from."""
+    """Traits of a job's inputs, as far as they change what its steps compute, and the tracks to choose from.
 
+    Attributes:
+        length: length of the whole clip; None if its headers have none.
+    """
+
+    length: Length | None
     portrait: Traits
     clip: Traits
     sound: Traits
@@ -62,181 +70,171 @@ def uris_of(job: Job) -> list[str]:
     ]
 
 
-def make_spec(
-    run_id: str,
-    job: Job,
-    inputs: Mapping[str, Input],
-    fingerprint: str,
-    face_networks: Mapping[str, str],
-    dtype: str,
-    length: Length,
-    shared: dict[Any, Any],
-    traits: JobTraits,
-    signer: str = "",
-    watermark: str = "",
-    voice: str = "",
-    distilled: str = "",
-) -> FilmSpec:
-    """Return the spec of a job.
+class SpecMaker:
+    """Makes the specs of a run's jobs; parts that many jobs have in common are made once.
 
     Args:
-        signer: key of the signer of the film's files; empty for none.
+        run_id: name of the run.
+        inputs: the jobs' inputs with their hashes, by URI.
+        model: hashes of the model.
+        signer: key of the signer of the films' files; empty for none.
         watermark: id of the key of watermarks; empty for none.
-        voice: hash of the weights' voice; empty for none.
-        distilled: hash of the weights' distilled denoiser; empty for none.
     """
 
-    def once(names: tuple[Any, ...], make: Callable[[], Any]) -> Any:
-        """Make a part that many jobs have in common once: it takes most of the time and of the memory."""
-        if names not in shared:
-            shared[names] = make()
-        return shared[names]
+    def __init__(
+        self, run_id: str, inputs: Mapping[str, Input], model: HashedModel, signer: str = "", watermark: str = ""
+    ) -> None:
+        self._run_id, self._inputs, self._model = run_id, inputs, model
+        self._signer, self._watermark = signer, watermark
+        self._shared: dict[Any, Any] = {}  # takes most of the time and of the memory
 
-    settings: SamplerSettings = once(
-        ("settings", job.preset, job.seed), lambda: replace(preset(job.preset), seed=job.seed)
-    )
-    portrait: PortraitSpec = once(
-        ("portrait", job.portrait, job.face.text),
-        lambda: _portrait(job, inputs, fingerprint, face_networks, traits),
-    )
-    part = ("track", job.driving, job.start, job.end, job.fps, job.video_track, job.gaps, job.tracks)
-    motion: MotionSpec = once(
-        (*part, job.driving_face.text, job.crop),
-        lambda: _motion(job, inputs, fingerprint, face_networks, length, traits),
-    )
-    audio = inputs[sound] if (sound := _sound(job)) else None
-    fit_to = _sound_seconds(job, traits) if job.fit in _fits_of_motion(job) else None
-    lips: LipsSpec | None = None
-    if job.lips == "sound":
-        lips = _lips(job, motion, audio, fit_to, voice, length, traits)
-        lips = shared.setdefault(("lips", lips.key), lips)
-    seen = {
-        "appearance": portrait.key,
-        "motion": motion.key if lips is None else lips.key,
-        "dtype": dtype,
-        "output": job.output,
-        "blend": job.blend,
-        "quality": job.quality,
-        "master": job.master,
-        **_size_part(job, traits.portrait),
-    }
-    if settings.distilled:
-        seen["distilled"] = distilled
-    if fit_to is not None and lips is None:
-        seen["stretch"] = [*fit_to.as_integer_ratio(), job.fit, job.stretch_limit]
-    subtitles = inputs[job.subtitles] if job.subtitles else None
-    drawn, track_of_text = (subtitles, None) if job.subtitles_burn else (None, subtitles)
-    if drawn is not None:
-        seen["subtitles"] = [drawn.sha256, job.subtitles_language or job.language]
-    heard = {"audio": audio.sha256 if audio is not None else job.audio, "language": job.language}
-    heard |= _sound_part(job, traits) | _fit_part(job) | ({"signer": signer} if signer else {})
-    if track_of_text is not None:
-        heard |= {"subtitles": track_of_text.sha256, "subtitles_language": job.subtitles_language}
-    label, watermark = label_text(job.label, job.language), "" if job.watermark == "off" else watermark
-    if label:
-        seen["label"] = [VERSIONS["label"], label]
+    def make(self, job: Job, traits: JobTraits) -> FilmSpec:
+        """Return the spec of a job whose inputs all have a hash."""
+        settings: SamplerSettings = self._once(
+            ("settings", job.preset, job.seed), lambda: replace(preset(job.preset), seed=job.seed)
+        )
+        portrait: PortraitSpec = self._once(
+            ("portrait", job.portrait, job.face.text),
+            lambda: self._portrait(job, traits),
+        )
+        part = ("track", job.driving, job.start, job.end, job.fps, job.video_track, job.gaps, job.tracks)
+        motion: MotionSpec = self._once(
+            (*part, job.driving_face.text, job.crop),
+            lambda: self._motion(job, traits),
+        )
+        audio = self._inputs[sound] if (sound := _sound(job)) else None
+        fit_to = _sound_seconds(job, traits) if job.fit in _fits_of_motion(job) else None
+        lips: LipsSpec | None = None
+        if job.lips == "sound":
+            lips = self._lips(job, motion, audio, fit_to, traits)
+            lips = self._shared.setdefault(("lips", lips.key), lips)
+        seen = {
+            "appearance": portrait.key,
+            "motion": motion.key if lips is None else lips.key,
+            "dtype": self._model.dtype,
+            "output": job.output,
+            "blend": job.blend,
+            "quality": job.quality,
+            "master": job.master,
+            **_size_part(job, traits.portrait),
+        }
+        if settings.distilled:
+            seen["distilled"] = self._model.distilled
+        if fit_to is not None and lips is None:
+            seen["stretch"] = [*fit_to.as_integer_ratio(), job.fit, job.stretch_limit]
+        subtitles = self._inputs[job.subtitles] if job.subtitles else None
+        drawn, track_of_text = (subtitles, None) if job.subtitles_burn else (None, subtitles)
+        if drawn is not None:
+            seen["subtitles"] = [drawn.sha256, job.subtitles_language or job.language]
+        heard = {"audio": audio.sha256 if audio is not None else job.audio, "language": job.language}
+        heard |= _sound_part(job, traits) | _fit_part(job) | ({"signer": self._signer} if self._signer else {})
+        if track_of_text is not None:
+            heard |= {"subtitles": track_of_text.sha256, "subtitles_language": job.subtitles_language}
+        label, watermark = label_text(job.label, job.language), "" if job.watermark == "off" else self._watermark
+        if label:
+            seen["label"] = [VERSIONS["label"], label]
 
-    seen_parts, heard_parts = encode_parts(seen), encode_parts(heard)
-    sampler = once(("sampler", job.preset), lambda: encode_parts(settings.values))
-    seen_parts["settings"] = join_parts(sampler | encode_parts({"seed": job.seed}))
+        seen_parts, heard_parts = encode_parts(seen), encode_parts(heard)
+        sampler = self._once(("sampler", job.preset), lambda: encode_parts(settings.values))
+        seen_parts["settings"] = join_parts(sampler | encode_parts({"seed": job.seed}))
 
-    def keys(marked: dict[str, str]) -> tuple[str, str]:
-        # The film's is named after the render that earlier versions made at once, so that theirs are reused.
-        film = key_of("render", _RENDER_VERSION | seen_parts | heard_parts | marked)
-        return film, key_of("picture", _PICTURE_VERSION | seen_parts | marked)
+        def keys(marked: dict[str, str]) -> tuple[str, str]:
+            # The film's is named after the render that earlier versions made at once, so that theirs are reused.
+            film = key_of("render", _RENDER_VERSION | seen_parts | heard_parts | marked)
+            return film, key_of("picture", _PICTURE_VERSION | seen_parts | marked)
 
-    film_key, picture_key = keys(encode_parts({"watermark": [VERSIONS["watermark"], watermark]} if watermark else {}))
-    picture = shared.setdefault(
-        picture_key,
-        PictureSpec(picture_key, run_id, job, portrait, motion, settings, fit_to, drawn, label, watermark, lips),
-    )
-    # Earlier versions neither drew labels, nor signed, nor moved lips by sound.
-    reusable = watermark and job.watermark == "on" and not label and not signer and lips is None
-    earlier = keys({}) if reusable else None
-    return FilmSpec(film_key, run_id, job, picture, audio, track_of_text, signer, fingerprint, earlier)
+        film_key, picture_key = keys(
+            encode_parts({"watermark": [VERSIONS["watermark"], watermark]} if watermark else {})
+        )
+        picture = self._shared.setdefault(
+            picture_key,
+            PictureSpec(
+                picture_key, self._run_id, job, portrait, motion, settings, fit_to, drawn, label, watermark, lips
+            ),
+        )
+        # Earlier versions neither drew labels, nor signed, nor moved lips by sound.
+        reusable = watermark and job.watermark == "on" and not label and not self._signer and lips is None
+        earlier = keys({}) if reusable else None
+        return FilmSpec(
+            film_key, self._run_id, job, picture, audio, track_of_text, self._signer, self._model.weights, earlier
+        )
 
+    def _once(self, names: tuple[Any, ...], make: Callable[[], Any]) -> Any:
+        if names not in self._shared:
+            self._shared[names] = make()
+        return self._shared[names]
 
-def _portrait(
-    job: Job,
-    inputs: Mapping[str, Input],
-    fingerprint: str,
-    face_networks: Mapping[str, str],
-    traits: JobTraits,
-) -> PortraitSpec:
-    return PortraitSpec(
-        key=make_key(
-            "appearance",
-            version=VERSIONS["appearance"],
-            portrait=inputs[job.portrait].sha256,
-            face=job.face.text,
-            detector=face_networks["detector"],
-            weights=fingerprint,
-            **_some(traits.portrait, "colour"),
-        ),
-        picture=inputs[job.portrait],
-        face=job.face,
-    )
+    def _portrait(self, job: Job, traits: JobTraits) -> PortraitSpec:
+        return PortraitSpec(
+            key=make_key(
+                "appearance",
+                version=VERSIONS["appearance"],
+                portrait=self._inputs[job.portrait].sha256,
+                face=job.face.text,
+                detector=self._model.face_networks["detector"],
+                weights=self._model.weights,
+                **_some(traits.portrait, "colour"),
+            ),
+            picture=self._inputs[job.portrait],
+            face=job.face,
+        )
 
+    def _motion(self, job: Job, traits: JobTraits) -> MotionSpec:
+        seen_by = (
+            {"tracks": self._inputs[job.tracks].sha256}
+            if job.tracks
+            else {**self._model.face_networks, "face": job.driving_face.text}
+        )
+        part = {"clip": self._inputs[job.driving].sha256, "start": job.start, "end": job.end, "fps": str(job.fps or "")}
+        part |= _some(traits.clip, "video", "interlaced", "colour")
+        part |= {"video": job.video_track} if job.video_track else {}
+        track = TrackSpec(
+            key=make_key("track", version=VERSIONS["track"], **part, gaps=job.gaps, **seen_by),
+            clip=self._inputs[job.driving],
+            start=job.start,
+            end=job.end,
+            fps=job.fps,
+            face=job.driving_face,
+            gaps=job.gaps,
+            tracks=self._inputs.get(job.tracks),
+            frames=frames_between(traits.length or _UNKNOWN_LENGTH, job.start, job.end),
+            video_track=job.video_track,
+        )
+        return MotionSpec(
+            key=make_key(
+                "motion",
+                version=VERSIONS["motion"],
+                **part,
+                track=track.key,
+                crop=job.crop,
+                weights=self._model.weights,
+            ),
+            track=track,
+            crop=job.crop,
+        )
 
-def _motion(
-    job: Job,
-    inputs: Mapping[str, Input],
-    fingerprint: str,
-    face_networks: Mapping[str, str],
-    length: Length,
-    traits: JobTraits,
-) -> MotionSpec:
-    seen_by = {"tracks": inputs[job.tracks].sha256} if job.tracks else {**face_networks, "face": job.driving_face.text}
-    part = {"clip": inputs[job.driving].sha256, "start": job.start, "end": job.end, "fps": str(job.fps or "")}
-    part |= _some(traits.clip, "video", "interlaced", "colour")
-    part |= {"video": job.video_track} if job.video_track else {}
-    track = TrackSpec(
-        key=make_key("track", version=VERSIONS["track"], **part, gaps=job.gaps, **seen_by),
-        clip=inputs[job.driving],
-        start=job.start,
-        end=job.end,
-        fps=job.fps,
-        face=job.driving_face,
-        gaps=job.gaps,
-        tracks=inputs.get(job.tracks),
-        frames=frames_between(length, job.start, job.end),
-        video_track=job.video_track,
-    )
-    return MotionSpec(
-        key=make_key("motion", version=VERSIONS["motion"], **part, track=track.key, crop=job.crop, weights=fingerprint),
-        track=track,
-        crop=job.crop,
-    )
+    def _lips(
+        self, job: Job, motion: MotionSpec, audio: Input | None, fit_to: Fraction | None, traits: JobTraits
+    ) -> LipsSpec:
+        frames, fitted = motion.track.frames, {}
+        if fit_to is not None:
+            frames = _fit(job, traits.length or _UNKNOWN_LENGTH, fit_to).frames
+            fitted = {"fit": [*fit_to.as_integer_ratio(), job.fit, job.stretch_limit]}
+        key = make_key(
+            "lips",
+            version=VERSIONS["lips"],
+            motion=motion.key,
+            sound=audio.sha256 if audio is not None else job.audio,
+            voice=self._model.voice,
+            **_sound_part(job, traits),
+            **fitted,
+        )
+        return LipsSpec(key, job, motion, audio, fit_to, frames)
 
 
 def _fits_of_motion(job: Job) -> tuple[str, ...]:
     """Return the values of `fit` that change the motion: with lips by sound, frames that are added speak as well."""
     return ("stretch", "stretch+bounce", *(("hold", "bounce") if job.lips == "sound" else ()))
-
-
-def _lips(
-    job: Job,
-    motion: MotionSpec,
-    audio: Input | None,
-    fit_to: Fraction | None,
-    voice: str,
-    length: Length,
-    traits: JobTraits,
-) -> LipsSpec:
-    frames, fitted = motion.track.frames, {}
-    if fit_to is not None:
-        frames = _fit(job, length, fit_to).frames
-        fitted = {"fit": [*fit_to.as_integer_ratio(), job.fit, job.stretch_limit]}
-    key = make_key(
-        "lips",
-        version=VERSIONS["lips"],
-        motion=motion.key,
-        sound=audio.sha256 if audio is not None else job.audio,
-        voice=voice,
-        **_sound_part(job, traits),
-        **fitted,
-    )
-    return LipsSpec(key, job, motion, audio, fit_to, frames)
 
 
 def _fit(job: Job, length: Length, sound: Fraction) -> Fit:
@@ -274,16 +272,16 @@ def track_error(job: Job, traits: JobTraits) -> InputError | None:
     )
 
 
-def misfit(job: Job, length: Length | None, traits: JobTraits) -> InputError | None:
+def misfit(job: Job, traits: JobTraits) -> InputError | None:
     """Return why the job's sound does not fit its clip, as far as both lengths are known."""
     if traits.sound.get("seconds") == {}:
         return UnreadableMedia(f"{job.audio} has no sound; name another file, or `none`")
     sound = _sound_seconds(job, traits)
     if _sound(job) and sound is None and job.fit in _fits_of_motion(job):
         return InputError(f"fit {job.fit} needs the length of the sound before the run: choose its track by index:N")
-    if sound is None or length is None:
+    if sound is None or traits.length is None:
         return None
-    fit = _fit(job, length, sound)
+    fit = _fit(job, traits.length, sound)
     # With lips by sound, frames that are added are rendered, and text is drawn into them too.
     repeated = fit.extension and job.lips != "sound"
     problem = fit.problem or (EXTENDED_TEXT if job.subtitles_burn and repeated else "")

@@ -10,29 +10,27 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 from catalogs.requests.access.content_hashes import ContentHashes
-from catalogs.requests.access.input_policy import PUBLIC, InputPolicy
 from catalogs.retention.store_rules import StoreRules
 from catalogs.store.error_text import reason
-from catalogs.store.keys import make_key
 from catalogs.store.renders import Record, complete_record
 from catalogs.store.store import Store
-from models.face_files import recogniser_file
-from models.weight_files import model_files
 from tasks.media.sandbox import Sandbox
 from tasks.media.watermark import load_key
-from tasks.run.inputs.clip_lengths import ClipLengths, Length
+from tasks.run.inputs.clip_lengths import ClipLengths
+from tasks.run.inputs.model import Model
 from tasks.run.inputs.permitted_faces import PermittedFaces, PortraitCheck
 from tasks.run.inputs.subtitle_files import SubtitleFiles
 from tasks.run.inputs.traits import InputTraits
-from tasks.run.job_spec import JobTraits, make_spec, misfit, roles_of, track_error, uris_of
+from tasks.run.job_spec import JobTraits, SpecMaker, misfit, roles_of, track_error, uris_of
+from tasks.run.policy import RunPolicy
 from tasks.steps.publish import finished_record
 from tasks.steps.specs import FilmSpec, PictureSpec
 from tasks.weights.shipped import MINIATURE_NOTE, is_miniature
-from troupe import Job, preset
+from troupe import Job
 from troupe.errors import Cancelled, InputError, StoreError, TroupeError
 from troupe.process.signals import map_stoppable
 
-__all__ = ["Plan", "PlannedJob", "Shard", "finished_films", "plan_jobs", "shards", "weights_fingerprint"]
+__all__ = ["Plan", "PlannedJob", "Shard", "finished_films", "plan_jobs", "shards"]
 
 _log = logging.getLogger(__name__)
 
@@ -42,8 +40,6 @@ Shard: TypeAlias = tuple[FilmSpec, ...]
 NOT_MARKED = "watermark: none, because an earlier version made the film; use `--watermark required` to render it again"
 STILL = "driving: a single picture, so the video has one frame; if portrait and driving are swapped, swap them back"
 _THREADS = 16
-_UNKNOWN_LENGTH: Length = (250, 25.0)
-"""Frames and rate that are assumed for a clip whose headers have none."""
 _BATCH = 256
 """Renders that are looked up at a time: each record may be some kB."""
 
@@ -91,14 +87,9 @@ def plan_jobs(
     run_id: str,
     jobs: Sequence[Job],
     store: Store,
-    weights_directory: Path,
-    detector: Path,
-    dtype: str,
+    model: Model,
+    policy: RunPolicy,
     raise_if_cancelled: Callable[[], None] = lambda: None,
-    policy: InputPolicy = PUBLIC,
-    signer: str = "",
-    *,
-    require_consent: bool = False,
 ) -> Plan:
     """Hash what the jobs depend on, and make their keys.
 
@@ -107,23 +98,19 @@ def plan_jobs(
 
     Args:
         run_id: name under which facts about the inputs are stored for later runs; empty stores none.
+        model: the model of the run.
+        policy: what the run has to keep to.
         raise_if_cancelled: called often; stops planning by raising.
-        policy: which inputs may be read.
-        signer: key of the run's signer; empty for none.
-        require_consent: whether the run asks for permissions, as the policy of the store may do anyway.
 
     Raises:
-        WeightsError: the weights directory or the detector cannot be used, or jobs need a voice or a
-            distilled denoiser that it does not have.
+        WeightsError: the model cannot be used, or has no voice or distilled denoiser, which jobs need.
         StoreError: the store cannot be read.
     """
     files = {uri for job in jobs for uri in uris_of(job)}
     with Sandbox(raise_if_cancelled, len(files)) as sandbox:
-        lengths, clips = ClipLengths(store, sandbox, raise_if_cancelled, policy), {job.driving for job in jobs}
-        traits, roles = (
-            InputTraits(store, sandbox, raise_if_cancelled, policy),
-            {(role, uri) for job in jobs for role, uri in roles_of(job)},
-        )
+        clips, roles = {job.driving for job in jobs}, {role_and_uri for job in jobs for role_and_uri in roles_of(job)}
+        lengths = ClipLengths(store, sandbox, raise_if_cancelled, policy.inputs)
+        traits = InputTraits(store, sandbox, raise_if_cancelled, policy.inputs)
 
         def measure(uri: str, content: str, path: Path) -> Callable[[], None]:
             found = [lengths.measure(content, path)] if uri in clips else []
@@ -137,39 +124,22 @@ def plan_jobs(
             return remember
 
         hashes = ContentHashes(store, measure, raise_if_cancelled)
-        fingerprint = weights_fingerprint(weights_directory, hashes)
-        recogniser = recogniser_file(weights_directory)
-        face_networks = {
-            "detector": hashes.of(str(detector)),
-            # A missing one is reported by the loader, with all other problems of the directory.
-            "recogniser": hashes.of(str(recogniser)) if recogniser.is_file() else "",
-        }
-        contents = hashes.of_many(files, policy)
+        hashed_model = model.hashed(jobs, hashes)
+        contents = hashes.of_many(files, policy.inputs)
         known = {content: uri for uri in clips if isinstance(content := contents[uri], str)}
         clip_lengths = lengths.of_many(known, hashes)
         readable = [(role, content, uri) for role, uri in roles if isinstance(content := contents[uri], str)]
         contents |= traits.read_many(readable, hashes)
-        subtitles = SubtitleFiles(jobs, contents, hashes, policy, raise_if_cancelled)
+        subtitles = SubtitleFiles(jobs, contents, hashes, policy.inputs, raise_if_cancelled)
     if run_id:
         traits.save(run_id)
         hashes.save(run_id)
         lengths.save(run_id)
-    rules = StoreRules(store, require_consent=require_consent)
-    faces = PermittedFaces(store, detector, recogniser, face_networks, hashes, policy)
-    notes = (MINIATURE_NOTE,) if is_miniature(weights_directory) else ()
-    watermark = load_key().id
-    voice = ""
-    if any(job.lips == "sound" for job in jobs):
-        from models.weights import require_voice  # imports torch
-
-        voice = hashes.of(str(require_voice(weights_directory)))
+    rules = StoreRules(store, policy.store, require_consent=policy.require_consent)
+    faces = PermittedFaces(store, model, hashed_model, hashes, policy.inputs)
+    notes = (MINIATURE_NOTE,) if is_miniature(model.weights) else ()
     inputs = {uri: hashes.input(uri, content) for uri, content in contents.items() if isinstance(content, str)}
-    distilled = ""
-    if any(preset(job.preset).distilled for job in jobs):
-        from models.weights import require_distilled  # imports torch
-
-        distilled = hashes.of(str(require_distilled(weights_directory)))
-    shared: dict[Any, Any] = {}
+    specs = SpecMaker(run_id, inputs, hashed_model, policy.signer, load_key().id)
 
     planned: list[PlannedJob] = []
     for job in map(rules.governed, jobs):
@@ -177,6 +147,7 @@ def plan_jobs(
         found = {uri: contents[uri] for uri in uris_of(job)}
         hashed = {uri: value for uri, value in found.items() if isinstance(value, str)}
         portrait, driving = hashed.get(job.portrait, ""), hashed.get(job.driving, "")
+        length = clip_lengths.get(driving)
         problems = [value for value in found.values() if isinstance(value, TroupeError)]
         shown = PortraitCheck()
         try:
@@ -191,34 +162,17 @@ def plan_jobs(
         problems += filter(None, [subtitles.problem(job)])
         spec = None
         if usable:
-            known_length = clip_lengths.get(driving)
-            length = known_length or _UNKNOWN_LENGTH
             try:
-                found_traits = JobTraits(*(traits.of(role, hashed[uri]) for role, uri in roles_of(job)))
-                if unusable := track_error(job, found_traits) or misfit(job, known_length, found_traits):
-                    problems.append(unusable)
+                of_roles = (traits.of(role, hashed[uri]) for role, uri in roles_of(job))
+                job_traits = JobTraits(length, *of_roles)
+                problems += filter(None, [track_error(job, job_traits) or misfit(job, job_traits)])
                 if not problems:
-                    spec = make_spec(
-                        run_id,
-                        job,
-                        inputs,
-                        fingerprint,
-                        face_networks,
-                        dtype,
-                        length,
-                        shared,
-                        found_traits,
-                        signer,
-                        watermark,
-                        voice,
-                        distilled,
-                    )
+                    spec = specs.make(job, job_traits)
             except InputError as problem:
                 problems.append(problem)
             except Exception as problem:  # whatever is wrong with one job must not end the run
                 problems.append(InputError(f"the job cannot be planned: {reason(problem)}; correct its row"))
-        still = STILL if clip_lengths.get(driving, _UNKNOWN_LENGTH)[0] == 1 else ""
-        own = () if problems else (*notes, *filter(None, [still, rules.note(job, shown.objection)]))
+        still = STILL if length is not None and length[0] == 1 else ""
         planned.append(
             PlannedJob(
                 job,
@@ -226,14 +180,14 @@ def plan_jobs(
                 _together(problems),
                 portrait,
                 driving,
-                notes=own,
+                notes=() if problems else (*notes, *filter(None, [still, rules.note(job, shown.objection)])),
                 flagged=shown.objection if shown.other_person else "",
                 consent_similarity=shown.similarity,
             )
         )
     if run_id:
         faces.save(run_id)
-    return Plan(run_id, fingerprint, tuple(planned))
+    return Plan(run_id, hashed_model.weights, tuple(planned))
 
 
 def _together(problems: Sequence[TroupeError]) -> TroupeError | None:
@@ -333,9 +287,3 @@ def shards(specs: Iterable[FilmSpec], most: int = 200, at_once: int = 4, enough:
     for members in sorted(by_portrait.values(), key=len, reverse=True):
         min(groups, key=len).extend(members)
     return tuple(tuple(group) for group in groups)
-
-
-def weights_fingerprint(directory: Path, hashes: ContentHashes) -> str:
-    """Return one hash of all files of the model, of their real content whatever notes they carry."""
-    parts = {str(path.relative_to(directory).with_suffix("")): hashes.of(str(path)) for path in model_files(directory)}
-    return make_key("weights", parts=parts)

@@ -9,14 +9,15 @@ from datetime import UTC, datetime
 from functools import cached_property
 from typing import Any, Self, get_args
 
-from catalogs.requests.access.input_policy import ANY_PUBLIC, InputPolicy, input_policy
+from catalogs.requests.access.input_policy import ANY_PUBLIC, InputPolicy, allowed_entries, input_policy
 from catalogs.requests.jobs_file import IdentityFrom, cross_product, job_cells, read_jobs, read_request
 from catalogs.requests.missing_files import missing_files
 from catalogs.store import uris
-from catalogs.store.policy import StorePolicy
-from catalogs.store.store import Store, open_store
+from catalogs.store.policy import StorePolicy, read_policy
+from catalogs.store.store import open_store
 from tasks.credentials.signer import Signer, configured_signer
 from tasks.run.inputs.file_problems import FileProblems
+from tasks.run.policy import RunPolicy
 from troupe import Job
 from troupe.errors import SettingsError, SigningError
 
@@ -32,7 +33,7 @@ class Request:
         identity_from: part of the portrait's path that is the identity of jobs without one.
         min_identity, max_quality, fail_quality: see `tasks.quality.Thresholds`.
         syncnet: file of the SyncNet that measures new films; see `tasks.quality.syncnet`.
-        allow_input: folders, buckets and hosts from which the jobs' inputs may be read; see `policy`.
+        allow_input: folders, buckets and hosts from which the jobs' inputs may be read; see `allowed_inputs`.
         retry: kinds of error; the failed jobs of `run_id` with one of them are done again, or all if there are none
             given. None requests a new run.
         credentials: folder of the signer's certificate and key, the same path on every machine; None for what the
@@ -82,22 +83,39 @@ class Request:
         """Return all parameters by name, as the flow accepts them."""
         return {f.name: getattr(self, f.name) for f in fields(self)}
 
-    def policy(self, store: Store) -> InputPolicy:
-        """Return which inputs the jobs may name: those below what the request names itself, and what it allows.
-
-        Args:
-            store: the opened store of the request, whose policy file counts.
+    @cached_property
+    def store_policy(self) -> StorePolicy:
+        """The policy of the store. Read once: a change holds from the next run on.
 
         Raises:
-            SettingsError: `allow_input` or the policy file is invalid.
-            StoreError: the policy file cannot be read.
+            SettingsError: it is invalid.
+            StoreError: it cannot be read.
         """
-        folders = [self.portraits, self.drivings, uris.parent(self.jobs) if self.jobs else None]
-        return input_policy(store, self.allow_input, [folder for folder in folders if folder])
+        return read_policy(open_store(self.store))
 
     @cached_property
-    def _policy(self) -> InputPolicy:
-        return self.policy(open_store(self.store))
+    def allowed_inputs(self) -> InputPolicy:
+        """Which inputs the jobs may name: those below what the request names itself, and what it allows.
+
+        Raises:
+            SettingsError: `allow_input` or the policy of the store is invalid.
+            StoreError: the policy cannot be read.
+        """
+        folders = [self.portraits, self.drivings, uris.parent(self.jobs) if self.jobs else None]
+        named = [folder for folder in folders if folder]
+        allow = allowed_entries(self.allow_input)  # before the store is asked
+        return input_policy(open_store(self.store), self.store_policy, allow, named)
+
+    @property
+    def policy(self) -> RunPolicy:
+        """What the run has to keep to.
+
+        Raises:
+            SettingsError, StoreError, SigningError: as `allowed_inputs` and `signing_key`.
+        """
+        return RunPolicy(
+            self.allowed_inputs, self.store_policy, self.require_consent, self.signing_key(self.store_policy)
+        )
 
     @cached_property
     def signer(self) -> Signer | None:
@@ -148,7 +166,7 @@ class Request:
             "require_consent": self.require_consent,
             "identity_from": self.identity_from,
             "first": self.limit,
-            "policy": lambda: self._policy,
+            "policy": lambda: self.allowed_inputs,
         }
         if self.jobs is not None and (self.portraits or self.drivings):
             raise SettingsError("give a jobs file or --portraits and --drivings, not both")
@@ -174,7 +192,7 @@ class Request:
         """
         with FileProblems() as file_problem:
             rows = ((job.job_id, job_cells(job)) for job in self.job_list)
-            return missing_files(rows, lambda: self._policy, known, file_problem)
+            return missing_files(rows, lambda: self.allowed_inputs, known, file_problem)
 
     def _failed_jobs(self, kinds: Sequence[str]) -> list[Job]:
         if not self.run_id:

@@ -17,7 +17,6 @@ from catalogs.report import write_report
 from catalogs.requests.jobs_file import write_request
 from catalogs.review.automatic import apply_rules
 from catalogs.store import uris
-from catalogs.store.policy import read_policy
 from catalogs.store.store import open_store
 from catalogs.table.audit import append_audit
 from catalogs.table.check import check_store
@@ -29,6 +28,7 @@ from tasks.events import sending_events
 from tasks.pool import LocalPool, Pool, RayPool, Role
 from tasks.quality.thresholds import Thresholds
 from tasks.run.heartbeat import Heartbeat
+from tasks.run.inputs.model import Model
 from tasks.run.listener import Listener
 from tasks.run.outcomes import STOPPED, Outcomes
 from tasks.run.planning import Plan, PlannedJob, Shard, finished_films, plan_jobs, shards
@@ -36,9 +36,8 @@ from tasks.run.request import Request, new_run_id
 from tasks.run.summary import Summary, counted
 from tasks.run.work_items import portrait_item, work_items
 from tasks.run.worker_roles import PREPROCESS, RENDER, cluster_roles, worker_roles
-from tasks.steps.context import WorkerConfig, local_detector
+from tasks.steps.context import WorkerConfig
 from tasks.steps.specs import FilmSpec
-from tasks.weights.local_copy import local_weights
 from troupe.errors import Cancelled, DamagedFile, NoSpace, SettingsError, StoreError, TroupeError, WeightsError
 from troupe.files import file_state
 from troupe.process.log_context import set_run_id
@@ -105,13 +104,10 @@ class Run:
                 scratch=scratch,
                 compile=request.compile,
                 gpu_memory=request.gpu_memory,
-                policy=request.policy(self._store),
+                policy=request.allowed_inputs,
             )
-            self._local_weights, self._local_detector = (
-                local_weights(self._config.weights),
-                local_detector(self._config),
-            )
-            weights_files = [*model_files(self._local_weights), self._local_detector]
+            self._model = Model.at(self._config.weights, self._config.detector, self._config.dtype)
+            weights_files = [*model_files(self._model.weights), self._model.detector]
             self._weights_state = {path: file_state(path) for path in weights_files}
             self._rows = self._stack.enter_context(RowBuffer(self._store, self.run_id))
             roles = self._roles()
@@ -166,16 +162,7 @@ class Run:
         try:
             plan = call_stoppable(
                 lambda: plan_jobs(
-                    self.run_id,
-                    jobs,
-                    self._store,
-                    self._local_weights,
-                    self._local_detector,
-                    self._config.dtype,
-                    self._raise_if_cancelled,
-                    self._config.policy,
-                    self._request.signing_key(read_policy(self._store)),
-                    require_consent=self._request.require_consent,
+                    self.run_id, jobs, self._store, self._model, self._request.policy, self._raise_if_cancelled
                 ),
                 self._raise_if_cancelled,
             )

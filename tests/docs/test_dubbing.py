@@ -10,8 +10,11 @@ import pytest
 from catalogs.requests.jobs_file import read_jobs
 from catalogs.store.store import open_store
 from flows.local import animate_locally
+from models.face_files import detector_file
 from models.miniature import SHIPPED_WEIGHTS
 from tasks.run.estimate import estimate
+from tasks.run.inputs.model import Model
+from tasks.run.policy import RunPolicy
 from tasks.run.request import Request
 from tests.flows.cast import write_clip, write_portrait, write_sound
 from tests.flows.jobs import SKETCH, manifest_rows
@@ -37,7 +40,8 @@ def jobs(tmp_path: Path) -> Path:
 def test_ten_languages_are_ten_pictures(jobs: Path, tmp_path: Path) -> None:
     found = read_jobs(str(jobs))
     assert [(job.job_id, job.lips) for job in found] == [(f"welcome.{tag}", "sound") for tag in LANGUAGES]
-    estimated = estimate(found, open_store(str(tmp_path / "store")), SHIPPED_WEIGHTS)
+    model = Model(SHIPPED_WEIGHTS, detector_file(SHIPPED_WEIGHTS))
+    estimated = estimate(found, open_store(str(tmp_path / "store")), model, RunPolicy())
     assert not estimated.problems
     assert (estimated.pictures, estimated.clips) == (10, (1, 1))
     assert estimated.lips == (10, 10)

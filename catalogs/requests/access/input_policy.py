@@ -17,7 +17,7 @@ from pathlib import Path
 from urllib.parse import SplitResult, unquote, urlsplit
 
 from catalogs.store import uris
-from catalogs.store.policy import POLICY_FILE, read_policy
+from catalogs.store.policy import POLICY_FILE, StorePolicy
 from catalogs.store.store import Store
 from troupe.errors import MissingInput, NotAllowed, SettingsError
 
@@ -102,24 +102,23 @@ def trusting(*named: str) -> InputPolicy:
     return InputPolicy((*ANY_PUBLIC, *named))
 
 
-def input_policy(store: Store, allow: Iterable[str], named: Iterable[str]) -> InputPolicy:
+def input_policy(store: Store, policy: StorePolicy, allow: Iterable[str], named: Iterable[str]) -> InputPolicy:
     """Return the policy of a run.
 
     Args:
-        store: store of the run. The list of its policy, if it has one, replaces `ANY_PUBLIC` and the store itself.
+        store: store of the run.
+        policy: policy of the store, whose list, if it has one, replaces `ANY_PUBLIC` and the store itself.
         allow: what the request allows; without `ANY_PUBLIC` in it, the store itself is added.
         named: URIs of folders that the request names, which are allowed too.
 
     Raises:
-        SettingsError: an entry, or the policy file, is invalid.
-        StoreError: the policy file cannot be read.
+        SettingsError: an entry is invalid.
     """
     given = allowed_entries(allow)
     everything = set(ANY_PUBLIC) <= set(given)
     own = [entry for entry in given if entry not in ANY_PUBLIC] if everything else given
-    listed = read_policy(store).allow_input
-    if listed is not None:
-        base = allowed_entries(listed, store.uri(POLICY_FILE))
+    if policy.allow_input is not None:
+        base = allowed_entries(policy.allow_input, store.uri(POLICY_FILE))
     else:
         base = ANY_PUBLIC if everything else (_bucket(store.url),)
     return InputPolicy(tuple(dict.fromkeys((*base, *map(uris.from_here, named), *own))))

@@ -74,6 +74,7 @@ def forget(
     from catalogs.requests.inputs import localised
     from catalogs.retention import forget as retention
     from catalogs.store.existing import open_existing
+    from catalogs.store.policy import read_policy
     from catalogs.store.store import open_store
     from troupe.files import file_sha256
 
@@ -87,7 +88,7 @@ def forget(
             if alike:
                 from tasks.same_person import find_person
 
-                policy = input_policy(opened, (*ANY_PUBLIC, *(allow_input or ())), ())
+                policy = input_policy(opened, read_policy(opened), (*ANY_PUBLIC, *(allow_input or ())), ())
                 pictures += _same(find_person(opened, path, weights_or_miniature(weights), detector, policy))
     found = retention.forget(opened, identity, pictures, absent_ok=absent_ok, dry_run=True)
     show_deletion(found)

@@ -27,7 +27,11 @@ _FOLDER = "cache/lengths"
 
 
 class ClipLengths:
-    """Lengths of clips by the hash of their content. They only serve an estimate, so an unknown one is not an error.
+    """Lengths of clips by the hash of their content.
+
+    They only serve an estimate, so an unknown one is not an error, nor is a store that does not remember it. That is
+    what sets them apart from `InputTraits`, which keys depend on. Why a clip cannot be opened is known as well, but for
+    this run only: the next one looks again.
 
     Args:
         store: the store that remembers the lengths.

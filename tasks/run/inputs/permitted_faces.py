@@ -7,7 +7,6 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -18,6 +17,7 @@ from catalogs.requests.access.input_policy import PUBLIC, InputPolicy
 from catalogs.requests.access.persistent_dict import PersistentDict
 from catalogs.store.keys import canonical
 from catalogs.store.store import Store
+from tasks.run.inputs.model import HashedModel, Model
 from troupe import Job
 from troupe.errors import NoFace
 
@@ -52,8 +52,8 @@ class PermittedFaces:
 
     Args:
         store: the store that remembers the similarities.
-        detector, recogniser: files of the networks, which are loaded when the first face is compared.
-        contents: hashes of the files of the networks, by `detector` and `recogniser`.
+        model: the model, whose face networks are loaded when the first face is compared.
+        hashed: hashes of the model.
         hashes: what returned these hashes.
         policy: which portraits may be read.
     """
@@ -61,13 +61,12 @@ class PermittedFaces:
     def __init__(
         self,
         store: Store,
-        detector: Path,
-        recogniser: Path,
-        contents: Mapping[str, str],
+        model: Model,
+        hashed: HashedModel,
         hashes: ContentHashes,
         policy: InputPolicy = PUBLIC,
     ) -> None:
-        self._files, self._contents = (detector, recogniser), contents
+        self._files, self._contents = (model.detector, model.recogniser), hashed.face_networks
         self._hashes, self._policy = hashes, policy
         self._again = store.command("consent add REFERENCE --face FILE --replace")
         self._networks: FaceNetworks | None = None

@@ -10,7 +10,7 @@ from functools import partial
 from catalogs.requests.access.input_policy import allowed_entries
 from catalogs.review.rules import parse_rules
 from catalogs.store import uris
-from catalogs.store.policy import StorePolicy, read_policy
+from catalogs.store.policy import StorePolicy
 from catalogs.store.store import open_store
 from catalogs.table.check import check_store
 from models.face_files import check_detector, detector_file
@@ -154,12 +154,12 @@ def _check_store(request: Request, *, write: bool) -> None:
     store = open_store(request.store)
     if write:
         check_store(store)
-    request.policy(store)
-    policy = read_policy(store)
-    parse_rules(policy.review)
-    request.signing_key(policy)
-    languages = {job.language for job in request.job_list} if policy.label != "none" else set()
-    check_marks([Job("", "", "", label=policy.label, language=language) for language in languages])
+    label = request.store_policy.label
+    _ = request.allowed_inputs
+    parse_rules(request.store_policy.review)
+    request.signing_key(request.store_policy)
+    languages = {job.language for job in request.job_list} if label != "none" else set()
+    check_marks([Job("", "", "", label=label, language=language) for language in languages])
 
 
 def _check_detector(weights: str, detector: str | None) -> None:

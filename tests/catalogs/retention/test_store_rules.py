@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from catalogs.retention.store_policy import change_policy
 from catalogs.retention.store_rules import StoreRules
+from catalogs.store.policy import StorePolicy
 from catalogs.store.store import Store
 from troupe import Job
 
@@ -27,8 +27,7 @@ from troupe import Job
     ],
 )
 def test_rules(folder_store: Store, policy: dict[str, Any], fields: dict[str, Any], expected: Any) -> None:
-    change_policy(folder_store, policy)
-    rules = StoreRules(folder_store)
+    rules = StoreRules(folder_store, StorePolicy().changed(policy))
     job = rules.governed(Job("a", "p.png", "c.mp4", **fields))
     refusal = rules.refusal(job, "")
     if isinstance(expected, str):

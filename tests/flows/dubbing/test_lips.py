@@ -10,10 +10,13 @@ import pytest
 import torch
 
 from catalogs.store.store import open_store
+from models.face_files import detector_file
 from models.motion import load_shots
 from models.weights import load_voice, save_voice
 from tasks import media
 from tasks.run.estimate import estimate
+from tasks.run.inputs.model import Model
+from tasks.run.policy import RunPolicy
 from tasks.run.request import Request
 from tests.flows.cast import write_clip, write_sound
 from tests.flows.jobs import JOB, jobs_runner, manifest_rows, write_jobs
@@ -75,7 +78,7 @@ def test_each_language_is_a_picture_of_its_own(voiced: Path, sounds: Path, tmp_p
     request = Request(
         store=str(store), weights=str(voiced), jobs=str(sounds / "jobs.csv"), defaults={"preset": "sketch"}
     )
-    estimated = estimate(request.job_list, open_store(str(store)), voiced)
+    estimated = estimate(request.job_list, open_store(str(store)), Model(voiced, detector_file(voiced)), RunPolicy())
     assert (estimated.pictures, estimated.lips) == (0, (3, 0))
     again = manifest_rows(run_jobs(*rows))
     assert {row["status"] for row in again.values()} == {"reused"}
@@ -84,7 +87,7 @@ def test_each_language_is_a_picture_of_its_own(voiced: Path, sounds: Path, tmp_p
 def test_a_plan_counts_lips_and_their_frames(voiced: Path, sounds: Path, tmp_path: Path) -> None:
     write_jobs(sounds / "jobs.csv", (*LANGUAGES[:1], LANGUAGES[1] | {"fit": "hold"}))
     jobs = Request(store="", weights="", jobs=str(sounds / "jobs.csv")).job_list
-    estimated = estimate(jobs, open_store(str(tmp_path / "store")), voiced)
+    estimated = estimate(jobs, open_store(str(tmp_path / "store")), Model(voiced, detector_file(voiced)), RunPolicy())
     assert not estimated.problems
     assert (estimated.pictures, estimated.lips, dict(estimated.frames)) == (2, (2, 2), {"exact": 12})
     assert estimated.clips == (1, 1)

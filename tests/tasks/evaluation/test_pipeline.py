@@ -6,6 +6,7 @@ from pathlib import Path
 
 from catalogs.retention.store_policy import change_policy
 from catalogs.retention.store_rules import StoreRules
+from catalogs.store.policy import read_policy
 from catalogs.store.store import open_store
 from models.miniature import SHIPPED_WEIGHTS
 from tasks.evaluation.pipeline import prepare_evaluation
@@ -21,9 +22,9 @@ def test_evaluations_obey_the_policy_of_their_store(tmp_path: Path) -> None:
     change_policy(store, {"watermark": True, "label": "ai-generated"})
     request = EvaluationRequest(store.url, str(SHIPPED_WEIGHTS), str(tmp_path / "clips"), "e1")
     (job,) = prepare_evaluation(request).job_list
-    rules = StoreRules(store)
+    rules = StoreRules(store, read_policy(store))
     governed = rules.governed(job)
     assert (governed.watermark, governed.label) == ("required", "ai-generated")
     assert rules.refusal(governed, "") is None
     change_policy(store, {"require_consent": True})
-    assert "consent is empty" in str(StoreRules(store).refusal(governed, ""))
+    assert "consent is empty" in str(StoreRules(store, read_policy(store)).refusal(governed, ""))

@@ -10,7 +10,9 @@ from PIL import Image
 from catalogs.store.store import open_store
 from models.miniature.init_weights import init_weights
 from tasks.run.estimate import estimate
+from tasks.run.inputs.model import Model
 from tasks.run.planning import plan_jobs
+from tasks.run.policy import RunPolicy
 from tests.clips import make_clip, numbered, write_wave
 from tests.small import SMALL
 from troupe import Job
@@ -32,11 +34,12 @@ def test_sounds_that_would_fail_after_rendering_are_refused(tmp_path: Path) -> N
     }
     jobs = [Job(job_id, f"{tmp_path}/p.png", str(clip), **columns) for job_id, (columns, _) in expected.items()]
     store, weights = open_store(str(tmp_path / "store")), tmp_path / "weights"
+    model = Model(weights, weights / "detector.onnx", "float32")
     for _ in range(2):  # the second plan remembers what was tried
-        plan = plan_jobs("run", jobs, store, weights, weights / "detector.onnx", "float32")
+        plan = plan_jobs("run", jobs, store, model, RunPolicy())
         errors = {planned.job.job_id: str(planned.error or "") for planned in plan.jobs}
         assert {job_id: message in errors[job_id] for job_id, (_, message) in expected.items()} == dict.fromkeys(
             expected, True
         ), errors
         assert [job_id for job_id, error in errors.items() if not error] == ["good", "mute"]
-    assert estimate(jobs, store, weights).problems.keys() == {"crowd", "silent", "track", "picture"}
+    assert estimate(jobs, store, model, RunPolicy()).problems.keys() == {"crowd", "silent", "track", "picture"}

@@ -27,7 +27,9 @@ from catalogs.store.store import open_store
 from models.miniature import SHIPPED_WEIGHTS
 from models.miniature.init_weights import init_weights
 from models.weights import convert, save_distilled
-from tasks.run.planning import STILL, finished_films, plan_jobs, shards, weights_fingerprint
+from tasks.run.inputs.model import Model, weights_fingerprint
+from tasks.run.planning import STILL, finished_films, plan_jobs, shards
+from tasks.run.policy import RunPolicy
 from tasks.steps.specs import FilmSpec, MotionSpec, PictureSpec, PortraitSpec, TrackSpec
 from tests.catalogs.requests.access.test_guarded_http import serving
 from tests.clips import WIDE_RED, make_clip, numbered, wide_gamut_profile, write_bomb
@@ -64,7 +66,7 @@ def test_files_that_claim_what_no_memory_holds_fail_their_jobs_only(tmp_path: Pa
     store, weights = open_store(str(tmp_path / "store")), tmp_path / "weights"
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     for run in ("first", "again"):
-        plan = plan_jobs(run, jobs, store, weights, weights / "detector.onnx", "float32")
+        plan = plan_jobs(run, jobs, store, Model(weights, weights / "detector.onnx", "float32"), RunPolicy())
         good, *others = plan.jobs
         assert good.spec
         assert [planned.error.kind if planned.error else "" for planned in others] == ["too_large", "too_large"]
@@ -79,7 +81,7 @@ def test_what_the_miniature_renders_says_so(tmp_path: Path) -> None:
     shutil.copytree(SHIPPED_WEIGHTS, tmp_path / "copy")
     store, jobs = open_store(str(tmp_path / "store")), [Job("a", portrait, str(clip))]
     for weights, noted in ((SHIPPED_WEIGHTS, True), (tmp_path / "copy", True), (tmp_path / "other", False)):
-        plan = plan_jobs("", jobs, store, weights, weights / "detector.onnx", "float32")
+        plan = plan_jobs("", jobs, store, Model(weights, weights / "detector.onnx", "float32"), RunPolicy())
         ((planned, _),) = finished_films(store, plan.jobs)
         assert planned.spec is not None
         assert any("drawn faces only" in note for note in planned.notes) == noted
@@ -93,7 +95,7 @@ def test_only_fast_pictures_depend_on_the_distilled_denoiser(tmp_path: Path) -> 
     store, jobs = open_store(str(tmp_path / "store")), [Job(name, portrait, str(clip), preset=name) for name in PRESETS]
 
     def keys(jobs: list[Job]) -> dict[str, tuple[str, str]]:
-        plan = plan_jobs("", jobs, store, weights, weights / "detector.onnx", "float32")
+        plan = plan_jobs("", jobs, store, Model(weights, weights / "detector.onnx", "float32"), RunPolicy())
         return {each.job.job_id: (each.spec.picture.key, each.spec.key) for each in plan.jobs if each.spec is not None}
 
     with pytest.raises(WeightsError, match="has no distilled denoiser"):
@@ -140,7 +142,7 @@ def test_jobs_share_specs_and_existing_renders_are_found(tmp_path: Path) -> None
     jobs = [Job(f"{n}{seed}", f"{tmp_path}/p", f"{tmp_path}/{n}.mp4", seed=seed) for n in "cd" for seed in (0, 1)]
     jobs.append(Job("missing", f"{tmp_path}/nobody", f"{tmp_path}/c.mp4"))
     store, weights = open_store(str(tmp_path / "store")), tmp_path / "weights"
-    plan = plan_jobs("run", jobs, store, weights, weights / "detector.onnx", "float32")
+    plan = plan_jobs("run", jobs, store, Model(weights, weights / "detector.onnx", "float32"), RunPolicy())
     *specs, missing = (planned.spec for planned in plan.jobs)
     assert missing is None
     assert len({id(spec.picture.portrait) for spec in specs if spec}) == 1
@@ -178,7 +180,7 @@ def test_clips_that_cannot_be_opened_are_refused_and_others_have_a_length(tmp_pa
         for job_id, name in names.items()
     ]
     store, weights = open_store(str(tmp_path / "store")), tmp_path / "weights"
-    plan = plan_jobs("", jobs, store, weights, weights / "detector.onnx", "float32")
+    plan = plan_jobs("", jobs, store, Model(weights, weights / "detector.onnx", "float32"), RunPolicy())
     text, empty, whole, preview = plan.jobs
     assert [type(planned.error) for planned in (text, empty)] == [UnreadableMedia, UnreadableMedia]
     assert "empty.mp4 is empty" in str(empty.error)
@@ -200,8 +202,8 @@ def test_jobs_do_not_reach_what_the_run_may_not_read(tmp_path: Path) -> None:
             columns = ("portrait", "driving", "tracks", "audio", "subtitles")
             good = Job("good", f"{inside}/p", f"{inside}/c")
             jobs = [replace(good, job_id=column, **{column: other}) for column in columns]
-            detector, policy = weights / "detector.onnx", InputPolicy((inside,))
-            plan = plan_jobs("", [*jobs, good], store, weights, detector, "float32", policy=policy)
+            model = Model(weights, weights / "detector.onnx", "float32")
+            plan = plan_jobs("", [*jobs, good], store, model, RunPolicy(InputPolicy((inside,))))
             assert [planned.error.kind if planned.error else "" for planned in plan.jobs] == ["not_allowed"] * 5 + [""]
         assert secret.connections == 0
 
@@ -243,7 +245,13 @@ def test_no_input_keeps_the_job_beside_it_from_being_planned(folder: Path, uris:
     placed = [[uri.replace("{}", str(folder)) for uri in row] for row in uris]
     bad = [Job(f"bad{n}", p, d, tracks=t, audio=a) for n, (p, d, t, a) in enumerate(placed)]
     weights = folder / "weights"
-    plan = plan_jobs("", [*bad, good], open_store(f"{folder}/store"), weights, weights / "detector.onnx", "float32")
+    plan = plan_jobs(
+        "",
+        [*bad, good],
+        open_store(f"{folder}/store"),
+        Model(weights, weights / "detector.onnx", "float32"),
+        RunPolicy(),
+    )
     assert [planned.job for planned in plan.jobs] == [*bad, good]
     assert all((planned.spec is None) != (planned.error is None) for planned in plan.jobs)
     assert plan.jobs[-1].spec is not None
@@ -255,13 +263,16 @@ def test_a_portrait_that_is_no_picture_and_a_clip_that_is_one(tmp_path: Path) ->
     (tmp_path / "text").write_text("no picture")
     write_clip(tmp_path / "c.mp4", frames=5, rate="25")
     Image.new("RGB", (64, 64)).save(tmp_path / "p.png")
-    store, weights = open_store(f"{tmp_path}/store"), tmp_path / "weights"
+    store, model = (
+        open_store(f"{tmp_path}/store"),
+        Model(tmp_path / "weights", tmp_path / "weights" / "detector.onnx", "float32"),
+    )
     jobs = [
         Job(f"{p}{d}", f"{tmp_path}/{p}", f"{tmp_path}/{d}") for p in ("p.png", "c.mp4") for d in ("c.mp4", "p.png")
     ]
     jobs.append(Job("text", f"{tmp_path}/text", f"{tmp_path}/c.mp4"))
     for run_id in ("first", "again"):  # by what is remembered
-        good, still, *unreadable = plan_jobs(run_id, jobs, store, weights, weights / "detector.onnx", "float32").jobs
+        good, still, *unreadable = plan_jobs(run_id, jobs, store, model, RunPolicy()).jobs
         assert good.spec is not None
         assert still.spec is not None
         assert (good.spec.picture.frames, still.spec.picture.frames) == (5, 1)
@@ -279,7 +290,7 @@ def test_a_file_whose_name_is_not_utf8_is_an_input_like_any_other(folder: Path) 
     jobs = cross_product(f"{folder}/portraits", f"{folder}/clips")
     store, weights = open_store(f"{folder}/store"), folder / "weights"
     write_request(store, "run", jobs)
-    plan = plan_jobs("run", jobs, store, weights, weights / "detector.onnx", "float32")
+    plan = plan_jobs("run", jobs, store, Model(weights, weights / "detector.onnx", "float32"), RunPolicy())
     assert [planned.error for planned in plan.jobs] == [None] * 4
     assert len({planned.spec.key for planned in plan.jobs if planned.spec}) == 4
     assert read_request(store, "run") == jobs
@@ -296,7 +307,7 @@ def test_keys_change_only_for_inputs_that_are_decoded_in_another_way(tmp_path: P
 
     def planned(name: str, **columns: Any) -> FilmSpec:
         job = Job("j", f"{tmp_path}/{name}.png", str(clip), **columns)
-        (plan,) = plan_jobs("run", [job], store, weights, weights / "detector.onnx", "float32").jobs
+        (plan,) = plan_jobs("run", [job], store, Model(weights, weights / "detector.onnx", "float32"), RunPolicy()).jobs
         assert plan.spec is not None
         return plan.spec
 

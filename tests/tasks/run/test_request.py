@@ -35,12 +35,12 @@ def test_the_jobs_file_is_read_once(tmp_path: Path, monkeypatch: pytest.MonkeyPa
 
 def test_what_the_jobs_of_a_request_may_read(tmp_path: Path) -> None:
     store = open_store(str(tmp_path / "store"))
-    typed = Request(store.url, "w", jobs=f"{tmp_path}/in/jobs.csv").policy(store)
+    typed = Request(store.url, "w", jobs=f"{tmp_path}/in/jobs.csv").allowed_inputs
     typed.check("/anywhere/a.png")
     assert not typed.allows_private("http://10.0.0.5/a.png")
     scheduled = Request.from_parameters(
         {"store": store.url, "weights": "w", "jobs": f"{tmp_path}/in/jobs.csv", "allow_input": ["http://10.0.0.5/"]}
-    ).policy(store)
+    ).allowed_inputs
     assert scheduled.allows_private("http://10.0.0.5/a.png")
     for uri in (f"{tmp_path}/in/clips/a.mp4", f"{store.url}/renders/k/full.mp4"):
         scheduled.check(uri)
@@ -49,7 +49,7 @@ def test_what_the_jobs_of_a_request_may_read(tmp_path: Path) -> None:
             scheduled.check(uri)
     bucket = open_store("s3://bucket/troupe")
     with pytest.raises(SettingsError, match="allow_input"):
-        Request(bucket.url, "w", jobs="s3://jobs/x/jobs.csv", allow_input=("ftp://x",)).policy(bucket)
+        _ = Request(bucket.url, "w", jobs="s3://jobs/x/jobs.csv", allow_input=("ftp://x",)).allowed_inputs
 
 
 def test_a_scheduled_run_looks_for_languages_where_it_may_read(tmp_path: Path) -> None:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
 
 from catalogs.requests.access.input_policy import ANY_PUBLIC, InputPolicy, input_policy, is_public
 from catalogs.requests.inputs import files_in, localise, stat
+from catalogs.store.policy import read_policy
 from catalogs.store.store import Store
 from troupe.errors import MissingInput, NotAllowed, SettingsError
 
@@ -105,13 +107,24 @@ def test_schemes() -> None:
 
 def test_the_policy_of_a_run(folder_store: Store) -> None:
     store = folder_store.url
-    assert input_policy(folder_store, ANY_PUBLIC, ["/jobs"]).allowed == (*ANY_PUBLIC, "/jobs")
-    assert input_policy(folder_store, (), ["/jobs"]).allowed == (store, "/jobs")
-    assert input_policy(folder_store, ("https://h/",), []).allowed == (store, "https://h/")
+
+    def allowed(*allow: str, named: Iterable[str] = ()) -> tuple[str, ...]:
+        return input_policy(folder_store, read_policy(folder_store), allow, named).allowed
+
+    assert allowed(*ANY_PUBLIC, named=["/jobs"]) == (
+        *ANY_PUBLIC,
+        "/jobs",
+    )
+    assert allowed(named=["/jobs"]) == (store, "/jobs")
+    assert allowed("https://h/") == (store, "https://h/")
     folder_store.put_bytes(b'allow_input = ["/data", "https://media.example/clips"]', "policy.toml")
     own = ("/data", "https://media.example/clips")
-    assert input_policy(folder_store, (*ANY_PUBLIC, "/x"), ["/jobs"]).allowed == (*own, "/jobs", "/x")
-    assert input_policy(folder_store, (), ["/jobs"]).allowed == (*own, "/jobs")
+    assert allowed(*ANY_PUBLIC, "/x", named=["/jobs"]) == (
+        *own,
+        "/jobs",
+        "/x",
+    )
+    assert allowed(named=["/jobs"]) == (*own, "/jobs")
 
 
 @pytest.mark.parametrize(
@@ -120,13 +133,13 @@ def test_the_policy_of_a_run(folder_store: Store) -> None:
 def test_an_invalid_policy_is_refused(folder_store: Store, content: str) -> None:
     folder_store.put_bytes(content.encode(), "policy.toml")
     with pytest.raises(SettingsError, match=r"policy\.toml"):
-        input_policy(folder_store, ANY_PUBLIC, [])
+        input_policy(folder_store, read_policy(folder_store), ANY_PUBLIC, [])
 
 
 @pytest.mark.parametrize("entry", ["", "ftp://h", "http://user:pass@h/", "http:///x", "http://h:x/"])
 def test_an_invalid_entry_is_refused(folder_store: Store, entry: str) -> None:
     with pytest.raises(SettingsError, match="allow_input"):
-        input_policy(folder_store, [entry], [])
+        input_policy(folder_store, read_policy(folder_store), [entry], [])
 
 
 def test_a_refusal_says_how_to_allow_the_input() -> None:

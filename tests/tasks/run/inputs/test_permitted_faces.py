@@ -11,18 +11,21 @@ from PIL import Image
 from catalogs.consent.permission import Permission
 from catalogs.consent.register import add_permissions
 from catalogs.requests.access.content_hashes import ContentHashes
-from catalogs.retention.store_policy import change_policy
+from catalogs.store.policy import StorePolicy
 from catalogs.store.store import Store, open_store
 from models.miniature import SHIPPED_WEIGHTS
 from models.weights import recogniser_file
+from tasks.run.inputs.model import HashedModel, Model
 from tasks.run.inputs.permitted_faces import PermittedFaces, PortraitCheck
 from tasks.run.planning import plan_jobs
+from tasks.run.policy import RunPolicy
 from tasks.same_person import face_values
 from tests.flows.cast import write_clip, write_portrait
 from troupe import Job
 from troupe.files import file_sha256
 
 NETWORKS = {"detector": SHIPPED_WEIGHTS / "detector.onnx", "recogniser": recogniser_file(SHIPPED_WEIGHTS)}
+MODEL = Model(SHIPPED_WEIGHTS, NETWORKS["detector"], "float32")
 
 
 @pytest.fixture(scope="module")
@@ -49,7 +52,7 @@ def store(tmp_path: Path) -> Store:
 def check(store: Store, permission: Permission, portrait: Path, run_id: str = "") -> PortraitCheck:
     hashes = ContentHashes(store)
     contents = {name: file_sha256(path) for name, path in NETWORKS.items()}
-    faces = PermittedFaces(store, NETWORKS["detector"], NETWORKS["recogniser"], contents, hashes)
+    faces = PermittedFaces(store, MODEL, HashedModel("", contents, MODEL.dtype), hashes)
     try:
         return faces.check(Job("a", str(portrait), "c.mp4"), permission, hashes.of(str(portrait)))
     finally:
@@ -88,9 +91,9 @@ def test_a_portrait_of_another_person_is_flagged_and_refused_where_consent_is_re
     clip = str(folder / "clip.mp4")
     jobs = [Job(name, str(folder / f"{name}.png"), clip, identity="Ada", consent="r-1") for name in ("ada", "bob")]
     plans = []
-    for policy in (False, True):
-        change_policy(store, {"require_consent": policy})
-        plans.append(plan_jobs("r", jobs, store, SHIPPED_WEIGHTS, NETWORKS["detector"], "float32").jobs)
+    for required in (False, True):
+        policy = RunPolicy(store=StorePolicy(require_consent=required))
+        plans.append(plan_jobs("r", jobs, store, MODEL, policy).jobs)
     (ada, bob), (permitted, refused) = plans
     assert ada.error is bob.error is permitted.error is None
     assert (ada.flagged, "R-1" in str(ada.notes)) == ("", False)
