@@ -7,13 +7,13 @@ from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
 
 from catalogs.requests.job_ids import default_ids, stem
-from catalogs.requests.missing_files import FileProblem, PolicySource, missing_files
+from catalogs.requests.missing_files import FileProblem, PolicySource, any_public, missing_files
 from catalogs.requests.tables import MOST_PROBLEMS
 from catalogs.store import uris
 from troupe import Job
 from troupe.errors import BadJob
 
-__all__ = ["Draft", "IdentityFrom", "Rules", "finished_jobs"]
+__all__ = ["LOOKING", "Draft", "IdentityFrom", "Rules", "finished_jobs"]
 
 IdentityFrom: TypeAlias = Literal["stem", "folder"]
 """Part of a portrait's path that names its identity: the file name without its suffix, or the folder's name."""
@@ -58,6 +58,10 @@ class Rules:
     identity_from: IdentityFrom | None = None
     policy: PolicySource | None = None
     file_problem: FileProblem | None = None
+
+
+LOOKING = Rules(policy=any_public)
+"""Rules that look for files wherever anybody may."""
 
 
 def finished_jobs(drafts: Sequence[Draft], problems: list[str], name: str, rules: Rules) -> list[Job]:

@@ -19,10 +19,10 @@ from catalogs.requests.access.input_policy import trusting
 from catalogs.requests.access.limits import MAX_ROWS, limit
 from catalogs.requests.column_names import column_suggestion, default_name
 from catalogs.requests.columns import COLUMNS, REQUIRED, is_empty, parse_cells
-from catalogs.requests.drafts import Draft, IdentityFrom, Rules, finished_jobs
+from catalogs.requests.drafts import LOOKING, Draft, IdentityFrom, Rules, finished_jobs
 from catalogs.requests.dubs import expand, unknown_placeholders
 from catalogs.requests.inputs import content_type, files_in, opened
-from catalogs.requests.missing_files import FileProblem, PolicySource, any_public
+from catalogs.requests.missing_files import any_public
 from catalogs.requests.tables import MOST_PROBLEMS, TABLE_SUFFIXES, read_table
 from catalogs.store import uris
 from catalogs.store.keys import run_key
@@ -69,41 +69,25 @@ _REQUEST = pa.schema([(name, _TYPES.get(name, pa.string())) for name in _FIELDS]
 def read_jobs(
     uri: str,
     defaults: Mapping[str, str] | None = None,
+    rules: Rules = LOOKING,
     *,
-    require_consent: bool = False,
-    identity_from: IdentityFrom | None = None,
     first: int | None = None,
-    policy: PolicySource = any_public,
-    file_problem: FileProblem | None = None,
 ) -> list[Job]:
     """Return the jobs of a CSV, JSONL or Parquet file. Relative paths in it are relative to its folder.
 
     Args:
         uri: URI of the file.
         defaults: values of empty cells, by column; relative paths in them are relative to the working directory.
-        require_consent: whether to refuse jobs whose `consent` is empty.
-        identity_from: part of the portrait's path that is the identity of jobs without one.
+        rules: how the rows are validated.
         first: number of jobs, after which no further rows are read; all if None.
-        policy: which inputs may be looked at.
-        file_problem: returns why a local file cannot be used; asked only if there are other problems.
 
     Raises:
         BadJob: the file is invalid. All problems are reported together, by row, local files that do not exist, or have
-            a `file_problem`, among them; row 1 is the first below the header.
+            a `file_problem` of the rules, among them; row 1 is the first below the header.
         MissingInput, StoreError: the file cannot be read.
     """
     with opened(uri, trusting(uri)) as file:
-        return parse_jobs(
-            file,
-            _table_name(uri),
-            uris.parent(uri),
-            defaults=defaults,
-            require_consent=require_consent,
-            identity_from=identity_from,
-            first=first,
-            policy=policy,
-            file_problem=file_problem,
-        )
+        return parse_jobs(file, _table_name(uri), uris.parent(uri), defaults, rules, first=first)
 
 
 def _table_name(uri: str) -> str:
@@ -119,13 +103,10 @@ def parse_jobs(
     data: bytes | IO[bytes],
     name: str,
     folder: str,
-    *,
     defaults: Mapping[str, str] | None = None,
-    require_consent: bool = False,
-    identity_from: IdentityFrom | None = None,
+    rules: Rules | None = None,
+    *,
     first: int | None = None,
-    policy: PolicySource | None = None,
-    file_problem: FileProblem | None = None,
 ) -> list[Job]:
     """Return the jobs of a jobs file's content; see `read_jobs`, also for the other arguments.
 
@@ -133,8 +114,9 @@ def parse_jobs(
         data: content of the file, or the open file.
         name: name of the file, whose suffix says its format.
         folder: folder that relative paths in the file are relative to.
-        policy: which inputs may be looked at; None looks for those with `{language}` only, as `any_public` allows.
+        rules: how the rows are validated; None looks for files with `{language}` only, as `any_public` allows.
     """
+    rules = rules or Rules()
     table = read_table(data, name)
     settings: list[str] = []
     fallback = _defaults(defaults or {}, settings)
@@ -144,9 +126,9 @@ def parse_jobs(
         wrong: list[str] = []
         own = _known_case(row.cells)
         cells = parse_cells(own, folder, row.where, wrong)
-        if policy is not None:
-            wrong += unknown_placeholders(cells, fallback, row.where, policy)
-        rows = expand(cells, fallback, row.where, wrong, policy or any_public)
+        if rules.policy is not None:
+            wrong += unknown_placeholders(cells, fallback, row.where, rules.policy)
+        rows = expand(cells, fallback, row.where, wrong, rules.policy or any_public)
         drafts += [Draft(row.where, values, fallback) for values in rows]
         found += [("", problem) for problem in wrong if ("", problem) not in found]
         found += [(column, f"{row.where}: {column} is empty") for column in REQUIRED if is_empty(own.get(column))]
@@ -166,7 +148,7 @@ def parse_jobs(
     drafts = drafts[:first]
     if not drafts and not problems:
         problems.append("there are no rows; write one row per job")
-    return finished_jobs(drafts, problems, name, Rules(require_consent, identity_from, policy, file_problem))
+    return finished_jobs(drafts, problems, name, rules)
 
 
 def parse_job(cells: Mapping[str, Any], where: str, problems: list[str]) -> Job:
@@ -188,20 +170,17 @@ def cross_product(
     portraits: str,
     drivings: str,
     defaults: Mapping[str, str] | None = None,
+    rules: Rules = LOOKING,
     *,
-    require_consent: bool = False,
-    left_out: list[str] | None = None,
-    identity_from: IdentityFrom | None = None,
     first: int | None = None,
-    policy: PolicySource = any_public,
-    file_problem: FileProblem | None = None,
+    left_out: list[str] | None = None,
 ) -> list[Job]:
     """Return one job for every picture in one folder with every clip in another, in the order of their names.
 
     Args:
         defaults: values of the other columns.
+        rules, first: as for `read_jobs`.
         left_out: list that files which cannot be read are added to, with the reason.
-        first, policy, file_problem: as for `read_jobs`.
 
     Raises:
         BadJob: a folder contains none, or a default is invalid.
@@ -213,6 +192,7 @@ def cross_product(
     if first is None and len(pictures) * len(clips) > (most := limit(MAX_ROWS)):
         raise BadJob(f"the request has more than {most} jobs, the limit: divide it into parts, or set {MAX_ROWS}")
     fallback = _defaults(defaults or {}, problems)
+    policy = rules.policy or any_public
     problems += unknown_placeholders({}, fallback, "options", policy)
     rows = expand({}, fallback, "options", problems, policy)
     drafts: list[Draft] = []
@@ -222,7 +202,7 @@ def cross_product(
         where = f"{uris.name(picture)} with {uris.name(clip)}"
         drafts += [Draft(where, {"portrait": picture, "driving": clip} | row, fallback) for row in rows]
     drafts = drafts[:first]
-    return finished_jobs(drafts, problems, "the request", Rules(require_consent, identity_from, policy, file_problem))
+    return finished_jobs(drafts, problems, "the request", rules)
 
 
 def write_request(store: Store, run_id: str, jobs: Sequence[Job]) -> str:

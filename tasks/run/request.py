@@ -10,6 +10,7 @@ from functools import cached_property
 from typing import Any, Self, get_args
 
 from catalogs.requests.access.input_policy import ANY_PUBLIC, InputPolicy, allowed_entries, input_policy
+from catalogs.requests.drafts import Rules
 from catalogs.requests.jobs_file import IdentityFrom, cross_product, job_cells, read_jobs, read_request
 from catalogs.requests.missing_files import missing_files
 from catalogs.store import uris
@@ -162,20 +163,16 @@ class Request:
             return self._failed_jobs(self.retry)
         if self.identity_from not in (None, *get_args(IdentityFrom)):
             raise SettingsError(f"--identity-from is {self.identity_from!r}; use {' or '.join(get_args(IdentityFrom))}")
-        options: Any = {
-            "require_consent": self.require_consent,
-            "identity_from": self.identity_from,
-            "first": self.limit,
-            "policy": lambda: self.allowed_inputs,
-        }
         if self.jobs is not None and (self.portraits or self.drivings):
             raise SettingsError("give a jobs file or --portraits and --drivings, not both")
         with FileProblems() as file_problem:
-            options["file_problem"] = file_problem
+            rules = Rules(self.require_consent, self.identity_from, lambda: self.allowed_inputs, file_problem)
             if self.jobs is not None:
-                jobs = read_jobs(self.jobs, self.defaults, **options)
+                jobs = read_jobs(self.jobs, self.defaults, rules, first=self.limit)
             elif self.portraits and self.drivings:
-                jobs = cross_product(self.portraits, self.drivings, self.defaults, left_out=self.left_out, **options)
+                jobs = cross_product(
+                    self.portraits, self.drivings, self.defaults, rules, first=self.limit, left_out=self.left_out
+                )
             else:
                 missing = "--drivings" if self.portraits else "--portraits" if self.drivings else ""
                 needed = "give a jobs file, or --portraits DIR and --drivings DIR"

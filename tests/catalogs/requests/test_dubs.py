@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from catalogs.requests.access.input_policy import InputPolicy
+from catalogs.requests.drafts import Rules
 from catalogs.requests.jobs_file import cross_product, read_jobs
 from troupe import Job
 from troupe.errors import BadJob
@@ -178,7 +179,7 @@ def test_a_policy_limits_where_languages_are_looked_up(folder: Path, tmp_path_fa
     )
     policy = InputPolicy((str(folder),))
     with pytest.raises(BadJob) as raised:
-        read_jobs(str(folder / "jobs.csv"), policy=lambda: policy)
+        read_jobs(str(folder / "jobs.csv"), rules=Rules(policy=lambda: policy))
     assert [problem.partition(" is outside of what this run may read")[0] for problem in raised.value.problems] == [
         f"row 1 (line 2): {elsewhere}",
         f"row 2 (line 3): audio for fr: {elsewhere}/salary.fr.wav",

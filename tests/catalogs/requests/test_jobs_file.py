@@ -15,6 +15,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from catalogs.requests.drafts import Rules
 from catalogs.requests.jobs_file import COLUMNS, IdentityFrom, parse_jobs, read_jobs
 from tests.catalogs.requests.conftest import parse, problems
 from tests.catalogs.requests.example_jobs import FULL, JOBS, cells_of
@@ -139,7 +140,7 @@ def test_all_problems_are_reported_together() -> None:
 @pytest.mark.parametrize(("source", "identity"), [("stem", "Ana Mar\u00eda"), ("folder", "cast"), (None, "")])
 def test_identities_from_paths(source: IdentityFrom | None, identity: str, tmp_path: Path) -> None:
     text = "portrait,driving,identity\ncast/Ana Mar\u00eda.png,a.mp4,\ncast/x.png,b.mp4,Bo\n"
-    jobs = parse_jobs(text.encode(), "x.csv", "/data", identity_from=source)
+    jobs = parse_jobs(text.encode(), "x.csv", "/data", rules=Rules(identity_from=source))
     assert [job.identity for job in jobs] == [identity, "Bo"]
 
 
@@ -206,8 +207,10 @@ def test_loudness_is_a_number_alone() -> None:
 def test_consent() -> None:
     text = "portrait,driving,consent\na,b,form 1\nc,d,\n"
     assert len(parse(text)) == 2
-    assert problems(text, require_consent=True) == ["row 2 (line 3): consent is empty, and this run requires it"]
-    assert len(parse(text, require_consent=True, defaults={"consent": "all signed"})) == 2
+    assert problems(text, rules=Rules(require_consent=True)) == [
+        "row 2 (line 3): consent is empty, and this run requires it"
+    ]
+    assert len(parse(text, rules=Rules(require_consent=True), defaults={"consent": "all signed"})) == 2
 
 
 def test_paths_are_relative_to_the_jobs_file(s3: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
