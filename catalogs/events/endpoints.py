@@ -223,7 +223,7 @@ def _url_problems(endpoint: Endpoint) -> list[str]:
         host, _ = parts.hostname or "", parts.port
     except ValueError as error:
         return [f"{shown} is not a URL: {error}"]
-    if parts.scheme not in ("http", "https") or not host:
+    if parts.scheme not in uris.HTTP or not host:
         return [f"{shown!r} is not an http:// or https:// URL"]
     problems = []
     if uris.has_credentials(endpoint.url) or shown != endpoint.url:

@@ -19,7 +19,7 @@ _NUMBER = re.compile(r"%0(\d)d|%d(?![0-9A-Fa-f])")  # not what is left of a perc
 def is_pattern(uri: str) -> bool:
     """Return whether the last part of the URI matches several files; never over HTTP, which has no listings."""
     name = uris.name(uri)
-    return uris.scheme(uri) not in ("http", "https") and ("*" in name or _NUMBER.search(name) is not None)
+    return uris.scheme(uri) not in uris.HTTP and ("*" in name or _NUMBER.search(name) is not None)
 
 
 def display_name(uri: str) -> str:

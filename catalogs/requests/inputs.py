@@ -325,7 +325,7 @@ def _gather(
 
 def _open(uri: str, policy: InputPolicy) -> tuple[Any, str]:
     options: dict[str, Any] = {}
-    if uris.scheme(uri) in ("http", "https"):
+    if uris.scheme(uri) in uris.HTTP:
         wait = min(_ANSWER_SECONDS, limit(MAX_SECONDS))
         # Not the time of the whole download, which aiohttp limits to five minutes: `_fetch` has its own limit.
         timeout = aiohttp.ClientTimeout(total=None, sock_connect=wait, sock_read=wait)

@@ -94,7 +94,7 @@ def _table_name(uri: str) -> str:
     """Return the file's name, with the suffix of its format where only its query or its content type names it."""
     names = uris.file_names(uri)
     name = next((name for name in names if name.lower().endswith(TABLE_SUFFIXES)), names[0])
-    if name.lower().endswith(TABLE_SUFFIXES) or uris.scheme(uri) not in ("http", "https"):
+    if name.lower().endswith(TABLE_SUFFIXES) or uris.scheme(uri) not in uris.HTTP:
         return name
     return name + _CONTENT_TYPES.get(content_type(uri, trusting(uri)), "")
 

@@ -15,6 +15,7 @@ from typing import Any
 from urllib.parse import parse_qsl, unquote, unquote_to_bytes, urlsplit
 
 __all__ = [
+    "HTTP",
     "absolute",
     "file_names",
     "from_here",
@@ -28,6 +29,9 @@ __all__ = [
     "redacted_value",
     "scheme",
 ]
+
+HTTP = ("http", "https")
+"""Schemes of web servers."""
 
 # Not `fsspec.core.split_protocol`: it finds a scheme in local paths such as `data:1.png` and `takes/one://two`.
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.\-]*)://")
@@ -136,7 +140,7 @@ def name(uri: str) -> str:
 
 def file_names(uri: str) -> list[str]:
     """Return names that may contain the file's format: the last part of the path, then the values of an HTTP query."""
-    values = parse_qsl(urlsplit(uri).query) if scheme(uri) in ("http", "https") else []
+    values = parse_qsl(urlsplit(uri).query) if scheme(uri) in HTTP else []
     return [name(uri), *(value if "." in value else f"{name(uri)}.{value}" for _, value in values)]
 
 
@@ -176,7 +180,7 @@ def from_here(uri: str) -> str:
 
 
 def _without_query(uri: str) -> str:
-    return re.split(r"[?#]", uri, maxsplit=1)[0] if scheme(uri) in ("http", "https") else uri
+    return re.split(r"[?#]", uri, maxsplit=1)[0] if scheme(uri) in HTTP else uri
 
 
 def _authority(uri: str) -> str:

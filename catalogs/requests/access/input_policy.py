@@ -41,7 +41,6 @@ ANY_PUBLIC = ("file://", "http://", "s3://", "gs://", "abfs://")
 
 _IN_MEMORY = "memory"
 """Scheme of files in this process, for programs that call troupe as a library."""
-_HTTP = ("http", "https")
 _SAME = {"s3a": "s3", "gcs": "gs", "abfss": "abfs", "az": "abfs", "https": "http"}
 """Schemes that are allowed with another one."""
 _PORTS = {"http": 80, "https": 443}
@@ -82,7 +81,7 @@ class InputPolicy:
     @property
     def names_hosts(self) -> bool:
         """Whether any host is allowed by its name."""
-        return any(not _is_scheme(entry) and uris.scheme(entry) in _HTTP for entry in self.allowed)
+        return any(not _is_scheme(entry) and uris.scheme(entry) in uris.HTTP for entry in self.allowed)
 
     def allows_private(self, url: str) -> bool:
         """Return whether the host of a URL is allowed by its name, and so may have a private address."""
@@ -168,7 +167,7 @@ def _entry(text: str, where: str) -> str:
     if _is_scheme(text):
         return text.lower()
     try:
-        valid = scheme not in _HTTP or bool(urlsplit(text).hostname and urlsplit(text).port != 0)
+        valid = scheme not in uris.HTTP or bool(urlsplit(text).hostname and urlsplit(text).port != 0)
     except ValueError:
         valid = False
     if not valid:
@@ -195,7 +194,7 @@ def _contains(entry: str, uri: str) -> bool:
         return False
     if _is_scheme(entry):
         return True
-    if uris.scheme(uri) in _HTTP:
+    if uris.scheme(uri) in uris.HTTP:
         return _contains_url(urlsplit(entry), urlsplit(uri))
     return _is_below(uri.split("://", 1)[1], entry.split("://", 1)[1])
 
