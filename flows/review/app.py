@@ -19,6 +19,7 @@ from flows.review.context import ReviewContext
 from flows.review.pages import decide, grid, identities, job, queue, runs
 from flows.review.pages.messages import message_page
 from flows.review.security import Guard
+from flows.server.proxy import LOOPBACK
 from troupe.errors import SettingsError, TroupeError
 
 __all__ = ["make_app"]
@@ -29,7 +30,7 @@ _PAGES = (queue, job, grid, runs, identities, decide)
 
 def make_app(
     context: ReviewContext,
-    hosts: Iterable[str] = ("localhost", "127.0.0.1", "::1"),
+    hosts: Iterable[str] = LOOPBACK,
     *,
     any_address: bool = False,
     cookie: str = "troupe",

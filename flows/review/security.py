@@ -24,6 +24,7 @@ from starlette.responses import RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from flows.review.pages.messages import message_page
+from flows.server.proxy import LOOPBACK
 
 __all__ = ["Guard", "Secrets", "allowed_hosts", "is_any", "is_loopback"]
 
@@ -81,7 +82,7 @@ def allowed_hosts(host: str) -> frozenset[str]:
     """
     names = {host.lower()}
     if is_loopback(host):
-        names |= {"localhost", "127.0.0.1", "::1"}
+        names |= {*LOOPBACK}
     elif is_any(host):
         names |= {"localhost", socket.gethostname().lower(), socket.getfqdn().lower()}
     return frozenset(names)

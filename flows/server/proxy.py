@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import os
 
-__all__ = ["bypass_proxies_on_loopback"]
+__all__ = ["LOOPBACK", "bypass_proxies_on_loopback"]
 
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
+"""Names of this machine for itself."""
 
 
 def bypass_proxies_on_loopback() -> None:
