@@ -8,7 +8,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from catalogs.review.decision import Decision
+from catalogs.review.decision import SCOPES, Decision
 from catalogs.review.decisions import Decisions, Subject
 from catalogs.table.schema import WITH_VIDEO
 
@@ -34,7 +34,7 @@ def with_review(rows: pa.Table, decisions: Decisions) -> pa.Table:
         decisions: decisions of their store.
     """
     verdicts = decisions.verdicts()
-    films, pictures = (pa.array([k for s, k in verdicts if s == scope], _TEXT) for scope in ("film", "picture"))
+    films, pictures = (pa.array([k for s, k in verdicts if s == scope], _TEXT) for scope in SCOPES)
     waiting: Any = reviewable(rows)
     decided = pc.and_(waiting, pc.or_(pc.is_in(rows["render_key"], films), pc.is_in(rows["picture_key"], pictures)))
     values: dict[str, list[Any]] = {name: [] for name in REVIEW_COLUMNS}

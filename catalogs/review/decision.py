@@ -11,13 +11,26 @@ from uuid import uuid4
 
 from troupe.errors import SettingsError
 
-__all__ = ["PENDING", "REVIEW_STATES", "Decision", "DecisionKind", "ReviewState", "Scope", "State"]
+__all__ = [
+    "PENDING",
+    "REVIEW_STATES",
+    "SCOPES",
+    "VERDICTS",
+    "Decision",
+    "DecisionKind",
+    "ReviewState",
+    "Scope",
+    "State",
+]
 
 Scope: TypeAlias = Literal["film", "picture"]
 """What a decision is about: one film, or a picture with its films in all languages."""
+SCOPES: tuple[Scope, ...] = get_args(Scope)
 DecisionKind: TypeAlias = Literal["approved", "rejected", "comment", "undo"]
 State: TypeAlias = Literal["pending", "approved", "rejected"]
 REVIEW_STATES: tuple[State, ...] = get_args(State)
+VERDICTS: tuple[DecisionKind, ...] = ("approved", "rejected")
+"""Decisions that lead to a state of the same name."""
 
 _RULE = "rule:"
 """Start of what is shown as the reviewer of an automatic decision."""
@@ -125,7 +138,7 @@ class ReviewState:
     @classmethod
     def by(cls, decision: Decision | None) -> ReviewState:
         """Return the state that a verdict leads to."""
-        if decision is None or decision.kind not in ("approved", "rejected"):
+        if decision is None or decision.kind not in VERDICTS:
             return PENDING
         return cls("approved" if decision.kind == "approved" else "rejected", decision)
 

@@ -15,7 +15,7 @@ from typing import Any, TypeAlias
 
 import pyarrow as pa
 
-from catalogs.review.decision import Decision, DecisionKind, ReviewState, Scope, State
+from catalogs.review.decision import VERDICTS, Decision, DecisionKind, ReviewState, Scope, State
 from catalogs.review.log import open_log, retrying
 from catalogs.store.store import Store
 from troupe.errors import SettingsError
@@ -202,7 +202,7 @@ class Decisions:
 
     def _verdict(self, about: Sequence[Decision]) -> Decision | None:
         """Return the verdict that counts, of those about a subject that were not undone."""
-        if len(about) == 1 and about[0].kind in ("approved", "rejected"):
+        if len(about) == 1 and about[0].kind in VERDICTS:
             return None if about[0].decision_id in self._undone else about[0]
         about = [decision for decision in about if decision.kind != "comment"]
         # Of a person, undoing the last verdict leaves the one before; of rules, only the last one says anything.

@@ -11,7 +11,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from catalogs.query.listing import MEASURES, ORDERS, list_page
-from catalogs.review.decision import REVIEW_STATES
+from catalogs.review.decision import REVIEW_STATES, SCOPES
 from catalogs.review.reasons import read_reasons
 from catalogs.table.schema import EITHER_SIGN, QUALITIES, STATUSES
 from flows.review.context import ReviewContext
@@ -24,7 +24,6 @@ __all__ = ["cards_of", "routes"]
 
 PAGE = 60
 """Cards per page."""
-SCOPES = ("film", "picture")
 
 
 def routes(context: ReviewContext) -> list[Route]:

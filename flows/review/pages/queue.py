@@ -11,7 +11,7 @@ from starlette.routing import Route
 
 from catalogs.query.listing import ORDERS, list_page
 from catalogs.query.lookup import find_jobs
-from catalogs.review.decision import REVIEW_STATES
+from catalogs.review.decision import REVIEW_STATES, SCOPES
 from catalogs.review.reasons import read_reasons
 from flows.review.claiming import subject
 from flows.review.context import ReviewContext
@@ -28,7 +28,6 @@ PAGE = 6
 MAX_PAGES = 50
 """Pages of items of others that are passed over at a time."""
 STATES = (*REVIEW_STATES, "all")
-SCOPES = ("film", "picture")
 
 
 def routes(context: ReviewContext) -> list[Route]:
