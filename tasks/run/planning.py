@@ -6,22 +6,18 @@ import logging
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
-from pathlib import Path
 from typing import Any, TypeAlias
 
-from catalogs.requests.access.content_hashes import ContentHashes
 from catalogs.retention.store_rules import StoreRules
 from catalogs.store.error_text import reason
 from catalogs.store.renders import Record, complete_record
 from catalogs.store.store import Store
 from tasks.media.sandbox import Sandbox
 from tasks.media.watermark import load_key
-from tasks.run.inputs.clip_lengths import ClipLengths
+from tasks.run.inputs.job_inputs import JobInputs
 from tasks.run.inputs.model import Model
 from tasks.run.inputs.permitted_faces import PermittedFaces, PortraitCheck
-from tasks.run.inputs.subtitle_files import SubtitleFiles
-from tasks.run.inputs.traits import InputTraits
-from tasks.run.job_spec import JobTraits, SpecMaker, misfit, roles_of, track_error, uris_of
+from tasks.run.job_spec import SpecMaker, misfit, track_error, uris_of
 from tasks.run.policy import RunPolicy
 from tasks.steps.publish import finished_record
 from tasks.steps.specs import FilmSpec, PictureSpec
@@ -106,88 +102,58 @@ def plan_jobs(
         WeightsError: the model cannot be used, or has no voice or distilled denoiser, which jobs need.
         StoreError: the store cannot be read.
     """
-    files = {uri for job in jobs for uri in uris_of(job)}
-    with Sandbox(raise_if_cancelled, len(files)) as sandbox:
-        clips, roles = {job.driving for job in jobs}, {role_and_uri for job in jobs for role_and_uri in roles_of(job)}
-        lengths = ClipLengths(store, sandbox, raise_if_cancelled, policy.inputs)
-        traits = InputTraits(store, sandbox, raise_if_cancelled, policy.inputs)
-
-        def measure(uri: str, content: str, path: Path) -> Callable[[], None]:
-            found = [lengths.measure(content, path)] if uri in clips else []
-            sorts = ("picture", "clip", "sound", "tracks")
-            found += [traits.read(role, content, path) for role in sorts if (role, uri) in roles]
-
-            def remember() -> None:
-                for one in found:
-                    one()
-
-            return remember
-
-        hashes = ContentHashes(store, measure, raise_if_cancelled)
-        hashed_model = model.hashed(jobs, hashes)
-        contents = hashes.of_many(files, policy.inputs)
-        known = {content: uri for uri in clips if isinstance(content := contents[uri], str)}
-        clip_lengths = lengths.of_many(known, hashes)
-        readable = [(role, content, uri) for role, uri in roles if isinstance(content := contents[uri], str)]
-        contents |= traits.read_many(readable, hashes)
-        subtitles = SubtitleFiles(jobs, contents, hashes, policy.inputs, raise_if_cancelled)
+    with Sandbox(raise_if_cancelled, len({uri for job in jobs for uri in uris_of(job)})) as sandbox:
+        inputs = JobInputs(jobs, store, sandbox, policy.inputs, raise_if_cancelled)
+        hashed = model.hashed(jobs, inputs.hashes)
+        inputs.read()
     if run_id:
-        traits.save(run_id)
-        hashes.save(run_id)
-        lengths.save(run_id)
+        inputs.save(run_id)
     rules = StoreRules(store, policy.store, require_consent=policy.require_consent)
-    faces = PermittedFaces(store, model, hashed_model, hashes, policy.inputs)
+    faces = PermittedFaces(store, model, hashed, inputs.hashes, policy.inputs)
+    specs = SpecMaker(run_id, inputs.readable, hashed, policy.signer, load_key().id)
     notes = (MINIATURE_NOTE,) if is_miniature(model.weights) else ()
-    inputs = {uri: hashes.input(uri, content) for uri, content in contents.items() if isinstance(content, str)}
-    specs = SpecMaker(run_id, inputs, hashed_model, policy.signer, load_key().id)
-
     planned: list[PlannedJob] = []
     for job in map(rules.governed, jobs):
         raise_if_cancelled()
-        found = {uri: contents[uri] for uri in uris_of(job)}
-        hashed = {uri: value for uri, value in found.items() if isinstance(value, str)}
-        portrait, driving = hashed.get(job.portrait, ""), hashed.get(job.driving, "")
-        length = clip_lengths.get(driving)
-        problems = [value for value in found.values() if isinstance(value, TroupeError)]
-        shown = PortraitCheck()
-        try:
-            shown = faces.check(job, rules.permission(job), portrait)
-        except (InputError, StoreError) as problem:
-            problems.append(problem)
-        problems += filter(
-            None,
-            (rules.refusal(job, portrait, shown.objection), traits.unreadable(portrait), lengths.unreadable(driving)),
-        )
-        usable = not problems
-        problems += filter(None, [subtitles.problem(job)])
-        spec = None
-        if usable:
-            try:
-                of_roles = (traits.of(role, hashed[uri]) for role, uri in roles_of(job))
-                job_traits = JobTraits(length, *of_roles)
-                problems += filter(None, [track_error(job, job_traits) or misfit(job, job_traits)])
-                if not problems:
-                    spec = specs.make(job, job_traits)
-            except InputError as problem:
-                problems.append(problem)
-            except Exception as problem:  # whatever is wrong with one job must not end the run
-                problems.append(InputError(f"the job cannot be planned: {reason(problem)}; correct its row"))
-        still = STILL if length is not None and length[0] == 1 else ""
-        planned.append(
-            PlannedJob(
-                job,
-                spec,
-                _together(problems),
-                portrait,
-                driving,
-                notes=() if problems else (*notes, *filter(None, [still, rules.note(job, shown.objection)])),
-                flagged=shown.objection if shown.other_person else "",
-                consent_similarity=shown.similarity,
-            )
-        )
+        planned.append(_planned(job, inputs, rules, faces, specs, notes))
     if run_id:
         faces.save(run_id)
-    return Plan(run_id, hashed_model.weights, tuple(planned))
+    return Plan(run_id, hashed.weights, tuple(planned))
+
+
+def _planned(
+    job: Job, inputs: JobInputs, rules: StoreRules, faces: PermittedFaces, specs: SpecMaker, notes: tuple[str, ...]
+) -> PlannedJob:
+    portrait = inputs.sha256(job.portrait)
+    problems, shown, spec = inputs.problems(job), PortraitCheck(), None
+    try:
+        shown = faces.check(job, rules.permission(job), portrait)
+    except (InputError, StoreError) as problem:
+        problems.append(problem)
+    problems += [*filter(None, [rules.refusal(job, portrait, shown.objection)]), *inputs.unreadable(job)]
+    usable = not problems
+    problems += filter(None, [inputs.subtitles_problem(job)])
+    if usable:
+        try:
+            traits = inputs.traits(job)
+            problems += filter(None, [track_error(job, traits) or misfit(job, traits)])
+            if not problems:
+                spec = specs.make(job, traits)
+        except InputError as problem:
+            problems.append(problem)
+        except Exception as problem:  # whatever is wrong with one job must not end the run
+            problems.append(InputError(f"the job cannot be planned: {reason(problem)}; correct its row"))
+    still = STILL if inputs.is_still(job) else ""
+    return PlannedJob(
+        job,
+        spec,
+        _together(problems),
+        portrait,
+        inputs.sha256(job.driving),
+        notes=() if problems else (*notes, *filter(None, [still, rules.note(job, shown.objection)])),
+        flagged=shown.objection if shown.other_person else "",
+        consent_similarity=shown.similarity,
+    )
 
 
 def _together(problems: Sequence[TroupeError]) -> TroupeError | None:

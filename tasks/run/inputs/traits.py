@@ -47,8 +47,9 @@ _READERS: dict[Role, Callable[[Sandbox, Path], dict[str, Any]]] = {
 class InputTraits:
     """Traits of inputs by role and content hash. Thread-safe.
 
-    Keys depend on them, so a job whose traits cannot be read or remembered fails, and a file that does not decode has
-    none, also in later runs. `ClipLengths`, which only serve an estimate, are apart because they may be missing.
+    Keys depend on them, so a job whose traits cannot be read or remembered fails. A file that does not decode has none,
+    also in later runs; only portraits are looked at again, because their jobs are refused at once. `ClipLengths`, which
+    only serve an estimate, are apart because they may be missing.
 
     Args:
         store: the store that remembers the traits.
