@@ -1,4 +1,4 @@
-"""Quality thresholds of a run, and the status of a render that misses one."""
+"""Quality thresholds of a run."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from catalogs.table.schema import EITHER_SIGN, HIGHER_IS_BETTER, QUALITIES, SURE_OF_SYNC, SYNC_COLUMNS, Status
-from troupe.errors import QualityError, SettingsError
+from catalogs.table.schema import EITHER_SIGN, HIGHER_IS_BETTER, QUALITIES, SURE_OF_SYNC, SYNC_COLUMNS
+from troupe.errors import SettingsError
 
 __all__ = ["Thresholds"]
 
@@ -59,16 +59,9 @@ class Thresholds:
                 misses.append(f"{name} {value:.3g} is above the maximum of {bound:g}")
         return "; ".join(misses)
 
-    def apply(self, status: Status, outcome: Mapping[str, Any]) -> tuple[Status, dict[str, Any]]:
-        """Return a job's status and outcome after the thresholds, as `tasks.run.result_row.row_of` expects them."""
-        facts = outcome.get("facts")
-        missed = self.missed(_measures(facts)) if facts is not None else ""
-        if not missed:
-            return status, dict(outcome)
-        if not self.fail:
-            return status, {**outcome, "flagged": missed}
-        error = QualityError(f"{missed}; the video is kept in the store")
-        return "failed", {**outcome, "flagged": missed, "error": error}
+    def missed_by(self, record: Mapping[str, Any]) -> str:
+        """Describe the bounds that a film misses, given its record."""
+        return self.missed(_measures(record))
 
 
 def _doubt(measures: Mapping[str, float | None]) -> str:

@@ -16,7 +16,7 @@ from tasks.quality.thresholds import Thresholds
 from tasks.run.heartbeat import Heartbeat
 from tasks.run.listener import Listener
 from tasks.run.planning import PlannedJob
-from tasks.run.result_row import row_of
+from tasks.run.result_row import Outcome, judged, row_of
 from tasks.steps.specs import Done, FilmDone, PictureDone
 from troupe.errors import Cancelled, InputError, TroupeError
 
@@ -84,12 +84,12 @@ class Outcomes:
         """Commit the row of a job that cannot be done, or whose film exists already with these facts."""
         if facts is None:
             status: Status = "cancelled" if isinstance(planned.error, Cancelled) else "failed"
-            self._commit(planned, status, started=started, error=planned.error)
+            self._commit(planned, Outcome(status, started, error=planned.error))
             return
         # A run that was killed between a render and its row finds its own work again.
         own = (facts.get("run_id"), facts.get("job_id")) == (self._run_id, planned.job.job_id)
         stages = facts.get("stage_seconds") if own else None
-        self._commit(planned, "done" if own else "reused", started=started, facts=facts, stages=stages)
+        self._commit(planned, Outcome("done" if own else "reused", started, facts=facts, stages=stages))
 
     def ended(
         self,
@@ -120,18 +120,18 @@ class Outcomes:
         for number, planned in enumerate(jobs):
             if error is not None:
                 status: Status = "cancelled" if isinstance(error, Cancelled) else "failed"
-                self._commit(planned, status, started=started, error=error, attempts=attempts)
+                self._commit(planned, Outcome(status, started, error=error, attempts=attempts))
                 continue
             done, parts = future.result(), self._claim(keys)
-            self._commit(
-                planned,
+            outcome = Outcome(
                 "reused" if done.reused or number else "done",
-                started=started,
+                started,
                 facts=done.facts,
                 stages={} if number else _stage_seconds(parts, started),
                 attempts=attempts,
-                notes=[note for part in (*parts, done) for note in part.notes],
+                notes=tuple(note for part in (*parts, done) for note in part.notes),
             )
+            self._commit(planned, outcome)
 
     def _count(self, future: Future[Any]) -> None:
         if future.exception() is not None:
@@ -152,24 +152,16 @@ class Outcomes:
             claimed = [self._unclaimed.pop(key, None) for key in keys]
         return [future.result() for future in claimed if future is not None]
 
-    def _commit(self, planned: PlannedJob, status: Status, *, started: datetime, **outcome: Any) -> None:
-        status, outcome = self._thresholds.apply(status, outcome)
-        row = row_of(
-            planned,
-            run_id=self._run_id,
-            weights=self._weights,
-            store=self._store,
-            status=status,
-            started=started,
-            **outcome,
-        )
+    def _commit(self, planned: PlannedJob, outcome: Outcome) -> None:
+        outcome = judged(outcome, self._thresholds)
+        row = row_of(planned, outcome, run_id=self._run_id, weights=self._weights, store=self._store)
         if self._committed.get(planned.job.job_id) not in WITH_VIDEO:
             # A stopped run may have thousands of jobs that did not start, and has seconds to commit their rows.
-            self._rows.append(row, may_wait=status == "cancelled")
+            self._rows.append(row, may_wait=outcome.status == "cancelled")
         with self._lock:
-            self.counts[status] += 1
+            self.counts[outcome.status] += 1
             self.flagged += bool(row["flagged"])
-        self._heartbeat.count(status)
+        self._heartbeat.count(outcome.status)
         self._listener.finished(row)
 
 

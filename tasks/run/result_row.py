@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
 from catalogs.store.store import Store
 from catalogs.table.schema import SYNC_COLUMNS, Row, Status, make_row
+from tasks.quality.thresholds import Thresholds
 from tasks.run.planning import PlannedJob
-from troupe.errors import TroupeError
+from troupe.errors import QualityError, TroupeError
 
-__all__ = ["row_of"]
+__all__ = ["Outcome", "judged", "row_of"]
 
 RECORD_COLUMNS = ("width", "height", "frames", "seconds", "bytes", "checksum", "device", "peak_gpu_bytes", "worker")
 """Columns with the same name as in the render's record."""
@@ -22,33 +24,49 @@ SOUND_COLUMNS = (
 """Such columns that records of earlier versions, and of films without such a sound, do not have."""
 
 
-def row_of(
-    planned: PlannedJob,
-    *,
-    run_id: str,
-    weights: str,
-    store: Store,
-    status: Status,
-    started: datetime,
-    facts: Mapping[str, Any] | None = None,
-    error: TroupeError | None = None,
-    stages: Mapping[str, float] | None = None,
-    attempts: int | None = None,
-    flagged: str | None = None,
-    notes: Iterable[str] = (),
-) -> Row:
-    """Return the row.
+@dataclass(frozen=True)
+class Outcome:
+    """How a job ended.
+
+    Attributes:
+        status: its status.
+        started: when the run began to work on it.
+        facts: record of the render, if there is one, whichever run made it.
+        error: why there is none, or why it does not count.
+        stages: seconds by stage that this run spent on the job.
+        attempts: how often a worker was given the picture or the film.
+        flagged: thresholds that the render misses, in words; that it shows another person is in the planned job.
+        notes: what was damaged in the store and was made again.
+    """
+
+    status: Status
+    started: datetime
+    facts: Mapping[str, Any] | None = None
+    error: TroupeError | None = None
+    stages: Mapping[str, float] | None = None
+    attempts: int | None = None
+    flagged: str | None = None
+    notes: tuple[str, ...] = ()
+
+
+def judged(outcome: Outcome, thresholds: Thresholds) -> Outcome:
+    """Return the outcome after the thresholds, which may flag or fail a job."""
+    missed = thresholds.missed_by(outcome.facts) if outcome.facts is not None else ""
+    if not missed:
+        return outcome
+    if not thresholds.fail:
+        return replace(outcome, flagged=missed)
+    error = QualityError(f"{missed}; the video is kept in the store")
+    return replace(outcome, status="failed", flagged=missed, error=error)
+
+
+def row_of(planned: PlannedJob, outcome: Outcome, *, run_id: str, weights: str, store: Store) -> Row:
+    """Return the row of a job.
 
     Args:
         weights: fingerprint of the weights.
-        facts: record of the render, if there is one, whichever run made it.
-        error: why there is none.
-        stages: seconds by stage that this run spent on the job.
-        attempts: how often a worker was given the picture or the film.
-        flagged: thresholds that the render misses, in words; that it shows another person is in `planned`.
-        notes: what was damaged in the store and was made again.
     """
-    spec = planned.spec
+    spec, facts = planned.spec, outcome.facts
     columns: dict[str, Any] = {}
     if spec is not None:
         columns |= {
@@ -85,17 +103,17 @@ def row_of(
     return make_row(
         run_id,
         planned.job,
-        status,
-        started_at=started,
+        outcome.status,
+        started_at=outcome.started,
         finished_at=datetime.now(UTC),
-        error=error,
-        stages=stages,
+        error=outcome.error,
+        stages=outcome.stages,
         portrait_sha256=planned.portrait_hash or None,
         driving_sha256=planned.driving_hash or None,
         weights=weights,
-        attempts=attempts,
-        flagged="; ".join(filter(None, (planned.flagged, flagged))) or None,
+        attempts=outcome.attempts,
+        flagged="; ".join(filter(None, (planned.flagged, outcome.flagged))) or None,
         consent_similarity=planned.consent_similarity,
-        notes="; ".join(dict.fromkeys((*(facts or {}).get("notes", ()), *planned.notes, *notes))) or None,
+        notes="; ".join(dict.fromkeys((*(facts or {}).get("notes", ()), *planned.notes, *outcome.notes))) or None,
         **columns,
     )

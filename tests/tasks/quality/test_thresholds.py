@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tasks.quality.thresholds import Thresholds
-from troupe.errors import QualityError, SettingsError
+from troupe.errors import SettingsError
 
 GOOD = {"identity": 0.8, "landmarks": 0.1, "expression": 0.2, "pose": 3.0, "flicker": 1.0}
 NOBODY = {**dict.fromkeys(GOOD), "flicker": 9.0}
@@ -26,19 +26,6 @@ def test_what_is_missed() -> None:
     assert Thresholds(maximum={"flicker": 10.0}).missed(NOBODY) == ""
 
 
-def test_flagged_or_failed() -> None:
-    bad = {"facts": {"quality": NOBODY}, "attempts": 1}
-    assert Thresholds().apply("done", bad) == ("done", bad)
-    missed = "no face was found in the video"
-    assert Thresholds(0.5).apply("reused", bad) == ("reused", {**bad, "flagged": missed})
-    status, outcome = Thresholds(0.5, fail=True).apply("done", bad)
-    assert (status, outcome["flagged"], outcome["facts"]) == ("failed", missed, bad["facts"])
-    assert isinstance(outcome["error"], QualityError)
-    assert outcome["error"].kind == "quality"
-    failed = {"error": QualityError("x")}
-    assert Thresholds(0.5, fail=True).apply("failed", failed) == ("failed", failed)
-
-
 def test_bounds_that_mean_nothing() -> None:
     with pytest.raises(SettingsError, match="unknown measure 'identity'"):
         Thresholds(maximum={"identity": 1.0})
@@ -50,9 +37,9 @@ def test_offsets_count_either_way() -> None:
     bounds = Thresholds(maximum={"sync_offset_frames": 2, "sync_lse_d": 9})
     assert bounds.missed({"sync_offset_frames": -2, "sync_lse_d": 8}) == ""
     assert bounds.missed({"sync_offset_frames": None}) == ""  # no sound, or not measured: the row's notes say why
-    film = {"facts": {"quality": GOOD, "sync_offset_frames": -5, "sync_confidence": 0.7, "sync_lse_d": 9.5}}
+    film = {"quality": GOOD, "sync_offset_frames": -5, "sync_confidence": 0.7, "sync_lse_d": 9.5}
     missed = "sync_offset_frames -5 is beyond the maximum of 2 either way; sync_lse_d 9.5 is above the maximum of 9"
-    assert bounds.apply("done", film) == ("done", {**film, "flagged": missed})
+    assert bounds.missed_by(film) == missed
     unsure = {"sync_offset_frames": -5, "sync_confidence": 0.42}
     assert bounds.missed(unsure) == (
         "sync_offset_frames -5 is beyond the maximum of 2 either way (not clear, confidence 0.42)"
