@@ -54,10 +54,18 @@ class Browser(Chrome):
 
 
 @pytest.fixture(scope="session")
-def browser() -> Iterator[Browser]:
+def shared_browser() -> Iterator[Browser]:
     """Start Debian's chromium with its driver."""
     with chromium() as started:
         yield started
+
+
+@pytest.fixture
+def browser(shared_browser: Browser) -> Iterator[Browser]:
+    """Return the browser; leave its page afterwards, which would complain in the next test that its server is gone."""
+    yield shared_browser
+    shared_browser.get("about:blank")
+    shared_browser.console_messages()
 
 
 @contextmanager
