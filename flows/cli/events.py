@@ -10,7 +10,7 @@ import typer
 
 from flows.cli.console import Format, print_json, print_table, stderr
 from flows.cli.options import DEFAULT_STORE, ExitCode, FormatOption, StoreOption
-from tasks.run.summary import counted
+from troupe.wording import counted
 
 __all__ = ["app"]
 

@@ -10,7 +10,7 @@ import typer
 from flows.cli.console import Format, print_json, print_table, stderr
 from flows.cli.options import ExitCode, FormatOption, with_request
 from flows.cli.run_options import requested, with_run_options
-from tasks.run.summary import counted
+from troupe.wording import counted
 
 if TYPE_CHECKING:
     from tasks.run.estimate import Estimate

@@ -15,9 +15,9 @@ from rich.console import Console
 from flows.observe.display import BarDisplay, Display, LineDisplay
 from flows.observe.job_control import shows_bars
 from tasks.run.listener import Listener
-from tasks.run.summary import counted
 from troupe.errors import SettingsError
 from troupe.progress import Progress
+from troupe.wording import counted
 
 __all__ = [
     "Listeners",

@@ -166,13 +166,10 @@ def _picture_of_mark(path: Path, key: WatermarkKey) -> str:
     return ""
 
 
-def _named(claims: Claims) -> list[NamedFilm]:
+def _named(claims: Claims) -> Sequence[NamedFilm]:
     """Return the films that a file names."""
     if claims.films:
-        return [
-            NamedFilm(film.run_id, film.job_id, film.portrait_sha256, film.consent, film.checksum)
-            for film in claims.films
-        ]
+        return claims.films
     portrait = claims.inputs.get("portrait", {})
     return [NamedFilm(claims.run_id, claims.job_id, portrait.get("sha256", ""), claims.consent)]
 

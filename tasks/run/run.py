@@ -33,7 +33,7 @@ from tasks.run.listener import Listener
 from tasks.run.outcomes import STOPPED, Outcomes
 from tasks.run.planning import Plan, PlannedJob, Shard, finished_films, plan_jobs, shards
 from tasks.run.request import Request, new_run_id
-from tasks.run.summary import Summary, counted
+from tasks.run.summary import Summary
 from tasks.run.work_items import portrait_item, work_items
 from tasks.run.worker_roles import PREPROCESS, RENDER, cluster_roles, worker_roles
 from tasks.steps.context import WorkerConfig
@@ -43,6 +43,7 @@ from troupe.files import file_state
 from troupe.process.log_context import set_run_id
 from troupe.process.scratch import scratch_folder
 from troupe.process.signals import call_stoppable
+from troupe.wording import counted
 
 __all__ = ["Run", "Shard"]
 

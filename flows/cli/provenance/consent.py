@@ -20,8 +20,8 @@ from flows.cli.options import (
     weights_or_miniature,
 )
 from flows.cli.provenance.forget import show_deletion
-from tasks.run.summary import counted
 from troupe.errors import InputError, SettingsError
+from troupe.wording import counted
 
 __all__ = ["app"]
 

@@ -16,8 +16,8 @@ from flows.cli.options import (
     WeightsOption,
     weights_or_miniature,
 )
-from tasks.run.summary import counted
 from troupe.errors import SettingsError
+from troupe.wording import counted
 
 if TYPE_CHECKING:
     from catalogs.retention.forget import ForgetReport

@@ -29,8 +29,8 @@ from flows.cli.results.rows import (
     print_review,
     print_rows,
 )
-from tasks.run.summary import counted
 from troupe.errors import SettingsError
+from troupe.wording import counted
 
 __all__ = ["app"]
 

@@ -10,8 +10,8 @@ import typer
 from flows.cli.console import stderr
 from flows.cli.options import DEFAULT_STORE, ExcelOption, ExitCode, StoreOption, explain_empty, with_filters
 from flows.observe.progress import console_export_progress
-from tasks.run.summary import counted
 from troupe.errors import SettingsError
+from troupe.wording import counted
 
 __all__ = ["export"]
 
