@@ -24,7 +24,7 @@ from troupe import PRESETS, FaceChoice
 from troupe.errors import SettingsError
 from troupe.job import BLENDS, CROPS, FITS, GAPS, LABELS, LIPS, LOUDNESS, MASTERS, WATERMARKS, valid_size
 
-__all__ = ["COLUMNS", "LANGUAGE", "REQUIRED", "is_empty", "parse_cells"]
+__all__ = ["COLUMNS", "LANGUAGE", "REQUIRED", "is_empty", "label_note", "parse_cells"]
 
 _log = logging.getLogger(__name__)
 
@@ -215,13 +215,19 @@ def _label(text: str, _folder: str) -> str:
     return text
 
 
-@lru_cache(maxsize=1024)  # once for all rows
-def _warn_of_label(text: str) -> None:
-    """Warn of a text that is nearly a known label, which is drawn as it is."""
+def label_note(text: str) -> str:
+    """Return a note on a label that is drawn as it is, and is nearly a known one; empty if it is neither."""
+    if text.casefold() in LABELS:
+        return ""
     spelled = re.sub(r"[\s_]+", "-", text.casefold())
     known = ["none"] if spelled in ("off", "no", "false") else difflib.get_close_matches(spelled, LABELS, 1, 0.75)
-    for label in known:
-        _log.warning("label %s is drawn as this text; did you mean %s?", _short(text), label)
+    return f"label: {_short(text)} is drawn as this text; did you mean {known[0]}?" if known else ""
+
+
+@lru_cache(maxsize=1024)  # once for all rows
+def _warn_of_label(text: str) -> None:
+    if note := label_note(text):
+        _log.warning("%s", note)
 
 
 def _render_key(text: str, _folder: str) -> str:

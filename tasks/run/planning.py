@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from itertools import islice
 from typing import Any, TypeAlias
 
+from catalogs.requests.columns import label_note
 from catalogs.retention.store_rules import StoreRules
 from catalogs.store.error_text import reason
 from catalogs.store.renders import Record, complete_record
@@ -143,14 +144,14 @@ def _planned(
             problems.append(problem)
         except Exception as problem:  # whatever is wrong with one job must not end the run
             problems.append(InputError(f"the job cannot be planned: {reason(problem)}; correct its row"))
-    still = STILL if inputs.is_still(job) else ""
+    own = [STILL if inputs.is_still(job) else "", label_note(job.label), rules.note(job, shown.objection)]
     return PlannedJob(
         job,
         spec,
         _together(problems),
         portrait,
         inputs.sha256(job.driving),
-        notes=() if problems else (*notes, *filter(None, [still, rules.note(job, shown.objection)])),
+        notes=() if problems else (*notes, *filter(None, own)),
         flagged=shown.objection if shown.other_person else "",
         consent_similarity=shown.similarity,
     )

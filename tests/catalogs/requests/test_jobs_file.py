@@ -192,9 +192,9 @@ def test_a_label_that_is_nearly_a_known_one(caplog: pytest.LogCaptureFixture) ->
     jobs = parse("portrait,driving,label\n" + "".join(f"a,b{n},{text}\n" for n, text in enumerate(2 * texts)))
     assert [job.label for job in jobs][:5] == list(texts)
     assert [record.getMessage() for record in caplog.records] == [
-        "label 'ai-genrated' is drawn as this text; did you mean ai-generated?",
-        "label 'AI modified' is drawn as this text; did you mean ai-modified?",
-        "label 'off' is drawn as this text; did you mean none?",
+        "label: 'ai-genrated' is drawn as this text; did you mean ai-generated?",
+        "label: 'AI modified' is drawn as this text; did you mean ai-modified?",
+        "label: 'off' is drawn as this text; did you mean none?",
     ]
 
 

@@ -269,6 +269,14 @@ def test_a_portrait_that_is_no_picture_and_a_clip_that_is_one(tmp_path: Path) ->
             assert "is not a picture that can be decoded" in str(planned.error)
 
 
+def test_a_label_that_is_nearly_a_known_one_is_in_the_row(folder: Path) -> None:
+    store, model = open_store(f"{folder}/store"), Model(folder / "weights", folder / "weights" / "detector.onnx")
+    jobs = [Job(label, f"{folder}/p", f"{folder}/c", label=label) for label in ("ai-genrated", "AI-Generated")]
+    near, known = plan_jobs("", jobs, store, model, RunPolicy()).jobs
+    assert "label: 'ai-genrated' is drawn as this text; did you mean ai-generated?" in near.notes
+    assert not [note for note in known.notes if note.startswith("label")]
+
+
 def test_a_file_whose_name_is_not_utf8_is_an_input_like_any_other(folder: Path) -> None:
     for kind, suffix in (("portraits", b".png"), ("clips", b".gif")):
         (folder / kind).mkdir()
