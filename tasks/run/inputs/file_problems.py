@@ -21,7 +21,7 @@ _MOST_FILES = 200
 
 
 class FileProblems:
-    """Finds why sounds and subtitles cannot be used; a context manager."""
+    """Finds why portraits, clips, sounds and subtitles cannot be used; a context manager."""
 
     def __init__(self) -> None:
         self._resources = ExitStack()
@@ -42,21 +42,26 @@ class FileProblems:
             column: column of the jobs file that names it.
             cells: values of its row.
         """
-        if column not in ("audio", "subtitles") or self._left == 0:
+        if self._left == 0 or not path.is_file():
             return None
         self._left -= 1
         # Imported late: most requests are valid.
+        from tasks import media
         from tasks.media.sound import sound_traits
         from tasks.media.subtitles import read_subtitles
 
         try:
-            if column == "subtitles":
+            if column == "portrait":
+                self._sandbox(media.picture_traits, path)
+            elif column == "driving":
+                self._sandbox(media.read_length, path)
+            elif column == "subtitles":
                 read_subtitles(path, cells.get("subtitles_language") or cells.get("language") or "")
-                return None
-            heard = self._sandbox(sound_traits, path)["seconds"]
+            elif column == "audio" and not self._sandbox(sound_traits, path)["seconds"]:
+                return f"{path.name} has no sound; name another file, or `none`"
         except InputError as error:
             return error.message
-        return None if heard else f"{path.name} has no sound; name another file, or `none`"
+        return None
 
     @cached_property
     def _sandbox(self) -> Sandbox:

@@ -194,6 +194,8 @@ def test_what_cannot_be_used_is_refused_before_anything_is_rendered(run_jobs: Ru
 def test_all_problems_of_a_request_are_reported_together(run_jobs: RunJobs, cast: Path) -> None:
     """Those of its cells, of files that do not exist, and of what is in the files."""
     (cast / "broken.srt").write_text("1\n00:00:02 -> 00:00:03\nBad\n")
+    for name in ("text.png", "text.mp4"):
+        (cast / name).write_text("neither a picture nor a clip")
     spoken = {"language": ""}
     with pytest.raises(BadJob) as raised:
         run_jobs(
@@ -205,6 +207,7 @@ def test_all_problems_of_a_request_are_reported_together(run_jobs: RunJobs, cast
             TITLED | {"job_id": "f", "subtitles": "", "subtitles_burn": "true"},
             TITLED | {"job_id": "g", "subtitles": "lost.srt"},
             JOB | {"job_id": "h", "audio": "silent.mp4", "subtitles": "broken.srt"},
+            JOB | {"job_id": "i", "portrait": "text.png", "driving": "text.mp4"},
         )
     for problem in (
         "row 1 (line 2): there is no file like",
@@ -216,5 +219,7 @@ def test_all_problems_of_a_request_are_reported_together(run_jobs: RunJobs, cast
         "row 7 (line 8): subtitles: ",
         "row 8 (line 9): audio: silent.mp4 has no sound; name another file, or `none`",
         "row 8 (line 9): subtitles: subtitles broken.srt cannot be used: line 2: ",
+        "row 9 (line 10): portrait: text.png is not a picture that can be decoded",
+        "row 9 (line 10): driving: text.mp4",
     ):
         assert problem in str(raised.value), str(raised.value)

@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from models.miniature import SHIPPED_WEIGHTS
 from tasks.run.request import Request
@@ -21,8 +22,8 @@ def valid(tmp_path: Path) -> Request:
     (tmp_path / "weights").mkdir()
     shutil.copy(SHIPPED_WEIGHTS / "detector.onnx", tmp_path / "weights")
     (tmp_path / "jobs.csv").write_text("portrait,driving\na.png,b.mp4\n")
-    for name in ("a.png", "b.mp4"):
-        (tmp_path / name).touch()
+    Image.new("RGB", (8, 8)).save(tmp_path / "a.png")
+    Image.new("RGB", (8, 8)).save(tmp_path / "b.mp4", "gif")
     return Request(str(tmp_path / "store"), str(tmp_path / "weights"), str(tmp_path / "jobs.csv"))
 
 
