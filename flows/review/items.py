@@ -112,7 +112,8 @@ class Items:
         note = ""
         if not found:
             local = uri is not None and uris.local_path(uri) is not None
-            note = "not in the store" + ("; `--inputs` with its folder shows it" if local else "")
+            note = "a thumbnail; the file is not in the store" if thumbnail else "not in the store"
+            note += ", and is shown with `--inputs FOLDER`" if local else ""
         return {"uri": uri or "", "name": name, "media": found, "thumbnail": thumbnail, "note": note}
 
     def _measures(self, row: Mapping[str, Any]) -> list[dict[str, Any]]:
