@@ -20,7 +20,13 @@ from flows.steps import Call, call_directly
 from tasks.train.check_training import check_training
 from tasks.train.config import PartConfig, TrainConfig
 from tasks.train.parts import check_options
-from tasks.train.train_part import needs_clips, prepare_training_clips, prepare_weights, train_part
+from tasks.train.train_part import (
+    needs_clips,
+    outdated_parts,
+    prepare_training_clips,
+    prepare_weights,
+    train_part,
+)
 from troupe.errors import TroupeError
 from troupe.process.signals import stoppable
 
@@ -115,6 +121,8 @@ def _train(
         results[part_config.part] = call(
             f"learn {part_config.part}", _learn, train_config, part_config, stop, device, workers, ray_address
         )
+    for line in outdated_parts(train_config.weights):
+        current_training_progress().note(line)
     return results
 
 

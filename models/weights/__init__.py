@@ -9,7 +9,7 @@ from models.face_files import detector_file, recogniser_file
 from models.weight_files import PartName, model_files
 from models.weights.checkpoint import convert, replace_values, same_tensors, source_hash
 from models.weights.distilled import distilled_file, load_distilled, require_distilled, save_distilled
-from models.weights.inspection import PartReport, absent_parts, inspect_weights
+from models.weights.inspection import PartReport, absent_parts, inspect_weights, outdated_parts
 from models.weights.loading import Networks, assign_tensors, load_networks, load_part
 from models.weights.voice import load_voice, require_voice, save_voice, voice_file
 
@@ -28,6 +28,7 @@ __all__ = [
     "load_part",
     "load_voice",
     "model_files",
+    "outdated_parts",
     "recogniser_file",
     "replace_values",
     "require_distilled",

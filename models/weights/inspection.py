@@ -65,6 +65,12 @@ def absent_parts(directory: Path) -> dict[str, str]:
     return {part.name: part.how_to_get for part, _ in _OPTIONAL if not part.file(directory).is_file()}
 
 
+def outdated_parts(directory: Path) -> list[str]:
+    """Return which optional parts of a directory do not belong to its networks, and what to do, a line each."""
+    files = ((part.file(directory), problem_of) for part, problem_of in _OPTIONAL)
+    return [f"{file}: {problem}" for file, problem_of in files if file.is_file() and (problem := problem_of(directory))]
+
+
 def read_config(directory: Path) -> ModelConfig:
     """Read the configuration of a weights directory.
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from catalogs.store.keys import make_key
 from models.miniature.init_weights import init_weights
-from models.weights import model_files
+from models.weights import model_files, outdated_parts
 from tasks.train.clip_kinds import CLIP_KINDS, DENOISER_CLIPS, ClipKind
 from tasks.train.config import WORLD, PartConfig, TrainConfig
 from tasks.train.loop import OnStep, train
@@ -19,7 +19,7 @@ from tasks.train.prepare_clips import OnClip, prepare_clips
 from tasks.train.results import result
 from troupe.files import file_sha256, replacing
 
-__all__ = ["needs_clips", "prepare_training_clips", "prepare_weights", "train_part"]
+__all__ = ["needs_clips", "outdated_parts", "prepare_training_clips", "prepare_weights", "train_part"]
 
 
 def prepare_weights(config: TrainConfig) -> None:

@@ -19,6 +19,7 @@ from models.weights import (
     load_distilled,
     load_part,
     model_files,
+    outdated_parts,
     replace_values,
     require_distilled,
     save_distilled,
@@ -73,6 +74,8 @@ def test_one_of_another_denoiser_is_refused(directory: Path) -> None:
     with pytest.raises(WeightsError, match=r"made from another denoiser; train one with `troupe train"):
         require_distilled(directory)
     assert "another denoiser" in inspect_weights(directory)[-1].problems[0]
+    (line,) = outdated_parts(directory)
+    assert line.startswith(f"{directory}/troupe/fast.safetensors: was made from another denoiser; train one with")
 
 
 @pytest.mark.parametrize(

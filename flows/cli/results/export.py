@@ -139,6 +139,12 @@ def export(
     if not len(rows):
         explain_empty(source, filters)
         raise SettingsError(f"no finished videos of {what} in {store} match; {source.command('catalog ls')} lists jobs")
+    unsigned = sum(signature != "signed" for signature in rows.column("signature").to_pylist())
+    if package is None and unsigned and read_policy(source).require_signature:
+        raise SettingsError(
+            f"{unsigned} of {len(rows)} videos are not signed, and the policy of {store} requires signatures: run "
+            "their jobs again with a signer, or export \"SELECT * FROM jobs WHERE signature = 'signed'\""
+        )
     target = open_store(destination)
     common: dict[str, Any] = {"crop": crop, "posters": posters, "excel": excel}
     notes: tuple[str, ...] = ()
@@ -148,7 +154,6 @@ def export(
             videos = deliver(source, rows, target, name, masters=masters, **common)
             missing, manifest = videos.missing, videos.manifest
             summary = f"{counted(videos.copied, 'video')} exported, {videos.unchanged} already there"
-            unsigned = sum(signature != "signed" for signature in rows.column("signature").to_pylist())
             if credentials and unsigned:
                 notes = (f"{unsigned} of {len(rows)} videos are not signed, and --credentials signs packages only",)
         else:

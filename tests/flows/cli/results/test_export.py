@@ -63,6 +63,11 @@ def test_invalid_exports(delivered: str, tmp_path: Path) -> None:
     change_policy(open_store(delivered), {"require_signature": True})
     result = troupe("export", "all", out, "--package", "mp4", "--store", delivered)
     assert (result.exit_code, "requires signatures; name a signer" in result.stderr) == (2, True), result.output
+    result = troupe("export", "all", out, "--store", delivered)
+    assert (result.exit_code, "2 of 2 videos are not signed, and the policy" in result.stderr) == (2, True), (
+        result.output
+    )
+    change_policy(open_store(delivered), {"require_signature": False})
     (Path(delivered) / "renders/key-two/full.mp4").unlink()
     result = troupe("export", "all", out, "--store", delivered)
     assert result.exit_code == 3
