@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -12,6 +12,9 @@ from flows.cli.options import DEFAULT_STORE, ExcelOption, ExitCode, StoreOption,
 from flows.observe.progress import console_export_progress
 from troupe.errors import SettingsError
 from troupe.wording import counted
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 __all__ = ["export"]
 
@@ -169,7 +172,7 @@ def export(
         emit_export(source, target.url, videos.copied)
     elif package is not None and packages.recorded:
         emit_export(source, target.url, packages.recorded, packages.created)
-    for note in notes:
+    for note in (*notes, *_replaced(rows)):
         stderr.print(f"note: {note}")
     for problem in missing:
         stderr.print(f"missing: {problem}")
@@ -177,3 +180,10 @@ def export(
     typer.echo(manifest)
     if missing:
         raise typer.Exit(ExitCode.INCOMPLETE)
+
+
+def _replaced(rows: pa.Table) -> list[str]:
+    """Return a note if videos were exported beside those that were made to replace them."""
+    replaced = set(rows.column("replaces").to_pylist())
+    jobs = [row["job_id"] for row in rows.select(["job_id", "render_key"]).to_pylist() if row["render_key"] in replaced]
+    return [f"exported beside what replaces them: {', '.join(jobs)}"] if jobs else []

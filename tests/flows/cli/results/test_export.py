@@ -94,6 +94,17 @@ def test_only_what_was_approved(delivered: str, tmp_path: Path) -> None:
     assert ",rejected,Bo,mouth," in listed
 
 
+def test_what_was_replaced_is_noted(delivered: str, tmp_path: Path) -> None:
+    store = open_store(delivered)
+    with RowBuffer(store, "r2") as buffer:
+        columns = {"render_key": "key-new", "full_uri": store.uri("renders/key-two/full.mp4")}
+        job = Job("one", "/p/ada.png", "/c/wave.mp4", identity="ada", replaces="key-one")
+        buffer.append(make_row("r2", job, "done", started_at=NOW, finished_at=NOW, frames=9, **columns))
+    words = ["export", "all", str(tmp_path / "out"), "--store", delivered]
+    assert "note: exported beside what replaces them: one" in troupe(*words).stderr
+    assert "replaces" not in troupe(*words, "--run", "r2").stderr
+
+
 def test_csv_for_excel(delivered: str, tmp_path: Path) -> None:
     out = tmp_path / "out"
     assert troupe("export", "all", str(out), "--store", delivered, "--excel").exit_code == 0
