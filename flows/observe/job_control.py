@@ -60,7 +60,12 @@ def acknowledging(stop: threading.Event, note: Callable[[str], None]) -> Iterato
 
 
 class SuspendableProgress(Progress):
-    """Progress bars that are hidden while the process is suspended or in the background."""
+    """Progress bars that are hidden while the process is suspended or in the background.
+
+    SIGCONT has a handler only while the process is suspended. A terminal that closes, and `timeout`, send SIGCONT right
+    after their signal: with handlers for both, the kernel may give both to another thread, and the main thread, which
+    runs Python's handlers, sleeps on.
+    """
 
     _handling = False
 
@@ -71,7 +76,6 @@ class SuspendableProgress(Progress):
             self._handling = signal.getsignal(signal.SIGTSTP) is signal.SIG_DFL
         if self._handling:
             signal.signal(signal.SIGTSTP, self._suspend)
-            signal.signal(signal.SIGCONT, self._resume)
         super().start()
 
     def stop(self) -> None:
@@ -86,6 +90,7 @@ class SuspendableProgress(Progress):
         # The default action suspends the process, or does nothing where no shell could resume it. Another thread raises
         # the signal: this one may hold locks that hiding the bars needs.
         signal.signal(signal.SIGTSTP, signal.SIG_DFL)
+        signal.signal(signal.SIGCONT, self._resume)
         threading.Thread(target=self._suspend_process, daemon=True).start()
 
     def _suspend_process(self) -> None:
@@ -97,5 +102,6 @@ class SuspendableProgress(Progress):
             super().start()
 
     def _resume(self, *_: Any) -> None:
+        signal.signal(signal.SIGCONT, signal.SIG_DFL)
         if self._handling:
             signal.signal(signal.SIGTSTP, self._suspend)

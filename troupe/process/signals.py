@@ -26,6 +26,8 @@ _current: threading.Event | None = None
 def stoppable() -> Iterator[threading.Event]:
     """Yield an event that the first SIGINT, SIGTERM or SIGHUP sets; the second signal has its previous effect.
 
+    SIGHUP after the first signal has no effect: a terminal that closes sends it twice, by its shell and by the kernel.
+
     An ignored signal stays ignored: `nohup` ignores SIGHUP, a script ignores SIGINT for what it starts with `&`.
 
     A nested `stoppable` yields the same event: a command is stoppable from its start, and its flow again, because
@@ -41,15 +43,15 @@ def stoppable() -> Iterator[threading.Event]:
     handlers = {number: signal.getsignal(number) for number in SIGNALS}
     previous = {number: handler for number, handler in handlers.items() if handler is not signal.SIG_IGN}
 
-    def restore() -> None:
-        for number, handler in previous.items():
-            signal.signal(number, handler)
+    def restore(numbers: Iterable[signal.Signals]) -> None:
+        for number in numbers:
+            signal.signal(number, previous[number])
 
     def handle(number: int, frame: FrameType | None) -> None:
-        if stop.is_set() and callable(handler := previous[signal.Signals(number)]):
+        if stop.is_set() and number != signal.SIGHUP and callable(handler := previous[signal.Signals(number)]):
             handler(number, frame)
         stop.set()
-        restore()
+        restore(previous.keys() - {signal.SIGHUP})
 
     for number in previous:
         signal.signal(number, handle)
@@ -58,7 +60,7 @@ def stoppable() -> Iterator[threading.Event]:
         yield stop
     finally:
         _current = outer
-        restore()
+        restore(previous)
 
 
 def call_stoppable(call: Callable[[], T], raise_if_cancelled: Callable[[], None]) -> T:

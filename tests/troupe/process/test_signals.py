@@ -11,7 +11,7 @@ from troupe.errors import Cancelled
 from troupe.process.signals import call_stoppable, map_stoppable, stoppable
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_each_of_these_signals_stops_once(number: signal.Signals) -> None:
     before = signal.default_int_handler
     inherited = signal.signal(number, before)  # `nohup` starts the tests with SIGHUP ignored
@@ -23,6 +23,24 @@ def test_each_of_these_signals_stops_once(number: signal.Signals) -> None:
         assert signal.getsignal(number) is before
     finally:
         signal.signal(number, inherited)
+
+
+@pytest.mark.parametrize("first", [signal.SIGHUP, signal.SIGINT])
+def test_a_closed_terminal_does_not_end_what_is_stopping(first: signal.Signals) -> None:
+    """A shell sends SIGHUP, and the kernel another one when the shell has ended."""
+    later, inherited = list[int](), signal.getsignal(signal.SIGHUP)
+    signal.signal(signal.SIGHUP, lambda number, _: later.append(number))
+    try:
+        with stoppable() as stop:
+            signal.raise_signal(first)
+            signal.raise_signal(signal.SIGHUP)
+            signal.raise_signal(signal.SIGHUP)
+            assert stop.is_set()
+            assert later == []
+        signal.raise_signal(signal.SIGHUP)
+        assert later == [signal.SIGHUP]
+    finally:
+        signal.signal(signal.SIGHUP, inherited)
 
 
 def test_a_signal_that_is_ignored_stays_ignored() -> None:
