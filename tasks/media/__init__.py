@@ -16,7 +16,7 @@ from tasks.media.output_formats import LOSSLESS, PRORES, VideoFormat, h264, mast
 from tasks.media.pictures.stills import picture_notes, picture_traits, read_picture, resized, write_poster
 from tasks.media.provenance import AI_GENERATED, VideoMetadata
 from tasks.media.timing import Timing
-from tasks.media.tracks import TrackList, list_tracks, read_length, sound_problems, track_error
+from tasks.media.tracks import TrackList, list_tracks, read_last_time, read_length, sound_problems, track_error
 
 __all__ = [
     "AI_GENERATED",
@@ -45,6 +45,7 @@ __all__ = [
     "picture_notes",
     "picture_traits",
     "probe",
+    "read_last_time",
     "read_length",
     "read_picture",
     "resized",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -26,7 +27,7 @@ from tasks.media.output_formats import h264, master_format
 from troupe.errors import InputError, UnreadableMedia
 from troupe.job import MASTERS
 
-__all__ = ["TrackList", "list_tracks", "read_length", "sound_problems", "track_error"]
+__all__ = ["TrackList", "list_tracks", "read_last_time", "read_length", "sound_problems", "track_error"]
 
 TrackList = Mapping[str, Sequence[Mapping[str, Any]]]
 """Tracks with a decoder, by `video` and `audio`: their `language` and whether they are the file's `default`; of sound
@@ -116,3 +117,40 @@ def read_length(path: Path) -> tuple[int, float] | None:
     except Exception:  # The job itself will report what is wrong with the clip.
         return None
     return (frames, rate) if frames > 0 else None
+
+
+def read_last_time(path: Path) -> float | None:
+    """Return the time of a clip's last frame, in seconds since its first; None if it is unknown.
+
+    All packets are read: the headers of a fragmented file only count its first fragment. With several video tracks it
+    is that of the longest. Pictures have no times of their own.
+
+    Raises:
+        InputError: the clip cannot be opened.
+    """
+    try:
+        with open_container(path, CLIP_FORMATS) as container:
+            if path.is_dir() or container.format.name.endswith("_pipe"):
+                return None
+            times = {stream.index: list[int]() for stream in film_streams(container)}
+            decoded = dict.fromkeys(times, -math.inf)
+            for packet in container.demux([container.streams[index] for index in times]):
+                time = packet.dts if packet.pts is None else packet.pts
+                index = packet.stream.index
+                if not packet.size:
+                    continue
+                # Times that start again are those of recordings that were joined.
+                if time is None or (packet.dts is not None and packet.dts <= decoded[index]):
+                    return None
+                decoded[index] = packet.dts if packet.dts is not None else decoded[index]
+                times[index].append(time)
+            lasts = [
+                float((max(found) - min(found)) * (container.streams[index].time_base or 0))
+                for index, found in times.items()
+                if found
+            ]
+    except (InputError, MemoryError):
+        raise
+    except Exception:  # as in `read_length`
+        return None
+    return max(lasts, default=None)

@@ -132,6 +132,7 @@ def _planned(
     except (InputError, StoreError) as problem:
         problems.append(problem)
     problems += [*filter(None, [rules.refusal(job, portrait, shown.objection)]), *inputs.unreadable(job)]
+    problems += filter(None, [inputs.range_problem(job)])
     usable = not problems
     problems += filter(None, [inputs.subtitles_problem(job)])
     if usable:
@@ -144,7 +145,8 @@ def _planned(
             problems.append(problem)
         except Exception as problem:  # whatever is wrong with one job must not end the run
             problems.append(InputError(f"the job cannot be planned: {reason(problem)}; correct its row"))
-    own = [STILL if inputs.is_still(job) else "", label_note(job.label), rules.note(job, shown.objection)]
+    still = STILL if inputs.is_still(job) else ""
+    own = [still, inputs.range_note(job), label_note(job.label), rules.note(job, shown.objection)]
     return PlannedJob(
         job,
         spec,

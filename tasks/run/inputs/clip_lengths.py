@@ -88,6 +88,23 @@ class ClipLengths:
         lengths = ((content, self._memo.get(content)) for content in clips)
         return {content: length for content, length in lengths if length is not None}
 
+    def last_times(self, clips: Mapping[str, str], hashes: ContentHashes) -> dict[str, float]:
+        """Return the times of the clips' last frames by content hash, read from all their packets, where certain.
+
+        Args:
+            clips: URIs by content hash.
+            hashes: what returned these hashes.
+        """
+
+        def read(clip: tuple[str, str]) -> float | None:
+            content, uri = clip
+            with suppress(TroupeError), hashes.reading(uri, content, self._policy) as path:
+                return self._sandbox(media.read_last_time, path)
+            return None
+
+        found = map_stoppable(read, list(clips.items()), self._raise_if_cancelled)
+        return {content: time for content, time in zip(clips, found, strict=True) if time is not None}
+
     def save(self, run_id: str) -> None:
         """Write the lengths that this run read to the store; do nothing if there are none.
 

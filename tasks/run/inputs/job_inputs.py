@@ -9,6 +9,7 @@ from catalogs.requests.access.content_hashes import ContentHashes, Input
 from catalogs.requests.access.input_policy import InputPolicy
 from catalogs.store.store import Store
 from tasks.media.sandbox import Sandbox
+from tasks.run.inputs.clip_ends import ClipEnds
 from tasks.run.inputs.clip_lengths import ClipLengths, Length
 from tasks.run.inputs.subtitle_files import SubtitleFiles
 from tasks.run.inputs.traits import InputTraits
@@ -58,8 +59,9 @@ class JobInputs:
         """
         hashes = self.hashes
         contents = hashes.of_many({uri for job in self._jobs for uri in uris_of(job)}, self._policy)
-        known = {content: uri for uri in self._clips if isinstance(content := contents[uri], str)}
-        self._clip_lengths = self._lengths.of_many(known, hashes)
+        clips = {uri: content for uri in self._clips if isinstance(content := contents[uri], str)}
+        self._clip_lengths = self._lengths.of_many({content: uri for uri, content in clips.items()}, hashes)
+        self._ends = ClipEnds(self._jobs, clips, self._clip_lengths, self._lengths, hashes)
         readable = [(role, content, uri) for role, uri in self._roles if isinstance(content := contents[uri], str)]
         contents |= self._traits.read_many(readable, hashes)
         self._contents = contents
@@ -100,6 +102,14 @@ class JobInputs:
         """Return whether the clip of a job is known to be a single picture."""
         length = self._clip_lengths.get(self.sha256(job.driving))
         return length is not None and length[0] == 1
+
+    def range_problem(self, job: Job) -> InputError | None:
+        """Return why there are no frames between the `start` and the `end` of a job."""
+        return self._ends.problem(job)
+
+    def range_note(self, job: Job) -> str:
+        """Return a note that the clip of a job ends before its `end`; empty if it does not."""
+        return self._ends.note(job)
 
     def subtitles_problem(self, job: Job) -> TroupeError | None:
         """Return why the subtitles of a job cannot be used."""
