@@ -142,11 +142,14 @@ def retry(
     # Those of a scheduled run are fewer than those of a run that a person starts.
     parameters["allow_input"] = (*parameters.get("allow_input", ANY_PUBLIC), *(allow_input or ()))
     request = Request(**parameters | {"store": store, "run_id": run, "retry": tuple(failed_kind or ())})
+    resume = f"give its own command with --run-id {run} to resume it" if before.state != "completed" else ""
     if not request.job_list:
-        resume = "" if before.state == "completed" else f"; give its own command with --run-id {run} to resume it"
-        stderr.print(f"run {run} has no failed jobs to retry, and is {before.state}{resume}")
+        stderr.print(f"run {run} has no failed jobs to retry, and is {before.state}{resume and f'; {resume}'}")
         return
-    raise typer.Exit(exit_code(perform(request, local=local)))
+    summary = perform(request, local=local)
+    if resume:
+        stderr.print(f"run {run} was {before.state} before all its jobs were done: {resume}")
+    raise typer.Exit(exit_code(summary))
 
 
 def _retry_rejected(
