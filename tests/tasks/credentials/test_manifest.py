@@ -51,6 +51,7 @@ def test_any_flipped_bit_of_the_media_data_is_noticed(sign_copy: SignCopy, trust
         path.write_bytes(damaged)
         states.append(read_credentials(path, trust).state)
     assert states == ["invalid"] * 200
+    assert read_credentials(path, trust).reason.startswith("the file was changed after it was signed (assertion.")
 
 
 def test_an_ingredient_that_was_signed_keeps_its_history(
