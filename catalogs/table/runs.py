@@ -9,12 +9,15 @@ from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from typing import Any, Literal, TypeAlias
 
+import psutil
+
 from catalogs.store.keys import run_key
 from catalogs.store.listing import Entry
 from catalogs.store.sealed import seal, unseal
 from catalogs.store.store import Store
 from catalogs.store.uris import redacted_value
 from troupe.errors import SettingsError, StoreError
+from troupe.process.log_context import process_name
 
 __all__ = [
     "HEARTBEAT_SECONDS",
@@ -60,7 +63,8 @@ class RunInfo:
 
     Attributes:
         state: `running`; `completed`: every job ended, and `counts` has how; `cancelled`: before all jobs were done;
-            `failed`: could not be carried out; `crashed`: was running, but its heartbeat stopped.
+            `failed`: could not be carried out; `crashed`: was running, but its process is gone or its heartbeat
+            stopped.
         started_at, updated_at: start and last heartbeat, UTC.
         jobs: number of jobs of the request.
         counts: finished jobs by status.
@@ -132,7 +136,7 @@ def find_run(store: Store, run_id: str) -> RunInfo | None:
         StoreError: it cannot be read.
     """
     key = run_key(run_id, _NAME)
-    return _with_crash(_parsed(store, key)) if store.exists(key) else None
+    return _with_crash(store, _parsed(store, key)) if store.exists(key) else None
 
 
 def list_runs(store: Store, limit: int | None = None) -> list[RunInfo]:
@@ -152,7 +156,7 @@ def list_runs(store: Store, limit: int | None = None) -> list[RunInfo]:
         if start and dated and found[limit - 1].started_at > _written(entries[start]) + _CLOCKS:
             break
         found = _by_start([*found, *_read(store, entries[start:end])])
-    return [_with_crash(run) for run in found[:limit]]
+    return [_with_crash(store, run) for run in found[:limit]]
 
 
 def live_runs(store: Store) -> list[RunInfo]:
@@ -163,7 +167,7 @@ def live_runs(store: Store) -> list[RunInfo]:
     """
     since = datetime.now(UTC) - _CRASHED_AFTER - _CLOCKS
     entries = [entry for entry in _entries(store) if not entry.modified or _written(entry) >= since]
-    return [run for run in map(_with_crash, _by_start(_read(store, entries))) if run.live]
+    return [run for each in _by_start(_read(store, entries)) if (run := _with_crash(store, each)).live]
 
 
 def list_runs_page(store: Store, limit: int, after: str = "") -> RunsPage:
@@ -178,19 +182,19 @@ def list_runs_page(store: Store, limit: int, after: str = "") -> RunsPage:
     """
     left = [entry for entry in _entries(store) if not after or _cursor(entry) < after]
     shown = left[:limit]
-    found = [_with_crash(run) for run in _read(store, shown)]
+    found = [_with_crash(store, run) for run in _read(store, shown)]
     found.sort(key=lambda run: run.updated_at, reverse=True)  # records may be written later, such as by a copy
     return RunsPage(found, _cursor(shown[-1]) if len(left) > len(shown) else "", len(left) - len(shown))
 
 
 def silent_runs(store: Store, limit: int) -> list[RunInfo]:
-    """Return the runs, of those whose last heartbeat is the latest, that crashed and are not recorded as such.
+    """Return the runs, of those whose last heartbeat is the latest, that fell silent and are not recorded as crashed.
 
     Raises:
         StoreError: they cannot be read.
     """
-    recorded = [run for run in _read(store, _entries(store)[:limit]) if run.live]
-    return [run for run in map(_with_crash, recorded) if not run.live]
+    recorded = _read(store, _entries(store)[:limit])
+    return [replace(run, state="crashed") for run in recorded if run.live and _is_silent(run)]
 
 
 def _entries(store: Store) -> list[Entry]:
@@ -233,6 +237,27 @@ def _parsed(store: Store, key: str) -> RunInfo:
         raise StoreError(f"{store.uri(key)} is damaged: {error}; remove it") from error
 
 
-def _with_crash(run: RunInfo) -> RunInfo:
-    crashed = run.live and datetime.now(UTC) - run.updated_at > _CRASHED_AFTER
-    return replace(run, state="crashed") if crashed else run
+def _with_crash(store: Store, run: RunInfo) -> RunInfo:
+    """Return the run as it is now, which its record does not say if its process was killed."""
+    if run.live and not _is_silent(run) and _is_gone(run):
+        run = _parsed(store, run_key(run.run_id, _NAME))  # the process may have ended as it should since it was read
+        if run.live and _is_gone(run):
+            return replace(run, state="crashed", note=f"the process {run.where} is gone")
+    return replace(run, state="crashed") if run.live and _is_silent(run) else run
+
+
+def _is_silent(run: RunInfo) -> bool:
+    return datetime.now(UTC) - run.updated_at > _CRASHED_AFTER
+
+
+def _is_gone(run: RunInfo) -> bool:
+    """Return whether the run's process was one of this machine that is gone."""
+    host, _, pid = run.where.rpartition(":")
+    if host != process_name().rpartition(":")[0] or not pid.isdecimal():
+        return False
+    try:
+        process = psutil.Process(int(pid))
+        reused = process.create_time() > run.updated_at.timestamp()
+        return reused or process.status() == psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return True

@@ -35,7 +35,7 @@ def runs(
     - `completed`: every job ended; the columns count how
     - `cancelled`: stopped before all jobs were finished
     - `failed`: could not be carried out; the note has the reason
-    - `crashed`: no heartbeat for minutes, so the process or machine is gone
+    - `crashed`: its process is gone; that of another machine, once it had no heartbeat for two minutes
 
     These are also the states of their flow runs in Prefect. `troupe run ... --run-id RUN` resumes a cancelled, failed
     or crashed run. `troupe retry RUN` retries its failed jobs.
@@ -64,7 +64,8 @@ def runs(
 
 def _cells(run: RunInfo) -> tuple[str, ...]:
     counts = (str(run.counts.get(status, 0)) for status in COUNTS)
-    note = f"last heartbeat at {run.updated_at:%H:%M:%S}" if run.state in ("running", "crashed") else run.note
+    heartbeat = f"last heartbeat at {run.updated_at:%H:%M:%S}" if run.state in ("running", "crashed") else ""
+    note = ", ".join(part for part in ("" if run.live else run.note, heartbeat) if part)
     note = note.removeprefix(f"run {run.run_id}: ")
     return f"{run.started_at:%Y-%m-%d %H:%M}", run.run_id, run.state, str(run.jobs), *counts, run.where, note
 

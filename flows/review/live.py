@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 from catalogs.query.run_progress import RunProgress, run_progress
 from catalogs.table.runs import find_run
 from flows.review.context import ReviewContext
-from tasks.run.heartbeat import is_gone
 from troupe.errors import TroupeError
 
 __all__ = ["RunFeeds", "read_progress"]
@@ -30,11 +29,7 @@ def read_progress(context: ReviewContext, run_id: str) -> RunProgress | None:
         StoreError: the store cannot be read.
     """
     run = find_run(context.store, run_id)
-    if run is None:
-        return None
-    if run.live and is_gone(run):
-        run = replace(run, state="crashed", note=f"the process {run.where} is gone")
-    return run_progress(context.index, run)
+    return None if run is None else run_progress(context.index, run)
 
 
 @dataclass

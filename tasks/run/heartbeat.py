@@ -12,14 +12,12 @@ from datetime import UTC, datetime
 from types import TracebackType
 from typing import Any, Self
 
-import psutil
-
 from catalogs.store.store import Store
 from catalogs.table.runs import HEARTBEAT_SECONDS, RunInfo, RunState, find_run, write_run
 from troupe.errors import Cancelled, SettingsError, StoreError
 from troupe.process.log_context import process_name
 
-__all__ = ["Heartbeat", "is_gone", "refuse_living"]
+__all__ = ["Heartbeat", "refuse_living"]
 
 PROGRESS_SECONDS = 1.5
 """Least seconds between two records of a run whose jobs end."""
@@ -144,22 +142,9 @@ def refuse_living(store: Store, run_id: str) -> None:
         StoreError: the run's record cannot be read.
     """
     other = find_run(store, run_id)
-    if other is not None and other.live and other.where != process_name() and not is_gone(other):
+    if other is not None and other.live and other.where != process_name():
         raise SettingsError(
             f"run {run_id} is still running on {other.where} (last heartbeat at {other.updated_at:%H:%M:%S} UTC); wait "
             "until it ends, stop it, or choose another run_id. If that machine is gone, the run counts as crashed two "
             "minutes after its last heartbeat"
         )
-
-
-def is_gone(run: RunInfo) -> bool:
-    """Return whether the run's process was one of this machine that is gone."""
-    host, _, pid = run.where.rpartition(":")
-    if host != process_name().rpartition(":")[0] or not pid.isdecimal():
-        return False
-    try:
-        process = psutil.Process(int(pid))
-        reused = process.create_time() > run.updated_at.timestamp()
-        return reused or process.status() == psutil.STATUS_ZOMBIE
-    except psutil.NoSuchProcess:
-        return True

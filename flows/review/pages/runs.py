@@ -21,7 +21,6 @@ from flows.review.context import ReviewContext
 from flows.review.live import RunFeeds, read_progress
 from flows.review.pages.commands import command
 from flows.review.templates import render
-from tasks.run.heartbeat import is_gone
 
 __all__ = ["routes"]
 
@@ -120,11 +119,10 @@ async def _stream(feeds: RunFeeds, run_id: str) -> AsyncIterator[str]:
 
 def _listed(run: RunInfo) -> dict[str, Any]:
     """Return what the list shows of a run."""
-    state = "crashed" if run.live and is_gone(run) else run.state
     ended = sum(run.counts.values())
     return {
         "run_id": run.run_id,
-        "state": state,
+        "state": run.state,
         "started": run.started_at.isoformat(),
         "updated": run.updated_at.isoformat(),
         "jobs": run.jobs,

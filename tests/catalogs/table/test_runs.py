@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import socket
+import subprocess
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import get_args
@@ -15,6 +17,7 @@ from catalogs.table.runs import (
     RunInfo,
     RunState,
     list_runs,
+    list_runs_page,
     live_runs,
     read_run,
     silent_runs,
@@ -65,6 +68,20 @@ def test_a_run_without_a_heartbeat_crashed(tmp_path: Path, now: datetime) -> Non
     store = open_store(str(tmp_path))
     write_run(store, RunInfo("r", "running", now, now - timedelta(minutes=3)))
     assert read_run(store, "r").state == "crashed"
+
+
+def test_a_run_whose_process_here_is_gone_crashed_for_every_reader(tmp_path: Path, now: datetime) -> None:
+    store, host = open_store(str(tmp_path)), socket.gethostname()
+    gone = subprocess.Popen(["true"])
+    gone.wait()
+    for where in (f"{host}:{gone.pid}", f"{host}:{os.getpid()}", "another-host:7"):
+        write_run(store, RunInfo("r", "running", now, datetime.now(UTC), where=where))
+        state = "crashed" if where.endswith(f":{gone.pid}") else "running"
+        found = [read_run(store, "r"), *list_runs(store), *list_runs_page(store, 1).runs]
+        assert [run.state for run in found] == [state] * 3, where
+        assert found[0].note == (f"the process {where} is gone" if state == "crashed" else "")
+        assert len(live_runs(store)) == (state == "running")
+        assert silent_runs(store, 1) == [], "an event is sent after two minutes: containers may share a host's name"
 
 
 @pytest.fixture
