@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import UTC, datetime
+from functools import cached_property
 from typing import Any
 
 from catalogs.consent.permission import FACE, Permission, permission_from
@@ -45,7 +46,9 @@ class ConsentCheck:
     def __init__(self, store: Store, *, required: bool, required_if_any: bool = False) -> None:
         self._store = store
         self._found: dict[str, Permission | None] = {}
-        self._exists = bool(store.list(CONSENT_FOLDER))
+        self._hints: dict[str, str] = {}
+        keys = store.list(CONSENT_FOLDER)
+        self._exists, self._has_permissions = bool(keys), any(key.startswith(_PERMISSIONS) for key in keys)
         self._required = required or (required_if_any and self._exists)
 
     def refusal(self, job: Job, face: str = "") -> NotPermitted | Withdrawn | None:
@@ -68,15 +71,19 @@ class ConsentCheck:
                 f"{self._store.command('consent ls')} lists them"
             )
         if permission is None:
-            hint = near_references(self._store, job.consent) or f"add it with {self._store.command('consent add')}"
-            return NotPermitted(f"consent: {job.consent} is not in the register; {hint}")
+            return NotPermitted(self._unregistered(job.consent))
         objections = [*permission.objections(job), *filter(None, [face])]
         return NotPermitted(f"consent: {permission.reference}: {'; '.join(objections)}") if objections else None
 
     def note(self, job: Job, face: str = "") -> str | None:
-        """Return a note about a job that may run though its permission does not cover it; None otherwise."""
+        """Return a note about a job that may run though its permission does not cover it; None otherwise.
+
+        A permission that is not in the register covers nothing; without any there, `consent` is a text of its own.
+        """
         permission = self.permission(job)
-        objections = [*permission.objections(job), *filter(None, [face])] if permission is not None else []
+        if permission is None:
+            return self._unregistered(job.consent) if self._has_permissions and label_key(job.consent) else None
+        objections = [*permission.objections(job), *filter(None, [face])]
         return f"consent: {job.consent} does not cover this job: {'; '.join(objections)}" if objections else None
 
     def permission(self, job: Job) -> Permission | None:
@@ -91,6 +98,20 @@ class ConsentCheck:
         if key not in self._found:
             self._found[key] = find_permission(self._store, job.consent)
         return self._found[key]
+
+    def _unregistered(self, reference: str) -> str:
+        key = label_key(reference)
+        if key not in self._hints:
+            add = f"add it with {self._store.command('consent add')}"
+            self._hints[key] = _suggestion(reference, self._references) or add
+        return f"consent: {reference} is not in the register; {self._hints[key]}"
+
+    @cached_property
+    def _references(self) -> list[str]:
+        try:
+            return [permission.reference for permission in list_permissions(self._store)]
+        except StoreError:  # of a permission that these jobs do not name
+            return []
 
 
 def add_permissions(store: Store, permissions: Iterable[Permission], *, replace_existing: bool = False) -> int:
@@ -143,7 +164,11 @@ def near_references(store: Store, reference: str) -> str:
     Raises:
         StoreError: the register cannot be read.
     """
-    near = near_labels(reference, [one.reference for one in list_permissions(store)])
+    return _suggestion(reference, [one.reference for one in list_permissions(store)])
+
+
+def _suggestion(reference: str, existing: Iterable[str]) -> str:
+    near = near_labels(reference, existing)
     return f"did you mean {' or '.join(near)}?" if near else ""
 
 

@@ -61,9 +61,26 @@ def test_without_the_requirement_objections_are_notes(register: Store) -> None:
     check = ConsentCheck(register, required=False)
     for allowed in (job(""), job("contract of 3 May"), job("R-2", "Bo"), job("R-1")):
         assert check.refusal(allowed) is None
-    assert check.note(job("contract of 3 May")) is None
+    assert check.note(job("")) is None
     assert check.note(job("R-1")) is None
+    assert check.note(job("R-11")) == "consent: R-11 is not in the register; did you mean R-1?"
+    assert "contract of 3 May is not in the register; add it with" in str(check.note(job("contract of 3 May")))
     assert "expired" in str(check.note(job("R-2", "Bo")))
+
+
+def test_references_are_only_noted_where_there_are_permissions(store: Store) -> None:
+    assert ConsentCheck(store, required=False).note(job("R-1")) is None
+    mark_revoked(store, "R-9", "by letter")  # of a person who was never registered
+    assert ConsentCheck(store, required=False).note(job("R-1")) is None
+
+
+def test_the_register_is_read_once_for_all_unknown_references(register: Store) -> None:
+    check = ConsentCheck(register, required=True)
+    assert check.note(job("R-11")) is not None
+    for key in register.list("consent/permissions"):
+        register.replace(b"{}", key)
+    assert "did you mean R-2" in str(check.note(job("R-22")))
+    assert "did you mean R-2" in str(check.refusal(job("R-22")))
 
 
 @pytest.mark.parametrize("required", [True, False])
