@@ -41,7 +41,7 @@ class Outcomes:
 
     Attributes:
         counts: number of jobs by status.
-        pictures, films, flagged, frames, evaluations, files_put: see `Summary`.
+        pictures, films, flagged, uncovered, frames, evaluations, files_put: see `Summary`.
     """
 
     def __init__(
@@ -56,7 +56,8 @@ class Outcomes:
         committed: Mapping[str, str],
     ) -> None:
         self.counts: Counter[str] = Counter()
-        self.pictures = self.films = self.flagged = self.frames = self.evaluations = self.files_put = 0
+        self.pictures = self.films = self.flagged = self.uncovered = 0
+        self.frames = self.evaluations = self.files_put = 0
         self._store, self._run_id, self._weights = store, run_id, weights
         self._thresholds, self._rows, self._heartbeat, self._listener = thresholds, rows, heartbeat, listener
         self._committed = committed
@@ -161,6 +162,7 @@ class Outcomes:
         with self._lock:
             self.counts[outcome.status] += 1
             self.flagged += bool(row["flagged"])
+            self.uncovered += planned.uncovered
         self._heartbeat.count(outcome.status)
         self._listener.finished(row)
 

@@ -53,6 +53,7 @@ class PlannedJob:
         notes: what to know of its render: the model's limits, what is damaged, and what its permission does not cover.
         flagged: that the portrait shows another person than its permission, in words.
         consent_similarity: cosine of the portrait's face and the permission's; None if they were not compared.
+        uncovered: whether its permission does not cover it, as one of the notes says.
     """
 
     job: Job
@@ -64,6 +65,7 @@ class PlannedJob:
     notes: tuple[str, ...] = ()
     flagged: str = ""
     consent_similarity: float | None = None
+    uncovered: bool = False
 
 
 @dataclass(frozen=True)
@@ -146,7 +148,8 @@ def _planned(
         except Exception as problem:  # whatever is wrong with one job must not end the run
             problems.append(InputError(f"the job cannot be planned: {reason(problem)}; correct its row"))
     still = STILL if inputs.is_still(job) else ""
-    own = [still, inputs.range_note(job), label_note(job.label), rules.note(job, shown.objection)]
+    uncovered = rules.note(job, shown.objection)
+    own = [still, inputs.range_note(job), label_note(job.label), uncovered]
     return PlannedJob(
         job,
         spec,
@@ -156,6 +159,7 @@ def _planned(
         notes=() if problems else (*notes, *filter(None, own)),
         flagged=shown.objection if shown.other_person else "",
         consent_similarity=shown.similarity,
+        uncovered=not problems and uncovered is not None,
     )
 
 

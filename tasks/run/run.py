@@ -267,6 +267,7 @@ class Run:
             pictures=outcomes.pictures,
             films=outcomes.films,
             flagged=outcomes.flagged,
+            uncovered=outcomes.uncovered,
             frames=outcomes.frames,
             evaluations=outcomes.evaluations,
             files_put=outcomes.files_put,

@@ -26,6 +26,7 @@ class Summary:
         seconds: seconds from request to manifest.
         manifest: URI of the manifest.
         report: URI of the report page.
+        uncovered: number of jobs that their permission does not cover; `notes` in their rows say why.
     """
 
     run_id: str
@@ -39,12 +40,15 @@ class Summary:
     pictures: int = 0
     films: int = 0
     flagged: int = 0
+    uncovered: int = 0
 
     def jobs_line(self) -> str:
         """Return the number of jobs by status: `1 done, 1 failed`."""
         order = ("done", "reused", "failed", "cancelled")
         jobs = ", ".join(f"{self.counts[status]} {status}" for status in order if self.counts.get(status)) or "no jobs"
-        return f"{jobs}, {self.flagged} of them flagged" if self.flagged else jobs
+        found = {"flagged": self.flagged, "not covered by a permission (see notes)": self.uncovered}
+        remarks = [(count, what) for what, count in found.items() if count]
+        return ", ".join([jobs, *(f"{count} of them {what}" for count, what in remarks)])
 
     def line(self) -> str:
         """Return the summary in one line."""

@@ -139,5 +139,5 @@ def test_without_a_policy_what_a_permission_does_not_cover_is_noted(
     assert "language is not named" in row["notes"]
     assert row["consent_similarity"] == pytest.approx(-1, abs=1e-4)
     assert "not Ruby's" in row["flagged"]
-    assert "1 done, 1 of them flagged" in summary.line()
+    assert "1 done, 1 of them flagged, 1 of them not covered by a permission" in summary.line()
     assert run_jobs(job, require_consent=True).counts == {"failed": 1}

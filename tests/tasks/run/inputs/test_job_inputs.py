@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from datetime import date
 from fractions import Fraction
 from pathlib import Path
 
 import pytest
 from PIL import Image
 
+from catalogs.consent.permission import Permission
+from catalogs.consent.register import add_permissions
 from catalogs.store.store import open_store
 from models.miniature.init_weights import init_weights
 from tasks.run.inputs.model import Model
@@ -70,3 +73,17 @@ def test_only_what_is_certain_is_refused(folder: Path) -> None:
     notes = {job_id: [note for note in each.notes if note.startswith("end")] for job_id, each in found.items()}
     assert notes["twice.ts"] == notes["pictures"] == []
     assert notes["fragments.mp4"] == notes["once.ts"] == ["end: the clip ends at 4.00 s, before 9 s"]
+
+
+def test_jobs_that_their_permission_does_not_cover_are_marked(folder: Path) -> None:
+    add_permissions(
+        open_store(f"{folder}/store"),
+        [Permission("R-1", "Ada"), Permission("R-2", "Ada", valid_until=date(2020, 1, 1))],
+    )
+    files = f"{folder}/p.png", f"{folder}/c.mp4"
+    jobs = [
+        Job(f"job{reference}", *files, identity="Ada", consent=reference) for reference in ("", "R-1", "R-2", "R-3")
+    ]
+    found = planned(folder, [*jobs, Job("failed", *files, identity="Ada", consent="R-2", start=9.0)])
+    assert [name for name, each in found.items() if each.uncovered] == ["jobR-2", "jobR-3"]
+    assert "consent: R-3 is not in the register; did you mean R-2 or R-1?" in found["jobR-3"].notes
