@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
@@ -19,6 +20,8 @@ IdentityFrom: TypeAlias = Literal["stem", "folder"]
 """Part of a portrait's path that names its identity: the file name without its suffix, or the folder's name."""
 _LONGEST_PROBLEM = 1000
 """Characters."""
+_ROW = re.compile(r"row (\d+)\b")
+"""Start of a problem that is in a row of a jobs file."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,11 +120,18 @@ def finished_jobs(drafts: Sequence[Draft], problems: list[str], name: str, rules
 
 
 def _bad_job(problems: Sequence[str], name: str) -> BadJob:
+    problems = sorted(problems, key=_row)
     many = f"{len(problems)} problems" if len(problems) < MOST_PROBLEMS else f"at least {MOST_PROBLEMS} problems"
     count = "a problem" if len(problems) == 1 else many
     listed = [problem[:_LONGEST_PROBLEM] for problem in problems[:MOST_PROBLEMS]]
     more = [f"and {len(problems) - len(listed)} more"] if len(problems) > len(listed) else []
     return BadJob(f"{name} has {count}:", listed + more)
+
+
+def _row(problem: str) -> int:
+    """Return the row that a problem is in, 0 for the header and for what is in no row."""
+    found = _ROW.match(problem)
+    return int(found[1]) if found else 0
 
 
 def _identity(portrait: str, source: IdentityFrom | None) -> str:

@@ -150,8 +150,8 @@ def test_another_word_in_braces_is_named(folder: Path) -> None:
             defaults={"subtitles": f"{folder}/x.{{locale}}.srt"},
         )
     assert [problem for problem in raised.value.problems if "which stands" in problem] == [
-        "row 1 (line 2): audio has {lang}, which stands for nothing; write {language}",
         "--subtitles has {locale}, which stands for nothing; write {language}",
+        "row 1 (line 2): audio has {lang}, which stands for nothing; write {language}",
         "row 3 (line 4): driving has {language}, which stands for nothing; only audio, tracks, subtitles may have "
         "{language}",
         "row 4 (line 5): audio has {LANGUAGE}, which stands for nothing; write {language}",

@@ -101,7 +101,7 @@ def test_empty_cells_and_rows_are_ignored() -> None:
     assert parse_jobs(sink.getvalue(), "x.parquet", "/data") == [Job("a__b", "/data/a.png", "/data/b.mp4", seed=3)]
 
 
-def test_all_problems_are_reported_together() -> None:
+def test_all_problems_are_reported_together_by_row() -> None:
     text = (
         "portrait,driving,job_id,face,start,end,preset,output,audio,seed,language,tags,fps,portrit\n"
         "a.png,,../x,first,soon,,exct,ful,drivng,1.5,English,a,fast,\n"
@@ -113,7 +113,6 @@ def test_all_problems_are_reported_together() -> None:
     found = problems(text)
     expected = [
         "header: column 'portrit' is unknown; did you mean 'portrait'?",
-        "row 5 (line 6): has 2 cells, the header 14",
         "row 1 (line 2): job_id is '../x'; use letters and digits of any script, '.', '_' and '-', at most 128 bytes",
         "row 1 (line 2): face is 'first'; use largest, index:N or x,y (pixels)",
         "row 1 (line 2): start is 'soon'; use seconds, such as 12.5",
@@ -126,13 +125,14 @@ def test_all_problems_are_reported_together() -> None:
         "row 1 (line 2): tags is 'a'; write name=value;name=value or a JSON object",
         "row 1 (line 2): driving is empty",
         "row 3 (line 4): tags names 'a' twice",
+        "row 3 (line 4): end is 3, which is not after start, 5",
         "row 4 (line 5): driving is 's3://***@b/c.mp4' with credentials; set them as environment variables instead",
         "row 4 (line 5): start is '-1'; use seconds, such as 12.5",
         "row 4 (line 5): end is 'inf'; use seconds, such as 12.5",
         "row 4 (line 5): seed is '9223372036854775808'; use an integer from 0 to 9223372036854775807",
         "row 4 (line 5): tags has a value without a name",
-        "row 3 (line 4): end is 3, which is not after start, 5",
         "row 4 (line 5): job_id 'x' is already used in row 3 (line 4)",
+        "row 5 (line 6): has 2 cells, the header 14",
     ]
     assert found == expected
 
@@ -253,9 +253,9 @@ def test_missing_files_are_reported_with_invalid_cells(tmp_path: Path) -> None:
         read_jobs(str(path))
     assert list(caught.value.problems) == [
         "row 1 (line 2): seed is 'x'; use an integer from 0 to 9223372036854775807",
-        "row 4 (line 5): portrait is empty",
         f"row 2 (line 3): portrait: {tmp_path}/ada.jpg does not exist; did you mean 'ada.png'?",
         f"row 3 (line 4): driving: {tmp_path}/helo.mp4 does not exist; did you mean 'hello.mp4'?",
+        "row 4 (line 5): portrait is empty",
     ]
     path.write_text("\n".join(("portrait,driving,seed,audio", *rows[1:3])))
     assert len(read_jobs(str(path))) == 2  # each fails by itself, with these messages
