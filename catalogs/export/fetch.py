@@ -12,7 +12,7 @@ from catalogs.store.store import Store
 from troupe.errors import DamagedFile
 from troupe.files import file_sha256
 
-__all__ = ["chosen_uri", "fetch_file"]
+__all__ = ["chosen_uri", "fetch_file", "stored_size"]
 
 
 def chosen_uri(row: dict[str, Any], *, crop: bool) -> str:
@@ -47,6 +47,11 @@ def fetch_file(store: Store, row: dict[str, Any], recorded: str, folder: Path) -
             f"{store.command('store check --deep --repair')}, and then the jobs again"
         )
     return path, sha256
+
+
+def stored_size(store: Store, row: dict[str, Any], recorded: str) -> int | None:
+    """Return the size of a file of the row's render; None if it is not there, or the render has no key."""
+    return store.size(f"renders/{row['render_key']}/{uris.name(recorded)}") if row["render_key"] else None
 
 
 def _main(row: dict[str, Any]) -> str:

@@ -18,7 +18,15 @@ from catalogs.store.store import Store
 from catalogs.table.exports import record_export
 from troupe.errors import SettingsError, StoreError
 
-__all__ = ["MANIFEST", "MANIFEST_FILES", "ManifestRows", "manifest_row", "read_manifest", "save_manifest"]
+__all__ = [
+    "MANIFEST",
+    "MANIFEST_FILES",
+    "ManifestRows",
+    "manifest_row",
+    "read_manifest",
+    "record_rows",
+    "write_manifest",
+]
 
 _log = logging.getLogger(__name__)
 
@@ -59,31 +67,29 @@ def read_manifest(target: Store) -> ManifestRows:
         ) from error
 
 
-def save_manifest(
-    store: Store,
-    target: Store,
-    earlier: ManifestRows,
-    exported: ManifestRows,
-    schema: pa.Schema,
-    *,
-    excel: bool,
+def record_rows(store: Store, target: Store, earlier: ManifestRows, written: ManifestRows) -> None:
+    """Record in the store what an export wrote and no earlier one into this target did."""
+    if new := [row for key, row in written.items() if key not in earlier]:
+        try:
+            record_export(store, target.url, new)
+        except StoreError as error:
+            _log.warning("the export is not recorded in the catalog: %s", error)
+
+
+def write_manifest(
+    target: Store, earlier: ManifestRows, exported: ManifestRows, schema: pa.Schema, *, excel: bool
 ) -> str:
-    """Record an export in its store, and write its manifest with the rows of earlier exports; return its URI.
+    """Write the manifest with the rows of earlier exports; return its URI.
+
+    Written after everything else: whoever is interrupted before repeats the export.
 
     Args:
-        store: store of the catalog.
         target: destination of the export.
         earlier: rows of earlier exports into it.
         exported: rows of this export; of those with the same film, this one's count.
         schema: schema of the catalog's columns.
         excel: as in `to_csv`.
     """
-    # Recorded before the manifest is written: whoever is interrupted here repeats it.
-    if new := [row for key, row in exported.items() if key not in earlier]:
-        try:
-            record_export(store, target.url, new)
-        except StoreError as error:
-            _log.warning("the export is not recorded in the catalog: %s", error)
     listed = {**earlier, **exported}
     rows = [listed[key] for key in sorted(listed)]
     # Rows of another version of troupe lack columns, or have more.

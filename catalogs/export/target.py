@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 
 from catalogs.store.store import Store, open_store
 from troupe.errors import SettingsError, StoreError
 
-__all__ = ["put_file", "refuse_stores"]
+__all__ = ["other_files", "put_file", "refuse_stores"]
+
+_SHOWN = 5
 
 
 def refuse_stores(store: Store, target: Store) -> None:
@@ -40,5 +43,12 @@ def put_file(target: Store, local: tuple[Path, str], file: str) -> bool:
     path, sha256 = local
     put = target.put(path, file, sha256)
     if put.sha256 != sha256:
-        raise SettingsError(f"{target.uri(file)} is another file; choose another folder or other names")
+        raise other_files(target, [file])
     return put.created
+
+
+def other_files(target: Store, files: Sequence[str]) -> SettingsError:
+    """Return the error of an export whose names other files have."""
+    names = ", ".join(map(target.uri, files[:_SHOWN])) + (", ..." if len(files) > _SHOWN else "")
+    are = "is another file" if len(files) == 1 else f"are {len(files)} other files"
+    return SettingsError(f"{names} {are}; choose another folder or other names")

@@ -26,11 +26,18 @@ class Film:
         row: its row of the catalog.
         language: language of its sound, BCP 47; `und` if unknown.
         subtitles_language: the same of its subtitles.
+        run_id: first of the runs whose job has it, by which packages name it: later runs reuse films.
     """
 
     row: dict[str, Any]
     language: str
     subtitles_language: str
+    run_id: str
+
+    @property
+    def variant(self) -> tuple[Any, ...]:
+        """What is equal for films that can share a video, as far as their rows say."""
+        return self.row["frames"], self.row["audio"] == "none"
 
 
 @dataclass(frozen=True)
@@ -77,6 +84,7 @@ def families_of(rows: Sequence[dict[str, Any]], template: NameTemplate, suffix: 
         SettingsError: the template uses a column in which the films of a picture differ.
     """
     films = {film_content(row): (row, named) for row, named in zip(rows, with_one_spelling(rows), strict=True)}
+    first_runs = {(film_content(row), row["job_id"]): row["run_id"] for row in reversed(rows)}
     pictures: dict[str, list[tuple[dict[str, Any], dict[str, Any]]]] = {}
     for content, (row, named) in films.items():
         pictures.setdefault(row.get("picture_key") or f"film {content}", []).append((row, named))
@@ -89,7 +97,8 @@ def families_of(rows: Sequence[dict[str, Any]], template: NameTemplate, suffix: 
             values = {str(template.value(named, column)): None for _, named in pairs}
             if column not in ("job_id", "run_id") and len(values) > 1:
                 problems.append(f"{first['job_id']}: {column} is {' and '.join(list(values)[:_SHOWN])}")
-        families.append(_family(members, template.name(first, suffix)))
+        runs = [first_runs[film_content(row), row["job_id"]] for row in members]
+        families.append(_family(members, runs, template.name(first, suffix)))
     if problems:
         more = ", ..." if len(problems) > _SHOWN else ""
         raise SettingsError(
@@ -121,33 +130,32 @@ def check_default(families: Iterable[Family], wanted: str) -> None:
 
 def track_names(films: Sequence[Film]) -> TrackNames:
     """Return names for the tracks of a package, and notes about those whose languages are repeated or unknown."""
-    rows = [film.row for film in films]
-    names, notes = _names(rows, [film.language for film in films])
-    texts, _ = _names(rows, [film.subtitles_language for film in films])
+    names, notes = _names(films, [film.language for film in films])
+    texts, _ = _names(films, [film.subtitles_language for film in films])
     unknown = [film.row["job_id"] for film in films if film.language == UNKNOWN and film.row["audio"] != "none"]
     if unknown:
         notes.append(f"the language of {', '.join(unknown[:_SHOWN])} is unknown (und); set language in the jobs")
     return TrackNames(names, texts, notes)
 
 
-def _family(members: Sequence[dict[str, Any]], name: str) -> Family:
+def _family(members: Sequence[dict[str, Any]], runs: Sequence[str], name: str) -> Family:
     films = tuple(
-        Film(row, standard_tag(row["language"]), standard_tag(row.get("subtitles_language") or row["language"]))
-        for row in members
+        Film(row, standard_tag(row["language"]), standard_tag(row.get("subtitles_language") or row["language"]), run)
+        for row, run in zip(members, runs, strict=True)
     )
     variants = {(row["frames"], row.get("fit"), row["audio"] == "none") for row in members}
     return Family(films, name, len(variants))
 
 
-def _names(members: Sequence[dict[str, Any]], tags: Sequence[str]) -> tuple[list[str], list[str]]:
+def _names(films: Sequence[Film], tags: Sequence[str]) -> tuple[list[str], list[str]]:
     """Return names for the tracks of films, and notes about those that have the language of others."""
     counts = Counter(tags)
-    jobs = Counter((tag, row["job_id"]) for tag, row in zip(tags, members, strict=True))
+    jobs = Counter((tag, film.row["job_id"]) for tag, film in zip(tags, films, strict=True))
     names, repeated = [], dict[str, list[str]]()
-    for tag, row in zip(tags, members, strict=True):
+    for tag, film in zip(tags, films, strict=True):
         name = language_name(tag)
         if counts[tag] > 1:
-            job = row["job_id"] if jobs[tag, row["job_id"]] == 1 else f"{row['run_id']}/{row['job_id']}"
+            job = film.row["job_id"] if jobs[tag, film.row["job_id"]] == 1 else f"{film.run_id}/{film.row['job_id']}"
             name = f"{name} ({job})"
             repeated.setdefault(tag, []).append(job)
         names.append(name)

@@ -70,7 +70,8 @@ def export(
     """Export finished videos under readable names, with a manifest beside them.
 
     Safe to repeat: existing files are never overwritten, and videos exported before are skipped. The manifest keeps the
-    rows of earlier exports into the folder. The store records every export: `troupe catalog sql "FROM exports"`.
+    rows of earlier exports into the folder. The store records every export, also one that fails or is stopped by
+    Ctrl-C, which finishes the files in progress: `troupe catalog sql "FROM exports"`.
 
     `--approved` exports exactly the films that a reviewer, or a rule of the store's policy, approved: see
     `troupe review`. The columns `review`, `reviewer`, `review_reason` and `reviewed_at` of the manifest say who decided
@@ -85,7 +86,8 @@ def export(
     With a signer, packages in MP4 and Matroska get Content Credentials, in which those of their films are kept; HLS is
     not signed, and a note says so.
 
-    Exit code: 0 if all videos were exported, 3 if some are missing from the store, 2 for an invalid request.
+    Exit code: 0 if all videos were exported, 3 if some are missing from the store, 2 for an invalid request, 130
+    if it was stopped.
 
     Examples:
 

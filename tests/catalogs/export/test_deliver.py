@@ -6,7 +6,6 @@ import csv
 import hashlib
 import io
 from pathlib import Path
-from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -22,36 +21,10 @@ from catalogs.store.store import Store, open_store
 from catalogs.table.row_buffer import RowBuffer
 from catalogs.table.schema import SCHEMA
 from tests.catalogs.conftest import row
-from troupe.errors import NoFace, SettingsError
+from tests.catalogs.export.conftest import files, render
+from troupe.errors import SettingsError
 
 COLUMNS = SCHEMA.names
-
-
-def render(store: Store, key: str, *, crop: bool = False) -> dict[str, Any]:
-    """Files of a render, and the columns that name them."""
-    store.put_bytes(f"full {key}".encode(), f"renders/{key}/full.mp4")
-    columns = {"render_key": key, "full_uri": store.uri(f"renders/{key}/full.mp4")}
-    if crop:
-        store.put_bytes(f"crop {key}".encode(), f"renders/{key}/crop.mp4")
-        columns["crop_uri"] = store.uri(f"renders/{key}/crop.mp4")
-    return columns
-
-
-@pytest.fixture
-def filled(folder_store: Store) -> Store:
-    with RowBuffer(folder_store, "r1") as buffer:
-        buffer.append(row("r1", "one", identity="Ana/../Bo", **render(folder_store, "k1", crop=True)))
-        buffer.append({**row("r1", "two", identity="Ana", **render(folder_store, "k2")), "language": "fr"})
-        buffer.append(row("r1", "bad", "failed", error=NoFace("none")))
-    return folder_store
-
-
-def files(folder: Path) -> dict[str, str]:
-    return {
-        path.relative_to(folder).as_posix(): path.read_text()
-        for path in sorted(folder.rglob("*.mp4"))
-        if path.is_file()
-    }
 
 
 def test_one_folder_for_every_spelling_of_an_identity(folder_store: Store, tmp_path: Path) -> None:
