@@ -101,6 +101,16 @@ def read_length(path: Path) -> tuple[int, float] | None:
         InputError: the clip cannot be opened, or has no video.
     """
     try:
+        return _length(path)
+    except UnreadableMedia as error:
+        if _is_sound(path):
+            what = f"{path.name} is a sound without pictures"
+            raise UnreadableMedia(f"{what}; name a clip, and the sound in the column audio") from error
+        raise
+
+
+def _length(path: Path) -> tuple[int, float] | None:
+    try:
         with open_container(path, CLIP_FORMATS) as container:
             stream = video_stream(container)
             if stream is None:
@@ -117,6 +127,14 @@ def read_length(path: Path) -> tuple[int, float] | None:
     except Exception:  # The job itself will report what is wrong with the clip.
         return None
     return (frames, rate) if frames > 0 else None
+
+
+def _is_sound(path: Path) -> bool:
+    try:
+        with open_container(path, AUDIO_FORMATS) as container:
+            return not film_streams(container) and bool(usable_streams(container.streams.audio))
+    except InputError:
+        return False
 
 
 def read_last_time(path: Path) -> float | None:

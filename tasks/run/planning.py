@@ -18,6 +18,7 @@ from tasks.media.watermark import load_key
 from tasks.run.inputs.job_inputs import JobInputs
 from tasks.run.inputs.model import Model
 from tasks.run.inputs.permitted_faces import PermittedFaces, PortraitCheck
+from tasks.run.inputs.traits import SWAPPED
 from tasks.run.job_spec import SpecMaker, misfit, track_error, uris_of
 from tasks.run.policy import RunPolicy
 from tasks.steps.publish import finished_record
@@ -35,7 +36,7 @@ Shard: TypeAlias = tuple[FilmSpec, ...]
 """Specs that a step of the run does together: those of a few portraits."""
 
 NOT_MARKED = "watermark: none, because an earlier version made the film; use `--watermark required` to render it again"
-STILL = "driving: a single picture, so the video has one frame; if portrait and driving are swapped, swap them back"
+STILL = f"driving: a single picture, so the video has one frame; {SWAPPED}"
 _THREADS = 16
 _BATCH = 256
 """Renders that are looked up at a time: each record may be some kB."""

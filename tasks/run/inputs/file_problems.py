@@ -49,10 +49,11 @@ class FileProblems:
         from tasks import media
         from tasks.media.sound import sound_traits
         from tasks.media.subtitles import read_subtitles
+        from tasks.run.inputs.traits import portrait_traits
 
         try:
             if column == "portrait":
-                self._sandbox(media.picture_traits, path)
+                portrait_traits(self._sandbox, path)
             elif column == "driving":
                 self._sandbox(media.read_length, path)
             elif column == "subtitles":

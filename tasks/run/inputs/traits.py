@@ -15,10 +15,12 @@ from catalogs.store.store import Store
 from tasks import media
 from tasks.media.sandbox import Sandbox
 from tasks.media.sound import processor_seconds, sound_traits
-from troupe.errors import InputError, StoreError, TooLarge
+from troupe.errors import InputError, StoreError, TooLarge, UnreadableMedia
 from troupe.process.signals import map_stoppable
 
-__all__ = ["InputTraits", "Role", "Traits"]
+__all__ = ["SWAPPED", "InputTraits", "Role", "Traits", "portrait_traits"]
+
+SWAPPED = "if portrait and driving are swapped, swap them back"
 
 Traits = Mapping[str, Any]
 """As `media.picture_traits`, `media.clip_traits` and `sound_traits` return them, or a `media.TrackList`."""
@@ -26,6 +28,28 @@ Role = str
 """`picture` for a portrait, `clip` for a driving clip, `sound` for a file of sound, `tracks` for either of these."""
 
 _FOLDER = "cache/traits"
+
+
+def portrait_traits(sandbox: Sandbox, path: Path) -> dict[str, Any]:
+    """Return the traits of a portrait.
+
+    Raises:
+        InputError: it is not a picture that can be read; if it is a clip, the error asks whether columns are swapped.
+    """
+    try:
+        return sandbox(media.picture_traits, path)
+    except UnreadableMedia as error:
+        if _is_clip(sandbox, path):
+            raise UnreadableMedia(f"{error.message}; {SWAPPED}") from error
+        raise
+
+
+def _is_clip(sandbox: Sandbox, path: Path) -> bool:
+    try:
+        length = sandbox(media.read_length, path)
+    except InputError:
+        return False
+    return length is not None and length[0] > 1
 
 
 def _read_tracks(sandbox: Sandbox, path: Path) -> dict[str, Any]:
@@ -37,7 +61,7 @@ def _read_tracks(sandbox: Sandbox, path: Path) -> dict[str, Any]:
 
 
 _READERS: dict[Role, Callable[[Sandbox, Path], dict[str, Any]]] = {
-    "picture": lambda sandbox, path: sandbox(media.picture_traits, path),
+    "picture": portrait_traits,
     "clip": lambda sandbox, path: sandbox(media.clip_traits, path),
     "sound": lambda sandbox, path: sandbox(sound_traits, path, processor_seconds(path)),
     "tracks": _read_tracks,

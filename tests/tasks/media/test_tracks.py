@@ -7,8 +7,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tasks.media import list_tracks, sound_problems, track_error
+from tasks.media import list_tracks, read_length, sound_problems, track_error
 from tests.clips import make, make_clip, numbered, write_wave
+from troupe.errors import UnreadableMedia
 
 LISTED = {
     "video": [{"language": "", "default": True}],
@@ -62,3 +63,10 @@ def test_choices(kind: str, choice: str, master: str, error: str) -> None:
 def test_files_without_tracks() -> None:
     assert track_error({"video": [], "audio": []}, "audio", "", "a.mp4") is None
     assert track_error({}, "audio", "index:1", "a.mp4") is None  # not read: the worker says what is wrong with it
+
+
+@pytest.mark.parametrize("name", ["voice.wav", "voice.mp3", "voice.m4a"])
+def test_a_sound_in_place_of_a_clip_is_called_that(tmp_path: Path, name: str) -> None:
+    sound = make(tmp_path / name, "-f", "lavfi", "-i", "sine=duration=1")
+    with pytest.raises(UnreadableMedia, match=rf"^{name} is a sound without pictures; name a clip, and"):
+        read_length(sound)

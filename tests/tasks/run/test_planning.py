@@ -26,6 +26,7 @@ from models.miniature import SHIPPED_WEIGHTS
 from models.miniature.init_weights import init_weights
 from models.weights import save_distilled
 from tasks.run.inputs.model import Model, weights_fingerprint
+from tasks.run.inputs.traits import SWAPPED
 from tasks.run.planning import STILL, finished_films, plan_jobs, shards
 from tasks.run.policy import RunPolicy
 from tasks.steps.specs import FilmSpec, MotionSpec, PictureSpec, PortraitSpec, TrackSpec
@@ -267,6 +268,7 @@ def test_a_portrait_that_is_no_picture_and_a_clip_that_is_one(tmp_path: Path) ->
         for planned in unreadable:
             assert isinstance(planned.error, UnreadableMedia)
             assert "is not a picture that can be decoded" in str(planned.error)
+            assert str(planned.error).endswith(SWAPPED) == (planned.job.job_id != "text")
 
 
 def test_a_label_that_is_nearly_a_known_one_is_in_the_row(folder: Path) -> None:
