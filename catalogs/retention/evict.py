@@ -78,7 +78,7 @@ def maintain(
     files = [entry for folder in CACHES for entry in place.entries(folder) if not _is_part(entry)]
     in_pictures = place.entries(PICTURES)
     cached = [entry for entry in files if entry.key != digest_key(entry.key)] + _pictures(in_pictures)
-    live = [run.run_id for run in live_runs(place)]
+    live = [run.run_id for run in live_runs(place, doubtful=True)]
     evicted = [] if live else _beyond_limits(cached, now, max_age_days, max_gigabytes)
     orphans = _orphans([*place.entries("renders"), *in_pictures], now)
     others = [entry for entry in place.entries("cache") if not entry.key.startswith(PICTURES)]

@@ -159,15 +159,20 @@ def list_runs(store: Store, limit: int | None = None) -> list[RunInfo]:
     return [_with_crash(store, run) for run in found[:limit]]
 
 
-def live_runs(store: Store) -> list[RunInfo]:
+def live_runs(store: Store, *, doubtful: bool = False) -> list[RunInfo]:
     """Return the runs that are live, the latest start first; records without a recent heartbeat are not read.
+
+    Args:
+        doubtful: whether to return also those whose process is gone from this machine, because the run may be another's
+            that has the same name.
 
     Raises:
         StoreError: they cannot be read.
     """
     since = datetime.now(UTC) - _CRASHED_AFTER - _CLOCKS
     entries = [entry for entry in _entries(store) if not entry.modified or _written(entry) >= since]
-    return [run for each in _by_start(_read(store, entries)) if (run := _with_crash(store, each)).live]
+    recent = [run for run in _by_start(_read(store, entries)) if run.live and not _is_silent(run)]
+    return recent if doubtful else [run for run in recent if _with_crash(store, run).live]
 
 
 def list_runs_page(store: Store, limit: int, after: str = "") -> RunsPage:

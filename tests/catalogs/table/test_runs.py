@@ -81,6 +81,7 @@ def test_a_run_whose_process_here_is_gone_crashed_for_every_reader(tmp_path: Pat
         assert [run.state for run in found] == [state] * 3, where
         assert found[0].note == (f"the process {where} is gone" if state == "crashed" else "")
         assert len(live_runs(store)) == (state == "running")
+        assert len(live_runs(store, doubtful=True)) == 1, "caches are kept for it"
         assert silent_runs(store, 1) == [], "an event is sent after two minutes: containers may share a host's name"
 
 
