@@ -47,7 +47,7 @@ class ForgetReport:
         jobs: number of jobs in the catalog that showed the person.
         files: number of deleted files.
         runs: run_ids of the rewritten manifests.
-        exported: URIs of exported copies, which are not deleted.
+        exported: URIs of exported copies, which are not deleted; one that ends in `/` is a folder.
     """
 
     jobs: int
@@ -189,13 +189,21 @@ def delete_renders(
 
 
 def exported_copies(store: Store, rows: pa.Table) -> tuple[str, ...]:
-    """Return the URIs of the exported copies of these jobs' videos, posters and subtitles."""
+    """Return the URIs of the exported copies of these jobs' videos, posters and subtitles.
+
+    That of an HLS package is its folder, and ends in `/`: the file that is opened to play it has no picture or sound.
+    """
     exports = read_exports(store).to_pylist()
     ids = [rows.column(name).to_pylist() for name in ("run_id", "job_id")] if exports else [[], []]
     jobs = set(zip(*ids, strict=True))
     found = [entry for entry in exports if (entry["run_id"], entry["job_id"]) in jobs]
     columns = [column for column in exports[0] if column == "file" or column.endswith("_file")] if exports else []
-    files = {(entry["target"], entry[column]) for entry in found for column in columns if entry[column]}
+    files = {
+        (entry["target"], f"{entry[column].rpartition('/')[0]}/" if entry["package"] == "hls" else entry[column])
+        for entry in found
+        for column in columns
+        if entry[column]
+    }
     return tuple(sorted(f"{target}/{file}" for target, file in files))
 
 

@@ -60,7 +60,8 @@ def forget(
 
     If no job shows the person, nothing is changed, similar identities are listed and the exit code is 2.
 
-    Exported copies are listed; neither they nor your own source pictures are deleted.
+    Exported copies are listed, of HLS the folder, all of which has to be deleted; neither they nor your own source
+    pictures are deleted.
 
     Examples:
 
@@ -106,7 +107,8 @@ def show_deletion(found: ForgetReport) -> None:
     """Print what is going to be deleted, and what is not."""
     print_table(("run",), [(run,) for run in found.runs])
     for copy in found.exported:
-        stderr.print(f"exported copy, which you have to delete yourself: {copy}")
+        whole = " (the whole folder)" if copy.endswith("/") else ""
+        stderr.print(f"exported copy, which you have to delete yourself: {copy}{whole}")
     runs, files = counted(len(found.runs), "run"), counted(found.files, "file")
     stderr.print(f"{counted(found.jobs, 'job')} in {runs}, {files}")
 

@@ -18,10 +18,11 @@ from catalogs.retention.forget import ForgetList, ForgetReport, forget
 from catalogs.review.decision import Decision
 from catalogs.review.decisions import Decisions
 from catalogs.store.store import Store, open_store
+from catalogs.table.exports import record_export
 from catalogs.table.manifest import read_manifest, write_manifest
 from catalogs.table.row_buffer import RowBuffer
 from tests.catalogs.conftest import row
-from tests.catalogs.export.test_deliver import render
+from tests.catalogs.export.conftest import render
 from troupe.errors import SettingsError, StoreError
 
 ANA, BO = "a" * 64, "b" * 64
@@ -176,6 +177,20 @@ def test_exported_copies_are_named(filled: Store, tmp_path: Path) -> None:
     assert forget(filled, "ana", dry_run=True).exported == expected
     assert forget(filled, "ana").exported == expected
     assert forget(filled, "ana").exported == expected  # also when asked again
+
+
+def test_of_an_hls_copy_the_folder_is_named(filled: Store) -> None:
+    """Its playlist alone is neither video nor sound; a poster may be in the folder, or beside another copy."""
+    exported = [
+        {"file": "Ana/welcome/master.m3u8", "package": "hls", "poster_file": "Ana/welcome/poster.jpg"},
+        {"file": "Ana/welcome.mp4", "package": "mp4", "poster_file": "Ana/welcome.jpg"},
+    ]
+    record_export(filled, "s3://client/out", [{"run_id": "r1", "job_id": "one", **copy} for copy in exported])
+    assert forget(filled, "ana", dry_run=True).exported == (
+        "s3://client/out/Ana/welcome.jpg",
+        "s3://client/out/Ana/welcome.mp4",
+        "s3://client/out/Ana/welcome/",
+    )
 
 
 def test_what_was_said_about_a_forgotten_person_is_deleted(filled: Store) -> None:

@@ -18,7 +18,7 @@ from catalogs.table.audit import read_audit
 from catalogs.table.manifest import write_manifest
 from catalogs.table.row_buffer import RowBuffer
 from tests.catalogs.conftest import row
-from tests.catalogs.export.test_deliver import render
+from tests.catalogs.export.conftest import render
 from troupe.errors import SettingsError
 
 

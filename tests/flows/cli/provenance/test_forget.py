@@ -4,12 +4,19 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from catalogs.store.store import open_store
+from catalogs.table.exports import record_export
 from tests.flows.cli.conftest import troupe
 
 
 def test_forget(delivered: str) -> None:
+    copy = {"file": "ada/one/master.m3u8", "package": "hls", "run_id": "r1", "job_id": "one"}
+    record_export(open_store(delivered), "s3://client/out", [copy])
     dry = troupe("forget", "--store", delivered, "--identity", "ada", "--dry-run")
     assert "1 job in 1 run, 1 file" in dry.stderr
+    assert "which you have to delete yourself: s3://client/out/ada/one/ (the whole folder)" in " ".join(
+        dry.stderr.split()
+    )
     kept = troupe("forget", "--store", delivered, "--identity", "ada", give="n\n")
     assert kept.exit_code == 1
     assert (Path(delivered) / "renders/key-one/full.mp4").exists()
