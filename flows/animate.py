@@ -27,7 +27,7 @@ from flows.prefect_tasks import call_as_task, state_of
 from flows.server.prefect_server import is_temporary, prefect_server
 from flows.steps import CONCURRENT_SHARDS, execute
 from tasks.run.request import Request
-from tasks.run.requests.check_request import check_request
+from tasks.run.requests.unattended import unattended_request
 from tasks.run.summary import Summary
 from troupe.errors import Cancelled, TroupeError
 from troupe.process.signals import stoppable
@@ -133,8 +133,8 @@ def animate(
         try:
             if (request := _request.get()) is None:
                 # What a person types is in `_request`; a schedule may read less, unless its parameters say so.
-                request = Request.from_parameters(parameters | {"allow_input": allow_input or ()})
-                check_request(request)
+                note = Listeners(own, artifacts).note
+                request = unattended_request(parameters | {"allow_input": allow_input or ()}, note)
             events = [] if is_temporary() else [PrefectEvents(open_store(request.store))]
             summary = execute(request, Listeners(own, artifacts, *events), ray=True, call=call_as_task)
         except TroupeError as error:

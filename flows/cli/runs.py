@@ -144,7 +144,7 @@ def retry(
     parameters["allow_input"] = (*parameters.get("allow_input", ANY_PUBLIC), *(allow_input or ()))
     request = Request(**parameters | {"store": store, "run_id": run, "retry": tuple(failed_kind or ())})
     resume = f"give its own command with --run-id {run} to resume it" if before.state != "completed" else ""
-    if not request.job_list:
+    if not before.jobs or not request.job_list:  # refused, or nothing failed
         stderr.print(f"run {run} has no failed jobs to retry, and is {before.state}{resume and f'; {resume}'}")
         return
     summary = perform(request, local=local)
