@@ -18,6 +18,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from tasks import media
+from troupe.errors import SettingsError
 
 
 def test_the_flow_and_the_command_have_the_parameters_of_a_request() -> None:
@@ -39,6 +40,24 @@ def test_the_flow_and_the_command_have_the_parameters_of_a_request() -> None:
     of_jobs = {"preset", "seed", "output", "audio", "languages", "fit", "loudness", "subtitles", "subtitles_burn"}
     of_jobs |= {"label", "watermark", "lips"}
     assert options - of_jobs - {"local"} == fields.keys() - {"defaults", "retry"}
+
+
+def test_every_bound_of_the_command_is_accepted_by_the_flow() -> None:
+    from flows.animate import animate
+    from tasks.quality.thresholds import Thresholds
+
+    bounds = {
+        "landmarks": 0.1,
+        "expression": 0.1,
+        "pose": 5.0,
+        "flicker": 2.0,
+        "sync_offset_frames": 2,
+        "sync_lse_d": 8,
+    }
+    with pytest.raises(SettingsError, match=f"use one of {', '.join(bounds)}$"):
+        Thresholds(maximum={"x": 1})
+    given = animate.validate_parameters({"store": "s", "weights": "w", "max_quality": bounds})
+    assert given["max_quality"] == bounds
 
 
 @pytest.fixture
