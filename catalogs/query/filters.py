@@ -16,7 +16,7 @@ import pyarrow.compute as pc
 
 from catalogs.requests.column_names import suggestion
 from catalogs.review.decision import REVIEW_STATES
-from catalogs.table.schema import EITHER_SIGN, QUALITIES, STATUSES, number_column
+from catalogs.table.schema import EITHER_SIGN, QUALITIES, STATUSES, number_column, number_names
 from catalogs.table.snapshot import Snapshot
 from troupe.errors import SettingsError
 from troupe.labels import label_key
@@ -133,8 +133,8 @@ class CatalogQuery:
                 continue
             for column, bound in bounds.items():
                 if number_column(column) is None:
-                    names = ", ".join(QUALITIES)
-                    yield f"{column!r} is not a numeric column; use one of {names}, frames, seconds, ..."
+                    use = f"; use one of {', '.join(QUALITIES)}, frames, seconds, ..."
+                    yield f"{column!r} is not a numeric column{suggestion(column, number_names()) or use}"
                 elif not isinstance(bound, Real):
                     yield f"{name} of {column!r} is {bound!r}; use a number"
 

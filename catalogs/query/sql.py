@@ -37,6 +37,7 @@ _SANDBOX: dict[str, str | bool | int | float | list[str]] = {
     "allow_community_extensions": False,
     "python_enable_replacements": False,
 }
+_TABLES = "`jobs`, `rows`, `exports` or `decisions`"
 _KEY = ["run_id", "job_id", "recorded_at"]
 _REPEATED = """
     SELECT run_id, job_id, recorded_at, status FROM every
@@ -128,10 +129,10 @@ def _execute(connection: duckdb.DuckDBPyConnection, query: str, store: Store) ->
         statements = connection.extract_statements(query)
         queries = (duckdb.StatementType.SELECT, duckdb.StatementType.EXPLAIN, duckdb.StatementType.RELATION)
         if len(statements) != 1 or statements[0].type not in queries:
-            raise SettingsError("use a single SELECT over `jobs` or `rows`; SQL cannot change the catalog")
+            raise SettingsError(f"use a single SELECT over {_TABLES}; SQL cannot change the catalog")
         relation = connection.sql(query)
         if relation is None:
-            raise SettingsError("the query returns no rows; use a SELECT over `jobs` or `rows`")
+            raise SettingsError(f"the query returns no rows; use a SELECT over {_TABLES}")
         table: pa.Table = relation.to_arrow_table()
         return table
     except duckdb.IOException as error:

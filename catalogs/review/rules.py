@@ -24,7 +24,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from catalogs.requests.column_names import suggestion
-from catalogs.table.schema import EITHER_SIGN, QUALITIES, SCHEMA, number_column
+from catalogs.table.schema import EITHER_SIGN, QUALITIES, SCHEMA, number_column, number_names
 from troupe.errors import SettingsError
 
 __all__ = ["Comparison", "Rule", "outcomes", "parse_rules"]
@@ -158,8 +158,7 @@ class _Parser:
         if column is None:
             if name in SCHEMA.names:
                 raise ValueError(f"column {name!r} has no numbers to compare; use {', '.join(QUALITIES)}, frames, ...")
-            known = [*QUALITIES, *(known for known in SCHEMA.names if number_column(known))]
-            near = suggestion(name, known) or f"; use {', '.join(QUALITIES)}, sync_offset_frames, seconds, ..."
+            near = suggestion(name, number_names()) or f"; use {', '.join(QUALITIES)}, sync_offset_frames, seconds, ..."
             raise ValueError(f"unknown column {name!r}{near}")
         operator = self._next("operator", f"after {name}, write one of {' '.join(_OPERATORS)}")
         number = self._next("number", f"after {name} {operator}, write a number, such as 0.6")

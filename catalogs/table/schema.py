@@ -33,6 +33,7 @@ __all__ = [
     "conform",
     "make_row",
     "number_column",
+    "number_names",
     "table_of",
 ]
 
@@ -246,6 +247,11 @@ def number_column(name: str) -> str | None:
     kind = _TYPES.get(column)
     is_number = kind is not None and (pa.types.is_integer(kind) or pa.types.is_floating(kind))
     return column if is_number else None
+
+
+def number_names() -> list[str]:
+    """Return the names of numeric columns, as `number_column` takes them."""
+    return [*QUALITIES, *(name for name in SCHEMA.names if number_column(name))]
 
 
 def table_of(rows: Iterable[Row]) -> pa.Table:

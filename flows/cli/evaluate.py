@@ -113,7 +113,7 @@ def evaluate(
 
             done = evaluate_locally(request)
         else:
-            listener.note("starting Prefect")
+            listener.note("loading Prefect")
             use_console_handler()
             from flows.evaluate import evaluate_here
 

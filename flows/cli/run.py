@@ -86,7 +86,7 @@ def perform(request: Request, *, local: bool) -> Summary:
 
             summary = animate_locally(request)
         else:
-            listener.note("starting Prefect")
+            listener.note("loading Prefect")
             use_console_handler()
             from flows.server.prefect_server import starting_server
 

@@ -14,6 +14,8 @@ __all__ = ["ConsoleHandler", "use_console_handler"]
 
 _RUN_LOGGERS = ("prefect.flow_runs", "prefect.task_runs")
 """How runs end is on Prefect's pages; the command reports it itself."""
+_WAITING = "Still processing items"
+"""How a queue to the server says at the end that it is not empty yet, which is not a problem."""
 
 
 class ConsoleHandler(logging.Handler):
@@ -25,7 +27,7 @@ class ConsoleHandler(logging.Handler):
 
     def __init__(self, level: int = logging.NOTSET, **ignored: Any) -> None:  # noqa: ARG002
         super().__init__(level)
-        self.addFilter(lambda record: not record.name.startswith(_RUN_LOGGERS))
+        self.addFilter(_is_shown)
 
     def emit(self, record: logging.LogRecord) -> None:
         """Write the record."""
@@ -33,6 +35,10 @@ class ConsoleHandler(logging.Handler):
             sys.stderr.write(self.format(record) + "\n")
         except Exception:
             self.handleError(record)
+
+
+def _is_shown(record: logging.LogRecord) -> bool:
+    return not record.name.startswith(_RUN_LOGGERS) and not record.getMessage().startswith(_WAITING)
 
 
 def use_console_handler() -> None:

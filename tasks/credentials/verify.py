@@ -135,7 +135,9 @@ def verify_file(
     origin = None if store is None else find_origin(store, sha256, _named(claims), mark)
     films = _films(claims, origin)
     state, reason = _state(credentials, claims, origin, films, mark)
-    if state == "unknown" and is_segment(path):
+    if state == "unknown" and not path.stat().st_size:
+        reason = "it is empty"
+    elif state == "unknown" and is_segment(path):
         reason = (
             "it is a segment of a stream, which is not signed; its watermark can be read together with its "
             "initialisation segment: cat init.mp4 00000.m4s > part.mp4"

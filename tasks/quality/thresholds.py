@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from catalogs.requests.column_names import suggestion
 from catalogs.table.schema import EITHER_SIGN, HIGHER_IS_BETTER, QUALITIES, SURE_OF_SYNC, SYNC_COLUMNS
 from troupe.errors import SettingsError
 
@@ -35,7 +36,7 @@ class Thresholds:
         known = [name for name in (*QUALITIES, *SYNC_COLUMNS) if name not in HIGHER_IS_BETTER]
         for name in self.maximum:
             if name not in known:
-                raise SettingsError(f"unknown measure {name!r} for --max; use one of {', '.join(known)}")
+                raise SettingsError(f"unknown measure {name!r} for --max{_instead_of(name, known)}")
         if self.fail and self.min_identity is None and not self.maximum:
             raise SettingsError("--fail-quality needs a threshold, such as --min-identity 0.5")
 
@@ -62,6 +63,13 @@ class Thresholds:
     def missed_by(self, record: Mapping[str, Any]) -> str:
         """Describe the bounds that a film misses, given its record."""
         return self.missed(_measures(record))
+
+
+def _instead_of(name: str, known: Sequence[str]) -> str:
+    """Return the end of a message: what an unknown measure may stand for, else all that are known."""
+    if suggestion(name, ["identity"]):
+        return "; use --min-identity, because more of it is better"
+    return suggestion(name, known) or f"; use one of {', '.join(known)}"
 
 
 def _doubt(measures: Mapping[str, float | None]) -> str:

@@ -96,7 +96,8 @@ class Heartbeat:
         if self._info.live:
             with self._lock:
                 state: RunState = "cancelled" if isinstance(error, Cancelled | KeyboardInterrupt) else "failed"
-                note = str(error) or type(error).__name__
+                by_key = "ended by a second Ctrl-C" if isinstance(error, KeyboardInterrupt) else type(error).__name__
+                note = str(error) or by_key
                 self._info = replace(self._info, state=state, note=note)
 
     @property

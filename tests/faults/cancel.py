@@ -69,7 +69,7 @@ def reached(
         return unfinished(workspace, store, before) >= workspace.at_once
 
     return {
-        "server": lambda: "starting Prefect" in log.read_text(),
+        "server": lambda: "loading Prefect" in log.read_text(),
         "plan": lambda: bool(store.list("runs")),
         "ray": lambda: "encoding" in log.read_text(),
         "raylet": lambda: any(process.name() == "raylet" for process in workspace.processes()),

@@ -54,6 +54,8 @@ def test_filters(folder_store: Store) -> None:
     assert found(least={"sync_offset_frames": 3}) == "a"
     assert found(job="b") == "b"
     assert found(identity="Ana", status="failed") == ""
+    with pytest.raises(SettingsError, match="'idntity' is not a numeric column; did you mean 'identity'"):
+        found(most={"idntity": 0.5})
     for wrong in ({"least": {"job_id": 1}}, {"most": {"identity') OR 1=1": 1}}, {"since": late.replace(tzinfo=None)}):
         with pytest.raises(SettingsError, match=r"not a numeric column|no time zone"):
             found(**wrong)

@@ -35,6 +35,13 @@ def filled(tmp_path_factory: pytest.TempPathFactory) -> Store:
     return record_resumed_run(open_store(str(tmp_path_factory.mktemp("sql") / "store")))
 
 
+def test_a_refused_statement_is_told_all_tables(filled: Store) -> None:
+    with pytest.raises(SettingsError) as refused:
+        sql(filled, "DROP VIEW jobs")
+    for table in ("jobs", "rows", "exports", "decisions"):
+        assert f"`{table}`" in str(refused.value)
+
+
 @pytest.mark.parametrize(
     "query",
     [

@@ -44,8 +44,12 @@ def test_lines_are_written_above_a_bar_that_started_later(monkeypatch: pytest.Mo
         bar.refresh()
         handler.handle(logging.makeLogRecord({"name": "tasks.pool", "msg": "a worker died"}))
         handler.handle(logging.makeLogRecord({"name": "prefect.flow_runs", "msg": "Crash detected!"}))
+        for text in ("Still processing items: 3 items remaining...", "queue is full, dropping item"):
+            handler.handle(logging.makeLogRecord({"name": "EventsWorker", "msg": text}))
         bar.refresh()
     (line,) = [line for line in file.getvalue().split("\n") if "a worker died" in line]
     assert line.endswith("a worker died")
     assert line.rpartition("\r")[2].replace("\x1b[2K", "") == "a worker died"
     assert "Crash" not in file.getvalue()
+    assert "Still processing" not in file.getvalue()
+    assert "dropping item" in file.getvalue()

@@ -33,6 +33,20 @@ def test_bounds_that_mean_nothing() -> None:
         Thresholds(fail=True)
 
 
+@pytest.mark.parametrize(
+    ("name", "instead"),
+    [
+        ("idntity", "use --min-identity, because more of it is better"),
+        ("fliker", "did you mean 'flicker'?"),
+        ("x", "use one of landmarks, expression, pose, flicker, sync_offset_frames, sync_lse_d"),
+    ],
+)
+def test_a_mistyped_measure(name: str, instead: str) -> None:
+    with pytest.raises(SettingsError) as refused:
+        Thresholds(maximum={name: 0.5})
+    assert str(refused.value) == f"unknown measure {name!r} for --max; {instead}"
+
+
 def test_offsets_count_either_way() -> None:
     bounds = Thresholds(maximum={"sync_offset_frames": 2, "sync_lse_d": 9})
     assert bounds.missed({"sync_offset_frames": -2, "sync_lse_d": 8}) == ""

@@ -37,6 +37,14 @@ def test_a_run_that_is_alive_elsewhere_is_refused(store: Store, where: str) -> N
     assert store.read("runs/r1/run.json") == before
 
 
+def test_a_second_ctrl_c_is_the_runs_note(store: Store) -> None:
+    with Heartbeat(store, "r1", {}) as heartbeat:
+        heartbeat.start(1)
+        heartbeat.fail(KeyboardInterrupt())
+    run = read_run(store, "r1")
+    assert (run.state, run.note) == ("cancelled", "ended by a second Ctrl-C")
+
+
 def test_a_run_that_ended_can_be_resumed(store: Store) -> None:
     gone = subprocess.Popen([sys.executable, "-c", ""])
     gone.wait()
