@@ -27,7 +27,7 @@ from troupe.process.scratch import scratch_folder
 __all__ = ["Timing", "measure", "parser", "time_run"]
 
 MODES = {"run": (), "run --local": ("--local",)}
-MOMENTS = {"reading": "reading the inputs", "working": "encoding 1 portrait", "rendered": "1/1 "}
+MOMENTS = {"reading": "reading the inputs", "working": "preparing 1 portrait", "rendered": "1/1 "}
 """Part of the first line that is printed at each moment of a run."""
 MAX_FIRST_LINE = 1.0
 MODEL_STAGES = ("encode", "denoise", "vae")

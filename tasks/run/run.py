@@ -199,10 +199,14 @@ class Run:
         self.shards = shards(missing, enough=JOBS_PER_RENDER_WORKER * self._render_workers)
 
     def encode_identities(self) -> None:
-        """Encode every portrait that a picture needs. One that cannot be encoded fails its jobs in their shards."""
+        """Encode every portrait that a picture needs, or load it from the store, so that workers have it in memory.
+
+        One that cannot be encoded fails its jobs in their shards.
+        """
         needed = [spec.picture for shard in self.shards for spec in shard if not self._has_picture(spec)]
         specs = {picture.portrait.key: picture.portrait for picture in needed}
-        self._listener.note(f"encoding {counted(len(specs), 'portrait')}")
+        if specs:
+            self._listener.note(f"preparing {counted(len(specs), 'portrait')}")
         items = map(portrait_item, specs.values())
         wait([self._outcomes.watch(item.key, self._pool.submit(item)) for item in items])
 

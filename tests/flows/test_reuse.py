@@ -77,13 +77,28 @@ def store(tmp_path: Path, rendered: Path) -> Path:
 
 
 def test_only_changed_jobs_are_rendered(run_jobs: RunJobs) -> None:
+    printed: list[str] = []
+
+    class Notes:
+        def note(self, text: str) -> None:
+            printed.append(text)
+
+        def started(self, jobs: int) -> None: ...
+        def working(self, progress: Progress) -> None: ...
+        def finished(self, row: Mapping[str, Any]) -> None: ...
+
     first = run_jobs(JOB)
-    other_seed = run_jobs(JOB | {"seed": 1})
+    with use_listener(Notes()):
+        other_seed = run_jobs(JOB | {"seed": 1})
+    assert "preparing 1 portrait" in printed  # which is encoded already
     assert other_seed.counts == {"done": 1}
     assert other_seed.files_put == 3 + 3  # Picture and film, each with poster and record; the rest is reused.
     (a,), (b,) = manifest_rows(first).values(), manifest_rows(other_seed).values()
     assert a["checksum"] != b["checksum"]
-    silent = run_jobs(JOB | {"audio": "none"})
+    printed.clear()
+    with use_listener(Notes()):
+        silent = run_jobs(JOB | {"audio": "none"})
+    assert not any("portrait" in text for text in printed)
     assert (silent.pictures, silent.films, silent.evaluations) == (0, 1, 0)
     (row,) = manifest_rows(silent).values()
     assert not media.probe(Path(row["full_uri"])).audio
