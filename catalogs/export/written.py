@@ -77,7 +77,7 @@ def each_recorded(
 
     Raises:
         Exception: the first that the function raised; what was in progress then is finished and recorded.
-        Cancelled: SIGINT, SIGTERM or SIGHUP was received. A second one does not wait for what is in progress.
+        Cancelled: SIGINT, SIGTERM or SIGHUP was received; what was in progress then is finished and recorded, too.
     """
     with stoppable() as stop:
 
