@@ -118,8 +118,11 @@ def _length(path: Path) -> tuple[int, float] | None:
             if not stream.average_rate:
                 return None
             rate = float(stream.average_rate)
-            seconds = (container.duration or 0) / av.time_base
-            frames = stream.frames or round(seconds * rate)
+            seconds, frames = (container.duration or 0) / av.time_base, stream.frames
+            if "mov" in container.format.name and stream.duration and stream.time_base:
+                # Of a fragmented file, only the frames of the first fragment are counted there.
+                frames = max(frames, round(float(stream.duration * stream.time_base) * rate))
+            frames = frames or round(seconds * rate)
             if not frames and container.format.name.endswith("_pipe"):  # one picture, or several in one file
                 frames = sum(1 for packet in container.demux(stream) if packet.size)
     except (InputError, MemoryError):

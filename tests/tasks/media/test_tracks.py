@@ -70,3 +70,11 @@ def test_a_sound_in_place_of_a_clip_is_called_that(tmp_path: Path, name: str) ->
     sound = make(tmp_path / name, "-f", "lavfi", "-i", "sine=duration=1")
     with pytest.raises(UnreadableMedia, match=rf"^{name} is a sound without pictures; name a clip, and"):
         read_length(sound)
+
+
+def test_the_length_of_a_fragmented_file_is_that_of_all_fragments(tmp_path: Path) -> None:
+    """As browsers and cameras record them; with another sound, the job would be refused as a misfit."""
+    arguments = ("-f", "lavfi", "-i", "testsrc=s=64x48:r=25:d=4", "-f", "lavfi", "-i", "sine=duration=6")
+    for name, flags in (("plain", "0"), ("fragments", "frag_keyframe"), ("empty", "frag_keyframe+empty_moov")):
+        clip = make(tmp_path / f"{name}.mp4", *arguments, "-g", "25", "-movflags", flags)
+        assert read_length(clip) == (100, 25.0), name
