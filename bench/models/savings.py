@@ -49,23 +49,16 @@ MIDDLE = (0.1, 30.0)
 """Noise levels with guidance, of 0.02 to 40."""
 SAVINGS = {
     "exact": EXACT,
-    "exact, guidance every 2nd step": replace(EXACT, guidance_every=2),
-    "exact, inner stages every 2nd step": replace(EXACT, deep_every=2),
-    "exact, both": replace(EXACT, guidance_every=2, deep_every=2),
+    "exact, both every 2nd step": replace(EXACT, guidance_every=2, deep_every=2),
     "10 steps": DRAFT,
     "10 steps, guidance within 0.1 to 30": replace(DRAFT, guidance_interval=MIDDLE),
     "10 steps, guidance every 2nd step": replace(DRAFT, guidance_every=2),
-    "10 steps, guidance every 5th step": replace(DRAFT, guidance_every=5),
     "10 steps, inner stages every 2nd step": replace(DRAFT, deep_every=2),
-    "10 steps, inner stages every 3rd step": replace(DRAFT, deep_every=3),
     "10 steps, both every 2nd step": replace(DRAFT, guidance_every=2, deep_every=2),
-    "10 steps, padding 6": replace(DRAFT, padding=6),
     "10 steps, overlap 1": replace(DRAFT, overlap=1),
-    "10 steps, padding 6, both every 2nd step": replace(DRAFT, padding=6, guidance_every=2, deep_every=2),
     "8 steps": replace(DRAFT, steps=8),
     "6 steps": replace(DRAFT, steps=6),
     "5 steps": replace(DRAFT, steps=5),
-    "5 steps, padding 6": replace(DRAFT, steps=5, padding=6),
 }
 """The first is the reference."""
 COUNTED_FRAMES = 250

@@ -71,7 +71,7 @@ def reached(
     return {
         "server": lambda: "loading Prefect" in log.read_text(),
         "plan": lambda: bool(store.list("runs")),
-        "ray": lambda: "encoding" in log.read_text(),
+        "ray": lambda: "preparing" in log.read_text(),
         "raylet": lambda: any(process.name() == "raylet" for process in workspace.processes()),
         "encode": lambda: bool(store.list("cache/appearance")),
         "animate": busy,

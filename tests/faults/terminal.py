@@ -98,7 +98,7 @@ def commands(workspace: Workspace) -> Iterator[dict[str, Command]]:
         (folder / "training.toml").write_text(TRAINING.format(folder=folder, weights=weights, loaders=loaders))
         return ["train", str(folder / "training.toml"), *more]
 
-    engine = {"prefect": shows_text("loading Prefect"), "ray": shows_text("encoding")}
+    engine = {"prefect": shows_text("loading Prefect"), "ray": shows_text("preparing")}
     steps = {
         "clips": file_exists("trained.training/clips-*"),
         "steps": file_exists("trained.training/denoiser/curve.jsonl"),

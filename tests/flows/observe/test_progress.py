@@ -34,7 +34,7 @@ def lines() -> tuple[RunProgress, LineDisplay, io.StringIO]:
 def test_lines_come_at_least_every_ten_seconds(lines: tuple[RunProgress, LineDisplay, io.StringIO]) -> None:
     progress, display, file = lines
     progress.started(2)
-    progress.note("encoding 1 identity")
+    progress.note("preparing 1 portrait")
     for second in range(1, 26):
         CLOCK[0] = float(second)
         if second > 12:
@@ -42,8 +42,8 @@ def test_lines_come_at_least_every_ten_seconds(lines: tuple[RunProgress, LineDis
         display.tick()
     assert file.getvalue().splitlines() == [
         "animating: 2 jobs",
-        "encoding 1 identity",
-        "0/2 jobs, 10 s: encoding 1 identity",
+        "preparing 1 portrait",
+        "0/2 jobs, 10 s: preparing 1 portrait",
         "0/2 jobs, 20 s: ada__wave: denoising 320/4000 evaluations",
     ]
 
