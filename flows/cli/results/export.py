@@ -186,6 +186,6 @@ def export(
 
 def _replaced(rows: pa.Table) -> list[str]:
     """Return a note if videos were exported beside those that were made to replace them."""
-    replaced = set(rows.column("replaces").to_pylist())
+    replaced = set(rows.column("replaces").to_pylist()) - {None, ""}
     jobs = [row["job_id"] for row in rows.select(["job_id", "render_key"]).to_pylist() if row["render_key"] in replaced]
     return [f"exported beside what replaces them: {', '.join(jobs)}"] if jobs else []

@@ -105,6 +105,18 @@ def test_what_was_replaced_is_noted(delivered: str, tmp_path: Path) -> None:
     assert "replaces" not in troupe(*words, "--run", "r2").stderr
 
 
+def test_films_without_a_key_are_replaced_by_nothing(tmp_path: Path) -> None:
+    """As early versions wrote their rows."""
+    store = open_store(str(tmp_path / "store"))
+    store.put_bytes(b"film", "renders/old/full.mp4")
+    with RowBuffer(store, "r1") as buffer:
+        columns = {"full_uri": store.uri("renders/old/full.mp4")}
+        buffer.append(
+            make_row("r1", Job("old", "/p/a.png", "/c/b.mp4"), "done", started_at=NOW, finished_at=NOW, **columns)
+        )
+    assert "replaces" not in troupe("export", "all", str(tmp_path / "out"), "--store", store.url).stderr
+
+
 def test_csv_for_excel(delivered: str, tmp_path: Path) -> None:
     out = tmp_path / "out"
     assert troupe("export", "all", str(out), "--store", delivered, "--excel").exit_code == 0
