@@ -215,6 +215,7 @@ def _label(text: str, _folder: str) -> str:
     return text
 
 
+@lru_cache(maxsize=1024)  # once for all jobs
 def label_note(text: str) -> str:
     """Return a note on a label that is drawn as it is, and is nearly a known one; empty if it is neither."""
     if text.casefold() in LABELS:

@@ -35,8 +35,6 @@ from catalogs.table.exports import EXPORTS_FOLDER, read_export
 from catalogs.table.runs import read_run
 from catalogs.table.schema import WITH_VIDEO
 from troupe.errors import DamagedFile, SettingsError, StoreError
-from troupe.files import file_sha256
-from troupe.process.scratch import scratch_folder
 
 __all__ = ["CheckReport", "Problem", "check_store"]
 
@@ -288,7 +286,6 @@ class _Check:
         self._problems.append(Problem(error.message, self._repair, remedy if self._repair else "use --repair"))
 
     def _sha256(self, key: str, size: int) -> str:
-        with scratch_folder() as folder:
-            self._store.get(key, folder / "file")
-            self._hashed += size
-            return file_sha256(folder / "file")
+        sha256 = self._store.sha256(key)
+        self._hashed += size
+        return sha256

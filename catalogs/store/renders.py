@@ -16,8 +16,6 @@ from typing import Any, TypeAlias
 from catalogs.store.sealed import seal, unseal
 from catalogs.store.store import Put, Store
 from troupe.errors import DamagedFile
-from troupe.files import file_sha256
-from troupe.process.scratch import scratch_folder
 
 __all__ = [
     "PICTURES",
@@ -95,7 +93,7 @@ def check_files(store: Store, record: Record, *, deep: bool = False) -> None:
             raise DamagedFile(f"{store.uri(key)} is missing")
         if size not in (None, found):
             raise DamagedFile(f"{store.uri(key)} is damaged: it has {found} bytes, not {size}")
-        if deep and sha256 is not None and _sha256(store, key) != sha256:
+        if deep and sha256 is not None and store.sha256(key) != sha256:
             raise DamagedFile(f"{store.uri(key)} is damaged: its SHA-256 is not that of the record")
 
 
@@ -112,7 +110,7 @@ def complete_record(store: Store, record: Record) -> Record:
     files = {}
     for key, size, sha256 in _files(record):
         size = store.size(key) if size is None else size
-        files[PurePosixPath(key).name] = {"bytes": size, "sha256": sha256 or _sha256(store, key)}
+        files[PurePosixPath(key).name] = {"bytes": size, "sha256": sha256 or store.sha256(key)}
     data = seal({**record, "files": files})
     store.replace(data, record_key(_folder(record)))
     completed: Record = json.loads(data)
@@ -158,9 +156,3 @@ def _decode(uri: str, data: bytes, name: str) -> Record:
     except (ValueError, TypeError, KeyError, AttributeError) as error:
         raise DamagedFile(f"{uri} is damaged: {' '.join(str(error).split())}") from error
     return record
-
-
-def _sha256(store: Store, key: str) -> str:
-    with scratch_folder() as folder:
-        store.get(key, folder / "file")
-        return file_sha256(folder / "file")

@@ -151,6 +151,13 @@ class Store:
 
         self._do("read", self.uri(key), fetch)
 
+    def sha256(self, key: str) -> str:
+        """Return the hash of a file's content, all of which is read."""
+        with scratch_folder() as folder:
+            copy = folder / "file"
+            self.get(key, copy)
+            return file_sha256(copy)
+
     def put(self, local: Path, key: str, sha256: str = "") -> Put:
         """Create a file, whose hash may be known already; an existing one is never overwritten."""
         return self._create(local, key, local.stat().st_size, sha256 or file_sha256(local))

@@ -18,7 +18,7 @@ from models.weights.optional_part import OptionalPart
 from models.weights.voice import VOICE, voice_problem
 from troupe.errors import WeightsError
 
-__all__ = ["PartReport", "absent_parts", "compare_part", "inspect_weights", "read_config"]
+__all__ = ["PartReport", "absent_parts", "compare_part", "inspect_weights", "outdated_parts", "read_config"]
 
 _OPTIONAL = ((VOICE, voice_problem), (FAST, distilled_problem))
 """Optional parts, and what says why one cannot be used."""

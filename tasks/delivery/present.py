@@ -9,7 +9,6 @@ from tasks.credentials.reader import read_unsigned_claims
 from tasks.delivery.families import Family
 from tasks.delivery.listing import Entry
 from tasks.media.provenance import VideoMetadata
-from troupe.files import file_sha256
 from troupe.process.scratch import scratch_folder
 
 __all__ = ["is_whole", "metadata_of", "other_packages"]
@@ -21,16 +20,10 @@ def is_whole(target: Store, entry: Entry) -> bool:
     Raises:
         StoreError: the target cannot be read.
     """
-    with scratch_folder() as folder:
-        for number, file in enumerate(entry["files"]):
-            if target.size(file["file"]) != file["bytes"]:
-                return False
-            copy = folder / str(number)
-            target.get(file["file"], copy)
-            if file_sha256(copy) != file["sha256"]:
-                return False
-            copy.unlink()
-    return True
+    return all(
+        target.size(file["file"]) == file["bytes"] and target.sha256(file["file"]) == file["sha256"]
+        for file in entry["files"]
+    )
 
 
 def metadata_of(target: Store, file: str, jobs: Iterable[str]) -> VideoMetadata | None:

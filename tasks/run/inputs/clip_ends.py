@@ -35,8 +35,13 @@ class ClipEnds:
         self._contents = contents
         # By how much a time may be later than the end: one frame.
         self._frame = {content: 1 / rate for content, (_, rate) in estimates.items()}
-        self._ends = {content: frames / rate for content, (frames, rate) in estimates.items()}
-        seem = {self._contents[job.driving]: job.driving for job in jobs if self._end_before(job, _latest(job))}
+        seem: dict[str, str] = {}
+        for job in jobs:
+            content = contents.get(job.driving, "")
+            if content in estimates:
+                frames, rate = estimates[content]
+                if max(job.start, job.end or 0.0) > frames / rate + self._frame[content]:
+                    seem[content] = job.driving
         times = lengths.last_times(seem, hashes)
         self._ends = {content: time + self._frame[content] for content, time in times.items()}
 
@@ -60,7 +65,3 @@ class ClipEnds:
         content = self._contents.get(job.driving, "")
         end = self._ends.get(content)
         return end if end is not None and seconds > end + self._frame[content] else None
-
-
-def _latest(job: Job) -> float:
-    return max(job.start, job.end or 0.0)
