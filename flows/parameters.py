@@ -24,7 +24,8 @@ __all__ = [
 
 
 def _offer_presets(schema: dict[str, Any]) -> None:
-    schema["properties"] = {"preset": {"enum": list(PRESETS)}, "seed": {"type": "string", "pattern": "^[0-9]+$"}}
+    seed = [{"type": "integer", "minimum": 0}, {"type": "string", "pattern": "^[0-9]+$"}]
+    schema["properties"] = {"preset": {"enum": list(PRESETS)}, "seed": {"anyOf": seed}}
 
 
 Device = Annotated[str, Field(pattern="^(auto|cpu|cuda(:[0-9]+)?)$", examples=["auto", "cpu", "cuda", "cuda:0"])]
@@ -37,4 +38,4 @@ Seed = Annotated[int, Field(ge=0)]
 Gibibytes = Annotated[float, Field(ge=1)]
 Similarity = Annotated[float, Field(ge=-1, le=1)]
 Limits = dict[Literal["landmarks", "expression", "pose", "flicker", "sync_offset_frames", "sync_lse_d"], Number]
-Cells = Annotated[dict[str, str], Field(json_schema_extra=_offer_presets)]
+Cells = Annotated[dict[str, str | int | float | bool], Field(json_schema_extra=_offer_presets)]

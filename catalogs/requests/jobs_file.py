@@ -68,7 +68,7 @@ _REQUEST = pa.schema([(name, _TYPES.get(name, pa.string())) for name in _FIELDS]
 
 def read_jobs(
     uri: str,
-    defaults: Mapping[str, str] | None = None,
+    defaults: Mapping[str, Any] | None = None,
     rules: Rules = LOOKING,
     *,
     first: int | None = None,
@@ -103,7 +103,7 @@ def parse_jobs(
     data: bytes | IO[bytes],
     name: str,
     folder: str,
-    defaults: Mapping[str, str] | None = None,
+    defaults: Mapping[str, Any] | None = None,
     rules: Rules | None = None,
     *,
     first: int | None = None,
@@ -169,7 +169,7 @@ def parse_job(cells: Mapping[str, Any], where: str, problems: list[str]) -> Job:
 def cross_product(
     portraits: str,
     drivings: str,
-    defaults: Mapping[str, str] | None = None,
+    defaults: Mapping[str, Any] | None = None,
     rules: Rules = LOOKING,
     *,
     first: int | None = None,
@@ -266,7 +266,7 @@ def _is_file(uri: str) -> bool:
     return path is not None and path.is_file()
 
 
-def _defaults(defaults: Mapping[str, str], problems: list[str]) -> dict[str, Any]:
+def _defaults(defaults: Mapping[str, Any], problems: list[str]) -> dict[str, Any]:
     forbidden = {"job_id", *REQUIRED} & defaults.keys() | {column for column, _ in _unknown(defaults)}
     problems += [f"defaults: column {column!r} cannot have a default" for column in sorted(forbidden)]
     allowed = {column: cell for column, cell in defaults.items() if column not in forbidden}

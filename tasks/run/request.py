@@ -48,7 +48,7 @@ class Request:
     portraits: str | None = None
     drivings: str | None = None
     detector: str | None = None
-    defaults: Mapping[str, str] = field(default_factory=dict)
+    defaults: Mapping[str, Any] = field(default_factory=dict)
     limit: int | None = None
     preview: float | None = None
     require_consent: bool = False

@@ -144,6 +144,10 @@ def wait_for_logs(client: Any, flow_run_id: Any) -> list[str]:
         ({"preview": 0}, False),
         ({"defaults": {"preset": "scetch"}}, False),
         ({"defaults": {"preset": "sketch", "language": "fr"}}, True),
+        ({"defaults": {"seed": 7, "fps": 29.97, "subtitles_burn": True}}, True),
+        ({"defaults": {"seed": "7"}}, True),
+        ({"defaults": {"seed": -7}}, False),
+        ({"defaults": {"tags": {"a": "b"}}}, False),
         ({"max_quality": {"beauty": 1}}, False),
         ({"workers": 0}, False),
     ],
@@ -158,8 +162,11 @@ def test_the_server_rejects_invalid_parameters(given: dict[str, Any], accepted: 
 
     schema = parameter_schema(animate).model_dump_for_openapi()
     is_valid_schema(schema)
-    errors = validate({"store": "s", "weights": "w"} | given, preprocess_schema(schema, allow_none_with_default=True))
+    given = {"store": "s", "weights": "w"} | given
+    errors = validate(given, preprocess_schema(schema, allow_none_with_default=True))
     assert (not errors) == accepted, errors
+    if accepted:
+        assert animate.validate_parameters(given).items() >= given.items(), "runs of a schedule are validated only here"
 
 
 @pytest.mark.usefixtures("prefect_session")

@@ -6,6 +6,7 @@ import csv
 import dataclasses
 import io
 import json
+from fractions import Fraction
 from pathlib import Path
 
 import fsspec
@@ -150,6 +151,11 @@ def test_defaults_fill_empty_cells(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     one, two = parse("portrait,driving,output,seed\na,b,,\na,b,both,0\n", defaults=defaults)
     assert (one.preset, one.seed, one.audio, one.output) == ("draft", 7, str(tmp_path / "voice.wav"), "crop")
     assert (two.preset, two.seed, two.output) == ("draft", 0, "both")
+    yaml = {"seed": 7, "fps": 29.97, "loudness": -16, "stretch_limit": 0.15}
+    (job,) = parse("portrait,driving\na,b\n", defaults=yaml)
+    assert (job.seed, job.fps, job.loudness, job.stretch_limit) == (7, Fraction(30000, 1001), -16, 0.15)
+    wrong = "label has the type bool; write text or a number"
+    assert problems("portrait,driving\na,b\n", defaults={"label": False}) == [f"--{wrong}"]
     assert problems(
         "portrait,driving\na,b\n", defaults={"preset": "x", "job_id": "a", "portrait": "b", "sed": "1"}
     ) == [
