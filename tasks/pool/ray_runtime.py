@@ -133,7 +133,8 @@ class RayRuntime:
         """Shut down what `start` started, or leave the cluster that it joined."""
         self._closing.set()
         if self.started and not self.dead:
-            ray.shutdown()
+            with _kept_sigterm():
+                ray.shutdown()
             atexit.unregister(self._at_exit)
 
     def abandon(self) -> None:
@@ -183,18 +184,9 @@ def alive_nodes(address: str) -> list[tuple[float, float]]:
     Raises:
         TroupeError: the cluster cannot be reached.
     """
-    joined = not ray.is_initialized()
-    if joined:
-        try:
-            ray.init(address, namespace="troupe", log_to_driver=False, logging_level=logging.ERROR)
-        except (RayError, OSError, RuntimeError, ValueError) as error:
-            raise TroupeError(f"could not join the Ray cluster at {address}: {error}") from error
-    try:
+    with RayRuntime(address, cpus=0, gpus=False):
         alive = [node["Resources"] for node in _ray.nodes() if node["Alive"]]
         return [(float(node.get("CPU", 0)), float(node.get("GPU", 0))) for node in alive]
-    finally:
-        if joined:
-            ray.shutdown()
 
 
 def is_connecting() -> bool:
@@ -234,7 +226,7 @@ def _kept_sigterm() -> Iterator[None]:
 
     Ray's C++ treats SIGTERM as a crash: it prints a stack trace and aborts the process three seconds later, while
     troupe may need four to commit what is finished. In the main thread, Ray also sets a Python handler that exits at
-    once.
+    once. Ray's shutdown resets the C handler to the default, and Python does not learn of it.
     """
     if sys.platform != "linux":
         yield

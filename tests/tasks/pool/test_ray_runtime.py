@@ -47,11 +47,18 @@ print("fine")
 """
 
 JOINED = """
-import sys
+import os, signal, sys
 from tasks.pool import RayPool, Role, WorkItem
+from tasks.pool.ray_pool import cluster_nodes
 from tests.tasks.pool.workers import Puppet
+terms = []
+signal.signal(signal.SIGTERM, lambda number, frame: terms.append(number))
+print([node.cpus for node in cluster_nodes(sys.argv[1])])
 with RayPool([Role("puppet", Puppet)], sys.argv[1]) as pool:
     print(pool.submit(WorkItem("a", "puppet", Puppet.count)).result())
+    os.kill(os.getpid(), signal.SIGTERM)
+os.kill(os.getpid(), signal.SIGTERM)
+print(len(terms))
 """
 
 HALF_STARTED = """
@@ -120,8 +127,9 @@ def test_a_ray_that_is_stopped_from_outside_ends_the_items(tmp_path: Path) -> No
 
 
 def test_joining_a_cluster(ray_session: str) -> None:
+    """Ray's shutdown, and its start, put handlers of SIGTERM of their own in place."""
     done = run(JOINED, ray_session)
-    assert (done.stdout, done.returncode) == ("0\n", 0), done.stderr
+    assert (done.stdout, done.returncode) == ("[2.0]\n0\n2\n", 0), done.stderr
 
 
 def test_stopping_while_ray_starts_leaves_nothing(tmp_path: Path) -> None:
