@@ -6,8 +6,8 @@ catalog's `error_kind` column.
     TroupeError
      ├─ InputError           an input cannot be used; retrying does not help
      │   ├─ BadJob           invalid rows in the jobs file
-     │   ├─ MissingInput     a URI does not exist or is not readable
-     │   ├─ NotAllowed       a URI is outside of what the run may read
+     │   ├─ MissingInput     a URI is invalid, or points at nothing
+     │   ├─ NotAllowed       a URI is outside of what the run may read, or access to it is refused
      │   ├─ UnreadableMedia  a picture or clip cannot be decoded
      │   ├─ NoFace           no face was found
      │   ├─ Withdrawn        the person withdrew consent
@@ -19,6 +19,7 @@ catalog's `error_kind` column.
      ├─ SigningError         Content Credentials cannot be signed; retry once the signer works
      ├─ FfmpegError          ffmpeg is missing, or failed on a valid input
      ├─ StoreError           the store could not read, write or list; retrying may help
+     │   ├─ UnreachableInput the server of an input does not answer, is busy, or breaks off
      │   ├─ NoSpace          no space left in the store or in the temporary folder
      │   └─ DamagedFile      a stored file is not what was written
      ├─ WorkerLost           a worker process died
@@ -54,6 +55,7 @@ __all__ = [
     "StoreError",
     "TooLarge",
     "TroupeError",
+    "UnreachableInput",
     "UnreadableMedia",
     "WeightsError",
     "Withdrawn",
@@ -106,13 +108,13 @@ class BadJob(InputError, _ErrorList):
 
 
 class MissingInput(InputError):
-    """A URI does not exist or is not readable."""
+    """A URI is invalid, or points at nothing."""
 
     kind = "missing_input"
 
 
 class NotAllowed(InputError):
-    """A URI is outside of the folders, buckets and hosts that the run may read."""
+    """A URI is outside of the folders, buckets and hosts that the run may read, or access to it is refused."""
 
     kind = "not_allowed"
 
@@ -181,6 +183,12 @@ class StoreError(TroupeError):
     """The store could not read, write or list."""
 
     kind = "store"
+
+
+class UnreachableInput(StoreError):
+    """The server of an input does not answer, is busy, or breaks off; a `StoreError`, because retrying may help."""
+
+    kind = "unreachable_input"
 
 
 class NoSpace(StoreError):

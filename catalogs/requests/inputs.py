@@ -19,14 +19,24 @@ from typing import IO, Any, TypeVar
 import aiohttp
 
 from catalogs.requests.access.guarded_http import guarded_client
+from catalogs.requests.access.http_errors import asked_pause, http_error, is_busy
 from catalogs.requests.access.input_policy import PUBLIC, InputPolicy
 from catalogs.requests.access.limits import MAX_BYTES, MAX_SECONDS, MAX_TABLE_BYTES, limit
 from catalogs.requests.image_sequences import is_pattern, ordered_pictures
 from catalogs.store import uris
-from catalogs.store.error_text import reason
+from catalogs.store.error_text import DISK_FULL, reason
 from catalogs.store.filesystem import download, open_filesystem
 from catalogs.store.retry import is_transient, retry_call
-from troupe.errors import InputError, MissingInput, NotAllowed, SettingsError, StoreError, TooLarge, TroupeError
+from troupe.errors import (
+    InputError,
+    MissingInput,
+    NoSpace,
+    NotAllowed,
+    SettingsError,
+    TooLarge,
+    TroupeError,
+    UnreachableInput,
+)
 from troupe.files import missing_advice, replacing
 from troupe.process.scratch import scratch_folder
 from troupe.process.signals import map_stoppable
@@ -51,6 +61,8 @@ _KERNEL_FOLDERS = ("/proc", "/sys")
 
 _ANSWER_SECONDS = 30
 """Seconds that a server may take to accept a connection, or to send the next bytes."""
+_LONGEST_PAUSE = 60
+"""Seconds to wait at most before the next attempt, if a busy server asks for it."""
 
 
 @dataclass(frozen=True)
@@ -72,9 +84,10 @@ def stat(uri: str, policy: InputPolicy = PUBLIC) -> InputStat:
     """Return the state of an input.
 
     Raises:
-        MissingInput: the URI points at nothing or at a folder without pictures or with a gap, or may not be read.
-        NotAllowed: the policy does not allow it.
-        StoreError: its file system does not respond.
+        MissingInput: the URI points at nothing or at a folder without pictures or with a gap.
+        NotAllowed: the policy does not allow it, or access to it is refused.
+        UnreachableInput: its server or file system does not respond, or is busy.
+        NoSpace: there is no space left for a copy.
     """
     with _translated(uri):
         found = _find(uri, policy)
@@ -86,13 +99,13 @@ def input_error(uri: str, error: Exception) -> TroupeError:
     where, text = uris.redacted(uri), reason(error)
     if isinstance(error, TroupeError):
         return error
-    if isinstance(error.__cause__, NotAllowed):  # fsspec says that what it could not ask for does not exist
-        return error.__cause__
-    if isinstance(error, FileNotFoundError) and not _no_answer(error):
+    if isinstance(error, aiohttp.ClientError) and not isinstance(error, TimeoutError):
+        return http_error(where, error)
+    if isinstance(error, FileNotFoundError):
         path = uris.local_path(uri)
         return MissingInput(f"{where} does not exist{'; check the URI' if path is None else missing_advice(path)}")
     if isinstance(error, PermissionError):
-        return MissingInput(f"{where} cannot be read: {text}; check its permissions or credentials")
+        return NotAllowed(f"{where} cannot be read: {text}; check its permissions or credentials")
     if isinstance(error, IsADirectoryError | NotADirectoryError):
         return MissingInput(f"{where} is not a file or folder as expected: {text}")
     if isinstance(error, OSError) and error.errno in (errno.ENAMETOOLONG, errno.ELOOP):
@@ -101,12 +114,11 @@ def input_error(uri: str, error: Exception) -> TroupeError:
         return MissingInput(f"{where} is not a valid URI: {text}; check the URI")
     if isinstance(error, MemoryError):
         return InputError(f"{where} needs more memory than there is; use a smaller file")
-    return StoreError(f"cannot read {where}: {text}; check that it is reachable, and run again")
-
-
-def _no_answer(error: FileNotFoundError) -> bool:
-    """Return whether fsspec says that a file does not exist because its HTTP server did not answer."""
-    return isinstance(error.__cause__, OSError) and not isinstance(error.__cause__, FileNotFoundError)
+    if isinstance(error, OSError) and error.errno in DISK_FULL:
+        return NoSpace(f"{where} cannot be copied to this machine: {text}; make room there and run again")
+    if isinstance(error, TimeoutError) and uris.scheme(uri) in uris.HTTP:
+        text = f"no answer within {_answer_seconds():g} s"
+    return UnreachableInput(f"cannot read {where}: {text}; check that it is reachable, and run again")
 
 
 def localise(
@@ -121,10 +133,10 @@ def localise(
         raise_if_cancelled: called for every part that arrives; stops the work by raising.
 
     Raises:
-        MissingInput, NotAllowed, StoreError: as `stat`.
+        MissingInput, NotAllowed, UnreachableInput, NoSpace: as `stat`.
     """
     with _translated(uri):
-        found = _find(uri, policy)
+        found = _find(uri, policy, raise_if_cancelled)
         path = uris.local_path(uri)
         if isinstance(found, InputStat) and path is not None:
             return path
@@ -163,7 +175,7 @@ def opened(uri: str, policy: InputPolicy = PUBLIC) -> Iterator[IO[bytes]]:
     """Yield a small input, such as a jobs file, as an open file.
 
     Raises:
-        MissingInput, NotAllowed, StoreError: as `stat`.
+        MissingInput, NotAllowed, UnreachableInput, NoSpace: as `stat`.
         TooLarge: it has more bytes than a table may have.
     """
     with _translated(uri):
@@ -189,7 +201,7 @@ def content_type(uri: str, policy: InputPolicy = PUBLIC) -> str:
     """Return the content type that an HTTP server reports, without parameters; empty if it reports none.
 
     Raises:
-        MissingInput, NotAllowed, StoreError: as `stat`.
+        MissingInput, NotAllowed, UnreachableInput, NoSpace: as `stat`.
     """
     files, remote_path = _open(uri, policy)
     return str(_call(uri, lambda: files.info(remote_path)).get("mimetype") or "").partition(";")[0].strip().lower()
@@ -199,14 +211,15 @@ def files_in(uri: str, policy: InputPolicy = PUBLIC) -> list[str]:
     """Return the URIs of the files directly in a folder, sorted by name, without hidden ones.
 
     Raises:
-        MissingInput: the folder does not exist.
-        StoreError: its file system does not respond.
+        MissingInput, NotAllowed, UnreachableInput: as `stat`.
     """
     with _translated(uri):
         return sorted(state.uri for state in _listed(uri, policy))
 
 
-def _find(uri: str, policy: InputPolicy) -> InputStat | list[InputStat]:
+def _find(
+    uri: str, policy: InputPolicy, raise_if_cancelled: Callable[[], None] = lambda: None
+) -> InputStat | list[InputStat]:
     """Return the state of a file, or those of the pictures of a sequence in order."""
     policy.check(uri)
     path = uris.local_path(uri)
@@ -215,7 +228,7 @@ def _find(uri: str, policy: InputPolicy) -> InputStat | list[InputStat]:
     if path is not None:
         return _sequence(uri, uri, policy) if path.is_dir() else _local(uri, path)
     files, remote_path = _open(uri, policy)
-    info = _call(uri, lambda: files.info(remote_path))
+    info = _call(uri, lambda: files.info(remote_path), raise_if_cancelled)
     if info["type"] == "directory":
         return _sequence(uri, uri, policy)
     if info["type"] != "file":
@@ -295,7 +308,7 @@ def _fetch(
 
         download(files, remote_path, local, check)
 
-    _call(uri, fetch)
+    _call(uri, fetch, raise_if_cancelled)
 
 
 def _check_size(uri: str, size: int, variable: str = MAX_BYTES) -> None:
@@ -326,7 +339,7 @@ def _gather(
 def _open(uri: str, policy: InputPolicy) -> tuple[Any, str]:
     options: dict[str, Any] = {}
     if uris.scheme(uri) in uris.HTTP:
-        wait = min(_ANSWER_SECONDS, limit(MAX_SECONDS))
+        wait = _answer_seconds()
         # Not the time of the whole download, which aiohttp limits to five minutes: `_fetch` has its own limit.
         timeout = aiohttp.ClientTimeout(total=None, sock_connect=wait, sock_read=wait)
         options = {"get_client": guarded_client(policy), "client_kwargs": {"timeout": timeout}}
@@ -336,10 +349,31 @@ def _open(uri: str, policy: InputPolicy) -> tuple[Any, str]:
         raise MissingInput(error.message) from error
 
 
-def _call(uri: str, call: Callable[[], T]) -> T:
+def _answer_seconds() -> float:
+    return min(_ANSWER_SECONDS, limit(MAX_SECONDS))
+
+
+def _call(uri: str, call: Callable[[], T], raise_if_cancelled: Callable[[], None] = lambda: None) -> T:
+    """Return `call()`, tried again where that may help, after as long as a busy server asks for."""
+
+    def unwrapped() -> T:
+        try:
+            return call()
+        except FileNotFoundError as error:
+            # fsspec says of whatever it cannot ask a web server for that it does not exist.
+            if uris.scheme(uri) in uris.HTTP and isinstance(error.__cause__, Exception):
+                raise error.__cause__ from None
+            raise
+
     with _translated(uri):
-        # One that waited for an answer in vain has waited long enough.
-        return retry_call(call, lambda error: is_transient(error) and not isinstance(error, TimeoutError))
+        return retry_call(unwrapped, _may_not_recur, asked_pause, raise_if_cancelled)
+
+
+def _may_not_recur(error: Exception) -> bool:
+    if isinstance(error, aiohttp.ClientResponseError):
+        return is_busy(error) and asked_pause(error) <= min(_LONGEST_PAUSE, limit(MAX_SECONDS))
+    # One that waited for an answer in vain has waited long enough.
+    return is_transient(error) and not isinstance(error, TimeoutError)
 
 
 @contextmanager

@@ -15,7 +15,8 @@ DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
 
 def reason(error: BaseException) -> str:
     """Return what an error of a client library says, on one line and without colours."""
-    text = re.sub(r"\x1b\[[0-9;]*m", "", str(error)) or type(error).__name__
+    text = re.sub(r"\x1b\[[0-9;]*m", "", str(error))
+    text = text or ("timed out" if isinstance(error, TimeoutError) else type(error).__name__)
     if isinstance(error, OSError) and error.strerror and error.filename is not None:
         text = error.strerror
     elif isinstance(error, FileNotFoundError) and "exist" not in text:

@@ -18,6 +18,8 @@ _ATTEMPTS = 3
 _FIRST_PAUSE = 0.25
 """Seconds before the second attempt; doubled before each further one, with jitter, so that many workers do not come
 back together."""
+_POLL_SECONDS = 1.0
+"""Between two looks whether the work is cancelled."""
 
 _PERMANENT_ERRNOS = frozenset(
     {
@@ -61,13 +63,31 @@ def is_transient(error: Exception) -> bool:
     return type(error).__name__ not in _PERMANENT_CLASSES
 
 
-def retry_call(call: Callable[[], T], retryable: Callable[[Exception], bool] = is_transient) -> T:
-    """Return `call()`, tried up to three times while its error is `retryable`; raise the last error."""
+def retry_call(
+    call: Callable[[], T],
+    retryable: Callable[[Exception], bool] = is_transient,
+    least_pause: Callable[[Exception], float] = lambda _: 0.0,
+    raise_if_cancelled: Callable[[], None] = lambda: None,
+) -> T:
+    """Return `call()`, tried up to three times while its error is `retryable`; raise the last error.
+
+    Args:
+        least_pause: seconds to wait at least after an error.
+        raise_if_cancelled: called often in the pauses; stops the work by raising.
+    """
     for pause in (_FIRST_PAUSE * 2**n for n in range(_ATTEMPTS - 1)):
         try:
             return call()
         except Exception as error:
             if not retryable(error):
                 raise
-        time.sleep(pause * random.uniform(0.5, 1.5))
+            pause = max(pause * random.uniform(0.5, 1.5), least_pause(error))
+        _sleep(pause, raise_if_cancelled)
     return call()
+
+
+def _sleep(seconds: float, raise_if_cancelled: Callable[[], None]) -> None:
+    while seconds > 0:
+        raise_if_cancelled()
+        time.sleep(min(seconds, _POLL_SECONDS))
+        seconds -= _POLL_SECONDS

@@ -11,8 +11,8 @@ import aiohttp
 
 from catalogs.events import Endpoint, Event, Outcome, Signer
 from catalogs.requests.access.guarded_http import guarded_client
+from catalogs.requests.access.http_errors import http_reason, retry_after
 from catalogs.requests.access.input_policy import InputPolicy
-from catalogs.store.error_text import reason
 from troupe import __version__
 from troupe.errors import TroupeError
 
@@ -40,14 +40,10 @@ async def post_event(session: aiohttp.ClientSession, endpoint: Endpoint, signer:
         async with session.post(endpoint.url, data=payload, headers=headers, allow_redirects=False) as answer:
             with suppress(aiohttp.ClientError, asyncio.TimeoutError):  # the status is what counts
                 await answer.content.read(_ANSWER_BYTES)
-            return Outcome(answer.status, retry_after=_seconds(answer.headers.get("retry-after", "")))
+            return Outcome(answer.status, retry_after=retry_after(answer.headers.get("Retry-After", "")))
     except TimeoutError:
         return Outcome(0, f"no answer within {_SECONDS:g} s")
     except TroupeError as error:
         return Outcome(0, error.message)
     except (aiohttp.ClientError, OSError, ValueError) as error:
-        return Outcome(0, reason(error))
-
-
-def _seconds(text: str) -> float:
-    return float(text) if text.isascii() and text.isdecimal() and len(text) < 10 else 0.0
+        return Outcome(0, http_reason(error))

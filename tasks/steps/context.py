@@ -259,7 +259,7 @@ class WorkerContext:
         def fetch() -> _LocalInput:
             folder = Path(tempfile.mkdtemp(prefix="input-", dir=self.config.scratch))
             try:
-                path = localise(source.uri, folder, policy=self.config.policy)
+                path = localise(source.uri, folder, self.raise_if_cancelled, policy=self.config.policy)
                 if uris.local_path(source.uri) is None:
                     _compare(source, path)
             except BaseException:
@@ -289,7 +289,7 @@ class WorkerContext:
             if state in (source.stat, self._verified.get(source)):
                 continue
             with self.scratch() as folder:
-                _compare(source, localise(source.uri, folder, policy=self.config.policy))
+                _compare(source, localise(source.uri, folder, self.raise_if_cancelled, policy=self.config.policy))
             self._verified[source] = state
 
     def check_weights(self) -> None:
