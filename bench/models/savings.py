@@ -6,7 +6,9 @@ the person among 100, and flicker: the mean absolute difference of consecutive f
 at the released sizes for a clip of 250 frames, with the miniature's noise levels: by them an interval of guidance takes
 as many steps as in the renders that are measured.
 
-With `--keep FOLDER` frames are stored there and not made again: a run of hours can be stopped and continued.
+With `--keep FOLDER` frames are stored there and not made again: a run of hours can be stopped and continued. With
+`--padding 0` the clips are rendered without the frames that precede and follow them and are cut off again: less than
+half of the time. Work is counted with the padding of each setting, and a setting is compared with those rendered alike.
 """
 
 from __future__ import annotations
@@ -78,11 +80,12 @@ def compare(
     """Animate clips with several settings, and judge what comes out.
 
     Args:
-        args: number of clips and of their frames, number type, and the folder of frames that are kept.
+        args: number of clips, of their frames and of frames of padding, number type, whether the denoiser is compiled,
+            and the folder of frames that are kept.
         variants: settings by name.
         references: variants to which the distance of all is measured.
     """
-    judge, animator = open_judge(FILE), load(weights, "cpu", args.dtype)
+    judge, animator = open_judge(FILE), load(weights, "cpu", args.dtype, compile=args.compile)
     detector = open_detector(detector_file(weights), "cpu")
     clips, outputs = [], {name: list[Picture]() for name in variants}
     for number in range(args.clips):
@@ -90,11 +93,12 @@ def compare(
         stranger = encode_stranger(number, animator, detector)
         clips.append(clip)
         for position, (name, settings) in enumerate(variants.items()):
+            rendered = settings if args.padding is None else replace(settings, padding=args.padding)
             log(f"clip {number + 1} of {args.clips}: {name}")
             outputs[name].append(
                 stored_frames(
                     args.keep and args.keep / f"{number:02}-{position:02}.npy",
-                    partial(_animated, animator, stranger, clip, settings),
+                    partial(_animated, animator, stranger, clip, rendered),
                 )
             )
     costs = count_frame_cost(FULL.config, EXACT.decode_chunk)
@@ -149,6 +153,8 @@ def parser(description: str | None = __doc__) -> ArgumentParser:
     options = make_parser(description)
     options.add_argument("--clips", type=positive_int, default=32, metavar="N", help="clips (default 32)")
     options.add_argument("--frames", type=positive_int, default=25, metavar="N", help="frames per clip (default 25)")
+    options.add_argument("--padding", type=int, metavar="N", help="frames of padding (default: each setting's own)")
+    options.add_argument("--compile", action="store_true", help="compile the denoiser: minutes, then twice as fast")
     options.add_argument("--dtype", default="float32", choices=("float32", "bfloat16"), help="number type")
     options.add_argument("--keep", type=Path, metavar="FOLDER", help="store frames here, and reuse those stored")
     return options
