@@ -23,7 +23,7 @@ def train(
         str | None, typer.Option(help="Ray cluster to train on, which this machine is a node of: auto or HOST:PORT.")
     ] = None,
     local: LocalOption = False,
-    device: Annotated[str, typer.Option(help="Device: auto or cpu.")] = "auto",
+    device: Annotated[str, typer.Option(help="auto (a GPU, if there is one) or cpu.")] = "auto",
 ) -> None:
     """Train the parts of a weights directory, or resume training them.
 

@@ -7,7 +7,7 @@ import signal
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
-from multiprocessing import resource_tracker
+from multiprocessing import resource_tracker, util
 
 import numpy as np
 import torch
@@ -79,6 +79,7 @@ def _signals_blocked() -> Iterator[None]:
     The training ends its loaders itself: a loader killed earlier by a signal would raise an error within a step.
     """
     resource_tracker.ensure_running()  # its start would unblock them
+    util.get_temp_dir()  # which the processes share: this one removes it at its exit, a loader that is killed would not
     before = signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
     try:
         yield

@@ -31,7 +31,8 @@ from troupe.files import replacing
 __all__ = ["CURVE", "OnStep", "train"]
 
 CURVE, PICTURE = "curve.jsonl", "curves.png"
-LOG_EVERY = 10
+LOG_EVERY, LOG_SECONDS = 10, 5.0
+"""Number of steps between two writings of losses; a worker that trains alone also writes them after these seconds."""
 CHECKPOINTS_KEPT = 2
 """Number of checkpoints kept: the one before the last serves when the last is damaged."""
 
@@ -92,6 +93,8 @@ def train(
     if accelerator.is_main_process:
         (folder / RECIPE).write_text(json.dumps(config.as_dict(), indent=2) + "\n")
         curves.keep_until(folder / CURVE, done)
+        if earlier := curves.read(folder / CURVE):
+            on_step(done, earlier[-1])
     log = _Log(folder, accelerator, on_step)
     model, prepared = accelerator.prepare(_Losses(objective, network), optimizer)
     examples = batches(objective, config, done, Share(accelerator.process_index, workers))
@@ -118,7 +121,7 @@ def train(
         ends = done == config.steps
         if ends or done % LOG_EVERY == 0 or workers == 1:
             stopped = not ends and _any_worker(accelerator, stop())
-            if ends or stopped or done % LOG_EVERY == 0:
+            if ends or stopped or done % LOG_EVERY == 0 or (workers == 1 and log.due):
                 log.write()
             if accelerator.is_main_process and (ends or stopped or done % config.save_every == 0):
                 _save(folder, done, network, optimizer, average)
@@ -150,7 +153,12 @@ class _Log:
     def __init__(self, folder: Path, accelerator: Accelerator, on_step: OnStep) -> None:
         self._path, self._accelerator, self._on_step = folder / CURVE, accelerator, on_step
         self._pending: list[tuple[int, dict[str, Tensor], float, float]] = []
-        self._started = time.monotonic()
+        self._started = self._written = time.monotonic()
+
+    @property
+    def due(self) -> bool:
+        """Whether the last writing is `LOG_SECONDS` ago."""
+        return time.monotonic() - self._written >= LOG_SECONDS
 
     def add(self, step: int, losses: dict[str, Tensor], rate: float) -> None:
         now = time.monotonic()
@@ -169,6 +177,7 @@ class _Log:
             for (step, _, rate, seconds), values in zip(self._pending, means.tolist(), strict=True)
         ]
         self._pending.clear()
+        self._written = time.monotonic()
         if self._accelerator.is_main_process:
             curves.append(self._path, lines)
             self._on_step(lines[-1]["step"], lines[-1])

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from models.training import Batch, Objective
-from tasks.train import curves
+from tasks.train import curves, loop
 from tasks.train.config import PartConfig
 from tasks.train.examples import Share, batches
 from tasks.train.loop import CURVE, PICTURE, train
@@ -137,9 +137,17 @@ def test_a_resumed_training_gives_the_same_result(whole: Path, tmp_path: Path, a
     reported: list[int] = []
     train(Line(), RECIPE, tmp_path / "weights", tmp_path / "training", on_step=lambda step, _: reported.append(step))
     assert losses(tmp_path / "training") == losses(whole / "training")
-    assert reported[-1] == 60
+    assert (reported[0], reported[-1]) == (after, 60)
     for name, value in values(whole / "weights").items():
         assert torch.equal(value, values(tmp_path / "weights")[name])
+
+
+def test_slow_steps_are_reported_one_by_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(loop, "LOG_SECONDS", 0.0)
+    reported: list[int] = []
+    recipe = replace(RECIPE, steps=4)
+    train(Line(), recipe, tmp_path / "weights", tmp_path / "training", on_step=lambda step, _: reported.append(step))
+    assert reported == [1, 2, 3, 4]
 
 
 def test_a_killed_training_repeats_steps(whole: Path, tmp_path: Path) -> None:
@@ -189,11 +197,13 @@ def test_workers_split_a_batch() -> None:
 
 
 @pytest.mark.long
-def test_loader_processes_make_the_same_examples() -> None:
+def test_loader_processes_make_the_same_examples(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TMPDIR", str(tmp_path))  # for the loaders
     loaded = batches(Line(), replace(RECIPE, steps=3, loaders=1), 0, Share())
     local = batches(Line(), replace(RECIPE, steps=3), 0, Share())
     for other, own in zip(loaded, local, strict=True):
         assert torch.equal(other["x"], own["x"])
+        assert not list(tmp_path.glob("pymp-*")), "a folder that a killed loader leaves behind"
 
 
 def test_a_batch_that_does_not_divide_is_refused(tmp_path: Path) -> None:
