@@ -32,7 +32,8 @@ def iter_tensors(path: Path) -> Iterator[tuple[str, Tensor]]:
             return
         state = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
     except (SafetensorError, pickle.UnpicklingError, RuntimeError, EOFError, OSError) as error:
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        damaged = isinstance(error, SafetensorError | EOFError) or "PytorchStreamReader" in str(error)
+        reason = "it is cut short or damaged" if damaged else (str(error) or type(error).__name__).splitlines()[0]
         raise WeightsError(f"{path.name} cannot be read as tensors: {reason}") from error
     if not isinstance(state, dict) or not all(isinstance(value, Tensor) for value in state.values()):
         raise WeightsError(f"{path.name} is not a plain dictionary of tensors")

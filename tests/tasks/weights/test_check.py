@@ -45,6 +45,15 @@ def test_damaged_file_stops_a_conversion(copy: Path) -> None:
     assert not (copy / "hyportrait/dino.safetensors").exists()
 
 
+def test_files_that_are_cut_short_are_called_that(copy: Path) -> None:
+    for name in ("hyportrait/dino.pth", "vae/diffusion_pytorch_model.fp16.safetensors"):
+        content = (copy / name).read_bytes()
+        (copy / name).write_bytes(content[: len(content) // 2])
+    found = {report.name: " ".join(report.problems) for report in check(copy)}
+    for name in ("dino", "vae"):
+        assert "it is cut short or damaged" in found[name], found
+
+
 def test_missing_directory(tmp_path: Path) -> None:
     for read in (check, lambda directory: list(convert(directory))):
         with pytest.raises(WeightsError, match="is not a directory"):
