@@ -31,6 +31,7 @@ from tasks.run.requests.check_request import model_checks
 from tasks.weights.shipped import MINIATURE_NOTICE, SHIPPED_WEIGHTS
 from troupe import Job, Picture
 from troupe.checks import check_all
+from troupe.errors import TroupeError
 from troupe.files import replacing
 from troupe.process.scratch import scratch_folder
 from troupe.progress import OnProgress, ProgressReporter
@@ -182,7 +183,10 @@ class PortraitAnimator:
 
     @contextmanager
     def _job(self, portrait: PortraitSource, driving: DrivingSource, options: Mapping[str, Any]) -> Iterator[Job]:
-        """Yield the job of a call; arrays are temporary files, without loss, inside the `with` block."""
+        """Yield the job of a call; arrays are temporary files, without loss, inside the `with` block.
+
+        Errors raised in the block name arrays as what they are, not by these files.
+        """
         with tempfile.TemporaryDirectory(prefix="arrays-", dir=self._folder) as folder:
             picture, clip = Path(folder, "portrait.png"), Path(folder, "driving.mkv")
             if not is_path(portrait):
@@ -194,7 +198,16 @@ class PortraitAnimator:
                 _write_frames(driving, clip, rate)
             paths: list[Any] = [portrait if is_path(portrait) else picture, driving if is_path(driving) else clip]
             # Videos name the run and the job they are from; these are from none.
-            yield replace(make_job(paths[0], paths[1], options), job_id="")
+            job = replace(make_job(paths[0], paths[1], options), job_id="")
+            try:
+                yield job
+            except TroupeError as error:
+                text = error.message
+                for path, array in ((picture, "the portrait's array"), (clip, "the driving frames")):
+                    if path in paths:
+                        text = text.replace(str(path), array).replace(path.name, array)
+                error.args = (text, *error.args[1:])
+                raise
 
     def _plan(self, job: Job) -> tuple[FilmSpec, tuple[str, ...]]:
         """Return what to render, and notes on it.
