@@ -51,7 +51,6 @@ MIDDLE = (0.1, 30.0)
 """Noise levels with guidance, of 0.02 to 40."""
 SAVINGS = {
     "exact": EXACT,
-    "exact, both every 2nd step": replace(EXACT, guidance_every=2, deep_every=2),
     "10 steps": DRAFT,
     "10 steps, guidance within 0.1 to 30": replace(DRAFT, guidance_interval=MIDDLE),
     "10 steps, guidance every 2nd step": replace(DRAFT, guidance_every=2),
