@@ -58,9 +58,9 @@ def evaluate(
     Args:
         store: folder or bucket URL for renders and results.
         weights: weights directory.
-        drivings: folder of clips.
+        drivings: folder of clips, or one clip.
         run_id: name of the evaluation, and of the run that renders for it.
-        portraits: folder of pictures for cross-reenactment.
+        portraits: folder of pictures, or one picture, for cross-reenactment.
         detector: path of a face detector that replaces the weights directory's own.
         preset, seed: settings of the renders.
         limit: number of clips and of pictures; only the first ones are used.

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import zipfile
 from pathlib import Path
 
 from troupe.errors import WeightsError
+from troupe.files import is_torchscript
 
 __all__ = ["DETECTOR_FILES", "RECOGNISER_FILE", "check_detector", "detector_file", "recogniser_file"]
 
@@ -32,7 +32,7 @@ def check_detector(path: Path) -> None:
         if outputs not in SCRFD_OUTPUTS:
             raise WeightsError(f"{path} is not an SCRFD network with keypoints; it needs 9 or 15 outputs")
     elif path.suffix in (".pt", ".torchscript"):
-        if not zipfile.is_zipfile(path):
+        if not is_torchscript(path):
             raise WeightsError(f"{path} cannot be read as a TorchScript module")
     else:
         raise WeightsError(f"{path} is not a face detector; use an .onnx (SCRFD) or .pt (YOLOv5-face) file")

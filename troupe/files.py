@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import shutil
+import zipfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from difflib import get_close_matches
@@ -13,7 +14,16 @@ from pathlib import Path
 from typing import TypeAlias
 from uuid import uuid4
 
-__all__ = ["FileState", "file_sha256", "file_state", "is_part", "missing_advice", "part_name", "replacing"]
+__all__ = [
+    "FileState",
+    "file_sha256",
+    "file_state",
+    "is_part",
+    "is_torchscript",
+    "missing_advice",
+    "part_name",
+    "replacing",
+]
 
 FileState: TypeAlias = tuple[int, int, int]
 """Size, time of the last change in nanoseconds, and inode."""
@@ -45,6 +55,15 @@ def file_state(path: Path) -> FileState | None:
     except FileNotFoundError:
         return None
     return status.st_size, status.st_mtime_ns, status.st_ino
+
+
+def is_torchscript(path: Path) -> bool:
+    """Return whether a file is TorchScript, as far as the names in it show; state dictionaries are not."""
+    try:
+        with zipfile.ZipFile(path) as file:
+            return any(name.endswith("/constants.pkl") for name in file.namelist())
+    except (OSError, zipfile.BadZipFile):
+        return False
 
 
 def missing_advice(path: Path) -> str:

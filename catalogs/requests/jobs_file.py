@@ -35,6 +35,7 @@ __all__ = [
     "COLUMNS",
     "IdentityFrom",
     "cross_product",
+    "files_of",
     "job_cells",
     "parse_job",
     "parse_jobs",
@@ -205,6 +206,16 @@ def cross_product(
     return finished_jobs(drafts, problems, "the request", rules)
 
 
+def files_of(place: str) -> list[str]:
+    """Return the URIs of the files in a folder, sorted by name, or that of a single local file.
+
+    Raises:
+        MissingInput, StoreError: the folder cannot be read.
+    """
+    path = uris.local_path(place)
+    return [uris.from_here(place)] if path is not None and path.is_file() else files_in(place, trusting(place))
+
+
 def write_request(store: Store, run_id: str, jobs: Sequence[Job]) -> str:
     """Write `runs/<run_id>/request.parquet`, itself a jobs file, and return its key.
 
@@ -249,7 +260,7 @@ def read_request(store: Store, run_id: str) -> list[Job]:
 def _of_kind(
     folder: str, suffixes: tuple[str, ...], kind: str, problems: list[str], left_out: list[str] | None
 ) -> list[str]:
-    files = [uris.from_here(folder)] if _is_file(folder) else files_in(folder, trusting(folder))
+    files = files_of(folder)
     found = [uri for uri in files if uris.name(uri).lower().endswith(suffixes)]
     others = [f"{uris.name(uri)}: {unreadable(uris.name(uri), kind)}" for uri in files if uri not in set(found)]
     if not found:
@@ -258,12 +269,6 @@ def _of_kind(
     if left_out is not None:
         left_out += others
     return found
-
-
-def _is_file(uri: str) -> bool:
-    """Return whether it is a local file, instead of a folder."""
-    path = uris.local_path(uri)
-    return path is not None and path.is_file()
 
 
 def _defaults(defaults: Mapping[str, Any], problems: list[str]) -> dict[str, Any]:

@@ -25,9 +25,9 @@ __all__ = ["evaluate"]
 
 
 def evaluate(
-    drivings: Annotated[str, typer.Option(help="Folder of driving clips.")],
+    drivings: Annotated[str, typer.Option(help="A driving clip, or a folder of them.")],
     portraits: Annotated[
-        str | None, typer.Option(help="Folder of portraits to animate with every clip as well.")
+        str | None, typer.Option(help="A portrait, or a folder of them, to animate with every clip as well.")
     ] = None,
     store: StoreOption = DEFAULT_STORE,
     weights: WeightsOption = None,

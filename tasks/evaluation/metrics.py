@@ -18,7 +18,7 @@ from torchmetrics.image.fid import FrechetInceptionDistance
 from models.animator import Animator
 from models.faces import FaceDetector, align_face, crop_head, head_box
 from models.motion import Motion
-from tasks.evaluation.networks import Embedder, Networks, batch
+from tasks.evaluation.networks import CLIP_FRAMES, Embedder, Networks, batch
 from tasks.quality.distances import (
     Flicker,
     expression_distance,
@@ -44,8 +44,6 @@ OVERALL = ("fid", "fvd")
 
 MAX_PSNR = 100.0
 """Decibels reported for identical frames, whose PSNR is infinite."""
-CLIP_FRAMES = 16
-"""Number of frames in each clip that FVD compares; clips do not overlap."""
 _LANDMARK_SIDE = 512
 """Side in pixels of the picture in which landmark distances of self-reenactment are given, whatever the model's."""
 _LPIPS_BATCH = 16

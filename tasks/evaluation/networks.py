@@ -17,7 +17,10 @@ from troupe import Picture
 from troupe.errors import WeightsError
 from troupe.faces import Floats
 
-__all__ = ["Embedder", "Networks", "batch"]
+__all__ = ["CLIP_FRAMES", "Embedder", "Networks", "batch", "open_embedder", "try_network"]
+
+CLIP_FRAMES = 16
+"""Number of frames in each clip that FVD compares; clips do not overlap."""
 
 
 class Embedder:
@@ -34,23 +37,51 @@ class Embedder:
 
     def __init__(self, animator: Animator, path: Path | None) -> None:
         self._animator = animator
-        self._network = ArcFace(path) if path else None
+        self._network = open_embedder(path) if path else None
         self.name = path.name if path else "the model's own identity encoder"
-        if self._network is None:
-            return
-        try:
-            self._embed(self._network, np.zeros((ALIGNED_SIZE, ALIGNED_SIZE, 3), np.float32))
-        except Exception as error:  # onnxruntime's errors have no base class of their own
-            raise WeightsError(f"{path} cannot be used as a face embedder: {error}") from error
 
     def __call__(self, aligned: Floats) -> Tensor:
         """Embed a face, (1, N). It is aligned by `models.faces.align_face`, (112, 112, 3) float32 in [0, 1]."""
-        return self._animator.identify(aligned) if self._network is None else self._embed(self._network, aligned)
+        return self._animator.identify(aligned) if self._network is None else _embed(self._network, aligned)
 
-    @staticmethod
-    def _embed(network: ArcFace, aligned: Floats) -> Tensor:
-        pixels = (aligned * np.float32(255) - np.float32(127.5)) / np.float32(128)
-        return torch.from_numpy(network(pixels)).reshape(1, -1)
+
+def open_embedder(path: Path) -> ArcFace:
+    """Return the network of an embedder's file, after one call.
+
+    Raises:
+        WeightsError: the file cannot be used.
+    """
+    network = ArcFace(path)
+    try:
+        _embed(network, np.zeros((ALIGNED_SIZE, ALIGNED_SIZE, 3), np.float32))
+    except Exception as error:  # onnxruntime's errors have no base class of their own
+        raise WeightsError(f"{path} cannot be used as a face embedder: {error}") from error
+    return network
+
+
+def _embed(network: ArcFace, aligned: Floats) -> Tensor:
+    pixels = (aligned * np.float32(255) - np.float32(127.5)) / np.float32(128)
+    return torch.from_numpy(network(pixels)).reshape(1, -1)
+
+
+def try_network(name: str, path: Path, side: int) -> None:
+    """Open a file of `Networks` and call it once, on the CPU.
+
+    Args:
+        name: `lpips`, `inception` or `video_features`.
+        side: sides of the frames in pixels.
+
+    Raises:
+        WeightsError: the file cannot be used.
+    """
+    network = TorchScript(path, torch.device("cpu"), f"--{name.replace('_', '-')}")
+    frames = torch.zeros(2, 3, side, side)
+    if name == "lpips":
+        network(frames, frames)
+    elif name == "inception":
+        network(frames.to(torch.uint8))
+    else:
+        network(frames[:1, :, None].expand(-1, -1, CLIP_FRAMES, -1, -1))
 
 
 @dataclass(frozen=True)

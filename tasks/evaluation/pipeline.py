@@ -105,9 +105,9 @@ def measure_renders(
         tools = WorkerContext(config)
         embedder = Embedder(tools.animator, Path(request.embedder) if request.embedder else None)
         networks = Networks(
-            lpips=_load(request.lpips, device, "LPIPS"),
-            inception=_load(request.inception, device, "FID's network"),
-            video=_load(request.video_features, device, "FVD's network"),
+            lpips=_load(request.lpips, device, "--lpips"),
+            inception=_load(request.inception, device, "--inception"),
+            video=_load(request.video_features, device, "--video-features"),
         )
         evaluator = Evaluator(tools.animator, tools.detector, embedder, networks)
         clips: list[dict[str, Any]] = []

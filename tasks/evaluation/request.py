@@ -3,25 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, fields
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
-from catalogs.requests.access.input_policy import trusting
-from catalogs.requests.inputs import files_in
+from catalogs.requests.jobs_file import files_of
 from catalogs.store import uris
 from catalogs.store.keys import run_key
 from catalogs.store.store import open_store
 from catalogs.table.check import check_store
 from tasks.run.requests.check_request import check_distilled, model_checks
+from tasks.weights.local_copy import local_weights
 from troupe.checks import check_all
-from troupe.errors import SettingsError
+from troupe.errors import SettingsError, TroupeError
 from troupe.file_suffixes import CLIP_SUFFIXES, PORTRAIT_SUFFIXES
 
 __all__ = ["EvaluationRequest", "check_evaluation"]
 
-_FILES = ("lpips", "inception", "video_features", "embedder")
+_NETWORKS = ("lpips", "inception", "video_features", "embedder")
 
 
 @dataclass(frozen=True)
@@ -31,9 +32,10 @@ class EvaluationRequest:
     Attributes:
         store: URL of the store.
         weights: the weights directory.
-        drivings: folder of driving clips; each drives its own first frame.
+        drivings: folder of driving clips, or one clip; each drives its own first frame.
         run_id: identifier of the run that renders the clips.
-        portraits: folder of pictures; each is also driven by every clip. None measures self-reenactment only.
+        portraits: folder of pictures, or one picture; each is also driven by every clip. None measures self-reenactment
+            only.
         detector: file of a face detector that replaces the weights' own.
         preset: name of the sampler settings.
         seed: seed of the noise.
@@ -94,18 +96,37 @@ def check_evaluation(request: EvaluationRequest) -> None:
         lambda: run_key(request.run_id, ""),
         lambda: request.clips,
         lambda: request.pictures,
-        *(lambda name=name: _check_file(request, name) for name in _FILES),
+        *(partial(_check_network, request, name) for name in _NETWORKS),
         lambda: check_distilled(request.weights, [request.preset]),
         *model_checks(request.weights, request.detector, request.device, request.dtype),
     ]
     check_all(checks, lambda: check_store(open_store(request.store)))
 
 
-def _check_file(request: EvaluationRequest, name: str) -> None:
+def _check_network(request: EvaluationRequest, name: str) -> None:
     path = getattr(request, name)
-    if path is not None and not Path(path).is_file():
+    if path is None:
+        return
+    if not Path(path).is_file():
         raise SettingsError(f"no file {path} for --{name.replace('_', '-')}")
+    # Imported late: only requests with such files need torch here.
+    from tasks.evaluation.networks import open_embedder, try_network
+
+    if name == "embedder":
+        open_embedder(Path(path))
+    else:
+        try_network(name, Path(path), _frame_side(request.weights))
 
 
-def _files_with(folder: str, suffixes: tuple[str, ...]) -> list[str]:
-    return [uri for uri in files_in(folder, trusting(folder)) if uris.name(uri).lower().endswith(suffixes)]
+def _frame_side(weights: str) -> int:
+    """Return the sides of a model's frames in pixels; the default's where its own are not known yet."""
+    from models.config import ModelConfig
+
+    with suppress(TroupeError):  # which another check reports
+        if uris.local_path(weights) is not None:
+            return ModelConfig.read(local_weights(weights)).image_size
+    return ModelConfig.image_size
+
+
+def _files_with(place: str, suffixes: tuple[str, ...]) -> list[str]:
+    return [uri for uri in files_of(place) if uris.name(uri).lower().endswith(suffixes)]

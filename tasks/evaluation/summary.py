@@ -6,7 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from tasks.evaluation.metrics import CLIP_FRAMES, CROSS, OVERALL, SELF, means
+from tasks.evaluation.metrics import CROSS, OVERALL, SELF, means
+from tasks.evaluation.networks import CLIP_FRAMES
 
 __all__ = ["Evaluation"]
 

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from troupe.errors import WeightsError
+from troupe.files import is_torchscript
 
 __all__ = ["TorchScript"]
 
@@ -19,7 +20,7 @@ class TorchScript:
     Args:
         path: the file.
         device: device to run it on.
-        purpose: what it measures, for messages.
+        purpose: option that names it, for messages.
 
     Raises:
         WeightsError: the file does not exist or is not TorchScript.
@@ -31,7 +32,11 @@ class TorchScript:
         try:
             self._module = torch.jit.load(str(path), map_location=device).eval()  # type: ignore[no-untyped-call]
         except RuntimeError as error:
-            raise WeightsError(f"{path} for {purpose} is not TorchScript: {str(error).splitlines()[0]}") from error
+            if is_torchscript(path):
+                problem = f"cannot be loaded: {str(error).splitlines()[0]}"
+            else:
+                problem = "is not TorchScript; save the network with torch.jit.script(network).save(FILE)"
+            raise WeightsError(f"{path} for {purpose} {problem}") from error
         self._device, self._path, self._purpose = device, path, purpose
 
     @torch.inference_mode()

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 
+from models.face_files import check_detector
 from tasks.train.clips_table import read_clips_table
 from tasks.train.config import WORLD, PartConfig, TrainConfig, parse_train_config
 from tasks.train.parts import FROM_CLIPS, PARTS
@@ -76,4 +77,4 @@ def _check_clips(config: TrainConfig, parts: Sequence[PartConfig], invalid: Coll
     if config.clips.source != WORLD:
         read_clips_table(config.clips.source)
         if config.clips.detector:
-            local_file(config.clips.detector)
+            check_detector(local_file(config.clips.detector))

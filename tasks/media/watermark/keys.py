@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from troupe.errors import SettingsError
-from troupe.files import file_sha256
+from troupe.files import file_sha256, is_torchscript
 
 __all__ = ["KEY", "KEY_FILE", "MODEL", "PUBLIC_KEY", "WatermarkKey", "load_key"]
 
@@ -62,7 +62,7 @@ def load_key() -> WatermarkKey:
     Where neither is set, it is the public key. `TROUPE_WATERMARK_MODEL` is the model that it is used with.
 
     Raises:
-        SettingsError: both are set, a file cannot be read, or the key is too short.
+        SettingsError: both are set, a file cannot be read, the key is too short, or the model is not TorchScript.
     """
     key, model = _load_secret(), os.environ.get(MODEL, "")
     if not model:
@@ -71,6 +71,8 @@ def load_key() -> WatermarkKey:
         digest = file_sha256(Path(model))
     except OSError as error:
         raise SettingsError(f"cannot read the watermark model {model}: {error.strerror}") from None
+    if not is_torchscript(Path(model)):
+        raise SettingsError(f"the watermark model {model} is not TorchScript")
     return replace(key, id=f"{key.id}-{digest[:_ID_DIGITS]}", model=model)
 
 

@@ -86,7 +86,7 @@ def known(model: Model, frames: list[Picture], tmp_path_factory: pytest.TempPath
 
 def test_perfect_render(model: Model, known: Subject, networks: dict[str, Path]) -> None:
     features = TorchScript(networks["features"], CPU, "features")
-    every = Networks(TorchScript(networks["lpips"], CPU, "LPIPS"), features, features)
+    every = Networks(TorchScript(networks["lpips"], CPU, "--lpips"), features, features)
     evaluator = Evaluator(*model, Embedder(model[0], None), every)
     found = evaluator.measure(known)
     assert found["psnr"] == MAX_PSNR
@@ -156,7 +156,7 @@ def test_frechet_of_known_normals(networks: dict[str, Path]) -> None:
 
 def test_temporal_lpips(networks: dict[str, Path]) -> None:
     """A still clip whose render trembles by ten levels."""
-    lpips = LpipsMeter(TorchScript(networks["lpips"], CPU, "LPIPS"))
+    lpips = LpipsMeter(TorchScript(networks["lpips"], CPU, "--lpips"))
     for n in range(40):
         lpips.update(np.full((8, 8, 3), 100 + 10 * (n % 2), np.uint8), np.full((8, 8, 3), 100, np.uint8))
     values = lpips.compute()
@@ -167,11 +167,11 @@ def test_temporal_lpips(networks: dict[str, Path]) -> None:
 def test_invalid_network_files(networks: dict[str, Path], tmp_path: Path) -> None:
     (tmp_path / "text.pt").write_text("no network")
     with pytest.raises(WeightsError, match="no file"):
-        TorchScript(tmp_path / "none.pt", CPU, "LPIPS")
-    with pytest.raises(WeightsError, match="not TorchScript"):
-        TorchScript(tmp_path / "text.pt", CPU, "LPIPS")
-    with pytest.raises(WeightsError, match="does not work as LPIPS"):
-        TorchScript(networks["lpips"], CPU, "LPIPS")(torch.zeros(1, 3, 2, 2))
+        TorchScript(tmp_path / "none.pt", CPU, "--lpips")
+    with pytest.raises(WeightsError, match=r"not TorchScript; save the network with torch.jit.script"):
+        TorchScript(tmp_path / "text.pt", CPU, "--lpips")
+    with pytest.raises(WeightsError, match="does not work as --lpips"):
+        TorchScript(networks["lpips"], CPU, "--lpips")(torch.zeros(1, 3, 2, 2))
 
 
 def test_embedder_separates_real_people(shared: Path, model: Model) -> None:

@@ -69,6 +69,9 @@ def test_models_that_cannot_be_used(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     with pytest.raises(SettingsError, match="No such file"):
         load_key()
     (tmp_path / "text.pt").write_text("no model")
+    monkeypatch.setenv(MODEL, str(tmp_path / "text.pt"))
+    with pytest.raises(SettingsError, match=r"text.pt is not TorchScript$"):
+        load_key()
     torch.jit.script(Blocks(bits=64)).save(str(tmp_path / "small.pt"))  # type: ignore[no-untyped-call]
     for name, problem in (("text.pt", "cannot use the watermark model text.pt"), ("small.pt", "at least 88 bits")):
         with pytest.raises(SettingsError, match=problem):
