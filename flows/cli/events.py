@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Annotated, Any
 from urllib.parse import urlsplit
@@ -44,7 +45,12 @@ def add(
             show_default="the environment variable TROUPE_WEBHOOK_SECRET",
         ),
     ] = None,
-    name: Annotated[str, typer.Option(help="Name of the webhook.", show_default="the URL's host")] = "",
+    name: Annotated[
+        str,
+        typer.Option(
+            help="Name of the webhook.", show_default="the URL's host and port with hyphens, such as hooks-example-com"
+        ),
+    ] = "",
     allow_private: Annotated[
         bool,
         typer.Option("--allow-private", help="The host may have a private address, and be reached without encryption."),
@@ -165,6 +171,8 @@ def deliver(
 ) -> None:
     """Send the events that webhooks did not get, such as after a run was killed or while a receiver was down.
 
+    A receiver that fails is tried again for about two minutes; what it did not get then is left for the next time.
+
     Exit code: 0 if everything was delivered, 3 if something is left.
 
     Examples:
@@ -174,6 +182,7 @@ def deliver(
     """
     from catalogs.events import find_endpoint, list_endpoints, read_state
     from catalogs.store.existing import open_existing
+    from flows.observe.progress import console_waiting
     from tasks.events import deliver_events
     from troupe.process.signals import stoppable
 
@@ -183,7 +192,9 @@ def deliver(
         stderr.print(f"no webhooks in {store}; {opened.command('events add URL')} adds one")
         return
     before = sum(read_state(opened, each.name).sent for each in endpoints)
-    with stoppable() as stop:
+    to = counted(len(endpoints), "webhook")
+    waiting = nullcontext() if watch else console_waiting(stderr, f"sending events to {to}, again where one fails")
+    with stoppable() as stop, waiting:
         left = deliver_events(opened, endpoints, stop.is_set, watch=watch)
     for line in left:
         stderr.print(line)

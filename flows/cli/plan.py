@@ -45,15 +45,17 @@ def plan(
     - `troupe plan jobs.csv --weights weights --store s3://bucket/troupe --workers 8 --price 2.50`
     """
     from catalogs.store.store import open_store
+    from flows.observe.progress import console_waiting
     from tasks.run.requests.check_request import check_request
 
     request, workers = requested(parameters, options), options["workers"] or 1
-    check_request(request, write=False)
-    from tasks.run.estimate import estimate
-    from tasks.run.inputs.model import Model
+    with console_waiting(stderr, "reading the inputs"):
+        check_request(request, write=False)
+        from tasks.run.estimate import estimate
+        from tasks.run.inputs.model import Model
 
-    model = Model.at(request.weights, request.detector, request.dtype)
-    estimated = estimate(request.job_list, open_store(request.store), model, request.policy)
+        model = Model.at(request.weights, request.detector, request.dtype)
+        estimated = estimate(request.job_list, open_store(request.store), model, request.policy)
     for file in request.left_out:
         typer.echo(f"left out {file}", err=True)
     if format is Format.json:

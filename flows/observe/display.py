@@ -117,9 +117,10 @@ class BarDisplay:
 
     Args:
         transient: whether the bars disappear at the end.
+        waiting: what is being done until the first stage starts.
     """
 
-    def __init__(self, console: Console, *, transient: bool) -> None:
+    def __init__(self, console: Console, *, transient: bool, waiting: str = "starting") -> None:
         # On a narrow terminal the bar shrinks, and the numbers stay.
         self._bars = _Bars(
             SpinnerColumn(),
@@ -134,7 +135,7 @@ class BarDisplay:
             transient=transient,
         )
         self._stage: TaskID | None = None
-        self._starting: TaskID | None = self._bars.add_task("starting", total=None, unit="")
+        self._starting: TaskID | None = self._bars.add_task(waiting, total=None, unit="")
 
     def __enter__(self) -> BarDisplay:
         self._bars.start()

@@ -27,6 +27,7 @@ __all__ = [
     "console_export_progress",
     "console_listener",
     "console_training_progress",
+    "console_waiting",
     "current_listener",
     "current_training_progress",
     "has_listener",
@@ -228,6 +229,15 @@ def console_listener(console: Console) -> Iterator[Listener]:
     else:
         with LineDisplay(console) as lines:
             yield RunProgress(lines)
+
+
+@contextmanager
+def console_waiting(console: Console, text: str) -> Iterator[None]:
+    """Display on the console what the `with` block does: beside a bar on a terminal, elsewhere as a line every 10 s."""
+    bars = shows_bars(console)
+    with BarDisplay(console, transient=True, waiting=text) if bars else LineDisplay(console) as display:
+        display.working("" if bars else text)
+        yield
 
 
 @contextmanager

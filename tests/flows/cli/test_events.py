@@ -10,6 +10,7 @@ from typer.testing import CliRunner, Result
 
 from catalogs.store.store import open_store
 from flows.cli import app
+from flows.observe import display
 from tests.catalogs.conftest import record, row
 from tests.receiver import receiver
 
@@ -26,7 +27,9 @@ def cli(*words: object) -> Result:
     return CliRunner().invoke(app, ["events", *map(str, words)])
 
 
-def test_a_webhook_from_its_first_event_to_its_removal(store: str, tmp_path: Path) -> None:
+def test_a_webhook_from_its_first_event_to_its_removal(
+    store: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     file = tmp_path / "hook.secret"
     (tmp_path / "store" / "runs").mkdir(parents=True)
     assert "no webhooks in" in cli("ls").stderr
@@ -48,6 +51,13 @@ def test_a_webhook_from_its_first_event_to_its_removal(store: str, tmp_path: Pat
         assert got.types == ["test", "job.done"]
         listed = cli("ls").stdout
         assert f"{name}\tok\t1\t0" in listed
+        monkeypatch.setattr(display, "SILENCE_SECONDS", 0.0)
+        requests = got.requests
+        got.answer = lambda number: 500 if number < requests + 2 else 204
+        record(open_store(store), "r1", [row("r1", "d")])
+        slow = cli("deliver")
+        assert slow.exit_code == 0
+        assert "1 s: sending events to 1 webhook, again where one fails\n" in slow.stderr
         got.answer = lambda _: 410
         record(open_store(store), "r1", [row("r1", "c")])
         gone = cli("deliver", name)
@@ -56,7 +66,7 @@ def test_a_webhook_from_its_first_event_to_its_removal(store: str, tmp_path: Pat
         got.answer = lambda _: 204
         assert cli("enable", name).exit_code == 0
         assert cli("deliver").exit_code == 0
-        assert got.types == ["test", "job.done", "job.done"]
+        assert got.types == ["test", "job.done", "job.done", "job.done"]
     assert cli("rm", name).exit_code == 0
     assert cli("rm", name).exception is not None
 
