@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from concurrent.futures import Future, as_completed, wait
 from contextlib import ExitStack
 from datetime import UTC, datetime
+from functools import partial
 from types import TracebackType
 from typing import Any, Self
 
@@ -132,7 +133,10 @@ class Run:
         if not self._ray:
             return worker_roles(self._config, stopped=self._stop.is_set)
         if request.ray_address:
-            return cluster_roles(self._config, request.ray_address, request.workers)
+            # Ray tries to reach a cluster for 40 seconds, and in the main thread would take SIGTERM for itself.
+            return call_stoppable(
+                partial(cluster_roles, self._config, request.ray_address, request.workers), self._raise_if_cancelled
+            )
         return worker_roles(self._config, workers=request.workers)
 
     def __exit__(

@@ -5,10 +5,13 @@ from __future__ import annotations
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+
+import pytest
 
 from flows.observe.progress import Listeners
 from flows.steps import call_directly
@@ -17,6 +20,7 @@ from tasks.run.run import Run
 from tests.faults.harness.workspace import wait_until
 from tests.flows.jobs import JOB, SKETCH, RunJobs, write_jobs
 from tests.tasks.pool.counts import Counts
+from troupe.errors import Cancelled
 
 REUSE = """
 import sys
@@ -65,6 +69,25 @@ def test_only_the_workers_that_are_needed_start(run_jobs: RunJobs, weights: Path
         call_directly("", run.animate_shard, each=run.shards)
         assert run.publish().films == 1
         assert counts.workers_started == 1, "its picture exists: no network is loaded"
+
+
+def test_a_cluster_that_does_not_answer_does_not_delay_a_stop(
+    weights: Path, cast: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stop, asked_on = threading.Event(), []
+
+    def no_answer(*_: Any) -> None:
+        asked_on.append(threading.current_thread())
+        stop.set()
+        time.sleep(20)
+
+    monkeypatch.setattr("tasks.run.run.cluster_roles", no_answer)
+    request = Request(str(tmp_path / "store"), str(weights), jobs=str(cast / "jobs.csv"), ray_address="auto")
+    began = time.monotonic()
+    with pytest.raises(Cancelled), Run(request, Listeners(), stop, ray=True):
+        pass
+    assert time.monotonic() - began < 10
+    assert asked_on != [threading.main_thread()], "there, Ray sets a handler of SIGTERM"
 
 
 def test_a_process_imports_only_what_it_needs(run_jobs: RunJobs, weights: Path, cast: Path, tmp_path: Path) -> None:
