@@ -139,8 +139,12 @@ def show(
         if others:
             stderr.print(f"films of the same picture (--picture {row['picture_key']}): {', '.join(sorted(others))}")
     print_review(opened, row)
-    stderr.print("to render it again:")
-    typer.echo(rerun_command(opened, row))
+    command = rerun_command(opened, row)
+    secret = "; fill in what grants access instead of ***" if "=***" in command or "//***@" in command else ""
+    if secret and row["status"] == "failed":
+        secret += f", or run {opened.command('retry ' + row['run_id'])}"
+    stderr.print(f"to render it again{secret}:")
+    typer.echo(command)
 
 
 @app.command()

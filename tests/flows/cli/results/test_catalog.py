@@ -11,6 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 from typer.testing import CliRunner, Result
 
+from catalogs.requests.jobs_file import write_request
 from catalogs.review.columns import REVIEW_COLUMNS
 from catalogs.store.store import open_store
 from catalogs.table.row_buffer import RowBuffer
@@ -191,6 +192,40 @@ def test_the_command_that_renders_again_signs_as_the_run_did(delivered: str) -> 
     write_run(place, RunInfo(row["run_id"], "completed", NOW, NOW, request=request))
     command = rerun_command(place, row)
     assert command.endswith(" --weights w --credentials '/keys/our own' --syncnet net.pt")
+
+
+def test_the_command_that_renders_again_allows_the_inputs_of_the_run(delivered: str) -> None:
+    from catalogs.query.job_details import job_rows, rerun_command
+    from catalogs.requests.access.input_policy import ANY_PUBLIC
+
+    place, row = open_store(delivered), job_rows(open_store(delivered), "one")[0]
+    request = {
+        "weights": "w",
+        "allow_input": [*ANY_PUBLIC, "http://10.0.0.5:8000/clips", "/data/our own"],
+        "portraits": "http://10.0.0.6/faces/",
+        "drivings": "/data/clips",
+        "jobs": "https://10.0.0.7/lists/a.csv",
+    }
+    thresholds = {"min_identity": 0.5, "max_quality": {"flicker": 2.5}, "fail_quality": True, "require_consent": True}
+    write_run(place, RunInfo(row["run_id"], "completed", NOW, NOW, request=request | thresholds))
+    assert rerun_command(place, row).endswith(
+        " --weights w --min-identity 0.5 --max flicker=2.5 --require-consent --fail-quality "
+        "--allow-input http://10.0.0.5:8000/clips --allow-input '/data/our own' "
+        "--allow-input http://10.0.0.6/faces/ --allow-input https://10.0.0.7/lists"
+    )
+
+
+def test_the_command_that_renders_again_contains_no_secret(tmp_path: Path) -> None:
+    place = open_store(str(tmp_path / "store"))
+    job = Job("one", "https://host.example/ruby.png?sig=SECRET123&Expires=5", "d.mp4", tags={"at": "http://x/?token=S"})
+    write_request(place, "r1", [job])
+    with RowBuffer(place, "r1") as buffer:
+        buffer.append(make_row("r1", job, "failed", started_at=NOW, finished_at=NOW, error=NoFace("no face")))
+    shown = troupe("catalog", "show", "one", "--store", place.url)
+    assert "https://host.example/ruby.png?sig=***&Expires=5" in shown.stdout.splitlines()[-1]
+    assert "SECRET123" not in shown.output
+    assert "token=S" not in shown.output
+    assert "fill in what grants access instead of ***, or run `troupe retry r1 " in shown.stderr
 
 
 def test_sql(delivered: str) -> None:
