@@ -33,6 +33,7 @@ os.environ.pop("PREFECT_API_URL", None)
 # Ray reads its environment when it is imported, which a test may do long before one starts it.
 os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
 os.environ.setdefault("RAY_AUTH_MODE", "token")
+os.environ.setdefault("RAY_AUTH_TOKEN", "tests")
 os.environ.setdefault("RAY_DEDUP_LOGS_SKIP_REGEX", "^A worker died or was killed while executing")
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import secrets
 import sys
 import threading
 from collections.abc import Sequence
@@ -21,11 +22,6 @@ _QUIET = {
     "RAY_USAGE_STATS_ENABLED": "0",
     # The pool reports a dead worker itself; Ray would on standard output.
     "RAY_DEDUP_LOGS_SKIP_REGEX": "^A worker died or was killed while executing",
-}
-
-_OWN_CLUSTER = {
-    # Ray's default when it starts a cluster; set explicitly, it does so without a warning.
-    "RAY_AUTH_MODE": "token",
 }
 
 
@@ -102,7 +98,10 @@ def set_ray_environment(address: str | None) -> None:
     Importing Ray takes a second: not before it is needed.
     """
     if "ray" not in sys.modules:
-        for name, value in (_QUIET if address else _QUIET | _OWN_CLUSTER).items():
+        # Authentication is Ray's default when it starts a cluster; set explicitly, it does so without a warning. It
+        # would keep a token in ~/.ray, and from then on every `ray start` of this user expects that of all nodes.
+        own = {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32)}
+        for name, value in (_QUIET if address else _QUIET | own).items():
             os.environ.setdefault(name, value)
 
 

@@ -17,8 +17,10 @@ from tests.tasks.pool.workers import eventually
 ROOT = Path(__file__).parents[3]
 
 OWN = """
-import signal, sys, tempfile, threading
+import os, signal, sys, tempfile, threading
 from pathlib import Path
+for name in ("RAY_AUTH_MODE", "RAY_AUTH_TOKEN"):
+    os.environ.pop(name, None)
 sys.path.insert(0, sys.argv[1])
 import psutil
 from tasks.pool import RayPool, Role, WorkItem
@@ -112,8 +114,9 @@ def run(program: str, *arguments: str, cwd: Path = ROOT, **environment: str) -> 
 
 @pytest.mark.long
 def test_a_ray_of_its_own_is_quiet_and_leaves_nothing(tmp_path: Path) -> None:
-    done = run(OWN, str(ROOT), cwd=tmp_path)
+    done = run(OWN, str(ROOT), cwd=tmp_path, HOME=str(tmp_path))
     assert (done.stdout, done.returncode) == ("fine\n", 0), done.stderr
+    assert not (tmp_path / ".ray").exists(), "a token that later clusters of this user would expect"
     assert all("died" in line for line in done.stderr.splitlines()), "only the pool's own log lines"
 
 
