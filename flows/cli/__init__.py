@@ -97,7 +97,6 @@ def _with_bare_flags(parameters: list[Any]) -> list[Any]:
 app = typer.Typer(
     cls=Commands,
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode="markdown",
 )

@@ -51,6 +51,12 @@ def test_help_imports_nothing_heavy() -> None:
     assert {"run", "doctor", "catalog ls", "weights pull", "weights check", "weights convert"} <= set(commands)
 
 
+@pytest.mark.parametrize(("typed", "offered"), [("troupe cat", "catalog"), ("troupe run --pres", "--preset")])
+def test_shells_complete_commands_and_options(typed: str, offered: str) -> None:
+    wanted = {"_TROUPE_COMPLETE": "complete_bash", "COMP_WORDS": typed, "COMP_CWORD": str(typed.count(" "))}
+    assert CliRunner().invoke(app, [], env=wanted, prog_name="troupe").output.split() == [offered]
+
+
 WRONG_REQUESTS = f"""
 import sys
 from typer.testing import CliRunner
