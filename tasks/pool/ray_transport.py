@@ -172,6 +172,9 @@ class RayTransport(Transport):
             raise WorkerLost(_RAY_ENDED)
         for number, worker in list(self._workers.items()):
             self._check_process(number, worker)
+        if self._address is not None:
+            for role in self._roles:
+                self._report_waiting(role)
 
     def shut_down(self) -> None:
         for worker in self._workers.values():
@@ -279,12 +282,21 @@ class RayTransport(Transport):
         except psutil.Error:
             return  # The process is gone, and Ray is about to report it.
 
+    def _report_waiting(self, role: Role) -> None:
+        """Emit what a role waits for of which no worker is ready: the cluster may have no room for any."""
+        workers = {number: worker.actor for number, worker in self._workers.items() if worker.role == role.name}
+        if workers and all((number, "") in self._pending for number in workers):
+            needed = [(number, unit) for number, unit in ((role.cpus, "CPU"), (role.gpus, "GPU")) if number]
+            free = " and ".join(f"{number:g} free {unit}{'s' * (number != 1)}" for number, unit in needed)
+            placed = any(_actor_state(actor).get("Pid", True) for actor in workers.values())
+            stage = "starting" if placed else f"waiting for a node with {free or 'room'} for"
+            self.emit(Progress(role.name, stage, len(workers), 0, "worker" if len(workers) == 1 else "workers"))
+
     def _find_process(self, actor: Any) -> psutil.Process | None:
         """Return the process of an actor, where it is on this machine and known."""
-        with suppress(AttributeError, KeyError):  # It is not part of Ray's public interface.
-            found = _state.actors(actor._actor_id.hex())
-            if found["Pid"] and found["Address"]["NodeID"] == self._node:
-                return psutil.Process(found["Pid"])
+        found = _actor_state(actor)
+        if found.get("Pid") and found["Address"]["NodeID"] == self._node:
+            return psutil.Process(found["Pid"])
         return None
 
     def _check_resources(self) -> None:
@@ -318,6 +330,13 @@ class RayTransport(Transport):
         detail = text.splitlines()[-1].split("Worker exit detail:")[-1].split(" Some common causes")[0].strip()
         crash = _logged_crash(session_logs(self._runtime.folder), pid[1]) if self._runtime.folder and pid else ""
         return f"{process}{detail}"[:_REASON_CHARACTERS] + crash
+
+
+def _actor_state(actor: Any) -> dict[str, Any]:
+    """Return what Ray knows of an actor; its `Pid` is 0 until a node has room for it. Empty if Ray does not tell."""
+    with suppress(AttributeError, KeyError):  # It is not part of Ray's public interface.
+        return dict(_state.actors(actor._actor_id.hex()))
+    return {}
 
 
 def _logged_crash(logs: Path, pid: str) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import threading
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -91,6 +92,16 @@ class TestItems:
         with RayPool([puppets()], on_progress=end) as pool:
             pool.submit(WorkItem("key", "puppet", Puppet.report, (str(mark),), label="a name")).result(60)
         assert str(reported[0]) == "a name: working 1/2 steps"
+
+    def test_progress_of_a_worker_that_no_node_has_room_for(
+        self, ray_session: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr("tasks.pool.transport._HEALTH_CHECK_INTERVAL", 0.1)
+        reported: list[Progress] = []
+        with RayPool([replace(puppets(), cpus=3)], ray_session, on_progress=reported.append) as pool:
+            pool.submit(WorkItem("a", "puppet", Puppet.count))
+            waiting = "puppet: waiting for a node with 3 free CPUs for 1 worker"
+            assert eventually(lambda: waiting in map(str, reported)), reported
 
     def test_a_worker_that_times_out_is_replaced(self) -> None:
         with RayPool([puppets()]) as pool:
