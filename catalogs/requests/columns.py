@@ -246,14 +246,13 @@ def _track(text: str, _folder: str) -> str:
     return text
 
 
-def _languages(text: str, folder: str) -> tuple[str, ...]:
+def _languages(text: str, _folder: str) -> tuple[str, ...]:
     """Parse `en;fr;pt-BR`."""
-    tags = tuple(_language(tag, folder) for tag in re.split(r"[;,\s]+", text) if tag)
-    unknown = [tag for tag in tags if not langcodes.tag_is_valid(tag)]
+    tags = tuple(tag.replace("_", "-") for tag in re.split(r"[;,\s]+", text) if tag)
+    unknown = [tag for tag in tags if not LANGUAGE.fullmatch(tag) or not langcodes.tag_is_valid(tag)]
     if unknown:
-        raise ValueError(
-            f"is {_short(text)}; {', '.join(unknown)} is not a language, use BCP 47 tags such as en;fr;pt-BR"
-        )
+        which = f"{unknown[0]} is not a language" if len(unknown) == 1 else f"{', '.join(unknown)} are not languages"
+        raise ValueError(f"is {_short(text)}; {which}, use BCP 47 tags such as en;fr;pt-BR")
     if len(set(map(str.casefold, tags))) < len(tags):
         raise ValueError(f"is {_short(text)}, which names a language twice")
     return tags
