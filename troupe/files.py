@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 import shutil
 import zipfile
 from collections.abc import Callable, Iterator
@@ -30,7 +31,8 @@ FileState: TypeAlias = tuple[int, int, int]
 
 _SUFFIX = ".part"
 _PART_BYTES = 1 << 22
-_MOST_NAMES = 10_000
+_MOST_NAMES, _MOST_SIMILAR = 10_000, 10
+_WORD = re.compile(r"[^\W_]+")
 
 
 def file_sha256(path: Path, raise_if_cancelled: Callable[[], None] = lambda: None) -> str:
@@ -85,8 +87,29 @@ def _similar_name(path: Path) -> str:
     except OSError:
         return ""
     by_key = {name.casefold(): name for name in sorted(names, reverse=True)}
-    close = get_close_matches(path.name.casefold(), by_key, n=1, cutoff=0.7)
-    return by_key[close[0]] if close else ""
+    close = get_close_matches(path.name.casefold(), by_key, n=_MOST_SIMILAR, cutoff=0.7)
+    return next((by_key[key] for key in close if not _in_other_languages(path.name, key)), "")
+
+
+def _in_other_languages(one: str, other: str) -> bool:
+    """Return whether two names differ in their language only, as `dub.pt-BR.wav` and `dub.en.wav` do."""
+    import langcodes  # which only such a message needs
+
+    parts, others = (_WORD.findall(Path(name).stem.casefold()) for name in (one, other))
+
+    def is_language(words: list[str], start: int) -> bool:
+        longest = 3 if start else 2  # whole names of three letters are rather those of people
+        return bool(words) and len(words[0]) <= longest and langcodes.tag_is_valid("-".join(words))
+
+    shorter = min(len(parts), len(others))
+    return parts != others and any(
+        parts[:start] == others[:start]
+        and parts[len(parts) - end :] == others[len(others) - end :]
+        and is_language(parts[start : len(parts) - end], start)
+        and is_language(others[start : len(others) - end], start)
+        for start in range(shorter)
+        for end in range(shorter - start)
+    )
 
 
 @contextmanager

@@ -65,12 +65,20 @@ def test_nothing_there(place: str, tmp_path: Path) -> None:
 
 
 def test_a_missing_local_file_names_similar_ones(tmp_path: Path) -> None:
-    for name in ("portraits/ada.png", "portraits/bob.png", "portraits/.ada.jpg"):
+    dubs = ("dubs/hello.en.srt", "dubs/dub_en.wav", "dubs/hello.zh-Hant.wav", "dubs/de.srt", "dubs/hello.fr.vtt")
+    for name in ("portraits/ada.png", "portraits/bob.png", "portraits/.ada.jpg", *dubs):
         write(str(tmp_path / name), b"x")
     expected = {
         "portraits/ada.jpg": "does not exist; did you mean 'ada.png'?",
         "portraits/Bob.png": "does not exist; did you mean 'bob.png'?",
         "portraits/zoe.tiff": "does not exist; check the path",
+        "portraits/eda.png": "does not exist; did you mean 'ada.png'?",
+        "dubs/helo.en.srt": "does not exist; did you mean 'hello.en.srt'?",
+        "dubs/hello.fr.srt": "does not exist; did you mean 'hello.fr.vtt'?",
+        "dubs/dub_fr.wav": "does not exist; check the path",
+        "dubs/hello.zh-Hans.wav": "does not exist; check the path",
+        "dubs/hello.fr.wav": "does not exist; did you mean 'hello.fr.vtt'?",
+        "dubs/en.srt": "does not exist; check the path",
         "portrait/ada.png": f"does not exist, nor does its folder; did you mean the folder '{tmp_path}/portraits'?",
         "elsewhere/x/ada.png": "does not exist, nor does its folder; check the path",
     }
