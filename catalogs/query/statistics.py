@@ -16,12 +16,15 @@ from troupe.labels import count_identities, near_labels
 
 __all__ = ["TableState", "costs", "statistics", "table_state"]
 
+_KNOWN = "({0}_sha256 IS NOT NULL OR status IN ('done', 'reused'))"
+"""Inputs whose content is known, as `troupe plan` counts them: one may have several URLs, or be missing."""
 _COUNTS = {
     "jobs": "count(*)",
     "runs": "count(DISTINCT run_id)",
     "identities": "list(DISTINCT coalesce(identity_key, identity))",
-    "unlabelled": "list(DISTINCT coalesce(portrait_sha256, portrait)) FILTER (coalesce(identity, '') = '')",
-    "driving_clips": "count(DISTINCT driving)",
+    "unlabelled": "list(DISTINCT coalesce(portrait_sha256, portrait)) "
+    f"FILTER (coalesce(identity, '') = '' AND {_KNOWN.format('portrait')})",
+    "driving_clips": f"count(DISTINCT coalesce(driving_sha256, driving)) FILTER {_KNOWN.format('driving')}",
     "first_finished": "min(finished_at)",
     "last_finished": "max(finished_at)",
     # A reused render is not a second video.

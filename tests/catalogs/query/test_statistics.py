@@ -39,7 +39,12 @@ def test_identities_are_labels_and_portraits_without_one(folder_store: Store) ->
             [("Zo\u00eb", "a"), ("ZOE\u0308", "b"), ("", "c"), ("", "c"), ("", "d")]
         ):
             buffer.append({**row("r1", str(number), identity=label), "portrait_sha256": portrait})
-    assert statistics(folder_store)["identities"] == 3
+        for number, uri in enumerate(("http://a/x.mp4", "http://b/x.mp4")):  # one clip, and portraits that are missing
+            missing = {"driving": uri, "driving_sha256": "clip"}
+            buffer.append({**row("r1", f"missing {number}", "failed"), **missing})
+            buffer.append({**row("r1", f"gone {number}", "failed"), "driving": f"http://c/{number}"})
+    found = statistics(folder_store)
+    assert (found["identities"], found["driving_clips"]) == (3, 2), "also that of the jobs that are done"
 
 
 def test_costs_by_tag_and_identity(folder_store: Store) -> None:
