@@ -73,6 +73,11 @@ class TroupeError(Exception):
         """The text without the class name."""
         return str(self.args[0]) if self.args else self.kind
 
+    @property
+    def line(self) -> str:
+        """The text on one line, with all problems."""
+        return str(self)
+
 
 class _ErrorList(TroupeError):
     """An error that may contain several problems, reported together."""
@@ -85,6 +90,11 @@ class _ErrorList(TroupeError):
     def problems(self) -> tuple[str, ...]:
         """Problems, one line each; empty where the message is complete."""
         return tuple(self.args[1])
+
+    @property
+    def line(self) -> str:
+        """The text on one line, with all problems."""
+        return f"{self.message} {'; '.join(self.problems)}" if self.problems else self.message
 
     def __str__(self) -> str:
         return "\n  ".join((self.message, *self.problems))

@@ -14,7 +14,7 @@ from typing import Any, Self
 
 from catalogs.store.store import Store
 from catalogs.table.runs import HEARTBEAT_SECONDS, RunInfo, RunState, find_run, write_run
-from troupe.errors import Cancelled, SettingsError, StoreError
+from troupe.errors import Cancelled, SettingsError, StoreError, TroupeError
 from troupe.process.log_context import process_name
 
 __all__ = ["Heartbeat", "refuse_living"]
@@ -97,7 +97,7 @@ class Heartbeat:
             with self._lock:
                 state: RunState = "cancelled" if isinstance(error, Cancelled | KeyboardInterrupt) else "failed"
                 by_key = "ended by a second Ctrl-C" if isinstance(error, KeyboardInterrupt) else type(error).__name__
-                note = str(error) or by_key
+                note = (error.line if isinstance(error, TroupeError) else str(error)) or by_key
                 self._info = replace(self._info, state=state, note=note)
 
     @property

@@ -63,4 +63,4 @@ def _record_refusal(parameters: Mapping[str, Any], error: TroupeError, note: Cal
     with sending_events(store, note):
         # The error's text may name people, and stays out of the audit log.
         append_audit(store, "run", {"run_id": run_id, "state": "failed", "error_kind": error.kind, "counts": {}})
-        write_run(store, RunInfo(run_id, "failed", now, now, where=process_name(), request=given, note=str(error)))
+        write_run(store, RunInfo(run_id, "failed", now, now, where=process_name(), request=given, note=error.line))

@@ -47,6 +47,13 @@ def test_a_refused_request_is_a_run_that_failed_and_an_event(refused: dict[str, 
     assert event["data"]["error_kind"]
 
 
+def test_several_problems_are_one_line_of_the_note(refused: dict[str, Any]) -> None:
+    run, _ = list_runs(check(refused | {"device": "gpu", "dtype": "half"}))
+    assert run.note.startswith("the request has 4 problems: ")
+    assert "; invalid device 'gpu'" in run.note
+    assert "; invalid dtype 'half'" in run.note
+
+
 def test_a_run_that_has_a_record_keeps_it(refused: dict[str, Any]) -> None:
     before = list_runs(open_store(refused["store"]))
     assert list_runs(check(refused | {"run_id": "before"})) == before
