@@ -61,6 +61,8 @@ _KERNEL_FOLDERS = ("/proc", "/sys")
 
 _ANSWER_SECONDS = 30
 """Seconds that a server may take to accept a connection, or to send the next bytes."""
+_LONGEST_NAME = 200
+"""Bytes of the name of a copy; file systems allow 255."""
 _LONGEST_PAUSE = 60
 """Seconds to wait at most before the next attempt, if a busy server asks for it."""
 
@@ -140,22 +142,24 @@ def localise(
         path = uris.local_path(uri)
         if isinstance(found, InputStat) and path is not None:
             return path
-        local = folder / hashlib.sha256(uri.encode()).hexdigest()[:16]
-        if isinstance(found, InputStat):
-            # The name keeps its suffix, which tools rely on, and cannot collide with another input of the same name.
-            suffix = Path(uris.name(uri)).suffix
-            local = local.with_suffix(suffix if suffix[1:].isalnum() else "")
-        else:
-            # Errors about the sequence name this folder, so it keeps the name that the user gave.
-            local /= uris.name(uri) or "pictures"
-            shutil.rmtree(local, ignore_errors=True)
+        # Errors name what is here, so it keeps the name that the user gave, in a folder that no other input has.
+        local = folder / hashlib.sha256(uri.encode()).hexdigest()[:16] / _local_name(uri)
         local.parent.mkdir(parents=True, exist_ok=True)
+        if not isinstance(found, InputStat):
+            shutil.rmtree(local, ignore_errors=True)
         with replacing(local) as written:
             if isinstance(found, InputStat):
                 _fetch(uri, written, policy, raise_if_cancelled)
             else:
                 _gather(found, written, policy, raise_if_cancelled)
         return local
+
+
+def _local_name(uri: str) -> str:
+    """Return the name of an input's copy: its own, where a local file may have it."""
+    name = uris.name(uri)
+    valid = name.isprintable() and not name.startswith(".") and 0 < len(name.encode()) <= _LONGEST_NAME
+    return name if valid else f"input{suffix}" if (suffix := Path(name).suffix)[1:].isalnum() else "input"
 
 
 @contextmanager

@@ -116,8 +116,8 @@ def open_container(path: Path, formats: str, **options: str) -> Iterator[av.cont
         raise _large_headers(path) from error
     except (av.error.FFmpegError, ValueError, OSError) as error:
         reason = getattr(error, "strerror", None) or type(error).__name__
-        if found := damage(path, CLIP_SIGNATURES):
-            raise UnreadableMedia(f"{path.name} {found} ({reason}); copy or export it again") from error
+        if found := damage(path, reason, CLIP_SIGNATURES):
+            raise UnreadableMedia(f"{path.name} {found}") from error
         raise UnreadableMedia(
             f"{path.name} is not in a supported format ({reason}); playlists and scripts are refused; "
             f"convert any other clip to MP4"

@@ -14,7 +14,7 @@ from catalogs.store import uris
 from catalogs.store.keys import make_key
 from catalogs.store.store import open_store
 from troupe.errors import InputError, StoreError, WeightsError
-from troupe.files import replacing
+from troupe.files import is_part, replacing
 
 __all__ = ["cache_folder", "local_file", "local_weights"]
 
@@ -85,8 +85,7 @@ def local_file(uri: str) -> Path:
         place = cache_folder() / "files" / make_key("copy", uri=state.uri, size=state.size, version=state.version)
         place.mkdir(parents=True, exist_ok=True)
         with FileLock(f"{place}.lock"):
-            return next((found for found in place.iterdir() if not found.name.startswith(".")), None) or localise(
-                uri, place, policy=trusting(uri)
-            )
+            complete = (path for path in place.rglob("*") if path.is_file() and not is_part(path.name))
+            return next(complete, None) or localise(uri, place, policy=trusting(uri))
     except (StoreError, InputError, OSError) as error:
         raise WeightsError(f"{uris.redacted(uri)} cannot be fetched: {error}") from error

@@ -58,6 +58,8 @@ CLIP_SIGNATURES = (
     (0, b"FLV", "an FLV file"),
 )
 """The same of clips."""
+_WEB_PAGES = (b"<!doctype html", b"<html")
+"""What the web pages begin with, in lower case, that servers send instead of a file, such as for a login."""
 
 
 def read_picture(path: Path) -> Picture:
@@ -122,24 +124,31 @@ def _opened(path: Path) -> Iterator[Image.Image]:
     except Image.DecompressionBombError:
         raise TooLarge(f"{path.name} has too many pixels; {advice}") from None
     except DECODE_ERRORS as error:
-        if found := damage(path):
-            raise UnreadableMedia(f"{path.name} {found} ({type(error).__name__}); copy or export it again") from error
+        if found := damage(path, type(error).__name__):
+            raise UnreadableMedia(f"{path.name} {found}") from error
         raise UnreadableMedia(
             f"{path.name} is not a picture that can be decoded ({type(error).__name__}); "
             f"use PNG, JPEG, WebP, TIFF, AVIF, BMP, GIF or PPM"
         ) from error
 
 
-def damage(path: Path, signatures: Sequence[tuple[int, bytes, str]] = _PICTURE_SIGNATURES) -> str:
-    """Describe a file that cannot be opened: that it is empty, or damaged; empty if its format is unknown."""
+def damage(path: Path, cause: str, signatures: Sequence[tuple[int, bytes, str]] = _PICTURE_SIGNATURES) -> str:
+    """Describe a file that cannot be opened: it is empty, damaged or a web page; empty if its format is unknown.
+
+    Args:
+        cause: what the decoder reports.
+        signatures: how files of the possible formats begin.
+    """
     if not path.is_file():
         return ""
     with path.open("rb") as file:
-        head = file.read(12)
+        head = file.read(1024)
     if not head:
-        return "is empty"
+        return f"is empty ({cause}); copy or export it again"
+    if head.lstrip(b"\xef\xbb\xbf \t\r\n").lower().startswith(_WEB_PAGES):
+        return "is a web page (HTML); give the file itself, and check whether its URL needs a login"
     kind = next((kind for offset, begin, kind in signatures if head[offset:].startswith(begin)), "")
-    return f"is truncated or damaged: it begins as {kind}" if kind else ""
+    return f"is truncated or damaged: it begins as {kind} ({cause}); copy or export it again" if kind else ""
 
 
 def resized(picture: Picture, size: tuple[int, int]) -> Picture:

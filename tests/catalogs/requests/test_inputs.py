@@ -37,9 +37,9 @@ def test_localise(place: str, tmp_path: Path) -> None:
     write(uri, b"picture")
     local = localise(uri, tmp_path / "work")
     assert local.read_bytes() == b"picture"
-    assert local.suffix == ".PNG"
+    assert local.name == "-a b.PNG"
     if "://" in uri:
-        assert local.parent == tmp_path / "work"
+        assert local.parent.parent == tmp_path / "work"
         assert [entry.name for entry in local.parent.iterdir()] == [local.name]
         other = uri.replace("sub", "other")
         write(other, b"another")
@@ -163,7 +163,18 @@ def test_the_size_of_an_input_is_limited_before_and_while_it_is_read(
         with pytest.raises(Cancelled):
             localise(url, tmp_path / "work", after(3), policy=trusting(url))
         server.shutdown()
-    assert not list((tmp_path / "work").iterdir())
+    assert not [path for path in (tmp_path / "work").rglob("*") if path.is_file()]
+
+
+def test_a_copy_has_the_name_of_its_input_unless_no_file_may_have_it(tmp_path: Path) -> None:
+    names = {"ruby.png": "ruby.png", "..": "input", "x" * 300 + ".png": "input.png", "a\u202eb.png": "input.png"}
+    for name, local in names.items():
+        uri = f"memory://{tmp_path.name}/{name}"
+        write(uri, b"picture") if name != ".." else None
+        with suppress(MissingInput):
+            copy = localise(uri, tmp_path / "work")
+            assert (copy.name, copy.parent.parent) == (local, tmp_path / "work")
+            assert copy.read_bytes() == b"picture"
 
 
 def test_a_stop_is_noticed_while_a_large_file_is_hashed(folder_store: Store, tmp_path: Path) -> None:

@@ -248,6 +248,11 @@ class TestUnreadableFiles:
         with pytest.raises(UnreadableMedia, match=r"^clip.mp4 is empty .*copy or export it again$"):
             probe(tmp_path / "clip.mp4")
 
+    def test_a_web_page_is_called_that(self, tmp_path: Path) -> None:
+        (tmp_path / "a.mp4").write_text("<html><title>Log in</title>")
+        with pytest.raises(UnreadableMedia, match=r"a\.mp4 is a web page \(HTML\); give the file itself"):
+            probe(tmp_path / "a.mp4")
+
     def test_an_unknown_format_is_called_that(self, tmp_path: Path) -> None:
         (tmp_path / "clip.mp4").write_text("no film, however long")
         with pytest.raises(UnreadableMedia, match=r"^clip.mp4 is not in a supported format"):

@@ -250,6 +250,9 @@ def test_empty_and_truncated_pictures_are_called_that(tmp_path: Path, suffix: st
     picture.write_bytes(b"")
     with pytest.raises(UnreadableMedia, match=r"is empty"):
         read_picture(picture)
+    picture.write_bytes(b"\n<!DOCTYPE html><title>Log in</title>")
+    with pytest.raises(UnreadableMedia, match=r"is a web page \(HTML\); give the file itself"):
+        read_picture(picture)
     picture.write_bytes(b"no picture, however long")
     with pytest.raises(UnreadableMedia, match=r"is not a picture"):
         read_picture(picture)
