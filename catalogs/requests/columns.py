@@ -105,7 +105,7 @@ def _job_id(text: str, _folder: str) -> str:
 
 def _uri(text: str, folder: str) -> str:
     if uris.has_credentials(text):
-        raise ValueError(f"is {uris.redacted(text)!r} with credentials; set them as environment variables instead")
+        raise ValueError(f"is {uris.redacted(text)!r} with credentials; {uris.credentials_advice(text)}")
     return sys.intern(_absolute(_posix(text, folder), folder))
 
 

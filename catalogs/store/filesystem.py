@@ -52,7 +52,7 @@ def filesystem_class(uri: str) -> Any:
         SettingsError: the URI carries credentials, or no installed package supports its scheme.
     """
     if uris.has_credentials(uri):
-        raise SettingsError(f"{uris.redacted(uri)} carries credentials; set them as environment variables instead")
+        raise SettingsError(f"{uris.redacted(uri)} carries credentials; {uris.credentials_advice(uri)}")
     scheme = uris.scheme(uri) or "file"
     try:
         return fsspec.get_filesystem_class(scheme)

@@ -17,6 +17,7 @@ from urllib.parse import parse_qsl, unquote, unquote_to_bytes, urlsplit
 __all__ = [
     "HTTP",
     "absolute",
+    "credentials_advice",
     "file_names",
     "from_here",
     "from_path",
@@ -86,6 +87,13 @@ def has_credentials(uri: str) -> bool:
     user = _authority(uri).rpartition("@")[0] if kind else ""
     # Azure's URIs have a container where others have a user.
     return ":" in user if kind in _AZURE else bool(user)
+
+
+def credentials_advice(uri: str) -> str:
+    """Return what to do about a URI that `has_credentials`."""
+    if scheme(uri) in HTTP:
+        return "use a URL without user and password, such as a presigned one"
+    return "set them as environment variables of its storage service instead"
 
 
 def redacted(uri: str) -> str:

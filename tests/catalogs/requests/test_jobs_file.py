@@ -127,7 +127,8 @@ def test_all_problems_are_reported_together_by_row() -> None:
         "row 1 (line 2): driving is empty",
         "row 3 (line 4): tags names 'a' twice",
         "row 3 (line 4): end is 3, which is not after start, 5",
-        "row 4 (line 5): driving is 's3://***@b/c.mp4' with credentials; set them as environment variables instead",
+        "row 4 (line 5): driving is 's3://***@b/c.mp4' with credentials; set them as environment variables of its "
+        "storage service instead",
         "row 4 (line 5): start is '-1'; use seconds, such as 12.5",
         "row 4 (line 5): end is 'inf'; use seconds, such as 12.5",
         "row 4 (line 5): seed is '9223372036854775808'; use an integer from 0 to 9223372036854775807",
@@ -136,6 +137,10 @@ def test_all_problems_are_reported_together_by_row() -> None:
         "row 5 (line 6): has 2 cells, the header 14",
     ]
     assert found == expected
+    assert problems("portrait,driving\na.png,https://u:Sesame@host/c.mp4\n") == [
+        "row 1 (line 2): driving is 'https://***@host/c.mp4' with credentials; use a URL without user and password, "
+        "such as a presigned one"
+    ]
 
 
 @pytest.mark.parametrize(("source", "identity"), [("stem", "Ana Mar\u00eda"), ("folder", "cast"), (None, "")])
