@@ -37,6 +37,7 @@ def cluster(name: str) -> dict[str, Any]:
 def test_cluster_has_the_resources_that_workers_need(name: str) -> None:
     spec = cluster(name)
     assert spec["rayVersion"] == pinned("ray")
+    assert spec["authOptions"] == {"mode": "token"}
     head, (workers,) = spec["headGroupSpec"], spec["workerGroupSpecs"]
     assert head["rayStartParams"]["num-cpus"] == "0"
     assert workers["minReplicas"] <= workers["replicas"] <= workers["maxReplicas"]
@@ -56,6 +57,7 @@ def test_cluster_has_the_resources_that_workers_need(name: str) -> None:
     beside = [c for c in head["template"]["spec"]["containers"] if c["name"] == "prefect-worker"]
     for container in beside:
         assert {"name": "ray", "mountPath": "/tmp/ray"} in container["volumeMounts"]
+        assert {"name": "RAY_AUTH_MODE", "value": "token"} in container["env"]
 
 
 def test_entrypoint_is_a_valid_command() -> None:
@@ -74,6 +76,9 @@ def test_image_has_all_packages_and_pinned_versions() -> None:
     text = (ROOT / "deploy" / "Dockerfile").read_text()
     sources = [word for line in re.findall(r"^COPY (.*)$", text, re.MULTILINE) for word in line.split()[:-1]]
     assert all((ROOT / source).exists() for source in sources)
+    ignored = (ROOT / ".dockerignore").read_text().splitlines()
+    assert "*" in ignored
+    assert {line[1:] for line in ignored if line.startswith("!")} == set(sources)
     packages = re.findall(r'"(\w+)\*"', (ROOT / "pyproject.toml").read_text())
     assert set(packages) <= set(sources)
     assert "--constraint constraints.txt" in text
