@@ -99,7 +99,7 @@ class Run:
             self._stack.enter_context(self._heartbeat)
             scratch = self._stack.enter_context(scratch_folder())
             self._config = WorkerConfig(
-                store=request.store,
+                store=self._store.url,
                 **self._places,
                 device=request.device,
                 dtype=request.dtype,
