@@ -4,6 +4,7 @@
 seconds from the signal to the end of the process, the exit code, how many processes the run had and how many are
 left, and what is left of temporary files. What was published has to be whole and in the catalog. With `--at-once N`, a
 worker has N unfinished pictures when the signal comes in the stages `animate`, `late` and `put`, or the trial fails.
+With `--cluster`, runs join a Ray cluster of this machine that was started before.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ import tempfile
 import time
 from argparse import ArgumentParser
 from collections.abc import Callable, Container, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path, PurePosixPath
 
 from catalogs.store.renders import PICTURES, check_files, find_record
@@ -92,7 +93,20 @@ def store_for(stage: str, folder: Path) -> Iterator[Store]:
         yield open_store(f"s3://{BUCKET}/{folder.name}")
 
 
-def cancel(workspace: Workspace, stage: str, way: str, store: Store) -> tuple[float, str]:
+@contextmanager
+def cluster(workspace: Workspace) -> Iterator[str]:
+    """Yield the address of a Ray cluster of this machine, whose workers are not processes of the workspace."""
+    os.environ |= {"RAY_USAGE_STATS_ENABLED": "0", "RAY_AUTH_MODE": "disabled", "TMPDIR": str(workspace.scratch)}
+    from ray.cluster_utils import Cluster
+
+    started = Cluster(initialize_head=True, head_node_args={"num_cpus": 4, "include_dashboard": False})
+    try:
+        yield str(started.address)
+    finally:
+        started.shutdown()
+
+
+def cancel(workspace: Workspace, stage: str, way: str, store: Store, *options: str) -> tuple[float, str]:
     """One run; the seconds that it took to end, and what happened in a line."""
     log = workspace.folder / f"log-{stage}-{way}"
     address = workspace.variables.get("PREFECT_API_URL", "")
@@ -103,7 +117,7 @@ def cancel(workspace: Workspace, stage: str, way: str, store: Store) -> tuple[fl
     def own_processes() -> list[int]:
         return [process.pid for process in workspace.processes() if process.pid not in others]
 
-    run = workspace.start(store.url, "run", log)
+    run = workspace.start(store.url, "run", log, *options)
     workspace.variables["PREFECT_API_URL"] = address
     there = reached(stage, workspace, store, log, old)
     try:
@@ -162,16 +176,20 @@ def main() -> None:
     parser.add_argument("--stages", nargs="+", choices=STAGES, default=STAGES)
     parser.add_argument("--ways", nargs="+", choices=list(WAYS), default=list(WAYS))
     parser.add_argument("--at-once", type=int, default=1, metavar="N", help="pictures that a worker renders at once")
+    parser.add_argument("--cluster", action="store_true", help="runs join a Ray cluster of this machine")
     chosen = parser.parse_args()
+    # A cluster has its raylet before a run.
+    stages = [stage for stage in chosen.stages if stage != "raylet" or not chosen.cluster]
     wrong = 0
     with tempfile.TemporaryDirectory(prefix="tf-") as folder:
         workspace = prepare(Path(folder), at_once=chosen.at_once)
-        with server(workspace):
-            for stage in chosen.stages:
+        with server(workspace), cluster(workspace) if chosen.cluster else nullcontext() as address:
+            options = ("--ray-address", address) if address else ()
+            for stage in stages:
                 for way in chosen.ways:
                     try:
                         with store_for(stage, workspace.folder / f"store-{stage}-{way}") as store:
-                            seconds, line = cancel(workspace, stage, way, store)
+                            seconds, line = cancel(workspace, stage, way, store, *options)
                         wrong += seconds > SECONDS
                         print(line + (" TOO SLOW" if seconds > SECONDS else ""), flush=True)
                     except AssertionError as error:
