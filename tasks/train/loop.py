@@ -32,7 +32,7 @@ __all__ = ["CURVE", "OnStep", "train"]
 
 CURVE, PICTURE = "curve.jsonl", "curves.png"
 LOG_EVERY, LOG_SECONDS = 10, 5.0
-"""Number of steps between two writings of losses; a worker that trains alone also writes them after these seconds."""
+"""Steps and seconds between two writings of losses, whichever is less."""
 CHECKPOINTS_KEPT = 2
 """Number of checkpoints kept: the one before the last serves when the last is damaged."""
 
@@ -99,6 +99,7 @@ def train(
     model, prepared = accelerator.prepare(_Losses(objective, network), optimizer)
     examples = batches(objective, config, done, Share(accelerator.process_index, workers))
     schedule = _schedule(optimizer, config, done)
+    next_check = done + 1
     for _ in range(done, config.steps):
         losses: dict[str, Tensor] = {}
         for micro in range(config.accumulate):
@@ -118,12 +119,14 @@ def train(
         done += 1
         log.add(done, losses, optimizer.param_groups[0]["lr"] / optimizer.param_groups[0].get("multiple", 1.0))
         schedule.step()
-        ends = done == config.steps
-        if ends or done % LOG_EVERY == 0 or workers == 1:
-            stopped = not ends and _any_worker(accelerator, stop())
-            if ends or stopped or done % LOG_EVERY == 0 or (workers == 1 and log.due):
+        ends, saves = done == config.steps, done % config.save_every == 0
+        # Several workers do this together, and so rarely that it takes no time, unless the steps themselves are slow.
+        if ends or saves or workers == 1 or done >= next_check:
+            stopped, pace = _agree(accelerator, stop() and not ends, log.pace)
+            next_check = done + max(1, min(LOG_EVERY, int(LOG_SECONDS / pace)))
+            if ends or stopped or workers > 1 or done % LOG_EVERY == 0 or log.due:
                 log.write()
-            if accelerator.is_main_process and (ends or stopped or done % config.save_every == 0):
+            if accelerator.is_main_process and (ends or stopped or saves):
                 _save(folder, done, network, optimizer, average)
                 curves.draw(curves.read(folder / CURVE), folder / PICTURE, f"{config.part}, {done} steps")
             if stopped:
@@ -148,11 +151,16 @@ class _Losses(nn.Module):
 
 
 class _Log:
-    """Buffers the losses of several steps, so that the GPU is not synchronised at each."""
+    """Buffers the losses of several steps, so that the GPU is not synchronised at each.
+
+    Attributes:
+        pace: seconds that the last step took.
+    """
 
     def __init__(self, folder: Path, accelerator: Accelerator, on_step: OnStep) -> None:
         self._path, self._accelerator, self._on_step = folder / CURVE, accelerator, on_step
         self._pending: list[tuple[int, dict[str, Tensor], float, float]] = []
+        self.pace = 1e-9
         self._started = self._written = time.monotonic()
 
     @property
@@ -162,7 +170,8 @@ class _Log:
 
     def add(self, step: int, losses: dict[str, Tensor], rate: float) -> None:
         now = time.monotonic()
-        self._pending.append((step, losses, rate, now - self._started))
+        self.pace = max(now - self._started, 1e-9)
+        self._pending.append((step, losses, rate, self.pace))
         self._started = now
 
     def write(self) -> None:
@@ -218,12 +227,12 @@ def _schedule(optimizer: torch.optim.Optimizer, config: PartConfig, done: int) -
     return LambdaLR(optimizer, share, last_epoch=done - 1)
 
 
-def _any_worker(accelerator: Accelerator, flag: bool) -> bool:
-    """Whether the flag is set in any worker."""
+def _agree(accelerator: Accelerator, stop: bool, pace: float) -> tuple[bool, float]:
+    """Return whether any worker stops, and the workers' mean pace: the same for all of them."""
     if accelerator.num_processes == 1:
-        return flag
-    total: Any = accelerator.reduce(torch.tensor(float(flag), device=accelerator.device), reduction="sum")
-    return bool(total > 0)
+        return stop, pace
+    total: Any = accelerator.reduce(torch.tensor([float(stop), pace], device=accelerator.device), reduction="sum")
+    return bool(total[0] > 0), float(total[1]) / accelerator.num_processes
 
 
 def _save(
