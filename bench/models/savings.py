@@ -79,12 +79,12 @@ def compare(
     """Animate clips with several settings, and judge what comes out.
 
     Args:
-        args: number of clips, of their frames and of frames of padding, number type, whether the denoiser is compiled,
-            and the folder of frames that are kept.
+        args: number of clips, of their frames and of frames of padding, number type, and the folder of frames that are
+            kept.
         variants: settings by name.
         references: variants to which the distance of all is measured.
     """
-    judge, animator = open_judge(FILE), load(weights, "cpu", args.dtype, compile=args.compile)
+    judge, animator = open_judge(FILE), load(weights, "cpu", args.dtype)
     detector = open_detector(detector_file(weights), "cpu")
     clips, outputs = [], {name: list[Picture]() for name in variants}
     for number in range(args.clips):
@@ -153,7 +153,6 @@ def parser(description: str | None = __doc__) -> ArgumentParser:
     options.add_argument("--clips", type=positive_int, default=32, metavar="N", help="clips (default 32)")
     options.add_argument("--frames", type=positive_int, default=25, metavar="N", help="frames per clip (default 25)")
     options.add_argument("--padding", type=int, metavar="N", help="frames of padding (default: each setting's own)")
-    options.add_argument("--compile", action="store_true", help="compile the denoiser: minutes, then twice as fast")
     options.add_argument("--dtype", default="float32", choices=("float32", "bfloat16"), help="number type")
     options.add_argument("--keep", type=Path, metavar="FOLDER", help="store frames here, and reuse those stored")
     return options
